@@ -1,0 +1,55 @@
+# lossatlas_room(NAME FOLDER f USES … [PRIVATE_USES …] [TORCH])
+#
+# A static library lossatlas_NAME of every .cpp in the folder. USES names other rooms (by their short name) or
+# imported targets. TORCH: the room sees LibTorch, through the one precompiled header that all such rooms share.
+
+add_library(lossatlas_options INTERFACE)
+target_compile_options(lossatlas_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+  $<$<BOOL:${LOSSATLAS_WERROR}>:-Werror>
+  # The same arithmetic on every processor: no fused multiply-add but where a kernel writes one.
+  -ffp-contract=off
+  $<$<BOOL:${LOSSATLAS_SANITIZE}>:-fsanitize=address,undefined>
+  $<$<BOOL:${LOSSATLAS_SANITIZE}>:-fno-omit-frame-pointer>)
+target_link_options(lossatlas_options INTERFACE
+  $<$<BOOL:${LOSSATLAS_SANITIZE}>:-fsanitize=address,undefined>)
+
+# OpenMP by its flags alone: LibTorch brings a libgomp of its own, and naming the system's beside it would make two.
+add_library(lossatlas_openmp INTERFACE)
+separate_arguments(openmp_flags UNIX_COMMAND "${OpenMP_CXX_FLAGS}")
+target_compile_options(lossatlas_openmp INTERFACE ${openmp_flags})
+target_link_options(lossatlas_openmp INTERFACE ${openmp_flags})
+
+# Every target that uses LibTorch is compiled with the same flags, or the precompiled header could not be shared.
+add_library(lossatlas_torch_pch OBJECT "${PROJECT_SOURCE_DIR}/cmake/pch.cpp")
+# fmt header-only: LibTorch may ship headers of another fmt than the one installed, and they come first.
+target_link_libraries(lossatlas_torch_pch PRIVATE LossatlasTorch::torch fmt::fmt-header-only lossatlas_openmp lossatlas_options)
+target_precompile_headers(lossatlas_torch_pch PRIVATE <torch/torch.h>)
+
+function(lossatlas_uses_torch target)
+  target_link_libraries(${target} PUBLIC LossatlasTorch::torch lossatlas_openmp)
+  target_precompile_headers(${target} REUSE_FROM lossatlas_torch_pch)
+endfunction()
+
+# Expands the short names of rooms to targets.
+function(lossatlas_link target visibility)
+  foreach(used IN LISTS ARGN)
+    if(TARGET lossatlas_${used})
+      set(used lossatlas_${used})
+    endif()
+    target_link_libraries(${target} ${visibility} ${used})
+  endforeach()
+endfunction()
+
+function(lossatlas_room name)
+  cmake_parse_arguments(ROOM "TORCH" "FOLDER" "USES;PRIVATE_USES" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${ROOM_FOLDER}/*.cpp")
+  set(target lossatlas_${name})
+  add_library(${target} STATIC ${sources})
+  target_include_directories(${target} PUBLIC "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}")
+  lossatlas_link(${target} PUBLIC ${ROOM_USES})
+  lossatlas_link(${target} PRIVATE ${ROOM_PRIVATE_USES} lossatlas_options)
+  if(ROOM_TORCH)
+    lossatlas_uses_torch(${target})
+  endif()
+endfunction()

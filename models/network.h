@@ -1,0 +1,47 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace lossatlas {
+
+/// What decides the shape of a network. The architecture is a name that architectures() lists.
+struct NetworkSpec {
+  std::string architecture;
+  std::int64_t classes = 10;
+  /// Channels of the first stage of a ResNet (the later stages follow); 0 means the published width.
+  std::int64_t width = 0;
+  /// Shape of one image, [C, H, W].
+  std::array<std::int64_t, 3> input{3, 32, 32};
+};
+
+/// A network that classifies images.
+class Network : public torch::nn::Module {
+ public:
+  /// images [N, C, H, W] float, normalized; returns logits [N, classes], softmax not applied.
+  virtual torch::Tensor forward(torch::Tensor images) = 0;
+};
+
+struct NamedTensor {
+  std::string name;
+  torch::Tensor tensor;
+};
+
+/// Everything that decides what a network computes, in the order in which Python's state_dict() and
+/// parameters() list it. The tensors are the network's own, not copies.
+struct NetworkState {
+  std::vector<NamedTensor> parameters;
+  std::vector<NamedTensor> buffers;  // batch-norm statistics: running_mean, running_var, num_batches_tracked
+};
+
+NetworkState state_of(const Network& network);
+
+/// Sum of the parameters' element counts.
+std::int64_t count_parameters(const Network& network);
+
+}  // namespace lossatlas

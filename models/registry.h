@@ -1,0 +1,25 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/network.h"
+
+namespace lossatlas {
+
+struct ArchitectureInfo {
+  std::string name;
+  std::string summary;       // one line: the paper or code it follows
+  NetworkSpec defaults;      // classes and input its authors used
+};
+
+/// Every architecture, family by family.
+const std::vector<ArchitectureInfo>& architectures();
+
+/// A freshly initialized network (PyTorch's own initialization, from torch's global generator).
+/// Throws UsageError for an unknown name (naming the nearest one), for a width where none is supported, and for an
+/// input or a class count that the architecture cannot take.
+std::shared_ptr<Network> make_network(const NetworkSpec& spec);
+
+}  // namespace lossatlas

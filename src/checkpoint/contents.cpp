@@ -1,0 +1,146 @@
+#include "checkpoint/contents.h"
+
+#include <algorithm>
+#include <array>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "checkpoint/formats.h"
+#include "checkpoint/globals.h"
+#include "checkpoint/plain_values.h"
+
+namespace lossatlas::pickle {
+namespace {
+
+/// The names under which trainers keep the state_dict, in order of preference.
+constexpr std::array<std::string_view, 4> kWrappers{"state_dict", "model_state_dict", "model", "net"};
+constexpr int kMaxWrappers = 4;  // {"model": {"state_dict": …}}; and a dictionary that holds itself ends here
+
+const std::string* text_of(const Value& value) {
+  const Text* text = value.as<Text>();
+  return text ? &text->text : nullptr;
+}
+
+bool holds_tensors(const Dict& dict) {
+  return std::any_of(dict.items.begin(), dict.items.end(),
+                     [](const auto& item) { return item.second->template as<const TensorView*>() != nullptr; });
+}
+
+bool holds_tensors_alone(const Dict& dict) {
+  return !dict.items.empty() && std::all_of(dict.items.begin(), dict.items.end(), [](const auto& item) {
+    return text_of(*item.first) != nullptr && item.second->template as<const TensorView*>() != nullptr;
+  });
+}
+
+/// The entry of that name which is a dictionary, or null.
+const Value* find_dict(const Dict& dict, std::string_view name) {
+  const Value* found = nullptr;
+  for (const auto& [key, value] : dict.items) {
+    const std::string* text = text_of(*key);
+    if (text != nullptr && *text == name) {
+      found = value->as<Dict>() ? value : nullptr;
+    }
+  }
+  return found;
+}
+
+const Value* unwrap_once(const Dict& dict) {
+  for (const std::string_view name : kWrappers) {
+    if (const Value* inner = find_dict(dict, name)) {
+      return inner;
+    }
+  }
+  return nullptr;
+}
+
+/// In the order of the dictionary; what is not a tensor is passed over (torch's own `_extra_state` may be anything).
+std::vector<NamedTensor> load_all(const Dict& dict, TensorLoader& loader) {
+  std::vector<NamedTensor> tensors;
+  std::unordered_map<std::string_view, std::size_t> places;
+  for (const auto& [key, value] : dict.items) {
+    const auto* view = value->as<const TensorView*>();
+    if (view == nullptr) {
+      continue;
+    }
+    const std::string* name = text_of(*key);
+    if (name == nullptr || !is_utf8(*name)) {
+      throw Error("holds a tensor whose name is not text");
+    }
+    const auto [place, is_new] = places.emplace(*name, tensors.size());
+    if (is_new) {
+      tensors.push_back({*name, loader.load(**view)});
+    } else {
+      tensors[place->second].tensor = loader.load(**view);
+    }
+  }
+  remove_module_prefix(tensors);
+  return tensors;
+}
+
+/// What stands in `dict` beside the state_dict.
+void add_rest(const Dict& dict, const Value* state, Checkpoint& checkpoint, PlainValues& plain, TensorLoader& loader) {
+  for (const auto& [key, value] : dict.items) {
+    const std::string* name = text_of(*key);
+    if (value == state || name == nullptr || !is_utf8(*name)) {
+      continue;
+    }
+    const Dict* inner = value->as<Dict>();
+    if (inner != nullptr && holds_tensors_alone(*inner)) {
+      checkpoint.groups[*name] = load_all(*inner, loader);
+    } else if (auto kept = plain.convert(*value)) {
+      checkpoint.metadata[*name] = std::move(*kept);
+    }
+  }
+}
+
+[[noreturn]] void no_state(const Value& root) {
+  const Dict* dict = root.as<Dict>();
+  if (dict == nullptr) {
+    throw Error("holds {}, not a state_dict; save one with torch.save(model.state_dict(), ...)",
+                root.as<const TensorView*>() ? "a single tensor" : "a value without names");
+  }
+  std::string names;
+  for (std::size_t i = 0; i < std::min<std::size_t>(dict->items.size(), 5); ++i) {
+    const std::string* name = text_of(*dict->items[i].first);
+    names += fmt::format("{}'{}'", i == 0 ? "" : ", ", name ? printable(*name) : "?");
+  }
+  throw Error("holds no state_dict: its entries are {}; looked for tensors, and for '{}'",
+              names.empty() ? "none" : names, fmt::join(kWrappers, "', '"));
+}
+
+}  // namespace
+
+Checkpoint checkpoint_of(const Value& root, TensorLoader& loader) {
+  Checkpoint checkpoint{"", {}, {}, nlohmann::json::object()};
+  PlainValues plain(loader);
+  const Value* state = &root;
+  for (int depth = 0; depth < kMaxWrappers && state->as<Dict>() != nullptr; ++depth) {
+    const Dict& dict = *state->as<Dict>();
+    const Value* inner = unwrap_once(dict);
+    if (inner == nullptr) {
+      break;
+    }
+    add_rest(dict, inner, checkpoint, plain, loader);
+    state = inner;
+  }
+  if (state->as<Dict>() == nullptr || !holds_tensors(*state->as<Dict>())) {
+    no_state(root);
+  }
+  checkpoint.tensors = load_all(*state->as<Dict>(), loader);
+  return checkpoint;
+}
+
+}  // namespace lossatlas::pickle
+
+namespace lossatlas {
+
+void remove_module_prefix(std::vector<NamedTensor>& tensors) {
+  constexpr std::string_view prefix = "module.";
+  const bool everywhere = std::all_of(tensors.begin(), tensors.end(),
+                                      [](const NamedTensor& named) { return named.name.starts_with(prefix); });
+  for (NamedTensor& named : tensors) {
+    named.name.erase(0, everywhere ? prefix.size() : 0);
+  }
+}
+
+}  // namespace lossatlas

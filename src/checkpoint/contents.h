@@ -1,0 +1,13 @@
+#pragma once
+
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/tensors.h"
+#include "checkpoint/value.h"
+
+namespace lossatlas::pickle {
+
+/// Finds the state_dict in what a pickle holds, and sorts what stands beside it into groups and metadata.
+/// `format` is left empty. Throws Error, without a file's name, if there is no state_dict.
+Checkpoint checkpoint_of(const Value& root, TensorLoader& loader);
+
+}  // namespace lossatlas::pickle

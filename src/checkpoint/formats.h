@@ -1,0 +1,26 @@
+#pragma once
+
+#include <filesystem>
+
+#include "checkpoint/checkpoint.h"
+
+/// One reader a format, each in a file of its own. They throw Error without the file's name, or c10::Error;
+/// read_checkpoint adds the name.
+namespace lossatlas {
+
+/// What torch.save writes since PyTorch 1.6: a ZIP archive of data.pkl and a record for each storage.
+Checkpoint read_zip(const std::filesystem::path& file);
+
+/// What torch.save wrote before: five pickles, then the storages. Protocol 1001.
+Checkpoint read_legacy(const std::filesystem::path& file);
+
+/// https://huggingface.co/docs/safetensors: a length, a JSON header, the tensors.
+Checkpoint read_safetensors(const std::filesystem::path& file);
+
+/// The magic number that a legacy file starts with, as a pickle after the two bytes of its protocol.
+inline constexpr std::string_view kLegacyMagic{"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 13};
+
+/// Removes "module.", which torch.nn.DataParallel puts before every name, if every name has it.
+void remove_module_prefix(std::vector<NamedTensor>& tensors);
+
+}  // namespace lossatlas

@@ -1,0 +1,272 @@
+#include "checkpoint/globals.h"
+
+#include <array>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <utility>
+
+#include "base/error.h"
+#include "checkpoint/numpy_scalar.h"
+
+namespace lossatlas::pickle {
+namespace {
+
+using Arguments = std::span<const Ref>;
+
+constexpr std::size_t kMaxDimensions = 64;  // LibTorch's own limit
+
+[[noreturn]] void unsuited(std::string_view what) {
+  throw Error("the pickle is damaged: {} has unsuitable arguments", what);
+}
+
+template <class T>
+const T& argument(Arguments arguments, std::size_t index, std::string_view what) {
+  const T* value = index < arguments.size() ? arguments[index]->as<T>() : nullptr;
+  if (value == nullptr) {
+    unsuited(what);
+  }
+  return *value;
+}
+
+/// The numbers of a torch.Size, tuple or list.
+std::vector<std::int64_t> integers(Arguments arguments, std::size_t index, std::string_view what) {
+  const Value* value = index < arguments.size() ? arguments[index] : nullptr;
+  const Tuple* tuple = value ? value->as<Tuple>() : nullptr;
+  const List* list = value ? value->as<List>() : nullptr;
+  if (tuple == nullptr && list == nullptr) {
+    unsuited(what);
+  }
+  const Arguments items = tuple ? tuple->items : list->items;
+  if (items.size() > kMaxDimensions) {
+    unsuited(what);
+  }
+  std::vector<std::int64_t> numbers;
+  for (const Ref item : items) {
+    const auto* number = item->as<std::int64_t>();
+    if (number == nullptr) {
+      unsuited(what);
+    }
+    numbers.push_back(*number);
+  }
+  return numbers;
+}
+
+struct TypeName {
+  std::string_view name;
+  c10::ScalarType type;
+};
+
+constexpr std::array kStorageTypes{
+    TypeName{"DoubleStorage", c10::kDouble}, TypeName{"FloatStorage", c10::kFloat},
+    TypeName{"HalfStorage", c10::kHalf},     TypeName{"LongStorage", c10::kLong},
+    TypeName{"IntStorage", c10::kInt},       TypeName{"ShortStorage", c10::kShort},
+    TypeName{"CharStorage", c10::kChar},     TypeName{"ByteStorage", c10::kByte},
+    TypeName{"BoolStorage", c10::kBool},     TypeName{"BFloat16Storage", c10::kBFloat16},
+    TypeName{"UntypedStorage", c10::kByte},
+};
+
+constexpr std::array kTensorTypes{
+    TypeName{"float64", c10::kDouble},    TypeName{"double", c10::kDouble}, TypeName{"float32", c10::kFloat},
+    TypeName{"float", c10::kFloat},       TypeName{"float16", c10::kHalf},  TypeName{"half", c10::kHalf},
+    TypeName{"int64", c10::kLong},        TypeName{"long", c10::kLong},     TypeName{"int32", c10::kInt},
+    TypeName{"int", c10::kInt},           TypeName{"int16", c10::kShort},   TypeName{"short", c10::kShort},
+    TypeName{"int8", c10::kChar},         TypeName{"uint8", c10::kByte},    TypeName{"bool", c10::kBool},
+    TypeName{"bfloat16", c10::kBFloat16},
+};
+
+template <std::size_t N>
+std::optional<c10::ScalarType> find_type(const std::array<TypeName, N>& types, std::string_view name) {
+  for (const TypeName& type : types) {
+    if (type.name == name) {
+      return type.type;
+    }
+  }
+  return std::nullopt;
+}
+
+/// "torch.FloatStorage", as well as the torch.cuda and torch.storage of some versions.
+std::optional<c10::ScalarType> storage_type(std::string_view name) {
+  for (const std::string_view module : {"torch.", "torch.cuda.", "torch.storage."}) {
+    if (name.starts_with(module)) {
+      if (const auto type = find_type(kStorageTypes, name.substr(module.size()))) {
+        return type;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<c10::ScalarType> tensor_type(std::string_view name) {
+  constexpr std::string_view module = "torch.";
+  return name.starts_with(module) ? find_type(kTensorTypes, name.substr(module.size())) : std::nullopt;
+}
+
+Ref make_tensor(Arguments arguments, c10::ScalarType type, Arena& arena) {
+  constexpr std::string_view what = "a tensor";
+  return arena.make(arena.keep(TensorView{argument<const Storage*>(arguments, 0, what), type,
+                                          argument<std::int64_t>(arguments, 1, what), integers(arguments, 2, what),
+                                          integers(arguments, 3, what)}));
+}
+
+/// _rebuild_tensor(storage, offset, size, stride), _v2(…, requires_grad, backward_hooks).
+Ref rebuild_tensor(Arguments arguments, Arena& arena) {
+  return make_tensor(arguments, argument<const Storage*>(arguments, 0, "a tensor")->type, arena);
+}
+
+/// _rebuild_tensor_v3(storage, offset, size, stride, requires_grad, backward_hooks, dtype).
+Ref rebuild_tensor_v3(Arguments arguments, Arena& arena) {
+  const auto type = tensor_type(argument<Global>(arguments, 6, "a tensor").name);
+  if (!type) {
+    unsuited("a tensor");
+  }
+  return make_tensor(arguments, *type, arena);
+}
+
+/// _rebuild_parameter(tensor, requires_grad, backward_hooks).
+Ref rebuild_parameter(Arguments arguments, Arena&) {
+  argument<const TensorView*>(arguments, 0, "a parameter");
+  return arguments[0];
+}
+
+/// torch._tensor._rebuild_from_type_v2(function, type, arguments, attributes): a tensor that carries attributes.
+Ref rebuild_from_type(Arguments arguments, Arena& arena) {
+  const std::string& function = argument<Global>(arguments, 0, "a tensor").name;
+  const Arguments inner = argument<Tuple>(arguments, 2, "a tensor").items;
+  // By name rather than through call(), so that a pickle cannot make us recurse.
+  if (function == "torch._utils._rebuild_tensor_v2") {
+    return rebuild_tensor(inner, arena);
+  }
+  if (function == "torch._utils._rebuild_tensor_v3") {
+    return rebuild_tensor_v3(inner, arena);
+  }
+  unsuited("a tensor");
+}
+
+/// Python 2 hands an OrderedDict its items as a list of pairs; Python 3 sets them afterwards.
+/// A Counter is handed a dictionary.
+Ref make_dict(Arguments arguments, Arena& arena) {
+  constexpr std::string_view what = "a dictionary";
+  Dict dict;
+  if (!arguments.empty() && arguments[0]->as<Dict>() != nullptr) {
+    arena.charge(arguments[0]->as<Dict>()->items.size());
+    dict = *arguments[0]->as<Dict>();
+  } else if (!arguments.empty()) {
+    const Arguments items = argument<List>(arguments, 0, what).items;
+    arena.charge(items.size());
+    for (const Ref item : items) {
+      const List* list = item->as<List>();
+      const Tuple* tuple = item->as<Tuple>();
+      const Arguments pair = list ? Arguments(list->items) : tuple ? Arguments(tuple->items) : Arguments();
+      if (pair.size() != 2) {
+        unsuited(what);
+      }
+      dict.items.emplace_back(pair[0], pair[1]);
+    }
+  }
+  return arena.make(std::move(dict));
+}
+
+/// torch.Size((2, 3)).
+Ref make_size(Arguments arguments, Arena& arena) {
+  Tuple size;
+  for (const std::int64_t number : integers(arguments, 0, "torch.Size")) {
+    size.items.push_back(arena.make(number));
+  }
+  return arena.make(std::move(size));
+}
+
+/// torch.device("cuda", 0), as the text that names it.
+Ref make_device(Arguments arguments, Arena& arena) {
+  std::string name = argument<Text>(arguments, 0, "torch.device").text;
+  arena.charge(name.size());
+  if (arguments.size() > 1) {
+    name += fmt::format(":{}", argument<std::int64_t>(arguments, 1, "torch.device"));
+  }
+  return arena.make(Text{std::move(name)});
+}
+
+using Builder = Ref (*)(Arguments, Arena&);
+
+const std::unordered_map<std::string_view, Builder>& builders() {
+  static const std::unordered_map<std::string_view, Builder> table{
+      {"collections.OrderedDict", make_dict},
+      {"collections.Counter", make_dict},
+      {"torch._utils._rebuild_tensor", rebuild_tensor},
+      {"torch._utils._rebuild_tensor_v2", rebuild_tensor},
+      {"torch._utils._rebuild_tensor_v3", rebuild_tensor_v3},
+      {"torch._utils._rebuild_parameter", rebuild_parameter},
+      {"torch._utils._rebuild_parameter_with_state", rebuild_parameter},
+      {"torch._tensor._rebuild_from_type_v2", rebuild_from_type},
+      {"torch.Size", make_size},
+      {"torch.device", make_device},
+      {"numpy.dtype", numpy_type},
+      {"numpy.core.multiarray.scalar", numpy_scalar},
+      {"numpy._core.multiarray.scalar", numpy_scalar},
+      {"_codecs.encode", encode_latin1},
+  };
+  return table;
+}
+
+/// Allowed as a value, but not to be called.
+bool is_plain_type(std::string_view name) {
+  return name == "torch.Tensor" || name == "torch.nn.parameter.Parameter" || storage_type(name) || tensor_type(name);
+}
+
+}  // namespace
+
+bool is_allowed(std::string_view name) { return builders().contains(name) || is_plain_type(name); }
+
+Ref call(const Value& function, const Value& arguments, Arena& arena) {
+  const Global* global = function.as<Global>();
+  const Tuple* tuple = arguments.as<Tuple>();
+  if (global == nullptr || tuple == nullptr) {
+    throw Error("the pickle is damaged: it calls what is not a function");
+  }
+  const auto builder = builders().find(global->name);
+  if (builder == builders().end()) {
+    throw Error("the pickle is damaged: it calls '{}'", printable(global->name));
+  }
+  return builder->second(tuple->items, arena);
+}
+
+void set_state(Value& object, const Value& state) {
+  if (NumpyType* type = object.as<NumpyType>()) {
+    set_byte_order(*type, state);
+  } else if (object.as<Dict>() == nullptr) {
+    throw Error("the pickle is damaged: it gives a state to what has none");
+  }
+}
+
+Ref storage_of(const Value& persistent_id, Arena& arena) {
+  constexpr std::string_view what = "a storage";
+  const Tuple* tuple = persistent_id.as<Tuple>();
+  if (tuple == nullptr) {
+    unsuited(what);
+  }
+  const Arguments arguments = tuple->items;
+  const auto type = storage_type(argument<Global>(arguments, 1, what).name);
+  if (argument<Text>(arguments, 0, what).text != "storage" || !type) {
+    unsuited(what);
+  }
+  arena.charge(argument<Text>(arguments, 2, what).text.size());
+  Storage storage{argument<Text>(arguments, 2, what).text, *type, argument<std::int64_t>(arguments, 4, what), 0, 0};
+  storage.view_numel = storage.numel;
+  if (arguments.size() > 5 && arguments[5]->as<None>() == nullptr) {
+    const Arguments view = argument<Tuple>(arguments, 5, what).items;  // (key, offset, length)
+    storage.view_offset = argument<std::int64_t>(view, 1, what);
+    storage.view_numel = argument<std::int64_t>(view, 2, what);
+  }
+  return arena.make(arena.keep(std::move(storage)));
+}
+
+std::string printable(std::string_view text) {
+  constexpr std::size_t longest = 80;
+  std::string line;
+  for (const char letter : text.substr(0, longest)) {
+    line += letter >= ' ' && letter <= '~' ? letter : '?';
+  }
+  return text.size() > longest ? line + "..." : line;
+}
+
+}  // namespace lossatlas::pickle

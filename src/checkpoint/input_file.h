@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <span>
+#include <string>
+
+namespace lossatlas {
+
+/// A file opened for reading. Errors carry no file name.
+class InputFile {
+ public:
+  /// Throws Error if the file cannot be opened, or is a folder.
+  explicit InputFile(const std::filesystem::path& file);
+
+  /// In bytes, when it was opened.
+  std::uint64_t size() const { return size_; }
+
+  /// Throws Error if the file does not have that many bytes there.
+  void read(std::uint64_t offset, std::span<std::byte> bytes);
+
+  /// `count` bytes from `offset`, or as many as there are.
+  std::string text(std::uint64_t offset, std::uint64_t count);
+
+ private:
+  std::ifstream stream_;
+  std::uint64_t size_ = 0;
+};
+
+}  // namespace lossatlas

@@ -1,0 +1,93 @@
+#include <algorithm>
+#include <new>
+
+#include "base/error.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/formats.h"
+#include "checkpoint/input_file.h"
+
+namespace lossatlas {
+namespace {
+
+using Reader = Checkpoint (*)(const std::filesystem::path&);
+
+bool is_text(std::string_view start) {
+  return std::all_of(start.begin(), start.end(), [](char letter) {
+    return (letter >= ' ' && letter != 0x7f) || letter == '\n' || letter == '\r' || letter == '\t';
+  });
+}
+
+/// What a file that is no checkpoint seems to be, from its first bytes.
+std::string_view guess(std::string_view start) {
+  if (start.starts_with("\x89HDF\r\n\x1a\n")) {
+    return "is an HDF5 file (a surface?), not a checkpoint";
+  }
+  if (start.starts_with("version https://git-lfs")) {
+    return "is a Git LFS pointer, not the file itself; fetch it with git lfs pull";
+  }
+  if (start.starts_with("<!DOCTYPE") || start.starts_with("<!doctype") || start.starts_with("<html")) {
+    return "is a web page, not a checkpoint: the download went wrong";
+  }
+  if (start.starts_with("\x1f\x8b")) {
+    return "is compressed with gzip; unpack it first";
+  }
+  if (start.starts_with("\x93NUMPY")) {
+    return "is a NumPy array, not a checkpoint";
+  }
+  if (start.substr(std::min<std::size_t>(257, start.size())).starts_with("ustar")) {
+    return "is a tar archive; if PyTorch 0.1 wrote it, load it and save it again with a newer PyTorch";
+  }
+  if (start.starts_with("\x80") && start.size() > 1 && start[1] <= 5) {
+    return "is a pickle, but not one that torch.save wrote; save the weights with torch.save(model.state_dict(), ...)";
+  }
+  return is_text(start) ? "is a text file, not a checkpoint"
+                        : "is not a checkpoint of a kind known here (torch.save, safetensors)";
+}
+
+/// A JSON object after a length of 8 bytes, the highest of which no header needs.
+bool looks_like_safetensors(std::string_view start) {
+  return start.size() > 8 && start[8] == '{' && start.substr(5, 3) == std::string_view("\0\0\0", 3);
+}
+
+Reader reader_for(InputFile& file) {
+  const std::string start = file.text(0, 512);
+  if (start.empty()) {
+    throw Error("is empty");
+  }
+  if (start.starts_with("PK\x03\x04")) {
+    return read_zip;
+  }
+  // Two bytes for the protocol; from protocol 4 on, nine more may announce a frame.
+  if (start.starts_with('\x80') && start.substr(0, 32).find(kLegacyMagic) != std::string::npos) {
+    return read_legacy;
+  }
+  if (looks_like_safetensors(start)) {
+    return read_safetensors;
+  }
+  throw Error("{}", guess(start));
+}
+
+std::string first_line(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
+
+}  // namespace
+
+Checkpoint read_checkpoint(const std::filesystem::path& file) {
+  try {
+    Reader reader = nullptr;
+    {
+      InputFile input(file);
+      reader = reader_for(input);
+    }
+    return reader(file);
+  } catch (const Error& error) {
+    throw Error("{}: {}", file.string(), error.what());
+  } catch (const c10::Error& error) {
+    throw Error("{}: is damaged or incomplete ({})", file.string(), first_line(error.what_without_backtrace()));
+  } catch (const std::bad_alloc&) {
+    throw Error("{}: does not fit into memory", file.string());
+  } catch (const std::filesystem::filesystem_error& error) {
+    throw Error("{}: {}", file.string(), error.code().message());
+  }
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,137 @@
+#include <algorithm>
+#include <array>
+#include <bit>
+
+#include "base/error.h"
+#include "checkpoint/formats.h"
+#include "checkpoint/globals.h"
+#include "checkpoint/input_file.h"
+#include "checkpoint/tensors.h"
+
+namespace lossatlas {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::uint64_t kMaxHeader = 100'000'000;  // the format's own limit
+
+struct Entry {
+  std::string name;
+  c10::ScalarType type;
+  std::vector<std::int64_t> sizes;
+  std::uint64_t begin;  // from the end of the header
+  std::uint64_t end;
+};
+
+c10::ScalarType type_of(const std::string& name) {
+  static constexpr std::array<std::pair<std::string_view, c10::ScalarType>, 10> types{{
+      {"F64", c10::kDouble},
+      {"F32", c10::kFloat},
+      {"F16", c10::kHalf},
+      {"BF16", c10::kBFloat16},
+      {"I64", c10::kLong},
+      {"I32", c10::kInt},
+      {"I16", c10::kShort},
+      {"I8", c10::kChar},
+      {"U8", c10::kByte},
+      {"BOOL", c10::kBool},
+  }};
+  for (const auto& [known, type] : types) {
+    if (known == name) {
+      return type;
+    }
+  }
+  throw Error("has a tensor of type '{}', which is not read", pickle::printable(name));
+}
+
+json read_header(InputFile& file, std::uint64_t& data_begin) {
+  std::uint64_t length = 0;
+  file.read(0, std::as_writable_bytes(std::span(&length, 1)));
+  if (length > kMaxHeader || length > file.size() - sizeof length) {
+    throw Error("has a safetensors header of {} bytes, in a file of {}: it is damaged or incomplete", length,
+                file.size());
+  }
+  data_begin = sizeof length + length;
+  json header = json::parse(file.text(sizeof length, length), nullptr, false);
+  if (!header.is_object()) {
+    throw Error("has a safetensors header that is not a JSON object: it is damaged");
+  }
+  return header;
+}
+
+std::uint64_t unsigned_of(const json& value) {
+  if (!value.is_number_unsigned()) {
+    throw Error("has a size or an offset in its safetensors header that is not a number from 0 up");
+  }
+  return value.get<std::uint64_t>();
+}
+
+Entry entry_of(const std::string& name, const json& item) {
+  const bool complete = item.is_object() && item.contains("dtype") && item["dtype"].is_string() &&
+                        item.contains("shape") && item["shape"].is_array() && item.contains("data_offsets") &&
+                        item["data_offsets"].is_array() && item["data_offsets"].size() == 2;
+  if (!complete || item["shape"].size() > 64) {
+    throw Error("lacks the type, shape or place of tensor '{}': it is damaged", pickle::printable(name));
+  }
+  Entry entry{name,
+              type_of(item["dtype"].get<std::string>()),
+              {},
+              unsigned_of(item["data_offsets"][0]),
+              unsigned_of(item["data_offsets"][1])};
+  for (const json& size : item["shape"]) {
+    // A size beyond 63 bits becomes a negative one, which byte_count refuses.
+    entry.sizes.push_back(static_cast<std::int64_t>(unsigned_of(size)));
+  }
+  return entry;
+}
+
+/// Every tensor's bytes are inside the file, and as many as its shape says; no byte belongs to two of them.
+void check(const std::vector<Entry>& entries, std::uint64_t data_size) {
+  std::uint64_t last_end = 0;
+  for (const Entry& entry : entries) {
+    const bool inside = entry.begin >= last_end && entry.begin <= entry.end && entry.end <= data_size;
+    const auto bytes = static_cast<std::uint64_t>(pickle::byte_count(entry.sizes, entry.type));
+    if (!inside || entry.end - entry.begin != bytes) {
+      throw Error("has tensor '{}' at bytes {} to {} of {}, where {} bytes cannot be: it is damaged or incomplete",
+                  pickle::printable(entry.name), entry.begin, entry.end, data_size, bytes);
+    }
+    last_end = entry.end;
+  }
+}
+
+torch::Tensor read_tensor(InputFile& file, const Entry& entry, std::uint64_t data_begin) {
+  const auto count = static_cast<std::int64_t>(entry.end - entry.begin);
+  const torch::Tensor bytes = torch::empty({count}, torch::kUInt8);
+  file.read(data_begin + entry.begin,
+            {reinterpret_cast<std::byte*>(bytes.data_ptr<std::uint8_t>()), static_cast<std::size_t>(count)});
+  return pickle::typed(bytes, entry.type).view(entry.sizes);
+}
+
+}  // namespace
+
+Checkpoint read_safetensors(const std::filesystem::path& path) {
+  static_assert(std::endian::native == std::endian::little, "numbers are read as they stand in the file");
+  InputFile file(path);
+  std::uint64_t data_begin = 0;
+  const json header = read_header(file, data_begin);
+  Checkpoint checkpoint{"safetensors", {}, {}, json::object()};
+  std::vector<Entry> entries;
+  for (const auto& [name, item] : header.items()) {
+    if (name == "__metadata__" && item.is_object()) {
+      checkpoint.metadata = item;
+    } else {
+      entries.push_back(entry_of(name, item));
+    }
+  }
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
+  });
+  check(entries, file.size() - data_begin);
+  for (const Entry& entry : entries) {
+    checkpoint.tensors.push_back({entry.name, read_tensor(file, entry, data_begin)});
+  }
+  remove_module_prefix(checkpoint.tensors);
+  return checkpoint;
+}
+
+}  // namespace lossatlas

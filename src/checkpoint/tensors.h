@@ -1,0 +1,53 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <span>
+#include <string>
+
+#include "checkpoint/value.h"
+
+namespace lossatlas::pickle {
+
+/// Where a file keeps the bytes of its storages.
+class StorageBytes {
+ public:
+  virtual ~StorageBytes() = default;
+  /// How many bytes the file has for this storage. Throws Error if there is no such storage.
+  virtual std::uint64_t size(const std::string& key) = 0;
+  /// Copies the storage into `bytes`, which is of that size.
+  virtual void read(const std::string& key, std::span<std::byte> bytes) = 0;
+};
+
+/// Makes tensors of their descriptions, each storage being read once, when first needed.
+class TensorLoader {
+ public:
+  /// `file_size`: the storages that the file claims to hold cannot be larger together.
+  TensorLoader(StorageBytes& bytes, std::uint64_t file_size);
+
+  /// On the CPU, contiguous, in memory that no other tensor shares.
+  /// Throws Error, without a file's name, if the view is not inside its storage, or the storage not inside the file.
+  torch::Tensor load(const TensorView& view);
+
+ private:
+  /// uint8 [at least `size`]
+  torch::Tensor storage(const std::string& key, std::int64_t size);
+  torch::Tensor copy(const torch::Tensor& tensor);
+
+  StorageBytes& bytes_;
+  std::uint64_t unread_;    // bytes that storages may still take
+  std::uint64_t copyable_;  // bytes that copies of storages may still take
+  std::map<std::string, torch::Tensor> storages_;
+  std::set<std::string> handed_out_;  // storages whose memory a tensor took over
+};
+
+/// A value of raw bytes as a tensor of `type`; a byte of a bool other than 0 counts as 1.
+torch::Tensor typed(const torch::Tensor& bytes, c10::ScalarType type);
+
+/// Bytes of a tensor of these sizes. Throws Error if a size is negative, or the product beyond 63 bits.
+std::int64_t byte_count(std::span<const std::int64_t> sizes, c10::ScalarType type);
+
+}  // namespace lossatlas::pickle

@@ -1,0 +1,115 @@
+#pragma once
+
+#include <c10/core/ScalarType.h>
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+
+/// What a pickle of a checkpoint can hold. Tensors are descriptions only: their bytes are read later, if wanted.
+namespace lossatlas::pickle {
+
+struct Value;
+/// Values refer to one another freely (a hostile pickle makes cycles), so the Arena owns them all.
+using Ref = Value*;
+
+struct None {};
+/// A str, in UTF-8; or a str of Python 2, which may be any bytes.
+struct Text {
+  std::string text;
+};
+struct Bytes {
+  std::string bytes;
+};
+/// A list or a set.
+struct List {
+  std::vector<Ref> items;
+};
+struct Tuple {
+  std::vector<Ref> items;
+};
+/// In the order of insertion; where a key stands twice, the last counts.
+struct Dict {
+  std::vector<std::pair<Ref, Ref>> items;
+};
+/// A function or class that the pickle asks for: "module.name". Only names that is_allowed() accepts are ever made.
+struct Global {
+  std::string name;
+};
+/// numpy.dtype of a scalar: kind is NumPy's letter (f, i, u, b), size is in bytes.
+struct NumpyType {
+  char kind;
+  std::int64_t size;
+  bool big_endian;
+};
+
+/// The memory that tensors are views of. Lengths count elements of `type`.
+struct Storage {
+  std::string key;  // of the record that holds its bytes
+  c10::ScalarType type;
+  std::int64_t numel;
+  // Files before PyTorch 0.4 can hold a part of another storage as a storage of its own.
+  std::int64_t view_offset;
+  std::int64_t view_numel;
+};
+
+/// Not yet checked against its storage. Strides and offset count elements of `type`.
+struct TensorView {
+  const Storage* storage;
+  c10::ScalarType type;
+  std::int64_t offset;
+  std::vector<std::int64_t> sizes;
+  std::vector<std::int64_t> strides;
+};
+
+struct Value {
+  std::variant<None, bool, std::int64_t, std::uint64_t, double, Text, Bytes, List, Tuple, Dict, Global, NumpyType,
+               const Storage*, const TensorView*>
+      data;
+
+  /// The content if it is a T, else null.
+  template <class T>
+  const T* as() const {
+    return std::get_if<T>(&data);
+  }
+  template <class T>
+  T* as() {
+    return std::get_if<T>(&data);
+  }
+};
+
+/// Owns what a pickle made. Nothing is freed before the arena, and freeing does not recurse.
+class Arena {
+ public:
+  template <class T>
+  Ref make(T content) {
+    return &values_.emplace_back(Value{std::move(content)});
+  }
+  const Storage* keep(Storage storage) { return &storages_.emplace_back(std::move(storage)); }
+  const TensorView* keep(TensorView tensor) { return &tensors_.emplace_back(std::move(tensor)); }
+
+  /// To be called before copying `size` bytes or items of what is there already. The rest of the memory taken is in
+  /// proportion to the pickle; copies are not, since a pickle can name one value any number of times.
+  void charge(std::size_t size) {
+    constexpr std::size_t limit = 64'000'000;
+    copied_ += size;
+    if (copied_ > limit) {
+      throw Error("the pickle repeats itself without end");
+    }
+  }
+
+  const std::deque<Storage>& storages() const { return storages_; }
+
+ private:
+  std::deque<Value> values_;
+  std::deque<Storage> storages_;
+  std::deque<TensorView> tensors_;
+  std::size_t copied_ = 0;
+};
+
+}  // namespace lossatlas::pickle

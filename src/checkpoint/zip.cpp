@@ -1,0 +1,85 @@
+#include <caffe2/serialize/inline_container.h>
+
+#include "base/error.h"
+#include "checkpoint/contents.h"
+#include "checkpoint/formats.h"
+#include "checkpoint/globals.h"
+#include "checkpoint/input_file.h"
+#include "checkpoint/tensors.h"
+#include "checkpoint/unpickler.h"
+
+namespace lossatlas {
+namespace {
+
+/// The records of the archive. torch.save never compresses, so a record that is larger than the file is damaged or
+/// was compressed afterwards; sizes are checked before memory is taken.
+class Archive : public pickle::StorageBytes {
+ public:
+  explicit Archive(const std::filesystem::path& file)
+      : file_size_(std::filesystem::file_size(file)), reader_(file.string()) {}
+
+  std::uint64_t file_size() const { return file_size_; }
+  bool has(const std::string& record) { return reader_.hasRecord(record); }
+
+  std::string text(const std::string& record) {
+    std::string text(size_of(record), '\0');
+    if (!text.empty()) {
+      reader_.getRecord(record, text.data(), text.size());
+    }
+    return text;
+  }
+
+  std::uint64_t size(const std::string& key) override { return size_of("data/" + key); }
+
+  void read(const std::string& key, std::span<std::byte> bytes) override {
+    if (!bytes.empty()) {
+      reader_.getRecord("data/" + key, bytes.data(), bytes.size());
+    }
+  }
+
+ private:
+  std::uint64_t size_of(const std::string& record) {
+    if (!has(record)) {
+      throw Error("has no record '{}': it is damaged or incomplete", record);
+    }
+    const std::uint64_t size = reader_.getRecordSize(record);
+    if (size > file_size_) {
+      throw Error("has a record '{}' of {} bytes, more than the file's: it is damaged, or was compressed", record,
+                  size);
+    }
+    return size;
+  }
+
+  std::uint64_t file_size_;
+  caffe2::serialize::PyTorchStreamReader reader_;
+};
+
+void check_kind(Archive& archive) {
+  if (archive.has("constants.pkl") || archive.has("model.json")) {
+    throw Error(
+        "is a TorchScript archive, which is not read yet; in Python, save its state_dict: "
+        "torch.save(torch.jit.load(FILE).state_dict(), ...)");
+  }
+  if (!archive.has("data.pkl")) {
+    throw Error("is a ZIP archive, but not one that torch.save wrote (it has no data.pkl)");
+  }
+  if (archive.has("byteorder") && archive.text("byteorder") != "little") {
+    throw Error("was written on a big-endian machine ('{}' byte order), which is not read; save it again on another",
+                pickle::printable(archive.text("byteorder")));
+  }
+}
+
+}  // namespace
+
+Checkpoint read_zip(const std::filesystem::path& file) {
+  Archive archive(file);
+  check_kind(archive);
+  pickle::Arena arena;
+  const pickle::Loaded loaded = pickle::unpickle(archive.text("data.pkl"), arena);
+  pickle::TensorLoader loader(archive, archive.file_size());
+  Checkpoint checkpoint = pickle::checkpoint_of(*loaded.root, loader);
+  checkpoint.format = "PyTorch zip";
+  return checkpoint;
+}
+
+}  // namespace lossatlas

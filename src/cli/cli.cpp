@@ -1,0 +1,100 @@
+#include "cli/cli.h"
+
+#include <c10/util/Exception.h>
+
+#include <cstdio>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "cli/command.h"
+#include "cli/version.h"
+
+namespace lossatlas {
+namespace {
+
+int complain(int status, std::string text) {
+  text = text.substr(0, text.find('\n'));
+  fmt::print(stderr, "lossatlas: {}\n", text);
+  return status;
+}
+
+/// The subcommand that was chosen, or the program itself.
+const CLI::App& chosen(const CLI::App& app) {
+  const auto subcommands = app.get_subcommands();
+  return subcommands.empty() ? app : *subcommands.front();
+}
+
+std::vector<std::string> option_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  return names;
+}
+
+/// A line for words that nothing takes: with the nearest option or subcommand.
+std::string unknown_words(const CLI::App& app) {
+  const CLI::App& where = chosen(app);
+  const auto extras = app.remaining(true);
+  std::string word = extras.empty() ? "" : extras.front();
+  const bool option = word.starts_with("-");
+  word = word.substr(0, word.find('='));
+  std::vector<std::string> known;
+  if (option) {
+    known = option_names(where);
+  } else if (&where == &app) {
+    for (const CLI::App* subcommand : app.get_subcommands({})) known.push_back(subcommand->get_name());
+  }
+  const std::string near = nearest(word, known);
+  const std::string kind = option ? "option" : &where == &app ? "command" : "word";
+  const std::string help = &where == &app ? "lossatlas --help" : "lossatlas " + where.get_name() + " --help";
+  return fmt::format("unknown {} '{}'{}; see {}", kind, word,
+                     near.empty() ? "" : fmt::format(", did you mean '{}'?", near), help);
+}
+
+int parse_and_run(CLI::App& app, int argc, char** argv, const CommandContext& context) {
+  try {
+    app.parse(argc, argv);
+    return context.status;
+  } catch (const CLI::Success& success) {  // --help, --version
+    return app.exit(success);
+  } catch (const CLI::ExtrasError&) {
+    return complain(kWrongWords, unknown_words(app));
+  } catch (const CLI::RequiredError& error) {
+    const std::string words = app.get_subcommands().empty() && !app.remaining().empty() ? unknown_words(app) : "";
+    return complain(kWrongWords, words.empty() ? error.what() : words);
+  } catch (const CLI::ParseError& error) {
+    return complain(kWrongWords, error.what());
+  }
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  CLI::App app("Loss landscapes of trained neural networks.", "lossatlas");
+  app.set_version_flag("--version", std::string(version()));
+  app.require_subcommand(1);
+  app.footer("`lossatlas COMMAND --help` tells more. Pictures are drawn by tools/plot.");
+  CommandContext context{fmt::format("{}", fmt::join(argv, argv + argc, " ")), kDone};
+  add_train(app, context);
+  add_surface(app, context);
+  add_info(app, context);
+  try {
+    return parse_and_run(app, argc, argv, context);
+  } catch (const UsageError& error) {
+    return complain(kWrongWords, error.what());
+  } catch (const Error& error) {
+    return complain(kFailed, error.what());
+  } catch (const c10::Error& error) {
+    return complain(kFailed, std::string("LibTorch: ") + error.what_without_backtrace());
+  } catch (const std::bad_alloc&) {
+    return complain(kFailed, "out of memory; fewer --threads or a smaller --batch-size take less");
+  } catch (const std::exception& error) {
+    return complain(kFailed, std::string("this should not have happened: ") + error.what());
+  }
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+namespace lossatlas {
+
+inline constexpr int kDone = 0, kFailed = 1, kWrongWords = 2, kInterrupted = 130;
+
+/// What subcommands get from the program and give back to it.
+struct CommandContext {
+  std::string command_line;  // as typed, for the provenance of files
+  int status = kDone;        // of the subcommand that ran
+};
+
+/// Each adds its subcommand, which runs while the command line is parsed. The context outlives the app.
+void add_train(CLI::App& app, CommandContext& context);
+void add_surface(CLI::App& app, CommandContext& context);
+void add_info(CLI::App& app, CommandContext& context);
+
+}  // namespace lossatlas

@@ -1,0 +1,176 @@
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "checkpoint/checkpoint.h"
+#include "cli/command.h"
+#include "landscape/surface.h"
+#include "models/registry.h"
+#include "storage/hdf5.h"
+#include "training/history.h"
+
+namespace lossatlas {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct InfoWords {
+  std::filesystem::path file;
+  bool architectures = false;
+  bool as_json = false;
+};
+
+ordered_json describe_architectures() {
+  ordered_json list = ordered_json::array();
+  for (const ArchitectureInfo& info : architectures()) {
+    const auto& spec = info.defaults;
+    list.push_back({{"name", info.name},
+                    {"parameters", count_parameters(*make_network(spec))},
+                    {"classes", spec.classes},
+                    {"input", spec.input},
+                    {"summary", info.summary}});
+  }
+  return list;
+}
+
+void print_architectures(const ordered_json& list) {
+  for (const auto& entry : list) {
+    fmt::print("{:<24} {:>12} parameters at {:>4} classes  {}\n", entry["name"].get<std::string>(),
+               entry["parameters"].get<std::int64_t>(), entry["classes"].get<std::int64_t>(),
+               entry["summary"].get<std::string>());
+  }
+}
+
+ordered_json describe_checkpoint(const std::filesystem::path& file) {
+  const Checkpoint checkpoint = read_checkpoint(file);
+  ordered_json tensors = ordered_json::array();
+  std::int64_t numbers = 0;
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    tensors.push_back({{"name", name}, {"shape", tensor.sizes().vec()}, {"type", c10::toString(tensor.scalar_type())}});
+    numbers += tensor.numel();
+  }
+  return {{"kind", "checkpoint"},         {"file", file.string()},  {"format", checkpoint.format},
+          {"metadata", checkpoint.metadata}, {"numbers", numbers}, {"tensors", tensors}};
+}
+
+/// Finite extremes of the values; null where there is none.
+ordered_json range_of(const std::vector<double>& values) {
+  double low = INFINITY, high = -INFINITY;
+  for (const double value : values) {
+    if (!std::isfinite(value)) continue;
+    low = std::min(low, value);
+    high = std::max(high, value);
+  }
+  return low <= high ? ordered_json{low, high} : ordered_json(nullptr);
+}
+
+ordered_json describe_surface(const std::filesystem::path& file) {
+  const Surface surface = read_surface(file);
+  return {{"kind", "surface"},
+          {"file", file.string()},
+          {"split", name_of(surface.split)},
+          {"grid", {surface.x.points, surface.y.points}},
+          {"x", {surface.x.low, surface.x.high}},
+          {"y", {surface.y.low, surface.y.high}},
+          {"points", surface.size()},
+          {"evaluated", surface.evaluated()},
+          {"not_finite", surface.not_finite()},
+          {"loss", range_of(surface.loss)},
+          {"accuracy", range_of(surface.accuracy)},
+          {"dir_file", surface.direction_file},
+          {"settings", surface.settings},
+          {"provenance", surface.provenance}};
+}
+
+ordered_json describe_history(const std::filesystem::path& file) {
+  const History history = read_history(file);
+  ordered_json epochs = ordered_json::array();
+  for (const HistoryRow& row : history.rows) {
+    epochs.push_back({{"epoch", row.epoch},
+                      {"learning_rate", row.learning_rate},
+                      {"train_loss", row.train_loss},
+                      {"train_acc", row.train_acc},
+                      {"test_loss", row.test_loss},
+                      {"test_acc", row.test_acc},
+                      {"seconds", row.seconds}});
+  }
+  return {{"kind", "history"}, {"file", file.string()}, {"settings", history.settings}, {"epochs", epochs}};
+}
+
+ordered_json describe_directions(const Hdf5Reader& reader) {
+  ordered_json groups = ordered_json::object();
+  for (const std::string group : {"xdirection", "ydirection"}) {
+    if (reader.has("/" + group)) groups[group] = reader.members("/" + group).size();
+  }
+  return {{"kind", "directions"}, {"file", reader.file().string()}, {"tensors", groups}};
+}
+
+ordered_json describe(const std::filesystem::path& file) {
+  if (std::filesystem::is_directory(file)) {
+    throw Error("{}: a folder; name a file in it{}", file.string(),
+                std::filesystem::exists(file / "history.h5") ? ", as in " + (file / "history.h5").string() : "");
+  }
+  if (!Hdf5Reader::is_hdf5(file)) return describe_checkpoint(file);
+  const Hdf5Reader reader(file);
+  if (reader.has("/epoch")) return describe_history(file);
+  if (reader.has("/xdirection")) return describe_directions(reader);
+  return describe_surface(file);
+}
+
+/// Words for one value: text bare, numbers to six digits, the rest as JSON.
+std::string text_of(const ordered_json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_number_float()) return fmt::format("{:.6g}", value.get<double>());
+  if (value.is_array() && value.size() <= 3) {
+    std::string text;
+    for (const auto& entry : value) text += (text.empty() ? "" : ", ") + text_of(entry);
+    return text;
+  }
+  return value.dump();
+}
+
+void print_entries(const ordered_json& object, int indent) {
+  for (const auto& [key, value] : object.items()) {
+    if (value.is_object()) {
+      fmt::print("{:{}}{}\n", "", indent, key);
+      print_entries(value, indent + 2);
+    } else if (value.is_array() && !value.empty() && value[0].is_object()) {
+      fmt::print("{:{}}{}\n", "", indent, key);
+      for (const auto& entry : value) {
+        std::string line;
+        for (const auto& [name, part] : entry.items()) line += fmt::format("{}{} {}", line.empty() ? "" : "  ", name, text_of(part));
+        fmt::print("{:{}}{}\n", "", indent + 2, line);
+      }
+    } else {
+      fmt::print("{:{}}{:<20} {}\n", "", indent, key, text_of(value));
+    }
+  }
+}
+
+int info(const InfoWords& words) {
+  if (words.architectures == !words.file.empty()) throw UsageError("info: name a file, or ask for --archs");
+  const ordered_json description = words.architectures ? describe_architectures() : describe(words.file);
+  if (words.as_json) {
+    fmt::print("{}\n", description.dump(2));
+  } else if (words.architectures) {
+    print_architectures(description);
+  } else {
+    print_entries(description, 0);
+  }
+  return kDone;
+}
+
+}  // namespace
+
+void add_info(CLI::App& app, CommandContext& context) {
+  auto* command = app.add_subcommand("info", "Say what a checkpoint, a surface or a history holds");
+  const auto words = std::make_shared<InfoWords>();
+  command->add_option("file", words->file, "checkpoint, surface, history or directions")->type_name("FILE");
+  command->add_flag("--archs", words->architectures, "list the architectures");
+  command->add_flag("--json", words->as_json, "print JSON");
+  command->callback([words, &context] { context.status = info(*words); });
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,84 @@
+#include "cli/inputs.h"
+
+#include <omp.h>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "cli/words.h"
+
+namespace lossatlas {
+namespace {
+
+std::vector<double> channel_values(const std::string& option, const std::string& words, std::size_t channels) {
+  auto values = parse_numbers(option, words);
+  if (values.size() == 1) values.resize(channels, values[0]);
+  if (values.size() != channels) throw UsageError("{} {}: wants {} numbers, one a channel", option, words, channels);
+  return values;
+}
+
+}  // namespace
+
+void DataWords::add_to(CLI::App& command) {
+  command.add_option("--data", data, "synthetic[:N] or cifar10:DIR")->required()->type_name("DATA");
+  command.add_option("--mean", mean, "mean of each channel, of pixel values in 0 … 1: R,G,B")->type_name("R,G,B");
+  command.add_option("--std", std, "deviation of each channel, likewise")->type_name("R,G,B");
+}
+
+DataSet DataWords::load(Split split, const nlohmann::json& metadata) const {
+  DataSet set = load_data(data, split);
+  const auto channels = static_cast<std::size_t>(set.shape[0]);
+  const auto recorded = [&](const char* key, std::vector<double>& values) {
+    if (metadata.contains(key) && metadata[key].is_array() && metadata[key].size() == channels) {
+      values = metadata[key].get<std::vector<double>>();
+    }
+  };
+  recorded("mean", set.normalization.mean);
+  recorded("std", set.normalization.deviation);
+  if (!mean.empty()) set.normalization.mean = channel_values("--mean", mean, channels);
+  if (!std.empty()) set.normalization.deviation = channel_values("--std", std, channels);
+  for (const double deviation : set.normalization.deviation) {
+    if (!(deviation > 0)) throw UsageError("--std {}: wants numbers above 0", std);
+  }
+  return set;
+}
+
+void NetworkWords::add_to(CLI::App& command, bool arch_required) {
+  command.add_option("--arch", arch, "architecture; `lossatlas info --archs` lists them")
+      ->required(arch_required)
+      ->type_name("ARCH");
+  command.add_option("--classes", classes, "classes the network tells apart (default: the checkpoint's, else the data's)")
+      ->check(CLI::Range(1, 1'000'000))
+      ->type_name("N");
+  command.add_option("--width", width, "channels of a ResNet's first stage (default: the published width)")
+      ->check(CLI::Range(1, 4096))
+      ->type_name("N");
+}
+
+NetworkSpec NetworkWords::spec(const DataSet& data, const nlohmann::json& metadata) const {
+  NetworkSpec spec;
+  spec.architecture = !arch.empty() ? arch : metadata.value("arch", std::string());
+  if (spec.architecture.empty()) {
+    throw UsageError("the checkpoint does not say which network it belongs to; name it with --arch "
+                     "(`lossatlas info --archs` lists them)");
+  }
+  spec.classes = classes > 0 ? classes : metadata.value("classes", data.classes);
+  spec.width = width > 0 ? width : metadata.value("width", std::int64_t{0});
+  spec.input = data.shape;
+  return spec;
+}
+
+void check_output(const std::filesystem::path& file, bool force) {
+  if (std::filesystem::is_directory(file)) throw Error("{}: a folder, not a file", file.string());
+  if (std::filesystem::exists(file) && !force) {
+    throw Error("{}: exists; choose another --out, or replace it with --force", file.string());
+  }
+  if (file.has_parent_path()) make_folder(file.parent_path());
+  auto probe = file;
+  probe += ".probe";
+  write_atomically(probe, [](const ByteSink&) {});
+  std::filesystem::remove(probe);
+}
+
+int default_threads() { return omp_get_num_procs(); }
+
+}  // namespace lossatlas

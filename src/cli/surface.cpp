@@ -1,0 +1,267 @@
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <ctime>
+#include <filesystem>
+#include <memory>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/sha256.h"
+#include "cli/command.h"
+#include "cli/inputs.h"
+#include "cli/interrupt.h"
+#include "cli/progress.h"
+#include "cli/version.h"
+#include "cli/words.h"
+#include "evaluation/device.h"
+#include "landscape/direction_file.h"
+#include "landscape/sweep.h"
+#include "models/registry.h"
+
+namespace lossatlas {
+namespace {
+
+using nlohmann::json;
+
+struct SurfaceWords {
+  std::filesystem::path checkpoint;
+  NetworkWords network;
+  DataWords data;
+  std::filesystem::path out = "outputs/surface.h5";
+  std::string grid = "51x51", x = "-1:1", y = "-1:1";
+  std::string normalization = "filter", ignore = "bias,bn";
+  std::uint64_t seed = 0;
+  std::string split = "train";
+  std::int64_t samples = 0;
+  std::uint64_t sample_seed = 0;
+  std::string loss = "cross-entropy";
+  std::int64_t batch_size = 128;
+  std::filesystem::path directions, save_directions;
+  std::string device = "cpu";
+  int threads = default_threads();
+  bool force = false;
+};
+
+void add_options(CLI::App& command, SurfaceWords& words) {
+  command.add_option("--checkpoint", words.checkpoint, "parameters: .pt, .pth or .safetensors")->required()->type_name("FILE");
+  words.network.add_to(command, false);
+  words.data.add_to(command);
+  command.add_option("--out", words.out, "surface file")->capture_default_str();
+  command.add_option("--grid", words.grid, "points along x and y")->capture_default_str();
+  command.add_option("--x", words.x, "range along the first direction")->capture_default_str();
+  command.add_option("--y", words.y, "range along the second direction")->capture_default_str();
+  command.add_option("--norm", words.normalization, "filter, layer, weight, dfilter, dlayer or none")->capture_default_str();
+  command.add_option("--ignore", words.ignore, "one-dimensional parameters that stay: bias, bn, bias,bn or none")
+      ->capture_default_str();
+  command.add_option("--seed", words.seed, "decides the directions")->capture_default_str();
+  command.add_option("--split", words.split, "train or test")->check(CLI::IsMember({"train", "test"}))->capture_default_str();
+  command.add_option("--samples", words.samples, "images, a stratified sample (default: all)")->check(CLI::PositiveNumber);
+  command.add_option("--sample-seed", words.sample_seed, "decides which images")->capture_default_str();
+  command.add_option("--loss", words.loss, "cross-entropy or mse")->capture_default_str();
+  command.add_option("--batch-size", words.batch_size, "images in one forward pass")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  command.add_option("--directions", words.directions, "use the directions of this file")->type_name("FILE.h5");
+  command.add_option("--save-directions", words.save_directions, "write the directions, for other tools")->type_name("FILE.h5");
+  command.add_option("--device", words.device, "cpu, cuda or cuda:N")->capture_default_str();
+  command.add_option("--threads", words.threads, "grid points evaluated at a time (default: all processors)")
+      ->check(CLI::Range(1, 1024));
+  command.add_flag("--force", words.force, "replace an existing --out");
+}
+
+/// The words that need no file to be checked.
+struct Checked {
+  Axis x, y;
+  DirectionOptions direction;
+  Split split;
+  LossFunction loss;
+};
+
+Checked check(const SurfaceWords& words) {
+  const auto [columns, rows] = parse_grid(words.grid);
+  return {parse_axis("--x", words.x, columns), parse_axis("--y", words.y, rows),
+          {words.seed, normalization_of(words.normalization), ignore_of(words.ignore)},
+          words.split == "train" ? Split::train : Split::test, loss_function_of(words.loss)};
+}
+
+std::vector<std::int64_t> choose_samples(const SurfaceWords& words, const DataSet& data) {
+  const auto all = static_cast<std::int64_t>(data.size());
+  if (words.samples > all) {
+    throw UsageError("--samples {}: the {} split of {} has {} images", words.samples, words.split, data.name, all);
+  }
+  if (words.samples > 0) return stratified_sample(data.labels, static_cast<std::size_t>(words.samples), words.sample_seed);
+  std::vector<std::int64_t> indices(data.size());
+  std::iota(indices.begin(), indices.end(), 0);
+  return indices;
+}
+
+std::vector<Direction> choose_directions(const SurfaceWords& words, const Checked& checked,
+                                         const std::vector<NamedTensor>& parameters) {
+  if (words.directions.empty()) {
+    return {random_direction(parameters, 0, checked.direction), random_direction(parameters, 1, checked.direction)};
+  }
+  auto directions = read_directions(words.directions, parameters);
+  if (directions.size() != 2) throw Error("{}: holds one direction, a surface takes two", words.directions.string());
+  return directions;
+}
+
+/// Everything that decides the values, and nothing else.
+json settings_of(const SurfaceWords& words, const Checked& checked, const NetworkSpec& spec, const DataSet& data,
+                 const torch::Device& device) {
+  const bool random = words.directions.empty();
+  json settings{{"arch", spec.architecture},
+                {"classes", spec.classes},
+                {"width", spec.width},
+                {"checkpoint", {{"file", words.checkpoint.filename().string()}, {"sha256", sha256_of_file(words.checkpoint)}}},
+                {"data", data.name},
+                {"mean", data.normalization.mean},
+                {"std", data.normalization.deviation},
+                {"split", words.split},
+                {"samples", data.size()},
+                {"sample_seed", words.samples > 0 ? json(words.sample_seed) : json(nullptr)},
+                {"loss", words.loss},
+                {"plane", random ? "random" : "file"},
+                {"grid", {checked.x.points, checked.y.points}},
+                {"x", {checked.x.low, checked.x.high}},
+                {"y", {checked.y.low, checked.y.high}},
+                {"engine", "eager"},
+                {"dtype", "fp32"},
+                {"batch_size", words.batch_size},
+                {"device", device.is_cuda() ? "cuda" : "cpu"},
+                {"instruction_set", instruction_set(device)},
+                {"libtorch", TORCH_VERSION}};
+  if (random) {
+    settings["seed"] = words.seed;
+    settings["normalization"] = name_of(checked.direction.normalization);
+    settings["ignore"] = name_of(checked.direction.ignore);
+  } else {
+    settings["directions"] = {{"file", words.directions.filename().string()},
+                              {"sha256", sha256_of_file(words.directions)}};
+  }
+  return settings;
+}
+
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text.data();
+}
+
+/// The loss at the origin, computed as the sweep computes it, kept where the grid holds that point.
+Evaluation evaluate_centre(const Plane& plane, const Engine& engine, Surface& surface) {
+  const int threads = torch::get_num_threads();
+  torch::set_num_threads(1);
+  const Evaluation centre = engine.make_evaluator()->evaluate(plane.origin);
+  torch::set_num_threads(threads);
+  for (std::size_t row = 0; row < surface.y.points; ++row) {
+    for (std::size_t column = 0; column < surface.x.points; ++column) {
+      if (surface.x.at(column) == 0 && surface.y.at(row) == 0) surface.set(row * surface.x.points + column, centre);
+    }
+  }
+  return centre;
+}
+
+/// A wrong normalization of the images is the commonest mistake, and silent; so is an untrained checkpoint.
+void warn_of_poor_centre(const Evaluation& centre, const json& metadata, const NetworkSpec& spec) {
+  const double chance = 100.0 / static_cast<double>(spec.classes);
+  const bool number = metadata.contains("acc") && metadata["acc"].is_number();
+  const double recorded = number ? metadata["acc"].get<double>() : std::nan("");
+  const bool below = recorded <= 100 && centre.accuracy + 3 * centre.accuracy_se + 10 < recorded;
+  if (metadata.value("epoch", 1.0) == 0) {
+    fmt::print(stderr, "note: this checkpoint was saved before training\n");
+  } else if (below || centre.accuracy < 3 * chance) {
+    fmt::print(stderr,
+               "warning: {:.1f} % accuracy at the centre is poor for a trained network{}; are --mean and --std those it "
+               "was trained with, and is it the right data?\n",
+               centre.accuracy, below ? fmt::format(" (the checkpoint recorded {:.1f} %)", recorded) : "");
+  }
+}
+
+void warn_of_not_finite(const Surface& surface) {
+  if (const std::size_t count = surface.not_finite(); count > 0) {
+    fmt::print(stderr,
+               "warning: {} of {} losses are not finite (stored as they are); a smaller range or --norm filter helps\n",
+               count, surface.size());
+  }
+}
+
+SweepOptions sweep_options(const SurfaceWords& words, ProgressLine& line) {
+  SweepOptions options;
+  options.threads = words.threads;
+  options.stop = &catch_interrupts();
+  options.on_point = [&line](const SweepProgress& now) {
+    const double left = now.seconds / static_cast<double>(now.done) * static_cast<double>(now.total - now.done);
+    line.update(fmt::format("{}/{} points  {:.0f} images/s  {} left  losses {:.4g} to {:.4g}", now.done, now.total,
+                            now.images_per_second, duration_text(left), now.lowest, now.highest));
+  };
+  options.on_save = [&words](const Surface& surface) { write_surface(words.out, surface); };
+  return options;
+}
+
+int surface(const SurfaceWords& words, const std::string& command_line) {
+  const Checked checked = check(words);
+  check_output(words.out, words.force);
+  const auto device = open_device(words.device);
+  const Checkpoint checkpoint = read_checkpoint(words.checkpoint);
+  const json& metadata = checkpoint.metadata;
+  auto data = std::make_shared<DataSet>(words.data.load(checked.split, metadata));
+  const NetworkSpec spec = words.network.spec(*data, metadata);
+  const auto population = static_cast<std::int64_t>(data->size());
+
+  Surface result(checked.x, checked.y, checked.split);
+  result.samples = choose_samples(words, *data);
+  if (words.samples > 0) *data = subset(*data, result.samples);
+
+  const auto network = make_network(spec);
+  load_into(checkpoint, *network, words.checkpoint);
+  Plane plane{copy_state(state_of(*network), torch::kCPU), {}};
+  plane.directions = choose_directions(words, checked, plane.origin.parameters);
+  if (!words.save_directions.empty()) {
+    check_output(words.save_directions, words.force);
+    write_directions(words.save_directions, plane.directions);
+    result.direction_file = words.save_directions.string();
+  } else if (!words.directions.empty()) {
+    result.direction_file = words.directions.string();
+  }
+  result.settings = settings_of(words, checked, spec, *data, device);
+  const double length = norm(plane.directions[0]) * norm(plane.directions[1]);
+  result.settings["cosine"] = length > 0 ? dot(plane.directions[0], plane.directions[1]) / length : 0;
+  result.provenance = {{"command", command_line}, {"version", version()}, {"started", utc_now()}, {"threads", words.threads}};
+  if (device.is_cuda()) plane = copy_plane(plane, device);
+
+  const Engine engine({spec, checked.loss, words.batch_size, population}, data, device);
+  fmt::print(stderr, "{}x{} points, {} {} images each, into {}\n", checked.x.points, checked.y.points, data->size(),
+             words.split, words.out.string());
+  const Evaluation centre = evaluate_centre(plane, engine, result);
+  fmt::print(stderr, "centre: loss {:.6g}, accuracy {:.2f} %\n", centre.loss, centre.accuracy);
+  warn_of_poor_centre(centre, metadata, spec);
+
+  ProgressLine line;
+  const SweepSummary summary = sweep(plane, engine, result, sweep_options(words, line));
+  line.clear();
+  result.provenance["seconds"] = summary.seconds;
+  result.provenance["images_per_second"] = summary.images_per_second;
+  write_surface(words.out, result);
+  warn_of_not_finite(result);
+  fmt::print("{}\n", words.out.string());
+  fmt::print(stderr, "{} of {} points in {}, {:.0f} images/s\n", result.evaluated(), result.size(),
+             duration_text(summary.seconds), summary.images_per_second);
+  if (summary.finished) return kDone;
+  fmt::print(stderr, "interrupted; the points so far are in {}\n", words.out.string());
+  return kInterrupted;
+}
+
+}  // namespace
+
+void add_surface(CLI::App& app, CommandContext& context) {
+  auto* command = app.add_subcommand("surface", "Evaluate the loss over a grid around a checkpoint");
+  const auto words = std::make_shared<SurfaceWords>();
+  add_options(*command, *words);
+  command->callback([words, &context] { context.status = surface(*words, context.command_line); });
+}
+
+}  // namespace lossatlas

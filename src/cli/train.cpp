@@ -1,0 +1,135 @@
+#include <cmath>
+#include <filesystem>
+#include <memory>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "cli/command.h"
+#include "cli/inputs.h"
+#include "cli/interrupt.h"
+#include "cli/progress.h"
+#include "cli/words.h"
+#include "evaluation/device.h"
+#include "models/registry.h"
+#include "training/training.h"
+
+namespace lossatlas {
+namespace {
+
+struct TrainWords {
+  NetworkWords network;
+  DataWords data;
+  TrainingOptions options;
+  std::filesystem::path out = "outputs/run";
+  std::string learning_rate_steps;
+  std::string device = "cpu";
+  bool resume = false;
+  bool force = false;
+  CLI::Option* learning_rate = nullptr;
+  CLI::Option* momentum = nullptr;
+};
+
+void add_options(CLI::App& command, TrainWords& words) {
+  words.network.add_to(command, true);
+  words.data.add_to(command);
+  auto& o = words.options;
+  command.add_option("--out", words.out, "run folder")->capture_default_str();
+  command.add_option("--optimizer", o.optimizer.name, "sgd or adagrad")->capture_default_str();
+  words.learning_rate = command.add_option("--lr", o.learning_rate, "learning rate (default: sgd 0.1, adagrad 0.01)")
+                            ->check(CLI::PositiveNumber);
+  command.add_option("--lr-steps", words.learning_rate_steps, "epochs after which the rate drops, as in 150,225,275");
+  command.add_option("--lr-factor", o.learning_rate_factor, "what the rate is multiplied by then")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  o.optimizer.momentum = 0.9;
+  words.momentum = command.add_option("--momentum", o.optimizer.momentum, "sgd: μ")->capture_default_str();
+  command.add_flag("--nesterov", o.optimizer.nesterov, "sgd: Nesterov's momentum");
+  o.optimizer.weight_decay = 5e-4;
+  command.add_option("--weight-decay", o.optimizer.weight_decay, "λ in g ← g + λθ")->capture_default_str();
+  command.add_option("--delta", o.optimizer.delta, "adagrad: δ in ε/(δ+√r)")->capture_default_str();
+  command.add_option("--batch-size", o.batch_size, "images a step")->check(CLI::Range(1, 1'000'000))->capture_default_str();
+  o.epochs = 10;
+  command.add_option("--epochs", o.epochs, "times through the data")->check(CLI::Range(0, 1'000'000))->capture_default_str();
+  command.add_option("--seed", o.seed, "decides initialization, order and augmentation")->capture_default_str();
+  command.add_option("--save-every", o.save_every, "epochs from one checkpoint to the next")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  command.add_flag("--augment", o.augment, "random shifts and flips");
+  command.add_option("--device", words.device, "cpu, cuda or cuda:N")->capture_default_str();
+  o.threads = default_threads();
+  command.add_option("--threads", o.threads, "threads; with 1 a run gives the same bits each time (default: all)")
+      ->check(CLI::Range(1, 1024));
+  command.add_flag("--resume", words.resume, "go on with the run in --out");
+  command.add_flag("--force", words.force, "replace the run in --out");
+}
+
+/// Fills in what depends on other words, and refuses what does not go together.
+void complete(TrainWords& words) {
+  auto& o = words.options;
+  o.learning_rate_steps = parse_epochs("--lr-steps", words.learning_rate_steps);
+  if (o.optimizer.name == "adagrad") {
+    if (words.momentum->count() > 0 || o.optimizer.nesterov) {
+      throw UsageError("--momentum and --nesterov belong to --optimizer sgd");
+    }
+    o.optimizer.momentum = 0;
+    if (words.learning_rate->count() == 0) o.learning_rate = 0.01;
+  }
+  make_optimizer(o.optimizer, {});  // checks its numbers before anything is loaded
+  if (words.resume && words.force) throw UsageError("--resume goes on with a run, --force replaces it: choose one");
+}
+
+TrainingHooks hooks_for(ProgressLine& line) {
+  TrainingHooks hooks;
+  hooks.stop = &catch_interrupts();
+  hooks.on_step = [&line](const TrainingProgress& now) {
+    line.update(fmt::format("epoch {}/{}  {}/{}  loss {:.4f}  accuracy {:.1f} %  {:.0f} images/s  {} left", now.epoch,
+                            now.epochs, now.step, now.steps, now.loss, now.accuracy, now.images_per_second,
+                            duration_text(now.seconds_left)));
+  };
+  hooks.on_epoch = [&line](const HistoryRow& row) {
+    line.clear();
+    fmt::print(stderr, "epoch {}: train loss {:.4f}, accuracy {:.2f} %; test loss {:.4f}, accuracy {:.2f} % ({})\n",
+               row.epoch, row.train_loss, row.train_acc, row.test_loss, row.test_acc, duration_text(row.seconds));
+  };
+  return hooks;
+}
+
+int train(TrainWords& words) {
+  complete(words);
+  if (!words.resume && !words.force && TrainingRun::exists(words.out)) {
+    throw Error("{}: holds a run; go on with it by --resume, replace it by --force, or choose another --out",
+                words.out.string());
+  }
+  const auto device = open_device(words.device);
+  const auto train_data = std::make_shared<const DataSet>(words.data.load(Split::train));
+  const auto test_data = std::make_shared<const DataSet>(words.data.load(Split::test));
+  words.options.network = words.network.spec(*train_data);
+  make_folder(words.out);
+  TrainingRun run(words.options, train_data, test_data, device, words.out);
+  fmt::print(stderr, "{} on {}: {} training and {} test images, {} epochs into {}\n", words.network.arch,
+             words.data.data, train_data->size(), test_data->size(), words.options.epochs, words.out.string());
+  ProgressLine line;
+  const TrainingHooks hooks = hooks_for(line);
+  if (words.resume) {
+    run.resume();
+  } else {
+    run.start();
+  }
+  const TrainingSummary summary = run.run(hooks);
+  line.clear();
+  fmt::print("{}\n", summary.checkpoint.string());
+  if (summary.finished) return kDone;
+  fmt::print(stderr, "interrupted; the same command with --resume goes on\n");
+  return kInterrupted;
+}
+
+}  // namespace
+
+void add_train(CLI::App& app, CommandContext& context) {
+  auto* command = app.add_subcommand("train", "Train a network; keep its checkpoints and history");
+  const auto words = std::make_shared<TrainWords>();
+  add_options(*command, *words);
+  command->callback([words, &context] { context.status = train(*words); });
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,7 @@
+#include "cli/version.h"
+
+namespace lossatlas {
+
+std::string_view version() { return LOSSATLAS_VERSION; }
+
+}  // namespace lossatlas

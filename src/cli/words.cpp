@@ -1,0 +1,84 @@
+#include "cli/words.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <optional>
+
+#include "base/error.h"
+
+namespace lossatlas {
+namespace {
+
+template <class T>
+std::optional<T> parse_whole(std::string_view text) {
+  T value{};
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (failure != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::optional<double> parse_finite(std::string_view text) {
+  if (text.starts_with('+')) text.remove_prefix(1);
+  const auto value = parse_whole<double>(text);
+  return value && std::isfinite(*value) ? value : std::nullopt;
+}
+
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  for (std::size_t first = 0;;) {
+    const std::size_t end = text.find(separator, first);
+    parts.push_back(text.substr(first, end - first));
+    if (end == std::string_view::npos) return parts;
+    first = end + 1;
+  }
+}
+
+}  // namespace
+
+std::pair<std::size_t, std::size_t> parse_grid(const std::string& words) {
+  constexpr std::size_t kMost = 10'000;
+  const auto parts = split(words, 'x');
+  const auto x = parse_whole<std::size_t>(parts[0]);
+  const auto y = parts.size() == 2 ? parse_whole<std::size_t>(parts[1]) : std::nullopt;
+  if (!x || !y || *x < 1 || *y < 1 || *x > kMost || *y > kMost) {
+    throw UsageError("--grid {}: wants points along x and y, 1 to {} each, as in 51x51", words, kMost);
+  }
+  return {*x, *y};
+}
+
+Axis parse_axis(const std::string& option, const std::string& range, std::size_t points) {
+  const auto parts = split(range, ':');
+  const auto low = parse_finite(parts[0]);
+  const auto high = parts.size() == 2 ? parse_finite(parts[1]) : std::nullopt;
+  if (!low || !high) throw UsageError("{} {}: wants a range LOW:HIGH, as in -1:1", option, range);
+  if (*low > *high) throw UsageError("{} {}: the range runs backwards; write {}:{}", option, range, *high, *low);
+  if (points > 1 && *low == *high) throw UsageError("{} {}: the range is empty, but holds {} points", option, range, points);
+  if (points == 1 && *low != *high) throw UsageError("{} {}: one point wants one coordinate, as in 0:0", option, range);
+  return {*low, *high, points};
+}
+
+std::vector<double> parse_numbers(const std::string& option, const std::string& words) {
+  std::vector<double> numbers;
+  for (const std::string_view part : split(words, ',')) {
+    const auto number = parse_finite(part);
+    if (!number) throw UsageError("{} {}: wants numbers with commas between them", option, words);
+    numbers.push_back(*number);
+  }
+  return numbers;
+}
+
+std::vector<std::int64_t> parse_epochs(const std::string& option, const std::string& words) {
+  std::vector<std::int64_t> epochs;
+  if (words.empty()) return epochs;
+  for (const std::string_view part : split(words, ',')) {
+    const auto epoch = parse_whole<std::int64_t>(part);
+    if (!epoch || *epoch < 1 || (!epochs.empty() && *epoch <= epochs.back())) {
+      throw UsageError("{} {}: wants increasing epochs, as in 60,120", option, words);
+    }
+    epochs.push_back(*epoch);
+  }
+  return epochs;
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "landscape/surface.h"
+
+namespace lossatlas {
+
+/// "51x41": points along x and y, each 1 to 10000. Throws UsageError.
+std::pair<std::size_t, std::size_t> parse_grid(const std::string& words);
+
+/// "-1:1" with low < high (low = high for an axis of one point). Throws UsageError naming the option.
+Axis parse_axis(const std::string& option, const std::string& range, std::size_t points);
+
+/// "0.49,0.48,0.45". Throws UsageError naming the option.
+std::vector<double> parse_numbers(const std::string& option, const std::string& words);
+
+/// "60,120": increasing whole numbers above 0; empty for none. Throws UsageError naming the option.
+std::vector<std::int64_t> parse_epochs(const std::string& option, const std::string& words);
+
+}  // namespace lossatlas

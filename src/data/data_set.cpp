@@ -1,0 +1,83 @@
+#include "data/data_set.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+
+#include "base/error.h"
+#include "base/philox.h"
+#include "data/cifar10.h"
+#include "data/synthetic.h"
+
+namespace lossatlas {
+
+std::string_view name_of(Split split) { return split == Split::train ? "train" : "test"; }
+
+DataSet load_data(const std::string& words, Split split) {
+  const auto colon = words.find(':');
+  const std::string kind = words.substr(0, colon);
+  const std::string rest = colon == std::string::npos ? "" : words.substr(colon + 1);
+  DataSet data;
+  if (kind == "synthetic") {
+    std::uint32_t count = 5000;
+    const auto [end, failure] = std::from_chars(rest.data(), rest.data() + rest.size(), count);
+    const bool given = colon != std::string::npos;
+    if (given && (failure != std::errc{} || end != rest.data() + rest.size() || count < 40 || count > 1'000'000)) {
+      throw UsageError("--data {}: wants a number of training images from 40 to 1000000, as in synthetic:2000", words);
+    }
+    data = make_synthetic(count, split);
+  } else if (kind == "cifar10") {
+    if (rest.empty()) throw UsageError("--data {}: wants the folder of the binary files, as in cifar10:DIR", words);
+    data = load_cifar10(rest, split);
+  } else {
+    throw UsageError("--data {}: unknown kind of data; there are synthetic[:N] and cifar10:DIR", words);
+  }
+  data.name = words;
+  return data;
+}
+
+DataSet subset(const DataSet& data, std::span<const std::int64_t> indices) {
+  DataSet part{data.name, data.shape, data.classes, {}, {}, data.normalization};
+  const std::size_t bytes = data.image_bytes();
+  part.pixels.reserve(indices.size() * bytes);
+  part.labels.reserve(indices.size());
+  for (const std::int64_t index : indices) {
+    const auto first = data.pixels.begin() + index * static_cast<std::ptrdiff_t>(bytes);
+    part.pixels.insert(part.pixels.end(), first, first + static_cast<std::ptrdiff_t>(bytes));
+    part.labels.push_back(data.labels[static_cast<std::size_t>(index)]);
+  }
+  return part;
+}
+
+std::vector<std::int64_t> stratified_sample(std::span<const std::uint8_t> labels, std::size_t count,
+                                            std::uint64_t seed) {
+  // Image k of the n in its class, in a random order, stands at (k + 1/2) / n of the whole; sorted by that, every
+  // prefix holds each class in proportion. Equal places are taken in a random order of the classes.
+  const auto class_rank = random_order(256, RandomStream(seed, Purpose::sample, 256));
+  struct Place {
+    double where;
+    std::uint32_t rank;
+    std::int64_t index;
+  };
+  std::map<std::uint8_t, std::vector<std::int64_t>> members;
+  for (std::size_t i = 0; i < labels.size(); ++i) members[labels[i]].push_back(static_cast<std::int64_t>(i));
+  std::vector<Place> places;
+  places.reserve(labels.size());
+  for (const auto& [label, indices] : members) {
+    const auto order =
+        random_order(static_cast<std::uint32_t>(indices.size()), RandomStream(seed, Purpose::sample, label));
+    for (std::size_t k = 0; k < order.size(); ++k) {
+      const double where = (static_cast<double>(k) + 0.5) / static_cast<double>(order.size());
+      places.push_back({where, class_rank[label], indices[order[k]]});
+    }
+  }
+  std::sort(places.begin(), places.end(), [](const Place& a, const Place& b) {
+    return a.where != b.where ? a.where < b.where : a.rank < b.rank;
+  });
+  std::vector<std::int64_t> sample;
+  sample.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) sample.push_back(places[i].index);
+  return sample;
+}
+
+}  // namespace lossatlas

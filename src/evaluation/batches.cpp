@@ -1,0 +1,44 @@
+#include "evaluation/batches.h"
+
+namespace lossatlas {
+namespace {
+
+torch::Tensor per_channel(const std::vector<double>& values, torch::Device device) {
+  return torch::tensor(values, torch::kFloat64).view({1, -1, 1, 1}).to(device);
+}
+
+}  // namespace
+
+std::vector<std::array<float, 256>> pixel_table(const PixelNormalization& normalization) {
+  std::vector<std::array<float, 256>> table(normalization.mean.size());
+  for (std::size_t c = 0; c < table.size(); ++c) {
+    for (std::size_t p = 0; p < 256; ++p) {
+      const double value = (static_cast<double>(p) / 255 - normalization.mean[c]) / normalization.deviation[c];
+      table[c][p] = static_cast<float>(value);
+    }
+  }
+  return table;
+}
+
+Batches::Batches(std::shared_ptr<const DataSet> data, torch::Device device)
+    : data_(std::move(data)),
+      device_(device),
+      mean_(per_channel(data_->normalization.mean, device)),
+      deviation_(per_channel(data_->normalization.deviation, device)) {
+  const auto [channels, height, width] = data_->shape;
+  // from_blob wants a pointer to non-const; nothing writes through it.
+  pixels_ = torch::from_blob(const_cast<std::uint8_t*>(data_->pixels.data()), {size(), channels, height, width},
+                             torch::kUInt8)
+                .to(device);
+}
+
+torch::Tensor Batches::batch(std::int64_t first, std::int64_t count) const {
+  const auto pixels = pixels_.narrow(0, first, count).to(torch::kFloat64);
+  return pixels.div(255).sub_(mean_).div_(deviation_).to(torch::kFloat32);
+}
+
+std::span<const std::uint8_t> Batches::labels(std::int64_t first, std::int64_t count) const {
+  return std::span(data_->labels).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,81 @@
+#include "evaluation/evaluator.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "models/registry.h"
+
+namespace lossatlas {
+namespace {
+
+/// Runs the network through LibTorch as it stands, operator by operator.
+class EagerEvaluator : public Evaluator {
+ public:
+  EagerEvaluator(const EngineOptions& options, std::shared_ptr<const Batches> batches)
+      : options_(options), batches_(std::move(batches)), network_(make_network(options.network)) {
+    network_->eval();
+    for (torch::Tensor& parameter : network_->parameters()) parameter.requires_grad_(false);
+    own_ = state_of(*network_);
+  }
+
+  Evaluation evaluate(const NetworkState& state) override {
+    const torch::NoGradGuard no_gradients;
+    bind(own_.parameters, state.parameters);
+    bind(own_.buffers, state.buffers);
+    LossSum sum(options_.loss);
+    for (std::int64_t first = 0; first < batches_->size(); first += options_.batch_size) {
+      const std::int64_t count = std::min(options_.batch_size, batches_->size() - first);
+      const auto logits = network_->forward(batches_->batch(first, count)).to(torch::kCPU).contiguous();
+      sum.add({logits.data_ptr<float>(), static_cast<std::size_t>(logits.numel())}, batches_->labels(first, count));
+    }
+    return sum.result(options_.population > 0 ? options_.population : batches_->size());
+  }
+
+ private:
+  /// Makes the network use the given tensors themselves: nothing is copied.
+  static void bind(std::vector<NamedTensor>& own, const std::vector<NamedTensor>& given) {
+    if (own.size() != given.size()) throw std::logic_error("evaluate: another network's state");
+    for (std::size_t i = 0; i < own.size(); ++i) own[i].tensor.set_data(given[i].tensor);
+  }
+
+  EngineOptions options_;
+  std::shared_ptr<const Batches> batches_;
+  std::shared_ptr<Network> network_;
+  NetworkState own_;
+};
+
+std::vector<NamedTensor> copy_tensors(const std::vector<NamedTensor>& tensors, torch::Device device) {
+  std::vector<NamedTensor> copies;
+  copies.reserve(tensors.size());
+  for (const auto& [name, tensor] : tensors) {
+    const auto type = tensor.is_floating_point() ? torch::kFloat32 : tensor.scalar_type();
+    const auto copy = torch::empty(tensor.sizes(), torch::TensorOptions().dtype(type).device(device));
+    copies.push_back({name, copy.copy_(tensor.detach())});
+  }
+  return copies;
+}
+
+}  // namespace
+
+Engine::Engine(EngineOptions options, std::shared_ptr<const DataSet> data, torch::Device device)
+    : options_(std::move(options)), device_(device) {
+  if (data->shape != options_.network.input) {
+    throw Error("the images are {} in shape, the network takes {}", fmt::join(data->shape, "x"),
+                fmt::join(options_.network.input, "x"));
+  }
+  if (data->classes > options_.network.classes) {
+    throw Error("{} has {} classes, the network tells {} apart", data->name, data->classes, options_.network.classes);
+  }
+  batches_ = std::make_shared<Batches>(std::move(data), device);
+}
+
+std::unique_ptr<Evaluator> Engine::make_evaluator() const {
+  return std::make_unique<EagerEvaluator>(options_, batches_);
+}
+
+NetworkState copy_state(const NetworkState& state, torch::Device device) {
+  return {copy_tensors(state.parameters, device), copy_tensors(state.buffers, device)};
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <memory>
+
+#include "data/data_set.h"
+#include "evaluation/batches.h"
+#include "evaluation/loss.h"
+#include "models/network.h"
+
+namespace lossatlas {
+
+/// The seam between the landscape and whatever runs the network: parameters in, loss and accuracy out.
+/// One evaluator a thread; evaluators made by one Engine may run at the same time.
+class Evaluator {
+ public:
+  virtual ~Evaluator() = default;
+
+  /// The mean loss over the engine's images at these parameters and batch-norm statistics (batch norm in evaluation
+  /// mode). Tensors: names, order and shapes of state_of(network), float32, contiguous, on the engine's device.
+  virtual Evaluation evaluate(const NetworkState& state) = 0;
+};
+
+struct EngineOptions {
+  NetworkSpec network;
+  LossFunction loss = LossFunction::cross_entropy;
+  std::int64_t batch_size = 128;  // images in one forward pass; the last bits of a loss depend on it
+  std::int64_t population = 0;    // images in the whole split, for the standard errors; 0: the data set's own
+};
+
+/// What the evaluators of all threads share.
+class Engine {
+ public:
+  Engine(EngineOptions options, std::shared_ptr<const DataSet> data, torch::Device device);
+
+  std::unique_ptr<Evaluator> make_evaluator() const;
+  torch::Device device() const { return device_; }
+  const EngineOptions& options() const { return options_; }
+  std::int64_t images() const { return batches_->size(); }
+
+ private:
+  EngineOptions options_;
+  torch::Device device_;
+  std::shared_ptr<const Batches> batches_;
+};
+
+/// A copy of a state on a device: float32 and contiguous, as evaluators want it.
+NetworkState copy_state(const NetworkState& state, torch::Device device);
+
+}  // namespace lossatlas

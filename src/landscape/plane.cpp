@@ -1,0 +1,61 @@
+#include "landscape/plane.h"
+
+#include <stdexcept>
+
+#include "evaluation/evaluator.h"
+
+namespace lossatlas {
+namespace {
+
+/// out = origin + Σ c_k d_k in one pass over the memory, for one or two directions on the CPU.
+void place_on_cpu(const torch::Tensor& origin, const std::vector<const float*>& directions,
+                  std::span<const double> coordinates, const torch::Tensor& out) {
+  const float* from = origin.data_ptr<float>();
+  float* to = out.data_ptr<float>();
+  const std::int64_t count = origin.numel();
+  const float* first = directions[0];
+  const float* second = directions.size() > 1 ? directions[1] : nullptr;
+  const double x = coordinates[0];
+  const double y = second ? coordinates[1] : 0;
+  for (std::int64_t i = 0; i < count; ++i) {
+    double value = static_cast<double>(from[i]) + x * static_cast<double>(first[i]);
+    if (second) value += y * static_cast<double>(second[i]);
+    to[i] = static_cast<float>(value);
+  }
+}
+
+/// The same through LibTorch, on any device.
+void place_on_device(const torch::Tensor& origin, const std::vector<torch::Tensor>& directions,
+                     std::span<const double> coordinates, torch::Tensor out) {
+  auto value = origin.to(torch::kFloat64);
+  for (std::size_t k = 0; k < directions.size(); ++k) value.add_(directions[k].to(torch::kFloat64) * coordinates[k]);
+  out.copy_(value);
+}
+
+}  // namespace
+
+Plane copy_plane(const Plane& plane, torch::Device device) {
+  Plane copy{copy_state(plane.origin, device), {}};
+  for (const Direction& direction : plane.directions) {
+    copy.directions.push_back(copy_state({direction, {}}, device).parameters);
+  }
+  return copy;
+}
+
+void place(const Plane& plane, std::span<const double> coordinates, NetworkState& point) {
+  if (coordinates.size() != plane.directions.size()) throw std::logic_error("place: coordinates and directions");
+  for (std::size_t p = 0; p < point.parameters.size(); ++p) {
+    const auto& origin = plane.origin.parameters[p].tensor;
+    if (origin.is_cpu() && plane.directions.size() <= 2) {
+      std::vector<const float*> directions;
+      for (const Direction& direction : plane.directions) directions.push_back(direction[p].tensor.data_ptr<float>());
+      place_on_cpu(origin, directions, coordinates, point.parameters[p].tensor);
+    } else {
+      std::vector<torch::Tensor> directions;
+      for (const Direction& direction : plane.directions) directions.push_back(direction[p].tensor);
+      place_on_device(origin, directions, coordinates, point.parameters[p].tensor);
+    }
+  }
+}
+
+}  // namespace lossatlas

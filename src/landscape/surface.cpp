@@ -1,0 +1,49 @@
+#include "landscape/surface.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace lossatlas {
+
+double Axis::at(std::size_t index) const {
+  if (index == 0) return low;
+  if (index + 1 == points) return high;
+  // Counted from the middle, so that a symmetric range is exactly symmetric.
+  const double half_steps = 2.0 * static_cast<double>(index) - static_cast<double>(points - 1);
+  return (low + high) / 2 + half_steps * ((high - low) / (2.0 * static_cast<double>(points - 1)));
+}
+
+std::vector<double> Axis::coordinates() const {
+  std::vector<double> all(points);
+  for (std::size_t i = 0; i < points; ++i) all[i] = at(i);
+  return all;
+}
+
+Surface::Surface(const Axis& x_axis, const Axis& y_axis, Split which) : x(x_axis), y(y_axis), split(which) {
+  const std::size_t count = x.points * y.points;
+  for (auto* values : {&loss, &loss_se, &accuracy, &accuracy_se}) {
+    values->assign(count, std::numeric_limits<double>::quiet_NaN());
+  }
+  state.assign(count, PointState::missing);
+}
+
+void Surface::set(std::size_t index, const Evaluation& evaluation) {
+  loss[index] = evaluation.loss;
+  loss_se[index] = evaluation.loss_se;
+  accuracy[index] = evaluation.accuracy;
+  accuracy_se[index] = evaluation.accuracy_se;
+  state[index] = PointState::evaluated;
+}
+
+std::size_t Surface::evaluated() const {
+  return static_cast<std::size_t>(std::count(state.begin(), state.end(), PointState::evaluated));
+}
+
+std::size_t Surface::not_finite() const {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < size(); ++i) count += state[i] != PointState::missing && !std::isfinite(loss[i]) ? 1 : 0;
+  return count;
+}
+
+}  // namespace lossatlas

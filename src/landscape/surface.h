@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "data/data_set.h"
+#include "evaluation/loss.h"
+
+namespace lossatlas {
+
+/// Evenly spaced coordinates along one direction, in multiples of it.
+struct Axis {
+  double low = -1;
+  double high = 1;
+  std::size_t points = 51;
+
+  /// low for 0, high for points - 1; a symmetric range passes through an exact 0.
+  double at(std::size_t index) const;
+  std::vector<double> coordinates() const;
+};
+
+/// State of a grid point, as the file stores it.
+enum class PointState : std::uint8_t { missing = 0, evaluated = 1, reconstructed = 2 };
+
+/// Loss and accuracy on a grid. Values are [ny, nx], x fastest; NaN where nothing was evaluated, which `state` tells
+/// from a loss that is NaN.
+struct Surface {
+  Axis x, y;
+  Split split = Split::train;
+  std::vector<double> loss, loss_se, accuracy, accuracy_se;  // accuracies in percent
+  std::vector<PointState> state;
+  std::vector<std::int64_t> samples;  // indices of the images within the split
+  std::string direction_file;         // "" where directions come from the seed alone
+  nlohmann::json settings;            // all that decides the values
+  nlohmann::json provenance;          // how this file came about: may differ between equal surfaces
+
+  /// A grid with no point evaluated.
+  Surface(const Axis& x_axis, const Axis& y_axis, Split which);
+
+  std::size_t size() const { return loss.size(); }
+  void set(std::size_t index, const Evaluation& evaluation);
+  std::size_t evaluated() const;
+  /// Points whose loss was evaluated and is not finite.
+  std::size_t not_finite() const;
+};
+
+/// Version of the layout that docs/file-format.md describes.
+inline constexpr std::int64_t kSurfaceFormat = 1;
+
+/// Writes the whole file anew and renames it into place: readers see the old surface or the new one, never half.
+void write_surface(const std::filesystem::path& file, const Surface& surface);
+
+/// Reads a two-dimensional surface: ours, or one of tomgoldstein/loss-landscape (its -1 means not evaluated).
+/// Throws Error for a file that is no surface, and for one of a newer format.
+Surface read_surface(const std::filesystem::path& file);
+
+}  // namespace lossatlas

@@ -1,0 +1,331 @@
+#include "storage/hdf5.h"
+
+#include <hdf5.h>
+#include <hdf5_hl.h>
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/files.h"
+
+namespace lossatlas {
+namespace {
+
+/// The innermost message of HDF5's error stack.
+std::string library_message() {
+  std::string message;
+  H5Ewalk2(
+      H5E_DEFAULT, H5E_WALK_UPWARD,
+      [](unsigned, const H5E_error2_t* error, void* text) -> herr_t {
+        if (static_cast<std::string*>(text)->empty() && error->desc) *static_cast<std::string*>(text) = error->desc;
+        return 0;
+      },
+      &message);
+  return message.empty() ? "unknown error" : message;
+}
+
+/// One checked result of the C library.
+template <class T>
+T checked(T result, const std::string& what) {
+  if (result < 0) throw Error("HDF5: {}: {}", what, library_message());
+  return result;
+}
+
+/// Owns an identifier of the C library.
+class Handle {
+ public:
+  using Close = herr_t (*)(hid_t);
+  Handle(hid_t id, Close close, const std::string& what) : id_(checked(id, what)), close_(close) {}
+  Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+  Handle& operator=(Handle&&) = delete;
+  ~Handle() {
+    if (id_ >= 0) close_(id_);
+  }
+  operator hid_t() const { return id_; }
+
+ private:
+  hid_t id_;
+  Close close_;
+};
+
+void silence_library() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+
+template <class T>
+hid_t type_of();
+template <>
+hid_t type_of<double>() {
+  return H5T_NATIVE_DOUBLE;
+}
+template <>
+hid_t type_of<float>() {
+  return H5T_NATIVE_FLOAT;
+}
+template <>
+hid_t type_of<std::int64_t>() {
+  return H5T_NATIVE_INT64;
+}
+template <>
+hid_t type_of<std::uint8_t>() {
+  return H5T_NATIVE_UINT8;
+}
+
+Handle text_type(std::size_t size, H5T_cset_t characters) {
+  Handle type(H5Tcopy(H5T_C_S1), H5Tclose, "text type");
+  checked(H5Tset_size(type, size), "text type");
+  checked(H5Tset_cset(type, characters), "text type");
+  return type;
+}
+
+Handle space_of(const Shape& shape) {
+  if (shape.empty()) return Handle(H5Screate(H5S_SCALAR), H5Sclose, "space");
+  const std::vector<hsize_t> sizes(shape.begin(), shape.end());
+  return Handle(H5Screate_simple(static_cast<int>(sizes.size()), sizes.data(), nullptr), H5Sclose, "space");
+}
+
+std::size_t product(const Shape& shape) {
+  return std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>());
+}
+
+/// A file in memory with nothing behind it. Times are not kept: equal contents give equal bytes.
+hid_t create_in_memory() {
+  const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "create");
+  checked(H5Pset_fapl_core(access, std::size_t{1} << 20, false), "create");
+  return H5Fcreate("memory", H5F_ACC_TRUNC, H5P_DEFAULT, access);
+}
+
+}  // namespace
+
+struct Hdf5Writer::Impl {
+  Handle file{create_in_memory(), H5Fclose, "create"};
+
+  Handle link_options() const {
+    Handle options(H5Pcreate(H5P_LINK_CREATE), H5Pclose, "link");
+    checked(H5Pset_create_intermediate_group(options, 1), "link");
+    return options;
+  }
+
+  Handle create_dataset(const std::string& path, hid_t type, const Shape& shape) const {
+    const Handle options(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, path);
+    checked(H5Pset_obj_track_times(options, false), path);
+    return Handle(H5Dcreate2(file, path.c_str(), type, space_of(shape), link_options(), options, H5P_DEFAULT), H5Dclose,
+                  path);
+  }
+
+  void write_attribute(const std::string& path, const std::string& name, hid_t type, const Shape& shape,
+                       const void* values) const {
+    const Handle object(H5Oopen(file, path.c_str(), H5P_DEFAULT), H5Oclose, path);
+    const Handle made(H5Acreate2(object, name.c_str(), type, space_of(shape), H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
+                      path + "@" + name);
+    checked(H5Awrite(made, type, values), path + "@" + name);
+  }
+};
+
+Hdf5Writer::Hdf5Writer() {
+  silence_library();
+  impl_ = std::make_unique<Impl>();
+}
+Hdf5Writer::~Hdf5Writer() = default;
+
+template <class T>
+void Hdf5Writer::write(const std::string& path, std::span<const T> values, const Shape& shape) {
+  if (values.size() != product(shape)) throw std::logic_error("Hdf5Writer: size and shape differ: " + path);
+  const Handle dataset = impl_->create_dataset(path, type_of<T>(), shape);
+  checked(H5Dwrite(dataset, type_of<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), path);
+}
+template void Hdf5Writer::write(const std::string&, std::span<const double>, const Shape&);
+template void Hdf5Writer::write(const std::string&, std::span<const float>, const Shape&);
+template void Hdf5Writer::write(const std::string&, std::span<const std::int64_t>, const Shape&);
+template void Hdf5Writer::write(const std::string&, std::span<const std::uint8_t>, const Shape&);
+
+void Hdf5Writer::write_text(const std::string& path, std::string_view text) {
+  const Handle type = text_type(H5T_VARIABLE, H5T_CSET_UTF8);
+  const std::string copy(text);
+  const char* data = copy.c_str();
+  checked(H5Dwrite(impl_->create_dataset(path, type, {}), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, &data), path);
+}
+
+void Hdf5Writer::attribute(const std::string& path, const std::string& name, std::string_view text) {
+  const std::string copy(text);
+  const char* data = copy.c_str();
+  impl_->write_attribute(path, name, text_type(H5T_VARIABLE, H5T_CSET_UTF8), {}, &data);
+}
+
+template <class T>
+void Hdf5Writer::attribute(const std::string& path, const std::string& name, std::span<const T> values) {
+  const Shape shape = values.size() == 1 ? Shape{} : Shape{values.size()};
+  impl_->write_attribute(path, name, type_of<T>(), shape, values.data());
+}
+template void Hdf5Writer::attribute(const std::string&, const std::string&, std::span<const double>);
+template void Hdf5Writer::attribute(const std::string&, const std::string&, std::span<const std::int64_t>);
+
+void Hdf5Writer::ascii_attribute(const std::string& path, const std::string& name, std::string_view text) {
+  const std::string copy(text);
+  impl_->write_attribute(path, name, text_type(copy.size(), H5T_CSET_ASCII), {}, copy.data());
+}
+
+void Hdf5Writer::make_group(const std::string& path) {
+  const Handle group(H5Gcreate2(impl_->file, path.c_str(), impl_->link_options(), H5P_DEFAULT, H5P_DEFAULT), H5Gclose,
+                     path);
+}
+
+void Hdf5Writer::hard_link(const std::string& existing, const std::string& path) {
+  checked(H5Lcreate_hard(impl_->file, existing.c_str(), impl_->file, path.c_str(), impl_->link_options(), H5P_DEFAULT),
+          path);
+}
+
+void Hdf5Writer::attach_scale(const std::string& dataset, unsigned axis, const std::string& scale) {
+  const Handle target(H5Dopen2(impl_->file, dataset.c_str(), H5P_DEFAULT), H5Dclose, dataset);
+  const Handle source(H5Dopen2(impl_->file, scale.c_str(), H5P_DEFAULT), H5Dclose, scale);
+  if (H5DSis_scale(source) == 0) checked(H5DSset_scale(source, scale.c_str() + scale.rfind('/') + 1), scale);
+  checked(H5DSattach_scale(target, source, axis), dataset);
+}
+
+void Hdf5Writer::save(const std::filesystem::path& file) {
+  checked(H5Fflush(impl_->file, H5F_SCOPE_GLOBAL), "flush");
+  const ssize_t size = checked(H5Fget_file_image(impl_->file, nullptr, 0), "image");
+  std::vector<std::byte> image(static_cast<std::size_t>(size));
+  checked(H5Fget_file_image(impl_->file, image.data(), image.size()), "image");
+  write_atomically(file, [&](const ByteSink& sink) { sink(image); });
+}
+
+struct Hdf5Reader::Impl {
+  std::filesystem::path path;
+  Handle file;
+
+  explicit Impl(const std::filesystem::path& name) : path(name), file(open(name)) {}
+
+  static Handle open(const std::filesystem::path& name) {
+    const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, name.string());
+#if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 12, 0))
+    checked(H5Pset_file_locking(access, false, true), name.string());
+#endif
+    if (!is_hdf5(name)) throw Error("{}: not an HDF5 file", name.string());
+    const hid_t id = H5Fopen(name.c_str(), H5F_ACC_RDONLY, access);
+    if (id < 0) throw Error("{}: damaged, HDF5 cannot open it ({})", name.string(), library_message());
+    return Handle(id, H5Fclose, name.string());
+  }
+
+  std::string where(const std::string& object) const { return path.string() + ": " + object; }
+
+  Handle dataset(const std::string& name) const {
+    return Handle(H5Dopen2(file, name.c_str(), H5P_DEFAULT), H5Dclose, where(name));
+  }
+
+  Handle attribute(const std::string& object, const std::string& name) const {
+    return Handle(H5Aopen_by_name(file, object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
+                  where(object + "@" + name));
+  }
+
+  /// Reads one string, fixed or variable in length, through `read(memory type, buffer)`.
+  std::string text(hid_t stored, const std::function<herr_t(hid_t, void*)>& read, const std::string& what) const {
+    if (H5Tget_class(stored) != H5T_STRING) throw Error("{}: not text", where(what));
+    if (checked(H5Tis_variable_str(stored), where(what)) > 0) {
+      char* data = nullptr;
+      checked(read(stored, &data), where(what));
+      std::string result = data ? data : "";
+      H5free_memory(data);
+      return result;
+    }
+    std::string result(H5Tget_size(stored), '\0');
+    checked(read(stored, result.data()), where(what));
+    return result.substr(0, result.find('\0'));
+  }
+};
+
+Hdf5Reader::Hdf5Reader(const std::filesystem::path& file) {
+  silence_library();
+  std::error_code code;
+  const auto status = std::filesystem::status(file, code);
+  if (status.type() == std::filesystem::file_type::not_found) throw Error("{}: no such file", file.string());
+  if (std::filesystem::is_directory(status)) throw Error("{}: a folder, not a file", file.string());
+  impl_ = std::make_unique<Impl>(file);
+}
+Hdf5Reader::~Hdf5Reader() = default;
+Hdf5Reader::Hdf5Reader(Hdf5Reader&&) noexcept = default;
+
+const std::filesystem::path& Hdf5Reader::file() const { return impl_->path; }
+
+bool Hdf5Reader::is_hdf5(const std::filesystem::path& file) {
+  silence_library();
+  return H5Fis_hdf5(file.c_str()) > 0;
+}
+
+bool Hdf5Reader::has(const std::string& path) const {
+  for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+    if (H5Lexists(impl_->file, path.substr(0, end).c_str(), H5P_DEFAULT) <= 0) return false;
+    if (end == std::string::npos) return true;
+  }
+}
+
+bool Hdf5Reader::has_attribute(const std::string& path, const std::string& name) const {
+  return H5Aexists_by_name(impl_->file, path.c_str(), name.c_str(), H5P_DEFAULT) > 0;
+}
+
+bool Hdf5Reader::is_dataset(const std::string& path) const {
+  const hid_t object = H5Oopen(impl_->file, path.c_str(), H5P_DEFAULT);
+  if (object < 0) return false;
+  const Handle owned(object, H5Oclose, path);
+  return H5Iget_type(object) == H5I_DATASET;
+}
+
+std::vector<std::string> Hdf5Reader::members(const std::string& group) const {
+  const Handle opened(H5Gopen2(impl_->file, group.c_str(), H5P_DEFAULT), H5Gclose, impl_->where(group));
+  std::vector<std::string> names;
+  checked(H5Literate(
+              opened, H5_INDEX_NAME, H5_ITER_INC, nullptr,
+              [](hid_t, const char* name, const H5L_info_t*, void* list) -> herr_t {
+                static_cast<std::vector<std::string>*>(list)->emplace_back(name);
+                return 0;
+              },
+              &names),
+          impl_->where(group));
+  return names;
+}
+
+Shape Hdf5Reader::shape(const std::string& dataset) const {
+  const Handle space(H5Dget_space(impl_->dataset(dataset)), H5Sclose, impl_->where(dataset));
+  std::vector<hsize_t> sizes(static_cast<std::size_t>(checked(H5Sget_simple_extent_ndims(space), dataset)));
+  if (!sizes.empty()) checked(H5Sget_simple_extent_dims(space, sizes.data(), nullptr), impl_->where(dataset));
+  return Shape(sizes.begin(), sizes.end());
+}
+
+template <class T>
+std::vector<T> Hdf5Reader::read(const std::string& dataset) const {
+  const Handle opened = impl_->dataset(dataset);
+  const Handle stored(H5Dget_type(opened), H5Tclose, impl_->where(dataset));
+  const auto kind = H5Tget_class(stored);
+  if (kind != H5T_FLOAT && kind != H5T_INTEGER) throw Error("{}: not numbers", impl_->where(dataset));
+  std::vector<T> values(product(shape(dataset)));
+  checked(H5Dread(opened, type_of<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), impl_->where(dataset));
+  return values;
+}
+template std::vector<double> Hdf5Reader::read(const std::string&) const;
+template std::vector<float> Hdf5Reader::read(const std::string&) const;
+template std::vector<std::int64_t> Hdf5Reader::read(const std::string&) const;
+template std::vector<std::uint8_t> Hdf5Reader::read(const std::string&) const;
+
+std::string Hdf5Reader::read_text(const std::string& dataset) const {
+  const Handle opened = impl_->dataset(dataset);
+  const Handle stored(H5Dget_type(opened), H5Tclose, impl_->where(dataset));
+  return impl_->text(
+      stored, [&](hid_t type, void* out) { return H5Dread(opened, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out); },
+      dataset);
+}
+
+std::string Hdf5Reader::text_attribute(const std::string& path, const std::string& name) const {
+  const Handle opened = impl_->attribute(path, name);
+  const Handle stored(H5Aget_type(opened), H5Tclose, impl_->where(path));
+  return impl_->text(stored, [&](hid_t type, void* out) { return H5Aread(opened, type, out); }, path + "@" + name);
+}
+
+std::int64_t Hdf5Reader::integer_attribute(const std::string& path, const std::string& name) const {
+  std::int64_t value = 0;
+  checked(H5Aread(impl_->attribute(path, name), H5T_NATIVE_INT64, &value), impl_->where(path + "@" + name));
+  return value;
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/data_set.h"
+#include "models/network.h"
+#include "training/history.h"
+#include "training/optimizer.h"
+
+namespace lossatlas {
+
+struct TrainingOptions {
+  NetworkSpec network;
+  OptimizerOptions optimizer;
+  double learning_rate = 0.1;
+  std::vector<std::int64_t> learning_rate_steps;  // after these epochs the rate is multiplied by learning_rate_factor
+  double learning_rate_factor = 0.1;
+  std::int64_t batch_size = 128;
+  std::int64_t epochs = 1;
+  std::uint64_t seed = 0;
+  bool augment = false;
+  std::int64_t save_every = 1;  // epochs between checkpoints; the first and the last are always kept
+  int threads = 1;              // inside operators; with 1 a run gives the same bits each time
+};
+
+/// What is under way, for whoever draws it.
+struct TrainingProgress {
+  std::int64_t epoch = 0, epochs = 0;  // the epoch being trained, from 1
+  std::int64_t step = 0, steps = 0;    // minibatches of it that are done
+  double loss = 0, accuracy = 0;       // means over them; accuracy in percent
+  double images_per_second = 0;
+  double seconds_left = 0;             // of the whole run, tests not counted
+};
+
+struct TrainingHooks {
+  const std::atomic<bool>* stop = nullptr;  // when true: save and return after the step under way
+  std::function<void(const TrainingProgress&)> on_step;
+  std::function<void(const HistoryRow&)> on_epoch;
+};
+
+struct TrainingSummary {
+  bool finished = false;  // false: stopped
+  std::filesystem::path checkpoint;  // the last one written
+  HistoryRow last;
+};
+
+/// A training run and its folder:
+///   FOLDER/history.h5                 a row an epoch
+///   FOLDER/checkpoints/epoch-0000.pt  the initial network, then one every save_every epochs and the last
+///   FOLDER/resume.pt                  where a run that was cut off goes on: parameters, optimizer memory, epoch, step
+/// A run that is interrupted and resumed ends in the same bits as one that was not, given one thread.
+class TrainingRun {
+ public:
+  TrainingRun(TrainingOptions options, std::shared_ptr<const DataSet> train, std::shared_ptr<const DataSet> test,
+              torch::Device device, std::filesystem::path folder);
+  ~TrainingRun();
+
+  /// Begins anew from the seed. Files of an earlier run in the folder are removed.
+  void start();
+  /// Goes on from resume.pt. Throws Error where the folder holds no run, or one of other settings (named).
+  void resume();
+  /// Trains to the last epoch, or until stopped.
+  TrainingSummary run(const TrainingHooks& hooks);
+
+  /// True where the folder holds a run.
+  static bool exists(const std::filesystem::path& folder);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Everything that decides the values of a run, but for the number of epochs.
+nlohmann::json settings_of(const TrainingOptions& options, const DataSet& train, const torch::Device& device);
+
+}  // namespace lossatlas

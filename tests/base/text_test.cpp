@@ -1,0 +1,42 @@
+#include "base/text.h"
+
+#include <string>
+#include <vector>
+
+#include "catch.h"
+
+using lossatlas::nearest;
+using Words = std::vector<std::string>;
+
+TEST_CASE("nearest finds the word that was meant") {
+  const Words options{"grid", "seed", "samples", "batch-size", "save-directions", "directions"};
+  CHECK(nearest("gird", options) == "grid");
+  CHECK(nearest("grd", options) == "grid");
+  CHECK(nearest("grids", options) == "grid");
+  CHECK(nearest("sample", options) == "samples");
+  CHECK(nearest("batchsize", options) == "batch-size");
+  CHECK(nearest("direction", options) == "directions");
+  CHECK(nearest("grid", options) == "grid");
+}
+
+TEST_CASE("nearest takes the nearer of two, and the first of equals") {
+  CHECK(nearest("resnet18cifar", Words{"resnet18", "resnet34-cifar", "resnet18-cifar"}) == "resnet18-cifar");
+  CHECK(nearest("vgg12", Words{"vgg11", "vgg13"}) == "vgg11");
+}
+
+TEST_CASE("nearest does not mind capitals") {
+  CHECK(nearest("VGG16", Words{"vgg19", "vgg16"}) == "vgg16");
+  CHECK(nearest("WRN56_2_noshort", Words{"wrn56-2", "wrn56-2-noshort"}) == "wrn56-2-noshort");
+}
+
+TEST_CASE("nearest finds nothing where nothing is near") {
+  CHECK(nearest("epochs", Words{"grid", "seed"}).empty());
+  CHECK(nearest("xy", Words{"lr"}).empty());  // two changes, but they are the whole word
+  CHECK(nearest("", Words{"x", "lr"}).empty());
+  CHECK(nearest("grid", Words{}).empty());
+}
+
+TEST_CASE("a third of the letters may be wrong") {
+  CHECK(nearest("abcdefghi", Words{"abcdefxyz"}) == "abcdefxyz");
+  CHECK(nearest("abcdefghi", Words{"abcdewxyz"}).empty());
+}

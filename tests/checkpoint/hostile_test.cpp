@@ -1,0 +1,168 @@
+#include <random>
+
+#include "catch.h"
+#include "checkpoint/files.h"
+#include "temporary_folder.h"
+
+using namespace lossatlas;
+using namespace lossatlas::testing;
+using namespace std::string_literals;
+
+namespace {
+
+/// Reads the file if it can be read; the test fails on anything but success or Error.
+bool reads(const std::filesystem::path& file) {
+  try {
+    read_checkpoint(file);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+/// A file before PyTorch 1.6, of a pickle and the storages "0", "1", … that it names.
+std::string legacy_file(const std::string& pickle, const std::vector<std::string>& storages) {
+  std::string keys = "]";
+  std::string data;
+  for (std::size_t i = 0; i < storages.size(); ++i) {
+    keys += "U\x01"s + static_cast<char>('0' + i) + "a";
+    data += static_cast<char>(storages[i].size() / 4) + std::string(7, '\0') + storages[i];
+  }
+  return "\x80\x02\x8a\nl\xfc\x9c\x46\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}."s + pickle + "." + keys + "." + data;
+}
+
+/// {"w": a tensor with these arguments}; `numel` is the length that its storage "0" claims.
+std::string one_tensor(const std::string& numel, const std::string& offset, const std::string& sizes,
+                       const std::string& strides) {
+  return "}U\x01wctorch._utils\n_rebuild_tensor\n((U\x07storagectorch\nFloatStorage\nU\x01"s + "0U\x03"s + "cpu"s +
+         numel + "NtQ" + offset + "(" + sizes + "t(" + strides + "ttRs";
+}
+
+const std::string kHuge = "\x8a\x08\x00\x00\x00\x00\x00\x00\x00\x40"s;  // 2^62
+const std::string kMinusOne = "J\xff\xff\xff\xff"s;
+
+}  // namespace
+
+TEST_CASE("pickles that ask for code are refused, and nothing runs") {
+  const std::string system = refusal(reference("refused-system.pt"));
+  CHECK_THAT(system, ContainsSubstring("system', which Lossatlas does not run; save the weights alone with "
+                                       "torch.save(model.state_dict(), ...)"));
+  CHECK_THAT(refusal(reference("refused-model.pt")), ContainsSubstring("'torch.nn.modules.linear.Linear'"));
+}
+
+TEST_CASE("a checkpoint cut short at any byte is refused") {
+  const std::string name = GENERATE("plain-protocol2.pt", "plain-protocol4.pt", "legacy-protocol2.pt",
+                                    "python2-legacy.pt", "types-legacy.pt", "plain.safetensors", "types.safetensors");
+  CAPTURE(name);
+  const TemporaryFolder folder;
+  const std::string whole = content_of(reference(name));
+  for (std::size_t length = 0; length < whole.size(); ++length) {
+    CAPTURE(length);
+    write_file(folder / "cut.pt", whole.substr(0, length));
+    REQUIRE_FALSE(reads(folder / "cut.pt"));
+  }
+}
+
+TEST_CASE("a checkpoint with damaged bytes is read or refused") {
+  const std::vector<std::string> names{"plain-protocol2.pt", "plain-protocol4.pt", "batchnorm.pt",
+                                       "views.pt",           "views-legacy.pt",    "batchnorm-legacy.pt",
+                                       "python2-legacy.pt",  "types-legacy.pt",    "types.safetensors"};
+  const TemporaryFolder folder;
+  std::mt19937 random(1);
+  for (int round = 0; round < 2000; ++round) {
+    std::string content = content_of(reference(names[random() % names.size()]));
+    for (unsigned changes = 1 + random() % 4; changes > 0; --changes) {
+      content[random() % content.size()] = static_cast<char>(random());
+    }
+    CAPTURE(round);
+    write_file(folder / "damaged.pt", content);
+    REQUIRE_NOTHROW(reads(folder / "damaged.pt"));
+  }
+}
+
+TEST_CASE("tensors outside their storages are refused") {
+  const TemporaryFolder folder;
+  const auto file = folder / "tensor.pt";
+  const std::string storage(24, '\0');
+  write_file(file, legacy_file(one_tensor("K\x06", "K\x01", "K\x02", "K\x04"), {storage}));
+  CHECK(refusal(file) == "");
+
+  const auto [numel, offset, sizes, strides] = GENERATE(table<std::string, std::string, std::string, std::string>({
+      {"K\x06", "K\x02", "K\x02", "K\x04"},                               // one element too far
+      {"K\x06", "K\x07", "", ""},                                         // beyond the end
+      {"K\x06", kMinusOne, "K\x02", "K\x01"},                             // before the start
+      {"K\x06", "K\x01", "K\x02", kMinusOne},                             // backwards
+      {"K\x06", "K\x00"s, kMinusOne, "K\x01"},                            // a negative size
+      {"K\x06", "K\x00"s, "K\x02K\x03", "K\x01"},                         // more sizes than strides
+      {"K\x06", "K\x00"s, "K\x02", kHuge},                                // a stride that overflows in bytes
+      {"K\x06", kHuge, "K\x01", "K\x01"},                                 // an offset that does
+      {"K\x06", "K\x00"s, kHuge, "K\x00"s},                               // far more elements than memory
+      {"K\x06", "K\x00"s, kHuge + kHuge, "K\x00K\x00"s},                  // their number overflows
+      {"K\x06", "K\x00"s, "K\x00"s + kHuge + kHuge, "K\x01K\x01K\x01"s},  // and that of an empty tensor
+      {"K\x07", "K\x00"s, "K\x07", "K\x01"},                              // the storage claims more than the file has
+      {kHuge, "K\x00"s, "K\x07", "K\x01"},
+      {kMinusOne, "K\x00"s, "K\x02", "K\x01"},
+      {"K\x06", "K\x00"s, "J\x00\x00\x00\x08"s, "K\x00"s},  // 512 MiB from one element
+  }));
+  write_file(file, legacy_file(one_tensor(numel, offset, sizes, strides), {storage}));
+  CHECK_FALSE(reads(file));
+}
+
+TEST_CASE("storages of absurd sizes are refused before memory is taken") {
+  const TemporaryFolder folder;
+  std::string content = content_of(reference("legacy-protocol2.pt"));
+  const std::size_t first_count = content.rfind(std::string("\x02\0\0\0\0\0\0\0", 8));
+  REQUIRE(first_count != std::string::npos);
+  content[first_count + 6] = '\x7f';
+  write_file(folder / "absurd.pt", content);
+  CHECK_THAT(refusal(folder / "absurd.pt"), ContainsSubstring("breaks off in storage"));
+}
+
+TEST_CASE("safetensors headers that do not fit the file are refused") {
+  const auto file_of = [](const std::string& header, std::size_t data) {
+    return static_cast<char>(header.size()) + std::string(7, '\0') + header + std::string(data, '\0');
+  };
+  const auto tensor = [](const std::string& type, const std::string& shape, const std::string& offsets) {
+    return R"({"w":{"dtype":")" + type + R"(","shape":)" + shape + R"(,"data_offsets":)" + offsets + "}}";
+  };
+  const TemporaryFolder folder;
+  const auto file = folder / "x.safetensors";
+  write_file(file, file_of(tensor("F32", "[2]", "[0,8]"), 8));
+  CHECK(refusal(file) == "");
+
+  const std::string header =
+      GENERATE_COPY(tensor("F32", "[2]", "[0,7]"), tensor("F32", "[3]", "[0,12]"), tensor("F32", "[2]", "[8,0]"),
+                    tensor("F32", "[2]", "[4,12]"), tensor("F32", "[-2]", "[0,8]"), tensor("F32", "2", "[0,8]"),
+                    tensor("F32", "[4611686018427387904,4]", "[0,0]"), tensor("F32", "[18446744073709551615]", "[0,8]"),
+                    tensor("C64", "[1]", "[0,8]"), tensor("F32", "[2.0]", "[0,8]"), tensor("F32", "[2]", "[0]"),
+                    "{\"w\":3}"s, "{\"w\":{}}"s, "{"s, "[]"s,
+                    R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"s +
+                        R"("b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})");
+  CAPTURE(header);
+  write_file(file, file_of(header, 8));
+  CHECK_FALSE(reads(file));
+}
+
+TEST_CASE("metadata that nests or repeats without end is left out") {
+  const TemporaryFolder folder;
+  const auto file = folder / "bomb.pt";
+  const std::string weights = one_tensor("K\x06", "K\x00"s, "K\x06", "K\x01");
+  std::string bomb = "]";  // each list holds the one before it twice: 2^30 values in all
+  for (int i = 0; i < 30; ++i) {
+    bomb += "q\x01"s + "0]h\x01"s + "ah\x01"s + "a"s;
+  }
+  const std::string deep = std::string(100'000, ']') + std::string(99'999, 'a');
+  const std::string loop = "]q\x02h\x02"s + "a"s;
+  const std::string pickle = "}(U\x03net"s + weights + "U\x04"s + "bomb" + bomb + "U\x04"s + "deep" + deep + "U\x04"s +
+                             "loop" + loop + "U\x05"s + "epochK\x05u";
+  write_file(file, legacy_file(pickle, {std::string(24, '\0')}));
+  const Checkpoint checkpoint = read_checkpoint(file);
+  CHECK(checkpoint.tensors.size() == 1);
+  CHECK(checkpoint.metadata == nlohmann::json{{"epoch", 5}});
+}
+
+TEST_CASE("a dictionary that holds itself ends") {
+  const TemporaryFolder folder;
+  write_file(folder / "loop.pt", legacy_file("}q\x01U\x03neth\x01s"s, {}));
+  CHECK_THAT(refusal(folder / "loop.pt"), ContainsSubstring("holds no state_dict"));
+}

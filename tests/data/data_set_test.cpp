@@ -1,0 +1,123 @@
+#include "data/data_set.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <set>
+
+#include "base/error.h"
+#include "catch.h"
+#include "temporary_folder.h"
+
+using namespace lossatlas;
+
+TEST_CASE("a stratified sample is nested, balanced and without repeats") {
+  std::vector<std::uint8_t> labels;
+  for (int i = 0; i < 1000; ++i) labels.push_back(i % 4 == 0 ? std::uint8_t{7} : static_cast<std::uint8_t>(i % 3));
+  const auto small = stratified_sample(labels, 100, 5), large = stratified_sample(labels, 500, 5);
+  CHECK(std::equal(small.begin(), small.end(), large.begin()));
+  CHECK(std::set<std::int64_t>(large.begin(), large.end()).size() == 500);
+  CHECK(small != stratified_sample(labels, 100, 6));
+  for (const std::uint8_t label : std::initializer_list<std::uint8_t>{0, 1, 2, 7}) {
+    const auto is = [&](std::int64_t i) { return labels[static_cast<std::size_t>(i)] == label; };
+    const auto in_all = static_cast<double>(std::count(labels.begin(), labels.end(), label));
+    CHECK(std::abs(static_cast<double>(std::count_if(small.begin(), small.end(), is)) - in_all / 10) <= 1);
+  }
+  CHECK(stratified_sample(labels, 1000, 5).size() == 1000);
+}
+
+TEST_CASE("a subset holds the images at the indices, in their order") {
+  const DataSet data = load_data("synthetic:40", Split::train);
+  const std::vector<std::int64_t> indices{17, 3};
+  const DataSet part = subset(data, indices);
+  CHECK(part.labels == std::vector<std::uint8_t>{7, 3});
+  CHECK(std::equal(part.pixels.begin(), part.pixels.begin() + 3072, data.pixels.begin() + 17 * 3072));
+}
+
+TEST_CASE("synthetic data are balanced, repeatable and nested, and train and test differ") {
+  const DataSet small = load_data("synthetic:40", Split::train), large = load_data("synthetic:400", Split::train);
+  CHECK(small.size() == 40);
+  CHECK(std::equal(small.pixels.begin(), small.pixels.end(), large.pixels.begin()));
+  const DataSet test = load_data("synthetic:400", Split::test);
+  CHECK(test.size() == 100);
+  CHECK_FALSE(std::equal(small.pixels.begin(), small.pixels.begin() + 3072, test.pixels.begin()));
+  for (std::uint8_t label = 0; label < 10; ++label) CHECK(std::count(test.labels.begin(), test.labels.end(), label) == 10);
+  std::uint64_t hash = 14695981039346656037ull;  // FNV-1a: the pictures are part of every file made from them
+  for (const std::uint8_t byte : small.pixels) hash = (hash ^ byte) * 1099511628211ull;
+  CHECK(hash == 0xb0ce7a26d701b08aull);
+}
+
+TEST_CASE("synthetic classes cannot be told apart by their mean colour") {
+  const DataSet train = load_data("synthetic:4000", Split::train), test = load_data("synthetic:4000", Split::test);
+  const auto mean_colour = [](const DataSet& data, std::size_t image, std::size_t c) {
+    double sum = 0;
+    for (std::size_t p = 0; p < 1024; ++p) sum += data.pixels[image * 3072 + c * 1024 + p];
+    return sum / 1024;
+  };
+  // The nearest training image by mean colour decides.
+  std::vector<std::array<double, 3>> colours(train.size());
+  for (std::size_t i = 0; i < train.size(); ++i) {
+    for (std::size_t c = 0; c < 3; ++c) colours[i][c] = mean_colour(train, i, c);
+  }
+  int right = 0;
+  for (std::size_t i = 0; i < test.size(); ++i) {
+    double best = 1e30;
+    std::size_t nearest = 0;
+    for (std::size_t j = 0; j < train.size(); ++j) {
+      double distance = 0;
+      for (std::size_t c = 0; c < 3; ++c) distance += std::pow(mean_colour(test, i, c) - colours[j][c], 2);
+      if (distance < best) best = distance, nearest = j;
+      if (j % 8 == 7 && j > 800) break;  // 800 neighbours are enough
+    }
+    right += train.labels[nearest] == test.labels[i] ? 1 : 0;
+  }
+  CHECK(right < 150);  // of 1000; chance is 100 +- 9.5
+}
+
+namespace {
+
+void write_records(const std::filesystem::path& file, std::initializer_list<int> labels, std::size_t cut = 0) {
+  std::ofstream out(file, std::ios::binary);
+  for (const int label : labels) {
+    std::string record(3073, static_cast<char>(10 * label));
+    record[0] = static_cast<char>(label);
+    record[3072] = static_cast<char>(200);
+    out << record.substr(0, record.size() - cut);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("CIFAR-10's binary layout is read in file order") {
+  const TemporaryFolder folder;
+  const auto inner = folder / "cifar-10-batches-bin";
+  std::filesystem::create_directory(inner);
+  for (int batch = 1; batch <= 5; ++batch) {
+    write_records(inner / ("data_batch_" + std::to_string(batch) + ".bin"), {batch, 9 - batch});
+  }
+  write_records(inner / "test_batch.bin", {3});
+  const auto words = "cifar10:" + folder.path().string();
+  const DataSet train = load_data(words, Split::train);
+  CHECK(train.labels == std::vector<std::uint8_t>{1, 8, 2, 7, 3, 6, 4, 5, 5, 4});
+  CHECK(train.pixels[0] == 10);
+  CHECK(train.pixels[3071] == 200);
+  CHECK(train.pixels[3072] == 80);
+  CHECK(train.normalization.mean[0] == Approx(125.3 / 255));
+  CHECK(load_data("cifar10:" + inner.string(), Split::test).size() == 1);
+
+  write_records(inner / "test_batch.bin", {3, 4}, 1);
+  CHECK_THROWS_WITH(load_data(words, Split::test), ContainsSubstring("test_batch.bin: 6144 bytes are not a whole"));
+  write_records(inner / "test_batch.bin", {11});
+  CHECK_THROWS_WITH(load_data(words, Split::test), ContainsSubstring("label 11"));
+  std::filesystem::remove(inner / "data_batch_4.bin");
+  CHECK_THROWS_WITH(load_data(words, Split::train), ContainsSubstring("data_batch_4.bin: cannot be read"));
+}
+
+TEST_CASE("data that are not there are refused with what would be right") {
+  CHECK_THROWS_AS(load_data("imagenet:/x", Split::train), UsageError);
+  CHECK_THROWS_AS(load_data("synthetic:ten", Split::train), UsageError);
+  CHECK_THROWS_AS(load_data("synthetic:", Split::train), UsageError);
+  CHECK_THROWS_AS(load_data("synthetic:0", Split::train), UsageError);
+  CHECK_THROWS_AS(load_data("cifar10:", Split::train), UsageError);
+  CHECK_THROWS_WITH(load_data("cifar10:/nowhere", Split::train), ContainsSubstring("/nowhere: no data_batch_1.bin"));
+}

@@ -1,0 +1,71 @@
+"""Linear or logarithmic, cuts, levels and tick labels."""
+
+import numpy as np
+import pytest
+from plotting import scales
+from plotting.errors import PlotError
+
+
+@pytest.mark.parametrize(
+    "values, name, log",
+    [
+        ([1.0, 51.0], "train_loss", True),
+        ([1.0, 50.0], "train_loss", False),
+        ([0.0, 100.0], "train_loss", False),
+        ([-1.0, 100.0], "min_eig", False),
+        ([1.0, 99.0], "train_acc", False),
+    ],
+)
+def test_log_when_positive_and_over_more_than_a_factor_of_50(values, name, log):
+    assert scales.choose(np.array(values), name).log is log
+
+
+def test_a_cut_is_noted_with_its_count_and_extreme():
+    scale = scales.choose(np.array([1.0, 2.0, 3.0, np.nan, 7.5]), "train_loss", vmax=2.5)
+    assert (scale.lo, scale.hi, scale.cut_low, scale.cut_high) == (1.0, 2.5, False, True)
+    assert scale.notes == ["cut at 2.5: 2 of 4 points lie above it (up to 7.5)"]
+
+
+def test_limits_beyond_the_values_cut_nothing():
+    scale = scales.choose(np.array([1.0, 2.0]), "train_loss", vmin=0.0, vmax=5.0)
+    assert (scale.lo, scale.hi, scale.notes) == (0.0, 5.0, [])
+
+
+def test_nothing_between_the_limits():
+    with pytest.raises(PlotError, match="nothing of train_loss lies between"):
+        scales.choose(np.array([1.0, 2.0]), "train_loss", vmin=3.0)
+
+
+def test_values_near_the_end_of_float64():
+    with pytest.raises(PlotError, match="too far to draw"):
+        scales.choose(np.array([-1e308, 1e308]), "max_eig")
+
+
+def test_log_of_what_is_not_positive():
+    scale = scales.choose(np.array([0.0, 0.1, 1.0]), "train_loss", log=True)
+    assert scale.lo == 0.1 and "1 of 3 points" in scale.notes[0]
+    assert scale.forward(np.array([0.0, 0.1])).tolist() == [-1.0, -1.0]
+    with pytest.raises(PlotError, match="--log needs positive values"):
+        scales.choose(np.array([-2.0, 0.0]), "min_eig", log=True)
+
+
+def test_a_constant_gets_room_around_it():
+    scale = scales.choose(np.full(4, 2.5), "train_loss")
+    assert scale.constant and scale.lo < 2.5 < scale.hi and scale.notes == ["every value is 2.5"]
+
+
+@pytest.mark.parametrize("lo, hi", [(0.01, 30), (1e-8, 1e6), (2.0, 3.0), (1.0, 1.001), (1e-300, 1e300)])
+@pytest.mark.parametrize("log", [True, False])
+@pytest.mark.parametrize("count", [3, 7, 20])
+def test_levels_lie_within_the_limits_and_are_few(lo, hi, log, count):
+    values = scales.Scale(log, lo, hi).round_values(count)
+    slack = 0.0 if log else 1e-6 * (hi - lo)
+    assert all(lo * 0.999 - slack <= v <= hi * 1.001 + slack for v in values)
+    assert sorted(set(values)) == values and len(values) <= count + 1
+
+
+def test_labels_tell_values_apart_and_powers_stand_for_far_decades():
+    assert scales.labels([2.30258, 2.302581]) == ["2.30258", "2.302581"]
+    assert scales.labels([0.01, 0.1, 1.0, 10.0], True) == ["0.01", "0.1", "1", "10"]
+    assert scales.labels([1e-8, 1e6, 3e7], True) == ["10⁻⁸", "10⁶", "3×10⁷"]
+    assert scales.labels([-0.5, 0.0]) == ["−0.5", "0"]

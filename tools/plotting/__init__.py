@@ -1,0 +1,15 @@
+"""The plotter of Lossatlas: draws surface files and training histories. Started by tools/plot.
+
+The modules, each using only those above it:
+
+errors     what the user can mend
+reading    HDF5 files in: coordinates, fields, histories (h5py)
+wording    what the figures say: titles, axis labels, notes
+scales     the value axis: linear or logarithmic, cuts, levels, tick labels
+style      fonts, colours, the page and where things stand on it (matplotlib)
+planes     contour, contourf and heat
+relief     the surface in 3D
+curves     lines and histories
+saving     figures out: deterministic bytes, whole files or none
+command    the command line
+"""

@@ -1,0 +1,308 @@
+"""Planes seen from above: contour, contourf and heat."""
+
+import numpy as np
+from matplotlib import colors
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PolyCollection
+
+from . import style, wording
+from .scales import labels
+
+SHORT, LONG = 3.55, 6.0  # inches: the usual side of the body, and the most
+FILLED_LEVELS, LINE_LEVELS = {True: 28, False: 24}, {True: 22, False: 15}  # by log scale
+WIDEST = 6.0  # beyond this ratio of sides a plane is no longer drawn to equal scale
+
+
+def draw(kind, surface, field, scale, head, label, levels=None, cmap=None):
+    """A figure of one plane. `levels` is None, a count, or a list in value units."""
+    x, y, field = ascending(surface.x, surface.y, field)
+    notes = wording.point_notes(field) + scale.notes
+    if kind != "heat" and not _has_cells(field.values):
+        kind = "heat"
+        notes.append("too few neighbouring points for contours: drawn as cells")
+    body, equal = _body(x, y)
+    if not equal:
+        notes.append("the axes are not to the same scale")
+    page = style.Page(head, notes, _margins(body, head.size, label, surface.settings), body)
+    axes = page.figure.add_axes(page.rectangle())
+    cmap = style.color_map(cmap)
+    norm = colors.Normalize(*scale.span)
+    _nonfinite(axes, x, y, field, kind)
+    if kind == "heat":
+        mappable = _heat(axes, x, y, field, scale, norm, cmap)
+    elif kind == "contourf":
+        mappable = _filled(axes, x, y, field, scale, norm, cmap, levels)
+    else:
+        mappable = _lines(axes, x, y, field, scale, norm, style.darker(cmap), levels)
+    _frame(axes, x, y, kind, surface.settings, page.body)
+    style.mark_center(axes, x, y)
+    ends = {} if kind == "contourf" else {"extend": extend(scale)}
+    page.color_bar(mappable, scale, label, **ends)
+    if kind == "contour":
+        _label_lines(page, axes, _contours(axes), scale)
+    return page.figure
+
+
+def ascending(x, y, field):
+    """The same plane with both coordinates rising."""
+    across = slice(None, None, -1) if x[0] > x[-1] else slice(None)
+    up = slice(None, None, -1) if y[0] > y[-1] else slice(None)
+    turned = type(field)(
+        field.name, field.values[up, across], field.blank[up, across],
+        field.nonfinite[up, across], field.reconstructed,
+    )
+    return x[across], y[up], turned
+
+
+def _has_cells(values):
+    """Whether some cell of the grid has three finite corners: what a contour needs."""
+    finite = np.isfinite(values).astype(int)
+    corners = finite[1:, 1:] + finite[1:, :-1] + finite[:-1, 1:] + finite[:-1, :-1]
+    return bool((corners >= 3).any())
+
+
+def _body(x, y):
+    """((width, height) in inches, whether both axes have the same scale)."""
+    ratio = (x[-1] - x[0]) / (y[-1] - y[0])
+    if not 1 / WIDEST <= ratio <= WIDEST:
+        return ((5.0, 2.2) if ratio > 1 else (2.4, 5.0)), False
+    width, height = (SHORT, SHORT / ratio) if ratio >= 1 else (SHORT * ratio, SHORT)
+    grow = max(1.0, min(1.7 / min(width, height), LONG / max(width, height)))
+    return (width * grow, height * grow), True
+
+
+def _margins(body, size, label, settings):
+    """Room for labels, which stand on two lines where the side of the body is short.
+
+    Where the user sets the `size` of the page, the body's is estimated, rather too small.
+    """
+    if size:
+        shrink = max(0.0, min((size[0] - 1.8) / body[0], (size[1] - 1.4) / body[1]))
+        body = (shrink * body[0], shrink * body[1])
+    along, up = (wording.axis_label(number, settings) for number in (1, 2))
+    extra = 0.14
+    return style.Margins(
+        0.62 + (extra if "\n" in style.broken(up, 1.1 * body[1]) else 0.0),
+        0.86 + (extra if "\n" in style.broken(wording.on_log_scale(label), body[1]) else 0.0),
+        0.47 + (extra if "\n" in style.broken(along, 1.1 * body[0]) else 0.0),
+    )
+
+
+def _frame(axes, x, y, kind, settings, body):
+    left, right, bottom, top = x[0], x[-1], y[0], y[-1]
+    if kind == "heat":
+        (left, right), (bottom, top) = edges(x)[[0, -1]], edges(y)[[0, -1]]
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)
+    style.coordinate_ticks(axes.xaxis, x[0], x[-1])
+    style.coordinate_ticks(axes.yaxis, y[0], y[-1])
+    axes.set_xlabel(style.broken(wording.axis_label(1, settings), 1.1 * body[0]), labelpad=4)
+    axes.set_ylabel(style.broken(wording.axis_label(2, settings), 1.1 * body[1]), labelpad=3)
+
+
+def edges(points):
+    """Cell edges around sorted points: halfway between them, and as far beyond the ends."""
+    middle = 0.5 * (points[1:] + points[:-1])
+    return np.concatenate(([2 * points[0] - middle[0]], middle, [2 * points[-1] - middle[-1]]))
+
+
+def _heat(axes, x, y, field, scale, norm, cmap):
+    # A raster, even in vector files: adjoining vector cells show hairlines in most viewers.
+    return axes.pcolormesh(
+        edges(x), edges(y), np.ma.masked_invalid(scale.forward(field.values)),
+        norm=norm, cmap=cmap, rasterized=True, zorder=1,
+    )
+
+
+def _filled(axes, x, y, field, scale, norm, cmap, levels):
+    inner = _level_list(scale, levels, FILLED_LEVELS)
+    bounds = sorted({scale.lo, scale.hi, *(v for v in inner if scale.lo < v < scale.hi)})
+    if isinstance(levels, list):  # the user's list is the whole of it
+        bounds = inner if len(inner) > 1 else bounds
+    bounds = _distinct([scale.position(v) for v in bounds])
+    z = np.ma.masked_invalid(scale.forward(field.values))
+    filled = axes.contourf(x, y, z, levels=bounds, norm=norm, cmap=cmap, zorder=1,
+                           extend=extend(scale, bounds))
+    # Outlines of their own colour close the hairlines between neighbouring bands.
+    filled.set_edgecolor("face")
+    filled.set_linewidth(0.25)
+    if len(bounds) > 2:
+        axes.contour(x, y, z, levels=bounds[1:-1], colors="white", linewidths=0.35, alpha=0.45,
+                     zorder=2)
+    return filled
+
+
+def _lines(axes, x, y, field, scale, norm, cmap, levels):
+    bounds = _distinct([scale.position(v) for v in _level_list(scale, levels, LINE_LEVELS)])
+    z = np.ma.masked_invalid(scale.forward(field.values))
+    if bounds and not scale.constant:
+        axes.contour(x, y, z, levels=bounds, norm=norm, cmap=cmap, linewidths=1.0, zorder=2)
+    return ScalarMappable(norm, cmap)
+
+
+def _contours(axes):
+    """The contour lines drawn on `axes`, or None."""
+    return next((c for c in axes.collections if hasattr(c, "add_label_near")), None)
+
+
+def _level_list(scale, levels, count):
+    """Values at which a contour runs, ascending, in value units."""
+    if isinstance(levels, list):
+        return [v for v in levels if v > 0 or not scale.log]
+    return scale.round_values(levels or count[scale.log])
+
+
+def _distinct(positions):
+    return [p for i, p in enumerate(positions) if i == 0 or p > positions[i - 1]]
+
+
+def extend(scale, bounds=None):
+    low, high = scale.span
+    below = scale.cut_low or (bounds is not None and bounds[0] > low)
+    above = scale.cut_high or (bounds is not None and bounds[-1] < high)
+    return {(False, False): "neither", (True, False): "min", (False, True): "max",
+            (True, True): "both"}[below, above]
+
+
+def _nonfinite(axes, x, y, field, kind):
+    """Evaluated points without a finite value, in a colour of their own.
+
+    In a heat map they are cells like the others. Contours stop at the neighbours of such a point,
+    so there the whole gap up to those neighbours is coloured.
+    """
+    rows, columns = np.nonzero(field.nonfinite)
+    if rows.size == 0:
+        return
+    across, up = edges(x), edges(y)
+    if kind != "heat":
+        across = np.concatenate(([x[0]], x, [x[-1]]))
+        up = np.concatenate(([y[0]], y, [y[-1]]))
+    reach = 1 if kind == "heat" else 2
+    boxes = [
+        [(across[c], up[r]), (across[c + reach], up[r]),
+         (across[c + reach], up[r + reach]), (across[c], up[r + reach])]
+        for r, c in zip(rows, columns)
+    ]
+    axes.add_collection(PolyCollection(
+        boxes, facecolor=style.NONFINITE, edgecolor=style.NONFINITE, linewidth=0.2, zorder=0.5,
+        gid="nonfinite",
+    ), autolim=False)
+
+
+# --- labels on contour lines ---------------------------------------------------------------------
+
+LABEL_SIZE = 6.2
+MOST_LABELS = 26
+MOST_TRIED = 80  # lines, the longest: a noisy surface has thousands
+
+
+def _label_lines(page, axes, lines, scale):
+    """Writes values on the lines: straight stretches first, never at the frame or on each other."""
+    if lines is None:
+        return
+    texts = dict(zip(lines.levels, labels([10.0**v if scale.log else v for v in lines.levels],
+                                          scale.log)))
+    dpi = page.figure.dpi
+    frame = axes.get_window_extent()
+    places = []  # (centre in pixels, radius)
+    center = axes.transData.transform((0.0, 0.0))
+    places.append((center, 0.10 * dpi))
+    chosen = []
+    paths = _longest_first(lines, axes)
+    room = _Room([path for _, path in paths], frame, 0.02 * dpi)
+    for index, (level, path) in enumerate(paths[:MOST_TRIED]):
+        radius = 0.5 * dpi * style.text_width(texts[level], LABEL_SIZE) + 0.02 * dpi
+        if len(chosen) == MOST_LABELS:
+            break
+        spot = _spot(path, radius, frame, places, lambda at: room.free(at, index))
+        if spot is not None:
+            places.append((spot, radius))
+            chosen.append(axes.transData.inverted().transform(spot))
+    if chosen:
+        written = lines.clabel(lines.levels, inline=True, inline_spacing=2, fontsize=LABEL_SIZE,
+                               fmt=texts, manual=[tuple(c) for c in chosen])
+        for text in lines.labelTexts if written is None else written:
+            text.set_parse_math(False)
+
+
+def _longest_first(lines, axes):
+    """(level, [n, 2] pixels) of every connected line, long ones first."""
+    found = []
+    for level, segments in zip(lines.levels, lines.allsegs):
+        for segment in segments:
+            if len(segment) > 1:
+                path = axes.transData.transform(segment)
+                found.append((np.hypot(*np.diff(path, axis=0).T).sum(), level, path))
+    found.sort(key=lambda item: -item[0])
+    return [(level, path) for _, level, path in found]
+
+
+class _Room:
+    """Which lines pass where, on squares of `step` pixels: the least and the largest index."""
+
+    CLEARANCE = 3  # squares
+
+    def __init__(self, paths, frame, step):
+        self._corner, self._step = np.array([frame.x0, frame.y0]), step
+        margin = 2 * self.CLEARANCE + 2
+        shape = (int(frame.width / step) + margin, int(frame.height / step) + margin)
+        self._least = np.full(shape, len(paths))
+        self._largest = np.full(shape, -1)
+        for index, path in enumerate(paths):
+            i, j = self._squares(_resampled(path, step)).T
+            self._least[i, j] = np.minimum(self._least[i, j], index)
+            self._largest[i, j] = index  # indices rise
+
+    def _squares(self, points):
+        squares = ((points - self._corner) / self._step).astype(int) + self.CLEARANCE
+        return np.clip(squares, 0, np.array(self._least.shape) - 1)
+
+    def free(self, points, index):
+        """Whether no line but `index` passes near `points` [n, 2]."""
+        near = self.CLEARANCE
+        for i, j in self._squares(points):
+            window = np.s_[max(i - near, 0) : i + near + 1, max(j - near, 0) : j + near + 1]
+            if (self._least[window] < index).any() or (self._largest[window] > index).any():
+                return False
+        return True
+
+
+def _resampled(path, step):
+    """Points along `path` at most `step` apart."""
+    along = np.concatenate(([0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))))
+    at = np.linspace(0.0, along[-1], int(along[-1] / step) + 2)
+    return np.stack([np.interp(at, along, path[:, i]) for i in (0, 1)], axis=1)
+
+
+def _spot(path, radius, frame, places, has_room):
+    """The point of `path` where a label of that half-width reads best, or None; all in pixels."""
+    steps = np.hypot(*np.diff(path, axis=0).T)
+    along = np.concatenate(([0.0], np.cumsum(steps)))
+    if along[-1] < 6 * radius:
+        return None
+    at = np.arange(radius, along[-1] - radius, 0.5 * radius)
+    point, before, after = (
+        np.stack([np.interp(at + shift, along, path[:, i]) for i in (0, 1)], axis=1)
+        for shift in (0.0, -radius, radius)
+    )
+    edge = 1.6 * radius  # a label, its gap, and a bit of line to either side
+    free = (
+        (point[:, 0] > frame.x0 + edge) & (point[:, 0] < frame.x1 - edge)
+        & (point[:, 1] > frame.y0 + edge) & (point[:, 1] < frame.y1 - edge)
+    )
+    bend = 1.0 - np.hypot(*(after - before).T) / (2 * radius)
+    slope = np.abs(after - before)[:, 1] / (np.hypot(*(after - before).T) + 1e-9)
+    crowd = np.zeros(len(at))
+    for spot, other in places:
+        away = np.hypot(*(point - spot).T)
+        free &= away > 1.25 * (radius + other)
+        crowd += np.exp(-away / (6 * radius))
+    free &= bend < 0.12
+    for i in np.flatnonzero(free):
+        free[i] = has_room(np.stack(
+            [point[i], 0.5 * (point[i] + before[i]), 0.5 * (point[i] + after[i])]
+        ))
+    if not free.any():
+        return None
+    cost = np.where(free, 4.0 * bend + 0.35 * slope + 0.25 * crowd, np.inf)
+    return point[int(np.argmin(cost))]

@@ -1,0 +1,51 @@
+"""Figures out. The same figure gives the same bytes, and a file is written whole or not at all."""
+
+import io
+import os
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from .errors import PlotError, WordsError, one_line
+
+# Dates and program versions are left out: they would change the bytes of an unchanged figure.
+METADATA = {
+    ".png": {"Software": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    ".svg": {"Date": None, "Creator": None},
+}
+
+
+def extension(path):
+    """The extension of `path` in lower case; one that cannot be drawn is refused."""
+    found = os.path.splitext(path)[1].lower()
+    if found not in METADATA:
+        what = f"extension '{found}'" if found else "no extension"
+        raise WordsError(f"{path} has {what}: figures are .png, .pdf or .svg")
+    return found
+
+
+def render(figure, kind, dpi):
+    """The bytes of a file of `kind`, which is '.png', '.pdf' or '.svg'."""
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind[1:], dpi=dpi, metadata=METADATA[kind], facecolor="white")
+    return buffer.getvalue()
+
+
+def write(path, data):
+    """Writes beside `path` first, then renames: whatever stood there stays until that succeeds."""
+    folder, name = os.path.split(os.path.realpath(path))
+    unfinished = os.path.join(folder, f".{name[:100]}.{os.getpid()}.part")
+    try:
+        if os.path.isdir(path):
+            raise IsADirectoryError(0, "it is a folder")
+        with open(unfinished, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, os.path.join(folder, name))
+    except OSError as error:
+        raise PlotError(f"cannot write {path}: {one_line(error.strerror or error)}") from error
+    finally:
+        if os.path.exists(unfinished):
+            os.unlink(unfinished)
