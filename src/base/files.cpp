@@ -43,9 +43,19 @@ class TemporaryFile {
     if (::close(descriptor) != 0) fail("cannot be written");
     if (::rename(name_.c_str(), target_.c_str()) != 0) fail("cannot be replaced");
     renamed_ = true;
+    sync_folder();
   }
 
  private:
+  /// Makes the rename last through a power failure, where the file system can.
+  void sync_folder() const {
+    const auto folder = target_.has_parent_path() ? target_.parent_path() : std::filesystem::path(".");
+    const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return;
+    ::fsync(descriptor);
+    ::close(descriptor);
+  }
+
   [[noreturn]] void fail(const char* what) const {
     throw Error("{}: {} ({})", target_.string(), what, std::strerror(errno));
   }

@@ -215,7 +215,18 @@ bool is_plain_type(std::string_view name) {
 
 }  // namespace
 
-bool is_allowed(std::string_view name) { return builders().contains(name) || is_plain_type(name); }
+void check_allowed(std::string_view name) {
+  if (builders().contains(name) || is_plain_type(name)) {
+    return;
+  }
+  if (name.starts_with("torch.") && name.find('.', 6) == std::string_view::npos) {
+    throw Error("the pickle holds '{}', a type that is not read", printable(name));
+  }
+  throw Error(
+      "the pickle asks for '{}', which Lossatlas does not run; save the weights alone with "
+      "torch.save(model.state_dict(), ...)",
+      printable(name));
+}
 
 Ref call(const Value& function, const Value& arguments, Arena& arena) {
   const Global* global = function.as<Global>();

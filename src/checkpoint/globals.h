@@ -8,8 +8,8 @@
 /// The functions and classes that a checkpoint's pickle may ask for, and what we do in their place.
 namespace lossatlas::pickle {
 
-/// Whether `name` ("module.name") is one of them. Nothing else is ever made into a Global.
-bool is_allowed(std::string_view name);
+/// Throws Error unless `name` ("module.name") is one of them. Nothing else is ever made into a Global.
+void check_allowed(std::string_view name);
 
 /// What calling `function` with the tuple `arguments` gives.
 /// Throws Error if the function is not a Global, or the arguments do not suit it.

@@ -39,13 +39,18 @@ bool is_utf8(const std::string& text) {
   }
 }
 
+std::optional<json> PlainValues::convert(const Value& value) {
+  const std::size_t quarter = left_ / 4;
+  allowance_ = quarter;
+  auto result = convert(value, 0);
+  left_ -= quarter - allowance_;
+  return result;
+}
+
 bool PlainValues::spend(std::size_t bytes) {
-  if (bytes > left_) {
-    left_ = 0;
-    return false;
-  }
-  left_ -= bytes;
-  return true;
+  const bool affordable = bytes <= allowance_;
+  allowance_ = affordable ? allowance_ - bytes : 0;
+  return affordable;
 }
 
 std::optional<json> PlainValues::text(const std::string& text) {

@@ -18,7 +18,7 @@ class PlainValues {
   /// of dtypes and devices strings. Nothing for a list or a dictionary that holds a larger tensor itself, and for what
   /// JSON cannot hold; a dictionary loses such entries alone, unless no entry would be left.
   /// What is nested too deeply or repeats itself without end is left out as well.
-  std::optional<nlohmann::json> convert(const Value& value) { return convert(value, 0); }
+  std::optional<nlohmann::json> convert(const Value& value);
 
  private:
   std::optional<nlohmann::json> convert(const Value& value, int depth);
@@ -29,7 +29,10 @@ class PlainValues {
   bool spend(std::size_t bytes);
 
   TensorLoader& loader_;
-  std::size_t left_ = std::size_t{64} << 20U;  // bytes of JSON, about
+  // Bytes of JSON, about: what all values together may still take, and what the present one may. A value may take a
+  // quarter of what is left, so that one which repeats itself without end does not cost us those after it.
+  std::size_t left_ = std::size_t{256} << 20U;
+  std::size_t allowance_ = 0;
 };
 
 bool is_utf8(const std::string& text);

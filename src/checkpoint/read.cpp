@@ -67,7 +67,15 @@ Reader reader_for(InputFile& file) {
   throw Error("{}", guess(start));
 }
 
-std::string first_line(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
+/// The first sentence of LibTorch's message, without the place in its source.
+std::string_view reason(std::string_view message) {
+  constexpr std::string_view place_ends = "] . ";
+  if (const std::size_t place = message.find(place_ends); message.starts_with('[') && place != message.npos) {
+    message.remove_prefix(place + place_ends.size());
+  }
+  message = message.substr(0, message.find('\n'));
+  return message.substr(0, message.find(". "));
+}
 
 }  // namespace
 
@@ -82,7 +90,8 @@ Checkpoint read_checkpoint(const std::filesystem::path& file) {
   } catch (const Error& error) {
     throw Error("{}: {}", file.string(), error.what());
   } catch (const c10::Error& error) {
-    throw Error("{}: is damaged or incomplete ({})", file.string(), first_line(error.what_without_backtrace()));
+    throw Error("{}: is damaged or incomplete, or not a checkpoint ({})", file.string(),
+                reason(error.what_without_backtrace()));
   } catch (const std::bad_alloc&) {
     throw Error("{}: does not fit into memory", file.string());
   } catch (const std::filesystem::filesystem_error& error) {

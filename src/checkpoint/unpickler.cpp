@@ -222,12 +222,7 @@ class Unpickler {
 
   bool push_global(std::string_view module, std::string_view name) {
     std::string dotted = fmt::format("{}.{}", module, name);
-    if (!is_allowed(dotted)) {
-      throw Error(
-          "the pickle asks for '{}', which Lossatlas does not run; save the weights alone with "
-          "torch.save(model.state_dict(), ...)",
-          printable(dotted));
-    }
+    check_allowed(dotted);
     return push(Global{std::move(dotted)});
   }
 

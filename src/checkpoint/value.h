@@ -37,7 +37,7 @@ struct Tuple {
 struct Dict {
   std::vector<std::pair<Ref, Ref>> items;
 };
-/// A function or class that the pickle asks for: "module.name". Only names that is_allowed() accepts are ever made.
+/// A function or class that the pickle asks for: "module.name". Only names that check_allowed() passes are ever made.
 struct Global {
   std::string name;
 };

@@ -69,7 +69,7 @@ struct Pose {
   double cosine, sine, size, x, y;
 
   static Pose random(RandomStream& random, double smallest, double largest, double reach) {
-    const double t = 2 * random.uniform() - 1;  // the tangent of half the angle: turns up to a quarter each way
+    const double t = 0.3 * (2 * random.uniform() - 1);  // tan(angle / 2): turns up to 33 degrees each way
     Pose pose{};
     pose.cosine = (1 - t * t) / (1 + t * t);
     pose.sine = 2 * t / (1 + t * t);
@@ -95,7 +95,7 @@ void draw(int label, RandomStream random, std::uint8_t* pixels) {
   const Colour background = random_colour(random);
   const Colour shape_colour = colour_apart_from(background, 0.45, random);
   const Colour clutter_colour = random_colour(random);
-  const Pose pose = Pose::random(random, 8.0, 13.0, 4.0);
+  const Pose pose = Pose::random(random, 9.0, 13.0, 3.0);
   const Pose clutter_pose = Pose::random(random, 5.0, 12.0, 14.0);
   const int clutter = static_cast<int>(random.below(kShapes));
   const double slope_x = 0.4 * (random.uniform() - 0.5), slope_y = 0.4 * (random.uniform() - 0.5);
@@ -103,12 +103,12 @@ void draw(int label, RandomStream random, std::uint8_t* pixels) {
     for (int column = 0; column < kSide; ++column) {
       const double light = slope_x * (column - 16) / 16.0 + slope_y * (row - 16) / 16.0;
       const double cover = pose.coverage(label, column, row);
-      const double faint = 0.4 * clutter_pose.coverage(clutter, column, row);
+      const double faint = 0.3 * clutter_pose.coverage(clutter, column, row);
       for (int c = 0; c < 3; ++c) {
         double value = background.channel[c] + light;
         value += faint * (clutter_colour.channel[c] - value);
         value += cover * (shape_colour.channel[c] - value);
-        value += 0.2 * (random.uniform() + random.uniform() - 1);
+        value += 0.12 * (random.uniform() + random.uniform() - 1);
         const double scaled = std::floor(std::clamp(value, 0.0, 1.0) * 255 + 0.5);
         pixels[(c * kSide + row) * kSide + column] = static_cast<std::uint8_t>(scaled);
       }

@@ -22,6 +22,10 @@ torch::Device open_device(const std::string& words) {
   if (count == 0) throw Error("--device {}: no CUDA device is here, or its driver is missing; use --device cpu", words);
   const int index = match[2].matched ? std::stoi(match[2]) : 0;
   if (index >= count) throw Error("--device {}: there is no such device; the last one is cuda:{}", words, count - 1);
+  // Full float32 and the same bits each time, before speed.
+  at::globalContext().setAllowTF32CuDNN(false);
+  at::globalContext().setAllowTF32CuBLAS(false);
+  at::globalContext().setDeterministicCuDNN(true);
   return torch::Device(torch::kCUDA, static_cast<torch::DeviceIndex>(index));
 }
 

@@ -79,6 +79,7 @@ TEST_CASE("globals that make up no checkpoint are refused by name") {
   CHECK_THAT(refusal("\x8c\x08"s + "builtins"s + "\x8c\x04"s + "eval"s + "\x93."s),
              ContainsSubstring("'builtins.eval'"));
   CHECK_THAT(refusal("ctorch.nn.modules.linear\nLinear\n)\x81}b."s), ContainsSubstring("modules.linear.Linear"));
+  CHECK_THAT(refusal("ctorch\nQInt8Storage\n."s), ContainsSubstring("'torch.QInt8Storage', a type that is not read"));
   CHECK_THAT(refusal("c\x1b[2J\nx\n."s), ContainsSubstring("'?[2J.x'"));
 }
 

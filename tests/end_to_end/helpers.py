@@ -1,0 +1,190 @@
+"""What the end-to-end tests share: the program as a person runs it, pictures in CIFAR-10's files, and the same
+arithmetic done once more in Python, in float64."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import h5py
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = pathlib.Path(os.environ.get("LOSSATLAS_BINARY", ROOT / "build" / "release" / "lossatlas")).absolute()
+PLOT = ROOT / "tools" / "plot"
+TIMEOUT = 120  # seconds that no command here may take
+
+
+class Result:
+    """What a command left: exit status, standard output, standard error."""
+
+    def __init__(self, status, out, err):
+        self.status, self.out, self.err = status, out, err
+
+    def ok(self):
+        assert self.status == 0, self.err
+        return self
+
+    def line(self):
+        """The one line on standard error."""
+        lines = self.err.splitlines()
+        assert len(lines) == 1, self.err
+        return lines[0]
+
+
+def run_program(*words, cwd=None, **more):
+    words = [os.fspath(word) if isinstance(word, (bytes, os.PathLike)) else str(word) for word in words]
+    done = subprocess.run(words, cwd=cwd, capture_output=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL, **more)
+    return Result(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+
+
+def interrupt(words, after, number=signal.SIGINT, wait=0.2, cwd=None):
+    """Runs the program and sends it a signal `wait` seconds after a line of its standard error begins with `after`."""
+    process = subprocess.Popen([str(word) for word in (BINARY, *words)], cwd=cwd, text=True, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            if line.startswith(after):
+                break
+        time.sleep(wait)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=TIMEOUT)
+    finally:
+        process.kill()
+        process.wait()
+    return Result(process.returncode, out, "".join(lines) + err)
+
+
+def tree(folder):
+    """Every path under a folder, with the bytes of the files."""
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+            for path in sorted(folder.rglob("*"))}
+
+
+# --- pictures ----------------------------------------------------------------------------------------------------
+
+MEAN = np.array([125.3, 123.0, 113.9]) / 255
+STD = np.array([63.0, 62.1, 66.7]) / 255
+
+
+class Pictures:
+    """A folder of CIFAR-10's binary files with easy pictures: each class is one coarse pattern, with noise."""
+
+    def __init__(self, folder, train=200, test=60):
+        self.folder = folder
+        self.words = f"cifar10:{folder}"
+        random = np.random.default_rng(1)
+        patterns = random.integers(40, 216, (10, 3, 4, 4)).repeat(8, axis=2).repeat(8, axis=3)
+        self.labels, self.pixels = {}, {}
+        for split, count in (("train", train), ("test", test)):
+            labels = random.permutation(np.arange(count) % 10).astype(np.uint8)
+            noise = random.normal(0, 35, (count, 3, 32, 32))
+            self.labels[split], self.pixels[split] = labels, np.clip(patterns[labels] + noise, 0, 255).astype(np.uint8)
+        for batch in range(5):
+            part = slice(batch * train // 5, (batch + 1) * train // 5)
+            self.write(f"data_batch_{batch + 1}.bin", self.labels["train"][part], self.pixels["train"][part])
+        self.write("test_batch.bin", self.labels["test"], self.pixels["test"])
+
+    def write(self, name, labels, pixels):
+        records = np.concatenate([labels[:, None], pixels.reshape(len(labels), -1)], axis=1)
+        records.astype(np.uint8).tofile(self.folder / name)
+
+    def batch(self, split="train", indices=None, mean=MEAN, std=STD):
+        """(images float64, labels) as the network sees them."""
+        chosen = slice(None) if indices is None else np.asarray(indices)
+        pixels = self.pixels[split][chosen] / 255.0
+        images = (pixels - np.reshape(mean, (-1, 1, 1))) / np.reshape(std, (-1, 1, 1))
+        return torch.from_numpy(images), torch.from_numpy(self.labels[split][chosen].astype(np.int64))
+
+
+# --- networks, from their state_dict -----------------------------------------------------------------------------
+
+
+def load(path):
+    return torch.load(path, weights_only=True)
+
+
+def state_of(path):
+    """The state_dict of a checkpoint in float64."""
+    return {name: tensor.double() for name, tensor in load(path)["state_dict"].items()}
+
+
+def parameter_names(state):
+    return [name for name in state if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))]
+
+
+def mlp(state, images):
+    x = images.flatten(1)
+    for layer in ("fc1", "fc2"):
+        x = F.relu(F.linear(x, state[f"{layer}.weight"], state[f"{layer}.bias"]))
+    return F.linear(x, state["fc3.weight"], state["fc3.bias"])
+
+
+def linear(state, images):
+    return F.linear(images.flatten(1), state["linear.weight"], state["linear.bias"])
+
+
+def resnet20(state, images):
+    def conv(name, x, stride=1):
+        weight = state[f"{name}.weight"]
+        return F.conv2d(x, weight, stride=stride, padding=weight.shape[2] // 2)
+
+    def norm(name, x):
+        return F.batch_norm(x, state[f"{name}.running_mean"], state[f"{name}.running_var"],
+                            state[f"{name}.weight"], state[f"{name}.bias"], training=False)
+
+    x = F.relu(norm("bn1", conv("conv1", images)))
+    for block in (f"layer{stage}.{number}" for stage in (1, 2, 3) for number in range(3)):
+        stride = 2 if block in ("layer2.0", "layer3.0") else 1
+        skip = x
+        if f"{block}.shortcut.0.weight" in state:
+            skip = norm(f"{block}.shortcut.1", conv(f"{block}.shortcut.0", x, stride))
+        x = F.relu(norm(f"{block}.bn1", conv(f"{block}.conv1", x, stride)))
+        x = F.relu(norm(f"{block}.bn2", conv(f"{block}.conv2", x)) + skip)
+    return F.linear(x.mean((2, 3)), state["linear.weight"], state["linear.bias"])
+
+
+# --- surfaces ----------------------------------------------------------------------------------------------------
+
+
+def read(path):
+    """The datasets of an HDF5 file by name: those at the root, and our own group's."""
+    with h5py.File(path) as file:
+        groups = [file, file["lossatlas"]]
+        return {node.name[1:]: node[()] for group in groups for node in group.values() if isinstance(node, h5py.Dataset)}
+
+
+def attribute(path, name):
+    with h5py.File(path) as file:
+        return file["lossatlas"].attrs[name]
+
+
+def write_directions(path, *directions):
+    with h5py.File(path, "w") as file:
+        for group, tensors in zip(("xdirection", "ydirection"), directions):
+            for number, tensor in enumerate(tensors):
+                file[f"{group}/{number}"] = np.asarray(tensor, np.float32)
+
+
+def read_directions(path, group="xdirection"):
+    with h5py.File(path) as file:
+        return [torch.from_numpy(file[group][str(i)][()]) for i in range(len(file[group]))]
+
+
+def write_li_surface(path, nx=5, ny=4, marks=()):
+    """A surface as tomgoldstein/loss-landscape leaves it, -1 where a point (row, column) was not evaluated."""
+    x, y = np.linspace(-1, 1, nx), np.linspace(-0.5, 0.5, ny)
+    loss = 1 + x[None, :] ** 2 + 2 * y[:, None] ** 2
+    accuracy = 90 - 10 * loss
+    for mark in marks:
+        loss[mark] = accuracy[mark] = -1
+    with h5py.File(path, "w") as file:
+        file["dir_file"] = "directions.h5"
+        file["xcoordinates"], file["ycoordinates"] = x, y
+        file["train_loss"], file["train_acc"] = loss, accuracy
+    return loss

@@ -1,0 +1,390 @@
+"""Bad input: one line that says what was wrong, exit status 2 for wrong words and 1 for the rest, nothing destroyed."""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+
+import helpers
+import pytest
+import torch
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Where the tests write; it must be left as it was."""
+    return tmp_path
+
+
+@pytest.fixture
+def refused(lossatlas, folder):
+    """refused(status, culprits, words...): one line that names the culprits, and the folder as before."""
+
+    def check(status, culprits, *words, **more):
+        before = helpers.tree(folder)
+        done = lossatlas(*words, cwd=folder, **more)
+        assert done.status == status, done.err
+        line = done.line()
+        assert line.startswith("lossatlas: "), line
+        for culprit in [culprits] if isinstance(culprits, str) else culprits:
+            assert culprit in line
+        assert "should not have happened" not in line and done.out == ""
+        assert helpers.tree(folder) == before
+        return line
+
+    return check
+
+
+@pytest.fixture
+def surface_words(checkpoint, pictures):
+    return ["surface", "--checkpoint", checkpoint, "--data", pictures.words, "--out", "s.h5"]
+
+
+# --- words -------------------------------------------------------------------------------------------------------
+
+
+def name(part):
+    return " ".join(part) if isinstance(part, list) else part
+
+
+def bug(reason):
+    return pytest.mark.xfail(strict=True, reason=reason)
+
+
+@pytest.mark.parametrize("words, culprits", [
+    ([], "subcommand"),
+    (["surfcae"], ["'surfcae'", "did you mean 'surface'"]),
+    (["info"], "--archs"),
+    (["info", "--jsn", "x.h5"], ["'--jsn'", "did you mean '--json'"]),
+    (["info", "one.h5", "two.h5"], "two.h5"),
+    (["train", "--arch", "mlp"], "--data"),
+], ids=name)
+def test_wrong_words(refused, words, culprits):
+    refused(2, culprits, *words)
+
+
+@pytest.mark.parametrize("words, culprits", [
+    pytest.param(["--arch=resnet19"], ["'resnet19'", "did you mean 'resnet"], marks=bug("the run folder is left behind")),
+    pytest.param(["--width=4"], ["mlp", "width"], marks=bug("the run folder is left behind")),
+    (["--data=cifar11:x"], "cifar11:x"),
+    (["--data=synthetic:"], "synthetic:"),
+    (["--data=synthetic:7"], "synthetic:7"),
+    (["--optimizer=adam"], ["--optimizer", "adam"]),
+    (["--optimizer=adagrad", "--momentum=0.5"], "--momentum"),
+    (["--optimizer=adagrad", "--delta=0"], "--delta"),
+    (["--momentum=1.5"], "--momentum"),
+    (["--nesterov", "--momentum=0"], "--nesterov"),
+    (["--lr=-1"], "--lr"),
+    pytest.param(["--lr=nan"], "--lr", marks=bug("trains with it")),
+    pytest.param(["--momentum=nan"], "--momentum", marks=bug("trains without momentum")),
+    (["--weight-decay=-1"], "--weight-decay"),
+    pytest.param(["--weight-decay=nan"], "--weight-decay", marks=bug("trains with it")),
+    (["--lr-steps=5,3"], ["--lr-steps", "5,3"]),
+    (["--batch-size=0"], "--batch-size"),
+    (["--epochs=two"], "--epochs"),
+    pytest.param(["--seed=-1"], "--seed", marks=bug("taken for 2^64 - 1")),
+    (["--threads=0"], "--threads"),
+    (["--resume", "--force"], ["--resume", "--force"]),
+    pytest.param(["--classes=5"], ["10 classes", "5"], marks=bug("the run folder is left behind, and the status is 1")),
+], ids=name)
+def test_wrong_words_of_train(refused, words, culprits):
+    options = {"--arch": "mlp", "--data": "synthetic:40", "--epochs": "1"}
+    options = {key: value for key, value in options.items() if not any(word.startswith(f"{key}=") for word in words)}
+    refused(2, culprits, "train", *(f"{key}={value}" for key, value in options.items()), *words)
+
+
+@pytest.mark.parametrize("words, culprits", [
+    (["--gird", "5x5"], ["'--gird'", "did you mean '--grid'"]),
+    (["--gird=5x5"], ["'--gird'", "did you mean '--grid'"]),
+    (["--grid", "0x5"], ["--grid", "0x5"]),
+    (["--grid", "5x"], ["--grid", "5x"]),
+    (["--grid", "5"], ["--grid", "5"]),
+    (["--grid", "-3x4"], ["--grid", "-3x4"]),
+    (["--x", "1:-1"], ["--x", "1:-1", "backwards"]),
+    (["--y", "1:-1"], ["--y", "1:-1", "backwards"]),
+    (["--x", "1"], ["--x", "1"]),
+    (["--x", "nan:1"], ["--x", "nan:1"]),
+    (["--x", "0:0"], ["--x", "0:0"]),
+    (["--norm", "filtre"], ["--norm", "filtre"]),
+    (["--ignore", "weights"], ["--ignore", "weights"]),
+    (["--split", "valid"], ["--split", "valid"]),
+    (["--loss", "hinge"], ["--loss", "hinge"]),
+    (["--samples", "0"], "--samples"),
+    (["--samples", "201"], ["--samples 201", "200 images"]),
+    (["--mean", "1,2"], ["--mean", "1,2"]),
+    (["--std", "1,0,1"], ["--std", "1,0,1"]),
+    (["--device", "tpu"], ["--device", "tpu"]),
+    (["--arch", "resnet21"], ["'resnet21'", "did you mean 'resnet2"]),
+    (["extra"], "'extra'"),
+], ids=name)
+def test_wrong_words_of_surface(refused, surface_words, words, culprits):
+    refused(2, culprits, *surface_words, *words)
+
+
+def test_checkpoint_that_does_not_name_its_network(refused, checkpoint, pictures, folder):
+    torch.save(helpers.load(checkpoint)["state_dict"], folder / "python.pt")
+    refused(2, "--arch", "surface", "--checkpoint", "python.pt", "--data", pictures.words, "--out", "s.h5")
+
+
+# --- checkpoints -------------------------------------------------------------------------------------------------
+
+
+class Trap:
+    """Unpickled, it would run a command."""
+
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
+def missing(path, checkpoint, surface):
+    pass
+
+
+def empty(path, checkpoint, surface):
+    path.touch()
+
+
+def a_folder(path, checkpoint, surface):
+    path.mkdir()
+
+
+def text(path, checkpoint, surface):
+    path.write_text("These are not the weights you are looking for.\n" * 100)
+
+
+def cut_off(path, checkpoint, surface):
+    path.write_bytes(checkpoint.read_bytes()[: checkpoint.stat().st_size // 2])
+
+
+def damaged(path, checkpoint, surface):
+    content = bytearray(checkpoint.read_bytes())
+    content[200:260] = bytes(60)
+    path.write_bytes(content)
+
+
+def a_surface(path, checkpoint, surface):
+    shutil.copy(surface, path)
+
+
+def a_tensor(path, checkpoint, surface):
+    torch.save(torch.zeros(3), path)
+
+
+def numbers(path, checkpoint, surface):
+    torch.save({"epoch": 3, "acc": 91.5}, path)
+
+
+@pytest.mark.parametrize("make", [missing, empty, a_folder, text, cut_off, damaged, a_surface, a_tensor, numbers],
+                         ids=lambda make: make.__name__)
+def test_bad_checkpoint(refused, folder, checkpoint, surface, pictures, make):
+    make(folder / "bad.pt", checkpoint, surface)
+    refused(1, "bad.pt", "surface", "--checkpoint", "bad.pt", "--arch", "resnet20", "--width", 4,
+            "--data", pictures.words, "--out", "s.h5")
+
+
+def test_checkpoint_of_another_architecture(refused, surface_words):
+    refused(1, ["epoch-0003.pt", "layer1.3.conv1.weight [4, 4, 3, 3]", "more"], *surface_words,
+            "--arch", "resnet32")
+
+
+def test_checkpoint_of_another_width(refused, surface_words):
+    refused(1, ["conv1.weight", "[4, 3, 3, 3]", "[8, 3, 3, 3]"], *surface_words, "--width", 8)
+
+
+def test_pickle_that_runs_code(refused, folder, pictures):
+    torch.save({"state_dict": {"conv1.weight": torch.zeros(4, 3, 3, 3)}, "trap": Trap("touch sprung")}, folder / "trap.pt")
+    refused(1, ["trap.pt", "system"], "surface", "--checkpoint", "trap.pt", "--arch", "resnet20", "--data", pictures.words,
+            "--out", "s.h5")
+    refused(1, ["trap.pt", "system"], "info", "trap.pt")
+
+
+# --- other files -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [missing, empty, a_folder, text, cut_off], ids=lambda make: make.__name__)
+def test_info_on_what_it_does_not_know(refused, folder, checkpoint, surface, make):
+    make(folder / "what.h5", checkpoint, surface)
+    refused(1, "what.h5", "info", "what.h5")
+
+
+def test_cut_off_surface(refused, folder, surface):
+    (folder / "cut.h5").write_bytes(surface.read_bytes()[:3000])
+    refused(1, "cut.h5", "info", "cut.h5")
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "missing", "text", "cut"])
+def test_plot_of_what_is_no_surface(plot, folder, checkpoint, surface, name):
+    path = folder / f"{name}.h5"
+    {"checkpoint": lambda: shutil.copy(checkpoint, path), "missing": lambda: None,
+     "text": lambda: path.write_text("no surface"),
+     "cut": lambda: path.write_bytes(surface.read_bytes()[:3000])}[name]()
+    before = helpers.tree(folder)
+    done = plot(path, "-o", folder / "figure.png")
+    assert done.status == 1 and str(path) in done.line() and "Traceback" not in done.err
+    assert helpers.tree(folder) == before
+
+
+def train_words(data):
+    return ["train", "--arch", "mlp", "--data", f"cifar10:{data}", "--epochs", 1, "--out", "run"]
+
+
+def copied(pictures, folder):
+    shutil.copytree(pictures.folder, folder / "data")
+    return folder / "data"
+
+
+def test_data_that_is_not_there(refused):
+    refused(1, ["nowhere", "data_batch_1.bin"], *train_words("nowhere"))
+
+
+def test_data_cut_off(refused, pictures, folder):
+    os.truncate(copied(pictures, folder) / "data_batch_3.bin", 12345)
+    refused(1, ["data_batch_3.bin", "12345"], *train_words("data"))
+
+
+def test_data_with_a_file_missing(refused, pictures, folder):
+    (copied(pictures, folder) / "data_batch_4.bin").unlink()
+    refused(1, "data_batch_4.bin", *train_words("data"))
+
+
+def test_data_of_text(refused, pictures, folder):
+    (copied(pictures, folder) / "data_batch_2.bin").write_text("x" * 3073)
+    refused(1, ["data_batch_2.bin", "label 120"], *train_words("data"))
+
+
+def test_directions_of_another_network(refused, folder, surface_words):
+    helpers.write_directions(folder / "d.h5", [torch.zeros(3)] * 4, [torch.zeros(3)] * 4)
+    refused(1, ["d.h5", "4", "65"], *surface_words, "--directions", "d.h5")
+
+
+def test_directions_of_other_shapes(refused, folder, surface_words):
+    helpers.write_directions(folder / "d.h5", [torch.zeros(3)] * 65, [torch.zeros(3)] * 65)
+    refused(1, ["d.h5", "[3]", "[4, 3, 3, 3]"], *surface_words, "--directions", "d.h5")
+
+
+@pytest.mark.parametrize("make", [missing, text, a_surface], ids=lambda make: make.__name__)
+def test_directions_that_are_none(refused, folder, checkpoint, surface, surface_words, make):
+    make(folder / "d.h5", checkpoint, surface)
+    refused(1, "d.h5", *surface_words, "--directions", "d.h5")
+
+
+def test_one_direction_is_not_a_plane(refused, folder, surface, surface_words, directions):
+    helpers.write_directions(folder / "d.h5", helpers.read_directions(directions))
+    refused(1, ["d.h5", "two"], *surface_words, "--directions", "d.h5")
+
+
+def test_existing_directions_are_kept(refused, folder, surface_words):
+    (folder / "d.h5").write_text("mine")
+    refused(1, ["d.h5", "--force"], *surface_words, "--save-directions", "d.h5")
+
+
+@bug("the surface is written over the directions")
+def test_one_file_for_surface_and_directions(refused, surface_words):
+    refused(2, ["--save-directions", "--out"], *surface_words, "--save-directions", "s.h5", "--grid", "2x2", "--samples", 10)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_cuda_without_a_device(refused, surface_words, device):
+    refused(1, ["--device", device], *surface_words, "--device", device)
+    refused(1, ["--device", device], *train_words("data"), "--device", device)
+
+
+def test_directory_as_output(refused, folder, surface_words):
+    (folder / "s.h5").mkdir()
+    refused(1, "s.h5", *surface_words)
+
+
+# --- outputs that cannot be written ------------------------------------------------------------------------------
+
+
+TOO_LONG = pytest.param("s" * 300, "s" * 300, id="too long", marks=bug("'this should not have happened: filesystem error'"))
+
+
+@pytest.mark.parametrize("where, named", [("file/s.h5", "file"), ("/proc/lossatlas/s.h5", "/proc/lossatlas"), TOO_LONG])
+def test_surface_that_cannot_be_written(refused, folder, checkpoint, pictures, where, named):
+    (folder / "file").write_text("a file, not a folder")
+    refused(1, named, "surface", "--checkpoint", checkpoint, "--data", pictures.words, "--out", where)
+
+
+@pytest.mark.parametrize("where, named", [("file", "file"), ("file/run", "file"), ("/proc/lossatlas", "/proc/lossatlas"),
+                                          TOO_LONG])
+def test_run_that_cannot_be_written(refused, folder, pictures, where, named):
+    (folder / "file").write_text("a file, not a folder")
+    refused(1, named, "train", "--arch", "mlp", "--data", pictures.words, "--out", where)
+
+
+@bug("the folders for --out are left behind")
+def test_failed_run_leaves_no_new_folder(refused, pictures):
+    refused(1, "bad.pt", "surface", "--checkpoint", "bad.pt", "--arch", "mlp", "--data", pictures.words,
+            "--out", "new/folder/s.h5")
+
+
+def small_files():
+    """In the child: a file may hold 3,000 bytes, and more is an error, as on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+
+
+@pytest.fixture
+def full_disk(folder):
+    """A folder on a disk of 12 KiB."""
+    disk = folder / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12k", "none", str(disk)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("a small disk cannot be mounted here: " + mounted.stderr.decode().strip())
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_surface_on_a_full_disk(lossatlas, full_disk, surface_words):
+    """The sweep has begun by then: its lines stand before the error."""
+    (full_disk / "s.h5").write_text("old")
+    done = lossatlas(*surface_words, "--grid", "4x4", "--samples", 10, "--force", cwd=full_disk)
+    last = done.err.splitlines()[-1]
+    assert done.status == 1 and last.startswith("lossatlas: ") and "s.h5" in last and "No space left" in last
+    assert helpers.tree(full_disk) == {"s.h5": b"old"}
+
+
+def test_training_on_a_full_disk(lossatlas, full_disk, pictures):
+    done = lossatlas("train", "--arch", "mlp", "--data", pictures.words, "--out", "run", "--epochs", 1, cwd=full_disk)
+    last = done.err.splitlines()[-1]
+    assert done.status == 1 and "epoch-0000.pt" in last and "No space left" in last
+    assert not [path for path in full_disk.rglob("*") if path.is_file()]
+
+
+def test_surface_where_files_may_not_grow(lossatlas, folder, surface_words):
+    (folder / "s.h5").write_text("old")
+    done = lossatlas(*surface_words, "--grid", "4x4", "--samples", 10, "--force", cwd=folder, preexec_fn=small_files)
+    last = done.err.splitlines()[-1]
+    assert done.status == 1 and "s.h5" in last and "File too large" in last
+    assert helpers.tree(folder) == {"s.h5": b"old"}
+
+
+@bug("exit status 0, nothing said")
+def test_standard_output_on_a_full_disk(checkpoint):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([helpers.BINARY, "info", checkpoint], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+
+
+@bug("JSON refuses them when the sweep is done, and all points are lost")
+def test_names_that_are_not_utf8(lossatlas, folder, surface_words):
+    """Old files have such names; a sweep must not fail on one when all points are done."""
+    words = [*surface_words[:-1], os.fsdecode(b"caf\xe9.h5"), "--grid", "2x2", "--samples", 10]
+    done = lossatlas(*words, cwd=folder)
+    assert done.status == 0, done.err
+    assert os.listdir(os.fsencode(folder)) == [b"caf\xe9.h5"]
+
+
+def test_training_that_diverges(lossatlas, pictures, folder):
+    """Epoch 0 is kept; the error comes after the line that says what runs."""
+    done = lossatlas("train", "--arch", "mlp", "--data", pictures.words, "--out", "run", "--lr", 1e20, "--epochs", 3,
+                     cwd=folder)
+    assert done.status == 1 and "learning rate" in done.err.splitlines()[-1]
+    assert (folder / "run" / "checkpoints" / "epoch-0000.pt").exists()

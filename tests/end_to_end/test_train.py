@@ -1,0 +1,230 @@
+"""`lossatlas train`: the run folder, what the optimizers do, and runs that are cut off."""
+
+import json
+import signal
+
+import helpers
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+COLUMNS = ["epoch", "learning_rate", "train_loss", "train_acc", "test_loss", "test_acc", "seconds"]
+
+
+def checkpoint(folder, epoch):
+    return folder / "checkpoints" / f"epoch-{epoch:04d}.pt"
+
+
+def assert_same_run(one, other):
+    """The same checkpoints to the bit, and the same history but for the time it took."""
+    names = [path.name for path in sorted((one / "checkpoints").iterdir())]
+    assert names == [path.name for path in sorted((other / "checkpoints").iterdir())]
+    for name in names:
+        a, b = (helpers.load(folder / "checkpoints" / name)["state_dict"] for folder in (one, other))
+        assert list(a) == list(b)
+        assert all(torch.equal(a[key], b[key]) for key in a), name
+    a, b = (helpers.read(folder / "history.h5") for folder in (one, other))
+    for column in COLUMNS[:-1]:
+        np.testing.assert_array_equal(a[column], b[column], column)
+
+
+# --- the folder --------------------------------------------------------------------------------------------------
+
+
+def test_run_folder(run):
+    checkpoints = [f"checkpoints/epoch-{epoch:04d}.pt" for epoch in range(4)]
+    assert sorted(helpers.tree(run)) == sorted(["checkpoints", *checkpoints, "history.h5", "resume.pt"])
+
+
+def test_checkpoints_are_read_by_python(run):
+    for epoch in range(4):
+        saved = helpers.load(checkpoint(run, epoch))
+        assert (saved["arch"], saved["width"], saved["classes"], saved["epoch"]) == ("resnet20", 4, 10, epoch)
+        np.testing.assert_allclose(saved["mean"], helpers.MEAN)
+        np.testing.assert_allclose(saved["std"], helpers.STD)
+        state = saved["state_dict"]
+        shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+        assert shapes["conv1.weight"] == (4, 3, 3, 3)
+        assert shapes["layer2.0.shortcut.0.weight"] == (8, 4, 1, 1)
+        assert shapes["layer3.2.bn2.running_var"] == (16,)
+        assert shapes["linear.weight"] == (10, 16)
+        assert state["bn1.num_batches_tracked"].dtype == torch.int64
+        assert state["bn1.num_batches_tracked"] == 20 * epoch
+        parameters = helpers.parameter_names(state)
+        assert parameters[:3] == ["conv1.weight", "bn1.weight", "bn1.bias"]
+        assert parameters[-2:] == ["linear.weight", "linear.bias"]
+        assert len(parameters) == 3 + 9 * 6 + 2 * 3 + 2
+        assert all(state[name].dtype == torch.float32 for name in parameters)
+
+
+def test_history(run, pictures):
+    history = helpers.read(run / "history.h5")
+    assert sorted(history) == sorted(COLUMNS)
+    assert history["epoch"].tolist() == [0, 1, 2, 3]
+    assert np.isnan(history["train_loss"][0]) and np.isnan(history["train_acc"][0])
+    assert history["train_loss"][1] > history["train_loss"][3]
+    assert history["train_acc"][3] > 50
+    images, labels = pictures.batch("test")
+    for epoch in range(4):
+        logits = helpers.resnet20(helpers.state_of(checkpoint(run, epoch)), images)
+        np.testing.assert_allclose(history["test_loss"][epoch], F.cross_entropy(logits, labels), rtol=1e-5)
+        np.testing.assert_allclose(history["test_acc"][epoch], 100 * (logits.argmax(1) == labels).double().mean())
+    settings = json.loads(helpers.attribute(run / "history.h5", "settings"))
+    expected = {"arch": "resnet20", "optimizer": "sgd", "lr": 0.05, "momentum": 0.9, "batch_size": 10, "seed": 0}
+    assert expected.items() <= settings.items()
+
+
+def test_save_every_keeps_the_first_and_the_last(lossatlas, pictures, tmp_path):
+    lossatlas("train", "--arch", "linear", "--data", pictures.words, "--out", tmp_path, "--epochs", 5,
+              "--save-every", 3).ok()
+    names = [path.name for path in sorted((tmp_path / "checkpoints").iterdir())]
+    assert names == ["epoch-0000.pt", "epoch-0003.pt", "epoch-0005.pt"]
+
+
+def test_last_checkpoint_is_printed(lossatlas, pictures, tmp_path):
+    done = lossatlas("train", "--arch", "linear", "--data", pictures.words, "--out", tmp_path, "--epochs", 1).ok()
+    assert done.out == f"{checkpoint(tmp_path, 1)}\n"
+
+
+def test_existing_run_is_kept(lossatlas, pictures, mlp_run):
+    before = helpers.tree(mlp_run)
+    done = lossatlas("train", "--arch", "linear", "--data", pictures.words, "--out", mlp_run)
+    assert done.status == 1
+    assert "--resume" in done.line() and "--force" in done.line()
+    assert helpers.tree(mlp_run) == before
+
+
+def test_force_replaces_a_run(lossatlas, pictures, tmp_path):
+    words = ["train", "--arch", "linear", "--data", pictures.words, "--out", tmp_path, "--force"]
+    lossatlas(*words, "--epochs", 2).ok()
+    lossatlas(*words, "--epochs", 1).ok()
+    assert [path.name for path in sorted((tmp_path / "checkpoints").iterdir())] == ["epoch-0000.pt", "epoch-0001.pt"]
+
+
+@pytest.mark.xfail(strict=True, reason="train removes everything in OUT/checkpoints, run or no run")
+def test_other_files_in_the_folder_are_kept(lossatlas, pictures, tmp_path):
+    """A folder without a history is no run: what lies in it belongs to someone else."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "best.pt").write_bytes(b"months of work")
+    lossatlas("train", "--arch", "linear", "--data", pictures.words, "--out", tmp_path, "--epochs", 1)
+    assert (tmp_path / "checkpoints" / "best.pt").read_bytes() == b"months of work"
+
+
+# --- optimizers --------------------------------------------------------------------------------------------------
+
+
+def sgd(theta, gradient, memory, rate, momentum=0.0, nesterov=False):
+    velocity = memory[...] = momentum * memory + gradient
+    return theta - rate * (gradient + momentum * velocity if nesterov else velocity)
+
+
+def adagrad(theta, gradient, memory, rate, delta):
+    """Goodfellow et al., "Deep Learning", algorithm 8.4."""
+    memory += gradient**2
+    return theta - rate / (delta + memory.sqrt()) * gradient
+
+
+OPTIMIZERS = {
+    "sgd": (["--momentum", 0], sgd, {}, 0.3),
+    "momentum": (["--momentum", 0.8], sgd, {"momentum": 0.8}, 0),
+    "nesterov": (["--momentum", 0.8, "--nesterov"], sgd, {"momentum": 0.8, "nesterov": True}, 0.3),
+    "adagrad": (["--optimizer", "adagrad", "--delta", 0.01], adagrad, {"delta": 0.01}, 0),
+    "adagrad, weight decay": (["--optimizer", "adagrad", "--delta", 0.05], adagrad, {"delta": 0.05}, 0.1),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer(lossatlas, pictures, tmp_path, name):
+    """With all images in a batch their order does not matter, so Python can take the same steps."""
+    words, step, options, decay = OPTIMIZERS[name]
+    lossatlas("train", "--arch", "mlp", "--data", pictures.words, "--out", tmp_path, "--epochs", 4, "--batch-size", 200,
+              "--lr", 0.02, "--lr-steps", "2,3", "--lr-factor", 0.5, "--weight-decay", decay, *words).ok()
+    images, labels = pictures.batch("train")
+    state = helpers.state_of(checkpoint(tmp_path, 0))
+    start = {name: tensor.clone() for name, tensor in state.items()}
+    memory = {name: torch.zeros_like(tensor) for name, tensor in state.items()}
+    history = helpers.read(tmp_path / "history.h5")
+    for epoch, rate in enumerate([0.02, 0.02, 0.01, 0.005], 1):
+        for tensor in state.values():
+            tensor.requires_grad_(True)
+        loss = F.cross_entropy(helpers.mlp(state, images), labels)
+        gradients = torch.autograd.grad(loss, list(state.values()))
+        state = {name: step(tensor.detach(), gradient + decay * tensor.detach(), memory[name], rate, **options)
+                 for (name, tensor), gradient in zip(state.items(), gradients)}
+        assert history["learning_rate"][epoch] == pytest.approx(rate)
+        assert history["train_loss"][epoch] == pytest.approx(loss.item(), rel=1e-5)
+        for name, tensor in helpers.state_of(checkpoint(tmp_path, epoch)).items():
+            moved = (state[name] - start[name]).norm()
+            assert (tensor - state[name]).norm() < 1e-4 * moved, (epoch, name)
+
+
+# --- the same bits -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def long_words(pictures):
+    """A run that takes a second or two, with all that --resume must bring back: momentum, order, shifts, rate."""
+
+    def words(out, **changed):
+        options = {"arch": "resnet20", "width": 4, "data": pictures.words, "epochs": 4, "batch-size": 10, "lr": 0.05,
+                   "momentum": 0.9, "lr-steps": 3, "seed": 7, "threads": 1, "out": out} | changed
+        return ["train", "--augment", *(f"--{name}={value}" for name, value in options.items() if value is not None)]
+
+    return words
+
+
+@pytest.fixture(scope="module")
+def long_run(lossatlas, long_words, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("long") / "run"
+    lossatlas(*long_words(folder)).ok()
+    return folder
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_interrupted_run_resumes_to_the_same_bits(lossatlas, long_words, long_run, tmp_path, number):
+    words = long_words(tmp_path)
+    cut = helpers.interrupt(words, "epoch 1:", number, wait=0.1)
+    if number != signal.SIGKILL:
+        assert cut.status == 130
+        assert cut.err.splitlines()[-1] == "interrupted; the same command with --resume goes on"
+    assert not checkpoint(tmp_path, 4).exists()
+    lossatlas(*words, "--resume").ok()
+    assert_same_run(long_run, tmp_path)
+
+
+def test_interrupt_saves_within_an_epoch(long_words, tmp_path):
+    helpers.interrupt(long_words(tmp_path, **{"batch-size": 2}), "resnet20 on", wait=0.5)
+    saved = helpers.load(tmp_path / "resume.pt")
+    assert saved["epoch"] == 0 and saved["step"] > 0
+
+
+def test_more_epochs_by_resume(lossatlas, long_words, long_run, tmp_path):
+    lossatlas(*long_words(tmp_path, epochs=2)).ok()
+    lossatlas(*long_words(tmp_path), "--resume").ok()
+    assert_same_run(long_run, tmp_path)
+
+
+def test_resume_of_a_finished_run_changes_nothing(lossatlas, long_words, long_run):
+    before = helpers.tree(long_run)
+    lossatlas(*long_words(long_run), "--resume").ok()
+    assert helpers.tree(long_run) == before
+
+
+@pytest.mark.parametrize("changed, named", [
+    ({"lr": 0.1}, "lr was 0.05, now 0.1"), ({"seed": 8}, "seed was 7, now 8"), ({"width": 8}, "width was 4, now 8"),
+    ({"arch": "resnet32"}, "arch was \"resnet20\""), ({"optimizer": "adagrad", "momentum": None}, "was"),
+    ({"mean": 0.5}, "mean was"), ({"data": "synthetic:40"}, "data was")], ids=str)
+def test_resume_with_other_settings_is_refused(lossatlas, long_words, long_run, changed, named):
+    before = helpers.tree(long_run)
+    done = lossatlas(*long_words(long_run, **changed), "--resume")
+    assert done.status == 1 and named in done.err.splitlines()[-1]
+    assert helpers.tree(long_run) == before
+
+
+def test_other_seed_gives_another_network(lossatlas, pictures, tmp_path):
+    for seed in (0, 1):
+        lossatlas("train", "--arch", "linear", "--data", pictures.words, "--out", tmp_path / str(seed), "--epochs", 0,
+                  "--seed", seed).ok()
+    a, b = (helpers.state_of(checkpoint(tmp_path / str(seed), 0)) for seed in (0, 1))
+    assert not torch.equal(a["linear.weight"], b["linear.weight"])

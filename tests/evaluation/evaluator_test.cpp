@@ -1,0 +1,104 @@
+#include "evaluation/evaluator.h"
+
+#include "base/error.h"
+#include "catch.h"
+#include "evaluation/device.h"
+#include "models/registry.h"
+
+using namespace lossatlas;
+
+namespace {
+
+NetworkSpec small_spec(const std::string& architecture = "resnet20") {
+  NetworkSpec spec;
+  spec.architecture = architecture;
+  spec.width = architecture == "resnet20" ? 4 : 0;
+  return spec;
+}
+
+std::shared_ptr<const DataSet> small_data() {
+  return std::make_shared<const DataSet>(load_data("synthetic:40", Split::train));
+}
+
+}  // namespace
+
+TEST_CASE("batches are the normalized pixels") {
+  const auto data = small_data();
+  const Batches batches(data, torch::kCPU);
+  const auto batch = batches.batch(3, 2);
+  const auto table = pixel_table(data->normalization);
+  REQUIRE(batch.sizes() == torch::IntArrayRef({2, 3, 32, 32}));
+  const float* values = batch.data_ptr<float>();
+  for (std::size_t i = 0; i < 2 * 3072; ++i) {
+    REQUIRE(values[i] == table[i % 3072 / 1024][data->pixels[3 * 3072 + i]]);
+  }
+  CHECK(table[0][255] == 2.0f);  // (1 - 0.5) / 0.25
+}
+
+TEST_CASE("the eager evaluator agrees with the network run by hand") {
+  torch::manual_seed(1);
+  const auto network = make_network(small_spec());
+  network->eval();
+  const auto data = small_data();
+  const Engine engine({small_spec(), LossFunction::cross_entropy, 16}, data, torch::kCPU);
+  const Evaluation e = engine.make_evaluator()->evaluate(copy_state(state_of(*network), torch::kCPU));
+
+  const torch::NoGradGuard no_gradients;
+  const auto logits = network->forward(Batches(data, torch::kCPU).batch(0, 40)).to(torch::kFloat64);
+  const auto labels = torch::arange(40).remainder(10);
+  const double loss = torch::nn::functional::cross_entropy(logits, labels).item<double>();
+  CHECK(e.loss == Approx(loss).epsilon(1e-6));
+  CHECK(e.accuracy == Approx(100 * logits.argmax(1).eq(labels).to(torch::kFloat64).mean().item<double>()));
+  CHECK(e.images == 40);
+}
+
+TEST_CASE("an evaluator takes each state anew and leaves it as it was") {
+  torch::manual_seed(2);
+  const auto network = make_network(small_spec("lenet"));
+  const Engine engine({small_spec("lenet")}, small_data(), torch::kCPU);
+  const auto evaluator = engine.make_evaluator();
+  NetworkState state = copy_state(state_of(*network), torch::kCPU);
+  const NetworkState kept = copy_state(state, torch::kCPU);
+  const double before = evaluator->evaluate(state).loss;
+  CHECK(evaluator->evaluate(state).loss == before);
+  for (std::size_t p = 0; p < kept.parameters.size(); ++p) {
+    CHECK(torch::equal(state.parameters[p].tensor, kept.parameters[p].tensor));
+  }
+  NetworkState other = copy_state(state, torch::kCPU);
+  other.parameters.back().tensor.add_(torch::arange(10));
+  CHECK(evaluator->evaluate(other).loss != before);
+  CHECK(evaluator->evaluate(state).loss == before);
+}
+
+TEST_CASE("data that the network cannot take are refused") {
+  NetworkSpec spec = small_spec("lenet");
+  spec.input = {1, 28, 28};
+  CHECK_THROWS_WITH(Engine({spec}, small_data(), torch::kCPU), ContainsSubstring("3x32x32"));
+  spec = small_spec("lenet");
+  spec.classes = 5;
+  CHECK_THROWS_WITH(Engine({spec}, small_data(), torch::kCPU), ContainsSubstring("10 classes"));
+}
+
+TEST_CASE("devices are opened by name") {
+  CHECK(open_device("cpu").is_cpu());
+  CHECK_THROWS_AS(open_device("gpu"), UsageError);
+  CHECK_THROWS_AS(open_device("cuda:"), UsageError);
+  CHECK_THROWS_AS(open_device("cuda:999"), Error);
+}
+
+TEST_CASE("CUDA agrees with the CPU", "[cuda]") {
+  try {
+    open_device("cuda");
+  } catch (const Error& error) {
+    WARN("skipped: " << error.what());
+    return;
+  }
+  torch::manual_seed(3);
+  const auto network = make_network(small_spec());
+  const auto data = small_data();
+  const auto at = [&](torch::Device device) {
+    const Engine engine({small_spec()}, data, device);
+    return engine.make_evaluator()->evaluate(copy_state(state_of(*network), device)).loss;
+  };
+  CHECK(at(torch::kCUDA) == Approx(at(torch::kCPU)).epsilon(1e-3));  // TF32 stays off
+}

@@ -1,0 +1,71 @@
+#include "evaluation/loss.h"
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "base/error.h"
+#include "catch.h"
+
+using namespace lossatlas;
+
+namespace {
+
+Evaluation of(LossFunction loss, const std::vector<float>& logits, const std::vector<std::uint8_t>& labels,
+              std::int64_t population) {
+  LossSum sum(loss);
+  sum.add(logits, labels);
+  return sum.result(population);
+}
+
+}  // namespace
+
+TEST_CASE("cross-entropy and accuracy of known logits") {
+  const Evaluation e = of(LossFunction::cross_entropy, {0, 0, 0, 0, 0, std::log(6.0f)}, {1, 2}, 2);
+  // -log 1/3 and -log 6/8
+  CHECK(e.loss == Approx((std::log(3.0) + std::log(8.0 / 6)) / 2).epsilon(1e-7));
+  CHECK(e.accuracy == 50);  // the first of three equal logits is the answer, and it is not class 1
+  CHECK(e.images == 2);
+}
+
+TEST_CASE("squared error is the mean over the classes") {
+  CHECK(of(LossFunction::mse, {1, 0, 3, 0}, {0, 1}, 2).loss == Approx((0 + (9 + 1) / 2.0) / 2));
+}
+
+TEST_CASE("large logits neither overflow nor lose the loss") {
+  CHECK(of(LossFunction::cross_entropy, {1e30f, 0}, {0}, 1).loss == 0);
+  CHECK(of(LossFunction::cross_entropy, {1e30f, 0}, {1}, 1).loss == Approx(1e30));
+}
+
+TEST_CASE("logits that are not finite give a loss that is not finite, and a wrong answer") {
+  const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  for (const auto& logits : std::vector<std::vector<float>>{{nan, 0}, {0, nan}, {inf, 0}, {-inf, -inf}}) {
+    for (const LossFunction loss : {LossFunction::cross_entropy, LossFunction::mse}) {
+      const Evaluation e = of(loss, logits, {0}, 1);
+      CHECK_FALSE(std::isfinite(e.loss));
+      CHECK(e.accuracy == 0);
+    }
+  }
+}
+
+TEST_CASE("standard errors carry the finite-population correction") {
+  const std::vector<float> logits{0, 1, 0, 2, 0, 4, 0, 0};
+  const std::vector<std::uint8_t> labels{0, 0, 0, 1};
+  const Evaluation all = of(LossFunction::cross_entropy, logits, labels, 4);
+  CHECK(all.loss_se == 0);
+  CHECK(all.accuracy_se == 0);
+  std::vector<double> losses;
+  for (std::size_t i = 0; i < 4; ++i) {
+    const double a = static_cast<double>(logits[2 * i]), b = static_cast<double>(logits[2 * i + 1]);
+    losses.push_back(std::log(std::exp(a) + std::exp(b)) - (labels[i] == 0 ? a : b));
+  }
+  double mean = 0, variance = 0;
+  for (const double x : losses) mean += x / 4;
+  for (const double x : losses) variance += (x - mean) * (x - mean) / 3;
+  const Evaluation part = of(LossFunction::cross_entropy, logits, labels, 100);
+  CHECK(part.loss == Approx(mean));
+  CHECK(part.loss_se == Approx(std::sqrt(variance / 4 * (1 - 4.0 / 100))));
+  CHECK(std::isnan(of(LossFunction::cross_entropy, {0, 1}, {0}, 100).loss_se));  // one image tells no spread
+}
+
+TEST_CASE("an unknown loss is refused") { CHECK_THROWS_AS(loss_function_of("hinge"), UsageError); }

@@ -1,0 +1,91 @@
+#include "landscape/surface.h"
+
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "catch.h"
+#include "storage/hdf5.h"
+#include "temporary_folder.h"
+
+using namespace lossatlas;
+
+namespace {
+
+Surface example() {
+  Surface surface({-1, 1, 3}, {0, 0.5, 2}, Split::test);
+  surface.set(0, {1.5, 0.1, 40, 2, 10});
+  surface.set(4, {std::numeric_limits<double>::infinity(), std::nan(""), 10, 1, 10});
+  surface.samples = {7, 2, 5};
+  surface.settings = {{"arch", "lenet"}, {"seed", 3}};
+  surface.provenance = {{"threads", 2}};
+  return surface;
+}
+
+}  // namespace
+
+TEST_CASE("a surface is read back as it was written") {
+  const TemporaryFolder folder;
+  const Surface written = example();
+  write_surface(folder / "s.h5", written);
+  const Surface read = read_surface(folder / "s.h5");
+  CHECK(read.split == Split::test);
+  CHECK(read.x.coordinates() == written.x.coordinates());
+  CHECK(read.y.coordinates() == written.y.coordinates());
+  CHECK(read.loss[0] == 1.5);
+  CHECK(std::isnan(read.loss[1]));
+  CHECK(std::isinf(read.loss[4]));
+  CHECK(read.accuracy[4] == 10);
+  CHECK(read.loss_se[0] == 0.1);
+  CHECK((read.state == written.state));
+  CHECK(read.samples == written.samples);
+  CHECK(read.settings == written.settings);
+  CHECK(read.provenance == written.provenance);
+  CHECK(read.not_finite() == 1);
+}
+
+TEST_CASE("root datasets are those of tomgoldstein/loss-landscape, rows along y") {
+  const TemporaryFolder folder;
+  write_surface(folder / "s.h5", example());
+  const Hdf5Reader reader(folder / "s.h5");
+  CHECK(reader.shape("/test_loss") == Shape{2, 3});
+  CHECK(reader.shape("/xcoordinates") == Shape{3});
+  CHECK(reader.read_text("/dir_file").empty());
+  CHECK(reader.read<double>("/VTKHDF/PointData/test_loss")[0] == 1.5);
+}
+
+TEST_CASE("a surface of tomgoldstein/loss-landscape is read, its -1 as not evaluated") {
+  const TemporaryFolder folder;
+  Hdf5Writer writer;
+  const std::vector<double> x{-1, 0, 1}, y{0, 1}, z{3, -1, 2, 1, 0, 4};
+  writer.write<double>("/xcoordinates", x, {3});
+  writer.write<double>("/ycoordinates", y, {2});
+  writer.write<double>("/train_loss", z, {2, 3});
+  writer.save(folder / "li.h5");
+  const Surface surface = read_surface(folder / "li.h5");
+  CHECK(surface.evaluated() == 5);
+  CHECK((surface.state[1] == PointState::missing));
+  CHECK(std::isnan(surface.loss[1]));
+  CHECK(surface.loss[4] == 0);
+}
+
+TEST_CASE("a surface of a newer format is refused") {
+  const TemporaryFolder folder;
+  Hdf5Writer writer;
+  const std::vector<double> one{0};
+  const std::vector<std::int64_t> format{kSurfaceFormat + 1};
+  for (const char* name : {"/xcoordinates", "/ycoordinates"}) writer.write<double>(name, one, {1});
+  writer.write<double>("/train_loss", one, {1, 1});
+  writer.make_group("/lossatlas");
+  writer.attribute<std::int64_t>("/lossatlas", "format", format);
+  writer.save(folder / "new.h5");
+  CHECK_THROWS_WITH(read_surface(folder / "new.h5"), ContainsSubstring("use a newer Lossatlas"));
+}
+
+TEST_CASE("what is no surface is refused with what it holds") {
+  const TemporaryFolder folder;
+  Hdf5Writer writer;
+  writer.write_text("/words", "x");
+  writer.save(folder / "other.h5");
+  CHECK_THROWS_WITH(read_surface(folder / "other.h5"), ContainsSubstring("words"));
+}

@@ -1,0 +1,158 @@
+#include "landscape/sweep.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "base/error.h"
+#include "catch.h"
+#include "models/registry.h"
+#include "temporary_folder.h"
+
+using namespace lossatlas;
+
+namespace {
+
+NetworkSpec spec_of(const std::string& architecture) {
+  NetworkSpec spec;
+  spec.architecture = architecture;
+  return spec;
+}
+
+/// A plane around a freshly initialized network, and an engine over 40 images.
+struct Example {
+  explicit Example(const std::string& architecture, LossFunction loss = LossFunction::cross_entropy)
+      : engine({spec_of(architecture), loss, 16},
+               std::make_shared<const DataSet>(load_data("synthetic:40", Split::train)), torch::kCPU) {
+    torch::manual_seed(4);
+    plane.origin = copy_state(state_of(*make_network(spec_of(architecture))), torch::kCPU);
+    for (std::uint32_t k = 0; k < 2; ++k) plane.directions.push_back(random_direction(plane.origin.parameters, k, {}));
+  }
+  Plane plane;
+  Engine engine;
+};
+
+bool same_bits(const std::vector<double>& a, const std::vector<double>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(double)) == 0;
+}
+
+}  // namespace
+
+TEST_CASE("axes are exactly symmetric and hit their ends") {
+  const Axis axis{-1, 1, 51};
+  CHECK(axis.at(25) == 0);
+  for (std::size_t i = 0; i < 51; ++i) CHECK(axis.at(i) == -axis.at(50 - i));
+  CHECK(Axis{-0.5, 1.5, 5}.coordinates() == std::vector<double>{-0.5, 0, 0.5, 1, 1.5});
+  CHECK(Axis{0.25, 0.25, 1}.coordinates() == std::vector<double>{0.25});
+}
+
+TEST_CASE("a point of the plane is origin plus multiples, rounded once, and the origin exactly at 0") {
+  const Example example("lenet");
+  NetworkState point = copy_state(example.plane.origin, torch::kCPU);
+  place(example.plane, std::array{0.3, -0.7}, point);
+  for (std::size_t p = 0; p < point.parameters.size(); ++p) {
+    const auto wide = [](const NamedTensor& t) { return t.tensor.to(torch::kFloat64); };
+    const auto expected = wide(example.plane.origin.parameters[p]) + 0.3 * wide(example.plane.directions[0][p]) +
+                          -0.7 * wide(example.plane.directions[1][p]);
+    CHECK(torch::equal(point.parameters[p].tensor, expected.to(torch::kFloat32)));
+  }
+  place(example.plane, std::array{0.0, 0.0}, point);
+  for (std::size_t p = 0; p < point.parameters.size(); ++p) {
+    CHECK(torch::equal(point.parameters[p].tensor, example.plane.origin.parameters[p].tensor));
+  }
+}
+
+TEST_CASE("a linear model with squared loss gives an exact paraboloid, x along the first direction") {
+  const Example example("linear", LossFunction::mse);
+  Surface surface({-2, 1, 7}, {-1, 1, 5}, Split::train);
+  CHECK(sweep(example.plane, example.engine, surface, {}).finished);
+  const auto z = [&](std::size_t column, std::size_t row) { return surface.loss[row * 7 + column]; };
+  // Third differences vanish along both axes, and the mixed second difference is the same everywhere.
+  const double scale = *std::max_element(surface.loss.begin(), surface.loss.end());
+  for (std::size_t row = 0; row < 5; ++row) {
+    for (std::size_t i = 0; i + 3 < 7; ++i) {
+      CHECK(std::abs(z(i + 3, row) - 3 * z(i + 2, row) + 3 * z(i + 1, row) - z(i, row)) < 1e-5 * scale);
+    }
+  }
+  for (std::size_t column = 0; column < 7; ++column) {
+    for (std::size_t j = 0; j + 3 < 5; ++j) {
+      CHECK(std::abs(z(column, j + 3) - 3 * z(column, j + 2) + 3 * z(column, j + 1) - z(column, j)) < 1e-5 * scale);
+    }
+  }
+  const auto mixed = [&](std::size_t i, std::size_t j) { return z(i + 1, j + 1) - z(i + 1, j) - z(i, j + 1) + z(i, j); };
+  for (std::size_t j = 0; j < 4; ++j) {
+    for (std::size_t i = 0; i < 6; ++i) CHECK(std::abs(mixed(i, j) - mixed(0, 0)) < 1e-5 * scale);
+  }
+  // A transposed grid would fail here: the value at (x, y) is the loss at origin + x d1 + y d2.
+  NetworkState point = copy_state(example.plane.origin, torch::kCPU);
+  place(example.plane, std::array{surface.x.at(6), surface.y.at(1)}, point);
+  CHECK(z(6, 1) == example.engine.make_evaluator()->evaluate(point).loss);
+}
+
+TEST_CASE("a direction to a second network passes through its loss at 1") {
+  Example example("mlp");
+  torch::manual_seed(5);
+  const NetworkState other = copy_state(state_of(*make_network(spec_of("mlp"))), torch::kCPU);
+  for (std::size_t p = 0; p < other.parameters.size(); ++p) {
+    example.plane.directions[0][p].tensor = other.parameters[p].tensor - example.plane.origin.parameters[p].tensor;
+  }
+  Surface surface({0, 1, 2}, {0, 0, 1}, Split::train);
+  sweep(example.plane, example.engine, surface, {});
+  const auto evaluator = example.engine.make_evaluator();
+  CHECK(surface.loss[0] == evaluator->evaluate(example.plane.origin).loss);
+  CHECK(surface.loss[1] == Approx(evaluator->evaluate(other).loss).epsilon(1e-6));
+}
+
+TEST_CASE("any number of threads gives the same bits") {
+  const Example example("lenet");
+  std::vector<Surface> surfaces;
+  for (const int threads : {1, 2, 3}) {
+    surfaces.emplace_back(Axis{-1, 1, 4}, Axis{-1, 1, 3}, Split::train);
+    SweepOptions options;
+    options.threads = threads;
+    sweep(example.plane, example.engine, surfaces.back(), options);
+  }
+  for (const Surface& surface : surfaces) {
+    CHECK(same_bits(surface.loss, surfaces[0].loss));
+    CHECK(same_bits(surface.loss_se, surfaces[0].loss_se));
+    CHECK(same_bits(surface.accuracy, surfaces[0].accuracy));
+  }
+}
+
+TEST_CASE("a stopped sweep keeps its points, and another fills in the rest alone") {
+  const Example example("linear");
+  Surface surface({-1, 1, 5}, {-1, 1, 5}, Split::train);
+  std::atomic<bool> stop{false};
+  SweepOptions options;
+  options.stop = &stop;
+  options.on_point = [&](const SweepProgress& now) { stop = now.done >= 7; };
+  CHECK_FALSE(sweep(example.plane, example.engine, surface, options).finished);
+  CHECK(surface.evaluated() == 7);
+  const Surface kept = surface;
+  std::size_t computed = 0;
+  options.stop = nullptr;
+  options.on_point = [&](const SweepProgress&) { ++computed; };
+  CHECK(sweep(example.plane, example.engine, surface, options).finished);
+  CHECK(computed == 18);
+  for (std::size_t i = 0; i < 25; ++i) {
+    if (kept.state[i] == PointState::evaluated) CHECK(surface.loss[i] == kept.loss[i]);
+  }
+}
+
+TEST_CASE("losses that are not finite are kept as they are and told from missing ones") {
+  Example example("linear");
+  example.plane.directions[0][0].tensor.fill_(3e38f);
+  Surface surface({0, 1, 2}, {0, 0, 1}, Split::train);
+  sweep(example.plane, example.engine, surface, {});
+  CHECK(surface.evaluated() == 2);
+  CHECK(surface.not_finite() == 1);
+  CHECK(std::isfinite(surface.loss[0]));
+}
+
+TEST_CASE("an exception on one thread ends the sweep and reaches the caller") {
+  Example example("linear");
+  example.plane.origin.parameters.pop_back();
+  Surface surface({-1, 1, 2}, {-1, 1, 2}, Split::train);
+  SweepOptions options;
+  options.threads = 2;
+  CHECK_THROWS(sweep(example.plane, example.engine, surface, options));
+}

@@ -1,0 +1,100 @@
+#include "training/optimizer.h"
+
+#include <cmath>
+
+#include "base/error.h"
+#include "catch.h"
+
+using namespace lossatlas;
+
+namespace {
+
+/// Minimizes a quadratic with our optimizer; gradients are those of 1/2 (3 a^2 + b^2).
+struct Quadratic {
+  torch::Tensor theta = torch::tensor({1.0, -2.0}, torch::kFloat64).requires_grad_();
+  std::unique_ptr<Optimizer> optimizer;
+
+  explicit Quadratic(const OptimizerOptions& options) : optimizer(make_optimizer(options, {{"theta", theta}})) {}
+
+  void step(double rate) {
+    theta.mutable_grad() = torch::tensor({3.0, 1.0}, torch::kFloat64) * theta.detach();
+    optimizer->step(rate);
+  }
+  double at(std::int64_t i) const { return theta.detach()[i].item<double>(); }
+};
+
+}  // namespace
+
+TEST_CASE("AdaGrad takes the steps of Goodfellow et al., algorithm 8.4") {
+  OptimizerOptions options;
+  options.name = "adagrad";
+  options.delta = 1e-2;
+  Quadratic ours(options);
+  double theta[2]{1, -2}, r[2]{0, 0};
+  const double curvature[2]{3, 1};
+  for (int step = 0; step < 20; ++step) {
+    ours.step(0.5);
+    for (int i = 0; i < 2; ++i) {
+      const double g = curvature[i] * theta[i];
+      r[i] += g * g;
+      theta[i] -= 0.5 / (1e-2 + std::sqrt(r[i])) * g;
+      CHECK(ours.at(i) == Approx(theta[i]).epsilon(1e-12));
+    }
+  }
+}
+
+TEST_CASE("AdaGrad makes the steps of LibTorch's own where their constants are equal") {
+  OptimizerOptions options;
+  options.name = "adagrad";
+  options.delta = 1e-10;
+  options.weight_decay = 0.1;
+  Quadratic ours(options);
+  auto theta = torch::tensor({1.0, -2.0}, torch::kFloat64).requires_grad_();
+  torch::optim::Adagrad theirs({theta}, torch::optim::AdagradOptions(0.3).eps(1e-10).weight_decay(0.1));
+  for (int step = 0; step < 20; ++step) {
+    ours.step(0.3);
+    theta.mutable_grad() = torch::tensor({3.0, 1.0}, torch::kFloat64) * theta.detach();
+    theirs.step();
+  }
+  CHECK(torch::allclose(ours.theta, theta, 1e-12));
+}
+
+TEST_CASE("SGD makes the steps of LibTorch's own") {
+  for (const auto& [momentum, nesterov] : std::vector<std::pair<double, bool>>{{0, false}, {0.9, false}, {0.9, true}}) {
+    OptimizerOptions options{"sgd", momentum, nesterov, 0.05, 1e-7};
+    Quadratic ours(options);
+    auto theta = torch::tensor({1.0, -2.0}, torch::kFloat64).requires_grad_();
+    torch::optim::SGD theirs({theta},
+                             torch::optim::SGDOptions(0.1).momentum(momentum).nesterov(nesterov).weight_decay(0.05));
+    for (int step = 0; step < 20; ++step) {
+      ours.step(0.1);
+      theta.mutable_grad() = torch::tensor({3.0, 1.0}, torch::kFloat64) * theta.detach();
+      theirs.step();
+    }
+    CHECK(torch::allclose(ours.theta, theta, 1e-12));
+  }
+}
+
+TEST_CASE("a restored memory goes on where it was") {
+  OptimizerOptions options;
+  options.momentum = 0.9;
+  Quadratic whole(options), first(options), second(options);
+  for (int step = 0; step < 6; ++step) whole.step(0.1);
+  for (int step = 0; step < 3; ++step) first.step(0.1);
+  const torch::NoGradGuard no_gradients;
+  second.theta.copy_(first.theta);
+  second.optimizer->restore(first.optimizer->memory());
+  for (int step = 0; step < 3; ++step) second.step(0.1);
+  CHECK(torch::equal(second.theta, whole.theta));
+  CHECK_THROWS_AS(second.optimizer->restore({}), Error);
+  CHECK_THROWS_AS(second.optimizer->restore({{"other", torch::zeros({2})}}), Error);
+}
+
+TEST_CASE("optimizers that do not exist or cannot work are refused") {
+  const auto refused = [](OptimizerOptions options) { CHECK_THROWS_AS(make_optimizer(options, {}), UsageError); };
+  refused({"adam", 0, false, 0, 1e-7});
+  refused({"sgd", 1.0, false, 0, 1e-7});
+  refused({"sgd", 0, true, 0, 1e-7});
+  refused({"sgd", 0, false, -1, 1e-7});
+  refused({"adagrad", 0, false, 0, 0});
+}

@@ -1,0 +1,129 @@
+#include "training/training.h"
+
+#include <cmath>
+
+#include "base/error.h"
+#include "catch.h"
+#include "checkpoint/checkpoint.h"
+#include "temporary_folder.h"
+
+using namespace lossatlas;
+
+namespace {
+
+TrainingOptions small_options(std::int64_t epochs) {
+  TrainingOptions options;
+  options.network.architecture = "resnet20";
+  options.network.width = 4;
+  options.optimizer.momentum = 0.9;
+  options.optimizer.nesterov = true;
+  options.optimizer.weight_decay = 5e-4;
+  options.learning_rate = 0.05;
+  options.learning_rate_steps = {2};
+  options.batch_size = 16;
+  options.epochs = epochs;
+  options.seed = 11;
+  options.augment = true;
+  return options;
+}
+
+TrainingRun make_run(const TrainingOptions& options, const std::filesystem::path& folder) {
+  const auto load = [](Split split) { return std::make_shared<const DataSet>(load_data("synthetic:64", split)); };
+  std::filesystem::create_directories(folder);
+  return TrainingRun(options, load(Split::train), load(Split::test), torch::kCPU, folder);
+}
+
+bool same_checkpoints(const std::filesystem::path& a, const std::filesystem::path& b) {
+  const Checkpoint left = read_checkpoint(a), right = read_checkpoint(b);
+  if (left.tensors.size() != right.tensors.size()) return false;
+  for (std::size_t i = 0; i < left.tensors.size(); ++i) {
+    if (!torch::equal(left.tensors[i].tensor, right.tensors[i].tensor)) return false;
+  }
+  return left.metadata == right.metadata;
+}
+
+}  // namespace
+
+TEST_CASE("a run keeps its checkpoints and its history") {
+  const TemporaryFolder folder;
+  auto options = small_options(3);
+  options.save_every = 2;
+  auto run = make_run(options, folder / "run");
+  run.start();
+  const TrainingSummary summary = run.run({});
+  CHECK(summary.finished);
+  CHECK(summary.checkpoint == folder / "run/checkpoints/epoch-0003.pt");
+  for (const char* name : {"epoch-0000.pt", "epoch-0002.pt", "epoch-0003.pt"}) {
+    CHECK(std::filesystem::exists(folder / "run/checkpoints" / name));
+  }
+  CHECK_FALSE(std::filesystem::exists(folder / "run/checkpoints/epoch-0001.pt"));
+  const History history = read_history(folder / "run/history.h5");
+  REQUIRE(history.rows.size() == 4);
+  CHECK(std::isnan(history.rows[0].train_loss));
+  CHECK(std::isfinite(history.rows[0].test_loss));
+  CHECK(history.rows[2].learning_rate == Approx(0.05));
+  CHECK(history.rows[3].learning_rate == Approx(0.005));
+  CHECK(history.rows[3].train_loss < history.rows[1].train_loss);
+  CHECK(history.settings["optimizer"] == "sgd");
+  const Checkpoint last = read_checkpoint(summary.checkpoint);
+  CHECK(last.metadata["epoch"] == 3);
+  CHECK(last.metadata["acc"] == history.rows[3].test_acc);
+}
+
+TEST_CASE("a run that was stopped at any step goes on to the same bits") {
+  const TemporaryFolder folder;
+  for (const std::string optimizer : {"sgd", "adagrad"}) {
+    auto options = small_options(2);
+    if (optimizer == "adagrad") options.optimizer = {"adagrad", 0, false, 5e-4, 1e-7};
+    const auto whole = folder / (optimizer + "-whole"), parts = folder / (optimizer + "-parts");
+    auto undisturbed = make_run(options, whole);
+    undisturbed.start();
+    undisturbed.run({});
+    // Four steps an epoch: stopped after 1, 4, and 6 of the eight.
+    std::atomic<bool> stop{false};
+    int steps = 0, stop_after = 1;
+    TrainingHooks hooks;
+    hooks.stop = &stop;
+    hooks.on_step = [&](const TrainingProgress&) { stop = ++steps == stop_after; };
+    auto first = make_run(options, parts);
+    first.start();
+    CHECK_FALSE(first.run(hooks).finished);
+    for (const int next_stop : {4, 6, 1000}) {
+      stop = false;
+      stop_after = next_stop;
+      auto next = make_run(options, parts);
+      next.resume();
+      CHECK(next.run(hooks).finished == (next_stop == 1000));
+    }
+    for (const char* name : {"epoch-0000.pt", "epoch-0001.pt", "epoch-0002.pt"}) {
+      CHECK(same_checkpoints(whole / "checkpoints" / name, parts / "checkpoints" / name));
+    }
+    CHECK(read_history(parts / "history.h5").rows.size() == 3);
+  }
+}
+
+TEST_CASE("a run under other settings is not resumed, and the difference is named") {
+  const TemporaryFolder folder;
+  auto run = make_run(small_options(1), folder / "run");
+  run.start();
+  run.run({});
+  auto options = small_options(1);
+  options.learning_rate = 0.01;
+  auto other = make_run(options, folder / "run");
+  CHECK_THROWS_WITH(other.resume(), ContainsSubstring("lr was 0.05, now 0.01"));
+  auto nothing = make_run(small_options(1), folder / "empty");
+  CHECK_THROWS_WITH(nothing.resume(), ContainsSubstring("no resume.pt"));
+}
+
+TEST_CASE("a loss that is not finite ends the run with a line") {
+  const TemporaryFolder folder;
+  auto options = small_options(1);
+  options.network.architecture = "linear";
+  options.network.width = 0;
+  options.optimizer = {"sgd", 0, false, 0, 1e-7};
+  options.learning_rate = 1e38;
+  auto run = make_run(options, folder / "run");
+  run.start();
+  CHECK_THROWS_WITH(run.run({}), ContainsSubstring("learning rate"));
+  CHECK(std::filesystem::exists(folder / "run/checkpoints/epoch-0000.pt"));
+}
