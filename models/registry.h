@@ -10,8 +10,8 @@ namespace lossatlas {
 
 struct ArchitectureInfo {
   std::string name;
-  std::string summary;       // one line: the paper or code it follows
-  NetworkSpec defaults;      // classes and input its authors used
+  std::string summary;   // one line: the paper or code it follows
+  NetworkSpec defaults;  // classes and input its authors used
 };
 
 /// Every architecture, family by family.

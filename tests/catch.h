@@ -9,7 +9,6 @@ using Catch::Approx;
 using Catch::Matchers::ContainsSubstring;
 #else
 #include <catch2/catch.hpp>
-
 #include <string>
 // Version 3 gave the matcher this name.
 inline auto ContainsSubstring(const std::string& text) { return Catch::Matchers::Contains(text); }

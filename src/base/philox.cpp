@@ -18,7 +18,8 @@ std::array<std::uint32_t, 2> key_of(std::uint64_t seed) {
 
 /// Block `block` of a stream. The purpose stands in the counter's top byte beside the high bits of the number.
 std::array<std::uint32_t, 4> counter_of(Purpose purpose, std::uint64_t number, std::uint64_t block) {
-  return {static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), static_cast<std::uint32_t>(number),
+  return {static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32),
+          static_cast<std::uint32_t>(number),
           static_cast<std::uint32_t>(purpose) << 24 | static_cast<std::uint32_t>(number >> 32)};
 }
 

@@ -64,8 +64,10 @@ int parse_and_run(CLI::App& app, int argc, char** argv, const CommandContext& co
   } catch (const CLI::ExtrasError&) {
     return complain(kWrongWords, unknown_words(app));
   } catch (const CLI::RequiredError& error) {
-    const std::string words = app.get_subcommands().empty() && !app.remaining().empty() ? unknown_words(app) : "";
-    return complain(kWrongWords, words.empty() ? error.what() : words);
+    // Words that nothing takes are the likelier mistake: `--gird` for a missing --grid.
+    if (!app.remaining(true).empty()) return complain(kWrongWords, unknown_words(app));
+    if (app.get_subcommands().empty()) return complain(kWrongWords, "no command given; see lossatlas --help");
+    return complain(kWrongWords, error.what());
   } catch (const CLI::ParseError& error) {
     return complain(kWrongWords, error.what());
   }

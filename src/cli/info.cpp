@@ -51,8 +51,9 @@ ordered_json describe_checkpoint(const std::filesystem::path& file) {
     tensors.push_back({{"name", name}, {"shape", tensor.sizes().vec()}, {"type", c10::toString(tensor.scalar_type())}});
     numbers += tensor.numel();
   }
-  return {{"kind", "checkpoint"},         {"file", file.string()},  {"format", checkpoint.format},
-          {"metadata", checkpoint.metadata}, {"numbers", numbers}, {"tensors", tensors}};
+  return {{"kind", "checkpoint"},        {"file", file.string()},
+          {"format", checkpoint.format}, {"metadata", checkpoint.metadata},
+          {"numbers", numbers},          {"tensors", tensors}};
 }
 
 /// Finite extremes of the values; null where there is none.
@@ -140,7 +141,8 @@ void print_entries(const ordered_json& object, int indent) {
       fmt::print("{:{}}{}\n", "", indent, key);
       for (const auto& entry : value) {
         std::string line;
-        for (const auto& [name, part] : entry.items()) line += fmt::format("{}{} {}", line.empty() ? "" : "  ", name, text_of(part));
+        for (const auto& [name, part] : entry.items())
+          line += fmt::format("{}{} {}", line.empty() ? "" : "  ", name, text_of(part));
         fmt::print("{:{}}{}\n", "", indent + 2, line);
       }
     } else {

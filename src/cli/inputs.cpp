@@ -2,6 +2,8 @@
 
 #include <omp.h>
 
+#include <cmath>
+
 #include "base/error.h"
 #include "base/files.h"
 #include "cli/words.h"
@@ -46,7 +48,8 @@ void NetworkWords::add_to(CLI::App& command, bool arch_required) {
   command.add_option("--arch", arch, "architecture; `lossatlas info --archs` lists them")
       ->required(arch_required)
       ->type_name("ARCH");
-  command.add_option("--classes", classes, "classes the network tells apart (default: the checkpoint's, else the data's)")
+  command
+      .add_option("--classes", classes, "classes the network tells apart (default: the checkpoint's, else the data's)")
       ->check(CLI::Range(1, 1'000'000))
       ->type_name("N");
   command.add_option("--width", width, "channels of a ResNet's first stage (default: the published width)")
@@ -58,8 +61,9 @@ NetworkSpec NetworkWords::spec(const DataSet& data, const nlohmann::json& metada
   NetworkSpec spec;
   spec.architecture = !arch.empty() ? arch : metadata.value("arch", std::string());
   if (spec.architecture.empty()) {
-    throw UsageError("the checkpoint does not say which network it belongs to; name it with --arch "
-                     "(`lossatlas info --archs` lists them)");
+    throw UsageError(
+        "the checkpoint does not say which network it belongs to; name it with --arch "
+        "(`lossatlas info --archs` lists them)");
   }
   spec.classes = classes > 0 ? classes : metadata.value("classes", data.classes);
   spec.width = width > 0 ? width : metadata.value("width", std::int64_t{0});
@@ -77,6 +81,15 @@ void check_output(const std::filesystem::path& file, bool force) {
   probe += ".probe";
   write_atomically(probe, [](const ByteSink&) {});
   std::filesystem::remove(probe);
+}
+
+CLI::Validator above_zero() {
+  const auto check = [](const std::string& word) {
+    double value = 0;
+    const bool fine = CLI::detail::lexical_cast(word, value) && value > 0 && std::isfinite(value);
+    return fine ? std::string() : word + ": wants a number above 0";
+  };
+  return CLI::Validator(check, "NUMBER");
 }
 
 int default_threads() { return omp_get_num_procs(); }

@@ -38,6 +38,9 @@ struct NetworkWords {
 /// Throws Error where a file stands at `file` and is not to be replaced, or could not be written there.
 void check_output(const std::filesystem::path& file, bool force);
 
+/// For CLI11: numbers above 0.
+CLI::Validator above_zero();
+
 /// The processors this process may use.
 int default_threads();
 

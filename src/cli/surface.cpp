@@ -44,26 +44,32 @@ struct SurfaceWords {
 };
 
 void add_options(CLI::App& command, SurfaceWords& words) {
-  command.add_option("--checkpoint", words.checkpoint, "parameters: .pt, .pth or .safetensors")->required()->type_name("FILE");
+  command.add_option("--checkpoint", words.checkpoint, "parameters: .pt, .pth or .safetensors")
+      ->required()
+      ->type_name("FILE");
   words.network.add_to(command, false);
   words.data.add_to(command);
   command.add_option("--out", words.out, "surface file")->capture_default_str();
   command.add_option("--grid", words.grid, "points along x and y")->capture_default_str();
   command.add_option("--x", words.x, "range along the first direction")->capture_default_str();
   command.add_option("--y", words.y, "range along the second direction")->capture_default_str();
-  command.add_option("--norm", words.normalization, "filter, layer, weight, dfilter, dlayer or none")->capture_default_str();
+  command.add_option("--norm", words.normalization, "filter, layer, weight, dfilter, dlayer or none")
+      ->capture_default_str();
   command.add_option("--ignore", words.ignore, "one-dimensional parameters that stay: bias, bn, bias,bn or none")
       ->capture_default_str();
   command.add_option("--seed", words.seed, "decides the directions")->capture_default_str();
-  command.add_option("--split", words.split, "train or test")->check(CLI::IsMember({"train", "test"}))->capture_default_str();
-  command.add_option("--samples", words.samples, "images, a stratified sample (default: all)")->check(CLI::PositiveNumber);
+  command.add_option("--split", words.split, "train or test")
+      ->check(CLI::IsMember({"train", "test"}))
+      ->capture_default_str();
+  command.add_option("--samples", words.samples, "images, a stratified sample (default: all)")->check(above_zero());
   command.add_option("--sample-seed", words.sample_seed, "decides which images")->capture_default_str();
   command.add_option("--loss", words.loss, "cross-entropy or mse")->capture_default_str();
   command.add_option("--batch-size", words.batch_size, "images in one forward pass")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
   command.add_option("--directions", words.directions, "use the directions of this file")->type_name("FILE.h5");
-  command.add_option("--save-directions", words.save_directions, "write the directions, for other tools")->type_name("FILE.h5");
+  command.add_option("--save-directions", words.save_directions, "write the directions, for other tools")
+      ->type_name("FILE.h5");
   command.add_option("--device", words.device, "cpu, cuda or cuda:N")->capture_default_str();
   command.add_option("--threads", words.threads, "grid points evaluated at a time (default: all processors)")
       ->check(CLI::Range(1, 1024));
@@ -80,9 +86,11 @@ struct Checked {
 
 Checked check(const SurfaceWords& words) {
   const auto [columns, rows] = parse_grid(words.grid);
-  return {parse_axis("--x", words.x, columns), parse_axis("--y", words.y, rows),
+  return {parse_axis("--x", words.x, columns),
+          parse_axis("--y", words.y, rows),
           {words.seed, normalization_of(words.normalization), ignore_of(words.ignore)},
-          words.split == "train" ? Split::train : Split::test, loss_function_of(words.loss)};
+          words.split == "train" ? Split::train : Split::test,
+          loss_function_of(words.loss)};
 }
 
 std::vector<std::int64_t> choose_samples(const SurfaceWords& words, const DataSet& data) {
@@ -90,7 +98,8 @@ std::vector<std::int64_t> choose_samples(const SurfaceWords& words, const DataSe
   if (words.samples > all) {
     throw UsageError("--samples {}: the {} split of {} has {} images", words.samples, words.split, data.name, all);
   }
-  if (words.samples > 0) return stratified_sample(data.labels, static_cast<std::size_t>(words.samples), words.sample_seed);
+  if (words.samples > 0)
+    return stratified_sample(data.labels, static_cast<std::size_t>(words.samples), words.sample_seed);
   std::vector<std::int64_t> indices(data.size());
   std::iota(indices.begin(), indices.end(), 0);
   return indices;
@@ -110,27 +119,28 @@ std::vector<Direction> choose_directions(const SurfaceWords& words, const Checke
 json settings_of(const SurfaceWords& words, const Checked& checked, const NetworkSpec& spec, const DataSet& data,
                  const torch::Device& device) {
   const bool random = words.directions.empty();
-  json settings{{"arch", spec.architecture},
-                {"classes", spec.classes},
-                {"width", spec.width},
-                {"checkpoint", {{"file", words.checkpoint.filename().string()}, {"sha256", sha256_of_file(words.checkpoint)}}},
-                {"data", data.name},
-                {"mean", data.normalization.mean},
-                {"std", data.normalization.deviation},
-                {"split", words.split},
-                {"samples", data.size()},
-                {"sample_seed", words.samples > 0 ? json(words.sample_seed) : json(nullptr)},
-                {"loss", words.loss},
-                {"plane", random ? "random" : "file"},
-                {"grid", {checked.x.points, checked.y.points}},
-                {"x", {checked.x.low, checked.x.high}},
-                {"y", {checked.y.low, checked.y.high}},
-                {"engine", "eager"},
-                {"dtype", "fp32"},
-                {"batch_size", words.batch_size},
-                {"device", device.is_cuda() ? "cuda" : "cpu"},
-                {"instruction_set", instruction_set(device)},
-                {"libtorch", TORCH_VERSION}};
+  json settings{
+      {"arch", spec.architecture},
+      {"classes", spec.classes},
+      {"width", spec.width},
+      {"checkpoint", {{"file", words.checkpoint.filename().string()}, {"sha256", sha256_of_file(words.checkpoint)}}},
+      {"data", data.name},
+      {"mean", data.normalization.mean},
+      {"std", data.normalization.deviation},
+      {"split", words.split},
+      {"samples", data.size()},
+      {"sample_seed", words.samples > 0 ? json(words.sample_seed) : json(nullptr)},
+      {"loss", words.loss},
+      {"plane", random ? "random" : "file"},
+      {"grid", {checked.x.points, checked.y.points}},
+      {"x", {checked.x.low, checked.x.high}},
+      {"y", {checked.y.low, checked.y.high}},
+      {"engine", "eager"},
+      {"dtype", "fp32"},
+      {"batch_size", words.batch_size},
+      {"device", device.is_cuda() ? "cuda" : "cpu"},
+      {"instruction_set", instruction_set(device)},
+      {"libtorch", TORCH_VERSION}};
   if (random) {
     settings["seed"] = words.seed;
     settings["normalization"] = name_of(checked.direction.normalization);
@@ -165,19 +175,22 @@ Evaluation evaluate_centre(const Plane& plane, const Engine& engine, Surface& su
   return centre;
 }
 
-/// A wrong normalization of the images is the commonest mistake, and silent; so is an untrained checkpoint.
+/// A wrong normalization of the images is the commonest mistake, and silent. Poor is ten points below the accuracy that
+/// the checkpoint recorded, or below three times chance where it recorded none.
 void warn_of_poor_centre(const Evaluation& centre, const json& metadata, const NetworkSpec& spec) {
   const double chance = 100.0 / static_cast<double>(spec.classes);
   const bool number = metadata.contains("acc") && metadata["acc"].is_number();
   const double recorded = number ? metadata["acc"].get<double>() : std::nan("");
-  const bool below = recorded <= 100 && centre.accuracy + 3 * centre.accuracy_se + 10 < recorded;
+  const bool known = recorded >= 0 && recorded <= 100;
+  const bool poor = known ? centre.accuracy + 3 * centre.accuracy_se + 10 < recorded : centre.accuracy < 3 * chance;
   if (metadata.value("epoch", 1.0) == 0) {
     fmt::print(stderr, "note: this checkpoint was saved before training\n");
-  } else if (below || centre.accuracy < 3 * chance) {
-    fmt::print(stderr,
-               "warning: {:.1f} % accuracy at the centre is poor for a trained network{}; are --mean and --std those it "
-               "was trained with, and is it the right data?\n",
-               centre.accuracy, below ? fmt::format(" (the checkpoint recorded {:.1f} %)", recorded) : "");
+  } else if (poor) {
+    fmt::print(
+        stderr,
+        "warning: {:.1f} % accuracy at the centre is poor for a trained network{}; are --mean and --std those it "
+        "was trained with, and is it the right data?\n",
+        centre.accuracy, known ? fmt::format(" (the checkpoint recorded {:.1f} %)", recorded) : "");
   }
 }
 
@@ -202,43 +215,81 @@ SweepOptions sweep_options(const SurfaceWords& words, ProgressLine& line) {
   return options;
 }
 
+/// What is read before anything is computed.
+struct Inputs {
+  json metadata;  // the checkpoint's
+  std::shared_ptr<const DataSet> data;
+  std::vector<std::int64_t> samples;
+  std::int64_t population;  // images in the whole split
+  NetworkSpec spec;
+  NetworkState origin;
+};
+
+Inputs read_inputs(const SurfaceWords& words, Split split) {
+  const Checkpoint checkpoint = read_checkpoint(words.checkpoint);
+  DataSet data = words.data.load(split, checkpoint.metadata);
+  Inputs inputs{checkpoint.metadata,
+                nullptr,
+                choose_samples(words, data),
+                static_cast<std::int64_t>(data.size()),
+                words.network.spec(data, checkpoint.metadata),
+                {}};
+  if (words.samples > 0) data = subset(data, inputs.samples);
+  inputs.data = std::make_shared<const DataSet>(std::move(data));
+  const auto network = make_network(inputs.spec);
+  load_into(checkpoint, *network, words.checkpoint);
+  inputs.origin = copy_state(state_of(*network), torch::kCPU);
+  return inputs;
+}
+
+double cosine(const Direction& a, const Direction& b) {
+  const double lengths = norm(a) * norm(b);
+  return lengths > 0 ? dot(a, b) / lengths : 0;
+}
+
+/// The empty surface: grid, images, directions' file, and what is to be known of it.
+Surface describe(const SurfaceWords& words, const Checked& checked, const Inputs& inputs, const Plane& plane,
+                 const torch::Device& device, const std::string& command_line) {
+  Surface surface(checked.x, checked.y, checked.split);
+  surface.samples = inputs.samples;
+  surface.direction_file = (words.save_directions.empty() ? words.directions : words.save_directions).string();
+  surface.settings = settings_of(words, checked, inputs.spec, *inputs.data, device);
+  surface.settings["cosine"] = cosine(plane.directions[0], plane.directions[1]);
+  surface.provenance = {
+      {"command", command_line}, {"version", version()}, {"started", utc_now()}, {"threads", words.threads}};
+  return surface;
+}
+
+void report_centre(const Evaluation& centre, const Inputs& inputs) {
+  fmt::print(stderr, "centre: loss {:.6g}, accuracy {:.2f} %\n", centre.loss, centre.accuracy);
+  warn_of_poor_centre(centre, inputs.metadata, inputs.spec);
+}
+
+int report_end(const SurfaceWords& words, const Surface& surface, const SweepSummary& summary) {
+  warn_of_not_finite(surface);
+  fmt::print("{}\n", words.out.string());
+  fmt::print(stderr, "{} of {} points in {}, {:.0f} images/s\n", surface.evaluated(), surface.size(),
+             duration_text(summary.seconds), summary.images_per_second);
+  if (summary.finished) return kDone;
+  fmt::print(stderr, "interrupted; the points so far are in {}\n", words.out.string());
+  return kInterrupted;
+}
+
 int surface(const SurfaceWords& words, const std::string& command_line) {
   const Checked checked = check(words);
   check_output(words.out, words.force);
+  if (!words.save_directions.empty()) check_output(words.save_directions, words.force);
   const auto device = open_device(words.device);
-  const Checkpoint checkpoint = read_checkpoint(words.checkpoint);
-  const json& metadata = checkpoint.metadata;
-  auto data = std::make_shared<DataSet>(words.data.load(checked.split, metadata));
-  const NetworkSpec spec = words.network.spec(*data, metadata);
-  const auto population = static_cast<std::int64_t>(data->size());
-
-  Surface result(checked.x, checked.y, checked.split);
-  result.samples = choose_samples(words, *data);
-  if (words.samples > 0) *data = subset(*data, result.samples);
-
-  const auto network = make_network(spec);
-  load_into(checkpoint, *network, words.checkpoint);
-  Plane plane{copy_state(state_of(*network), torch::kCPU), {}};
-  plane.directions = choose_directions(words, checked, plane.origin.parameters);
-  if (!words.save_directions.empty()) {
-    check_output(words.save_directions, words.force);
-    write_directions(words.save_directions, plane.directions);
-    result.direction_file = words.save_directions.string();
-  } else if (!words.directions.empty()) {
-    result.direction_file = words.directions.string();
-  }
-  result.settings = settings_of(words, checked, spec, *data, device);
-  const double length = norm(plane.directions[0]) * norm(plane.directions[1]);
-  result.settings["cosine"] = length > 0 ? dot(plane.directions[0], plane.directions[1]) / length : 0;
-  result.provenance = {{"command", command_line}, {"version", version()}, {"started", utc_now()}, {"threads", words.threads}};
+  const Inputs inputs = read_inputs(words, checked.split);
+  Plane plane{inputs.origin, choose_directions(words, checked, inputs.origin.parameters)};
+  Surface result = describe(words, checked, inputs, plane, device, command_line);
+  if (!words.save_directions.empty()) write_directions(words.save_directions, plane.directions);
   if (device.is_cuda()) plane = copy_plane(plane, device);
 
-  const Engine engine({spec, checked.loss, words.batch_size, population}, data, device);
-  fmt::print(stderr, "{}x{} points, {} {} images each, into {}\n", checked.x.points, checked.y.points, data->size(),
-             words.split, words.out.string());
-  const Evaluation centre = evaluate_centre(plane, engine, result);
-  fmt::print(stderr, "centre: loss {:.6g}, accuracy {:.2f} %\n", centre.loss, centre.accuracy);
-  warn_of_poor_centre(centre, metadata, spec);
+  const Engine engine({inputs.spec, checked.loss, words.batch_size, inputs.population}, inputs.data, device);
+  fmt::print(stderr, "{}x{} points, {} {} images each, into {}\n", checked.x.points, checked.y.points,
+             inputs.data->size(), words.split, words.out.string());
+  report_centre(evaluate_centre(plane, engine, result), inputs);
 
   ProgressLine line;
   const SweepSummary summary = sweep(plane, engine, result, sweep_options(words, line));
@@ -246,13 +297,7 @@ int surface(const SurfaceWords& words, const std::string& command_line) {
   result.provenance["seconds"] = summary.seconds;
   result.provenance["images_per_second"] = summary.images_per_second;
   write_surface(words.out, result);
-  warn_of_not_finite(result);
-  fmt::print("{}\n", words.out.string());
-  fmt::print(stderr, "{} of {} points in {}, {:.0f} images/s\n", result.evaluated(), result.size(),
-             duration_text(summary.seconds), summary.images_per_second);
-  if (summary.finished) return kDone;
-  fmt::print(stderr, "interrupted; the points so far are in {}\n", words.out.string());
-  return kInterrupted;
+  return report_end(words, result, summary);
 }
 
 }  // namespace

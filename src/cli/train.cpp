@@ -36,10 +36,10 @@ void add_options(CLI::App& command, TrainWords& words) {
   command.add_option("--out", words.out, "run folder")->capture_default_str();
   command.add_option("--optimizer", o.optimizer.name, "sgd or adagrad")->capture_default_str();
   words.learning_rate = command.add_option("--lr", o.learning_rate, "learning rate (default: sgd 0.1, adagrad 0.01)")
-                            ->check(CLI::PositiveNumber);
+                            ->check(above_zero());
   command.add_option("--lr-steps", words.learning_rate_steps, "epochs after which the rate drops, as in 150,225,275");
   command.add_option("--lr-factor", o.learning_rate_factor, "what the rate is multiplied by then")
-      ->check(CLI::PositiveNumber)
+      ->check(above_zero())
       ->capture_default_str();
   o.optimizer.momentum = 0.9;
   words.momentum = command.add_option("--momentum", o.optimizer.momentum, "sgd: μ")->capture_default_str();
@@ -47,9 +47,13 @@ void add_options(CLI::App& command, TrainWords& words) {
   o.optimizer.weight_decay = 5e-4;
   command.add_option("--weight-decay", o.optimizer.weight_decay, "λ in g ← g + λθ")->capture_default_str();
   command.add_option("--delta", o.optimizer.delta, "adagrad: δ in ε/(δ+√r)")->capture_default_str();
-  command.add_option("--batch-size", o.batch_size, "images a step")->check(CLI::Range(1, 1'000'000))->capture_default_str();
+  command.add_option("--batch-size", o.batch_size, "images a step")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
   o.epochs = 10;
-  command.add_option("--epochs", o.epochs, "times through the data")->check(CLI::Range(0, 1'000'000))->capture_default_str();
+  command.add_option("--epochs", o.epochs, "times through the data")
+      ->check(CLI::Range(0, 1'000'000))
+      ->capture_default_str();
   command.add_option("--seed", o.seed, "decides initialization, order and augmentation")->capture_default_str();
   command.add_option("--save-every", o.save_every, "epochs from one checkpoint to the next")
       ->check(CLI::Range(1, 1'000'000))

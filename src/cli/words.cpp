@@ -53,7 +53,8 @@ Axis parse_axis(const std::string& option, const std::string& range, std::size_t
   const auto high = parts.size() == 2 ? parse_finite(parts[1]) : std::nullopt;
   if (!low || !high) throw UsageError("{} {}: wants a range LOW:HIGH, as in -1:1", option, range);
   if (*low > *high) throw UsageError("{} {}: the range runs backwards; write {}:{}", option, range, *high, *low);
-  if (points > 1 && *low == *high) throw UsageError("{} {}: the range is empty, but holds {} points", option, range, points);
+  if (points > 1 && *low == *high)
+    throw UsageError("{} {}: the range is empty, but holds {} points", option, range, points);
   if (points == 1 && *low != *high) throw UsageError("{} {}: one point wants one coordinate, as in 0:0", option, range);
   return {*low, *high, points};
 }

@@ -15,13 +15,16 @@ void append_batch(const std::filesystem::path& file, DataSet& data) {
   const auto bytes = std::filesystem::file_size(file, code);
   if (code) throw Error("{}: cannot be read ({})", file.string(), code.message());
   if (bytes == 0 || bytes % kRecord != 0) {
-    throw Error("{}: {} bytes are not a whole number of {}-byte records; the file is cut off or not CIFAR-10's binary "
-                "version", file.string(), bytes, kRecord);
+    throw Error(
+        "{}: {} bytes are not a whole number of {}-byte records; the file is cut off or not CIFAR-10's binary "
+        "version",
+        file.string(), bytes, kRecord);
   }
   std::ifstream in(file, std::ios::binary);
   std::vector<char> record(kRecord);
   for (std::size_t left = bytes / kRecord; left > 0; --left) {
-    if (!in.read(record.data(), static_cast<std::streamsize>(kRecord))) throw Error("{}: cannot be read", file.string());
+    if (!in.read(record.data(), static_cast<std::streamsize>(kRecord)))
+      throw Error("{}: cannot be read", file.string());
     const auto label = static_cast<std::uint8_t>(record[0]);
     if (label > 9) throw Error("{}: label {} is not one of CIFAR-10's 0 to 9", file.string(), label);
     data.labels.push_back(label);

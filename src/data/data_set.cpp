@@ -71,9 +71,8 @@ std::vector<std::int64_t> stratified_sample(std::span<const std::uint8_t> labels
       places.push_back({where, class_rank[label], indices[order[k]]});
     }
   }
-  std::sort(places.begin(), places.end(), [](const Place& a, const Place& b) {
-    return a.where != b.where ? a.where < b.where : a.rank < b.rank;
-  });
+  std::sort(places.begin(), places.end(),
+            [](const Place& a, const Place& b) { return a.where != b.where ? a.where < b.where : a.rank < b.rank; });
   std::vector<std::int64_t> sample;
   sample.reserve(count);
   for (std::size_t i = 0; i < count; ++i) sample.push_back(places[i].index);

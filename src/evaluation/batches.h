@@ -25,7 +25,7 @@ class Batches {
  private:
   std::shared_ptr<const DataSet> data_;
   torch::Device device_;
-  torch::Tensor pixels_;  // uint8 [N, C, H, W]: the data set's memory on the CPU, a copy elsewhere
+  torch::Tensor pixels_;            // uint8 [N, C, H, W]: the data set's memory on the CPU, a copy elsewhere
   torch::Tensor mean_, deviation_;  // float64 [1, C, 1, 1]
 };
 

@@ -29,7 +29,8 @@ double mean_squared_error(std::span<const float> logits, std::size_t label) {
 
 bool is_correct(std::span<const float> logits, std::size_t label) {
   const bool finite = std::all_of(logits.begin(), logits.end(), [](float z) { return std::isfinite(z); });
-  return finite && std::max_element(logits.begin(), logits.end()) - logits.begin() == static_cast<std::ptrdiff_t>(label);
+  return finite &&
+         std::max_element(logits.begin(), logits.end()) - logits.begin() == static_cast<std::ptrdiff_t>(label);
 }
 
 }  // namespace
@@ -47,8 +48,7 @@ void LossSum::add(std::span<const float> logits, std::span<const std::uint8_t> l
   const std::size_t classes = logits.size() / labels.size();
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const auto row = logits.subspan(i * classes, classes);
-    const double loss =
-        loss_ == LossFunction::mse ? mean_squared_error(row, labels[i]) : cross_entropy(row, labels[i]);
+    const double loss = loss_ == LossFunction::mse ? mean_squared_error(row, labels[i]) : cross_entropy(row, labels[i]);
     sum_ += loss;
     sum_of_squares_ += loss * loss;
     correct_ += is_correct(row, labels[i]) ? 1 : 0;

@@ -45,10 +45,10 @@ struct DirectionOptions {
   Ignore ignore;
 };
 
-/// Direction number `number` of a seed (0 for x, 1 for y): Gaussian, normalized, ignored parameters zero. Bits depend on
-/// the seed, the number and the parameters alone: not on threads, processor or device. A one-dimensional parameter that
-/// is not ignored is one filter: a Gaussian vector scaled to ‖θ‖ (Li et al.'s code takes θ itself there, which gives all
-/// directions a common part).
+/// Direction number `number` of a seed (0 for x, 1 for y): Gaussian, normalized, ignored parameters zero. Bits depend
+/// on the seed, the number and the parameters alone: not on threads, processor or device. A one-dimensional parameter
+/// that is not ignored is one filter: a Gaussian vector scaled to ‖θ‖ (Li et al.'s code takes θ itself there, which
+/// gives all directions a common part).
 Direction random_direction(const std::vector<NamedTensor>& parameters, std::uint32_t number,
                            const DirectionOptions& options);
 

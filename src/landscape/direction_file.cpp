@@ -49,8 +49,7 @@ void write_directions(const std::filesystem::path& file, const std::vector<Direc
   writer.save(file);
 }
 
-std::vector<Direction> read_directions(const std::filesystem::path& file,
-                                       const std::vector<NamedTensor>& parameters) {
+std::vector<Direction> read_directions(const std::filesystem::path& file, const std::vector<NamedTensor>& parameters) {
   const Hdf5Reader reader(file);
   if (!reader.has(kGroups[0])) {
     throw Error("{}: no group 'xdirection': not a file of directions", file.string());

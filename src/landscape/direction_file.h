@@ -13,7 +13,6 @@ void write_directions(const std::filesystem::path& file, const std::vector<Direc
 
 /// Reads one or two directions for a network with these parameters. Throws Error where the file holds another count or
 /// other shapes, naming the first that differs.
-std::vector<Direction> read_directions(const std::filesystem::path& file,
-                                       const std::vector<NamedTensor>& parameters);
+std::vector<Direction> read_directions(const std::filesystem::path& file, const std::vector<NamedTensor>& parameters);
 
 }  // namespace lossatlas

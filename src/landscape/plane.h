@@ -17,8 +17,8 @@ struct Plane {
 /// A copy of the plane on a device.
 Plane copy_plane(const Plane& plane, torch::Device device);
 
-/// Writes the parameters of the point into `point`, which has the origin's shapes; buffers are left alone. Each number is
-/// computed in double and rounded once, and origin and directions are never written: no drift, and at coordinates 0
+/// Writes the parameters of the point into `point`, which has the origin's shapes; buffers are left alone. Each number
+/// is computed in double and rounded once, and origin and directions are never written: no drift, and at coordinates 0
 /// the origin's own bits.
 void place(const Plane& plane, std::span<const double> coordinates, NetworkState& point);
 

@@ -38,7 +38,7 @@ void write_coordinates(Hdf5Writer& writer, const Surface& surface) {
   write_axis(writer, "/ycoordinates", "/y", "multiples of direction 2", surface.y.coordinates());
   const std::string split(name_of(surface.split));
   for (const auto& dataset : {"/" + split + "_loss", "/" + split + "_acc", "/lossatlas/" + split + "_loss_se",
-                                     "/lossatlas/" + split + "_acc_se", std::string("/lossatlas/evaluated")}) {
+                              "/lossatlas/" + split + "_acc_se", std::string("/lossatlas/evaluated")}) {
     writer.attach_scale(dataset, 0, "/y");
     writer.attach_scale(dataset, 1, "/x");
   }
@@ -137,8 +137,10 @@ Surface read_surface(const std::filesystem::path& file) {
   const Split split = reader.has("/train_loss") ? Split::train : Split::test;
   const std::string prefix(name_of(split));
   if (!has_axes || !reader.has("/" + prefix + "_loss")) {
-    throw Error("{}: no two-dimensional surface (wants xcoordinates, ycoordinates and train_loss or test_loss; it holds "
-                "{})", file.string(), fmt::join(reader.members("/"), ", "));
+    throw Error(
+        "{}: no two-dimensional surface (wants xcoordinates, ycoordinates and train_loss or test_loss; it holds "
+        "{})",
+        file.string(), fmt::join(reader.members("/"), ", "));
   }
   Surface surface(read_axis(reader, "/xcoordinates"), read_axis(reader, "/ycoordinates"), split);
   const Shape shape{surface.y.points, surface.x.points};

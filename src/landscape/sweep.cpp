@@ -13,9 +13,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 /// What the threads of one sweep share. All but `next` is used under the mutex.
 class Sweep {
@@ -45,7 +43,8 @@ class Sweep {
       torch::set_num_threads(1);  // the setting is a thread's own where OpenMP runs the operators
       const auto evaluator = engine_.make_evaluator();
       NetworkState point = copy_state(plane_.origin, engine_.device());
-      for (std::size_t at = next_++; at < order_.size() && !stopped(); at = next_++) evaluate(*evaluator, point, order_[at]);
+      for (std::size_t at = next_++; at < order_.size() && !stopped(); at = next_++)
+        evaluate(*evaluator, point, order_[at]);
     } catch (...) {
       const std::scoped_lock lock(mutex_);
       if (!failure_) failure_ = std::current_exception();

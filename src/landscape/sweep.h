@@ -11,18 +11,18 @@
 namespace lossatlas {
 
 struct SweepProgress {
-  std::size_t done = 0;   // points, those evaluated before this sweep included
+  std::size_t done = 0;  // points, those evaluated before this sweep included
   std::size_t total = 0;
-  double seconds = 0;     // since the sweep began
+  double seconds = 0;  // since the sweep began
   double images_per_second = 0;
   double lowest = 0, highest = 0;  // finite losses so far
 };
 
 struct SweepOptions {
-  int threads = 1;                                      // one evaluator each; 1 on a CUDA device
-  const std::atomic<bool>* stop = nullptr;              // when true: finish the points under way and return
-  std::function<void(const SweepProgress&)> on_point;   // after each point; one call at a time
-  std::function<void(const Surface&)> on_save;          // every save_seconds, one call at a time
+  int threads = 1;                                     // one evaluator each; 1 on a CUDA device
+  const std::atomic<bool>* stop = nullptr;             // when true: finish the points under way and return
+  std::function<void(const SweepProgress&)> on_point;  // after each point; one call at a time
+  std::function<void(const Surface&)> on_save;         // every save_seconds, one call at a time
   double save_seconds = 10;
 };
 

@@ -319,7 +319,8 @@ std::string Hdf5Reader::read_text(const std::string& dataset) const {
 std::string Hdf5Reader::text_attribute(const std::string& path, const std::string& name) const {
   const Handle opened = impl_->attribute(path, name);
   const Handle stored(H5Aget_type(opened), H5Tclose, impl_->where(path));
-  return impl_->text(stored, [&](hid_t type, void* out) { return H5Aread(opened, type, out); }, path + "@" + name);
+  return impl_->text(
+      stored, [&](hid_t type, void* out) { return H5Aread(opened, type, out); }, path + "@" + name);
 }
 
 std::int64_t Hdf5Reader::integer_attribute(const std::string& path, const std::string& name) const {

@@ -23,9 +23,7 @@ constexpr auto kHistory = "history.h5";
 constexpr auto kResume = "resume.pt";
 constexpr auto kCheckpoints = "checkpoints";
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 std::vector<NamedTensor> all_tensors(const Network& network) {
   NetworkState state = state_of(network);
@@ -125,9 +123,12 @@ struct TrainingRun::Impl {
   }
 
   void save_resume() const {
-    const json state{{"epoch", epoch},           {"step", step},
-                     {"loss_sum", sums.loss},    {"correct", sums.correct},
-                     {"images", sums.images},    {"seconds", sums.seconds},
+    const json state{{"epoch", epoch},
+                     {"step", step},
+                     {"loss_sum", sums.loss},
+                     {"correct", sums.correct},
+                     {"images", sums.images},
+                     {"seconds", sums.seconds},
                      {"settings", history.settings.dump()}};
     write_checkpoint(folder / kResume, all_tensors(*network), state, {{"optimizer", optimizer->memory()}});
   }
@@ -256,8 +257,7 @@ void TrainingRun::start() {
 void TrainingRun::resume() {
   const auto file = impl_->folder / kResume;
   if (!std::filesystem::exists(file)) {
-    throw Error("{}: no resume.pt here, so there is no run to go on with; leave out --resume",
-                impl_->folder.string());
+    throw Error("{}: no resume.pt here, so there is no run to go on with; leave out --resume", impl_->folder.string());
   }
   const Checkpoint saved = read_checkpoint(file);
   const json& state = saved.metadata;

@@ -36,7 +36,7 @@ struct TrainingProgress {
   std::int64_t step = 0, steps = 0;    // minibatches of it that are done
   double loss = 0, accuracy = 0;       // means over them; accuracy in percent
   double images_per_second = 0;
-  double seconds_left = 0;             // of the whole run, tests not counted
+  double seconds_left = 0;  // of the whole run, tests not counted
 };
 
 struct TrainingHooks {
@@ -46,7 +46,7 @@ struct TrainingHooks {
 };
 
 struct TrainingSummary {
-  bool finished = false;  // false: stopped
+  bool finished = false;             // false: stopped
   std::filesystem::path checkpoint;  // the last one written
   HistoryRow last;
 };

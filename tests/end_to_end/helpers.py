@@ -17,6 +17,8 @@ BINARY = pathlib.Path(os.environ.get("LOSSATLAS_BINARY", ROOT / "build" / "relea
 PLOT = ROOT / "tools" / "plot"
 TIMEOUT = 120  # seconds that no command here may take
 
+torch.set_num_threads(1)  # the networks are small: more threads only wait for each other
+
 
 class Result:
     """What a command left: exit status, standard output, standard error."""
@@ -118,13 +120,6 @@ def parameter_names(state):
     return [name for name in state if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))]
 
 
-def mlp(state, images):
-    x = images.flatten(1)
-    for layer in ("fc1", "fc2"):
-        x = F.relu(F.linear(x, state[f"{layer}.weight"], state[f"{layer}.bias"]))
-    return F.linear(x, state["fc3.weight"], state["fc3.bias"])
-
-
 def linear(state, images):
     return F.linear(images.flatten(1), state["linear.weight"], state["linear.bias"])
 
@@ -155,8 +150,8 @@ def resnet20(state, images):
 def read(path):
     """The datasets of an HDF5 file by name: those at the root, and our own group's."""
     with h5py.File(path) as file:
-        groups = [file, file["lossatlas"]]
-        return {node.name[1:]: node[()] for group in groups for node in group.values() if isinstance(node, h5py.Dataset)}
+        nodes = [*file.values(), *file["lossatlas"].values()]
+        return {node.name[1:]: node[()] for node in nodes if isinstance(node, h5py.Dataset)}
 
 
 def attribute(path, name):

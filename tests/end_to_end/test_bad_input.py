@@ -65,8 +65,9 @@ def test_wrong_words(refused, words, culprits):
 
 
 @pytest.mark.parametrize("words, culprits", [
-    pytest.param(["--arch=resnet19"], ["'resnet19'", "did you mean 'resnet"], marks=bug("the run folder is left behind")),
-    pytest.param(["--width=4"], ["mlp", "width"], marks=bug("the run folder is left behind")),
+    pytest.param(["--arch=resnet19"], ["'resnet19'", "did you mean 'resnet"],
+                 marks=bug("leaves the run folder behind")),
+    pytest.param(["--width=4"], ["mlp", "width"], marks=bug("leaves the run folder behind")),
     (["--data=cifar11:x"], "cifar11:x"),
     (["--data=synthetic:"], "synthetic:"),
     (["--data=synthetic:7"], "synthetic:7"),
@@ -196,9 +197,10 @@ def test_checkpoint_of_another_width(refused, surface_words):
 
 
 def test_pickle_that_runs_code(refused, folder, pictures):
-    torch.save({"state_dict": {"conv1.weight": torch.zeros(4, 3, 3, 3)}, "trap": Trap("touch sprung")}, folder / "trap.pt")
-    refused(1, ["trap.pt", "system"], "surface", "--checkpoint", "trap.pt", "--arch", "resnet20", "--data", pictures.words,
-            "--out", "s.h5")
+    state = {"conv1.weight": torch.zeros(4, 3, 3, 3)}
+    torch.save({"state_dict": state, "trap": Trap("touch sprung")}, folder / "trap.pt")
+    refused(1, ["trap.pt", "system"], "surface", "--checkpoint", "trap.pt", "--arch", "resnet20",
+            "--data", pictures.words, "--out", "s.h5")
     refused(1, ["trap.pt", "system"], "info", "trap.pt")
 
 
@@ -284,7 +286,8 @@ def test_existing_directions_are_kept(refused, folder, surface_words):
 
 @bug("the surface is written over the directions")
 def test_one_file_for_surface_and_directions(refused, surface_words):
-    refused(2, ["--save-directions", "--out"], *surface_words, "--save-directions", "s.h5", "--grid", "2x2", "--samples", 10)
+    refused(2, ["--save-directions", "--out"], *surface_words, "--save-directions", "s.h5", "--grid", "2x2",
+            "--samples", 10)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
@@ -302,7 +305,8 @@ def test_directory_as_output(refused, folder, surface_words):
 # --- outputs that cannot be written ------------------------------------------------------------------------------
 
 
-TOO_LONG = pytest.param("s" * 300, "s" * 300, id="too long", marks=bug("'this should not have happened: filesystem error'"))
+TOO_LONG = pytest.param("s" * 300, "s" * 300, id="too long",
+                        marks=bug("'this should not have happened: filesystem error'"))
 
 
 @pytest.mark.parametrize("where, named", [("file/s.h5", "file"), ("/proc/lossatlas/s.h5", "/proc/lossatlas"), TOO_LONG])
@@ -311,8 +315,8 @@ def test_surface_that_cannot_be_written(refused, folder, checkpoint, pictures, w
     refused(1, named, "surface", "--checkpoint", checkpoint, "--data", pictures.words, "--out", where)
 
 
-@pytest.mark.parametrize("where, named", [("file", "file"), ("file/run", "file"), ("/proc/lossatlas", "/proc/lossatlas"),
-                                          TOO_LONG])
+@pytest.mark.parametrize("where, named", [("file", "file"), ("file/run", "file"),
+                                          ("/proc/lossatlas", "/proc/lossatlas"), TOO_LONG])
 def test_run_that_cannot_be_written(refused, folder, pictures, where, named):
     (folder / "file").write_text("a file, not a folder")
     refused(1, named, "train", "--arch", "mlp", "--data", pictures.words, "--out", where)
@@ -322,6 +326,16 @@ def test_run_that_cannot_be_written(refused, folder, pictures, where, named):
 def test_failed_run_leaves_no_new_folder(refused, pictures):
     refused(1, "bad.pt", "surface", "--checkpoint", "bad.pt", "--arch", "mlp", "--data", pictures.words,
             "--out", "new/folder/s.h5")
+
+
+@bug("the run folder is left behind, with a first line as if training began")
+def test_nothing_to_resume(refused, pictures):
+    refused(1, ["run", "--resume"], *train_words(pictures.folder), "--resume")
+
+
+@bug("found out when all points are done")
+def test_output_without_a_name(refused, checkpoint, pictures):
+    refused(2, "--out", "surface", "--checkpoint", checkpoint, "--data", pictures.words, "--out", "", "--grid", "2x2")
 
 
 def small_files():

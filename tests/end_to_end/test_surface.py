@@ -67,7 +67,8 @@ def test_linear_network_with_squared_loss_is_a_paraboloid(lossatlas, sweep, pict
     lossatlas("train", "--arch", "linear", "--data", pictures.words, "--out", tmp_path / "run", "--epochs", 1,
               "--lr", 0.001).ok()
     path = tmp_path / "run" / "checkpoints" / "epoch-0001.pt"
-    found = helpers.read(sweep(tmp_path / "s.h5", "--loss", "mse", "--ignore", "none", "--x", "-1:2", grid="7x6", at=path))
+    words = ["--loss", "mse", "--ignore", "none", "--x", "-1:2"]
+    found = helpers.read(sweep(tmp_path / "s.h5", *words, grid="7x6", at=path))
     x, y = (axis.ravel() for axis in np.meshgrid(found["xcoordinates"], found["ycoordinates"]))
     loss = found["train_loss"].ravel()
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
@@ -116,7 +117,8 @@ def test_filter_norms_are_those_of_the_parameters(surface, directions, checkpoin
 def one_point(sweep, folder, name, *words):
     """The directions of a sweep of one point."""
     path = folder / f"{name}.d.h5"
-    sweep(folder / f"{name}.h5", "--x", "0:0", "--y", "0:0", "--samples", 10, "--save-directions", path, *words, grid="1x1")
+    words = ["--x", "0:0", "--y", "0:0", "--samples", 10, "--save-directions", path, *words]
+    sweep(folder / f"{name}.h5", *words, grid="1x1")
     return path
 
 
@@ -218,7 +220,7 @@ def test_samples_are_nested_and_stratified(sweep, pictures, tmp_path):
 
 
 def test_wrong_normalization_of_the_images_is_noticed(lossatlas, sweep, checkpoint, pictures, tmp_path):
-    words = ["surface", "--checkpoint", checkpoint, "--data", pictures.words, "--x", "0:0", "--y", "0:0", "--grid", "1x1"]
+    words = ["surface", "--checkpoint", checkpoint, "--data", pictures.words, "--grid", "1x1", "--x=0:0", "--y=0:0"]
     assert "warning" not in lossatlas(*words, "--out", tmp_path / "right.h5").ok().err
     wrong = lossatlas(*words, "--out", tmp_path / "wrong.h5", "--mean", "0.9,0.1,0.5", "--std", 4).ok()
     warning = next(line for line in wrong.err.splitlines() if line.startswith("warning"))
@@ -257,7 +259,8 @@ ODD = pytest.mark.xfail(strict=True, reason="'this should not have happened: [js
 
 @pytest.mark.parametrize("more", [pytest.param({"epoch": None}, marks=ODD), pytest.param({"epoch": "best"}, marks=ODD),
                                   pytest.param({"mean": ["a", "b", "c"]}, marks=ODD),
-                                  {"arch": ["resnet20"], "width": "4", "classes": None, "acc": "n/a", "std": None}], ids=str)
+                                  {"arch": ["resnet20"], "width": "4", "classes": None, "acc": "n/a", "std": None}],
+                         ids=str)
 def test_odd_words_beside_a_state_dict_are_no_obstacle(lossatlas, checkpoint, pictures, tmp_path, more):
     """People keep all kinds of things beside a state_dict; the command line says what they mean."""
     torch.save({"state_dict": helpers.load(checkpoint)["state_dict"], **more}, tmp_path / "python.pt")

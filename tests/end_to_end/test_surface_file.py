@@ -1,5 +1,6 @@
 """The surface file, opened by others: h5py, VTK, xarray; and theirs, opened by the program."""
 
+import hashlib
 import json
 
 import h5py
@@ -15,7 +16,8 @@ def test_root_datasets(surface, directions):
         assert set(file) == {"xcoordinates", "ycoordinates", "x", "y", "train_loss", "train_acc", "dir_file", "VTKHDF",
                              "lossatlas"}
         assert file["dir_file"].shape == () and file["dir_file"].asstr()[()] == str(directions)
-        for name, shape in {"xcoordinates": (5,), "ycoordinates": (4,), "train_loss": (4, 5), "train_acc": (4, 5)}.items():
+        shapes = {"xcoordinates": (5,), "ycoordinates": (4,), "train_loss": (4, 5), "train_acc": (4, 5)}
+        for name, shape in shapes.items():
             assert (file[name].shape, file[name].dtype) == (shape, np.float64), name
         np.testing.assert_allclose(file["xcoordinates"], X, atol=1e-15)
         np.testing.assert_allclose(file["ycoordinates"], Y, atol=1e-15)
@@ -39,7 +41,6 @@ def test_settings_and_provenance(surface, checkpoint, pictures):
                 "loss": "cross-entropy", "dtype": "fp32", "grid": [5, 4], "x": [-0.4, 0.8], "y": [-0.6, 0.3]}
     assert expected.items() <= settings.items()
     assert {"engine", "instruction_set", "device", "libtorch", "batch_size", "mean", "std"} <= settings.keys()
-    import hashlib
     assert settings["checkpoint"] == {"file": checkpoint.name,
                                       "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest()}
     provenance = json.loads(helpers.attribute(surface, "provenance"))

@@ -78,7 +78,9 @@ TEST_CASE("a linear model with squared loss gives an exact paraboloid, x along t
       CHECK(std::abs(z(column, j + 3) - 3 * z(column, j + 2) + 3 * z(column, j + 1) - z(column, j)) < 1e-5 * scale);
     }
   }
-  const auto mixed = [&](std::size_t i, std::size_t j) { return z(i + 1, j + 1) - z(i + 1, j) - z(i, j + 1) + z(i, j); };
+  const auto mixed = [&](std::size_t i, std::size_t j) {
+    return z(i + 1, j + 1) - z(i + 1, j) - z(i, j + 1) + z(i, j);
+  };
   for (std::size_t j = 0; j < 4; ++j) {
     for (std::size_t i = 0; i < 6; ++i) CHECK(std::abs(mixed(i, j) - mixed(0, 0)) < 1e-5 * scale);
   }
