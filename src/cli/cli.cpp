@@ -2,7 +2,11 @@
 
 #include <c10/util/Exception.h>
 
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
+#include <cstring>
+#include <filesystem>
 #include <new>
 #include <string>
 #include <vector>
@@ -84,14 +88,19 @@ int run_command_line(int argc, char** argv) {
   add_train(app, context);
   add_surface(app, context);
   add_info(app, context);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is then an error like a full disk
   try {
-    return parse_and_run(app, argc, argv, context);
+    const int status = parse_and_run(app, argc, argv, context);
+    if (std::fflush(stdout) != 0) throw Error("standard output cannot be written ({})", std::strerror(errno));
+    return status;
   } catch (const UsageError& error) {
     return complain(kWrongWords, error.what());
   } catch (const Error& error) {
     return complain(kFailed, error.what());
   } catch (const c10::Error& error) {
     return complain(kFailed, std::string("LibTorch: ") + error.what_without_backtrace());
+  } catch (const std::filesystem::filesystem_error& error) {
+    return complain(kFailed, error.path1().string() + ": " + error.code().message());
   } catch (const std::bad_alloc&) {
     return complain(kFailed, "out of memory; fewer --threads or a smaller --batch-size take less");
   } catch (const std::exception& error) {

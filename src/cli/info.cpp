@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/command.h"
 #include "landscape/surface.h"
@@ -85,6 +86,19 @@ ordered_json describe_surface(const std::filesystem::path& file) {
           {"provenance", surface.provenance}};
 }
 
+/// A surface along one direction, as tomgoldstein/loss-landscape writes it: every [nx] dataset and its range.
+ordered_json describe_line(const Hdf5Reader& reader) {
+  const auto x = reader.read<double>("/xcoordinates");
+  ordered_json values = ordered_json::object();
+  for (const std::string& name : reader.members("/")) {
+    if (name == "xcoordinates" || !reader.is_dataset("/" + name) || reader.shape("/" + name) != Shape{x.size()})
+      continue;
+    values[name] = range_of(reader.read<double>("/" + name));
+  }
+  return {
+      {"kind", "line"}, {"file", reader.file().string()}, {"points", x.size()}, {"x", range_of(x)}, {"values", values}};
+}
+
 ordered_json describe_history(const std::filesystem::path& file) {
   const History history = read_history(file);
   ordered_json epochs = ordered_json::array();
@@ -117,6 +131,7 @@ ordered_json describe(const std::filesystem::path& file) {
   const Hdf5Reader reader(file);
   if (reader.has("/epoch")) return describe_history(file);
   if (reader.has("/xdirection")) return describe_directions(reader);
+  if (reader.has("/xcoordinates") && !reader.has("/ycoordinates")) return describe_line(reader);
   return describe_surface(file);
 }
 
@@ -129,7 +144,7 @@ std::string text_of(const ordered_json& value) {
     for (const auto& entry : value) text += (text.empty() ? "" : ", ") + text_of(entry);
     return text;
   }
-  return value.dump();
+  return json_text(value);
 }
 
 void print_entries(const ordered_json& object, int indent) {
@@ -155,7 +170,7 @@ int info(const InfoWords& words) {
   if (words.architectures == !words.file.empty()) throw UsageError("info: name a file, or ask for --archs");
   const ordered_json description = words.architectures ? describe_architectures() : describe(words.file);
   if (words.as_json) {
-    fmt::print("{}\n", description.dump(2));
+    fmt::print("{}\n", json_text(description, 2));
   } else if (words.architectures) {
     print_architectures(description);
   } else {

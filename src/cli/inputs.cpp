@@ -2,6 +2,7 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -30,9 +31,10 @@ DataSet DataWords::load(Split split, const nlohmann::json& metadata) const {
   DataSet set = load_data(data, split);
   const auto channels = static_cast<std::size_t>(set.shape[0]);
   const auto recorded = [&](const char* key, std::vector<double>& values) {
-    if (metadata.contains(key) && metadata[key].is_array() && metadata[key].size() == channels) {
-      values = metadata[key].get<std::vector<double>>();
-    }
+    const auto found = metadata.find(key);
+    const auto is_number = [](const nlohmann::json& value) { return value.is_number(); };
+    if (found == metadata.end() || !found->is_array() || found->size() != channels) return;
+    if (std::all_of(found->begin(), found->end(), is_number)) values = found->get<std::vector<double>>();
   };
   recorded("mean", set.normalization.mean);
   recorded("std", set.normalization.deviation);
@@ -59,23 +61,31 @@ void NetworkWords::add_to(CLI::App& command, bool arch_required) {
 
 NetworkSpec NetworkWords::spec(const DataSet& data, const nlohmann::json& metadata) const {
   NetworkSpec spec;
-  spec.architecture = !arch.empty() ? arch : metadata.value("arch", std::string());
+  spec.architecture = !arch.empty() ? arch : metadata_value<std::string>(metadata, "arch", "");
   if (spec.architecture.empty()) {
     throw UsageError(
         "the checkpoint does not say which network it belongs to; name it with --arch "
         "(`lossatlas info --archs` lists them)");
   }
-  spec.classes = classes > 0 ? classes : metadata.value("classes", data.classes);
-  spec.width = width > 0 ? width : metadata.value("width", std::int64_t{0});
+  spec.classes = classes > 0 ? classes : metadata_value(metadata, "classes", data.classes);
+  spec.width = width > 0 ? width : metadata_value(metadata, "width", std::int64_t{0});
   spec.input = data.shape;
+  if (classes > 0 && classes < data.classes) {
+    throw UsageError("--classes {}: {} has {} classes", classes, data.name, data.classes);
+  }
   return spec;
 }
 
-void check_output(const std::filesystem::path& file, bool force) {
+void check_output(const std::string& option, const std::filesystem::path& file, bool force) {
+  if (file.empty() || !file.has_filename())
+    throw UsageError("{} '{}': wants the name of a file", option, file.string());
   if (std::filesystem::is_directory(file)) throw Error("{}: a folder, not a file", file.string());
   if (std::filesystem::exists(file) && !force) {
-    throw Error("{}: exists; choose another --out, or replace it with --force", file.string());
+    throw Error("{}: exists; choose another {}, or replace it with --force", file.string(), option);
   }
+}
+
+void check_writable(const std::filesystem::path& file) {
   if (file.has_parent_path()) make_folder(file.parent_path());
   auto probe = file;
   probe += ".probe";
@@ -83,11 +93,24 @@ void check_output(const std::filesystem::path& file, bool force) {
   std::filesystem::remove(probe);
 }
 
+bool same_file(const std::filesystem::path& a, const std::filesystem::path& b) {
+  if (a.empty() || b.empty()) return false;
+  return std::filesystem::weakly_canonical(a) == std::filesystem::weakly_canonical(b);
+}
+
 CLI::Validator above_zero() {
   const auto check = [](const std::string& word) {
     double value = 0;
     const bool fine = CLI::detail::lexical_cast(word, value) && value > 0 && std::isfinite(value);
     return fine ? std::string() : word + ": wants a number above 0";
+  };
+  return CLI::Validator(check, "NUMBER");
+}
+
+CLI::Validator whole_number() {
+  const auto check = [](const std::string& word) {
+    const bool digits = !word.empty() && word.find_first_not_of("0123456789") == std::string::npos;
+    return digits ? std::string() : word + ": wants a whole number of 0 or more";
   };
   return CLI::Validator(check, "NUMBER");
 }

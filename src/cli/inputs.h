@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 
 #include "checkpoint/checkpoint.h"
 #include "data/data_set.h"
@@ -35,11 +36,30 @@ struct NetworkWords {
   NetworkSpec spec(const DataSet& data, const nlohmann::json& metadata = nlohmann::json::object()) const;
 };
 
-/// Throws Error where a file stands at `file` and is not to be replaced, or could not be written there.
-void check_output(const std::filesystem::path& file, bool force);
+/// Throws where `file` is no name for a file, or a file stands there that is not to be replaced. Touches nothing.
+void check_output(const std::string& option, const std::filesystem::path& file, bool force);
 
-/// For CLI11: numbers above 0.
+/// Makes the folder of `file`, and throws Error where no file can be written there.
+void check_writable(const std::filesystem::path& file);
+
+/// True where both name one file, whether or not it is there yet.
+bool same_file(const std::filesystem::path& a, const std::filesystem::path& b);
+
+/// An entry of a checkpoint's metadata, or the other value where it is missing or of another type: anybody's trainer
+/// may have written it.
+template <class T>
+T metadata_value(const nlohmann::json& metadata, const char* key, const T& otherwise) {
+  const auto found = metadata.find(key);
+  if (found == metadata.end()) return otherwise;
+  if constexpr (std::is_same_v<T, std::string>) return found->is_string() ? found->get<T>() : otherwise;
+  if constexpr (std::is_integral_v<T>) return found->is_number_integer() ? found->get<T>() : otherwise;
+  if constexpr (std::is_floating_point_v<T>) return found->is_number() ? found->get<T>() : otherwise;
+  return otherwise;
+}
+
+/// For CLI11: finite numbers above 0; whole numbers of 0 or more.
 CLI::Validator above_zero();
+CLI::Validator whole_number();
 
 /// The processors this process may use.
 int default_threads();

@@ -57,12 +57,14 @@ void add_options(CLI::App& command, SurfaceWords& words) {
       ->capture_default_str();
   command.add_option("--ignore", words.ignore, "one-dimensional parameters that stay: bias, bn, bias,bn or none")
       ->capture_default_str();
-  command.add_option("--seed", words.seed, "decides the directions")->capture_default_str();
+  command.add_option("--seed", words.seed, "decides the directions")->check(whole_number())->capture_default_str();
   command.add_option("--split", words.split, "train or test")
       ->check(CLI::IsMember({"train", "test"}))
       ->capture_default_str();
   command.add_option("--samples", words.samples, "images, a stratified sample (default: all)")->check(above_zero());
-  command.add_option("--sample-seed", words.sample_seed, "decides which images")->capture_default_str();
+  command.add_option("--sample-seed", words.sample_seed, "decides which images")
+      ->check(whole_number())
+      ->capture_default_str();
   command.add_option("--loss", words.loss, "cross-entropy or mse")->capture_default_str();
   command.add_option("--batch-size", words.batch_size, "images in one forward pass")
       ->check(CLI::Range(1, 1'000'000))
@@ -179,11 +181,10 @@ Evaluation evaluate_centre(const Plane& plane, const Engine& engine, Surface& su
 /// the checkpoint recorded, or below three times chance where it recorded none.
 void warn_of_poor_centre(const Evaluation& centre, const json& metadata, const NetworkSpec& spec) {
   const double chance = 100.0 / static_cast<double>(spec.classes);
-  const bool number = metadata.contains("acc") && metadata["acc"].is_number();
-  const double recorded = number ? metadata["acc"].get<double>() : std::nan("");
+  const double recorded = metadata_value(metadata, "acc", std::nan(""));
   const bool known = recorded >= 0 && recorded <= 100;
   const bool poor = known ? centre.accuracy + 3 * centre.accuracy_se + 10 < recorded : centre.accuracy < 3 * chance;
-  if (metadata.value("epoch", 1.0) == 0) {
+  if (metadata_value(metadata, "epoch", 1.0) == 0) {
     fmt::print(stderr, "note: this checkpoint was saved before training\n");
   } else if (poor) {
     fmt::print(
@@ -275,15 +276,33 @@ int report_end(const SurfaceWords& words, const Surface& surface, const SweepSum
   return kInterrupted;
 }
 
+/// No output may fall on an existing file, on an input, or on the other output.
+void check_files(const SurfaceWords& words) {
+  check_output("--out", words.out, words.force);
+  const bool saves = !words.save_directions.empty();
+  if (saves) check_output("--save-directions", words.save_directions, words.force);
+  for (const auto& out : {words.out, words.save_directions}) {
+    for (const auto& input : {words.checkpoint, words.directions}) {
+      if (same_file(out, input)) throw UsageError("{}: would be read and written; choose another name", out.string());
+    }
+  }
+  if (same_file(words.out, words.save_directions)) {
+    throw UsageError("{}: --out and --save-directions are the same file", words.out.string());
+  }
+}
+
 int surface(const SurfaceWords& words, const std::string& command_line) {
   const Checked checked = check(words);
-  check_output(words.out, words.force);
-  if (!words.save_directions.empty()) check_output(words.save_directions, words.force);
+  check_files(words);
   const auto device = open_device(words.device);
   const Inputs inputs = read_inputs(words, checked.split);
+  check_writable(words.out);
   Plane plane{inputs.origin, choose_directions(words, checked, inputs.origin.parameters)};
   Surface result = describe(words, checked, inputs, plane, device, command_line);
-  if (!words.save_directions.empty()) write_directions(words.save_directions, plane.directions);
+  if (!words.save_directions.empty()) {
+    check_writable(words.save_directions);
+    write_directions(words.save_directions, plane.directions);
+  }
   if (device.is_cuda()) plane = copy_plane(plane, device);
 
   const Engine engine({inputs.spec, checked.loss, words.batch_size, inputs.population}, inputs.data, device);

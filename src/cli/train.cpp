@@ -54,7 +54,9 @@ void add_options(CLI::App& command, TrainWords& words) {
   command.add_option("--epochs", o.epochs, "times through the data")
       ->check(CLI::Range(0, 1'000'000))
       ->capture_default_str();
-  command.add_option("--seed", o.seed, "decides initialization, order and augmentation")->capture_default_str();
+  command.add_option("--seed", o.seed, "decides initialization, order and augmentation")
+      ->check(whole_number())
+      ->capture_default_str();
   command.add_option("--save-every", o.save_every, "epochs from one checkpoint to the next")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
@@ -108,17 +110,16 @@ int train(TrainWords& words) {
   const auto train_data = std::make_shared<const DataSet>(words.data.load(Split::train));
   const auto test_data = std::make_shared<const DataSet>(words.data.load(Split::test));
   words.options.network = words.network.spec(*train_data);
-  make_folder(words.out);
   TrainingRun run(words.options, train_data, test_data, device, words.out);
-  fmt::print(stderr, "{} on {}: {} training and {} test images, {} epochs into {}\n", words.network.arch,
-             words.data.data, train_data->size(), test_data->size(), words.options.epochs, words.out.string());
-  ProgressLine line;
-  const TrainingHooks hooks = hooks_for(line);
   if (words.resume) {
     run.resume();
   } else {
     run.start();
   }
+  fmt::print(stderr, "{} on {}: {} training and {} test images, {} epochs into {}\n", words.network.arch,
+             words.data.data, train_data->size(), test_data->size(), words.options.epochs, words.out.string());
+  ProgressLine line;
+  const TrainingHooks hooks = hooks_for(line);
   const TrainingSummary summary = run.run(hooks);
   line.clear();
   fmt::print("{}\n", summary.checkpoint.string());

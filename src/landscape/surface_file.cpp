@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "landscape/surface.h"
 #include "storage/hdf5.h"
 
@@ -126,8 +127,8 @@ void write_surface(const std::filesystem::path& file, const Surface& surface) {
   writer.write_text("/dir_file", surface.direction_file);
   writer.attribute<std::int64_t>("/lossatlas", "format", format);
   writer.attribute("/lossatlas", "kind", "surface");
-  writer.attribute("/lossatlas", "settings", surface.settings.dump());
-  writer.attribute("/lossatlas", "provenance", surface.provenance.dump());
+  writer.attribute("/lossatlas", "settings", json_text(surface.settings));
+  writer.attribute("/lossatlas", "provenance", json_text(surface.provenance));
   writer.save(file);
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "storage/hdf5.h"
 
 namespace lossatlas {
@@ -38,7 +39,7 @@ void write_history(const std::filesystem::path& file, const History& history) {
   writer.make_group("/lossatlas");
   writer.attribute<std::int64_t>("/lossatlas", "format", format);
   writer.attribute("/lossatlas", "kind", "history");
-  writer.attribute("/lossatlas", "settings", history.settings.dump());
+  writer.attribute("/lossatlas", "settings", json_text(history.settings));
   writer.save(file);
 }
 
@@ -46,6 +47,10 @@ History read_history(const std::filesystem::path& file) {
   const Hdf5Reader reader(file);
   if (!reader.has("/epoch") || !reader.has_attribute("/lossatlas", "settings")) {
     throw Error("{}: not a training history", file.string());
+  }
+  if (const auto format = reader.integer_attribute("/lossatlas", "format"); format > kHistoryFormat) {
+    throw Error("{}: history format {}, this program knows up to {}; use a newer Lossatlas", file.string(), format,
+                kHistoryFormat);
   }
   const auto epochs = reader.read<std::int64_t>("/epoch");
   History history{std::vector<HistoryRow>(epochs.size()), {}};

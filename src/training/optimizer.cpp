@@ -1,5 +1,6 @@
 #include "training/optimizer.h"
 
+#include <cmath>
 #include <utility>
 
 #include "base/error.h"
@@ -74,16 +75,18 @@ void Optimizer::restore(const std::vector<NamedTensor>& memory) {
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options, std::vector<NamedTensor> parameters) {
-  if (options.weight_decay < 0) throw UsageError("--weight-decay {}: wants 0 or more", options.weight_decay);
+  if (!(options.weight_decay >= 0 && std::isfinite(options.weight_decay)))
+    throw UsageError("--weight-decay {}: wants 0 or more", options.weight_decay);
   if (options.name == "sgd") {
-    if (options.momentum < 0 || options.momentum >= 1) {
+    if (!(options.momentum >= 0 && options.momentum < 1)) {
       throw UsageError("--momentum {}: wants 0 or more, below 1", options.momentum);
     }
     if (options.nesterov && options.momentum == 0) throw UsageError("--nesterov wants --momentum above 0");
     return std::make_unique<Sgd>(options, std::move(parameters));
   }
   if (options.name == "adagrad") {
-    if (options.delta <= 0) throw UsageError("--delta {}: wants a number above 0", options.delta);
+    if (!(options.delta > 0 && std::isfinite(options.delta)))
+      throw UsageError("--delta {}: wants a number above 0", options.delta);
     return std::make_unique<AdaGrad>(options, std::move(parameters));
   }
   throw UsageError("--optimizer {}: wants sgd or adagrad", options.name);

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json.h"
 #include "checkpoint/checkpoint.h"
 #include "evaluation/device.h"
 #include "evaluation/evaluator.h"
@@ -49,13 +50,28 @@ struct EpochSums {
   double accuracy() const { return 100 * static_cast<double>(correct) / static_cast<double>(images); }
 };
 
-/// The first setting that differs, in words; empty where none does.
+/// The first setting that differs, in words; empty where none does. The optimizer before its own numbers.
 std::string difference(const json& ours, const json& theirs) {
-  for (const auto& [key, value] : ours.items()) {
+  std::vector<std::string> keys{"arch", "data", "optimizer"};
+  for (const auto& [key, value] : ours.items()) keys.push_back(key);
+  for (const std::string& key : keys) {
     if (!theirs.contains(key)) return fmt::format("{} was not set", key);
-    if (theirs[key] != value) return fmt::format("{} was {}, now {}", key, theirs[key].dump(), value.dump());
+    if (theirs[key] != ours.at(key)) {
+      return fmt::format("{} was {}, now {}", key, json_text(theirs[key]), json_text(ours.at(key)));
+    }
   }
   return "";
+}
+
+/// The files epoch-….pt of a run; whatever else lies there belongs to somebody else.
+std::vector<std::filesystem::path> own_checkpoints(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> files;
+  std::error_code code;
+  for (const auto& entry : std::filesystem::directory_iterator(folder / kCheckpoints, code)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("epoch-") && name.ends_with(".pt")) files.push_back(entry.path());
+  }
+  return files;
 }
 
 }  // namespace
@@ -129,7 +145,7 @@ struct TrainingRun::Impl {
                      {"correct", sums.correct},
                      {"images", sums.images},
                      {"seconds", sums.seconds},
-                     {"settings", history.settings.dump()}};
+                     {"settings", json_text(history.settings)}};
     write_checkpoint(folder / kResume, all_tensors(*network), state, {{"optimizer", optimizer->memory()}});
   }
 
@@ -237,13 +253,14 @@ TrainingRun::TrainingRun(TrainingOptions options, std::shared_ptr<const DataSet>
 TrainingRun::~TrainingRun() = default;
 
 bool TrainingRun::exists(const std::filesystem::path& folder) {
-  return std::filesystem::exists(folder / kHistory) || std::filesystem::exists(folder / kResume);
+  return std::filesystem::exists(folder / kHistory) || std::filesystem::exists(folder / kResume) ||
+         !own_checkpoints(folder).empty();
 }
 
 void TrainingRun::start() {
   std::error_code ignored;
   for (const auto* name : {kHistory, kResume}) std::filesystem::remove(impl_->folder / name, ignored);
-  std::filesystem::remove_all(impl_->folder / kCheckpoints, ignored);
+  for (const auto& file : own_checkpoints(impl_->folder)) std::filesystem::remove(file, ignored);
   make_folder(impl_->folder / kCheckpoints);
   HistoryRow row = impl_->test_row();
   row.learning_rate = impl_->learning_rate();

@@ -113,7 +113,6 @@ def test_newer_surface_is_refused(lossatlas, plot, surface, tmp_path):
     assert helpers.tree(tmp_path).keys() == {"newer.h5"}
 
 
-@pytest.mark.xfail(strict=True, reason="read as if it were known")
 def test_newer_history_is_refused(lossatlas, plot, run, tmp_path):
     path = with_format(tmp_path / "newer.h5", run / "history.h5", 99)
     for done in (lossatlas("info", path), plot(path, "-o", tmp_path / "figure.png")):
@@ -130,7 +129,6 @@ def test_surface_of_li_et_al(lossatlas, tmp_path):
     assert found["dir_file"] == "directions.h5"
 
 
-@pytest.mark.xfail(strict=True, reason="info knows two-dimensional surfaces only")
 def test_line_of_li_et_al(lossatlas, tmp_path):
     with h5py.File(tmp_path / "line.h5", "w") as file:
         file["xcoordinates"] = np.linspace(-1, 1, 11)

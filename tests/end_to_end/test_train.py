@@ -102,7 +102,6 @@ def test_force_replaces_a_run(lossatlas, pictures, tmp_path):
     assert [path.name for path in sorted((tmp_path / "checkpoints").iterdir())] == ["epoch-0000.pt", "epoch-0001.pt"]
 
 
-@pytest.mark.xfail(strict=True, reason="train removes everything in OUT/checkpoints, run or no run")
 def test_other_files_in_the_folder_are_kept(lossatlas, pictures, tmp_path):
     """A folder without a history is no run: what lies in it belongs to someone else."""
     (tmp_path / "checkpoints").mkdir()

@@ -213,7 +213,7 @@ def _open_hdf5(path):
     if os.path.isdir(path):
         raise PlotError(f"{path} is a folder, not a file")
     try:
-        return h5py.File(path, "r")
+        return h5py.File(path, "r", locking=False)
     except PermissionError as error:
         raise PlotError(f"{path} may not be read: permission denied") from error
     except OSError as error:
