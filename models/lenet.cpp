@@ -1,6 +1,7 @@
 // LeNet-5 (LeCun et al., "Gradient-Based Learning Applied to Document Recognition", 1998) as it is taught today: ReLU
 // for the squashing functions, max pooling, a linear layer at the end. Names as in PyTorch's tutorials.
 #include "models/family.h"
+#include "models/layers.h"
 
 namespace lossatlas {
 namespace {

@@ -1,5 +1,6 @@
 // Networks of linear layers only: the images are flattened, so any size will do.
 #include "models/family.h"
+#include "models/layers.h"
 
 namespace lossatlas {
 namespace {

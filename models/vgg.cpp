@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "models/family.h"
+#include "models/layers.h"
 
 namespace lossatlas {
 namespace {

@@ -1,3 +1,6 @@
+#include <torch/utils.h>
+#include <torch/version.h>
+
 #include <array>
 #include <chrono>
 #include <cmath>

@@ -2,6 +2,7 @@
 
 #include <ATen/Version.h>
 #include <dlfcn.h>
+#include <torch/cuda.h>
 
 #include <regex>
 

@@ -1,5 +1,7 @@
 #include "evaluation/evaluator.h"
 
+#include <torch/utils.h>
+
 #include <algorithm>
 #include <utility>
 

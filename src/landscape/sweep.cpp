@@ -1,5 +1,7 @@
 #include "landscape/sweep.h"
 
+#include <torch/utils.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>

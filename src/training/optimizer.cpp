@@ -1,5 +1,7 @@
 #include "training/optimizer.h"
 
+#include <torch/utils.h>
+
 #include <cmath>
 #include <utility>
 

@@ -1,5 +1,8 @@
 #include "evaluation/evaluator.h"
 
+#include <torch/nn/functional/loss.h>
+#include <torch/utils.h>
+
 #include "base/error.h"
 #include "catch.h"
 #include "evaluation/device.h"

@@ -1,6 +1,7 @@
 #include "landscape/direction.h"
 
 #include <omp.h>
+#include <torch/utils.h>
 
 #include <cmath>
 

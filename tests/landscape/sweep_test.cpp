@@ -1,5 +1,7 @@
 #include "landscape/sweep.h"
 
+#include <torch/utils.h>
+
 #include <cmath>
 #include <cstring>
 

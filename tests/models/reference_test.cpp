@@ -2,7 +2,7 @@
 // tools/reference/models.py, which fills parameters, buffers and images as fill_network() and make_images() do.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <torch/torch.h>
+#include <torch/utils.h>
 
 #include <algorithm>
 #include <cmath>

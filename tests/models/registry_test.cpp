@@ -1,6 +1,6 @@
 #include "models/registry.h"
 
-#include <torch/torch.h>
+#include <torch/utils.h>
 
 #include "base/error.h"
 #include "catch.h"

@@ -1,5 +1,9 @@
 #include "training/optimizer.h"
 
+#include <torch/optim/adagrad.h>
+#include <torch/optim/sgd.h>
+#include <torch/utils.h>
+
 #include <cmath>
 
 #include "base/error.h"
