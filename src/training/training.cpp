@@ -35,8 +35,7 @@ std::vector<NamedTensor> all_tensors(const Network& network) {
   return state.parameters;
 }
 
-/// Convolutions train faster on the CPU with their channels last.
-/// The layout to train in: channels last, but where a 1x1 kernel reads fewer than 8 channels, because there the weight
+/// The layout to train in: channels last, which is faster on the CPU, but where a 1x1 kernel reads fewer than 8 channels, because there the weight
 /// gradient of LibTorch 2.11 (oneDNN's AVX2 kernel) writes past its buffer when the stride is 2.
 torch::MemoryFormat training_layout(const Network& network) {
   for (const torch::Tensor& parameter : network.parameters()) {
