@@ -35,8 +35,9 @@ std::vector<NamedTensor> all_tensors(const Network& network) {
   return state.parameters;
 }
 
-/// The layout to train in: channels last, which is faster on the CPU, but where a 1x1 kernel reads fewer than 8 channels, because there the weight
-/// gradient of LibTorch 2.11 (oneDNN's AVX2 kernel) writes past its buffer when the stride is 2.
+/// The layout to train in: channels last, which is faster on the CPU, but where a 1x1 kernel reads fewer than 8
+/// channels, because there the weight gradient of LibTorch 2.11 (oneDNN's AVX2 kernel) writes past its buffer when the
+/// stride is 2.
 torch::MemoryFormat training_layout(const Network& network) {
   for (const torch::Tensor& parameter : network.parameters()) {
     if (parameter.dim() == 4 && parameter.size(2) == 1 && parameter.size(3) == 1 && parameter.size(1) < 8) {
