@@ -7,6 +7,9 @@ add_library(lossatlas_options INTERFACE)
 target_compile_options(lossatlas_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion
   $<$<BOOL:${LOSSATLAS_WERROR}>:-Werror>
+  # Where several files are compiled as one (CMAKE_UNITY_BUILD), g++ takes them for headers and warns of what it would
+  # not in each alone.
+  $<$<AND:$<CXX_COMPILER_ID:GNU>,$<BOOL:${CMAKE_UNITY_BUILD}>>:-Wno-subobject-linkage>
   # The same arithmetic on every processor: no fused multiply-add but where a kernel writes one.
   -ffp-contract=off
   $<$<BOOL:${LOSSATLAS_SANITIZE}>:-fsanitize=address,undefined>

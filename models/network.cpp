@@ -2,6 +2,10 @@
 
 namespace lossatlas {
 
+nlohmann::json settings_of(const NetworkSpec& spec) {
+  return {{"arch", spec.architecture}, {"classes", spec.classes}, {"width", spec.width}};
+}
+
 NetworkState state_of(const Network& network) {
   NetworkState state;
   for (const auto& item : network.named_parameters()) {

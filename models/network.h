@@ -4,7 +4,9 @@
 
 #include <array>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -18,7 +20,12 @@ struct NetworkSpec {
   std::int64_t width = 0;
   /// Shape of one image, [C, H, W].
   std::array<std::int64_t, 3> input{3, 32, 32};
+  /// The TorchScript file of architecture "torchscript"; empty for others.
+  std::filesystem::path script{};
 };
+
+/// The entries of a file's settings that name the network: arch, classes, width.
+nlohmann::json settings_of(const NetworkSpec& spec);
 
 /// A network that classifies images.
 class Network : public torch::nn::Module {

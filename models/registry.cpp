@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "models/family.h"
+#include "models/script.h"
 
 namespace lossatlas {
 namespace {
@@ -88,6 +89,7 @@ const std::vector<ArchitectureInfo>& architectures() {
 }
 
 std::shared_ptr<Network> make_network(const NetworkSpec& spec) {
+  if (!spec.script.empty()) return make_script_network(spec);
   const Architecture& architecture = find(spec.architecture);
   check_input(architecture, spec);
   check_classes(spec);

@@ -15,10 +15,13 @@ namespace lossatlas {
 /// Named dictionaries of tensors that stand beside the state_dict, e.g. "optimizer": the momentum of each parameter.
 using TensorGroups = std::map<std::string, std::vector<NamedTensor>>;
 
+/// Checkpoint::format of a TorchScript file, which holds the network itself beside its parameters.
+inline constexpr std::string_view kScriptFormat = "TorchScript";
+
 /// A checkpoint as read from a file: tensors by name, in file order, and the plain values beside them.
 /// Tensors are on the CPU, contiguous, of the type they have in the file, and share no memory with one another.
 struct Checkpoint {
-  std::string format;                // "PyTorch zip", "PyTorch legacy" or "safetensors"
+  std::string format;                // "PyTorch zip", "PyTorch legacy", "safetensors" or "TorchScript"
   std::vector<NamedTensor> tensors;  // the state_dict; a "module." prefix is removed when every name has it
   TensorGroups groups;               // every other dictionary that holds tensors alone, by its name; none is empty
   nlohmann::json metadata;           // an object: numbers, strings, None, and lists and dictionaries of them that stood
@@ -29,7 +32,7 @@ struct Checkpoint {
 
 /// Reads a checkpoint, which is recognised by its content: what torch.save wrote (zip or the format before PyTorch 1.6;
 /// a state_dict, or a dictionary that holds one under "state_dict"; "model_state_dict", "model" and "net" serve too),
-/// or safetensors. Runs no code: a pickle that names a global other than those that make up tensors and dictionaries
+/// safetensors, or TorchScript (see ScriptNetwork). Runs no code: a pickle that names a global other than those that make up tensors and dictionaries
 /// is refused by that name. Memory taken is bounded by a small multiple of the file's size.
 /// Throws Error naming the file.
 Checkpoint read_checkpoint(const std::filesystem::path& file);
@@ -45,6 +48,7 @@ void write_checkpoint(const std::filesystem::path& file, const std::vector<Named
 /// Copies the checkpoint's state_dict into the network, converting to the network's types and devices. Throws Error
 /// naming the first few tensors that are missing, left over or of another shape, with both shapes; the network is then
 /// unchanged. num_batches_tracked may be missing (PyTorch before 0.4.1 did not write it).
-void load_into(const Checkpoint& checkpoint, Network& network, const std::filesystem::path& file);
+void load_into(const Checkpoint& checkpoint, Network& network, const std::string& architecture,
+               const std::filesystem::path& file);
 
 }  // namespace lossatlas

@@ -33,33 +33,27 @@ bool may_be_missing(std::string_view name) {
   return name == "num_batches_tracked" || name.ends_with(".num_batches_tracked");
 }
 
-/// The architecture's name if the network was given one; LibTorch's default is a C++ class.
-std::string name_of(const Network& network) {
-  return network.name().find("::") == std::string::npos ? network.name() : "the network";
-}
-
 std::string shape(const torch::Tensor& tensor) { return fmt::format("[{}]", fmt::join(tensor.sizes(), ", ")); }
 
 /// One line for each tensor that does not fit: those of the network in its order, then what is left over.
-std::vector<std::string> differences(const std::vector<NamedTensor>& wanted, const std::vector<NamedTensor>& given,
-                                     const std::string& file, const std::string& network) {
+std::vector<std::string> differences(const std::vector<NamedTensor>& wanted, const std::vector<NamedTensor>& given) {
   std::vector<std::string> lines;
   const Named from = by_name(given);
   for (const NamedTensor& target : wanted) {
     const auto source = from.find(target.name);
     if (source == from.end()) {
       if (!may_be_missing(target.name)) {
-        lines.push_back(fmt::format("{} {} is missing in {}", target.name, shape(target.tensor), file));
+        lines.push_back(fmt::format("{} {} is missing", target.name, shape(target.tensor)));
       }
     } else if (source->second.sizes() != target.tensor.sizes()) {
-      lines.push_back(fmt::format("{} is {} in {}, {} in {}", target.name, shape(source->second), file,
-                                  shape(target.tensor), network));
+      lines.push_back(fmt::format("{} is {} there, {} in the network", target.name, shape(source->second),
+                                  shape(target.tensor)));
     }
   }
   const Named to = by_name(wanted);
   for (const NamedTensor& source : given) {
     if (!to.contains(source.name)) {
-      lines.push_back(fmt::format("{} {} of {} is unknown to {}", source.name, shape(source.tensor), file, network));
+      lines.push_back(fmt::format("{} {} is unknown to the network", source.name, shape(source.tensor)));
     }
   }
   return lines;
@@ -77,12 +71,12 @@ std::vector<std::string> differences(const std::vector<NamedTensor>& wanted, con
 
 }  // namespace
 
-void load_into(const Checkpoint& checkpoint, Network& network, const std::filesystem::path& file) {
+void load_into(const Checkpoint& checkpoint, Network& network, const std::string& architecture,
+               const std::filesystem::path& file) {
   const std::vector<NamedTensor> targets = all_of(network);
-  const std::string name = name_of(network);
-  const auto lines = differences(targets, checkpoint.tensors, file.string(), name);
+  const auto lines = differences(targets, checkpoint.tensors);
   if (!lines.empty()) {
-    refuse(lines, file.string(), name);
+    refuse(lines, file.string(), architecture);
   }
   const torch::NoGradGuard no_gradients;
   const Named sources = by_name(checkpoint.tensors);

@@ -7,6 +7,7 @@
 #include "checkpoint/input_file.h"
 #include "checkpoint/tensors.h"
 #include "checkpoint/unpickler.h"
+#include "models/script.h"
 
 namespace lossatlas {
 namespace {
@@ -55,10 +56,8 @@ class Archive : public pickle::StorageBytes {
 };
 
 void check_kind(Archive& archive) {
-  if (archive.has("constants.pkl") || archive.has("model.json")) {
-    throw Error(
-        "is a TorchScript archive, which is not read yet; in Python, save its state_dict: "
-        "torch.save(torch.jit.load(FILE).state_dict(), ...)");
+  if (archive.has("model.json")) {
+    throw Error("is a TorchScript archive of PyTorch 1.3 or before; load it in a newer PyTorch and save it again");
   }
   if (!archive.has("data.pkl")) {
     throw Error("is a ZIP archive, but not one that torch.save wrote (it has no data.pkl)");
@@ -69,10 +68,24 @@ void check_kind(Archive& archive) {
   }
 }
 
+/// What torch.jit.save wrote: the tensors of the module.
+Checkpoint read_script(const std::filesystem::path& file) {
+  const ScriptNetwork network(file);
+  NetworkState state = state_of(network);
+  Checkpoint checkpoint;
+  checkpoint.format = std::string(kScriptFormat);
+  checkpoint.tensors = std::move(state.parameters);
+  checkpoint.tensors.insert(checkpoint.tensors.end(), state.buffers.begin(), state.buffers.end());
+  for (NamedTensor& named : checkpoint.tensors) named.tensor = named.tensor.detach().clone();
+  checkpoint.metadata = nlohmann::json::object();
+  return checkpoint;
+}
+
 }  // namespace
 
 Checkpoint read_zip(const std::filesystem::path& file) {
   Archive archive(file);
+  if (archive.has("constants.pkl")) return read_script(file);
   check_kind(archive);
   pickle::Arena arena;
   const pickle::Loaded loaded = pickle::unpickle(archive.text("data.pkl"), arena);

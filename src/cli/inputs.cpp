@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "cli/words.h"
+#include "models/script.h"
 
 namespace lossatlas {
 namespace {
@@ -73,6 +74,18 @@ NetworkSpec NetworkWords::spec(const DataSet& data, const nlohmann::json& metada
   if (classes > 0 && classes < data.classes) {
     throw UsageError("--classes {}: {} has {} classes", classes, data.name, data.classes);
   }
+  return spec;
+}
+
+NetworkSpec NetworkWords::spec(const DataSet& data, const Checkpoint& checkpoint,
+                               const std::filesystem::path& file) const {
+  if (checkpoint.format != kScriptFormat || !arch.empty()) return spec(data, checkpoint.metadata);
+  if (width > 0) throw UsageError("--width {}: a TorchScript network has the width it was saved with", width);
+  NetworkSpec spec;
+  spec.architecture = kScriptArchitecture;
+  spec.classes = classes > 0 ? classes : data.classes;
+  spec.input = data.shape;
+  spec.script = file;
   return spec;
 }
 

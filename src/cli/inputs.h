@@ -34,6 +34,9 @@ struct NetworkWords {
 
   /// Throws UsageError where neither the words nor the checkpoint name an architecture.
   NetworkSpec spec(const DataSet& data, const nlohmann::json& metadata = nlohmann::json::object()) const;
+
+  /// The network that a checkpoint belongs to: a TorchScript file brings its own where the words name none.
+  NetworkSpec spec(const DataSet& data, const Checkpoint& checkpoint, const std::filesystem::path& file) const;
 };
 
 /// Throws where `file` is no name for a file, or a file stands there that is not to be replaced. Touches nothing.

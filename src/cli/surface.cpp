@@ -42,12 +42,13 @@ struct SurfaceWords {
   std::int64_t batch_size = 128;
   std::filesystem::path directions, save_directions;
   std::string device = "cpu";
+  std::string engine = "auto";
   int threads = default_threads();
   bool force = false;
 };
 
 void add_options(CLI::App& command, SurfaceWords& words) {
-  command.add_option("--checkpoint", words.checkpoint, "parameters: .pt, .pth or .safetensors")
+  command.add_option("--checkpoint", words.checkpoint, "parameters: .pt, .pth, .safetensors or TorchScript")
       ->required()
       ->type_name("FILE");
   words.network.add_to(command, false);
@@ -76,6 +77,8 @@ void add_options(CLI::App& command, SurfaceWords& words) {
   command.add_option("--save-directions", words.save_directions, "write the directions, for other tools")
       ->type_name("FILE.h5");
   command.add_option("--device", words.device, "cpu, cuda or cuda:N")->capture_default_str();
+  command.add_option("--engine", words.engine, "auto, eager (LibTorch) or fused (kernels of our own, CPU)")
+      ->capture_default_str();
   command.add_option("--threads", words.threads, "grid points evaluated at a time (default: all processors)")
       ->check(CLI::Range(1, 1024));
   command.add_flag("--force", words.force, "replace an existing --out");
@@ -87,6 +90,7 @@ struct Checked {
   DirectionOptions direction;
   Split split;
   LossFunction loss;
+  EngineChoice engine;
 };
 
 Checked check(const SurfaceWords& words) {
@@ -95,7 +99,8 @@ Checked check(const SurfaceWords& words) {
           parse_axis("--y", words.y, rows),
           {words.seed, normalization_of(words.normalization), ignore_of(words.ignore)},
           words.split == "train" ? Split::train : Split::test,
-          loss_function_of(words.loss)};
+          loss_function_of(words.loss),
+          engine_of(words.engine)};
 }
 
 std::vector<std::int64_t> choose_samples(const SurfaceWords& words, const DataSet& data) {
@@ -121,17 +126,12 @@ std::vector<Direction> choose_directions(const SurfaceWords& words, const Checke
 }
 
 /// Everything that decides the values, and nothing else.
-json settings_of(const SurfaceWords& words, const Checked& checked, const NetworkSpec& spec, const DataSet& data,
-                 const torch::Device& device) {
+json settings_of(const SurfaceWords& words, const Checked& checked, const DataSet& data, const Engine& engine) {
   const bool random = words.directions.empty();
-  json settings{
-      {"arch", spec.architecture},
-      {"classes", spec.classes},
-      {"width", spec.width},
+  json settings = settings_of(engine.options().network);
+  settings.update(settings_of(data));
+  settings.update({
       {"checkpoint", {{"file", words.checkpoint.filename().string()}, {"sha256", sha256_of_file(words.checkpoint)}}},
-      {"data", data.name},
-      {"mean", data.normalization.mean},
-      {"std", data.normalization.deviation},
       {"split", words.split},
       {"samples", data.size()},
       {"sample_seed", words.samples > 0 ? json(words.sample_seed) : json(nullptr)},
@@ -140,12 +140,12 @@ json settings_of(const SurfaceWords& words, const Checked& checked, const Networ
       {"grid", {checked.x.points, checked.y.points}},
       {"x", {checked.x.low, checked.x.high}},
       {"y", {checked.y.low, checked.y.high}},
-      {"engine", "eager"},
+      {"engine", engine.is_fused() ? "fused" : "eager"},
       {"dtype", "fp32"},
       {"batch_size", words.batch_size},
-      {"device", device.is_cuda() ? "cuda" : "cpu"},
-      {"instruction_set", instruction_set(device)},
-      {"libtorch", TORCH_VERSION}};
+      {"device", engine.device().is_cuda() ? "cuda" : "cpu"},
+      {"instruction_set", engine.instruction_set()},
+      {"libtorch", TORCH_VERSION}});
   if (random) {
     settings["seed"] = words.seed;
     settings["normalization"] = name_of(checked.direction.normalization);
@@ -172,11 +172,8 @@ Evaluation evaluate_centre(const Plane& plane, const Engine& engine, Surface& su
   torch::set_num_threads(1);
   const Evaluation centre = engine.make_evaluator()->evaluate(plane.origin);
   torch::set_num_threads(threads);
-  for (std::size_t row = 0; row < surface.y.points; ++row) {
-    for (std::size_t column = 0; column < surface.x.points; ++column) {
-      if (surface.x.at(column) == 0 && surface.y.at(row) == 0) surface.set(row * surface.x.points + column, centre);
-    }
-  }
+  const auto column = surface.x.index_of(0), row = surface.y.index_of(0);
+  if (column && row) surface.set(*row * surface.x.points + *column, centre);
   return centre;
 }
 
@@ -236,28 +233,23 @@ Inputs read_inputs(const SurfaceWords& words, Split split) {
                 nullptr,
                 choose_samples(words, data),
                 static_cast<std::int64_t>(data.size()),
-                words.network.spec(data, checkpoint.metadata),
+                words.network.spec(data, checkpoint, words.checkpoint),
                 {}};
   if (words.samples > 0) data = subset(data, inputs.samples);
   inputs.data = std::make_shared<const DataSet>(std::move(data));
   const auto network = make_network(inputs.spec);
-  load_into(checkpoint, *network, words.checkpoint);
+  load_into(checkpoint, *network, inputs.spec.architecture, words.checkpoint);
   inputs.origin = copy_state(state_of(*network), torch::kCPU);
   return inputs;
 }
 
-double cosine(const Direction& a, const Direction& b) {
-  const double lengths = norm(a) * norm(b);
-  return lengths > 0 ? dot(a, b) / lengths : 0;
-}
-
 /// The empty surface: grid, images, directions' file, and what is to be known of it.
 Surface describe(const SurfaceWords& words, const Checked& checked, const Inputs& inputs, const Plane& plane,
-                 const torch::Device& device, const std::string& command_line) {
+                 const Engine& engine, const std::string& command_line) {
   Surface surface(checked.x, checked.y, checked.split);
   surface.samples = inputs.samples;
   surface.direction_file = (words.save_directions.empty() ? words.directions : words.save_directions).string();
-  surface.settings = settings_of(words, checked, inputs.spec, *inputs.data, device);
+  surface.settings = settings_of(words, checked, *inputs.data, engine);
   surface.settings["cosine"] = cosine(plane.directions[0], plane.directions[1]);
   surface.provenance = {
       {"command", command_line}, {"version", version()}, {"started", utc_now()}, {"threads", words.threads}};
@@ -301,16 +293,21 @@ int surface(const SurfaceWords& words, const std::string& command_line) {
   const Inputs inputs = read_inputs(words, checked.split);
   check_writable(words.out);
   Plane plane{inputs.origin, choose_directions(words, checked, inputs.origin.parameters)};
-  Surface result = describe(words, checked, inputs, plane, device, command_line);
+  EngineOptions options{inputs.spec, checked.loss, words.batch_size, inputs.population, checked.engine};
+  const Engine engine(std::move(options), inputs.data, device);
+  if (!engine.why_eager().empty()) {
+    fmt::print(stderr, "note: LibTorch runs this network, operator by operator: it has {}\n", engine.why_eager());
+  }
+  Surface result = describe(words, checked, inputs, plane, engine, command_line);
   if (!words.save_directions.empty()) {
     check_writable(words.save_directions);
     write_directions(words.save_directions, plane.directions);
   }
   if (device.is_cuda()) plane = copy_plane(plane, device);
 
-  const Engine engine({inputs.spec, checked.loss, words.batch_size, inputs.population}, inputs.data, device);
-  fmt::print(stderr, "{}x{} points, {} {} images each, into {}\n", checked.x.points, checked.y.points,
-             inputs.data->size(), words.split, words.out.string());
+  fmt::print(stderr, "{}x{} points, {} {} images each, {} engine ({}), into {}\n", checked.x.points, checked.y.points,
+             inputs.data->size(), words.split, engine.is_fused() ? "fused" : "eager", engine.instruction_set(),
+             words.out.string());
   report_centre(evaluate_centre(plane, engine, result), inputs);
 
   ProgressLine line;

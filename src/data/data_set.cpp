@@ -1,6 +1,7 @@
 #include "data/data_set.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <charconv>
 #include <map>
 
@@ -34,6 +35,10 @@ DataSet load_data(const std::string& words, Split split) {
   }
   data.name = words;
   return data;
+}
+
+nlohmann::json settings_of(const DataSet& data) {
+  return {{"data", data.name}, {"mean", data.normalization.mean}, {"std", data.normalization.deviation}};
 }
 
 DataSet subset(const DataSet& data, std::span<const std::int64_t> indices) {

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,6 +38,9 @@ struct DataSet {
 ///   cifar10:DIR     the official binary layout, in DIR or DIR/cifar-10-batches-bin
 /// Throws UsageError for an unknown kind, Error for files that are missing or damaged.
 DataSet load_data(const std::string& words, Split split);
+
+/// The entries of a file's settings that name the data and how pixels enter the network: data, mean, std.
+nlohmann::json settings_of(const DataSet& data);
 
 /// The images at the given indices, in that order.
 DataSet subset(const DataSet& data, std::span<const std::int64_t> indices);

@@ -24,7 +24,8 @@ Batches::Batches(std::shared_ptr<const DataSet> data, torch::Device device)
     : data_(std::move(data)),
       device_(device),
       mean_(per_channel(data_->normalization.mean, device)),
-      deviation_(per_channel(data_->normalization.deviation, device)) {
+      deviation_(per_channel(data_->normalization.deviation, device)),
+      table_(pixel_table(data_->normalization)) {
   const auto [channels, height, width] = data_->shape;
   // from_blob wants a pointer to non-const; nothing writes through it.
   pixels_ = torch::from_blob(const_cast<std::uint8_t*>(data_->pixels.data()), {size(), channels, height, width},
@@ -35,6 +36,17 @@ Batches::Batches(std::shared_ptr<const DataSet> data, torch::Device device)
 torch::Tensor Batches::batch(std::int64_t first, std::int64_t count) const {
   const auto pixels = pixels_.narrow(0, first, count).to(torch::kFloat64);
   return pixels.div(255).sub_(mean_).div_(deviation_).to(torch::kFloat32);
+}
+
+void Batches::read(std::int64_t first, std::int64_t count, std::span<float> out) const {
+  const auto pixels = static_cast<std::size_t>(data_->shape[1] * data_->shape[2]);
+  const std::uint8_t* from = data_->pixels.data() + static_cast<std::size_t>(first) * data_->image_bytes();
+  float* to = out.data();
+  for (std::int64_t n = 0; n < count; ++n) {
+    for (const auto& values : table_) {
+      for (std::size_t p = 0; p < pixels; ++p) *to++ = values[*from++];
+    }
+  }
 }
 
 std::span<const std::uint8_t> Batches::labels(std::int64_t first, std::int64_t count) const {

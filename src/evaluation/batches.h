@@ -20,6 +20,8 @@ class Batches {
 
   /// Images first, …, first + count - 1: [count, C, H, W] float32 on the device.
   torch::Tensor batch(std::int64_t first, std::int64_t count) const;
+  /// The same numbers on the CPU, written to out: [count][C][H][W].
+  void read(std::int64_t first, std::int64_t count, std::span<float> out) const;
   std::span<const std::uint8_t> labels(std::int64_t first, std::int64_t count) const;
 
  private:
@@ -27,6 +29,7 @@ class Batches {
   torch::Device device_;
   torch::Tensor pixels_;            // uint8 [N, C, H, W]: the data set's memory on the CPU, a copy elsewhere
   torch::Tensor mean_, deviation_;  // float64 [1, C, 1, 1]
+  std::vector<std::array<float, 256>> table_;
 };
 
 /// The value that each pixel value takes, [C][256]: (p / 255 - mean[c]) / deviation[c], rounded once.

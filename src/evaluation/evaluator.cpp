@@ -2,50 +2,16 @@
 
 #include <torch/utils.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
-#include "models/registry.h"
+#include "evaluation/device.h"
+#include "evaluation/eager_evaluator.h"
+#include "evaluation/fused_evaluator.h"
+#include "fused/lowering.h"
 
 namespace lossatlas {
 namespace {
-
-/// Runs the network through LibTorch as it stands, operator by operator.
-class EagerEvaluator : public Evaluator {
- public:
-  EagerEvaluator(const EngineOptions& options, std::shared_ptr<const Batches> batches)
-      : options_(options), batches_(std::move(batches)), network_(make_network(options.network)) {
-    network_->eval();
-    for (torch::Tensor& parameter : network_->parameters()) parameter.requires_grad_(false);
-    own_ = state_of(*network_);
-  }
-
-  Evaluation evaluate(const NetworkState& state) override {
-    const torch::NoGradGuard no_gradients;
-    bind(own_.parameters, state.parameters);
-    bind(own_.buffers, state.buffers);
-    LossSum sum(options_.loss);
-    for (std::int64_t first = 0; first < batches_->size(); first += options_.batch_size) {
-      const std::int64_t count = std::min(options_.batch_size, batches_->size() - first);
-      const auto logits = network_->forward(batches_->batch(first, count)).to(torch::kCPU).contiguous();
-      sum.add({logits.data_ptr<float>(), static_cast<std::size_t>(logits.numel())}, batches_->labels(first, count));
-    }
-    return sum.result(options_.population > 0 ? options_.population : batches_->size());
-  }
-
- private:
-  /// Makes the network use the given tensors themselves: nothing is copied.
-  static void bind(std::vector<NamedTensor>& own, const std::vector<NamedTensor>& given) {
-    if (own.size() != given.size()) throw std::logic_error("evaluate: another network's state");
-    for (std::size_t i = 0; i < own.size(); ++i) own[i].tensor.set_data(given[i].tensor);
-  }
-
-  EngineOptions options_;
-  std::shared_ptr<const Batches> batches_;
-  std::shared_ptr<Network> network_;
-  NetworkState own_;
-};
 
 std::vector<NamedTensor> copy_tensors(const std::vector<NamedTensor>& tensors, torch::Device device) {
   std::vector<NamedTensor> copies;
@@ -60,6 +26,18 @@ std::vector<NamedTensor> copy_tensors(const std::vector<NamedTensor>& tensors, t
 
 }  // namespace
 
+std::string_view name_of(EngineChoice choice) {
+  if (choice == EngineChoice::automatic) return "auto";
+  return choice == EngineChoice::eager ? "eager" : "fused";
+}
+
+EngineChoice engine_of(const std::string& name) {
+  for (const auto choice : {EngineChoice::automatic, EngineChoice::eager, EngineChoice::fused}) {
+    if (name == name_of(choice)) return choice;
+  }
+  throw UsageError("--engine {}: wants auto, eager or fused", name);
+}
+
 Engine::Engine(EngineOptions options, std::shared_ptr<const DataSet> data, torch::Device device)
     : options_(std::move(options)), device_(device) {
   if (data->shape != options_.network.input) {
@@ -70,10 +48,29 @@ Engine::Engine(EngineOptions options, std::shared_ptr<const DataSet> data, torch
     throw Error("{} has {} classes, the network tells {} apart", data->name, data->classes, options_.network.classes);
   }
   batches_ = std::make_shared<Batches>(std::move(data), device);
+  if (options_.engine != EngineChoice::eager) compile();
+}
+
+void Engine::compile() {
+  const bool must = options_.engine == EngineChoice::fused;
+  if (!device_.is_cpu()) {
+    if (must) throw UsageError("the fused engine runs on the CPU, not on {}", device_.str());
+    return;
+  }
+  try {
+    graph_ = make_fused_graph(options_.network);
+  } catch (const CannotLower& reason) {
+    if (must) throw Error("the fused engine cannot run {}: it has {}", options_.network.architecture, reason.what());
+    why_eager_ = reason.what();
+  }
 }
 
 std::unique_ptr<Evaluator> Engine::make_evaluator() const {
-  return std::make_unique<EagerEvaluator>(options_, batches_);
+  return is_fused() ? make_fused_evaluator(options_, graph_, batches_) : make_eager_evaluator(options_, batches_);
+}
+
+std::string Engine::instruction_set() const {
+  return is_fused() ? std::string(name_of(options_.instruction_set)) : lossatlas::instruction_set(device_);
 }
 
 NetworkState copy_state(const NetworkState& state, torch::Device device) {

@@ -3,10 +3,13 @@
 #include <torch/types.h>
 
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "data/data_set.h"
 #include "evaluation/batches.h"
 #include "evaluation/loss.h"
+#include "fused/graph.h"
 #include "models/network.h"
 
 namespace lossatlas {
@@ -22,27 +25,49 @@ class Evaluator {
   virtual Evaluation evaluate(const NetworkState& state) = 0;
 };
 
+enum class EngineChoice {
+  automatic,  // fused on the CPU wherever the network allows it
+  eager,      // LibTorch, operator by operator
+  fused,      // kernels of our own, compiled once for the network
+};
+
+std::string_view name_of(EngineChoice choice);
+/// Throws UsageError for a name that is not "auto", "eager" or "fused".
+EngineChoice engine_of(const std::string& name);
+
 struct EngineOptions {
   NetworkSpec network;
   LossFunction loss = LossFunction::cross_entropy;
   std::int64_t batch_size = 128;  // images in one forward pass; the last bits of a loss depend on it
   std::int64_t population = 0;    // images in the whole split, for the standard errors; 0: the data set's own
+  EngineChoice engine = EngineChoice::automatic;
+  InstructionSet instruction_set = best_instruction_set();  // of the fused engine
 };
 
 /// What the evaluators of all threads share.
 class Engine {
  public:
+  /// Throws Error where the data do not fit the network, or where the fused engine is demanded and cannot run it.
   Engine(EngineOptions options, std::shared_ptr<const DataSet> data, torch::Device device);
 
   std::unique_ptr<Evaluator> make_evaluator() const;
   torch::Device device() const { return device_; }
   const EngineOptions& options() const { return options_; }
   std::int64_t images() const { return batches_->size(); }
+  bool is_fused() const { return graph_ != nullptr; }
+  /// What kept an automatic choice from the fused engine: "the operator aten::…"; "" where nothing did.
+  const std::string& why_eager() const { return why_eager_; }
+  /// What the arithmetic runs on, as far as it may change the last bits.
+  std::string instruction_set() const;
 
  private:
+  void compile();
+
   EngineOptions options_;
   torch::Device device_;
   std::shared_ptr<const Batches> batches_;
+  std::shared_ptr<const Graph> graph_;  // where the engine is fused
+  std::string why_eager_;
 };
 
 /// A copy of a state on a device: float32 and contiguous, as evaluators want it.

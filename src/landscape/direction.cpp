@@ -135,4 +135,9 @@ double dot(const Direction& a, const Direction& b) {
 
 double norm(const Direction& a) { return std::sqrt(dot(a, a)); }
 
+double cosine(const Direction& a, const Direction& b) {
+  const double lengths = norm(a) * norm(b);
+  return lengths > 0 ? dot(a, b) / lengths : 0;
+}
+
 }  // namespace lossatlas

@@ -55,5 +55,7 @@ Direction random_direction(const std::vector<NamedTensor>& parameters, std::uint
 /// ⟨a, b⟩ and ‖a‖ over all parameters, in double.
 double dot(const Direction& a, const Direction& b);
 double norm(const Direction& a);
+/// Of the angle between them; 0 where one is zero.
+double cosine(const Direction& a, const Direction& b);
 
 }  // namespace lossatlas

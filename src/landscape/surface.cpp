@@ -20,6 +20,13 @@ std::vector<double> Axis::coordinates() const {
   return all;
 }
 
+std::optional<std::size_t> Axis::index_of(double coordinate) const {
+  for (std::size_t i = 0; i < points; ++i) {
+    if (at(i) == coordinate) return i;
+  }
+  return std::nullopt;
+}
+
 Surface::Surface(const Axis& x_axis, const Axis& y_axis, Split which) : x(x_axis), y(y_axis), split(which) {
   const std::size_t count = x.points * y.points;
   for (auto* values : {&loss, &loss_se, &accuracy, &accuracy_se}) {

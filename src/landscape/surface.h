@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ struct Axis {
   /// low for 0, high for points - 1; a symmetric range passes through an exact 0.
   double at(std::size_t index) const;
   std::vector<double> coordinates() const;
+  /// The point at exactly this coordinate, if there is one.
+  std::optional<std::size_t> index_of(double coordinate) const;
 };
 
 /// State of a grid point, as the file stores it.

@@ -4,18 +4,15 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cmath>
 #include <exception>
 #include <limits>
 #include <mutex>
 
+#include "base/stopwatch.h"
+
 namespace lossatlas {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 /// What the threads of one sweep share. All but `next` is used under the mutex.
 class Sweep {
@@ -35,7 +32,7 @@ class Sweep {
     work();
     torch::set_num_threads(operator_threads);
     if (failure_) std::rethrow_exception(failure_);
-    const double seconds = seconds_since(start_);
+    const double seconds = started_.seconds();
     return {done_ == order_.size(), seconds, rate(seconds)};
   }
 
@@ -71,14 +68,14 @@ class Sweep {
   }
 
   void report() {
-    const double seconds = seconds_since(start_);
+    const double seconds = started_.seconds();
     if (options_.on_point) {
       const std::size_t before = surface_.size() - order_.size();
       options_.on_point({before + done_, surface_.size(), seconds, rate(seconds), lowest_, highest_});
     }
-    if (options_.on_save && seconds_since(saved_) > options_.save_seconds) {
+    if (options_.on_save && saved_.seconds() > options_.save_seconds) {
       options_.on_save(surface_);
-      saved_ = Clock::now();
+      saved_.restart();
     }
   }
 
@@ -98,8 +95,7 @@ class Sweep {
   std::size_t done_ = 0;
   double lowest_ = std::numeric_limits<double>::infinity();
   double highest_ = -std::numeric_limits<double>::infinity();
-  Clock::time_point start_ = Clock::now();
-  Clock::time_point saved_ = start_;
+  Stopwatch started_, saved_;
 };
 
 }  // namespace

@@ -4,13 +4,13 @@
 #include <torch/utils.h>
 
 #include <algorithm>
-#include <chrono>
 #include <limits>
 #include <utility>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json.h"
+#include "base/stopwatch.h"
 #include "checkpoint/checkpoint.h"
 #include "evaluation/device.h"
 #include "evaluation/evaluator.h"
@@ -20,14 +20,11 @@
 namespace lossatlas {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using nlohmann::json;
 
 constexpr auto kHistory = "history.h5";
 constexpr auto kResume = "resume.pt";
 constexpr auto kCheckpoints = "checkpoints";
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 std::vector<NamedTensor> all_tensors(const Network& network) {
   NetworkState state = state_of(network);
@@ -138,15 +135,10 @@ struct TrainingRun::Impl {
 
   /// What a reader of a checkpoint needs to use it right.
   json metadata() const {
-    return {{"arch", options.network.architecture},
-            {"classes", options.network.classes},
-            {"width", options.network.width},
-            {"input", options.network.input},
-            {"epoch", epoch},
-            {"acc", history.rows.back().test_acc},
-            {"data", train->name},
-            {"mean", train->normalization.mean},
-            {"std", train->normalization.deviation}};
+    json entries = settings_of(options.network);
+    entries.update(settings_of(*train));
+    entries.update({{"input", options.network.input}, {"epoch", epoch}, {"acc", history.rows.back().test_acc}});
+    return entries;
   }
 
   void save_checkpoint() {
@@ -214,9 +206,9 @@ struct TrainingRun::Impl {
   bool train_epoch(const TrainingHooks& hooks) {
     while (step < sampler.steps()) {
       if (hooks.stop && *hooks.stop) return false;
-      const auto start = Clock::now();
+      const Stopwatch stopwatch;
       train_step();
-      sums.seconds += seconds_since(start);
+      sums.seconds += stopwatch.seconds();
       if (hooks.on_step) hooks.on_step(progress());
     }
     return true;
@@ -241,25 +233,22 @@ struct TrainingRun::Impl {
 };
 
 json settings_of(const TrainingOptions& options, const DataSet& train, const torch::Device& device) {
-  return {{"arch", options.network.architecture},
-          {"classes", options.network.classes},
-          {"width", options.network.width},
-          {"data", train.name},
-          {"train_images", train.size()},
-          {"mean", train.normalization.mean},
-          {"std", train.normalization.deviation},
-          {"optimizer", options.optimizer.name},
-          {"lr", options.learning_rate},
-          {"lr_steps", options.learning_rate_steps},
-          {"lr_factor", options.learning_rate_factor},
-          {"momentum", options.optimizer.momentum},
-          {"nesterov", options.optimizer.nesterov},
-          {"weight_decay", options.optimizer.weight_decay},
-          {"delta", options.optimizer.delta},
-          {"batch_size", options.batch_size},
-          {"augment", options.augment},
-          {"seed", options.seed},
-          {"device", device.is_cuda() ? "cuda" : "cpu"}};
+  json settings = settings_of(options.network);
+  settings.update(settings_of(train));
+  settings.update({{"train_images", train.size()},
+                   {"optimizer", options.optimizer.name},
+                   {"lr", options.learning_rate},
+                   {"lr_steps", options.learning_rate_steps},
+                   {"lr_factor", options.learning_rate_factor},
+                   {"momentum", options.optimizer.momentum},
+                   {"nesterov", options.optimizer.nesterov},
+                   {"weight_decay", options.optimizer.weight_decay},
+                   {"delta", options.optimizer.delta},
+                   {"batch_size", options.batch_size},
+                   {"augment", options.augment},
+                   {"seed", options.seed},
+                   {"device", device.is_cuda() ? "cuda" : "cpu"}});
+  return settings;
 }
 
 TrainingRun::TrainingRun(TrainingOptions options, std::shared_ptr<const DataSet> train,
@@ -299,7 +288,7 @@ void TrainingRun::resume() {
     throw Error("{}: this run has other settings: {}; resume it with its own, or choose another --out",
                 impl_->folder.string(), what);
   }
-  load_into(saved, *impl_->network, file);
+  load_into(saved, *impl_->network, impl_->options.network.architecture, file);
   const auto memory = saved.groups.find("optimizer");
   impl_->optimizer->restore(memory == saved.groups.end() ? std::vector<NamedTensor>{} : memory->second);
   impl_->epoch = state.at("epoch");

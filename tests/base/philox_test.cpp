@@ -7,13 +7,13 @@
 #include "catch.h"
 
 using namespace lossatlas;
-using Words = std::array<std::uint32_t, 4>;
+using FourWords = std::array<std::uint32_t, 4>;
 
 TEST_CASE("Philox gives the known answers of Random123") {
-  CHECK(philox({0, 0, 0, 0}, {0, 0}) == Words{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
-  CHECK(philox({~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}) == Words{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
+  CHECK(philox({0, 0, 0, 0}, {0, 0}) == FourWords{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
+  CHECK(philox({~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}) == FourWords{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
   CHECK(philox({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}) ==
-        Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
+        FourWords{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1});
 }
 
 TEST_CASE("normal numbers equal Box-Muller computed with the C library") {

@@ -37,7 +37,7 @@ void erase(Checkpoint& checkpoint, const std::string& name) {
 
 std::string misfit(const Checkpoint& checkpoint, Network& network) {
   try {
-    load_into(checkpoint, network, "run/a.pt");
+    load_into(checkpoint, network, "small", "run/a.pt");
     return "";
   } catch (const Error& error) {
     return error.what();
@@ -52,7 +52,7 @@ TEST_CASE("a checkpoint is copied into the network, in the network's type") {
   for (NamedTensor& tensor : checkpoint.tensors) {
     tensor.tensor = tensor.tensor.to(torch::kHalf);
   }
-  load_into(checkpoint, network, "a.pt");
+  load_into(checkpoint, network, "small", "a.pt");
   const NetworkState state = state_of(network);
   CHECK(same(find(state.parameters, "conv.weight"), torch::full({2, 1, 3, 3}, 3.F)));
   CHECK(find(state.parameters, "conv.weight").requires_grad());
@@ -76,13 +76,12 @@ TEST_CASE("tensors that do not fit are named, and the network is left alone") {
   find(checkpoint.tensors, "conv.bias").resize_({5});
   erase(checkpoint, "bn.weight");
   CHECK(misfit(checkpoint, network) ==
-        "run/a.pt does not fit the network: conv.bias is [5] in run/a.pt, [2] in the network; "
-        "bn.weight [2] is missing in run/a.pt");
+        "run/a.pt does not fit small: conv.bias is [5] there, [2] in the network; bn.weight [2] is missing");
   checkpoint.tensors.push_back({"fc.weight", ramp({2, 2})});
   erase(checkpoint, "linear.bias");
   erase(checkpoint, "linear.weight");
   const std::string message = misfit(checkpoint, network);
-  CHECK_THAT(message, ContainsSubstring("linear.weight [3, 2] is missing in run/a.pt; and 2 more"));
+  CHECK_THAT(message, ContainsSubstring("linear.weight [3, 2] is missing; and 2 more"));
   erase(checkpoint, "conv.bias");
   CHECK(find(state_of(network).parameters, "conv.weight").equal(before));
 }
@@ -92,5 +91,5 @@ TEST_CASE("what the network does not know is named") {
   Checkpoint checkpoint = checkpoint_for(network);
   checkpoint.tensors.push_back({"fc.weight", ramp({2, 2})});
   CHECK(misfit(checkpoint, network) ==
-        "run/a.pt does not fit the network: fc.weight [2, 2] of run/a.pt is unknown to the network");
+        "run/a.pt does not fit small: fc.weight [2, 2] is unknown to the network");
 }

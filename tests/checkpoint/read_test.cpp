@@ -113,9 +113,15 @@ TEST_CASE("the metadata of safetensors is kept") {
   CHECK(checkpoint.metadata == nlohmann::json{{"epoch", "3"}, {"format", "pt"}});
 }
 
+TEST_CASE("a TorchScript file gives its tensors") {
+  const Checkpoint checkpoint = read_checkpoint(reference("torchscript.pt"));
+  CHECK(checkpoint.format == kScriptFormat);
+  CHECK(names_of(checkpoint.tensors) == std::vector<std::string>{"weight", "bias"});
+  CHECK(find(checkpoint.tensors, "weight").sizes() == torch::IntArrayRef({1, 2}));
+}
+
 TEST_CASE("what is no checkpoint is refused by what it looks like") {
   const auto [name, text] = GENERATE(table<std::string, std::string>({
-      {"torchscript.pt", "is a TorchScript archive"},
       {"big-endian.pt", "big-endian machine"},
       {"no-state.pt", "holds no state_dict: its entries are 'epoch', 'backbone'"},
       {"one-tensor.pt", "holds a single tensor, not a state_dict"},

@@ -38,12 +38,14 @@ TEST_CASE("batches are the normalized pixels") {
   CHECK(table[0][255] == 2.0f);  // (1 - 0.5) / 0.25
 }
 
-TEST_CASE("the eager evaluator agrees with the network run by hand") {
+TEST_CASE("every engine agrees with the network run by hand") {
+  const auto engine_choice = GENERATE(EngineChoice::eager, EngineChoice::fused);
   torch::manual_seed(1);
   const auto network = make_network(small_spec());
   network->eval();
   const auto data = small_data();
-  const Engine engine({small_spec(), LossFunction::cross_entropy, 16}, data, torch::kCPU);
+  const Engine engine({small_spec(), LossFunction::cross_entropy, 16, 0, engine_choice}, data, torch::kCPU);
+  CHECK(engine.is_fused() == (engine_choice == EngineChoice::fused));
   const Evaluation e = engine.make_evaluator()->evaluate(copy_state(state_of(*network), torch::kCPU));
 
   const torch::NoGradGuard no_gradients;
@@ -80,6 +82,20 @@ TEST_CASE("data that the network cannot take are refused") {
   spec = small_spec("lenet");
   spec.classes = 5;
   CHECK_THROWS_WITH(Engine({spec}, small_data(), torch::kCPU), ContainsSubstring("10 classes"));
+}
+
+TEST_CASE("batches are read as floats as they are made into tensors") {
+  const auto data = small_data();
+  const Batches batches(data, torch::kCPU);
+  auto read = torch::empty({7, 3, 32, 32});
+  batches.read(5, 7, {read.data_ptr<float>(), static_cast<std::size_t>(read.numel())});
+  CHECK(torch::equal(read, batches.batch(5, 7)));
+}
+
+TEST_CASE("engines are named") {
+  CHECK(engine_of("fused") == EngineChoice::fused);
+  CHECK(name_of(EngineChoice::automatic) == "auto");
+  CHECK_THROWS_AS(engine_of("quick"), UsageError);
 }
 
 TEST_CASE("devices are opened by name") {

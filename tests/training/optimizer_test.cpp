@@ -27,6 +27,20 @@ struct Quadratic {
   double at(std::int64_t i) const { return theta.detach()[i].item<double>(); }
 };
 
+/// Both make 20 steps on the quadratic from the same place, and end there too.
+template <class TheirOptimizer, class TheirOptions>
+void check_same_steps(const OptimizerOptions& options, const TheirOptions& their_options) {
+  Quadratic ours(options);
+  auto theta = torch::tensor({1.0, -2.0}, torch::kFloat64).requires_grad_();
+  TheirOptimizer theirs({theta}, their_options);
+  for (int step = 0; step < 20; ++step) {
+    ours.step(their_options.lr());
+    theta.mutable_grad() = torch::tensor({3.0, 1.0}, torch::kFloat64) * theta.detach();
+    theirs.step();
+  }
+  CHECK(torch::allclose(ours.theta, theta, 1e-12));
+}
+
 }  // namespace
 
 TEST_CASE("AdaGrad takes the steps of Goodfellow et al., algorithm 8.4") {
@@ -52,30 +66,15 @@ TEST_CASE("AdaGrad makes the steps of LibTorch's own where their constants are e
   options.name = "adagrad";
   options.delta = 1e-10;
   options.weight_decay = 0.1;
-  Quadratic ours(options);
-  auto theta = torch::tensor({1.0, -2.0}, torch::kFloat64).requires_grad_();
-  torch::optim::Adagrad theirs({theta}, torch::optim::AdagradOptions(0.3).eps(1e-10).weight_decay(0.1));
-  for (int step = 0; step < 20; ++step) {
-    ours.step(0.3);
-    theta.mutable_grad() = torch::tensor({3.0, 1.0}, torch::kFloat64) * theta.detach();
-    theirs.step();
-  }
-  CHECK(torch::allclose(ours.theta, theta, 1e-12));
+  const auto theirs = torch::optim::AdagradOptions(0.3).eps(1e-10).weight_decay(0.1);
+  check_same_steps<torch::optim::Adagrad>(options, theirs);
 }
 
 TEST_CASE("SGD makes the steps of LibTorch's own") {
   for (const auto& [momentum, nesterov] : std::vector<std::pair<double, bool>>{{0, false}, {0.9, false}, {0.9, true}}) {
     OptimizerOptions options{"sgd", momentum, nesterov, 0.05, 1e-7};
-    Quadratic ours(options);
-    auto theta = torch::tensor({1.0, -2.0}, torch::kFloat64).requires_grad_();
-    torch::optim::SGD theirs({theta},
-                             torch::optim::SGDOptions(0.1).momentum(momentum).nesterov(nesterov).weight_decay(0.05));
-    for (int step = 0; step < 20; ++step) {
-      ours.step(0.1);
-      theta.mutable_grad() = torch::tensor({3.0, 1.0}, torch::kFloat64) * theta.detach();
-      theirs.step();
-    }
-    CHECK(torch::allclose(ours.theta, theta, 1e-12));
+    const auto theirs = torch::optim::SGDOptions(0.1).momentum(momentum).nesterov(nesterov).weight_decay(0.05);
+    check_same_steps<torch::optim::SGD>(options, theirs);
   }
 }
 

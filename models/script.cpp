@@ -1,0 +1,101 @@
+#include "models/script.h"
+
+#include <torch/csrc/jit/passes/freeze_module.h>
+#include <torch/csrc/jit/serialization/import.h>
+#include <torch/utils.h>
+
+#include "base/error.h"
+
+namespace lossatlas {
+namespace {
+
+/// The child of that name, made where it is not there yet.
+torch::nn::Module& child(torch::nn::Module& parent, const std::string& name) {
+  for (const auto& entry : parent.named_children()) {
+    if (entry.key() == name) return *entry.value();
+  }
+  return *parent.register_module(name, std::make_shared<torch::nn::Module>());
+}
+
+/// Calls add(module, last part of the name) with the module that a dotted name leads to.
+template <class Add>
+void at_path(torch::nn::Module& root, const std::string& name, const Add& add) {
+  torch::nn::Module* module = &root;
+  std::size_t begin = 0;
+  for (std::size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', begin)) {
+    module = &child(*module, name.substr(begin, dot - begin));
+    begin = dot + 1;
+  }
+  add(*module, name.substr(begin));
+}
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+}  // namespace
+
+struct ScriptNetwork::Script {
+  torch::jit::Module module;
+};
+
+// The tensors are the script's own, so that whatever is done to them is done to the script.
+ScriptNetwork::ScriptNetwork(const std::filesystem::path& file) : script_(std::make_unique<Script>()) {
+  try {
+    script_->module = torch::jit::load(file.string(), torch::kCPU);
+  } catch (const c10::Error& error) {
+    throw Error("{}: no TorchScript module can be read ({})", file.string(),
+                first_line(error.what_without_backtrace()));
+  }
+  const auto forward = script_->module.find_method("forward");
+  if (!forward || forward->num_inputs() != 2) {  // the module itself counts
+    throw Error("{}: has no forward() of one batch of images", file.string());
+  }
+  for (const auto& entry : script_->module.named_parameters()) {
+    at_path(*this, entry.name, [&](torch::nn::Module& module, const std::string& name) {
+      module.register_parameter(name, entry.value, entry.value.requires_grad());
+    });
+  }
+  for (const auto& entry : script_->module.named_buffers()) {
+    at_path(*this, entry.name,
+            [&](torch::nn::Module& module, const std::string& name) { module.register_buffer(name, entry.value); });
+  }
+}
+
+ScriptNetwork::~ScriptNetwork() = default;
+
+torch::Tensor ScriptNetwork::forward(torch::Tensor images) {
+  const auto result = script_->module.forward({std::move(images)});
+  if (!result.isTensor()) throw Error("the TorchScript network's result is a {}, not logits", result.tagKind());
+  return result.toTensor();
+}
+
+void ScriptNetwork::train(bool on) {
+  Network::train(on);
+  script_->module.train(on);
+}
+
+std::shared_ptr<torch::jit::Graph> ScriptNetwork::frozen_graph() const {
+  auto module = script_->module.clone(/*inplace=*/true);
+  module.eval();
+  return torch::jit::freeze_module(module).get_method("forward").graph();
+}
+
+std::shared_ptr<Network> make_script_network(const NetworkSpec& spec) {
+  auto network = std::make_shared<ScriptNetwork>(spec.script);
+  const torch::NoGradGuard no_gradients;
+  network->eval();
+  torch::Tensor logits;
+  try {
+    logits = network->forward(torch::zeros({2, spec.input[0], spec.input[1], spec.input[2]}));
+  } catch (const std::exception& error) {
+    throw Error("{}: cannot run on images of {}x{}x{} ({})", spec.script.string(), spec.input[0], spec.input[1],
+                spec.input[2], first_line(error.what()));
+  }
+  if (logits.dim() != 2 || logits.size(0) != 2 || logits.size(1) < spec.classes) {
+    throw Error("{}: gives [{}] for two images, not [2, classes] with {} classes or more", spec.script.string(),
+                fmt::join(logits.sizes(), ", "), spec.classes);
+  }
+  network->train();
+  return network;
+}
+
+}  // namespace lossatlas

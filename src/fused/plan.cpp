@@ -1,0 +1,166 @@
+#include "fused/plan.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "base/stopwatch.h"
+
+namespace lossatlas {
+
+Plan::Plan(std::shared_ptr<const Graph> graph, const PlanOptions& options)
+    : graph_(std::move(graph)), options_(options), steps_(graph_->nodes.size()) {
+  const Kernels& kernels = kernels_of(options_.instruction_set);
+  for (std::size_t node = 1; node < steps_.size(); ++node) steps_[node] = make_step(*graph_, node, kernels);
+  cut_segments();
+  find_lifetimes();
+  place_values();
+  std::size_t scratch = 0;
+  for (std::size_t node = 1; node < steps_.size(); ++node) {
+    scratch = std::max(scratch, steps_[node]->scratch(segment_of(node).slice));
+  }
+  scratch_ = AlignedFloats(scratch);
+  memory_.scratch = scratch_.data();
+  memory_.values.resize(steps_.size());
+}
+
+void Plan::load(const Tensors& tensors) {
+  if (tensors.size() != graph_->tensors) throw std::logic_error("Plan::load: another network's tensors");
+  for (std::size_t node = 1; node < steps_.size(); ++node) steps_[node]->load(tensors);
+}
+
+void Plan::run(const PlanarImages& images, std::span<float> logits) {
+  if (images.images > options_.batch) throw std::logic_error("Plan::run: more images than the batch");
+  for (const Segment& segment : segments_) run_segment(segment, images);
+  write_logits(images.images, logits);
+}
+
+std::size_t Plan::memory() const {
+  std::size_t floats = activations_.size() + scratch_.size();
+  for (std::size_t node = 1; node < steps_.size(); ++node) floats += steps_[node]->weights();
+  return floats * sizeof(float);
+}
+
+std::vector<Plan::StepTime> Plan::times() const {
+  std::vector<StepTime> times;
+  for (std::size_t node = 1; node < steps_.size(); ++node) {
+    times.push_back({&graph_->nodes[node], steps_[node]->method(), seconds_[node]});
+  }
+  return times;
+}
+
+std::size_t Plan::floats_of(std::size_t node, std::int64_t images) const {
+  const ImageShape& shape = graph_->nodes[node].shape;
+  return static_cast<std::size_t>(blocks_of(shape.channels) * kBlock * shape.height * shape.width * images);
+}
+
+/// As few images as keep what the step reads and writes in the second-level cache, unless that would make it read its
+/// parameters from memory so often that streaming the activations is cheaper.
+std::int64_t Plan::best_slice(std::size_t node) const {
+  constexpr std::size_t kCache = std::size_t{1} << 20, kNear = std::size_t{1} << 18;  // floats
+  const Node& n = graph_->nodes[node];
+  std::size_t floats = floats_of(node, 1) + (n.residual ? floats_of(node, 1) : 0);
+  for (const std::size_t input : n.inputs) floats += floats_of(input, 1);
+  std::int64_t slice = 1;
+  while (slice * 2 <= options_.batch && floats * static_cast<std::size_t>(slice) * 2 <= kCache) slice *= 2;
+  const std::size_t weights = steps_[node]->weights();
+  const bool reads_weights_too_often = weights > kNear && weights / static_cast<std::size_t>(slice) > floats;
+  return reads_weights_too_often ? options_.batch : std::min(slice, options_.batch);
+}
+
+void Plan::cut_segments() {
+  for (std::size_t node = 1; node < steps_.size(); ++node) {
+    const std::int64_t slice = best_slice(node);
+    if (segments_.empty() || segments_.back().slice != slice) segments_.push_back({node, node, slice});
+    segments_.back().end = node + 1;
+  }
+}
+
+const Plan::Segment& Plan::segment_of(std::size_t node) const {
+  return *std::find_if(segments_.begin(), segments_.end(), [&](const Segment& s) { return node < s.end; });
+}
+
+/// Values that another segment reads hold the whole batch, and are needed from the begin of the segment that writes
+/// them to the end of the last one that reads them: segments run slice by slice.
+void Plan::find_lifetimes() {
+  places_.resize(steps_.size());
+  const auto reads = [&](std::size_t node, auto&& visit) {
+    for (const std::size_t input : graph_->nodes[node].inputs) visit(input);
+    if (graph_->nodes[node].residual) visit(*graph_->nodes[node].residual);
+  };
+  for (std::size_t node = 1; node < steps_.size(); ++node) {
+    places_[node] = {0, segment_of(node).slice, node, node};
+    reads(node, [&](std::size_t input) {
+      if (input == 0) return;
+      Place& place = places_[input];
+      place.to = node;
+      if (&segment_of(node) != &segment_of(input)) place.capacity = options_.batch;
+    });
+  }
+  Place& logits = places_.back();
+  logits.capacity = options_.batch;
+  for (Place& place : places_) {
+    if (place.from == 0 || place.capacity < options_.batch) continue;
+    place.from = segment_of(place.from).first;
+    place.to = segment_of(place.to).end - 1;
+  }
+}
+
+/// Each value, the largest first, takes the lowest place that is free while it is needed.
+void Plan::place_values() {
+  std::vector<std::size_t> order;
+  for (std::size_t node = 1; node < steps_.size(); ++node) order.push_back(node);
+  const auto size = [&](std::size_t node) { return floats_of(node, places_[node].capacity); };
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return size(a) > size(b); });
+  std::vector<std::size_t> placed;  // by offset
+  std::size_t total = 0;
+  for (const std::size_t node : order) {
+    Place& place = places_[node];
+    for (const std::size_t other : placed) {
+      const Place& taken = places_[other];
+      const bool at_the_same_time = taken.from <= place.to && place.from <= taken.to;
+      const bool overlap = place.offset < taken.offset + size(other) && taken.offset < place.offset + size(node);
+      if (at_the_same_time && overlap) place.offset = taken.offset + size(other);
+    }
+    total = std::max(total, place.offset + size(node));
+    const auto before = [&](std::size_t a, std::size_t b) { return places_[a].offset < places_[b].offset; };
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), node, before), node);
+  }
+  activations_ = AlignedFloats(total);
+}
+
+Activations Plan::view(std::size_t node, std::int64_t first, std::int64_t count) const {
+  const Place& place = places_[node];
+  const ImageShape& shape = graph_->nodes[node].shape;
+  const std::int64_t image = shape.height * shape.width * kBlock;
+  const std::int64_t begin = place.capacity == options_.batch ? first * image : 0;
+  return {activations_.data() + place.offset + begin, place.capacity * image, blocks_of(shape.channels), count,
+          shape.height, shape.width};
+}
+
+void Plan::run_segment(const Segment& segment, const PlanarImages& images) {
+  const std::int64_t image = images.channels * images.height * images.width;
+  for (std::int64_t first = 0; first < images.images; first += segment.slice) {
+    const std::int64_t count = std::min(segment.slice, images.images - first);
+    memory_.images = images;
+    memory_.images.data += first * image;
+    memory_.images.images = count;
+    for (std::size_t node = 1; node < segment.end; ++node) memory_.values[node] = view(node, first, count);
+    for (std::size_t node = segment.first; node < segment.end; ++node) {
+      const Stopwatch stopwatch;
+      steps_[node]->run(memory_);
+      if (!seconds_.empty()) seconds_[node] += stopwatch.seconds();
+    }
+  }
+}
+
+void Plan::write_logits(std::int64_t images, std::span<float> logits) const {
+  const Activations rows = view(graph_->nodes.size() - 1, 0, images);
+  for (std::int64_t n = 0; n < images; ++n) {
+    for (std::int64_t c = 0; c < classes(); ++c) {
+      logits[static_cast<std::size_t>(n * classes() + c)] =
+          rows.data[c / kBlock * rows.stride + n * kBlock + c % kBlock];
+    }
+  }
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "fused/memory.h"
+#include "fused/step.h"
+
+namespace lossatlas {
+
+struct PlanOptions {
+  InstructionSet instruction_set = best_instruction_set();
+  std::int64_t batch = 128;  // most images at a time
+};
+
+/// A fused graph made ready to run on one thread: float32, parameters folded and packed once a point.
+class Plan {
+ public:
+  Plan(std::shared_ptr<const Graph> graph, const PlanOptions& options);
+
+  /// Takes the parameters of a point; `tensors` need not outlive the call.
+  void load(const Tensors& tensors);
+
+  /// images.images <= options.batch; writes logits [images][classes].
+  void run(const PlanarImages& images, std::span<float> logits);
+
+  std::int64_t classes() const { return graph_->nodes.back().shape.channels; }
+  const Graph& graph() const { return *graph_; }
+  /// Bytes of activations, scratch and packed parameters.
+  std::size_t memory() const;
+
+  /// What one operation took.
+  struct StepTime {
+    const Node* node;
+    std::string_view method;
+    double seconds;
+  };
+  /// From now on, adds up the seconds of each step.
+  void measure() { seconds_.assign(graph_->nodes.size(), 0.0); }
+  std::vector<StepTime> times() const;
+
+ private:
+  /// Steps that run one after another on a slice of the batch, slice by slice: the activations between them stay in
+  /// cache.
+  struct Segment {
+    std::size_t first, end;  // nodes
+    std::int64_t slice;      // images
+  };
+  /// Where the activations of a node lie, and the nodes from and to which they are needed.
+  struct Place {
+    std::size_t offset = 0;     // floats
+    std::int64_t capacity = 0;  // images: the batch, or the slice where no other segment reads them
+    std::size_t from = 0, to = 0;
+  };
+
+  std::int64_t best_slice(std::size_t node) const;
+  void cut_segments();
+  const Segment& segment_of(std::size_t node) const;
+  void find_lifetimes();
+  void place_values();
+  std::size_t floats_of(std::size_t node, std::int64_t images) const;
+  Activations view(std::size_t node, std::int64_t first, std::int64_t count) const;
+  void run_segment(const Segment& segment, const PlanarImages& images);
+  void write_logits(std::int64_t images, std::span<float> logits) const;
+
+  std::shared_ptr<const Graph> graph_;
+  PlanOptions options_;
+  std::vector<std::unique_ptr<Step>> steps_;  // by node; none for the input
+  std::vector<Segment> segments_;
+  std::vector<Place> places_;
+  StepMemory memory_;
+  AlignedFloats activations_, scratch_;
+  std::vector<double> seconds_;
+};
+
+}  // namespace lossatlas

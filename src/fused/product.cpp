@@ -1,0 +1,242 @@
+#include <algorithm>
+
+#include "fused/memory.h"
+#include "fused/step.h"
+
+namespace lossatlas {
+namespace {
+
+/// What all convolutions and linear layers share: bias, norm, residual, ReLU.
+class ProductStep : public Step {
+ public:
+  ProductStep(const Graph& graph, std::size_t node, const Kernels& kernels)
+      : node_(graph.nodes[node]), in_(graph.nodes[node_.inputs[0]].shape), kernels_(kernels), index_(node) {}
+
+  void load(const Tensors& tensors) final {
+    const auto outputs = static_cast<std::size_t>(node_.shape.channels);
+    ScaleAndShift folded;
+    if (node_.norm) {
+      folded = fold(*node_.norm, tensors, node_.shape.channels);
+    } else {
+      folded.scale.assign(outputs, 1.0f);
+      folded.shift.assign(static_cast<std::size_t>(blocks_of(node_.shape.channels) * kBlock), 0.0f);
+    }
+    for (std::size_t o = 0; node_.bias && o < outputs; ++o) {
+      const double bias = static_cast<double>(tensors[*node_.bias][o]) * static_cast<double>(folded.scale[o]);
+      folded.shift[o] = static_cast<float>(static_cast<double>(folded.shift[o]) + bias);
+    }
+    bias_ = std::move(folded.shift);
+    if (node_.input_norm) input_ = fold(*node_.input_norm, tensors, in_.channels);
+    load_weights(tensors[*node_.weight], folded.scale.data());
+  }
+
+  std::size_t weights() const final { return weights_.size(); }
+
+ protected:
+  virtual void load_weights(const float* weights, const float* scale) = 0;
+
+  const Activations& input(const StepMemory& memory) const { return memory.values[node_.inputs[0]]; }
+  const Activations& output(const StepMemory& memory) const { return memory.values[index_]; }
+
+  Tail tail(const StepMemory& memory) const {
+    Tail tail{bias_.data(), nullptr, 0, node_.relu};
+    if (node_.residual) {
+      const Activations& residual = memory.values[*node_.residual];
+      tail.residual = residual.data;
+      tail.residual_stride = residual.stride;
+    }
+    return tail;
+  }
+
+  /// Rows first, …, first + count - 1 of the result as a product with the whole of the weights.
+  Product product(const StepMemory& memory, const float* a, std::int64_t a_stride, std::int64_t depth,
+                  std::int64_t first, std::int64_t count) const {
+    const Activations& out = output(memory);
+    Tail tail = this->tail(memory);
+    if (tail.residual) tail.residual += first * kBlock;
+    return {a, a_stride, weights_.data(), out.data + first * kBlock, out.stride, count, depth, out.blocks, tail};
+  }
+
+  Affine affine() const {
+    if (!node_.input_norm) return {};
+    return {input_.scale.data(), input_.shift.data(), node_.input_relu};
+  }
+
+  void make_weights(std::int64_t depth) {
+    weights_ = AlignedFloats(static_cast<std::size_t>(depth * blocks_of(node_.shape.channels) * kBlock));
+  }
+
+  const Node& node_;
+  ImageShape in_;
+  const Kernels& kernels_;
+  AlignedFloats weights_;
+
+ private:
+  std::size_t index_;
+  std::vector<float> bias_;
+  ScaleAndShift input_;
+};
+
+/// A linear layer, or a 1x1 convolution of stride 1: the activations are rows of a product as they lie.
+class PointwiseStep : public ProductStep {
+ public:
+  PointwiseStep(const Graph& graph, std::size_t node, const Kernels& kernels) : ProductStep(graph, node, kernels) {
+    for (std::int64_t k = 0; k < in_.channels; ++k) offsets_.push_back(static_cast<std::int32_t>(k));
+    make_weights(in_.channels);
+  }
+  std::string_view method() const override { return "pointwise"; }
+  void run(const StepMemory& memory) override {
+    const Activations& in = input(memory);
+    kernels_.multiply(product(memory, in.data, in.stride, in_.channels, 0, in.pixels()));
+  }
+
+ private:
+  void load_weights(const float* weights, const float* scale) override {
+    pack(weights, node_.shape.channels, in_.channels, offsets_.data(), in_.channels, scale, kernels_.panel,
+         weights_.data());
+  }
+  std::vector<std::int32_t> offsets_;
+};
+
+/// Any convolution: the inputs of some output pixels are gathered as rows in cache, then multiplied.
+class GatheredStep : public ProductStep {
+ public:
+  GatheredStep(const Graph& graph, std::size_t node, const Kernels& kernels)
+      : ProductStep(graph, node, kernels), planar_(node_.inputs[0] == 0) {
+    const std::int64_t taps = node_.window.taps();
+    if (planar_) {
+      for (std::int64_t k = 0; k < in_.channels * taps; ++k) offsets_.push_back(static_cast<std::int32_t>(k));
+    } else {
+      for (std::int64_t tap = 0; tap < taps; ++tap) {
+        for (std::int64_t c = 0; c < blocks_of(in_.channels) * kBlock; ++c) {
+          offsets_.push_back(c < in_.channels ? static_cast<std::int32_t>(c * taps + tap) : -1);
+        }
+      }
+    }
+    make_weights(depth());
+    rows_ = std::clamp<std::int64_t>(kCacheFloats / depth() / kRowStep, 1, 8) * kRowStep;
+  }
+
+  std::string_view method() const override { return planar_ ? "gathered, planar" : "gathered"; }
+  std::size_t scratch(std::int64_t) const override {
+    return static_cast<std::size_t>(rows_ * blocks_of(depth()) * kBlock);
+  }
+
+  void run(const StepMemory& memory) override {
+    const Activations& out = output(memory);
+    for (std::int64_t first = 0; first < out.pixels(); first += rows_) {
+      const std::int64_t count = std::min(rows_, out.pixels() - first);
+      if (planar_) {
+        gather_planar(memory.images, node_.window, out.height, out.width, first, count, memory.scratch);
+      } else {
+        kernels_.gather(input(memory), node_.window, out.height, out.width, affine(), first, count, memory.scratch);
+      }
+      kernels_.multiply(product(memory, memory.scratch, count * kBlock, depth(), first, count));
+    }
+  }
+
+ private:
+  static constexpr std::int64_t kCacheFloats = 64 * 1024;  // 256 KiB of rows
+  static constexpr std::int64_t kRowStep = 24;             // whole tiles of every instruction set
+
+  std::int64_t depth() const { return static_cast<std::int64_t>(offsets_.size()); }
+
+  void load_weights(const float* weights, const float* scale) override {
+    pack(weights, node_.shape.channels, in_.channels * node_.window.taps(), offsets_.data(), depth(), scale,
+         kernels_.panel, weights_.data());
+  }
+
+  bool planar_;
+  std::int64_t rows_ = 0;  // in one go
+  std::vector<std::int32_t> offsets_;
+};
+
+/// A 3x3 convolution of stride 1 by Winograd's minimal filtering.
+class WinogradStep : public ProductStep {
+ public:
+  WinogradStep(const Graph& graph, std::size_t node, const Kernels& kernels, std::int64_t m)
+      : ProductStep(graph, node, kernels), m_(m) {
+    down_ = (node_.shape.height + m - 1) / m;
+    across_ = (node_.shape.width + m - 1) / m;
+    weight_stride_ = depth() * blocks_of(node_.shape.channels) * kBlock + kStagger;
+    weights_ = AlignedFloats(static_cast<std::size_t>(positions() * weight_stride_));
+  }
+
+  std::string_view method() const override { return m_ == 2 ? "winograd 2x2" : "winograd 4x4"; }
+  std::size_t scratch(std::int64_t images) const override {
+    const std::int64_t count = tiles_at_once(images);
+    return static_cast<std::size_t>(positions() * (stride(in_.channels, count) + stride(node_.shape.channels, count)));
+  }
+
+  void run(const StepMemory& memory) override {
+    const Activations &in = input(memory), &out = output(memory);
+    const std::int64_t all = in.images * down_ * across_, at_once = tiles_at_once(in.images);
+    for (std::int64_t first = 0; first < all; first += at_once) {
+      Tiles tiles{m_, across_, down_, first, std::min(at_once, all - first), stride(in_.channels, at_once)};
+      float* inputs = memory.scratch;
+      float* products = inputs + positions() * tiles.position_stride;
+      kernels_.winograd_input(in, node_.window.padding_y, tiles, inputs);
+      const std::int64_t product_stride = stride(node_.shape.channels, at_once);
+      for (std::int64_t position = 0; position < positions(); ++position) {
+        kernels_.multiply({inputs + position * tiles.position_stride, tiles.count * kBlock,
+                           weights_.data() + position * weight_stride_, products + position * product_stride,
+                           tiles.count * kBlock, tiles.count, depth(), out.blocks, {}});
+      }
+      tiles.position_stride = product_stride;
+      kernels_.winograd_output(products, tiles, tail(memory), out);
+    }
+  }
+
+ private:
+  // One cache line: without it, all positions of a tile would fall on one set of the first-level cache.
+  static constexpr std::int64_t kStagger = kBlock;
+
+  std::int64_t positions() const { return (m_ + 2) * (m_ + 2); }
+  std::int64_t depth() const { return blocks_of(in_.channels) * kBlock; }
+  static std::int64_t stride(std::int64_t channels, std::int64_t tiles) {
+    return blocks_of(channels) * tiles * kBlock + kStagger;
+  }
+
+  /// Few enough for transformed tiles to stay in cache, many enough to pay for reading the weights.
+  std::int64_t tiles_at_once(std::int64_t images) const {
+    const std::int64_t channels = std::max(in_.channels, node_.shape.channels);
+    return std::min(images * down_ * across_, std::clamp<std::int64_t>(channels / 48 * 24, 24, 96));
+  }
+
+  void load_weights(const float* weights, const float* scale) override {
+    kernels_.winograd_weights(m_, weights, scale, node_.shape.channels, in_.channels, weight_stride_, weights_.data());
+  }
+
+  std::int64_t m_, down_ = 0, across_ = 0, weight_stride_ = 0;
+};
+
+/// Multiplications for each output pixel and pair of channels, tiles that reach past the image counted whole.
+double winograd_cost(const ImageShape& out, std::int64_t m) {
+  const std::int64_t tiles = ((out.height + m - 1) / m) * ((out.width + m - 1) / m);
+  return static_cast<double>(tiles * (m + 2) * (m + 2)) / static_cast<double>(out.height * out.width);
+}
+
+bool suits_winograd(const Node& node) {
+  const Window& w = node.window;
+  return w.height == 3 && w.width == 3 && w.stride_y == 1 && w.stride_x == 1 && w.dilation_y == 1 &&
+         w.dilation_x == 1 && w.padding_y == w.padding_x && node.inputs[0] != 0;
+}
+
+}  // namespace
+
+std::unique_ptr<Step> make_product_step(const Graph& graph, std::size_t index, const Kernels& kernels) {
+  const Node& node = graph.nodes[index];
+  const Window& window = node.window;
+  const bool plain = window.taps() == 1 && window.stride_y == 1 && window.stride_x == 1 && window.padding_y == 0 &&
+                     window.padding_x == 0;
+  if (plain && !node.input_norm && node.inputs[0] != 0) return std::make_unique<PointwiseStep>(graph, index, kernels);
+  if (suits_winograd(node)) {
+    const double two = winograd_cost(node.shape, 2), four = winograd_cost(node.shape, 4);
+    constexpr double direct = 9;
+    if (std::min(two, four) < direct)
+      return std::make_unique<WinogradStep>(graph, index, kernels, two < four ? 2 : 4);
+  }
+  return std::make_unique<GatheredStep>(graph, index, kernels);
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,169 @@
+#include "fused/step.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace lossatlas {
+namespace {
+
+class NormStep : public Step {
+ public:
+  NormStep(const Graph& graph, std::size_t node, const Kernels& kernels)
+      : node_(graph.nodes[node]), index_(node), kernels_(kernels) {}
+
+  void load(const Tensors& tensors) override {
+    if (node_.norm) folded_ = fold(*node_.norm, tensors, node_.shape.channels);
+  }
+  void run(const StepMemory& memory) override {
+    const Affine affine{node_.norm ? folded_.scale.data() : nullptr, folded_.shift.data(), node_.relu};
+    kernels_.transform(memory.values[node_.inputs[0]], affine, memory.values[index_]);
+  }
+
+ private:
+  const Node& node_;
+  std::size_t index_;
+  const Kernels& kernels_;
+  ScaleAndShift folded_;
+};
+
+class AddStep : public Step {
+ public:
+  AddStep(const Graph& graph, std::size_t node, const Kernels& kernels)
+      : node_(graph.nodes[node]), index_(node), kernels_(kernels) {}
+
+  void run(const StepMemory& memory) override {
+    kernels_.add(memory.values[node_.inputs[0]], memory.values[node_.inputs[1]], node_.relu, memory.values[index_]);
+  }
+
+ private:
+  const Node& node_;
+  std::size_t index_;
+  const Kernels& kernels_;
+};
+
+class PoolStep : public Step {
+ public:
+  PoolStep(const Graph& graph, std::size_t node, const Kernels& kernels)
+      : node_(graph.nodes[node]), index_(node), kernels_(kernels) {}
+
+  void run(const StepMemory& memory) override {
+    kernels_.pool(kind(), memory.values[node_.inputs[0]], node_.window, memory.values[index_]);
+  }
+
+ private:
+  Pooling kind() const {
+    if (node_.operation == Operation::max_pool) return Pooling::max;
+    return node_.count_padding ? Pooling::average : Pooling::average_without_padding;
+  }
+
+  const Node& node_;
+  std::size_t index_;
+  const Kernels& kernels_;
+};
+
+/// Channels of several nodes one after another. Whole blocks are copied as they are, others channel by channel.
+class ConcatenateStep : public Step {
+ public:
+  ConcatenateStep(const Graph& graph, std::size_t node) : graph_(graph), node_(graph.nodes[node]), index_(node) {}
+
+  void run(const StepMemory& memory) override {
+    const Activations& out = memory.values[index_];
+    const std::int64_t pixels = out.pixels();
+    std::int64_t channel = 0;
+    for (const std::size_t input : node_.inputs) {
+      const Activations& in = memory.values[input];
+      const std::int64_t channels = graph_.nodes[input].shape.channels;
+      for (std::int64_t block = 0; block < in.blocks; ++block) {
+        const float* from = in.data + block * in.stride;
+        const std::int64_t count = std::min(kBlock, channels - block * kBlock);
+        if (channel % kBlock == 0) {  // a part block's zeros are written over by the next input, or stay
+          std::copy(from, from + pixels * kBlock, out.data + channel / kBlock * out.stride);
+        } else {
+          copy_channels(from, count, channel, pixels, out);
+        }
+        channel += count;
+      }
+    }
+  }
+
+ private:
+  static void copy_channels(const float* from, std::int64_t count, std::int64_t channel, std::int64_t pixels,
+                            const Activations& out) {
+    for (std::int64_t c = 0; c < kBlock; ++c) {
+      const std::int64_t target = channel + c;
+      if (target / kBlock >= out.blocks) return;
+      float* to = out.data + target / kBlock * out.stride + target % kBlock;
+      for (std::int64_t p = 0; p < pixels; ++p) to[p * kBlock] = c < count ? from[p * kBlock + c] : 0.0f;
+    }
+  }
+
+  const Graph& graph_;
+  const Node& node_;
+  std::size_t index_;
+};
+
+/// All numbers of an image in one row, in the order channel, y, x.
+class FlattenStep : public Step {
+ public:
+  FlattenStep(const Graph& graph, std::size_t node) : graph_(graph), node_(graph.nodes[node]), index_(node) {}
+
+  void run(const StepMemory& memory) override {
+    const std::size_t input = node_.inputs[0];
+    const Activations& out = memory.values[index_];
+    const ImageShape shape = graph_.nodes[input].shape;
+    const std::int64_t size = shape.height * shape.width;
+    for (std::int64_t feature = 0; feature < out.blocks * kBlock; ++feature) {
+      const std::int64_t channel = feature / size, pixel = feature % size;
+      float* to = out.data + feature / kBlock * out.stride + feature % kBlock;
+      for (std::int64_t n = 0; n < out.images; ++n, to += kBlock) {
+        if (feature >= shape.size()) {
+          *to = 0;
+        } else if (input == 0) {
+          *to = memory.images.data[n * shape.size() + feature];
+        } else {
+          const Activations& in = memory.values[input];
+          *to = in.data[channel / kBlock * in.stride + (n * size + pixel) * kBlock + channel % kBlock];
+        }
+      }
+    }
+  }
+
+ private:
+  const Graph& graph_;
+  const Node& node_;
+  std::size_t index_;
+};
+
+}  // namespace
+
+ScaleAndShift fold(const BatchNorm& norm, const Tensors& tensors, std::int64_t channels) {
+  const auto padded = static_cast<std::size_t>(blocks_of(channels) * kBlock);
+  ScaleAndShift folded{std::vector<float>(padded), std::vector<float>(padded)};
+  for (std::size_t c = 0; c < static_cast<std::size_t>(channels); ++c) {
+    const double deviation = std::sqrt(static_cast<double>(tensors[norm.variance][c]) + norm.epsilon);
+    const double weight = norm.weight ? static_cast<double>(tensors[*norm.weight][c]) : 1.0;
+    const double bias = norm.bias ? static_cast<double>(tensors[*norm.bias][c]) : 0.0;
+    const double scale = weight / deviation;
+    folded.scale[c] = static_cast<float>(scale);
+    folded.shift[c] = static_cast<float>(bias - static_cast<double>(tensors[norm.mean][c]) * scale);
+  }
+  return folded;
+}
+
+std::unique_ptr<Step> make_step(const Graph& graph, std::size_t node, const Kernels& kernels) {
+  switch (graph.nodes[node].operation) {
+    case Operation::convolution:
+    case Operation::linear: return make_product_step(graph, node, kernels);
+    case Operation::batch_norm:
+    case Operation::relu: return std::make_unique<NormStep>(graph, node, kernels);
+    case Operation::add: return std::make_unique<AddStep>(graph, node, kernels);
+    case Operation::max_pool:
+    case Operation::average_pool: return std::make_unique<PoolStep>(graph, node, kernels);
+    case Operation::concatenate: return std::make_unique<ConcatenateStep>(graph, node);
+    case Operation::flatten: return std::make_unique<FlattenStep>(graph, node);
+    case Operation::input: break;
+  }
+  return nullptr;
+}
+
+}  // namespace lossatlas

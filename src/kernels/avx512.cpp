@@ -1,0 +1,17 @@
+#ifdef __x86_64__
+#define LOSSATLAS_LANES 16
+#include "kernels/multiply.h"
+#include "kernels/passes.h"
+#include "kernels/peak.h"
+#include "kernels/winograd.h"
+
+namespace lossatlas {
+
+extern const Kernels kAvx512Kernels;
+const Kernels kAvx512Kernels{
+    InstructionSet::avx512, kPanel, multiply, gather, winograd_weights, winograd_input, winograd_output, pool,
+    transform, add, multiply_add};
+
+}  // namespace lossatlas
+
+#endif  // __x86_64__

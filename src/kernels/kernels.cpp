@@ -1,0 +1,78 @@
+#include "kernels/kernels.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace lossatlas {
+
+extern const Kernels kPortableKernels;
+#ifdef __x86_64__
+extern const Kernels kAvx2Kernels;
+extern const Kernels kAvx512Kernels;
+#endif
+
+bool is_available(InstructionSet set) {
+#ifdef __x86_64__
+  if (set == InstructionSet::avx512) return __builtin_cpu_supports("avx512f");
+  if (set == InstructionSet::avx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
+  return set == InstructionSet::portable;
+}
+
+InstructionSet best_instruction_set() {
+  for (const auto set : {InstructionSet::avx512, InstructionSet::avx2}) {
+    if (is_available(set)) return set;
+  }
+  return InstructionSet::portable;
+}
+
+std::string_view name_of(InstructionSet set) {
+  if (set == InstructionSet::avx512) return "avx512";
+  return set == InstructionSet::avx2 ? "avx2" : "portable";
+}
+
+const Kernels& kernels_of(InstructionSet set) {
+  if (!is_available(set)) throw std::logic_error("kernels_of: this processor has no such instructions");
+#ifdef __x86_64__
+  if (set == InstructionSet::avx512) return kAvx512Kernels;
+  if (set == InstructionSet::avx2) return kAvx2Kernels;
+#endif
+  return kPortableKernels;
+}
+
+void gather_planar(const PlanarImages& in, const Window& window, std::int64_t out_height, std::int64_t out_width,
+                   std::int64_t first, std::int64_t count, float* rows) {
+  const std::int64_t depth = in.channels * window.taps();
+  std::fill(rows, rows + blocks_of(depth) * count * kBlock, 0.0f);
+  for (std::int64_t k = 0; k < depth; ++k) {
+    const std::int64_t channel = k / window.taps(), tap = k % window.taps();
+    const std::int64_t down = tap / window.width * window.dilation_y - window.padding_y;
+    const std::int64_t right = tap % window.width * window.dilation_x - window.padding_x;
+    float* to = rows + k / kBlock * count * kBlock + k % kBlock;
+    for (std::int64_t row = 0; row < count; ++row) {
+      const std::int64_t pixel = first + row;
+      const std::int64_t image = pixel / out_width / out_height;
+      const std::int64_t y = pixel / out_width % out_height * window.stride_y + down;
+      const std::int64_t x = pixel % out_width * window.stride_x + right;
+      if (y < 0 || y >= in.height || x < 0 || x >= in.width) continue;
+      to[row * kBlock] = in.data[((image * in.channels + channel) * in.height + y) * in.width + x];
+    }
+  }
+}
+
+void pack(const float* weights, std::int64_t outputs, std::int64_t row, const std::int32_t* offsets, std::int64_t depth,
+          const float* scale, std::int64_t panel, float* packed) {
+  const std::int64_t columns = blocks_of(outputs) * kBlock;
+  for (std::int64_t first = 0; first < columns; first += panel) {
+    const std::int64_t width = std::min(panel, columns - first);
+    for (std::int64_t k = 0; k < depth; ++k, packed += width) {
+      for (std::int64_t j = 0; j < width; ++j) {
+        const std::int64_t o = first + j;
+        const bool there = o < outputs && offsets[k] >= 0;
+        packed[j] = there ? weights[o * row + offsets[k]] * (scale ? scale[o] : 1.0f) : 0.0f;
+      }
+    }
+  }
+}
+
+}  // namespace lossatlas

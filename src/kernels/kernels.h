@@ -1,0 +1,128 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+/// The arithmetic of the fused evaluator: one thread, float32, no LibTorch. Every function exists once for each
+/// instruction set; which one runs is chosen when the program runs.
+namespace lossatlas {
+
+/// Channels lie in blocks of this many, innermost in memory.
+inline constexpr std::int64_t kBlock = 16;
+
+constexpr std::int64_t blocks_of(std::int64_t channels) { return (channels + kBlock - 1) / kBlock; }
+
+/// Activations of a batch, [blocks][images][height][width][16]; the last block's channels past the last one are 0.
+/// A view: whoever allocated the memory owns it.
+struct Activations {
+  float* data = nullptr;
+  std::int64_t stride = 0;  // floats from one block to the next
+  std::int64_t blocks = 0, images = 0, height = 0, width = 0;
+
+  std::int64_t pixels() const { return images * height * width; }
+};
+
+/// Images as data sets have them: [images][channels][height][width].
+struct PlanarImages {
+  const float* data = nullptr;
+  std::int64_t images = 0, channels = 0, height = 0, width = 0;
+};
+
+/// Where the windows of a convolution or a pooling lie.
+struct Window {
+  std::int64_t height = 1, width = 1;
+  std::int64_t stride_y = 1, stride_x = 1;
+  std::int64_t padding_y = 0, padding_x = 0;
+  std::int64_t dilation_y = 1, dilation_x = 1;
+
+  std::int64_t taps() const { return height * width; }
+};
+
+/// What follows a sum of products before it is stored: + bias[channel], + residual, ReLU. NaN stays NaN.
+struct Tail {
+  const float* bias = nullptr;      // [blocks * 16]
+  const float* residual = nullptr;  // laid out as the result
+  std::int64_t residual_stride = 0;
+  bool relu = false;
+};
+
+/// C = A·B and a tail. A is [⌈depth / 16⌉][rows][16], C is [blocks][rows][16], with strides (in floats) from block to
+/// block. B is packed in panels: [⌈16·blocks / panel⌉][depth][panel], the last one narrower where 16·blocks ends.
+struct Product {
+  const float* a = nullptr;
+  std::int64_t a_stride = 0;
+  const float* b = nullptr;
+  float* c = nullptr;
+  std::int64_t c_stride = 0;
+  std::int64_t rows = 0, depth = 0, blocks = 0;
+  Tail tail;
+};
+
+/// Scale and shift of each channel and a ReLU, applied as activations are read; no scale: read as they are.
+struct Affine {
+  const float* scale = nullptr;  // [blocks * 16]
+  const float* shift = nullptr;
+  bool relu = false;
+};
+
+/// Winograd's minimal filtering F(m x m, 3x3) for stride 1 (Lavin and Gray 2016, "Fast Algorithms for Convolutional
+/// Neural Networks"), m = 2 or 4: tiles of m x m outputs, n = m + 2, n² products of matrices.
+/// Transformed tiles are [n²][blocks][count][16], `position_stride` floats from one of the n² positions to the next.
+struct Tiles {
+  std::int64_t m = 4;
+  std::int64_t across = 0, down = 0;  // tiles in a row of an image, and rows
+  std::int64_t first = 0, count = 0;  // of images * down * across
+  std::int64_t position_stride = 0;
+};
+
+enum class Pooling { max, average, average_without_padding };
+
+enum class InstructionSet { portable, avx2, avx512 };
+
+struct Kernels {
+  InstructionSet instruction_set;
+  std::int64_t panel;  // columns of a panel of B
+
+  void (*multiply)(const Product& product);
+
+  /// The inputs of output pixels first, …, first + count - 1 (of images * out_height * out_width) as rows of a product:
+  /// [taps * in.blocks][count][16], zeros where a window reaches past the image.
+  void (*gather)(const Activations& in, const Window& window, std::int64_t out_height, std::int64_t out_width,
+                 const Affine& affine, std::int64_t first, std::int64_t count, float* rows);
+
+  /// The weights of a 3x3 convolution, [outputs][inputs][3][3], times scale[output], as n² matrices B:
+  /// [n²] panels of depth 16 * blocks_of(inputs), position_stride apart.
+  void (*winograd_weights)(std::int64_t m, const float* weights, const float* scale, std::int64_t outputs,
+                           std::int64_t inputs, std::int64_t position_stride, float* transformed);
+  void (*winograd_input)(const Activations& in, std::int64_t padding, const Tiles& tiles, float* transformed);
+  void (*winograd_output)(const float* transformed, const Tiles& tiles, const Tail& tail, const Activations& out);
+
+  void (*pool)(Pooling kind, const Activations& in, const Window& window, const Activations& out);
+  /// out = relu?(in * scale + shift).
+  void (*transform)(const Activations& in, const Affine& affine, const Activations& out);
+  /// out = relu?(a + b).
+  void (*add)(const Activations& a, const Activations& b, bool relu, const Activations& out);
+
+  /// Independent multiply-adds on registers, to measure the processor's peak; returns the floating-point operations.
+  double (*multiply_add)(std::int64_t rounds);
+};
+
+/// The best that this processor has.
+InstructionSet best_instruction_set();
+bool is_available(InstructionSet set);
+std::string_view name_of(InstructionSet set);
+
+/// Throws std::logic_error where the set is not available.
+const Kernels& kernels_of(InstructionSet set);
+
+/// The inputs of output pixels from planar images, as rows: [⌈C·taps / 16⌉][count][16], the depth counted in the order
+/// (channel, y, x) of a convolution's weights; the last block is filled up with zeros.
+void gather_planar(const PlanarImages& in, const Window& window, std::int64_t out_height, std::int64_t out_width,
+                   std::int64_t first, std::int64_t count, float* rows);
+
+/// Packs weights [outputs][row] as B: element (k, o) is weights[o * row + offsets[k]] * scale[o], or 0 where offsets[k]
+/// is negative. `scale` may be null. Columns past the outputs are 0.
+void pack(const float* weights, std::int64_t outputs, std::int64_t row, const std::int32_t* offsets, std::int64_t depth,
+          const float* scale, std::int64_t panel, float* packed);
+
+}  // namespace lossatlas

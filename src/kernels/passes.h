@@ -1,0 +1,109 @@
+#pragma once
+
+#include "kernels/vector.h"
+
+namespace lossatlas {
+namespace {
+
+[[gnu::always_inline]] inline Vector apply(const Affine& affine, std::int64_t channel, Vector value) {
+  if (affine.scale) value = value * load(affine.scale + channel) + load(affine.shift + channel);
+  return affine.relu ? relu(value) : value;
+}
+
+/// One row of a product: the pixel at (y, x) of the image that starts at `image`, or zeros.
+[[gnu::always_inline]] inline void gather_pixel(const Activations& in, const float* image, std::int64_t y,
+                                                std::int64_t x, const Affine& affine, std::int64_t channel, float* to) {
+  const bool inside = y >= 0 && y < in.height && x >= 0 && x < in.width;
+  const float* from = image + (y * in.width + x) * kBlock;
+#pragma GCC unroll 4
+  for (int part = 0; part < kParts; ++part) {
+    const int lane = part * kLanes;
+    store(to + lane, inside ? apply(affine, channel + lane, load(from + lane)) : Vector{});
+  }
+}
+
+void gather(const Activations& in, const Window& window, std::int64_t out_height, std::int64_t out_width,
+            const Affine& affine, std::int64_t first, std::int64_t count, float* rows) {
+  const std::int64_t image_size = in.height * in.width * kBlock;
+  for (std::int64_t tap = 0; tap < window.taps(); ++tap) {
+    const std::int64_t down = tap / window.width * window.dilation_y - window.padding_y;
+    const std::int64_t right = tap % window.width * window.dilation_x - window.padding_x;
+    for (std::int64_t block = 0; block < in.blocks; ++block) {
+      std::int64_t x = first % out_width, y = first / out_width % out_height;
+      const float* image = in.data + block * in.stride + first / out_width / out_height * image_size;
+      for (std::int64_t left = count; left > 0; --left, rows += kBlock) {
+        gather_pixel(in, image, y * window.stride_y + down, x * window.stride_x + right, affine, block * kBlock, rows);
+        if (++x < out_width) continue;
+        x = 0;
+        if (++y < out_height) continue;
+        y = 0;
+        image += image_size;
+      }
+    }
+  }
+}
+
+/// The greater one; NaN where one is NaN.
+[[gnu::always_inline]] inline Vector greater(Vector a, Vector b) { return (b > a) | (b != b) ? b : a; }
+
+Vector pool_window(Pooling kind, const Activations& in, const float* image, const Window& window, std::int64_t top,
+                   std::int64_t left) {
+  Vector value = kind == Pooling::max ? broadcast(-__builtin_inff()) : Vector{};
+  int inside = 0;
+  for (std::int64_t i = 0; i < window.height; ++i) {
+    const std::int64_t y = top + i * window.dilation_y;
+    if (y < 0 || y >= in.height) continue;
+    for (std::int64_t j = 0; j < window.width; ++j) {
+      const std::int64_t x = left + j * window.dilation_x;
+      if (x < 0 || x >= in.width) continue;
+      const Vector pixel = load(image + (y * in.width + x) * kBlock);
+      value = kind == Pooling::max ? greater(value, pixel) : value + pixel;
+      ++inside;
+    }
+  }
+  if (kind == Pooling::max) return value;
+  const auto divisor = kind == Pooling::average ? static_cast<float>(window.taps()) : static_cast<float>(inside);
+  return value / broadcast(divisor);
+}
+
+void pool(Pooling kind, const Activations& in, const Window& window, const Activations& out) {
+  for (std::int64_t block = 0; block < out.blocks; ++block) {
+    float* to = out.data + block * out.stride;
+    for (std::int64_t n = 0; n < out.images; ++n) {
+      const float* image = in.data + block * in.stride + n * in.height * in.width * kBlock;
+      for (std::int64_t y = 0; y < out.height; ++y) {
+        for (std::int64_t x = 0; x < out.width; ++x, to += kBlock) {
+          for (int part = 0; part < kParts; ++part) {
+            const int lane = part * kLanes;
+            store(to + lane, pool_window(kind, in, image + lane, window, y * window.stride_y - window.padding_y,
+                                         x * window.stride_x - window.padding_x));
+          }
+        }
+      }
+    }
+  }
+}
+
+void transform(const Activations& in, const Affine& affine, const Activations& out) {
+  const std::int64_t count = in.pixels() * kBlock;
+  for (std::int64_t block = 0; block < in.blocks; ++block) {
+    const float* from = in.data + block * in.stride;
+    float* to = out.data + block * out.stride;
+    for (std::int64_t i = 0; i < count; i += kLanes) {
+      store(to + i, apply(affine, block * kBlock + i % kBlock, load(from + i)));
+    }
+  }
+}
+
+void add(const Activations& a, const Activations& b, bool with_relu, const Activations& out) {
+  const std::int64_t count = a.pixels() * kBlock;
+  for (std::int64_t block = 0; block < a.blocks; ++block) {
+    for (std::int64_t i = 0; i < count; i += kLanes) {
+      const Vector sum = load(a.data + block * a.stride + i) + load(b.data + block * b.stride + i);
+      store(out.data + block * out.stride + i, with_relu ? relu(sum) : sum);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lossatlas

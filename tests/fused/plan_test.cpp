@@ -1,0 +1,181 @@
+#include "fused/plan.h"
+
+#include <torch/utils.h>
+
+#include "catch.h"
+#include "fused/lowering.h"
+#include "models/registry.h"
+
+using namespace lossatlas;
+
+namespace {
+
+Tensors tensors_of(const NetworkState& state) {
+  Tensors tensors;
+  for (const auto* list : {&state.parameters, &state.buffers}) {
+    for (const auto& [name, tensor] : *list) {
+      tensors.push_back(tensor.scalar_type() == torch::kFloat32 ? tensor.data_ptr<float>() : nullptr);
+    }
+  }
+  return tensors;
+}
+
+/// Statistics and affine parameters as a trained network has them: none is 0 or 1.
+void train_a_little(Network& network) {
+  for (const auto& [name, buffer] : state_of(network).buffers) {
+    if (!buffer.is_floating_point()) continue;
+    buffer.copy_(name.ends_with("var") ? torch::rand_like(buffer) + 0.5 : torch::randn_like(buffer) * 0.1);
+  }
+  for (const auto& [name, parameter] : state_of(network).parameters) {
+    if (parameter.dim() == 1) parameter.add_(torch::randn_like(parameter) * 0.1);
+  }
+}
+
+std::shared_ptr<Network> ready_network(const NetworkSpec& spec) {
+  torch::manual_seed(7);
+  auto network = make_network(spec);
+  network->eval();
+  for (torch::Tensor& parameter : network->parameters()) parameter.requires_grad_(false);
+  train_a_little(*network);
+  return network;
+}
+
+torch::Tensor run(Plan& plan, const torch::Tensor& images) {
+  auto logits = torch::empty({images.size(0), plan.classes()});
+  plan.run({images.data_ptr<float>(), images.size(0), images.size(1), images.size(2), images.size(3)},
+           {logits.data_ptr<float>(), static_cast<std::size_t>(logits.numel())});
+  return logits;
+}
+
+double relative_error(const torch::Tensor& got, const torch::Tensor& wanted) {
+  return (got - wanted).abs().max().item<double>() / wanted.abs().max().item<double>();
+}
+
+}  // namespace
+
+TEST_CASE("every architecture computes what LibTorch computes") {
+  const torch::NoGradGuard no_gradients;
+  const auto set = GENERATE(InstructionSet::portable, InstructionSet::avx2, InstructionSet::avx512);
+  if (!is_available(set)) return;
+  for (const ArchitectureInfo& info : architectures()) {
+    NetworkSpec spec = info.defaults;
+    // Smaller images, odd where the network allows it: the tiles of Winograd's convolutions then reach past the edge.
+    if (spec.input[1] > 64) spec.input = {3, 49, 40};
+    const bool large = info.name.find("152") != std::string::npos || info.name.find("101") != std::string::npos;
+    if (set == InstructionSet::portable && large) continue;  // the same kernels as the smaller ones of the family
+    CAPTURE(info.name, name_of(set));
+    const auto network = ready_network(spec);
+    const auto graph = std::make_shared<const Graph>(fuse(lower(*network, spec.input)));
+    Plan plan(graph, {set, 4});
+    plan.load(tensors_of(state_of(*network)));
+    const auto images = torch::randn({3, spec.input[0], spec.input[1], spec.input[2]});
+    CHECK(relative_error(run(plan, images), network->forward(images)) < 2e-5);
+  }
+}
+
+TEST_CASE("batch norms, sums and ReLUs leave no step of their own in a ResNet") {
+  const auto network = ready_network({"resnet18-cifar", 10, 8, {3, 32, 32}});
+  const Graph graph = fuse(lower(*network, {3, 32, 32}));
+  std::size_t convolutions = 0, others = 0;
+  for (const Node& node : graph.nodes) (node.operation == Operation::convolution ? convolutions : others) += 1;
+  CHECK(convolutions == 20);  // 17 of 3x3, 3 of 1x1
+  CHECK(others == 4);         // input, pooling, flatten, linear
+}
+
+TEST_CASE("a batch's size and its slices do not matter but for rounding") {
+  const torch::NoGradGuard no_gradients;
+  const auto network = ready_network({"resnet20", 10, 0, {3, 32, 32}});
+  const auto graph = std::make_shared<const Graph>(fuse(lower(*network, {3, 32, 32})));
+  const auto images = torch::randn({37, 3, 32, 32});
+  const auto wanted = network->forward(images);
+  for (const std::int64_t batch : {37, 64, 200}) {
+    Plan plan(graph, {best_instruction_set(), batch});
+    plan.load(tensors_of(state_of(*network)));
+    CHECK(relative_error(run(plan, images), wanted) < 1e-5);
+  }
+}
+
+TEST_CASE("a plan takes each point anew") {
+  const torch::NoGradGuard no_gradients;
+  const auto network = ready_network({"lenet", 10, 0, {3, 32, 32}});
+  const auto graph = std::make_shared<const Graph>(fuse(lower(*network, {3, 32, 32})));
+  Plan plan(graph, {best_instruction_set(), 8});
+  const auto images = torch::randn({8, 3, 32, 32});
+  plan.load(tensors_of(state_of(*network)));
+  const auto before = run(plan, images);
+  for (const auto& [name, parameter] : state_of(*network).parameters) parameter.mul_(1.5);
+  plan.load(tensors_of(state_of(*network)));
+  const auto after = run(plan, images);
+  CHECK_FALSE(torch::equal(before, after));
+  CHECK(relative_error(after, network->forward(images)) < 1e-5);
+}
+
+TEST_CASE("parameters that are not finite give logits that are not") {
+  const torch::NoGradGuard no_gradients;
+  const auto name = GENERATE("conv1.weight", "layer1.0.conv2.weight", "bn1.weight", "linear.bias");
+  const float bad = GENERATE(NAN, INFINITY);
+  const auto network = ready_network({"resnet18-cifar", 10, 8, {3, 32, 32}});
+  const auto graph = std::make_shared<const Graph>(fuse(lower(*network, {3, 32, 32})));
+  Plan plan(graph, {best_instruction_set(), 2});
+  for (const auto& [key, parameter] : state_of(*network).parameters) {
+    if (key == name) parameter.view({-1})[0] = bad;
+  }
+  plan.load(tensors_of(state_of(*network)));
+  CAPTURE(name, bad);
+  CHECK_FALSE(run(plan, torch::randn({2, 3, 32, 32})).isfinite().all().item<bool>());
+}
+
+namespace {
+
+/// What a network does, as a function.
+class FunctionNetwork : public Network {
+ public:
+  explicit FunctionNetwork(std::function<torch::Tensor(torch::Tensor)> function) : function_(std::move(function)) {
+    weight_ = register_parameter("weight", torch::randn({20, 3, 3, 3}), false);
+    grouped_ = register_parameter("grouped", torch::randn({20, 5, 3, 3}), false);
+    linear_ = register_parameter("linear", torch::randn({10, 20}), false);
+  }
+  torch::Tensor forward(torch::Tensor images) override { return function_(std::move(images)); }
+  torch::Tensor weight_, grouped_, linear_;
+
+ private:
+  std::function<torch::Tensor(torch::Tensor)> function_;
+};
+
+}  // namespace
+
+TEST_CASE("what cannot be lowered is named") {
+  const std::array<std::int64_t, 3> input{3, 8, 8};
+  FunctionNetwork* self = nullptr;
+  const auto refuses = [&](const std::function<torch::Tensor(torch::Tensor)>& function, const std::string& word) {
+    FunctionNetwork network(function);
+    self = &network;
+    CHECK_THROWS_WITH(lower(network, input), ContainsSubstring(word));
+  };
+  const auto head = [&](const torch::Tensor& x) { return torch::linear(x.mean({2, 3}), self->linear_); };
+  const auto stem = [&](const torch::Tensor& x) { return torch::conv2d(x, self->weight_); };
+  refuses([&](const torch::Tensor& x) { return head(torch::sigmoid(stem(x))); }, "aten::sigmoid");
+  refuses([&](const torch::Tensor& x) { return head(torch::conv2d(stem(x), self->grouped_, torch::Tensor(), 1, 0, 1, 4)); },
+          "groups");
+  refuses([&](const torch::Tensor& x) { return head(torch::conv2d(x, self->weight_ * 2)); }, "aten::mul");
+  refuses([&](const torch::Tensor& x) { return stem(x); }, "logits");
+  refuses([&](const torch::Tensor& x) { return head(torch::conv2d(x.relu(), self->weight_)); }, "images");
+}
+
+TEST_CASE("writing in place changes what is read later, and nothing read before") {
+  const torch::NoGradGuard no_gradients;
+  FunctionNetwork* self = nullptr;
+  FunctionNetwork network([&](const torch::Tensor& images) {
+    auto x = torch::conv2d(images, self->weight_);
+    const auto pooled = torch::avg_pool2d(x, 2);
+    x.relu_();
+    const auto both = torch::avg_pool2d(x, 2).add_(pooled);
+    return torch::linear(both.mean({2, 3}), self->linear_);
+  });
+  self = &network;
+  const auto graph = std::make_shared<const Graph>(fuse(lower(network, {3, 8, 8})));
+  Plan plan(graph, {best_instruction_set(), 4});
+  plan.load(tensors_of(state_of(network)));
+  const auto images = torch::randn({4, 3, 8, 8});
+  CHECK(relative_error(run(plan, images), network.forward(images)) < 1e-5);
+}

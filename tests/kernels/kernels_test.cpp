@@ -1,0 +1,235 @@
+#include "kernels/kernels.h"
+
+#include <algorithm>
+#include <string>
+
+#include "catch.h"
+#include "kernels/reference.h"
+
+using namespace lossatlas;
+using namespace lossatlas::test;
+
+namespace {
+
+/// The kernels of every instruction set that this processor has, one after another.
+const Kernels& each_instruction_set() {
+  const auto set = GENERATE(InstructionSet::portable, InstructionSet::avx2, InstructionSet::avx512);
+  const auto used = is_available(set) ? set : InstructionSet::portable;
+  CAPTURE(name_of(used));
+  return kernels_of(used);
+}
+
+std::vector<std::int32_t> one_after_another(std::int64_t depth) {
+  std::vector<std::int32_t> offsets;
+  for (std::int64_t k = 0; k < depth; ++k) offsets.push_back(static_cast<std::int32_t>(k));
+  return offsets;
+}
+
+std::vector<float> packed(const std::vector<float>& weights, std::int64_t outputs, std::int64_t depth,
+                          const Kernels& kernels) {
+  std::vector<float> b(at(depth * blocks_of(outputs) * kBlock));
+  pack(weights.data(), outputs, depth, one_after_another(depth).data(), depth, nullptr, kernels.panel, b.data());
+  return b;
+}
+
+}  // namespace
+
+TEST_CASE("a product of any size, with its tail, is that of double arithmetic") {
+  const Kernels& kernels = each_instruction_set();
+  const auto rows = GENERATE(1, 2, 5, 6, 7, 13, 96, 101);
+  const auto depth = GENERATE(1, 16, 27, 300);
+  const auto outputs = GENERATE(1, 16, 40, 64);
+  const auto tail_of = GENERATE(0, 1, 2);
+  CAPTURE(rows, depth, outputs, tail_of);
+  Noise noise;
+  BlockedImages a(1, depth, 1, rows, noise), c(1, outputs, 1, rows), residual(1, outputs, 1, rows, noise);
+  const auto weights = noise.numbers(outputs * depth), bias = noise.numbers(blocks_of(outputs) * kBlock);
+  const auto b = packed(weights, outputs, depth, kernels);
+  Tail tail;
+  if (tail_of > 0) tail.bias = bias.data();
+  if (tail_of > 1) tail = {bias.data(), residual.view().data, residual.stride(), true};
+  kernels.multiply({a.view().data, a.stride(), b.data(), c.view().data, c.stride(), rows, depth, c.view().blocks, tail});
+
+  const Window window;
+  double worst = 0;
+  for (std::int64_t o = 0; o < outputs; ++o) {
+    for (std::int64_t x = 0; x < rows; ++x) {
+      double wanted = convolution_at(a, weights, window, 0, o, 0, x);
+      if (tail_of > 0) wanted += static_cast<double>(bias[at(o)]);
+      if (tail_of > 1) wanted = std::max(0.0, wanted + residual.padded(0, o, 0, x));
+      worst = std::max(worst, std::abs(c.padded(0, o, 0, x) - wanted));
+    }
+  }
+  CHECK(worst < 2e-6 * std::sqrt(depth) + 1e-6);
+}
+
+TEST_CASE("gathered rows make any convolution") {
+  const Kernels& kernels = each_instruction_set();
+  struct Case {
+    std::int64_t images, channels, height, width, outputs;
+    Window window;
+  };
+  const auto c = GENERATE(Case{1, 3, 1, 1, 5, {1, 1, 1, 1, 0, 0, 1, 1}}, Case{2, 17, 7, 5, 33, {3, 3, 2, 2, 1, 1, 1, 1}},
+                          Case{1, 16, 33, 35, 16, {5, 3, 1, 2, 3, 0, 1, 1}},
+                          Case{3, 20, 9, 8, 18, {3, 3, 1, 1, 2, 2, 2, 2}},
+                          Case{2, 32, 8, 8, 64, {1, 1, 2, 2, 0, 0, 1, 1}});
+  const bool planar = GENERATE(false, true);
+  CAPTURE(c.channels, c.height, c.width, planar);
+  Noise noise;
+  BlockedImages in(c.images, c.channels, c.height, c.width, noise);
+  const Window& w = c.window;
+  const auto out_height = windows(c.height, w.height, w.stride_y, w.padding_y, w.dilation_y);
+  const auto out_width = windows(c.width, w.width, w.stride_x, w.padding_x, w.dilation_x);
+  const auto weights = noise.numbers(c.outputs * c.channels * w.taps());
+  BlockedImages out(c.images, c.outputs, out_height, out_width);
+
+  const std::int64_t pixels = c.images * out_height * out_width, taps = w.taps();
+  std::vector<std::int32_t> offsets;
+  std::vector<float> plain, rows;
+  if (planar) {
+    for (std::int64_t i = 0; i < c.images * c.channels * c.height * c.width; ++i) {
+      const std::int64_t x = i % c.width, y = i / c.width % c.height, n = i / c.width / c.height;
+      plain.push_back(in.value(n / c.channels, n % c.channels, y, x));
+    }
+    offsets = one_after_another(c.channels * taps);
+  } else {
+    for (std::int64_t tap = 0; tap < taps; ++tap) {
+      for (std::int64_t k = 0; k < in.view().blocks * kBlock; ++k)
+        offsets.push_back(k < c.channels ? static_cast<std::int32_t>(k * taps + tap) : -1);
+    }
+  }
+  const auto depth = static_cast<std::int64_t>(offsets.size());
+  std::vector<float> b(at(depth * out.view().blocks * kBlock));
+  pack(weights.data(), c.outputs, c.channels * taps, offsets.data(), depth, nullptr, kernels.panel, b.data());
+  for (std::int64_t first = 0; first < pixels; first += 10) {  // in pieces that cross rows and images
+    const std::int64_t count = std::min<std::int64_t>(10, pixels - first);
+    rows.assign(at(blocks_of(depth) * count * kBlock), NAN);
+    if (planar) {
+      gather_planar({plain.data(), c.images, c.channels, c.height, c.width}, w, out_height, out_width, first, count,
+                    rows.data());
+    } else {
+      kernels.gather(in.view(), w, out_height, out_width, {}, first, count, rows.data());
+    }
+    kernels.multiply({rows.data(), count * kBlock, b.data(), out.view().data + first * kBlock, out.stride(), count,
+                      depth, out.view().blocks, {}});
+  }
+  double worst = 0;
+  for (std::int64_t i = 0; i < pixels * c.outputs; ++i) {
+    const std::int64_t x = i % out_width, y = i / out_width % out_height, n = i / out_width / out_height;
+    const double wanted = convolution_at(in, weights, w, n / c.outputs, n % c.outputs, y, x);
+    worst = std::max(worst, std::abs(out.padded(n / c.outputs, n % c.outputs, y, x) - wanted));
+  }
+  CHECK(worst < 2e-5);
+}
+
+TEST_CASE("Winograd's convolutions are those of double arithmetic") {
+  const Kernels& kernels = each_instruction_set();
+  struct Case {
+    std::int64_t images, inputs, outputs, height, width, padding;
+  };
+  const auto c = GENERATE(Case{1, 16, 16, 4, 4, 1}, Case{2, 33, 17, 7, 9, 1}, Case{1, 5, 40, 33, 35, 0},
+                          Case{3, 64, 64, 2, 2, 1}, Case{1, 16, 32, 1, 1, 1}, Case{2, 16, 16, 5, 6, 2},
+                          Case{1, 20, 16, 3, 3, 3});
+  const std::int64_t m = GENERATE(2, 4), n = m + 2;
+  CAPTURE(m, c.inputs, c.outputs, c.height, c.width, c.padding);
+  Noise noise;
+  BlockedImages in(c.images, c.inputs, c.height, c.width, noise);
+  const std::int64_t height = c.height + 2 * c.padding - 2, width = c.width + 2 * c.padding - 2;
+  BlockedImages out(c.images, c.outputs, height, width), residual(c.images, c.outputs, height, width, noise);
+  const auto weights = noise.numbers(c.outputs * c.inputs * 9), scale = noise.numbers(c.outputs);
+  const auto bias = noise.numbers(blocks_of(c.outputs) * kBlock);
+
+  const std::int64_t depth = blocks_of(c.inputs) * kBlock, columns = blocks_of(c.outputs) * kBlock;
+  const std::int64_t weight_stride = depth * columns + kBlock;
+  std::vector<float> b(at(n * n * weight_stride));
+  kernels.winograd_weights(m, weights.data(), scale.data(), c.outputs, c.inputs, weight_stride, b.data());
+  const std::int64_t down = (height + m - 1) / m, across = (width + m - 1) / m, all = c.images * down * across;
+  for (std::int64_t first = 0; first < all; first += 5) {
+    Tiles tiles{m, across, down, first, std::min<std::int64_t>(5, all - first), depth * 5 + kBlock};
+    std::vector<float> v(at(n * n * tiles.position_stride), NAN), products(at(n * n * (columns * 5 + kBlock)), NAN);
+    kernels.winograd_input(in.view(), c.padding, tiles, v.data());
+    for (std::int64_t p = 0; p < n * n; ++p) {
+      kernels.multiply({v.data() + p * tiles.position_stride, tiles.count * kBlock, b.data() + p * weight_stride,
+                        products.data() + p * (columns * 5 + kBlock), tiles.count * kBlock, tiles.count, depth,
+                        columns / kBlock, {}});
+    }
+    tiles.position_stride = columns * 5 + kBlock;
+    kernels.winograd_output(products.data(), tiles, {bias.data(), residual.view().data, residual.stride(), true},
+                            out.view());
+  }
+  const Window window{3, 3, 1, 1, c.padding, c.padding, 1, 1};
+  double worst = 0;
+  for (std::int64_t i = 0; i < c.images * c.outputs * height * width; ++i) {
+    const std::int64_t x = i % width, y = i / width % height, o = i / width / height % c.outputs;
+    const std::int64_t image = i / width / height / c.outputs;
+    const double sum = convolution_at(in, weights, window, image, o, y, x) * static_cast<double>(scale[at(o)]) +
+                       static_cast<double>(bias[at(o)]) + residual.padded(image, o, y, x);
+    worst = std::max(worst, std::abs(out.padded(image, o, y, x) - std::max(0.0, sum)));
+  }
+  CHECK(worst < 1e-4);
+}
+
+TEST_CASE("poolings are those of double arithmetic") {
+  const Kernels& kernels = each_instruction_set();
+  const auto kind = GENERATE(Pooling::max, Pooling::average, Pooling::average_without_padding);
+  const auto window = GENERATE(Window{2, 2, 2, 2, 0, 0, 1, 1}, Window{3, 3, 2, 2, 1, 1, 1, 1},
+                               Window{7, 5, 1, 1, 0, 0, 1, 1}, Window{2, 2, 1, 1, 1, 1, 2, 2});
+  Noise noise;
+  BlockedImages in(2, 20, 7, 9, noise);
+  const std::int64_t height = windows(7, window.height, window.stride_y, window.padding_y, window.dilation_y);
+  const std::int64_t width = windows(9, window.width, window.stride_x, window.padding_x, window.dilation_x);
+  BlockedImages out(2, 20, height, width);
+  kernels.pool(kind, in.view(), window, out.view());
+  double worst = 0;
+  for (std::int64_t i = 0; i < 2 * 20 * height * width; ++i) {
+    const std::int64_t x = i % width, y = i / width % height, c = i / width / height % 20, n = i / width / height / 20;
+    double sum = 0, highest = -INFINITY;
+    int inside = 0;
+    for (std::int64_t tap = 0; tap < window.taps(); ++tap) {
+      const std::int64_t row = y * window.stride_y - window.padding_y + tap / window.width * window.dilation_y;
+      const std::int64_t column = x * window.stride_x - window.padding_x + tap % window.width * window.dilation_x;
+      if (row < 0 || row >= 7 || column < 0 || column >= 9) continue;
+      sum += in.padded(n, c, row, column);
+      highest = std::max(highest, in.padded(n, c, row, column));
+      ++inside;
+    }
+    const double divisor = kind == Pooling::average ? static_cast<double>(window.taps()) : inside;
+    const double wanted = kind == Pooling::max ? highest : sum / divisor;
+    worst = std::max(worst, std::abs(out.padded(n, c, y, x) - wanted));
+  }
+  CHECK(worst < 1e-6);
+}
+
+TEST_CASE("what is not finite stays so") {
+  const Kernels& kernels = each_instruction_set();
+  const float bad = GENERATE(NAN, INFINITY);
+  BlockedImages in(1, 16, 4, 4), out(1, 16, 4, 4), pooled(1, 16, 2, 2);
+  in.value(0, 3, 1, 1) = bad;
+  kernels.transform(in.view(), {nullptr, nullptr, true}, out.view());
+  CHECK_FALSE(std::isfinite(out.padded(0, 3, 1, 1)));
+  kernels.add(in.view(), in.view(), true, out.view());
+  CHECK_FALSE(std::isfinite(out.padded(0, 3, 1, 1)));
+  kernels.pool(Pooling::max, in.view(), {2, 2, 2, 2, 0, 0, 1, 1}, pooled.view());
+  CHECK_FALSE(std::isfinite(pooled.padded(0, 3, 0, 0)));
+  std::vector<float> weights(16 * 16, 0.5f);
+  const auto b = packed(weights, 16, 16, kernels);
+  const Tail tail{nullptr, nullptr, 0, true};
+  kernels.multiply({in.view().data, in.stride(), b.data(), out.view().data, out.stride(), 16, 16, 1, tail});
+  CHECK_FALSE(std::isfinite(out.padded(0, 0, 1, 1)));
+}
+
+TEST_CASE("scale and shift come before the ReLU") {
+  const Kernels& kernels = each_instruction_set();
+  Noise noise;
+  BlockedImages in(2, 20, 3, 5, noise), out(2, 20, 3, 5);
+  const auto scale = noise.numbers(32), shift = noise.numbers(32);
+  kernels.transform(in.view(), {scale.data(), shift.data(), true}, out.view());
+  const double wanted = in.padded(1, 18, 2, 4) * static_cast<double>(scale[18]) + static_cast<double>(shift[18]);
+  CHECK(std::abs(out.padded(1, 18, 2, 4) - std::max(0.0, wanted)) < 1e-6);
+}
+
+TEST_CASE("an instruction set has its name, and the best is there") {
+  CHECK(is_available(best_instruction_set()));
+  CHECK(is_available(InstructionSet::portable));
+  CHECK(name_of(InstructionSet::avx2) == "avx2");
+}

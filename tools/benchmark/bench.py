@@ -1,0 +1,163 @@
+"""Images per second of lossatlas and of PyTorch, in turn on one machine: tools/bench --help."""
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import h5py
+import torch
+from networks import NETWORKS, randomized
+from torch.nn import functional as F
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = ROOT / "build" / "release" / "lossatlas"
+
+
+def processor():
+    for line in open("/proc/cpuinfo"):
+        if line.startswith("model name"):
+            return line.split(":")[1].strip()
+    return "unknown processor"
+
+
+class Pytorch:
+    """One way to run the network in PyTorch: parameters set, then loss and accuracy over all images."""
+
+    def __init__(self, name, network, images, labels, channels_last, batch, compiled):
+        self.name, self.images, self.labels, self.batch = name, images, labels, batch
+        if channels_last:
+            self.images = images.contiguous(memory_format=torch.channels_last)
+            network = network.to(memory_format=torch.channels_last)
+        self.run = network
+        if compiled == "jit":
+            traced = torch.jit.trace(network, self.images[:batch])
+            self.run = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
+        elif compiled == "inductor":
+            import torch._inductor.config as config
+
+            config.freezing = True
+            self.run = torch.compile(network)
+
+    def evaluate(self):
+        loss, correct = 0.0, 0
+        with torch.no_grad():
+            for first in range(0, len(self.images), self.batch):
+                logits = self.run(self.images[first : first + self.batch])
+                labels = self.labels[first : first + self.batch]
+                loss += F.cross_entropy(logits, labels, reduction="sum").item()
+                correct += (logits.argmax(1) == labels).sum().item()
+        return loss / len(self.images)
+
+    def rate(self):
+        start = time.perf_counter()
+        self.evaluate()
+        return len(self.images) / (time.perf_counter() - start)
+
+
+class Ours:
+    """A whole sweep: points formed, parameters folded, loss and accuracy, the file written."""
+
+    def __init__(self, options, arch, engine, checkpoint, folder):
+        self.name, self.out = f"lossatlas {engine}", folder / f"{arch}-{engine}.h5"
+        words = {"checkpoint": checkpoint, "arch": arch, "data": options.data, "grid": f"{options.points}x1"}
+        words |= {"x": "-0.1:0.1", "samples": options.samples, "engine": engine, "threads": options.threads}
+        self.command = [str(BINARY), "surface", "--out", str(self.out), "--force"]
+        for word, value in words.items():
+            self.command += [f"--{word}", str(value)]
+
+    def rate(self):
+        result = subprocess.run(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        if result.returncode != 0:
+            sys.exit(result.stderr)
+        with h5py.File(self.out) as file:
+            return json.loads(file["lossatlas"].attrs["provenance"])["images_per_second"]
+
+    def centre(self):
+        """Loss at the checkpoint itself, and the images it was computed on."""
+        with h5py.File(self.out) as file:
+            return file["train_loss"][0, file["xcoordinates"].size // 2], file["lossatlas/samples_train"][:]
+
+
+def cifar10(folder):
+    """All training images, normalized as Li et al. do, and labels."""
+    folder = pathlib.Path(folder)
+    nested = folder / "cifar-10-batches-bin"
+    parts = [path.read_bytes() for path in sorted((nested if nested.is_dir() else folder).glob("data_batch_*.bin"))]
+    rows = torch.frombuffer(bytearray(b"".join(parts)), dtype=torch.uint8).view(-1, 3073)
+    mean = torch.tensor([125.3, 123.0, 113.9], dtype=torch.float64).view(1, 3, 1, 1)
+    deviation = torch.tensor([63.0, 62.1, 66.7], dtype=torch.float64).view(1, 3, 1, 1)
+    return rows[:, 1:].view(-1, 3, 32, 32).double().sub(mean).div(deviation).float(), rows[:, 0].long()
+
+
+def pytorch_ways(options, arch, images, labels):
+    """Every way worth trying; the fastest of each kind is kept."""
+    ways = []
+    for compiled in options.baselines:
+        candidates = []
+        for channels_last in (False, True):
+            for batch in (32, 128):
+                label = f"pytorch {compiled}, {'channels-last' if channels_last else 'NCHW'}, batch {batch}"
+                way = Pytorch(label, randomized(arch), images, labels, channels_last, batch, compiled)
+                way.evaluate()
+                candidates.append((way.rate(), way))
+        ways.append(max(candidates, key=lambda candidate: candidate[0])[1])
+    return ways
+
+
+def bench(options, arch, folder):
+    checkpoint = folder / f"{arch}.pt"
+    torch.save(randomized(arch).state_dict(), checkpoint)
+    ours = [Ours(options, arch, engine, checkpoint, folder) for engine in options.engines]
+    for way in ours:
+        way.rate()
+    loss, samples = ours[0].centre()
+    images, labels = cifar10(options.data.removeprefix("cifar10:"))
+    images, labels = images[samples], labels[samples]
+    ways = ours + pytorch_ways(options, arch, images, labels)
+    theirs = ways[-1].evaluate()
+    if not abs(loss - theirs) <= 1e-4 * max(abs(theirs), 0.1):
+        sys.exit(f"bench: {arch}: our loss {loss} is not PyTorch's {theirs}")
+    rates = {way.name: [] for way in ways}
+    for _ in range(options.rounds):
+        for way in ways:
+            rates[way.name].append(way.rate())
+    print_table(arch, rates)
+
+
+def print_table(arch, rates):
+    best = statistics.median(next(iter(rates.values())))
+    print(f"\n{arch}: images/s\n  {'':44} {'median':>8} {'least':>8} {'most':>8}   {next(iter(rates))} is")
+    for name, values in rates.items():
+        median = statistics.median(values)
+        print(f"  {name:44} {median:8.1f} {min(values):8.1f} {max(values):8.1f}   {best / median:.2f} x")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__)
+    parser.add_argument("--data", required=True, help="cifar10:DIR; PyTorch gets the same images")
+    parser.add_argument("--archs", default="resnet18-cifar", help="comma-separated, or all: " + ", ".join(NETWORKS))
+    parser.add_argument("--engines", default="fused,eager", help="of ours")
+    parser.add_argument("--baselines", default="eager", help="of PyTorch: eager, jit (optimize_for_inference), inductor")
+    parser.add_argument("--samples", type=int, default=512, help="images")
+    parser.add_argument("--points", type=int, default=5, help="of our sweep, odd")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--rounds", type=int, default=5, help="each runs everything once")
+    options = parser.parse_args()
+    if not options.data.startswith("cifar10:"):
+        parser.error("--data wants cifar10:DIR")
+    options.engines, options.baselines = options.engines.split(","), options.baselines.split(",")
+    torch.set_num_threads(options.threads)
+    print(f"{processor()}, {options.threads} threads, torch {torch.__version__}, {options.samples} images")
+    with tempfile.TemporaryDirectory() as folder:
+        for arch in NETWORKS if options.archs == "all" else options.archs.split(","):
+            bench(options, arch, pathlib.Path(folder))
+
+
+if __name__ == "__main__":
+    main()
