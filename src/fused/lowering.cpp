@@ -339,10 +339,8 @@ class Lowering {
 
   /// The mean over height and width, which leaves one number a channel whether the axes are kept or not.
   void mean(const jit::Node& node) {
-    auto axes = constant(node, 1);
-    if (!axes.isIntList()) throw CannotLower("aten::mean over all axes");
-    auto list = axes.toIntVector();
-    for (auto& axis : list) axis = axis < 0 ? axis + 4 : axis;
+    std::vector<std::int64_t> list;
+    for (const Number& axis : numbers(node, 1)) list.push_back(axis.value < 0 ? axis.value + 4 : axis.value);
     std::sort(list.begin(), list.end());
     if (list != std::vector<std::int64_t>{2, 3}) throw CannotLower("aten::mean over other axes than height and width");
     average_all(node, 1, 1);

@@ -1,25 +1,39 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdlib>
 #include <memory>
 #include <new>
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 namespace lossatlas {
 
-/// Floats on a 64-byte boundary, not initialized.
+/// Floats on a cache line's boundary, not initialized. Large ones ask for large pages: kernels walk many distant rows
+/// at once, more than the processor remembers small pages.
 class AlignedFloats {
  public:
   AlignedFloats() = default;
-  explicit AlignedFloats(std::size_t count)
-      : data_(static_cast<float*>(::operator new(count * sizeof(float), kAlignment))), size_(count) {}
+  explicit AlignedFloats(std::size_t count) : size_(count) {
+    const std::size_t bytes = count * sizeof(float);
+    const std::size_t alignment = bytes >= kLargePage ? kLargePage : kLine;
+    const std::size_t whole = (bytes + alignment - 1) / alignment * alignment;
+    data_.reset(static_cast<float*>(std::aligned_alloc(alignment, whole)));
+    if (!data_ && whole > 0) throw std::bad_alloc();
+#ifdef __linux__
+    if (alignment == kLargePage) madvise(data_.get(), whole, MADV_HUGEPAGE);  // a wish: no harm where it is refused
+#endif
+  }
 
   float* data() const { return data_.get(); }
   std::size_t size() const { return size_; }
 
  private:
-  static constexpr std::align_val_t kAlignment{64};
+  static constexpr std::size_t kLine = 64, kLargePage = std::size_t{2} << 20;
   struct Free {
-    void operator()(float* data) const { ::operator delete(data, kAlignment); }
+    void operator()(float* data) const { std::free(data); }
   };
   std::unique_ptr<float, Free> data_;
   std::size_t size_ = 0;

@@ -50,7 +50,7 @@ std::vector<Plan::StepTime> Plan::times() const {
 
 std::size_t Plan::floats_of(std::size_t node, std::int64_t images) const {
   const ImageShape& shape = graph_->nodes[node].shape;
-  return static_cast<std::size_t>(blocks_of(shape.channels) * kBlock * shape.height * shape.width * images);
+  return static_cast<std::size_t>(blocks_of(shape.channels) * staggered(shape.height * shape.width * images));
 }
 
 /// As few images as keep what the step reads and writes in the second-level cache, unless that would make it read its
@@ -133,8 +133,9 @@ Activations Plan::view(std::size_t node, std::int64_t first, std::int64_t count)
   const ImageShape& shape = graph_->nodes[node].shape;
   const std::int64_t image = shape.height * shape.width * kBlock;
   const std::int64_t begin = place.capacity == options_.batch ? first * image : 0;
-  return {activations_.data() + place.offset + begin, place.capacity * image, blocks_of(shape.channels), count,
-          shape.height, shape.width};
+  const std::int64_t stride = staggered(place.capacity * shape.height * shape.width);
+  return {activations_.data() + place.offset + begin, stride, blocks_of(shape.channels), count, shape.height,
+          shape.width};
 }
 
 void Plan::run_segment(const Segment& segment, const PlanarImages& images) {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 
 #include "fused/memory.h"
 #include "fused/step.h"
@@ -114,30 +115,28 @@ class GatheredStep : public ProductStep {
       }
     }
     make_weights(depth());
-    rows_ = std::clamp<std::int64_t>(kCacheFloats / depth() / kRowStep, 1, 8) * kRowStep;
   }
 
   std::string_view method() const override { return planar_ ? "gathered, planar" : "gathered"; }
   std::size_t scratch(std::int64_t) const override {
-    return static_cast<std::size_t>(rows_ * blocks_of(depth()) * kBlock);
+    return static_cast<std::size_t>(staggered(kRows) * blocks_of(depth()));
   }
 
   void run(const StepMemory& memory) override {
     const Activations& out = output(memory);
-    for (std::int64_t first = 0; first < out.pixels(); first += rows_) {
-      const std::int64_t count = std::min(rows_, out.pixels() - first);
+    for (std::int64_t first = 0; first < out.pixels(); first += kRows) {
+      const std::int64_t count = std::min(kRows, out.pixels() - first);
       if (planar_) {
         gather_planar(memory.images, node_.window, out.height, out.width, first, count, memory.scratch);
       } else {
         kernels_.gather(input(memory), node_.window, out.height, out.width, affine(), first, count, memory.scratch);
       }
-      kernels_.multiply(product(memory, memory.scratch, count * kBlock, depth(), first, count));
+      kernels_.multiply(product(memory, memory.scratch, staggered(count), depth(), first, count));
     }
   }
 
  private:
-  static constexpr std::int64_t kCacheFloats = 64 * 1024;  // 256 KiB of rows
-  static constexpr std::int64_t kRowStep = 24;             // whole tiles of every instruction set
+  static constexpr std::int64_t kRows = 96;  // in one go: what a product takes before it reads the weights again
 
   std::int64_t depth() const { return static_cast<std::int64_t>(offsets_.size()); }
 
@@ -147,22 +146,25 @@ class GatheredStep : public ProductStep {
   }
 
   bool planar_;
-  std::int64_t rows_ = 0;  // in one go
   std::vector<std::int32_t> offsets_;
 };
 
-/// A 3x3 convolution of stride 1 by Winograd's minimal filtering.
+/// A 3x3 convolution by Winograd's minimal filtering.
 class WinogradStep : public ProductStep {
  public:
-  WinogradStep(const Graph& graph, std::size_t node, const Kernels& kernels, std::int64_t m)
-      : ProductStep(graph, node, kernels), m_(m) {
+  WinogradStep(const Graph& graph, std::size_t node, const Kernels& kernels, Filtering filtering)
+      : ProductStep(graph, node, kernels), filtering_(filtering) {
+    const std::int64_t m = outputs_of(filtering);
     down_ = (node_.shape.height + m - 1) / m;
     across_ = (node_.shape.width + m - 1) / m;
     weight_stride_ = depth() * blocks_of(node_.shape.channels) * kBlock + kStagger;
     weights_ = AlignedFloats(static_cast<std::size_t>(positions() * weight_stride_));
   }
 
-  std::string_view method() const override { return m_ == 2 ? "winograd 2x2" : "winograd 4x4"; }
+  std::string_view method() const override {
+    if (filtering_ == Filtering::two) return "winograd 2x2";
+    return filtering_ == Filtering::four ? "winograd 4x4" : "winograd 4x4 / 2";
+  }
   std::size_t scratch(std::int64_t images) const override {
     const std::int64_t count = tiles_at_once(images);
     return static_cast<std::size_t>(positions() * (stride(in_.channels, count) + stride(node_.shape.channels, count)));
@@ -172,15 +174,21 @@ class WinogradStep : public ProductStep {
     const Activations &in = input(memory), &out = output(memory);
     const std::int64_t all = in.images * down_ * across_, at_once = tiles_at_once(in.images);
     for (std::int64_t first = 0; first < all; first += at_once) {
-      Tiles tiles{m_, across_, down_, first, std::min(at_once, all - first), stride(in_.channels, at_once)};
+      Tiles tiles{filtering_,
+                  across_,
+                  down_,
+                  first,
+                  std::min(at_once, all - first),
+                  stride(in_.channels, at_once),
+                  staggered(at_once)};
       float* inputs = memory.scratch;
       float* products = inputs + positions() * tiles.position_stride;
       kernels_.winograd_input(in, node_.window.padding_y, tiles, inputs);
       const std::int64_t product_stride = stride(node_.shape.channels, at_once);
       for (std::int64_t position = 0; position < positions(); ++position) {
-        kernels_.multiply({inputs + position * tiles.position_stride, tiles.count * kBlock,
+        kernels_.multiply({inputs + position * tiles.position_stride, tiles.block_stride,
                            weights_.data() + position * weight_stride_, products + position * product_stride,
-                           tiles.count * kBlock, tiles.count, depth(), out.blocks, {}});
+                           tiles.block_stride, tiles.count, depth(), out.blocks, {}});
       }
       tiles.position_stride = product_stride;
       kernels_.winograd_output(products, tiles, tail(memory), out);
@@ -191,35 +199,47 @@ class WinogradStep : public ProductStep {
   // One cache line: without it, all positions of a tile would fall on one set of the first-level cache.
   static constexpr std::int64_t kStagger = kBlock;
 
-  std::int64_t positions() const { return (m_ + 2) * (m_ + 2); }
+  std::int64_t positions() const { return positions_of(filtering_); }
   std::int64_t depth() const { return blocks_of(in_.channels) * kBlock; }
   static std::int64_t stride(std::int64_t channels, std::int64_t tiles) {
-    return blocks_of(channels) * tiles * kBlock + kStagger;
+    return blocks_of(channels) * staggered(tiles) + kStagger;
   }
 
   /// Few enough for transformed tiles to stay in cache, many enough to pay for reading the weights.
   std::int64_t tiles_at_once(std::int64_t images) const {
     const std::int64_t channels = std::max(in_.channels, node_.shape.channels);
-    return std::min(images * down_ * across_, std::clamp<std::int64_t>(channels / 48 * 24, 24, 96));
+    return std::min(images * down_ * across_, std::clamp<std::int64_t>(channels / 64 * 24, 24, 128));
   }
 
   void load_weights(const float* weights, const float* scale) override {
-    kernels_.winograd_weights(m_, weights, scale, node_.shape.channels, in_.channels, weight_stride_, weights_.data());
+    kernels_.winograd_weights(filtering_, weights, scale, node_.shape.channels, in_.channels, weight_stride_, weights_.data());
   }
 
-  std::int64_t m_, down_ = 0, across_ = 0, weight_stride_ = 0;
+  Filtering filtering_;
+  std::int64_t down_ = 0, across_ = 0, weight_stride_ = 0;
 };
 
 /// Multiplications for each output pixel and pair of channels, tiles that reach past the image counted whole.
-double winograd_cost(const ImageShape& out, std::int64_t m) {
+double multiplications(const ImageShape& out, Filtering filtering) {
+  const std::int64_t m = outputs_of(filtering);
   const std::int64_t tiles = ((out.height + m - 1) / m) * ((out.width + m - 1) / m);
-  return static_cast<double>(tiles * (m + 2) * (m + 2)) / static_cast<double>(out.height * out.width);
+  return static_cast<double>(tiles * positions_of(filtering)) / static_cast<double>(out.height * out.width);
 }
 
-bool suits_winograd(const Node& node) {
+/// The filtering with the fewest multiplications, if there is one with fewer than the kernel has taps.
+std::optional<Filtering> best_filtering(const Node& node) {
   const Window& w = node.window;
-  return w.height == 3 && w.width == 3 && w.stride_y == 1 && w.stride_x == 1 && w.dilation_y == 1 &&
-         w.dilation_x == 1 && w.padding_y == w.padding_x && node.inputs[0] != 0;
+  const bool square = w.height == 3 && w.width == 3 && w.stride_y == w.stride_x && w.dilation_y == 1 &&
+                      w.dilation_x == 1 && w.padding_y == w.padding_x;
+  if (!square || node.inputs[0] == 0) return std::nullopt;
+  std::optional<Filtering> best;
+  auto least = static_cast<double>(w.taps());
+  for (const auto filtering : {Filtering::four, Filtering::two, Filtering::four_by_strides}) {
+    if (stride_of(filtering) != w.stride_y || multiplications(node.shape, filtering) >= least) continue;
+    best = filtering;
+    least = multiplications(node.shape, filtering);
+  }
+  return best;
 }
 
 }  // namespace
@@ -230,11 +250,8 @@ std::unique_ptr<Step> make_product_step(const Graph& graph, std::size_t index, c
   const bool plain = window.taps() == 1 && window.stride_y == 1 && window.stride_x == 1 && window.padding_y == 0 &&
                      window.padding_x == 0;
   if (plain && !node.input_norm && node.inputs[0] != 0) return std::make_unique<PointwiseStep>(graph, index, kernels);
-  if (suits_winograd(node)) {
-    const double two = winograd_cost(node.shape, 2), four = winograd_cost(node.shape, 4);
-    constexpr double direct = 9;
-    if (std::min(two, four) < direct)
-      return std::make_unique<WinogradStep>(graph, index, kernels, two < four ? 2 : 4);
+  if (const auto filtering = best_filtering(node)) {
+    return std::make_unique<WinogradStep>(graph, index, kernels, *filtering);
   }
   return std::make_unique<GatheredStep>(graph, index, kernels);
 }

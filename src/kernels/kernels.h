@@ -12,6 +12,10 @@ inline constexpr std::int64_t kBlock = 16;
 
 constexpr std::int64_t blocks_of(std::int64_t channels) { return (channels + kBlock - 1) / kBlock; }
 
+/// Floats from one block of `rows` rows to the next, an odd number of cache lines: at a power of two, the rows that a
+/// product reads together would fall on a few sets of the first-level cache and drive each other out.
+constexpr std::int64_t staggered(std::int64_t rows) { return (rows | 1) * kBlock; }
+
 /// Activations of a batch, [blocks][images][height][width][16]; the last block's channels past the last one are 0.
 /// A view: whoever allocated the memory owns it.
 struct Activations {
@@ -65,14 +69,29 @@ struct Affine {
   bool relu = false;
 };
 
-/// Winograd's minimal filtering F(m x m, 3x3) for stride 1 (Lavin and Gray 2016, "Fast Algorithms for Convolutional
-/// Neural Networks"), m = 2 or 4: tiles of m x m outputs, n = m + 2, n² products of matrices.
-/// Transformed tiles are [n²][blocks][count][16], `position_stride` floats from one of the n² positions to the next.
+/// Winograd's minimal filtering of 3x3 kernels (Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural
+/// Networks"): a tile of m x m outputs takes n² products of matrices.
+enum class Filtering {
+  two,              // F(2x2, 3x3), stride 1: n = 4
+  four,             // F(4x4, 3x3), stride 1: n = 6
+  four_by_strides,  // 4x4 outputs, stride 2: n = 9. Of the inputs, the even ones meet the outer taps in F(4, 2), the
+                    // odd ones the middle tap as they are
+};
+constexpr std::int64_t outputs_of(Filtering filtering) { return filtering == Filtering::two ? 2 : 4; }
+constexpr std::int64_t stride_of(Filtering filtering) { return filtering == Filtering::four_by_strides ? 2 : 1; }
+/// n: inputs along a side of a tile, and as many positions.
+constexpr std::int64_t side_of(Filtering filtering) {
+  return filtering == Filtering::two ? 4 : filtering == Filtering::four ? 6 : 9;
+}
+constexpr std::int64_t positions_of(Filtering filtering) { return side_of(filtering) * side_of(filtering); }
+
+/// Some tiles of a convolution. Transformed tiles are [n²][blocks][count][16], with strides in floats.
 struct Tiles {
-  std::int64_t m = 4;
+  Filtering filtering = Filtering::four;
   std::int64_t across = 0, down = 0;  // tiles in a row of an image, and rows
   std::int64_t first = 0, count = 0;  // of images * down * across
-  std::int64_t position_stride = 0;
+  std::int64_t position_stride = 0;   // from one of the n² positions to the next
+  std::int64_t block_stride = 0;
 };
 
 enum class Pooling { max, average, average_without_padding };
@@ -86,13 +105,14 @@ struct Kernels {
   void (*multiply)(const Product& product);
 
   /// The inputs of output pixels first, …, first + count - 1 (of images * out_height * out_width) as rows of a product:
-  /// [taps * in.blocks][count][16], zeros where a window reaches past the image.
+  /// [taps * in.blocks][count][16], staggered(count) floats from block to block, zeros where a window reaches past the
+  /// image.
   void (*gather)(const Activations& in, const Window& window, std::int64_t out_height, std::int64_t out_width,
                  const Affine& affine, std::int64_t first, std::int64_t count, float* rows);
 
   /// The weights of a 3x3 convolution, [outputs][inputs][3][3], times scale[output], as n² matrices B:
   /// [n²] panels of depth 16 * blocks_of(inputs), position_stride apart.
-  void (*winograd_weights)(std::int64_t m, const float* weights, const float* scale, std::int64_t outputs,
+  void (*winograd_weights)(Filtering filtering, const float* weights, const float* scale, std::int64_t outputs,
                            std::int64_t inputs, std::int64_t position_stride, float* transformed);
   void (*winograd_input)(const Activations& in, std::int64_t padding, const Tiles& tiles, float* transformed);
   void (*winograd_output)(const float* transformed, const Tiles& tiles, const Tail& tail, const Activations& out);
@@ -115,8 +135,9 @@ std::string_view name_of(InstructionSet set);
 /// Throws std::logic_error where the set is not available.
 const Kernels& kernels_of(InstructionSet set);
 
-/// The inputs of output pixels from planar images, as rows: [⌈C·taps / 16⌉][count][16], the depth counted in the order
-/// (channel, y, x) of a convolution's weights; the last block is filled up with zeros.
+/// The inputs of output pixels from planar images, as rows: [⌈C·taps / 16⌉][count][16], staggered(count) floats from
+/// block to block, the depth counted in the order (channel, y, x) of a convolution's weights; the last block is filled
+/// up with zeros.
 void gather_planar(const PlanarImages& in, const Window& window, std::int64_t out_height, std::int64_t out_width,
                    std::int64_t first, std::int64_t count, float* rows);
 

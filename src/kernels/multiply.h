@@ -17,7 +17,8 @@ constexpr int kTileRows = 3, kPanelVectors = 4;
 constexpr std::int64_t kPanel = kPanelVectors * kLanes;
 
 constexpr std::int64_t kDepthChunk = 256;  // a panel of so many rows of B stays in the first-level cache
-constexpr std::int64_t kRowChunk = 96;     // so many rows of A stay in the second-level cache
+constexpr std::int64_t kRowChunk = 144;    // so many rows of A stay in the second-level cache
+constexpr std::int64_t kLine = 16;         // floats in a cache line
 
 /// Where a tile lies within a product.
 struct TilePlace {
@@ -25,6 +26,8 @@ struct TilePlace {
   std::int64_t block;         // first of its blocks of 16 columns
   std::int64_t begin, depth;  // the chunk of the depth
   bool accumulate, last;
+  const float* next;          // what will be read of B after this panel, fetched ahead by the line
+  std::int64_t next_lines;    // at each block of the depth
 };
 
 template <int Rows, int Vectors>
@@ -41,8 +44,11 @@ void multiply_tile(const Product& product, const TilePlace& at, const float* b) 
     for (int v = 0; v < Vectors; ++v) sum[r][v] = at.accumulate ? load(c[v] + r * kBlock) : Vector{};
   }
   const float* a = product.a + at.begin / kBlock * product.a_stride + at.row * kBlock;
+  const float* next = at.next;
   for (std::int64_t left = at.depth; left > 0; left -= kBlock, a += product.a_stride) {
+    for (std::int64_t line = 0; line < at.next_lines; ++line, next += kLine) __builtin_prefetch(next, 0, 2);
     const std::int64_t count = left < kBlock ? left : kBlock;
+#pragma GCC unroll 4
     for (std::int64_t k = 0; k < count; ++k, b += Vectors * kLanes) {
       Vector row_of_b[Vectors];
 #pragma GCC unroll 4
@@ -104,10 +110,14 @@ void multiply_rows(int rows, const Product& product, const TilePlace& at, const 
 /// Rows are shared out evenly among as few tiles as will do: short tiles keep the processor less busy.
 template <int Vectors>
 void multiply_panel(const Product& product, TilePlace at, std::int64_t rows, const float* b) {
-  for (std::int64_t tiles = (rows + kTileRows - 1) / kTileRows; tiles > 0; --tiles) {
+  const std::int64_t all_tiles = (rows + kTileRows - 1) / kTileRows, steps = all_tiles * blocks_of(at.depth);
+  const std::int64_t lines = at.depth * Vectors * kLanes / kLine;
+  at.next_lines = at.next ? (lines + steps - 1) / steps : 0;
+  for (std::int64_t tiles = all_tiles; tiles > 0; --tiles) {
     const std::int64_t take = (rows + tiles - 1) / tiles;
     multiply_rows<kTileRows, Vectors>(static_cast<int>(take), product, at, b);
     at.row += take;
+    at.next += at.next ? at.next_lines * kLine * blocks_of(at.depth) : 0;
     rows -= take;
   }
 }
@@ -120,9 +130,10 @@ void multiply(const Product& product) {
       const std::int64_t left = product.depth - begin;
       const std::int64_t depth = left < kDepthChunk ? left : kDepthChunk;
       for (std::int64_t block = 0; block < product.blocks; block += panel_blocks) {
-        const TilePlace at{row, block, begin, depth, begin > 0, depth == left};
         const float* panel = product.b + block * kBlock * product.depth;
+        TilePlace at{row, block, begin, depth, begin > 0, depth == left, nullptr, 0};
         if (product.blocks - block >= panel_blocks) {
+          if (product.blocks - block >= 2 * panel_blocks) at.next = panel + kPanel * product.depth + begin * kPanel;
           multiply_panel<kPanelVectors>(product, at, rows, panel + begin * kPanel);
         } else {
           multiply_panel<kParts>(product, at, rows, panel + begin * kBlock);

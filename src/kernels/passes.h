@@ -31,8 +31,9 @@ void gather(const Activations& in, const Window& window, std::int64_t out_height
     for (std::int64_t block = 0; block < in.blocks; ++block) {
       std::int64_t x = first % out_width, y = first / out_width % out_height;
       const float* image = in.data + block * in.stride + first / out_width / out_height * image_size;
-      for (std::int64_t left = count; left > 0; --left, rows += kBlock) {
-        gather_pixel(in, image, y * window.stride_y + down, x * window.stride_x + right, affine, block * kBlock, rows);
+      float* to = rows + (tap * in.blocks + block) * staggered(count);
+      for (std::int64_t left = count; left > 0; --left, to += kBlock) {
+        gather_pixel(in, image, y * window.stride_y + down, x * window.stride_x + right, affine, block * kBlock, to);
         if (++x < out_width) continue;
         x = 0;
         if (++y < out_height) continue;

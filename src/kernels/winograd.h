@@ -5,15 +5,12 @@
 namespace lossatlas {
 namespace {
 
-// The one-dimensional transforms of F(m, 3): Bᵀd of the input, G g of the weights, Aᵀ m of the products; two-dimensional
-// ones apply them to columns, then to rows.
-template <int M>
-struct Winograd;
+// The one-dimensional transforms: Bᵀd of the inputs, G g of the weights, Aᵀm of the products; two-dimensional ones
+// apply them to columns, then to rows.
 
 // Interpolated at 0, 1, -1, ∞.
-template <>
-struct Winograd<2> {
-  static constexpr int n = 4;
+struct FilterTwo {
+  static constexpr int m = 2, n = 4, stride = 1;
   [[gnu::always_inline]] static void input(const Vector* d, Vector* v) {
     v[0] = d[0] - d[2];
     v[1] = d[1] + d[2];
@@ -34,9 +31,8 @@ struct Winograd<2> {
 };
 
 // Interpolated at 0, 1, -1, 2, -2, ∞.
-template <>
-struct Winograd<4> {
-  static constexpr int n = 6;
+struct FilterFour {
+  static constexpr int m = 4, n = 6, stride = 1;
   [[gnu::always_inline]] static void input(const Vector* d, Vector* v) {
     const Vector even = d[4] - 4.0f * d[2], odd = d[3] - 4.0f * d[1];
     const Vector difference = d[4] - d[2], twice = 2.0f * (d[3] - d[1]);
@@ -67,13 +63,43 @@ struct Winograd<4> {
   }
 };
 
+// The even inputs and the outer taps: F(4, 2) interpolated at 0, 1, -1, 2, ∞; the odd inputs and the middle tap: four
+// products as they are.
+struct FilterFourByStrides {
+  static constexpr int m = 4, n = 9, stride = 2;
+  [[gnu::always_inline]] static void input(const Vector* d, Vector* v) {
+    const Vector difference = d[6] - d[4], edge = d[6] - d[2];
+    v[0] = 2.0f * (d[0] - d[4]) + edge;
+    v[1] = difference - 2.0f * d[2];
+    v[2] = d[6] - 3.0f * d[4] + 2.0f * d[2];
+    v[3] = edge;
+    v[4] = d[8] - d[4] - 2.0f * edge;
+    for (int i = 0; i < 4; ++i) v[5 + i] = d[2 * i + 1];
+  }
+  [[gnu::always_inline]] static void weights(const Vector* g, Vector* u) {
+    u[0] = 0.5f * g[0];
+    u[1] = -0.5f * (g[0] + g[2]);
+    u[2] = (1.0f / 6) * (g[2] - g[0]);
+    u[3] = (1.0f / 6) * g[0] + (1.0f / 3) * g[2];
+    u[4] = g[2];
+    for (int i = 0; i < 4; ++i) u[5 + i] = g[1];
+  }
+  [[gnu::always_inline]] static void output(const Vector* m, Vector* y) {
+    const Vector sum = m[1] + m[2], difference = m[1] - m[2];
+    y[0] = m[0] + sum + m[3] + m[5];
+    y[1] = difference + 2.0f * m[3] + m[6];
+    y[2] = sum + 4.0f * m[3] + m[7];
+    y[3] = difference + 8.0f * m[3] + m[4] + m[8];
+  }
+};
+
 /// Place of a tile: its image and the corner of its outputs.
 struct TileCorner {
   std::int64_t image, y, x;
 };
 
 /// Walks tiles in order without a division a tile.
-template <int M>
+template <class Filter>
 class TileWalk {
  public:
   explicit TileWalk(const Tiles& tiles)
@@ -81,7 +107,7 @@ class TileWalk {
         column_(tiles.first % tiles.across),
         row_(tiles.first / tiles.across % tiles.down),
         image_(tiles.first / tiles.across / tiles.down) {}
-  TileCorner corner() const { return {image_, row_ * M, column_ * M}; }
+  TileCorner corner() const { return {image_, row_ * Filter::m, column_ * Filter::m}; }
   void advance() {
     if (++column_ < tiles_.across) return;
     column_ = 0;
@@ -95,41 +121,41 @@ class TileWalk {
   std::int64_t column_, row_, image_;
 };
 
-template <int M>
+template <class Filter>
 void winograd_input_of(const Activations& in, std::int64_t padding, const Tiles& tiles, float* transformed) {
-  constexpr int n = Winograd<M>::n;
+  constexpr int n = Filter::n;
   const std::int64_t row_stride = in.width * kBlock;
   for (std::int64_t block = 0; block < in.blocks; ++block) {
-    TileWalk<M> walk(tiles);
+    TileWalk<Filter> walk(tiles);
     for (std::int64_t t = 0; t < tiles.count; ++t, walk.advance()) {
       const TileCorner at = walk.corner();
-      const std::int64_t y = at.y - padding, x = at.x - padding;
+      const std::int64_t y = at.y * Filter::stride - padding, x = at.x * Filter::stride - padding;
       const bool inside = y >= 0 && x >= 0 && y + n <= in.height && x + n <= in.width;
       const float* from =
           in.data + block * in.stride + (at.image * in.height + y) * row_stride + x * kBlock;
-      float* to = transformed + (block * tiles.count + t) * kBlock;
+      float* to = transformed + block * tiles.block_stride + t * kBlock;
       for (int part = 0; part < kParts; ++part, from += kLanes, to += kLanes) {
         Vector columns[n][n], d[n], v[n];
-#pragma GCC unroll 6
+#pragma GCC unroll 9
         for (int j = 0; j < n; ++j) {
           if (inside) {
-#pragma GCC unroll 6
+#pragma GCC unroll 9
             for (int i = 0; i < n; ++i) d[i] = load(from + i * row_stride + j * kBlock);
           } else {
-#pragma GCC unroll 6
+#pragma GCC unroll 9
             for (int i = 0; i < n; ++i) {
               const bool there = y + i >= 0 && y + i < in.height && x + j >= 0 && x + j < in.width;
               d[i] = there ? load(from + i * row_stride + j * kBlock) : Vector{};
             }
           }
-          Winograd<M>::input(d, v);
-#pragma GCC unroll 6
+          Filter::input(d, v);
+#pragma GCC unroll 9
           for (int i = 0; i < n; ++i) columns[i][j] = v[i];
         }
-#pragma GCC unroll 6
+#pragma GCC unroll 9
         for (int i = 0; i < n; ++i) {
-          Winograd<M>::input(columns[i], v);
-#pragma GCC unroll 6
+          Filter::input(columns[i], v);
+#pragma GCC unroll 9
           for (int j = 0; j < n; ++j) store(to + (i * n + j) * tiles.position_stride, v[j]);
         }
       }
@@ -137,31 +163,31 @@ void winograd_input_of(const Activations& in, std::int64_t padding, const Tiles&
   }
 }
 
-template <int M>
+template <class Filter>
 void winograd_output_of(const float* transformed, const Tiles& tiles, const Tail& tail, const Activations& out) {
-  constexpr int n = Winograd<M>::n;
+  constexpr int m = Filter::m, n = Filter::n;
   for (std::int64_t block = 0; block < out.blocks; ++block) {
-    TileWalk<M> walk(tiles);
+    TileWalk<Filter> walk(tiles);
     for (std::int64_t t = 0; t < tiles.count; ++t, walk.advance()) {
       const TileCorner at = walk.corner();
-      const std::int64_t rows = out.height - at.y < M ? out.height - at.y : M;
-      const std::int64_t columns = out.width - at.x < M ? out.width - at.x : M;
+      const std::int64_t rows = out.height - at.y < m ? out.height - at.y : m;
+      const std::int64_t columns = out.width - at.x < m ? out.width - at.x : m;
       const std::int64_t pixel = (at.image * out.height + at.y) * out.width + at.x;
       for (int part = 0; part < kParts; ++part) {
-        const float* from = transformed + (block * tiles.count + t) * kBlock + part * kLanes;
+        const float* from = transformed + block * tiles.block_stride + t * kBlock + part * kLanes;
         const std::int64_t place = pixel * kBlock + part * kLanes;
-        Vector half[M][n], m[n], y[M];
-#pragma GCC unroll 6
+        Vector half[m][n], products[n], y[m];
+#pragma GCC unroll 9
         for (int j = 0; j < n; ++j) {
-#pragma GCC unroll 6
-          for (int i = 0; i < n; ++i) m[i] = load(from + (i * n + j) * tiles.position_stride);
-          Winograd<M>::output(m, y);
+#pragma GCC unroll 9
+          for (int i = 0; i < n; ++i) products[i] = load(from + (i * n + j) * tiles.position_stride);
+          Filter::output(products, y);
 #pragma GCC unroll 4
-          for (int i = 0; i < M; ++i) half[i][j] = y[i];
+          for (int i = 0; i < m; ++i) half[i][j] = y[i];
         }
         const Vector bias = tail.bias ? load(tail.bias + block * kBlock + part * kLanes) : Vector{};
         for (int i = 0; i < rows; ++i) {
-          Winograd<M>::output(half[i], y);
+          Filter::output(half[i], y);
           for (int j = 0; j < columns; ++j) {
             const std::int64_t offset = place + (i * out.width + j) * kBlock;
             Vector value = y[j] + bias;
@@ -175,10 +201,10 @@ void winograd_output_of(const float* transformed, const Tiles& tiles, const Tail
   }
 }
 
-template <int M>
+template <class Filter>
 void winograd_weights_of(const float* weights, const float* scale, std::int64_t outputs, std::int64_t inputs,
                          std::int64_t position_stride, float* transformed) {
-  constexpr int n = Winograd<M>::n;
+  constexpr int n = Filter::n;
   constexpr std::int64_t panel_width = kPanelVectors * kLanes;
   const std::int64_t columns = blocks_of(outputs) * kBlock, depth = blocks_of(inputs) * kBlock;
   for (std::int64_t first = 0; first < columns; first += kBlock) {
@@ -195,11 +221,11 @@ void winograd_weights_of(const float* weights, const float* scale, std::int64_t 
         Vector rows[n][3], g[3], u[n];
         for (int j = 0; j < 3; ++j) {
           for (int i = 0; i < 3; ++i) g[i] = load(&taps[i * 3 + j][part * kLanes]);
-          Winograd<M>::weights(g, u);
+          Filter::weights(g, u);
           for (int i = 0; i < n; ++i) rows[i][j] = u[i];
         }
         for (int i = 0; i < n; ++i) {
-          Winograd<M>::weights(rows[i], u);
+          Filter::weights(rows[i], u);
           for (int j = 0; j < n; ++j) store(to + (i * n + j) * position_stride, u[j]);
         }
       }
@@ -207,18 +233,26 @@ void winograd_weights_of(const float* weights, const float* scale, std::int64_t 
   }
 }
 
-void winograd_weights(std::int64_t m, const float* weights, const float* scale, std::int64_t outputs,
+void winograd_weights(Filtering filtering, const float* weights, const float* scale, std::int64_t outputs,
                       std::int64_t inputs, std::int64_t position_stride, float* transformed) {
-  const auto transform = m == 2 ? winograd_weights_of<2> : winograd_weights_of<4>;
+  const auto transform = filtering == Filtering::two    ? winograd_weights_of<FilterTwo>
+                         : filtering == Filtering::four ? winograd_weights_of<FilterFour>
+                                                        : winograd_weights_of<FilterFourByStrides>;
   transform(weights, scale, outputs, inputs, position_stride, transformed);
 }
 
 void winograd_input(const Activations& in, std::int64_t padding, const Tiles& tiles, float* transformed) {
-  (tiles.m == 2 ? winograd_input_of<2> : winograd_input_of<4>)(in, padding, tiles, transformed);
+  const auto transform = tiles.filtering == Filtering::two    ? winograd_input_of<FilterTwo>
+                         : tiles.filtering == Filtering::four ? winograd_input_of<FilterFour>
+                                                              : winograd_input_of<FilterFourByStrides>;
+  transform(in, padding, tiles, transformed);
 }
 
 void winograd_output(const float* transformed, const Tiles& tiles, const Tail& tail, const Activations& out) {
-  (tiles.m == 2 ? winograd_output_of<2> : winograd_output_of<4>)(transformed, tiles, tail, out);
+  const auto transform = tiles.filtering == Filtering::two    ? winograd_output_of<FilterTwo>
+                         : tiles.filtering == Filtering::four ? winograd_output_of<FilterFour>
+                                                              : winograd_output_of<FilterFourByStrides>;
+  transform(transformed, tiles, tail, out);
 }
 
 }  // namespace

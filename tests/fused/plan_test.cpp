@@ -146,6 +146,7 @@ class FunctionNetwork : public Network {
 
 TEST_CASE("what cannot be lowered is named") {
   const std::array<std::int64_t, 3> input{3, 8, 8};
+  const std::vector<std::int64_t> one{1}, none{0};
   FunctionNetwork* self = nullptr;
   const auto refuses = [&](const std::function<torch::Tensor(torch::Tensor)>& function, const std::string& word) {
     FunctionNetwork network(function);
@@ -155,7 +156,7 @@ TEST_CASE("what cannot be lowered is named") {
   const auto head = [&](const torch::Tensor& x) { return torch::linear(x.mean({2, 3}), self->linear_); };
   const auto stem = [&](const torch::Tensor& x) { return torch::conv2d(x, self->weight_); };
   refuses([&](const torch::Tensor& x) { return head(torch::sigmoid(stem(x))); }, "aten::sigmoid");
-  refuses([&](const torch::Tensor& x) { return head(torch::conv2d(stem(x), self->grouped_, torch::Tensor(), 1, 0, 1, 4)); },
+  refuses([&](const torch::Tensor& x) { return head(torch::conv2d(stem(x), self->grouped_, torch::Tensor(), one, none, one, 4)); },
           "groups");
   refuses([&](const torch::Tensor& x) { return head(torch::conv2d(x, self->weight_ * 2)); }, "aten::mul");
   refuses([&](const torch::Tensor& x) { return stem(x); }, "logits");

@@ -103,14 +103,14 @@ TEST_CASE("gathered rows make any convolution") {
   pack(weights.data(), c.outputs, c.channels * taps, offsets.data(), depth, nullptr, kernels.panel, b.data());
   for (std::int64_t first = 0; first < pixels; first += 10) {  // in pieces that cross rows and images
     const std::int64_t count = std::min<std::int64_t>(10, pixels - first);
-    rows.assign(at(blocks_of(depth) * count * kBlock), NAN);
+    rows.assign(at(blocks_of(depth) * staggered(count)), NAN);
     if (planar) {
       gather_planar({plain.data(), c.images, c.channels, c.height, c.width}, w, out_height, out_width, first, count,
                     rows.data());
     } else {
       kernels.gather(in.view(), w, out_height, out_width, {}, first, count, rows.data());
     }
-    kernels.multiply({rows.data(), count * kBlock, b.data(), out.view().data + first * kBlock, out.stride(), count,
+    kernels.multiply({rows.data(), staggered(count), b.data(), out.view().data + first * kBlock, out.stride(), count,
                       depth, out.view().blocks, {}});
   }
   double worst = 0;
@@ -130,11 +130,13 @@ TEST_CASE("Winograd's convolutions are those of double arithmetic") {
   const auto c = GENERATE(Case{1, 16, 16, 4, 4, 1}, Case{2, 33, 17, 7, 9, 1}, Case{1, 5, 40, 33, 35, 0},
                           Case{3, 64, 64, 2, 2, 1}, Case{1, 16, 32, 1, 1, 1}, Case{2, 16, 16, 5, 6, 2},
                           Case{1, 20, 16, 3, 3, 3});
-  const std::int64_t m = GENERATE(2, 4), n = m + 2;
-  CAPTURE(m, c.inputs, c.outputs, c.height, c.width, c.padding);
+  const auto filtering = GENERATE(Filtering::two, Filtering::four, Filtering::four_by_strides);
+  const std::int64_t m = outputs_of(filtering), n = side_of(filtering), stride = stride_of(filtering);
+  CAPTURE(m, stride, c.inputs, c.outputs, c.height, c.width, c.padding);
   Noise noise;
   BlockedImages in(c.images, c.inputs, c.height, c.width, noise);
-  const std::int64_t height = c.height + 2 * c.padding - 2, width = c.width + 2 * c.padding - 2;
+  const std::int64_t height = windows(c.height, 3, stride, c.padding, 1);
+  const std::int64_t width = windows(c.width, 3, stride, c.padding, 1);
   BlockedImages out(c.images, c.outputs, height, width), residual(c.images, c.outputs, height, width, noise);
   const auto weights = noise.numbers(c.outputs * c.inputs * 9), scale = noise.numbers(c.outputs);
   const auto bias = noise.numbers(blocks_of(c.outputs) * kBlock);
@@ -142,22 +144,22 @@ TEST_CASE("Winograd's convolutions are those of double arithmetic") {
   const std::int64_t depth = blocks_of(c.inputs) * kBlock, columns = blocks_of(c.outputs) * kBlock;
   const std::int64_t weight_stride = depth * columns + kBlock;
   std::vector<float> b(at(n * n * weight_stride));
-  kernels.winograd_weights(m, weights.data(), scale.data(), c.outputs, c.inputs, weight_stride, b.data());
+  kernels.winograd_weights(filtering, weights.data(), scale.data(), c.outputs, c.inputs, weight_stride, b.data());
   const std::int64_t down = (height + m - 1) / m, across = (width + m - 1) / m, all = c.images * down * across;
   for (std::int64_t first = 0; first < all; first += 5) {
-    Tiles tiles{m, across, down, first, std::min<std::int64_t>(5, all - first), depth * 5 + kBlock};
+    Tiles tiles{filtering, across, down, first, std::min<std::int64_t>(5, all - first), depth * 5 + kBlock, 5 * kBlock};
     std::vector<float> v(at(n * n * tiles.position_stride), NAN), products(at(n * n * (columns * 5 + kBlock)), NAN);
     kernels.winograd_input(in.view(), c.padding, tiles, v.data());
     for (std::int64_t p = 0; p < n * n; ++p) {
-      kernels.multiply({v.data() + p * tiles.position_stride, tiles.count * kBlock, b.data() + p * weight_stride,
-                        products.data() + p * (columns * 5 + kBlock), tiles.count * kBlock, tiles.count, depth,
+      kernels.multiply({v.data() + p * tiles.position_stride, tiles.block_stride, b.data() + p * weight_stride,
+                        products.data() + p * (columns * 5 + kBlock), tiles.block_stride, tiles.count, depth,
                         columns / kBlock, {}});
     }
     tiles.position_stride = columns * 5 + kBlock;
     kernels.winograd_output(products.data(), tiles, {bias.data(), residual.view().data, residual.stride(), true},
                             out.view());
   }
-  const Window window{3, 3, 1, 1, c.padding, c.padding, 1, 1};
+  const Window window{3, 3, stride, stride, c.padding, c.padding, 1, 1};
   double worst = 0;
   for (std::int64_t i = 0; i < c.images * c.outputs * height * width; ++i) {
     const std::int64_t x = i % width, y = i / width % height, o = i / width / height % c.outputs;

@@ -66,7 +66,7 @@ class Ours:
     def __init__(self, options, arch, engine, checkpoint, folder):
         self.name, self.out = f"lossatlas {engine}", folder / f"{arch}-{engine}.h5"
         words = {"checkpoint": checkpoint, "arch": arch, "data": options.data, "grid": f"{options.points}x1"}
-        words |= {"x": "-0.1:0.1", "samples": options.samples, "engine": engine, "threads": options.threads}
+        words |= {"x": "-0.1:0.1", "y": "0:0", "samples": options.samples, "engine": engine, "threads": options.threads}
         self.command = [str(BINARY), "surface", "--out", str(self.out), "--force"]
         for word, value in words.items():
             self.command += [f"--{word}", str(value)]
