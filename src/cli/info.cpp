@@ -7,8 +7,12 @@
 #include "base/json.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/command.h"
+#include "cli/inputs.h"
+#include "evaluation/fused_evaluator.h"
+#include "fused/lowering.h"
 #include "landscape/surface.h"
 #include "models/registry.h"
+#include "models/script.h"
 #include "storage/hdf5.h"
 #include "training/history.h"
 
@@ -44,6 +48,26 @@ void print_architectures(const ordered_json& list) {
   }
 }
 
+/// What `surface` would run the checkpoint's network on, in words; "" where the file does not name its network.
+std::string engine_for(const Checkpoint& checkpoint, const std::filesystem::path& file) {
+  NetworkSpec spec;
+  spec.architecture = metadata_value<std::string>(checkpoint.metadata, "arch", "");
+  spec.classes = metadata_value(checkpoint.metadata, "classes", spec.classes);
+  spec.width = metadata_value(checkpoint.metadata, "width", spec.width);
+  if (spec.architecture.empty() && checkpoint.format == kScriptFormat) {
+    spec.architecture = kScriptArchitecture;
+    spec.script = file;
+  }
+  if (spec.architecture.empty()) return "";
+  if (const auto input = checkpoint.metadata.find("input"); input != checkpoint.metadata.end()) input->get_to(spec.input);
+  try {
+    make_fused_graph(spec);
+    return fmt::format("fused ({})", name_of(best_instruction_set()));
+  } catch (const CannotLower& reason) {
+    return fmt::format("eager: the network has {}", reason.what());
+  }
+}
+
 ordered_json describe_checkpoint(const std::filesystem::path& file) {
   const Checkpoint checkpoint = read_checkpoint(file);
   ordered_json tensors = ordered_json::array();
@@ -52,9 +76,11 @@ ordered_json describe_checkpoint(const std::filesystem::path& file) {
     tensors.push_back({{"name", name}, {"shape", tensor.sizes().vec()}, {"type", c10::toString(tensor.scalar_type())}});
     numbers += tensor.numel();
   }
-  return {{"kind", "checkpoint"},        {"file", file.string()},
-          {"format", checkpoint.format}, {"metadata", checkpoint.metadata},
-          {"numbers", numbers},          {"tensors", tensors}};
+  ordered_json description{{"kind", "checkpoint"},        {"file", file.string()},
+                           {"format", checkpoint.format}, {"metadata", checkpoint.metadata},
+                           {"numbers", numbers},          {"tensors", tensors}};
+  if (const std::string engine = engine_for(checkpoint, file); !engine.empty()) description["engine"] = engine;
+  return description;
 }
 
 /// Finite extremes of the values; null where there is none.

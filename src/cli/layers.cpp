@@ -7,6 +7,7 @@
 #include "base/stopwatch.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
+#include "cli/words.h"
 #include "evaluation/fused_evaluator.h"
 #include "fused/plan.h"
 #include "models/registry.h"
@@ -18,6 +19,7 @@ struct LayersWords {
   std::string arch;
   std::int64_t batch_size = 128;
   std::int64_t repeats = 5;
+  std::string instruction_set = "auto", dtype = "fp32";
 };
 
 /// Floating-point operations of one thread a second at best.
@@ -79,7 +81,8 @@ int layers(const LayersWords& words) {
   spec.architecture = words.arch;
   const auto graph = make_fused_graph(spec);
   const auto network = make_network(spec);
-  Plan plan(graph, {best_instruction_set(), words.batch_size});
+  const auto [set, precision] = parse_arithmetic(words.instruction_set, words.dtype);
+  Plan plan(graph, {set, words.batch_size, precision});
   plan.load(tensors_of(state_of(*network)));  // the first time, memory is still to be had
   const Stopwatch loading;
   plan.load(tensors_of(state_of(*network)));
@@ -91,7 +94,7 @@ int layers(const LayersWords& words) {
   plan.measure();
   for (std::int64_t i = 0; i < words.repeats; ++i) plan.run(batch, logits);
   print_times(plan, static_cast<double>(words.repeats * words.batch_size),
-              measure_peak(kernels_of(best_instruction_set())));
+              measure_peak(kernels_of(set)));
   fmt::print("parameters folded and packed in {:.1f} ms a point; {:.0f} MB a thread\n", 1e3 * load_seconds,
              static_cast<double>(plan.memory()) / 1e6);
   return kDone;
@@ -107,6 +110,8 @@ void add_layers(CLI::App& app, CommandContext& context) {
       ->check(CLI::Range(1, 100'000))
       ->capture_default_str();
   command->add_option("--repeats", words->repeats, "forward passes")->check(CLI::Range(1, 100'000))->capture_default_str();
+  command->add_option("--instruction-set", words->instruction_set, "auto, amx, avx512, avx2 or portable")->capture_default_str();
+  command->add_option("--dtype", words->dtype, "fp32 or bf16")->capture_default_str();
   command->callback([words, &context] { context.status = layers(*words); });
 }
 

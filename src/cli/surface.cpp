@@ -42,7 +42,7 @@ struct SurfaceWords {
   std::int64_t batch_size = 128;
   std::filesystem::path directions, save_directions;
   std::string device = "cpu";
-  std::string engine = "auto";
+  std::string engine = "auto", instruction_set = "auto", dtype = "fp32";
   int threads = default_threads();
   bool force = false;
 };
@@ -79,6 +79,10 @@ void add_options(CLI::App& command, SurfaceWords& words) {
   command.add_option("--device", words.device, "cpu, cuda or cuda:N")->capture_default_str();
   command.add_option("--engine", words.engine, "auto, eager (LibTorch) or fused (kernels of our own, CPU)")
       ->capture_default_str();
+  command.add_option("--dtype", words.dtype, "fp32, or bf16: products of bfloat16 numbers (fused engine, AMX)")
+      ->capture_default_str();
+  command.add_option("--instruction-set", words.instruction_set, "of the fused engine: auto, amx, avx512, avx2, portable")
+      ->capture_default_str();
   command.add_option("--threads", words.threads, "grid points evaluated at a time (default: all processors)")
       ->check(CLI::Range(1, 1024));
   command.add_flag("--force", words.force, "replace an existing --out");
@@ -91,6 +95,7 @@ struct Checked {
   Split split;
   LossFunction loss;
   EngineChoice engine;
+  Arithmetic arithmetic;
 };
 
 Checked check(const SurfaceWords& words) {
@@ -100,7 +105,8 @@ Checked check(const SurfaceWords& words) {
           {words.seed, normalization_of(words.normalization), ignore_of(words.ignore)},
           words.split == "train" ? Split::train : Split::test,
           loss_function_of(words.loss),
-          engine_of(words.engine)};
+          engine_of(words.engine),
+          parse_arithmetic(words.instruction_set, words.dtype)};
 }
 
 std::vector<std::int64_t> choose_samples(const SurfaceWords& words, const DataSet& data) {
@@ -141,7 +147,7 @@ json settings_of(const SurfaceWords& words, const Checked& checked, const DataSe
       {"x", {checked.x.low, checked.x.high}},
       {"y", {checked.y.low, checked.y.high}},
       {"engine", engine.is_fused() ? "fused" : "eager"},
-      {"dtype", "fp32"},
+      {"dtype", name_of(engine.options().precision)},
       {"batch_size", words.batch_size},
       {"device", engine.device().is_cuda() ? "cuda" : "cpu"},
       {"instruction_set", engine.instruction_set()},
@@ -293,7 +299,9 @@ int surface(const SurfaceWords& words, const std::string& command_line) {
   const Inputs inputs = read_inputs(words, checked.split);
   check_writable(words.out);
   Plane plane{inputs.origin, choose_directions(words, checked, inputs.origin.parameters)};
-  EngineOptions options{inputs.spec, checked.loss, words.batch_size, inputs.population, checked.engine};
+  EngineOptions options{inputs.spec,     checked.loss,   words.batch_size,
+                        inputs.population, checked.engine, checked.arithmetic.instruction_set,
+                        checked.arithmetic.precision};
   const Engine engine(std::move(options), inputs.data, device);
   if (!engine.why_eager().empty()) {
     fmt::print(stderr, "note: LibTorch runs this network, operator by operator: it has {}\n", engine.why_eager());

@@ -82,4 +82,23 @@ std::vector<std::int64_t> parse_epochs(const std::string& option, const std::str
   return epochs;
 }
 
+Arithmetic parse_arithmetic(const std::string& instruction_set, const std::string& dtype) {
+  if (dtype != "fp32" && dtype != "bf16") throw UsageError("--dtype {}: wants fp32 or bf16", dtype);
+  Arithmetic result{best_instruction_set(), dtype == "bf16" ? Precision::bf16 : Precision::fp32};
+  if (instruction_set != "auto") {
+    const auto* found = std::find_if(std::begin(kInstructionSets), std::end(kInstructionSets),
+                                     [&](InstructionSet set) { return name_of(set) == instruction_set; });
+    if (found == std::end(kInstructionSets)) {
+      throw UsageError("--instruction-set {}: wants auto, amx, avx512, avx2 or portable", instruction_set);
+    }
+    if (!is_available(*found)) throw Error("--instruction-set {}: this processor does not have it", instruction_set);
+    result.instruction_set = *found;
+  }
+  if (!is_available(result.instruction_set, result.precision)) {
+    throw Error("--dtype bf16: wants a processor with a matrix unit for bfloat16 (AMX), instruction set amx; use fp32 ({} here)",
+                name_of(result.instruction_set));
+  }
+  return result;
+}
+
 }  // namespace lossatlas

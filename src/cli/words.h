@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/kernels.h"
 #include "landscape/surface.h"
 
 namespace lossatlas {
@@ -17,6 +18,16 @@ Axis parse_axis(const std::string& option, const std::string& range, std::size_t
 
 /// "0.49,0.48,0.45". Throws UsageError naming the option.
 std::vector<double> parse_numbers(const std::string& option, const std::string& words);
+
+/// The arithmetic of the fused engine.
+struct Arithmetic {
+  InstructionSet instruction_set;
+  Precision precision;
+};
+
+/// Names of an instruction set, or "auto" for the best, and of a precision. Throws UsageError for unknown names and Error
+/// where this processor has no such instructions.
+Arithmetic parse_arithmetic(const std::string& instruction_set, const std::string& dtype);
 
 /// "60,120": increasing whole numbers above 0; empty for none. Throws UsageError naming the option.
 std::vector<std::int64_t> parse_epochs(const std::string& option, const std::string& words);

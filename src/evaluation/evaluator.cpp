@@ -48,11 +48,15 @@ Engine::Engine(EngineOptions options, std::shared_ptr<const DataSet> data, torch
     throw Error("{} has {} classes, the network tells {} apart", data->name, data->classes, options_.network.classes);
   }
   batches_ = std::make_shared<Batches>(std::move(data), device);
-  if (options_.engine != EngineChoice::eager) compile();
+  if (options_.engine != EngineChoice::eager) {
+    compile();
+  } else if (options_.precision != Precision::fp32) {
+    throw UsageError("only the fused engine computes in {}", name_of(options_.precision));
+  }
 }
 
 void Engine::compile() {
-  const bool must = options_.engine == EngineChoice::fused;
+  const bool must = options_.engine == EngineChoice::fused || options_.precision != Precision::fp32;
   if (!device_.is_cpu()) {
     if (must) throw UsageError("the fused engine runs on the CPU, not on {}", device_.str());
     return;

@@ -42,6 +42,7 @@ struct EngineOptions {
   std::int64_t population = 0;    // images in the whole split, for the standard errors; 0: the data set's own
   EngineChoice engine = EngineChoice::automatic;
   InstructionSet instruction_set = best_instruction_set();  // of the fused engine
+  Precision precision = Precision::fp32;                    // of its products; bf16 wants the fused engine
 };
 
 /// What the evaluators of all threads share.

@@ -20,7 +20,7 @@ class FusedEvaluator : public Evaluator {
  public:
   FusedEvaluator(const EngineOptions& options, std::shared_ptr<const Graph> graph,
                  std::shared_ptr<const Batches> batches)
-      : options_(options), batches_(std::move(batches)), plan_(std::move(graph), {options.instruction_set, batch()}) {
+      : options_(options), batches_(std::move(batches)), plan_(std::move(graph), {options.instruction_set, batch(), options.precision}) {
     pixels_.resize(static_cast<std::size_t>(batch()) * batches_->data().image_bytes());
     logits_.resize(static_cast<std::size_t>(batch() * plan_.classes()));
   }

@@ -9,7 +9,7 @@ namespace lossatlas {
 
 Plan::Plan(std::shared_ptr<const Graph> graph, const PlanOptions& options)
     : graph_(std::move(graph)), options_(options), steps_(graph_->nodes.size()) {
-  const Kernels& kernels = kernels_of(options_.instruction_set);
+  const Kernels& kernels = kernels_of(options_.instruction_set, options_.precision);
   for (std::size_t node = 1; node < steps_.size(); ++node) steps_[node] = make_step(*graph_, node, kernels);
   cut_segments();
   find_lifetimes();

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "fused/memory.h"
+#include "kernels/memory.h"
 #include "fused/step.h"
 
 namespace lossatlas {
@@ -12,9 +12,10 @@ namespace lossatlas {
 struct PlanOptions {
   InstructionSet instruction_set = best_instruction_set();
   std::int64_t batch = 128;  // most images at a time
+  Precision precision = Precision::fp32;
 };
 
-/// A fused graph made ready to run on one thread: float32, parameters folded and packed once a point.
+/// A fused graph made ready to run on one thread, parameters folded and packed once a point.
 class Plan {
  public:
   Plan(std::shared_ptr<const Graph> graph, const PlanOptions& options);

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "fused/memory.h"
+#include "kernels/memory.h"
 #include "fused/step.h"
 
 namespace lossatlas {
@@ -51,11 +51,12 @@ class ProductStep : public Step {
 
   /// Rows first, …, first + count - 1 of the result as a product with the whole of the weights.
   Product product(const StepMemory& memory, const float* a, std::int64_t a_stride, std::int64_t depth,
-                  std::int64_t first, std::int64_t count) const {
+                  std::int64_t first, std::int64_t count, bool gathered, float* scratch) const {
     const Activations& out = output(memory);
     Tail tail = this->tail(memory);
     if (tail.residual) tail.residual += first * kBlock;
-    return {a, a_stride, weights_.data(), out.data + first * kBlock, out.stride, count, depth, out.blocks, tail};
+    return {a, a_stride, weights_.data(), out.data + first * kBlock, out.stride, count, depth, out.blocks, tail, 1, 0, 0, 0,
+            gathered, scratch};
   }
 
   Affine affine() const {
@@ -64,7 +65,7 @@ class ProductStep : public Step {
   }
 
   void make_weights(std::int64_t depth) {
-    weights_ = AlignedFloats(static_cast<std::size_t>(depth * blocks_of(node_.shape.channels) * kBlock));
+    weights_ = AlignedFloats(static_cast<std::size_t>(kernels_.packed_size(depth, blocks_of(node_.shape.channels))));
   }
 
   const Node& node_;
@@ -88,13 +89,16 @@ class PointwiseStep : public ProductStep {
   std::string_view method() const override { return "pointwise"; }
   void run(const StepMemory& memory) override {
     const Activations& in = input(memory);
-    kernels_.multiply(product(memory, in.data, in.stride, in_.channels, 0, in.pixels()));
+    kernels_.multiply(product(memory, in.data, in.stride, in_.channels, 0, in.pixels(), false, memory.scratch));
+  }
+  std::size_t scratch(std::int64_t images) const override {
+    return static_cast<std::size_t>(kernels_.multiply_scratch(images * in_.height * in_.width, in_.channels));
   }
 
  private:
   void load_weights(const float* weights, const float* scale) override {
-    pack(weights, node_.shape.channels, in_.channels, offsets_.data(), in_.channels, scale, kernels_.panel,
-         weights_.data());
+    kernels_.pack(weights, node_.shape.channels, in_.channels, offsets_.data(), in_.channels, scale,
+                  weights_.data());
   }
   std::vector<std::int32_t> offsets_;
 };
@@ -119,7 +123,7 @@ class GatheredStep : public ProductStep {
 
   std::string_view method() const override { return planar_ ? "gathered, planar" : "gathered"; }
   std::size_t scratch(std::int64_t) const override {
-    return static_cast<std::size_t>(staggered(kRows) * blocks_of(depth()));
+    return static_cast<std::size_t>(rows_size() + kernels_.multiply_scratch(kRows, depth()));
   }
 
   void run(const StepMemory& memory) override {
@@ -131,18 +135,23 @@ class GatheredStep : public ProductStep {
       } else {
         kernels_.gather(input(memory), node_.window, out.height, out.width, affine(), first, count, memory.scratch);
       }
-      kernels_.multiply(product(memory, memory.scratch, staggered(count), depth(), first, count));
+      kernels_.multiply(
+          product(memory, memory.scratch, staggered(count), depth(), first, count, !planar_, memory.scratch + rows_size()));
     }
   }
 
  private:
-  static constexpr std::int64_t kRows = 96;  // in one go: what a product takes before it reads the weights again
+  static constexpr std::int64_t kRows = kMostGathered;
 
   std::int64_t depth() const { return static_cast<std::int64_t>(offsets_.size()); }
+  /// Floats of gathered rows, whoever gathers them.
+  std::int64_t rows_size() const {
+    return planar_ ? staggered(kRows) * blocks_of(depth()) : kernels_.rows_size(kRows, depth());
+  }
 
   void load_weights(const float* weights, const float* scale) override {
-    pack(weights, node_.shape.channels, in_.channels * node_.window.taps(), offsets_.data(), depth(), scale,
-         kernels_.panel, weights_.data());
+    kernels_.pack(weights, node_.shape.channels, in_.channels * node_.window.taps(), offsets_.data(), depth(), scale,
+                  weights_.data());
   }
 
   bool planar_;
@@ -157,7 +166,7 @@ class WinogradStep : public ProductStep {
     const std::int64_t m = outputs_of(filtering);
     down_ = (node_.shape.height + m - 1) / m;
     across_ = (node_.shape.width + m - 1) / m;
-    weight_stride_ = depth() * blocks_of(node_.shape.channels) * kBlock + kStagger;
+    weight_stride_ = kernels.packed_size(depth(), blocks_of(node_.shape.channels)) + kStagger;
     weights_ = AlignedFloats(static_cast<std::size_t>(positions() * weight_stride_));
   }
 
@@ -167,7 +176,8 @@ class WinogradStep : public ProductStep {
   }
   std::size_t scratch(std::int64_t images) const override {
     const std::int64_t count = tiles_at_once(images);
-    return static_cast<std::size_t>(positions() * (stride(in_.channels, count) + stride(node_.shape.channels, count)));
+    return static_cast<std::size_t>(positions() * (stride(in_.channels, count) + stride(node_.shape.channels, count)) +
+                                    kernels_.multiply_scratch(count, depth()));
   }
 
   void run(const StepMemory& memory) override {
@@ -185,11 +195,9 @@ class WinogradStep : public ProductStep {
       float* products = inputs + positions() * tiles.position_stride;
       kernels_.winograd_input(in, node_.window.padding_y, tiles, inputs);
       const std::int64_t product_stride = stride(node_.shape.channels, at_once);
-      for (std::int64_t position = 0; position < positions(); ++position) {
-        kernels_.multiply({inputs + position * tiles.position_stride, tiles.block_stride,
-                           weights_.data() + position * weight_stride_, products + position * product_stride,
-                           tiles.block_stride, tiles.count, depth(), out.blocks, {}});
-      }
+      kernels_.multiply({inputs, tiles.block_stride, weights_.data(), products, tiles.block_stride, tiles.count, depth(),
+                         out.blocks, {}, positions(), tiles.position_stride, weight_stride_, product_stride, false,
+                         products + positions() * product_stride});
       tiles.position_stride = product_stride;
       kernels_.winograd_output(products, tiles, tail(memory), out);
     }
@@ -208,7 +216,8 @@ class WinogradStep : public ProductStep {
   /// Few enough for transformed tiles to stay in cache, many enough to pay for reading the weights.
   std::int64_t tiles_at_once(std::int64_t images) const {
     const std::int64_t channels = std::max(in_.channels, node_.shape.channels);
-    return std::min(images * down_ * across_, std::clamp<std::int64_t>(channels / 64 * 24, 24, 128));
+    const std::int64_t wanted = std::clamp<std::int64_t>(channels / 2, 32, 128);
+    return std::min(images * down_ * across_, (wanted + kernels_.rows - 1) / kernels_.rows * kernels_.rows);
   }
 
   void load_weights(const float* weights, const float* scale) override {
@@ -226,14 +235,14 @@ double multiplications(const ImageShape& out, Filtering filtering) {
   return static_cast<double>(tiles * positions_of(filtering)) / static_cast<double>(out.height * out.width);
 }
 
-/// The filtering with the fewest multiplications, if there is one with fewer than the kernel has taps.
-std::optional<Filtering> best_filtering(const Node& node) {
+/// The filtering with the fewest multiplications, if there is one that leaves less than this share of them.
+std::optional<Filtering> best_filtering(const Node& node, double least_saving) {
   const Window& w = node.window;
   const bool square = w.height == 3 && w.width == 3 && w.stride_y == w.stride_x && w.dilation_y == 1 &&
                       w.dilation_x == 1 && w.padding_y == w.padding_x;
   if (!square || node.inputs[0] == 0) return std::nullopt;
   std::optional<Filtering> best;
-  auto least = static_cast<double>(w.taps());
+  double least = least_saving * static_cast<double>(w.taps());
   for (const auto filtering : {Filtering::four, Filtering::two, Filtering::four_by_strides}) {
     if (stride_of(filtering) != w.stride_y || multiplications(node.shape, filtering) >= least) continue;
     best = filtering;
@@ -250,7 +259,7 @@ std::unique_ptr<Step> make_product_step(const Graph& graph, std::size_t index, c
   const bool plain = window.taps() == 1 && window.stride_y == 1 && window.stride_x == 1 && window.padding_y == 0 &&
                      window.padding_x == 0;
   if (plain && !node.input_norm && node.inputs[0] != 0) return std::make_unique<PointwiseStep>(graph, index, kernels);
-  if (const auto filtering = best_filtering(node)) {
+  if (const auto filtering = best_filtering(node, kernels.filtering_pays_below)) {
     return std::make_unique<WinogradStep>(graph, index, kernels, *filtering);
   }
   return std::make_unique<GatheredStep>(graph, index, kernels);

@@ -1,6 +1,8 @@
 #ifdef __x86_64__
 #define LOSSATLAS_LANES 16
+#include "kernels/gather.h"
 #include "kernels/multiply.h"
+#include "kernels/pack.h"
 #include "kernels/passes.h"
 #include "kernels/peak.h"
 #include "kernels/winograd.h"
@@ -9,8 +11,9 @@ namespace lossatlas {
 
 extern const Kernels kAvx512Kernels;
 const Kernels kAvx512Kernels{
-    InstructionSet::avx512, kPanel, multiply, gather, winograd_weights, winograd_input, winograd_output, pool,
-    transform, add, multiply_add};
+    InstructionSet::avx512, 1,      kTileRows,        packed_size,    pack,            multiply_scratch, multiply,
+    rows_size,            gather, winograd_weights, winograd_input, winograd_output, pool,             transform,
+    add,                  multiply_add};
 
 }  // namespace lossatlas
 

@@ -50,8 +50,8 @@ struct Tail {
   bool relu = false;
 };
 
-/// C = A·B and a tail. A is [⌈depth / 16⌉][rows][16], C is [blocks][rows][16], with strides (in floats) from block to
-/// block. B is packed in panels: [⌈16·blocks / panel⌉][depth][panel], the last one narrower where 16·blocks ends.
+/// C = A·B and a tail. A is [⌈depth / 16⌉][rows][16], zeros past the depth, or what Kernels::gather made; C is
+/// [blocks][rows][16]; both with strides (in floats) from block to block. B is what Kernels::pack made of weights.
 struct Product {
   const float* a = nullptr;
   std::int64_t a_stride = 0;
@@ -60,6 +60,9 @@ struct Product {
   std::int64_t c_stride = 0;
   std::int64_t rows = 0, depth = 0, blocks = 0;
   Tail tail;
+  std::int64_t count = 1, a_step = 0, b_step = 0, c_step = 0;  // so many products, with steps (in floats) between them
+  bool gathered = false;     // A is from Kernels::gather, all of its rows
+  float* scratch = nullptr;  // Kernels::multiply_scratch(rows, depth) floats
 };
 
 /// Scale and shift of each channel and a ReLU, applied as activations are read; no scale: read as they are.
@@ -94,24 +97,40 @@ struct Tiles {
   std::int64_t block_stride = 0;
 };
 
+inline constexpr std::int64_t kMostGathered = 128;  // rows
+
 enum class Pooling { max, average, average_without_padding };
 
-enum class InstructionSet { portable, avx2, avx512 };
+/// amx: AVX-512, and products on the processor's matrix unit.
+enum class InstructionSet { portable, avx2, avx512, amx };
 
+/// What is multiplied. bf16: factors are rounded to bfloat16, sums and everything else stay float32.
+enum class Precision { fp32, bf16 };
+
+/// B, gathered rows and scratch memory begin at multiples of 64 bytes.
 struct Kernels {
   InstructionSet instruction_set;
-  std::int64_t panel;  // columns of a panel of B
+  double filtering_pays_below;  // minimal filtering is slower where it leaves more than this share of the products
+  std::int64_t rows;  // of a product that are multiplied in one go: numbers of rows that it divides waste nothing
 
+  /// Floats that the B of so many rows and blocks of columns takes.
+  std::int64_t (*packed_size)(std::int64_t depth, std::int64_t blocks);
+  /// Packs weights [outputs][row] as B: element (k, o) is weights[o * row + offsets[k]] * scale[o], or 0 where
+  /// offsets[k] is negative. `scale` may be null. Columns past the outputs are 0.
+  void (*pack)(const float* weights, std::int64_t outputs, std::int64_t row, const std::int32_t* offsets,
+               std::int64_t depth, const float* scale, float* packed);
+  std::int64_t (*multiply_scratch)(std::int64_t rows, std::int64_t depth);
   void (*multiply)(const Product& product);
 
-  /// The inputs of output pixels first, …, first + count - 1 (of images * out_height * out_width) as rows of a product:
-  /// [taps * in.blocks][count][16], staggered(count) floats from block to block, zeros where a window reaches past the
-  /// image.
+  /// The inputs of output pixels first, …, first + count - 1 (of images * out_height * out_width) as A of a product with
+  /// stride staggered(count) and depth taps * in.blocks * 16; zeros where a window reaches past the image. count is at
+  /// most kMostGathered. `rows`: rows_size(count, depth) floats.
+  std::int64_t (*rows_size)(std::int64_t count, std::int64_t depth);
   void (*gather)(const Activations& in, const Window& window, std::int64_t out_height, std::int64_t out_width,
                  const Affine& affine, std::int64_t first, std::int64_t count, float* rows);
 
   /// The weights of a 3x3 convolution, [outputs][inputs][3][3], times scale[output], as n² matrices B:
-  /// [n²] panels of depth 16 * blocks_of(inputs), position_stride apart.
+  /// each packed, of depth 16 * blocks_of(inputs), position_stride apart.
   void (*winograd_weights)(Filtering filtering, const float* weights, const float* scale, std::int64_t outputs,
                            std::int64_t inputs, std::int64_t position_stride, float* transformed);
   void (*winograd_input)(const Activations& in, std::int64_t padding, const Tiles& tiles, float* transformed);
@@ -130,20 +149,20 @@ struct Kernels {
 /// The best that this processor has.
 InstructionSet best_instruction_set();
 bool is_available(InstructionSet set);
+/// Only amx multiplies bfloat16.
+bool is_available(InstructionSet set, Precision precision);
 std::string_view name_of(InstructionSet set);
+std::string_view name_of(Precision precision);
+inline constexpr InstructionSet kInstructionSets[] = {InstructionSet::portable, InstructionSet::avx2,
+                                                      InstructionSet::avx512, InstructionSet::amx};
 
 /// Throws std::logic_error where the set is not available.
-const Kernels& kernels_of(InstructionSet set);
+const Kernels& kernels_of(InstructionSet set, Precision precision = Precision::fp32);
 
 /// The inputs of output pixels from planar images, as rows: [⌈C·taps / 16⌉][count][16], staggered(count) floats from
 /// block to block, the depth counted in the order (channel, y, x) of a convolution's weights; the last block is filled
 /// up with zeros.
 void gather_planar(const PlanarImages& in, const Window& window, std::int64_t out_height, std::int64_t out_width,
                    std::int64_t first, std::int64_t count, float* rows);
-
-/// Packs weights [outputs][row] as B: element (k, o) is weights[o * row + offsets[k]] * scale[o], or 0 where offsets[k]
-/// is negative. `scale` may be null. Columns past the outputs are 0.
-void pack(const float* weights, std::int64_t outputs, std::int64_t row, const std::int32_t* offsets, std::int64_t depth,
-          const float* scale, std::int64_t panel, float* packed);
 
 }  // namespace lossatlas

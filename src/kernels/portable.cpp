@@ -1,5 +1,7 @@
 #define LOSSATLAS_LANES 4
+#include "kernels/gather.h"
 #include "kernels/multiply.h"
+#include "kernels/pack.h"
 #include "kernels/passes.h"
 #include "kernels/peak.h"
 #include "kernels/winograd.h"
@@ -8,7 +10,8 @@ namespace lossatlas {
 
 extern const Kernels kPortableKernels;
 const Kernels kPortableKernels{
-    InstructionSet::portable, kPanel, multiply, gather, winograd_weights, winograd_input, winograd_output, pool,
-    transform, add, multiply_add};
+    InstructionSet::portable, 1,      kTileRows,        packed_size,    pack,            multiply_scratch, multiply,
+    rows_size,            gather, winograd_weights, winograd_input, winograd_output, pool,             transform,
+    add,                  multiply_add};
 
 }  // namespace lossatlas

@@ -7,6 +7,10 @@
 
 #include "kernels/kernels.h"
 
+#if LOSSATLAS_LANES == 16
+#include <immintrin.h>
+#endif
+
 namespace lossatlas {
 namespace {
 
@@ -20,6 +24,20 @@ using UnalignedVector [[gnu::vector_size(4 * kLanes), gnu::aligned(4), gnu::may_
   return *reinterpret_cast<const UnalignedVector*>(from);
 }
 [[gnu::always_inline]] inline void store(float* to, Vector value) { *reinterpret_cast<UnalignedVector*>(to) = value; }
+/// Stores past the caches where a vector is a cache line: for large results that are read much later. `to` is aligned to the
+/// vector. Ordinary stores and loads of other threads see it after finish_streaming().
+[[gnu::always_inline]] inline void stream(float* to, Vector value) {
+#if LOSSATLAS_LANES == 16
+  _mm512_stream_ps(to, reinterpret_cast<__m512>(value));
+#else
+  store(to, value);  // a vector is part of a cache line, and to stream parts is slow
+#endif
+}
+[[gnu::always_inline]] inline void finish_streaming() {
+#if LOSSATLAS_LANES == 16
+  _mm_sfence();
+#endif
+}
 // Subtracting +0 keeps every value, -0 included, so that the compiler drops it.
 [[gnu::always_inline]] inline Vector broadcast(float value) { return value - Vector{}; }
 [[gnu::always_inline]] inline Vector relu(Vector value) { return value < 0 ? Vector{} : value; }  // NaN stays

@@ -24,9 +24,9 @@ struct FilterTwo {
     u[2] = even - odd;
     u[3] = g[2];
   }
-  [[gnu::always_inline]] static void output(const Vector* m, Vector* y) {
-    y[0] = m[0] + m[1] + m[2];
-    y[1] = m[1] - m[2] - m[3];
+  [[gnu::always_inline]] static void output(const Vector* p, Vector* y) {
+    y[0] = p[0] + p[1] + p[2];
+    y[1] = p[1] - p[2] - p[3];
   }
 };
 
@@ -35,13 +35,13 @@ struct FilterFour {
   static constexpr int m = 4, n = 6, stride = 1;
   [[gnu::always_inline]] static void input(const Vector* d, Vector* v) {
     const Vector even = d[4] - 4.0f * d[2], odd = d[3] - 4.0f * d[1];
-    const Vector difference = d[4] - d[2], twice = 2.0f * (d[3] - d[1]);
-    v[0] = 4.0f * d[0] - 5.0f * d[2] + d[4];
+    const Vector even_difference = d[4] - d[2], odd_difference = d[3] - d[1];
+    v[0] = 4.0f * d[0] + (d[4] - 5.0f * d[2]);
     v[1] = even + odd;
     v[2] = even - odd;
-    v[3] = difference + twice;
-    v[4] = difference - twice;
-    v[5] = 4.0f * d[1] - 5.0f * d[3] + d[5];
+    v[3] = even_difference + 2.0f * odd_difference;
+    v[4] = even_difference - 2.0f * odd_difference;
+    v[5] = 4.0f * d[1] + (d[5] - 5.0f * d[3]);
   }
   [[gnu::always_inline]] static void weights(const Vector* g, Vector* u) {
     const Vector sum = (-1.0f / 6) * (g[0] + g[2]), middle = (1.0f / 6) * g[1];
@@ -53,13 +53,13 @@ struct FilterFour {
     u[4] = ends - half;
     u[5] = g[2];
   }
-  [[gnu::always_inline]] static void output(const Vector* m, Vector* y) {
-    const Vector sum1 = m[1] + m[2], difference1 = m[1] - m[2];
-    const Vector sum2 = m[3] + m[4], difference2 = m[3] - m[4];
-    y[0] = m[0] + sum1 + sum2;
+  [[gnu::always_inline]] static void output(const Vector* p, Vector* y) {
+    const Vector sum1 = p[1] + p[2], difference1 = p[1] - p[2];
+    const Vector sum2 = p[3] + p[4], difference2 = p[3] - p[4];
+    y[0] = p[0] + sum1 + sum2;
     y[1] = difference1 + 2.0f * difference2;
     y[2] = sum1 + 4.0f * sum2;
-    y[3] = difference1 + 8.0f * difference2 + m[5];
+    y[3] = (difference1 + p[5]) + 8.0f * difference2;
   }
 };
 
@@ -84,12 +84,12 @@ struct FilterFourByStrides {
     u[4] = g[2];
     for (int i = 0; i < 4; ++i) u[5 + i] = g[1];
   }
-  [[gnu::always_inline]] static void output(const Vector* m, Vector* y) {
-    const Vector sum = m[1] + m[2], difference = m[1] - m[2];
-    y[0] = m[0] + sum + m[3] + m[5];
-    y[1] = difference + 2.0f * m[3] + m[6];
-    y[2] = sum + 4.0f * m[3] + m[7];
-    y[3] = difference + 8.0f * m[3] + m[4] + m[8];
+  [[gnu::always_inline]] static void output(const Vector* p, Vector* y) {
+    const Vector sum = p[1] + p[2], difference = p[1] - p[2];
+    y[0] = p[0] + sum + p[3] + p[5];
+    y[1] = difference + 2.0f * p[3] + p[6];
+    y[2] = sum + 4.0f * p[3] + p[7];
+    y[3] = difference + 8.0f * p[3] + p[4] + p[8];
   }
 };
 
@@ -121,42 +121,135 @@ class TileWalk {
   std::int64_t column_, row_, image_;
 };
 
+/// Where the rows of a tile's inputs begin, and which of its columns lie in the image. Rows past the image are read from
+/// zeros.
+template <class Filter>
+struct TileInputs {
+  const float* rows[Filter::n];
+  std::int64_t begin, end;  // columns
+
+  TileInputs(const Activations& in, const float* block, const TileCorner& at, std::int64_t padding) {
+    alignas(64) static constexpr float zeros[Filter::n * kBlock] = {};
+    const std::int64_t y = at.y * Filter::stride - padding, x = at.x * Filter::stride - padding;
+    begin = x < 0 ? -x : 0;
+    end = x + Filter::n > in.width ? in.width - x : Filter::n;
+    for (int i = 0; i < Filter::n; ++i) {
+      const bool inside = y + i >= 0 && y + i < in.height;
+      rows[i] = inside ? block + ((at.image * in.height + y + i) * in.width + x) * kBlock : zeros;
+    }
+  }
+};
+
+/// Makes the compiler forget how an address came about: it would otherwise keep one number in memory for each of n²
+/// places of a tile, and spend more on reading those than on the arithmetic.
+template <class Number>
+[[gnu::always_inline]] inline void keep_apart(Number*& address) {
+  asm("" : "+r"(address));
+}
+
+/// One vector of channels of a tile. Whole: all columns lie in the image.
+template <class Filter, bool Whole>
+[[gnu::always_inline]] inline void transform_input(const TileInputs<Filter>& inputs, int lane, float* to,
+                                                   std::int64_t position_stride) {
+  constexpr int n = Filter::n;
+  Vector columns[n][n], d[n], v[n];
+#pragma GCC unroll 9
+  for (int j = 0; j < n; ++j) {
+    if (Whole || (j >= inputs.begin && j < inputs.end)) {
+#pragma GCC unroll 9
+      for (int i = 0; i < n; ++i) d[i] = load(inputs.rows[i] + j * kBlock + lane);
+      Filter::input(d, v);
+#pragma GCC unroll 9
+      for (int i = 0; i < n; ++i) columns[i][j] = v[i];
+    } else {
+#pragma GCC unroll 9
+      for (int i = 0; i < n; ++i) columns[i][j] = Vector{};
+    }
+  }
+  float* row = to + lane;
+#pragma GCC unroll 9
+  for (int i = 0; i < n; ++i, row += n * position_stride) {
+    keep_apart(row);
+    Filter::input(columns[i], v);
+#pragma GCC unroll 9
+    for (int j = 0; j < n; ++j) store(row + j * position_stride, v[j]);
+  }
+}
+
 template <class Filter>
 void winograd_input_of(const Activations& in, std::int64_t padding, const Tiles& tiles, float* transformed) {
-  constexpr int n = Filter::n;
-  const std::int64_t row_stride = in.width * kBlock;
   for (std::int64_t block = 0; block < in.blocks; ++block) {
     TileWalk<Filter> walk(tiles);
-    for (std::int64_t t = 0; t < tiles.count; ++t, walk.advance()) {
-      const TileCorner at = walk.corner();
-      const std::int64_t y = at.y * Filter::stride - padding, x = at.x * Filter::stride - padding;
-      const bool inside = y >= 0 && x >= 0 && y + n <= in.height && x + n <= in.width;
-      const float* from =
-          in.data + block * in.stride + (at.image * in.height + y) * row_stride + x * kBlock;
-      float* to = transformed + block * tiles.block_stride + t * kBlock;
-      for (int part = 0; part < kParts; ++part, from += kLanes, to += kLanes) {
-        Vector columns[n][n], d[n], v[n];
-#pragma GCC unroll 9
-        for (int j = 0; j < n; ++j) {
-          if (inside) {
-#pragma GCC unroll 9
-            for (int i = 0; i < n; ++i) d[i] = load(from + i * row_stride + j * kBlock);
-          } else {
-#pragma GCC unroll 9
-            for (int i = 0; i < n; ++i) {
-              const bool there = y + i >= 0 && y + i < in.height && x + j >= 0 && x + j < in.width;
-              d[i] = there ? load(from + i * row_stride + j * kBlock) : Vector{};
-            }
-          }
-          Filter::input(d, v);
-#pragma GCC unroll 9
-          for (int i = 0; i < n; ++i) columns[i][j] = v[i];
+    float* to = transformed + block * tiles.block_stride;
+    for (std::int64_t t = 0; t < tiles.count; ++t, walk.advance(), to += kBlock) {
+      const TileInputs<Filter> inputs(in, in.data + block * in.stride, walk.corner(), padding);
+      const bool whole = inputs.begin == 0 && inputs.end == Filter::n;
+      for (int lane = 0; lane < kBlock; lane += kLanes) {
+        if (whole) {
+          transform_input<Filter, true>(inputs, lane, to, tiles.position_stride);
+        } else {
+          transform_input<Filter, false>(inputs, lane, to, tiles.position_stride);
         }
+      }
+    }
+  }
+}
+
+/// The outputs of a tile that lie in the image. Whole: all do.
+struct TileOutputs {
+  float* to;
+  const float* residual;  // null: none
+  std::int64_t row_stride, rows, columns;
+};
+
+template <class Filter, bool Whole, bool Residual>
+[[gnu::always_inline]] inline void transform_output(const float* from, std::int64_t position_stride, Vector bias,
+                                                    bool with_relu, const TileOutputs& outputs) {
+  constexpr int m = Filter::m, n = Filter::n;
+  Vector half[m][n], products[n], y[m];
 #pragma GCC unroll 9
-        for (int i = 0; i < n; ++i) {
-          Filter::input(columns[i], v);
+  for (int j = 0; j < n; ++j, from += position_stride) {
+    keep_apart(from);
 #pragma GCC unroll 9
-          for (int j = 0; j < n; ++j) store(to + (i * n + j) * tiles.position_stride, v[j]);
+    for (int i = 0; i < n; ++i) products[i] = load(from + i * n * position_stride);
+    Filter::output(products, y);
+#pragma GCC unroll 4
+    for (int i = 0; i < m; ++i) half[i][j] = y[i];
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < m; ++i) {
+    if (!Whole && i >= outputs.rows) break;
+    Filter::output(half[i], y);
+#pragma GCC unroll 4
+    for (int j = 0; j < m; ++j) {
+      if (!Whole && j >= outputs.columns) break;
+      const std::int64_t offset = i * outputs.row_stride + j * kBlock;
+      Vector value = y[j] + bias;
+      if (Residual) value += load(outputs.residual + offset);
+      store(outputs.to + offset, with_relu ? relu(value) : value);
+    }
+  }
+}
+
+template <class Filter, bool Residual>
+void winograd_output_with(const float* transformed, const Tiles& tiles, const Tail& tail, const Activations& out) {
+  constexpr int m = Filter::m;
+  for (std::int64_t block = 0; block < out.blocks; ++block) {
+    TileWalk<Filter> walk(tiles);
+    const float* from = transformed + block * tiles.block_stride;
+    for (std::int64_t t = 0; t < tiles.count; ++t, walk.advance(), from += kBlock) {
+      const TileCorner at = walk.corner();
+      const std::int64_t place = ((at.image * out.height + at.y) * out.width + at.x) * kBlock;
+      TileOutputs outputs{out.data + block * out.stride + place,
+                          Residual ? tail.residual + block * tail.residual_stride + place : nullptr,
+                          out.width * kBlock, out.height - at.y, out.width - at.x};
+      const bool whole = outputs.rows >= m && outputs.columns >= m;
+      for (int lane = 0; lane < kBlock; lane += kLanes, outputs.to += kLanes, outputs.residual += Residual ? kLanes : 0) {
+        const Vector bias = tail.bias ? load(tail.bias + block * kBlock + lane) : Vector{};
+        if (whole) {
+          transform_output<Filter, true, Residual>(from + lane, tiles.position_stride, bias, tail.relu, outputs);
+        } else {
+          transform_output<Filter, false, Residual>(from + lane, tiles.position_stride, bias, tail.relu, outputs);
         }
       }
     }
@@ -165,72 +258,51 @@ void winograd_input_of(const Activations& in, std::int64_t padding, const Tiles&
 
 template <class Filter>
 void winograd_output_of(const float* transformed, const Tiles& tiles, const Tail& tail, const Activations& out) {
-  constexpr int m = Filter::m, n = Filter::n;
-  for (std::int64_t block = 0; block < out.blocks; ++block) {
-    TileWalk<Filter> walk(tiles);
-    for (std::int64_t t = 0; t < tiles.count; ++t, walk.advance()) {
-      const TileCorner at = walk.corner();
-      const std::int64_t rows = out.height - at.y < m ? out.height - at.y : m;
-      const std::int64_t columns = out.width - at.x < m ? out.width - at.x : m;
-      const std::int64_t pixel = (at.image * out.height + at.y) * out.width + at.x;
-      for (int part = 0; part < kParts; ++part) {
-        const float* from = transformed + block * tiles.block_stride + t * kBlock + part * kLanes;
-        const std::int64_t place = pixel * kBlock + part * kLanes;
-        Vector half[m][n], products[n], y[m];
-#pragma GCC unroll 9
-        for (int j = 0; j < n; ++j) {
-#pragma GCC unroll 9
-          for (int i = 0; i < n; ++i) products[i] = load(from + (i * n + j) * tiles.position_stride);
-          Filter::output(products, y);
-#pragma GCC unroll 4
-          for (int i = 0; i < m; ++i) half[i][j] = y[i];
-        }
-        const Vector bias = tail.bias ? load(tail.bias + block * kBlock + part * kLanes) : Vector{};
-        for (int i = 0; i < rows; ++i) {
-          Filter::output(half[i], y);
-          for (int j = 0; j < columns; ++j) {
-            const std::int64_t offset = place + (i * out.width + j) * kBlock;
-            Vector value = y[j] + bias;
-            if (tail.residual) value += load(tail.residual + block * tail.residual_stride + offset);
-            if (tail.relu) value = relu(value);
-            store(out.data + block * out.stride + offset, value);
-          }
-        }
-      }
-    }
+  const auto transform = tail.residual ? winograd_output_with<Filter, true> : winograd_output_with<Filter, false>;
+  transform(transformed, tiles, tail, out);
+}
+
+/// One vector of the kernels of 16 outputs and one input, [9][16] taps.
+template <class Filter>
+[[gnu::always_inline]] inline void transform_weights(const float (&taps)[9][kBlock], int lane,
+                                                     Vector (&u)[Filter::n * Filter::n]) {
+  constexpr int n = Filter::n;
+  Vector rows[n][3], g[3], v[n];
+  for (int j = 0; j < 3; ++j) {
+    for (int i = 0; i < 3; ++i) g[i] = load(&taps[i * 3 + j][lane]);
+    Filter::weights(g, v);
+    for (int i = 0; i < n; ++i) rows[i][j] = v[i];
   }
+  for (int i = 0; i < n; ++i) Filter::weights(rows[i], u + i * n);
 }
 
 template <class Filter>
 void winograd_weights_of(const float* weights, const float* scale, std::int64_t outputs, std::int64_t inputs,
                          std::int64_t position_stride, float* transformed) {
-  constexpr int n = Filter::n;
-  constexpr std::int64_t panel_width = kPanelVectors * kLanes;
-  const std::int64_t columns = blocks_of(outputs) * kBlock, depth = blocks_of(inputs) * kBlock;
-  for (std::int64_t first = 0; first < columns; first += kBlock) {
-    const std::int64_t panel = first / panel_width;
-    const std::int64_t width = columns - panel * panel_width < panel_width ? columns - panel * panel_width : panel_width;
-    for (std::int64_t k = 0; k < depth; ++k) {
-      alignas(64) float taps[9][kBlock] = {};
-      for (std::int64_t o = first; k < inputs && o < outputs && o < first + kBlock; ++o) {
-        const float* kernel = weights + (o * inputs + k) * 9;
-        for (int tap = 0; tap < 9; ++tap) taps[tap][o - first] = kernel[tap] * scale[o];
-      }
-      float* to = transformed + panel * panel_width * depth + k * width + first % panel_width;
-      for (int part = 0; part < kParts; ++part, to += kLanes) {
-        Vector rows[n][3], g[3], u[n];
-        for (int j = 0; j < 3; ++j) {
-          for (int i = 0; i < 3; ++i) g[i] = load(&taps[i * 3 + j][part * kLanes]);
-          Filter::weights(g, u);
-          for (int i = 0; i < n; ++i) rows[i][j] = u[i];
+  constexpr int positions = Filter::n * Filter::n;
+  const std::int64_t blocks = blocks_of(outputs), depth = blocks_of(inputs) * kBlock;
+  for (std::int64_t block = 0; block < blocks; ++block) {
+    const std::int64_t first = block * kBlock, columns = outputs - first < kBlock ? outputs - first : kBlock;
+    for (std::int64_t k = 0; k < padded_depth(depth); k += 2) {
+      alignas(64) float taps[2][9][kBlock] = {};
+      for (std::int64_t i = 0; i < 2 && k + i < inputs; ++i) {
+        for (std::int64_t o = 0; o < columns; ++o) {
+          const float* kernel = weights + ((first + o) * inputs + k + i) * 9;
+          for (int tap = 0; tap < 9; ++tap) taps[i][tap][o] = kernel[tap] * scale[first + o];
         }
-        for (int i = 0; i < n; ++i) {
-          Filter::weights(rows[i], u);
-          for (int j = 0; j < n; ++j) store(to + (i * n + j) * position_stride, u[j]);
+      }
+      for (int lane = 0; lane < kBlock; lane += kLanes) {
+        Vector even[positions], odd[positions];
+        transform_weights<Filter>(taps[0], lane, even);
+        transform_weights<Filter>(taps[1], lane, odd);
+        float* to = transformed;
+        for (int p = 0; p < positions; ++p, to += position_stride) {
+          store_rows_of_b(to, depth, blocks, block, k, lane, even[p], odd[p]);
         }
       }
     }
   }
+  finish_streaming();
 }
 
 void winograd_weights(Filtering filtering, const float* weights, const float* scale, std::int64_t outputs,

@@ -55,14 +55,15 @@ double relative_error(const torch::Tensor& got, const torch::Tensor& wanted) {
 
 TEST_CASE("every architecture computes what LibTorch computes") {
   const torch::NoGradGuard no_gradients;
-  const auto set = GENERATE(InstructionSet::portable, InstructionSet::avx2, InstructionSet::avx512);
+  const auto set =
+      GENERATE(InstructionSet::portable, InstructionSet::avx2, InstructionSet::avx512, InstructionSet::amx);
   if (!is_available(set)) return;
   for (const ArchitectureInfo& info : architectures()) {
     NetworkSpec spec = info.defaults;
     // Smaller images, odd where the network allows it: the tiles of Winograd's convolutions then reach past the edge.
     if (spec.input[1] > 64) spec.input = {3, 49, 40};
     const bool large = info.name.find("152") != std::string::npos || info.name.find("101") != std::string::npos;
-    if (set == InstructionSet::portable && large) continue;  // the same kernels as the smaller ones of the family
+    if (set != best_instruction_set() && large) continue;  // the same kernels as the smaller ones of the family
     CAPTURE(info.name, name_of(set));
     const auto network = ready_network(spec);
     const auto graph = std::make_shared<const Graph>(fuse(lower(*network, spec.input)));
@@ -70,6 +71,22 @@ TEST_CASE("every architecture computes what LibTorch computes") {
     plan.load(tensors_of(state_of(*network)));
     const auto images = torch::randn({3, spec.input[0], spec.input[1], spec.input[2]});
     CHECK(relative_error(run(plan, images), network->forward(images)) < 2e-5);
+  }
+}
+
+TEST_CASE("bfloat16 changes logits by as much as it rounds") {
+  if (!is_available(InstructionSet::amx, Precision::bf16)) return;
+  const torch::NoGradGuard no_gradients;
+  for (const std::string name : {"resnet18-cifar", "resnet56", "vgg11", "densenet121", "resnet50-cifar", "lenet"}) {
+    CAPTURE(name);
+    const auto network = ready_network({name, 10, 0, {3, 32, 32}});
+    const auto graph = std::make_shared<const Graph>(fuse(lower(*network, {3, 32, 32})));
+    Plan plan(graph, {InstructionSet::amx, 4, Precision::bf16});
+    plan.load(tensors_of(state_of(*network)));
+    const auto images = torch::randn({3, 3, 32, 32});
+    const double error = relative_error(run(plan, images), network->forward(images));
+    CHECK(error < 5e-2);
+    CHECK(error > 1e-5);  // or it would not be bfloat16
   }
 }
 
@@ -114,9 +131,11 @@ TEST_CASE("parameters that are not finite give logits that are not") {
   const torch::NoGradGuard no_gradients;
   const auto name = GENERATE("conv1.weight", "layer1.0.conv2.weight", "bn1.weight", "linear.bias");
   const float bad = GENERATE(NAN, INFINITY);
+  const auto precision = GENERATE(Precision::fp32, Precision::bf16);
+  if (!is_available(best_instruction_set(), precision)) return;
   const auto network = ready_network({"resnet18-cifar", 10, 8, {3, 32, 32}});
   const auto graph = std::make_shared<const Graph>(fuse(lower(*network, {3, 32, 32})));
-  Plan plan(graph, {best_instruction_set(), 2});
+  Plan plan(graph, {best_instruction_set(), 2, precision});
   for (const auto& [key, parameter] : state_of(*network).parameters) {
     if (key == name) parameter.view({-1})[0] = bad;
   }

@@ -1,9 +1,11 @@
 #include "kernels/kernels.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "catch.h"
+#include "kernels/memory.h"
 #include "kernels/reference.h"
 
 using namespace lossatlas;
@@ -13,7 +15,8 @@ namespace {
 
 /// The kernels of every instruction set that this processor has, one after another.
 const Kernels& each_instruction_set() {
-  const auto set = GENERATE(InstructionSet::portable, InstructionSet::avx2, InstructionSet::avx512);
+  const auto set =
+      GENERATE(InstructionSet::portable, InstructionSet::avx2, InstructionSet::avx512, InstructionSet::amx);
   const auto used = is_available(set) ? set : InstructionSet::portable;
   CAPTURE(name_of(used));
   return kernels_of(used);
@@ -25,11 +28,32 @@ std::vector<std::int32_t> one_after_another(std::int64_t depth) {
   return offsets;
 }
 
-std::vector<float> packed(const std::vector<float>& weights, std::int64_t outputs, std::int64_t depth,
-                          const Kernels& kernels) {
-  std::vector<float> b(at(depth * blocks_of(outputs) * kBlock));
-  pack(weights.data(), outputs, depth, one_after_another(depth).data(), depth, nullptr, kernels.panel, b.data());
+AlignedFloats packed(const std::vector<float>& weights, std::int64_t outputs, std::int64_t depth,
+                     const Kernels& kernels) {
+  AlignedFloats b(at(kernels.packed_size(depth, blocks_of(outputs))));
+  kernels.pack(weights.data(), outputs, depth, one_after_another(depth).data(), depth, nullptr, b.data());
   return b;
+}
+
+/// Floats that are NaN until something is written.
+AlignedFloats unwritten(std::int64_t count) {
+  AlignedFloats floats(at(count));
+  std::fill_n(floats.data(), count, NAN);
+  return floats;
+}
+
+/// The nearest number of 8 significant bits.
+float rounded_to_bfloat16(float number) {
+  int exponent = 0;
+  const float fraction = std::frexp(number, &exponent);
+  return std::ldexp(std::round(std::ldexp(fraction, 8)), exponent - 8);
+}
+
+/// Computes the product, with memory for what the kernels need.
+void multiply(const Kernels& kernels, Product product) {
+  const AlignedFloats scratch = unwritten(kernels.multiply_scratch(product.rows, product.depth));
+  product.scratch = scratch.data();
+  kernels.multiply(product);
 }
 
 }  // namespace
@@ -48,7 +72,8 @@ TEST_CASE("a product of any size, with its tail, is that of double arithmetic") 
   Tail tail;
   if (tail_of > 0) tail.bias = bias.data();
   if (tail_of > 1) tail = {bias.data(), residual.view().data, residual.stride(), true};
-  kernels.multiply({a.view().data, a.stride(), b.data(), c.view().data, c.stride(), rows, depth, c.view().blocks, tail});
+  multiply(kernels,
+           {a.view().data, a.stride(), b.data(), c.view().data, c.stride(), rows, depth, c.view().blocks, tail});
 
   const Window window;
   double worst = 0;
@@ -85,7 +110,7 @@ TEST_CASE("gathered rows make any convolution") {
 
   const std::int64_t pixels = c.images * out_height * out_width, taps = w.taps();
   std::vector<std::int32_t> offsets;
-  std::vector<float> plain, rows;
+  std::vector<float> plain;
   if (planar) {
     for (std::int64_t i = 0; i < c.images * c.channels * c.height * c.width; ++i) {
       const std::int64_t x = i % c.width, y = i / c.width % c.height, n = i / c.width / c.height;
@@ -99,19 +124,20 @@ TEST_CASE("gathered rows make any convolution") {
     }
   }
   const auto depth = static_cast<std::int64_t>(offsets.size());
-  std::vector<float> b(at(depth * out.view().blocks * kBlock));
-  pack(weights.data(), c.outputs, c.channels * taps, offsets.data(), depth, nullptr, kernels.panel, b.data());
+  const AlignedFloats b(at(kernels.packed_size(depth, out.view().blocks)));
+  kernels.pack(weights.data(), c.outputs, c.channels * taps, offsets.data(), depth, nullptr, b.data());
   for (std::int64_t first = 0; first < pixels; first += 10) {  // in pieces that cross rows and images
     const std::int64_t count = std::min<std::int64_t>(10, pixels - first);
-    rows.assign(at(blocks_of(depth) * staggered(count)), NAN);
+    const AlignedFloats rows =
+        unwritten(std::max(blocks_of(depth) * staggered(count), kernels.rows_size(count, depth)));
     if (planar) {
       gather_planar({plain.data(), c.images, c.channels, c.height, c.width}, w, out_height, out_width, first, count,
                     rows.data());
     } else {
       kernels.gather(in.view(), w, out_height, out_width, {}, first, count, rows.data());
     }
-    kernels.multiply({rows.data(), staggered(count), b.data(), out.view().data + first * kBlock, out.stride(), count,
-                      depth, out.view().blocks, {}});
+    multiply(kernels, {rows.data(), staggered(count), b.data(), out.view().data + first * kBlock, out.stride(), count,
+                       depth, out.view().blocks, {}, 1, 0, 0, 0, !planar});
   }
   double worst = 0;
   for (std::int64_t i = 0; i < pixels * c.outputs; ++i) {
@@ -142,19 +168,16 @@ TEST_CASE("Winograd's convolutions are those of double arithmetic") {
   const auto bias = noise.numbers(blocks_of(c.outputs) * kBlock);
 
   const std::int64_t depth = blocks_of(c.inputs) * kBlock, columns = blocks_of(c.outputs) * kBlock;
-  const std::int64_t weight_stride = depth * columns + kBlock;
-  std::vector<float> b(at(n * n * weight_stride));
+  const std::int64_t weight_stride = kernels.packed_size(depth, columns / kBlock) + kBlock;
+  const AlignedFloats b(at(n * n * weight_stride));
   kernels.winograd_weights(filtering, weights.data(), scale.data(), c.outputs, c.inputs, weight_stride, b.data());
   const std::int64_t down = (height + m - 1) / m, across = (width + m - 1) / m, all = c.images * down * across;
   for (std::int64_t first = 0; first < all; first += 5) {
     Tiles tiles{filtering, across, down, first, std::min<std::int64_t>(5, all - first), depth * 5 + kBlock, 5 * kBlock};
     std::vector<float> v(at(n * n * tiles.position_stride), NAN), products(at(n * n * (columns * 5 + kBlock)), NAN);
     kernels.winograd_input(in.view(), c.padding, tiles, v.data());
-    for (std::int64_t p = 0; p < n * n; ++p) {
-      kernels.multiply({v.data() + p * tiles.position_stride, tiles.block_stride, b.data() + p * weight_stride,
-                        products.data() + p * (columns * 5 + kBlock), tiles.block_stride, tiles.count, depth,
-                        columns / kBlock, {}});
-    }
+    multiply(kernels, {v.data(), tiles.block_stride, b.data(), products.data(), tiles.block_stride, tiles.count, depth,
+                       columns / kBlock, {}, n * n, tiles.position_stride, weight_stride, columns * 5 + kBlock});
     tiles.position_stride = columns * 5 + kBlock;
     kernels.winograd_output(products.data(), tiles, {bias.data(), residual.view().data, residual.stride(), true},
                             out.view());
@@ -169,6 +192,41 @@ TEST_CASE("Winograd's convolutions are those of double arithmetic") {
     worst = std::max(worst, std::abs(out.padded(image, o, y, x) - std::max(0.0, sum)));
   }
   CHECK(worst < 1e-4);
+}
+
+TEST_CASE("bfloat16 products are those of rounded numbers") {
+  if (!is_available(InstructionSet::amx, Precision::bf16)) return;
+  const Kernels& kernels = kernels_of(InstructionSet::amx, Precision::bf16);
+  const Window window = GENERATE(Window{3, 3, 1, 1, 1, 1, 1, 1}, Window{3, 3, 2, 2, 1, 1, 1, 1},
+                                 Window{1, 1, 2, 2, 0, 0, 1, 1}, Window{2, 5, 1, 3, 0, 2, 2, 1});
+  const std::int64_t channels = GENERATE(16, 40), outputs = 40;
+  Noise noise;
+  BlockedImages in(2, channels, 9, 7, noise);
+  auto weights = noise.numbers(outputs * channels * window.taps());
+  const auto height = windows(9, window.height, window.stride_y, window.padding_y, window.dilation_y);
+  const auto width = windows(7, window.width, window.stride_x, window.padding_x, window.dilation_x);
+  BlockedImages out(2, outputs, height, width);
+  std::vector<std::int32_t> offsets;
+  for (std::int64_t tap = 0; tap < window.taps(); ++tap) {
+    for (std::int64_t k = 0; k < in.view().blocks * kBlock; ++k)
+      offsets.push_back(k < channels ? static_cast<std::int32_t>(k * window.taps() + tap) : -1);
+  }
+  const auto depth = static_cast<std::int64_t>(offsets.size()), pixels = 2 * height * width;
+  const AlignedFloats b(at(kernels.packed_size(depth, out.view().blocks)));
+  kernels.pack(weights.data(), outputs, channels * window.taps(), offsets.data(), depth, nullptr, b.data());
+  const AlignedFloats rows = unwritten(kernels.rows_size(pixels, depth));
+  kernels.gather(in.view(), window, height, width, {}, 0, pixels, rows.data());
+  multiply(kernels, {rows.data(), staggered(pixels), b.data(), out.view().data, out.stride(), pixels, depth,
+                     out.view().blocks, {}, 1, 0, 0, 0, true});
+  for (float& number : in.blocked) number = rounded_to_bfloat16(number);
+  for (float& number : weights) number = rounded_to_bfloat16(number);
+  double worst = 0;
+  for (std::int64_t i = 0; i < pixels * outputs; ++i) {
+    const std::int64_t x = i % width, y = i / width % height, o = i / width / height % outputs;
+    const std::int64_t image = i / width / height / outputs;
+    worst = std::max(worst, std::abs(out.padded(image, o, y, x) - convolution_at(in, weights, window, image, o, y, x)));
+  }
+  CHECK(worst < 2e-5);
 }
 
 TEST_CASE("poolings are those of double arithmetic") {
@@ -216,7 +274,7 @@ TEST_CASE("what is not finite stays so") {
   std::vector<float> weights(16 * 16, 0.5f);
   const auto b = packed(weights, 16, 16, kernels);
   const Tail tail{nullptr, nullptr, 0, true};
-  kernels.multiply({in.view().data, in.stride(), b.data(), out.view().data, out.stride(), 16, 16, 1, tail});
+  multiply(kernels, {in.view().data, in.stride(), b.data(), out.view().data, out.stride(), 16, 16, 1, tail});
   CHECK_FALSE(std::isfinite(out.padded(0, 0, 1, 1)));
 }
 

@@ -1,0 +1,21 @@
+#ifdef __x86_64__
+#define LOSSATLAS_LANES 16
+#define LOSSATLAS_PARTS 3
+#include "kernels/amx_multiply.h"
+#include "kernels/pack.h"
+#include "kernels/passes.h"
+#include "kernels/peak.h"
+#include "kernels/winograd.h"
+
+namespace lossatlas {
+
+extern const Kernels kAmxKernels;
+// Minimal filtering must save much: products are cheap, and its transforms are not.
+const Kernels kAmxKernels{
+    InstructionSet::amx, 0.6,          kRowUnit,         packed_size,    pack,            multiply_scratch, multiply,
+    rows_size,           gather_split, winograd_weights, winograd_input, winograd_output, pool,             transform,
+    add,                 multiply_add};
+
+}  // namespace lossatlas
+
+#endif  // __x86_64__
