@@ -13,6 +13,7 @@ target_compile_options(lossatlas_options INTERFACE
   # The same arithmetic on every processor: no fused multiply-add but where a kernel writes one.
   -ffp-contract=off
   $<$<BOOL:${LOSSATLAS_SANITIZE}>:-fsanitize=address,undefined>
+  $<$<BOOL:${LOSSATLAS_SANITIZE}>:-fno-sanitize-recover=undefined>
   $<$<BOOL:${LOSSATLAS_SANITIZE}>:-fno-omit-frame-pointer>)
 target_link_options(lossatlas_options INTERFACE
   $<$<BOOL:${LOSSATLAS_SANITIZE}>:-fsanitize=address,undefined>)

@@ -4,7 +4,8 @@
 #ifdef LOSSATLAS_CATCH3
 #include <catch2/catch_approx.hpp>
 #include <catch2/catch_test_macros.hpp>
-#include <catch2/matchers/catch_matchers_string.hpp>
+#include <catch2/generators/catch_generators_all.hpp>
+#include <catch2/matchers/catch_matchers_all.hpp>
 using Catch::Approx;
 using Catch::Matchers::ContainsSubstring;
 #else

@@ -135,7 +135,7 @@ Checkpoint checkpoint_of(const Value& root, TensorLoader& loader) {
 namespace lossatlas {
 
 void remove_module_prefix(std::vector<NamedTensor>& tensors) {
-  constexpr std::string_view prefix = "module.";
+  static constexpr std::string_view prefix = "module.";
   const bool everywhere = std::all_of(tensors.begin(), tensors.end(),
                                       [](const NamedTensor& named) { return named.name.starts_with(prefix); });
   for (NamedTensor& named : tensors) {

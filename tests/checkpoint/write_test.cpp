@@ -103,7 +103,7 @@ TEST_CASE("a full disk leaves the old checkpoint whole") {
   const auto file = folder / "a.pt";
   write_checkpoint(file, {{"w", ramp({2})}}, nullptr);
   const std::string before = content_of(file);
-  const rlim_t limit = GENERATE(0, 100, 4096);
+  const auto limit = GENERATE(as<rlim_t>{}, 0, 100, 4096);
   {
     const FileSizeLimit full(limit);
     CHECK_THROWS_WITH(write_checkpoint(file, {{"w", ramp({100, 1000})}, {"v", ramp({100})}}, nullptr),
