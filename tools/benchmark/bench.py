@@ -63,10 +63,13 @@ class Pytorch:
 class Ours:
     """A whole sweep: points formed, parameters folded, loss and accuracy, the file written."""
 
+    WAYS = {"fused": {"engine": "fused"}, "eager": {"engine": "eager"}, "bf16": {"dtype": "bf16"}}
+
     def __init__(self, options, arch, engine, checkpoint, folder):
         self.name, self.out = f"lossatlas {engine}", folder / f"{arch}-{engine}.h5"
         words = {"checkpoint": checkpoint, "arch": arch, "data": options.data, "grid": f"{options.points}x1"}
-        words |= {"x": "-0.1:0.1", "y": "0:0", "samples": options.samples, "engine": engine, "threads": options.threads}
+        words |= {"x": "-0.1:0.1", "y": "0:0", "samples": options.samples, "threads": options.threads}
+        words |= self.WAYS.get(engine, {"instruction-set": engine})
         self.command = [str(BINARY), "surface", "--out", str(self.out), "--force"]
         for word, value in words.items():
             self.command += [f"--{word}", str(value)]
@@ -121,13 +124,52 @@ def bench(options, arch, folder):
     images, labels = images[samples], labels[samples]
     ways = ours + pytorch_ways(options, arch, images, labels)
     theirs = ways[-1].evaluate()
-    if not abs(loss - theirs) <= 1e-4 * max(abs(theirs), 0.1):
+    if not abs(loss - theirs) <= 1e-4 * max(abs(theirs), 0.1):  # of the first way: name bf16 later
         sys.exit(f"bench: {arch}: our loss {loss} is not PyTorch's {theirs}")
     rates = {way.name: [] for way in ways}
     for _ in range(options.rounds):
         for way in ways:
             rates[way.name].append(way.rate())
     print_table(arch, rates)
+
+
+def train_ours(options, arch, folder):
+    """Images/s of the second epoch of lossatlas train, its test and checkpoint not counted."""
+    out = folder / "run"
+    subprocess.run([str(BINARY), "train", "--arch", arch, "--data", options.data, "--out", str(out), "--epochs", "2",
+                    "--batch-size", "128", "--threads", str(options.threads), "--augment", "--lr", "0.01", "--force"],
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    with h5py.File(out / "history.h5") as file:
+        images = json.loads(file["lossatlas"].attrs["settings"])["train_images"]
+        return images // 128 * 128 / file["seconds"][-1]
+
+
+def train_pytorch(options, arch, images, labels, channels_last):
+    """Images/s of a plain loop over ready batches: SGD with momentum and weight decay."""
+    network = randomized(arch).train()
+    if channels_last:
+        network, images = network.to(memory_format=torch.channels_last), images.contiguous(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    steps = min(len(images) // 128, 20)
+    for step in range(-2, steps):
+        if step == 0:
+            start = time.perf_counter()
+        batch = slice(max(step, 0) * 128, max(step, 0) * 128 + 128)
+        optimizer.zero_grad()
+        F.cross_entropy(network(images[batch]), labels[batch]).backward()
+        optimizer.step()
+    return steps * 128 / (time.perf_counter() - start)
+
+
+def bench_training(options, arch, folder):
+    images, labels = cifar10(options.data.removeprefix("cifar10:"))
+    rates = {"lossatlas train, augmented": [], "pytorch, NCHW": [], "pytorch, channels-last": []}
+    for _ in range(options.rounds):
+        for (name, values), channels_last in zip(rates.items(), (None, False, True)):
+            ours = channels_last is None
+            values.append(train_ours(options, arch, folder) if ours
+                          else train_pytorch(options, arch, images, labels, channels_last))
+    print_table(f"training {arch}, batch 128", rates)
 
 
 def print_table(arch, rates):
@@ -142,11 +184,13 @@ def main():
     parser = argparse.ArgumentParser(prog="tools/bench", description=__doc__)
     parser.add_argument("--data", required=True, help="cifar10:DIR; PyTorch gets the same images")
     parser.add_argument("--archs", default="resnet18-cifar", help="comma-separated, or all: " + ", ".join(NETWORKS))
-    parser.add_argument("--engines", default="fused,eager", help="of ours")
+    parser.add_argument("--engines", default="fused,eager", help="ways of ours: fused (float32, the best instruction set), eager (LibTorch), "
+                        "bf16, or an instruction set: amx, avx512, avx2, portable")
     parser.add_argument("--baselines", default="eager", help="of PyTorch: eager, jit (optimize_for_inference), inductor")
     parser.add_argument("--samples", type=int, default=512, help="images")
     parser.add_argument("--points", type=int, default=5, help="of our sweep, odd")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--training", action="store_true", help="time training instead")
     parser.add_argument("--rounds", type=int, default=5, help="each runs everything once")
     options = parser.parse_args()
     if not options.data.startswith("cifar10:"):
@@ -156,7 +200,7 @@ def main():
     print(f"{processor()}, {options.threads} threads, torch {torch.__version__}, {options.samples} images")
     with tempfile.TemporaryDirectory() as folder:
         for arch in NETWORKS if options.archs == "all" else options.archs.split(","):
-            bench(options, arch, pathlib.Path(folder))
+            (bench_training if options.training else bench)(options, arch, pathlib.Path(folder))
 
 
 if __name__ == "__main__":
