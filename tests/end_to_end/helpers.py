@@ -1,6 +1,7 @@
 """What the end-to-end tests share: the program as a person runs it, pictures in CIFAR-10's files, and the same
 arithmetic done once more in Python, in float64."""
 
+import json
 import os
 import pathlib
 import signal
@@ -164,6 +165,10 @@ def write_directions(path, *directions):
         for group, tensors in zip(("xdirection", "ydirection"), directions):
             for number, tensor in enumerate(tensors):
                 file[f"{group}/{number}"] = np.asarray(tensor, np.float32)
+
+
+def settings(path):
+    return json.loads(attribute(path, "settings"))
 
 
 def read_directions(path, group="xdirection"):

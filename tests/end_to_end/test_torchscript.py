@@ -1,7 +1,5 @@
 """Networks that come as TorchScript files, traced and scripted."""
 
-import json
-
 import helpers
 import pytest
 import torch
@@ -54,10 +52,6 @@ def surface(lossatlas, pictures, tmp_path, file, *words):
     return result, out
 
 
-def settings(path):
-    return json.loads(helpers.attribute(path, "settings"))
-
-
 @pytest.mark.parametrize("kind", ["traced", "scripted"])
 @pytest.mark.parametrize("engine", ["fused", "eager"])
 def test_its_loss_is_pythons(lossatlas, pictures, network, tmp_path, kind, engine):
@@ -69,7 +63,7 @@ def test_its_loss_is_pythons(lossatlas, pictures, network, tmp_path, kind, engin
     wanted = F.cross_entropy(net.double()(images), labels).item()
     assert found["train_loss"][1, 1] == pytest.approx(wanted, rel=1e-5)
     assert abs(found["train_loss"][0, 0] - wanted) > 1e-3  # the parameters do move
-    assert settings(out)["engine"] == engine and settings(out)["arch"] == "torchscript"
+    assert helpers.settings(out)["engine"] == engine and helpers.settings(out)["arch"] == "torchscript"
 
 
 def test_an_unknown_operator_is_named_and_left_to_libtorch(lossatlas, pictures, network, tmp_path):
@@ -95,7 +89,7 @@ def test_parameters_of_a_script_fit_an_architecture(lossatlas, pictures, tmp_pat
 
     file = save(Linear(), "scripted", tmp_path / "net.pt")
     result, out = surface(lossatlas, pictures, tmp_path, file, "--arch", "linear")
-    assert settings(result.ok() and out)["arch"] == "linear"
+    assert helpers.settings(result.ok() and out)["arch"] == "linear"
 
 
 def test_a_network_of_other_images_is_refused(lossatlas, pictures, tmp_path):
