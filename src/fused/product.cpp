@@ -172,7 +172,7 @@ class WinogradStep : public ProductStep {
 
   std::string_view method() const override {
     if (filtering_ == Filtering::two) return "winograd 2x2";
-    return filtering_ == Filtering::four ? "winograd 4x4" : "winograd 4x4 / 2";
+    return filtering_ == Filtering::four ? "winograd 4x4" : "winograd 2x2 / 2";
   }
   std::size_t scratch(std::int64_t images) const override {
     const std::int64_t count = tiles_at_once(images);
@@ -215,8 +215,8 @@ class WinogradStep : public ProductStep {
 
   /// Few enough for transformed tiles to stay in cache, many enough to pay for reading the weights.
   std::int64_t tiles_at_once(std::int64_t images) const {
-    const std::int64_t channels = std::max(in_.channels, node_.shape.channels);
-    const std::int64_t wanted = std::clamp<std::int64_t>(channels / 2, 32, 128);
+    const std::int64_t channels = std::min(in_.channels, node_.shape.channels);
+    const std::int64_t wanted = channels < 128 ? 32 : 128;
     return std::min(images * down_ * across_, (wanted + kernels_.rows - 1) / kernels_.rows * kernels_.rows);
   }
 
@@ -243,7 +243,7 @@ std::optional<Filtering> best_filtering(const Node& node, double least_saving) {
   if (!square || node.inputs[0] == 0) return std::nullopt;
   std::optional<Filtering> best;
   double least = least_saving * static_cast<double>(w.taps());
-  for (const auto filtering : {Filtering::four, Filtering::two, Filtering::four_by_strides}) {
+  for (const auto filtering : {Filtering::four, Filtering::two, Filtering::two_by_strides}) {
     if (stride_of(filtering) != w.stride_y || multiplications(node.shape, filtering) >= least) continue;
     best = filtering;
     least = multiplications(node.shape, filtering);

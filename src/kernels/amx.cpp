@@ -12,7 +12,7 @@ namespace lossatlas {
 extern const Kernels kAmxKernels;
 // Minimal filtering must save much: products are cheap, and its transforms are not.
 const Kernels kAmxKernels{
-    InstructionSet::amx, 0.6,          kRowUnit,         packed_size,    pack,            multiply_scratch, multiply,
+    InstructionSet::amx, 0.7,          kRowUnit,         packed_size,    pack,            multiply_scratch, multiply,
     rows_size,           gather_split, winograd_weights, winograd_input, winograd_output, pool,             transform,
     add,                 multiply_add};
 

@@ -77,14 +77,14 @@ struct Affine {
 enum class Filtering {
   two,              // F(2x2, 3x3), stride 1: n = 4
   four,             // F(4x4, 3x3), stride 1: n = 6
-  four_by_strides,  // 4x4 outputs, stride 2: n = 9. Of the inputs, the even ones meet the outer taps in F(4, 2), the
-                    // odd ones the middle tap as they are
+  two_by_strides,  // 2x2 outputs, stride 2: n = 5. Of the inputs, the even ones meet the outer taps in F(2, 2), the odd
+                   // ones the middle tap as they are
 };
-constexpr std::int64_t outputs_of(Filtering filtering) { return filtering == Filtering::two ? 2 : 4; }
-constexpr std::int64_t stride_of(Filtering filtering) { return filtering == Filtering::four_by_strides ? 2 : 1; }
+constexpr std::int64_t outputs_of(Filtering filtering) { return filtering == Filtering::four ? 4 : 2; }
+constexpr std::int64_t stride_of(Filtering filtering) { return filtering == Filtering::two_by_strides ? 2 : 1; }
 /// n: inputs along a side of a tile, and as many positions.
 constexpr std::int64_t side_of(Filtering filtering) {
-  return filtering == Filtering::two ? 4 : filtering == Filtering::four ? 6 : 9;
+  return filtering == Filtering::two ? 4 : filtering == Filtering::four ? 6 : 5;
 }
 constexpr std::int64_t positions_of(Filtering filtering) { return side_of(filtering) * side_of(filtering); }
 

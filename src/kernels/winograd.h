@@ -63,33 +63,26 @@ struct FilterFour {
   }
 };
 
-// The even inputs and the outer taps: F(4, 2) interpolated at 0, 1, -1, 2, ∞; the odd inputs and the middle tap: four
-// products as they are.
-struct FilterFourByStrides {
-  static constexpr int m = 4, n = 9, stride = 2;
+// The even inputs and the outer taps: F(2, 2) interpolated at 0, 1, ∞; the odd inputs and the middle tap: two products as
+// they are.
+struct FilterTwoByStrides {
+  static constexpr int m = 2, n = 5, stride = 2;
   [[gnu::always_inline]] static void input(const Vector* d, Vector* v) {
-    const Vector difference = d[6] - d[4], edge = d[6] - d[2];
-    v[0] = 2.0f * (d[0] - d[4]) + edge;
-    v[1] = difference - 2.0f * d[2];
-    v[2] = d[6] - 3.0f * d[4] + 2.0f * d[2];
-    v[3] = edge;
-    v[4] = d[8] - d[4] - 2.0f * edge;
-    for (int i = 0; i < 4; ++i) v[5 + i] = d[2 * i + 1];
+    v[0] = d[0] - d[2];
+    v[1] = d[2];
+    v[2] = d[2] - d[4];
+    v[3] = d[1];
+    v[4] = d[3];
   }
   [[gnu::always_inline]] static void weights(const Vector* g, Vector* u) {
-    u[0] = 0.5f * g[0];
-    u[1] = -0.5f * (g[0] + g[2]);
-    u[2] = (1.0f / 6) * (g[2] - g[0]);
-    u[3] = (1.0f / 6) * g[0] + (1.0f / 3) * g[2];
-    u[4] = g[2];
-    for (int i = 0; i < 4; ++i) u[5 + i] = g[1];
+    u[0] = g[0];
+    u[1] = g[0] + g[2];
+    u[2] = g[2];
+    u[3] = u[4] = g[1];
   }
   [[gnu::always_inline]] static void output(const Vector* p, Vector* y) {
-    const Vector sum = p[1] + p[2], difference = p[1] - p[2];
-    y[0] = p[0] + sum + p[3] + p[5];
-    y[1] = difference + 2.0f * p[3] + p[6];
-    y[2] = sum + 4.0f * p[3] + p[7];
-    y[3] = difference + 8.0f * p[3] + p[4] + p[8];
+    y[0] = p[0] + p[1] + p[3];
+    y[1] = p[1] - p[2] + p[4];
   }
 };
 
@@ -309,21 +302,21 @@ void winograd_weights(Filtering filtering, const float* weights, const float* sc
                       std::int64_t inputs, std::int64_t position_stride, float* transformed) {
   const auto transform = filtering == Filtering::two    ? winograd_weights_of<FilterTwo>
                          : filtering == Filtering::four ? winograd_weights_of<FilterFour>
-                                                        : winograd_weights_of<FilterFourByStrides>;
+                                                        : winograd_weights_of<FilterTwoByStrides>;
   transform(weights, scale, outputs, inputs, position_stride, transformed);
 }
 
 void winograd_input(const Activations& in, std::int64_t padding, const Tiles& tiles, float* transformed) {
   const auto transform = tiles.filtering == Filtering::two    ? winograd_input_of<FilterTwo>
                          : tiles.filtering == Filtering::four ? winograd_input_of<FilterFour>
-                                                              : winograd_input_of<FilterFourByStrides>;
+                                                              : winograd_input_of<FilterTwoByStrides>;
   transform(in, padding, tiles, transformed);
 }
 
 void winograd_output(const float* transformed, const Tiles& tiles, const Tail& tail, const Activations& out) {
   const auto transform = tiles.filtering == Filtering::two    ? winograd_output_of<FilterTwo>
                          : tiles.filtering == Filtering::four ? winograd_output_of<FilterFour>
-                                                              : winograd_output_of<FilterFourByStrides>;
+                                                              : winograd_output_of<FilterTwoByStrides>;
   transform(transformed, tiles, tail, out);
 }
 

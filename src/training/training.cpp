@@ -4,6 +4,7 @@
 #include <torch/utils.h>
 
 #include <algorithm>
+#include <future>
 #include <limits>
 #include <utility>
 
@@ -103,6 +104,7 @@ struct TrainingRun::Impl {
   EpochSums sums;          // over those steps
   std::filesystem::path last_checkpoint;
   torch::MemoryFormat layout = torch::MemoryFormat::ChannelsLast;
+  std::future<Minibatch> ahead;  // of the step to come, where it is on its way; only then does another thread use sampler
 
   Impl(TrainingOptions given, std::shared_ptr<const DataSet> train_data, std::shared_ptr<const DataSet> test_data,
        torch::Device where, std::filesystem::path out)
@@ -167,8 +169,17 @@ struct TrainingRun::Impl {
     return row;
   }
 
+  /// The minibatch of this step; another thread then makes the next one.
+  Minibatch take_minibatch() {
+    const Minibatch batch = ahead.valid() ? ahead.get() : sampler.at(epoch, step);
+    if (step + 1 < sampler.steps()) {
+      ahead = std::async(std::launch::async, [this, at = epoch, next = step + 1] { return sampler.at(at, next); });
+    }
+    return batch;
+  }
+
   void train_step() {
-    const Minibatch batch = sampler.at(epoch, step);
+    const Minibatch batch = take_minibatch();
     const auto images = batch.images.contiguous(layout).to(device);
     const auto labels = batch.labels.to(device);
     const auto logits = network->forward(images);
