@@ -67,10 +67,14 @@ std::int64_t Plan::best_slice(std::size_t node) const {
   return reads_weights_too_often ? options_.batch : std::min(slice, options_.batch);
 }
 
+/// A step joins the segment before it where that has its slice, or a somewhat larger one: a smaller slice costs those
+/// steps little, and what they write is still in cache. A segment of the whole batch keeps it, for its parameters' sake.
 void Plan::cut_segments() {
   for (std::size_t node = 1; node < steps_.size(); ++node) {
-    const std::int64_t slice = best_slice(node);
-    if (segments_.empty() || segments_.back().slice != slice) segments_.push_back({node, node, slice});
+    const std::int64_t slice = best_slice(node), before = segments_.empty() ? 0 : segments_.back().slice;
+    const bool joins = before == slice || (before < options_.batch && before > slice && before <= 4 * slice);
+    if (!joins) segments_.push_back({node, node, slice});
+    segments_.back().slice = slice;
     segments_.back().end = node + 1;
   }
 }
