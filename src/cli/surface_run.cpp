@@ -141,8 +141,8 @@ class OwnerRun {
 
   int compute() {
     journal_.emplace(journal_of(job_.out), surface_.settings);
-    SharedSweep shared(job_.out, surface_);
     evaluate_centre();
+    SharedSweep shared(job_.out, surface_);
     const SweepSummary summary = sweep_all(shared);
     shared.merge(surface_);
     save(summary.seconds, summary.images_per_second, shared);
@@ -182,7 +182,8 @@ class OwnerRun {
       const SweepSummary part = sweep(job_.plane, job_.engine, surface_, options);
       all = {part.finished, all.computed + part.computed, all.seconds + part.seconds,
              all.computed == 0 ? part.images_per_second : all.images_per_second};
-      if (stop_ || part.finished) return all;
+      shared.merge(surface_);
+      if (stop_ || missing_points_of(surface_) == 0) break;
       report_.say(fmt::format("waiting for {} points of processes that joined", missing_points_of(surface_)));
       if (!shared.wait_for_others(surface_, stop_)) break;
     }
