@@ -95,7 +95,7 @@ class OwnerRun {
     if (is_complete_) return already_complete();
     report_.say(job_.introduction);
     if (reused_ > 0) report_.say(fmt::format("going on: {} of {} points are there", reused_, surface_.size()));
-    write_surface(job_.out, surface_);
+    begin_file();
     try {
       return compute();
     } catch (const UsageError&) {
@@ -128,6 +128,15 @@ class OwnerRun {
       }
     }
     is_complete_ = reused_ == surface_.size() && remains->from_journals == 0 && surface_.size() == remains->surface.size();
+  }
+
+  /// The file is there from the first moment, to be opened and plotted.
+  void begin_file() {
+    try {
+      write_surface(job_.out, surface_);
+    } catch (const Error& error) {
+      throw Error("{}; nothing was computed yet, and nothing changed", error.what());
+    }
   }
 
   int already_complete() {
