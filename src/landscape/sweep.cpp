@@ -15,6 +15,8 @@
 namespace lossatlas {
 namespace {
 
+constexpr double kFirstSave = 0.25;  // seconds: somebody may be waiting to see the first points
+
 /// What the threads of one sweep share. All but `next` is used under the mutex.
 class Sweep {
  public:
@@ -99,7 +101,7 @@ class Sweep {
     if (options_.on_point) {
       options_.on_point({done_, computed_, surface_.size(), seconds, rate(seconds), lowest_, highest_});
     }
-    if (options_.on_save && saved_.seconds() > options_.save_seconds) {
+    if (options_.on_save && saved_.seconds() > std::min(options_.save_seconds, std::max(kFirstSave, seconds / 2))) {
       options_.on_save(surface_);
       look_again();
       saved_.restart();
