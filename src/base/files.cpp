@@ -6,17 +6,20 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 
 namespace lossatlas {
 namespace {
 
+constexpr auto kTemporary = ".tmp";
+
 /// An open temporary file; closed and removed unless it was renamed into place.
 class TemporaryFile {
  public:
   explicit TemporaryFile(const std::filesystem::path& target)
-      : target_(target), name_(target.string() + ".tmp" + std::to_string(::getpid())) {
+      : target_(target), name_(target.string() + kTemporary + std::to_string(::getpid())) {
     descriptor_ = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (descriptor_ < 0) fail("cannot be created");
   }
@@ -72,6 +75,21 @@ void write_atomically(const std::filesystem::path& file, const std::function<voi
   TemporaryFile temporary(file);
   produce([&](std::span<const std::byte> bytes) { temporary.append(bytes); });
   temporary.move_into_place();
+}
+
+void remove_temporaries(const std::filesystem::path& file) {
+  const std::string stem = file.filename().string() + kTemporary;
+  const auto is_temporary = [&](const std::string& name) {
+    return name.size() > stem.size() && name.starts_with(stem) &&
+           name.find_first_not_of("0123456789", stem.size()) == std::string::npos;
+  };
+  std::vector<std::filesystem::path> left;
+  std::error_code code;
+  const auto folder = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
+  for (const auto& entry : std::filesystem::directory_iterator(folder, code)) {
+    if (is_temporary(entry.path().filename().string())) left.push_back(entry.path());
+  }
+  for (const auto& path : left) std::filesystem::remove(path, code);
 }
 
 void make_folder(const std::filesystem::path& folder) {

@@ -15,6 +15,9 @@ using ByteSink = std::function<void(std::span<const std::byte>)>;
 /// the file and the reason.
 void write_atomically(const std::filesystem::path& file, const std::function<void(const ByteSink&)>& produce);
 
+/// Removes the temporary files that killed processes left of write_atomically(file). Not while another may write it.
+void remove_temporaries(const std::filesystem::path& file);
+
 /// Makes a folder and its parents. Throws Error naming the folder and the reason.
 void make_folder(const std::filesystem::path& folder);
 

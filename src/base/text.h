@@ -11,4 +11,7 @@ namespace lossatlas {
 /// length (always 2, so that two swapped letters are found), but never the whole word. The first of equals is taken.
 std::string nearest(std::string_view word, std::span<const std::string> candidates);
 
+/// Words as one line that a POSIX shell reads as the same words: those with special characters in single quotes.
+std::string shell_line(std::span<const std::string> words);
+
 }  // namespace lossatlas

@@ -84,7 +84,7 @@ int run_command_line(int argc, char** argv) {
   app.set_version_flag("--version", std::string(version()));
   app.require_subcommand(1);
   app.footer("`lossatlas COMMAND --help` tells more. Pictures are drawn by tools/plot.");
-  CommandContext context{fmt::format("{}", fmt::join(argv, argv + argc, " ")), kDone};
+  CommandContext context{fmt::format("{}", fmt::join(argv, argv + argc, " ")), {argv, argv + argc}, kDone};
   add_train(app, context);
   add_surface(app, context);
   add_layers(app, context);

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
+#include <vector>
 
 namespace lossatlas {
 
@@ -9,8 +10,9 @@ inline constexpr int kDone = 0, kFailed = 1, kWrongWords = 2, kInterrupted = 130
 
 /// What subcommands get from the program and give back to it.
 struct CommandContext {
-  std::string command_line;  // as typed, for the provenance of files
-  int status = kDone;        // of the subcommand that ran
+  std::string command_line;        // as typed, for the provenance of files
+  std::vector<std::string> words;  // the same, word by word
+  int status = kDone;              // of the subcommand that ran
 };
 
 /// Each adds its subcommand, which runs while the command line is parsed. The context outlives the app.

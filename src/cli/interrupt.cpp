@@ -9,8 +9,9 @@ std::atomic<bool> interrupted{false};
 static_assert(std::atomic<bool>::is_always_lock_free);  // or a signal handler could not set it
 
 void on_signal(int signal) {
-  interrupted = true;
+  if (!interrupted.exchange(true)) return;
   std::signal(signal, SIG_DFL);
+  std::raise(signal);
 }
 
 }  // namespace

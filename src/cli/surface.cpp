@@ -1,25 +1,25 @@
-#include <torch/utils.h>
 #include <torch/version.h>
 
 #include <array>
-#include <chrono>
 #include <cmath>
-#include <ctime>
 #include <filesystem>
 #include <memory>
 #include <numeric>
 
 #include "base/error.h"
+#include "base/lock.h"
+#include "base/process.h"
 #include "base/sha256.h"
+#include "base/text.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
-#include "cli/interrupt.h"
-#include "cli/progress.h"
+#include "cli/report.h"
+#include "cli/surface_run.h"
 #include "cli/version.h"
 #include "cli/words.h"
 #include "evaluation/device.h"
 #include "landscape/direction_file.h"
-#include "landscape/sweep.h"
+#include "landscape/journal.h"
 #include "models/registry.h"
 
 namespace lossatlas {
@@ -44,7 +44,12 @@ struct SurfaceWords {
   std::string device = "cpu";
   std::string engine = "auto", instruction_set = "auto", dtype = "fp32";
   int threads = default_threads();
-  bool force = false;
+  std::string progress = "line";
+  std::filesystem::path log;
+  bool force = false, resume = false, join = false;
+
+  /// True where an existing --out is gone on with, not replaced.
+  bool goes_on() const { return resume || join; }
 };
 
 void add_options(CLI::App& command, SurfaceWords& words) {
@@ -85,7 +90,12 @@ void add_options(CLI::App& command, SurfaceWords& words) {
       ->capture_default_str();
   command.add_option("--threads", words.threads, "grid points evaluated at a time (default: all processors)")
       ->check(CLI::Range(1, 1024));
-  command.add_flag("--force", words.force, "replace an existing --out");
+  command.add_option("--progress", words.progress, "line, json (for programs) or none")->capture_default_str();
+  command.add_option("--log", words.log, "add messages and progress, with times, to this file")->type_name("FILE");
+  command.add_flag("--resume", words.resume, "go on with --out, if it is there");
+  command.add_flag("--join", words.join, "share the work with the process that computes --out");
+  command.add_flag("--force", words.force,
+                   "replace an existing --out; with --resume: go on though engine, instruction set, batch size or LibTorch differ");
 }
 
 /// The words that need no file to be checked.
@@ -163,63 +173,21 @@ json settings_of(const SurfaceWords& words, const Checked& checked, const DataSe
   return settings;
 }
 
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text.data();
-}
-
-/// The loss at the origin, computed as the sweep computes it, kept where the grid holds that point.
-Evaluation evaluate_centre(const Plane& plane, const Engine& engine, Surface& surface) {
-  const int threads = torch::get_num_threads();
-  torch::set_num_threads(1);
-  const Evaluation centre = engine.make_evaluator()->evaluate(plane.origin);
-  torch::set_num_threads(threads);
-  const auto column = surface.x.index_of(0), row = surface.y.index_of(0);
-  if (column && row) surface.set(*row * surface.x.points + *column, centre);
-  return centre;
-}
-
 /// A wrong normalization of the images is the commonest mistake, and silent. Poor is ten points below the accuracy that
 /// the checkpoint recorded, or below three times chance where it recorded none.
-void warn_of_poor_centre(const Evaluation& centre, const json& metadata, const NetworkSpec& spec) {
+void warn_of_poor_centre(const Evaluation& centre, const json& metadata, const NetworkSpec& spec, Report& report) {
   const double chance = 100.0 / static_cast<double>(spec.classes);
   const double recorded = metadata_value(metadata, "acc", std::nan(""));
   const bool known = recorded >= 0 && recorded <= 100;
   const bool poor = known ? centre.accuracy + 3 * centre.accuracy_se + 10 < recorded : centre.accuracy < 3 * chance;
   if (metadata_value(metadata, "epoch", 1.0) == 0) {
-    fmt::print(stderr, "note: this checkpoint was saved before training\n");
+    report.say("note: this checkpoint was saved before training");
   } else if (poor) {
-    fmt::print(
-        stderr,
+    report.say(fmt::format(
         "warning: {:.1f} % accuracy at the centre is poor for a trained network{}; are --mean and --std those it "
-        "was trained with, and is it the right data?\n",
-        centre.accuracy, known ? fmt::format(" (the checkpoint recorded {:.1f} %)", recorded) : "");
+        "was trained with, and is it the right data?",
+        centre.accuracy, known ? fmt::format(" (the checkpoint recorded {:.1f} %)", recorded) : ""));
   }
-}
-
-void warn_of_not_finite(const Surface& surface) {
-  if (const std::size_t count = surface.not_finite(); count > 0) {
-    fmt::print(stderr,
-               "warning: {} of {} losses are not finite (stored as they are); a smaller range or --norm filter helps\n",
-               count, surface.size());
-  }
-}
-
-SweepOptions sweep_options(const SurfaceWords& words, ProgressLine& line) {
-  SweepOptions options;
-  options.threads = words.threads;
-  options.stop = &catch_interrupts();
-  options.on_point = [&line](const SweepProgress& now) {
-    const double left = now.seconds / static_cast<double>(now.done) * static_cast<double>(now.total - now.done);
-    line.update(fmt::format("{}/{} points  {:.0f} images/s  {} left  losses {:.4g} to {:.4g}", now.done, now.total,
-                            now.images_per_second, duration_text(left), now.lowest, now.highest));
-  };
-  options.on_save = [&words](const Surface& surface) { write_surface(words.out, surface); };
-  return options;
 }
 
 /// What is read before anything is computed.
@@ -262,39 +230,65 @@ Surface describe(const SurfaceWords& words, const Checked& checked, const Inputs
   return surface;
 }
 
-void report_centre(const Evaluation& centre, const Inputs& inputs) {
-  fmt::print(stderr, "centre: loss {:.6g}, accuracy {:.2f} %\n", centre.loss, centre.accuracy);
-  warn_of_poor_centre(centre, inputs.metadata, inputs.spec);
-}
-
-int report_end(const SurfaceWords& words, const Surface& surface, const SweepSummary& summary) {
-  warn_of_not_finite(surface);
-  fmt::print("{}\n", words.out.string());
-  fmt::print(stderr, "{} of {} points in {}, {:.0f} images/s\n", surface.evaluated(), surface.size(),
-             duration_text(summary.seconds), summary.images_per_second);
-  if (summary.finished) return kDone;
-  fmt::print(stderr, "interrupted; the points so far are in {}\n", words.out.string());
-  return kInterrupted;
-}
-
-/// No output may fall on an existing file, on an input, or on the other output.
+/// No output may fall on an existing file, on an input, or on another output.
 void check_files(const SurfaceWords& words) {
-  check_output("--out", words.out, words.force);
-  const bool saves = !words.save_directions.empty();
-  if (saves) check_output("--save-directions", words.save_directions, words.force);
-  for (const auto& out : {words.out, words.save_directions}) {
-    for (const auto& input : {words.checkpoint, words.directions}) {
-      if (same_file(out, input)) throw UsageError("{}: would be read and written; choose another name", out.string());
+  const auto& out = words.out;
+  const auto holder = words.join ? std::nullopt : FileLock::holder(lock_of(out));
+  if (holder) throw Error("{}", busy_text(out, *holder));
+  check_output("--out", out, true);
+  if (!words.force && !words.goes_on()) {
+    for (const auto& file : {out, journal_of(out)}) {
+      if (!std::filesystem::exists(file)) continue;
+      throw Error("{}: exists; go on with it by --resume, replace it by --force, or choose another --out", file.string());
     }
   }
-  if (same_file(words.out, words.save_directions)) {
-    throw UsageError("{}: --out and --save-directions are the same file", words.out.string());
+  const bool saves = !words.save_directions.empty();
+  if (saves) check_output("--save-directions", words.save_directions, words.force || words.goes_on());
+  const std::array outputs{out, words.save_directions, words.log};
+  for (const auto& output : outputs) {
+    for (const auto& input : {words.checkpoint, words.directions}) {
+      if (same_file(output, input)) {
+        throw UsageError("{}: would be read and written; choose another name", output.string());
+      }
+    }
+  }
+  if (same_file(out, words.save_directions)) {
+    throw UsageError("{}: --out and --save-directions are the same file", out.string());
+  }
+  for (const auto& output : {out, words.save_directions, journal_of(out), lock_of(out)}) {
+    if (same_file(words.log, output)) throw UsageError("--log {}: is written by the sweep; choose another name", output.string());
   }
 }
 
-int surface(const SurfaceWords& words, const std::string& command_line) {
-  const Checked checked = check(words);
-  check_files(words);
+/// Writes the directions for other tools. Where a sweep goes on, its file is there already.
+void save_directions(const SurfaceWords& words, const std::vector<NamedTensor>& parameters,
+                     const std::vector<Direction>& directions) {
+  const auto& file = words.save_directions;
+  if (file.empty()) return;
+  check_writable(file);
+  if (!words.goes_on() || !std::filesystem::exists(file)) return write_directions(file, directions);
+  const auto saved = read_directions(file, parameters);
+  for (std::size_t k = 0; k < directions.size(); ++k) {
+    for (std::size_t p = 0; p < directions[k].size(); ++p) {
+      if (k < saved.size() && torch::equal(saved[k][p].tensor, directions[k][p].tensor)) continue;
+      throw Error("{}: exists and holds other directions; choose another --save-directions", file.string());
+    }
+  }
+}
+
+/// The command line again, for a run that was cut off.
+std::string command_to_go_on(const SurfaceWords& words, std::vector<std::string> command) {
+  if (!words.resume) command.push_back("--resume");
+  return shell_line(command);
+}
+
+std::string introduction(const SurfaceWords& words, const Checked& checked, const Inputs& inputs, const Engine& engine) {
+  return fmt::format("{}x{} points, {} {} images each, {} engine ({}), into {}", checked.x.points, checked.y.points,
+                     inputs.data->size(), words.split, engine.is_fused() ? "fused" : "eager", engine.instruction_set(),
+                     words.out.string());
+}
+
+int surface(const SurfaceWords& words, const Checked& checked, const CommandContext& context, Report& report) {
   const auto device = open_device(words.device);
   const Inputs inputs = read_inputs(words, checked.split);
   check_writable(words.out);
@@ -304,27 +298,34 @@ int surface(const SurfaceWords& words, const std::string& command_line) {
                         checked.arithmetic.precision};
   const Engine engine(std::move(options), inputs.data, device);
   if (!engine.why_eager().empty()) {
-    fmt::print(stderr, "note: LibTorch runs this network, operator by operator: it has {}\n", engine.why_eager());
+    report.say("note: LibTorch runs this network, operator by operator: it has " + engine.why_eager());
   }
-  Surface result = describe(words, checked, inputs, plane, engine, command_line);
-  if (!words.save_directions.empty()) {
-    check_writable(words.save_directions);
-    write_directions(words.save_directions, plane.directions);
-  }
+  Surface described = describe(words, checked, inputs, plane, engine, context.command_line);
+  save_directions(words, inputs.origin.parameters, plane.directions);
   if (device.is_cuda()) plane = copy_plane(plane, device);
+  const auto judge_centre = [&](const Evaluation& centre) {
+    report.say(fmt::format("centre: loss {:.6g}, accuracy {:.2f} %", centre.loss, centre.accuracy));
+    warn_of_poor_centre(centre, inputs.metadata, inputs.spec, report);
+  };
+  return run_surface({words.out, plane, engine, std::move(described), words.threads, words.resume, words.join,
+                      words.force, introduction(words, checked, inputs, engine),
+                      command_to_go_on(words, context.words), judge_centre},
+                     report);
+}
 
-  fmt::print(stderr, "{}x{} points, {} {} images each, {} engine ({}), into {}\n", checked.x.points, checked.y.points,
-             inputs.data->size(), words.split, engine.is_fused() ? "fused" : "eager", engine.instruction_set(),
-             words.out.string());
-  report_centre(evaluate_centre(plane, engine, result), inputs);
-
-  ProgressLine line;
-  const SweepSummary summary = sweep(plane, engine, result, sweep_options(words, line));
-  line.clear();
-  result.provenance["seconds"] = summary.seconds;
-  result.provenance["images_per_second"] = summary.images_per_second;
-  write_surface(words.out, result);
-  return report_end(words, result, summary);
+/// Checks the words before anything is opened; the log gets the error line too.
+int surface(const SurfaceWords& words, const CommandContext& context) {
+  const Checked checked = check(words);
+  const ProgressStyle style = progress_style_of(words.progress);
+  check_files(words);
+  Report report(style, words.log);
+  try {
+    return surface(words, checked, context, report);
+  } catch (const std::exception& error) {
+    const std::string text = error.what();
+    report.note("lossatlas: " + text.substr(0, text.find('\n')));
+    throw;
+  }
 }
 
 }  // namespace
@@ -333,7 +334,7 @@ void add_surface(CLI::App& app, CommandContext& context) {
   auto* command = app.add_subcommand("surface", "Evaluate the loss over a grid around a checkpoint");
   const auto words = std::make_shared<SurfaceWords>();
   add_options(*command, *words);
-  command->callback([words, &context] { context.status = surface(*words, context.command_line); });
+  command->callback([words, &context] { context.status = surface(*words, context); });
 }
 
 }  // namespace lossatlas

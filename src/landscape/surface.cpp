@@ -35,6 +35,12 @@ Surface::Surface(const Axis& x_axis, const Axis& y_axis, Split which) : x(x_axis
   state.assign(count, PointState::missing);
 }
 
+std::optional<std::size_t> Surface::index_of(double at_x, double at_y) const {
+  const auto column = x.index_of(at_x), row = y.index_of(at_y);
+  if (!column || !row) return std::nullopt;
+  return *row * x.points + *column;
+}
+
 void Surface::set(std::size_t index, const Evaluation& evaluation) {
   loss[index] = evaluation.loss;
   loss_se[index] = evaluation.loss_se;

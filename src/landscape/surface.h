@@ -45,6 +45,8 @@ struct Surface {
   Surface(const Axis& x_axis, const Axis& y_axis, Split which);
 
   std::size_t size() const { return loss.size(); }
+  /// The point at exactly these coordinates, if there is one.
+  std::optional<std::size_t> index_of(double at_x, double at_y) const;
   void set(std::size_t index, const Evaluation& evaluation);
   std::size_t evaluated() const;
   /// Points whose loss was evaluated and is not finite.

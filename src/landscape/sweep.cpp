@@ -10,18 +10,22 @@
 #include <mutex>
 
 #include "base/stopwatch.h"
+#include "landscape/order.h"
 
 namespace lossatlas {
 namespace {
+
+constexpr double kFirstSave = 0.25;  // seconds: somebody may be waiting to see the first points
 
 /// What the threads of one sweep share. All but `next` is used under the mutex.
 class Sweep {
  public:
   Sweep(const Plane& plane, const Engine& engine, Surface& surface, const SweepOptions& options)
       : plane_(plane), engine_(engine), surface_(surface), options_(options) {
-    for (std::size_t i = 0; i < surface.size(); ++i) {
+    for (const std::size_t i : sweep_order(surface)) {
       if (surface.state[i] == PointState::missing) order_.push_back(i);
     }
+    look_again();
   }
 
   SweepSummary run() {
@@ -33,17 +37,27 @@ class Sweep {
     torch::set_num_threads(operator_threads);
     if (failure_) std::rethrow_exception(failure_);
     const double seconds = started_.seconds();
-    return {done_ == order_.size(), seconds, rate(seconds)};
+    look_again();
+    return {done_ == surface_.size(), computed_, seconds, rate(seconds)};
   }
 
  private:
+  std::optional<std::size_t> next() {
+    if (options_.next) return options_.next();
+    const std::size_t at = next_++;
+    return at < order_.size() ? std::optional(order_[at]) : std::nullopt;
+  }
+
   void work() {
     try {
       torch::set_num_threads(1);  // the setting is a thread's own where OpenMP runs the operators
       const auto evaluator = engine_.make_evaluator();
       NetworkState point = copy_state(plane_.origin, engine_.device());
-      for (std::size_t at = next_++; at < order_.size() && !stopped(); at = next_++)
-        evaluate(*evaluator, point, order_[at]);
+      while (!stopped()) {
+        const auto index = next();
+        if (!index) break;
+        evaluate(*evaluator, point, *index);
+      }
     } catch (...) {
       const std::scoped_lock lock(mutex_);
       if (!failure_) failure_ = std::current_exception();
@@ -58,29 +72,44 @@ class Sweep {
     place(plane_, std::array{surface_.x.at(column), surface_.y.at(row)}, point);
     const Evaluation evaluation = evaluator.evaluate(point);
     const std::scoped_lock lock(mutex_);
+    if (options_.on_evaluated) options_.on_evaluated(index, evaluation);
     surface_.set(index, evaluation);
+    ++computed_;
     ++done_;
-    if (std::isfinite(evaluation.loss)) {
-      lowest_ = std::min(lowest_, evaluation.loss);
-      highest_ = std::max(highest_, evaluation.loss);
-    }
+    widen(evaluation.loss);
     report();
+  }
+
+  void widen(double loss) {
+    if (!std::isfinite(loss)) return;
+    lowest_ = std::min(lowest_, loss);
+    highest_ = std::max(highest_, loss);
+  }
+
+  /// Takes note of points that others put into the surface.
+  void look_again() {
+    done_ = 0;
+    for (std::size_t i = 0; i < surface_.size(); ++i) {
+      if (surface_.state[i] == PointState::missing) continue;
+      ++done_;
+      widen(surface_.loss[i]);
+    }
   }
 
   void report() {
     const double seconds = started_.seconds();
     if (options_.on_point) {
-      const std::size_t before = surface_.size() - order_.size();
-      options_.on_point({before + done_, surface_.size(), seconds, rate(seconds), lowest_, highest_});
+      options_.on_point({done_, computed_, surface_.size(), seconds, rate(seconds), lowest_, highest_});
     }
-    if (options_.on_save && saved_.seconds() > options_.save_seconds) {
+    if (options_.on_save && saved_.seconds() > std::min(options_.save_seconds, std::max(kFirstSave, seconds / 2))) {
       options_.on_save(surface_);
+      look_again();
       saved_.restart();
     }
   }
 
   double rate(double seconds) const {
-    return seconds > 0 ? static_cast<double>(done_) * static_cast<double>(engine_.images()) / seconds : 0;
+    return seconds > 0 ? static_cast<double>(computed_) * static_cast<double>(engine_.images()) / seconds : 0;
   }
 
   const Plane& plane_;
@@ -92,13 +121,23 @@ class Sweep {
   std::atomic<bool> failed_{false};
   std::mutex mutex_;
   std::exception_ptr failure_;
-  std::size_t done_ = 0;
+  std::size_t done_ = 0, computed_ = 0;
   double lowest_ = std::numeric_limits<double>::infinity();
   double highest_ = -std::numeric_limits<double>::infinity();
   Stopwatch started_, saved_;
 };
 
 }  // namespace
+
+double SweepProgress::seconds_left() const {
+  if (computed == 0) return std::numeric_limits<double>::quiet_NaN();
+  return seconds / static_cast<double>(computed) * static_cast<double>(total - done);
+}
+
+std::vector<std::size_t> sweep_order(const Surface& surface) {
+  const std::size_t nx = surface.x.points, ny = surface.y.points;
+  return coarse_to_fine(nx, ny, surface.index_of(0, 0).value_or(ny / 2 * nx + nx / 2));
+}
 
 SweepSummary sweep(const Plane& plane, const Engine& engine, Surface& surface, const SweepOptions& options) {
   return Sweep(plane, engine, surface, options).run();

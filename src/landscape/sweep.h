@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <functional>
+#include <optional>
 
 #include "evaluation/evaluator.h"
 #include "landscape/plane.h"
@@ -11,26 +12,39 @@
 namespace lossatlas {
 
 struct SweepProgress {
-  std::size_t done = 0;  // points, those evaluated before this sweep included
+  std::size_t done = 0;      // points, those evaluated before this sweep included
+  std::size_t computed = 0;  // points of this sweep
   std::size_t total = 0;
   double seconds = 0;  // since the sweep began
   double images_per_second = 0;
   double lowest = 0, highest = 0;  // finite losses so far
+
+  /// At the speed so far; not a number before the first point.
+  double seconds_left() const;
 };
 
 struct SweepOptions {
   int threads = 1;                                     // one evaluator each; 1 on a CUDA device
   const std::atomic<bool>* stop = nullptr;             // when true: finish the points under way and return
-  std::function<void(const SweepProgress&)> on_point;  // after each point; one call at a time
-  std::function<void(const Surface&)> on_save;         // every save_seconds, one call at a time
+  /// The next point, of any thread; by default each missing one, coarse to fine. What it throws ends the sweep.
+  std::function<std::optional<std::size_t>()> next;
+  /// Each point as soon as it is evaluated; one call at a time. What it throws ends the sweep.
+  std::function<void(std::size_t index, const Evaluation&)> on_evaluated;
+  std::function<void(const SweepProgress&)> on_point;  // after that; one call at a time
+  /// Every save_seconds, more often at first; one call at a time. May add points.
+  std::function<void(Surface&)> on_save;
   double save_seconds = 10;
 };
 
 struct SweepSummary {
-  bool finished = false;  // false: stopped
+  bool finished = false;  // no point is missing
+  std::size_t computed = 0;
   double seconds = 0;
   double images_per_second = 0;
 };
+
+/// All points of the grid, coarse to fine, (0, 0) first; the middle first where the grid does not hold it.
+std::vector<std::size_t> sweep_order(const Surface& surface);
 
 /// Evaluates every missing point of the surface. Each point is computed by one thread with operators of one thread, so
 /// its bits do not depend on the number of threads. Tensors of the plane lie on the engine's device.

@@ -40,3 +40,8 @@ TEST_CASE("a third of the letters may be wrong") {
   CHECK(nearest("abcdefghi", Words{"abcdefxyz"}) == "abcdefxyz");
   CHECK(nearest("abcdefghi", Words{"abcdewxyz"}).empty());
 }
+
+TEST_CASE("a command line is printed so that a shell reads the same words") {
+  const std::vector<std::string> words{"lossatlas", "--x=-1:1", "a b", "it's", "", "$HOME"};
+  CHECK(lossatlas::shell_line(words) == "lossatlas --x=-1:1 'a b' 'it'\\''s' '' '$HOME'");
+}

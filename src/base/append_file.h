@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string_view>
+
+namespace lossatlas {
+
+/// A file that only grows, each addition by one write(): what was added is there after a kill of the process, and after
+/// a power failure too once sync() has returned. Errors are thrown as Error naming the file and the reason.
+class AppendFile {
+ public:
+  /// Opens the file, or makes it.
+  explicit AppendFile(std::filesystem::path file);
+  AppendFile(AppendFile&& other) noexcept;
+  AppendFile(const AppendFile&) = delete;
+  AppendFile& operator=(const AppendFile&) = delete;
+  AppendFile& operator=(AppendFile&&) = delete;
+  ~AppendFile();
+
+  /// Adds the bytes whole, or throws and leaves the file as it was.
+  void append(std::span<const std::byte> bytes);
+  void append(std::string_view text);
+  /// Waits until the disk has what was added. Throws also where the file was deleted meanwhile, or its folder was.
+  void sync();
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  [[noreturn]] void fail(int reason) const;
+
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+};
+
+}  // namespace lossatlas

@@ -1,0 +1,98 @@
+#include "base/lock.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <thread>
+#include <utility>
+
+namespace lossatlas {
+namespace {
+
+constexpr auto kPause = std::chrono::milliseconds(50);
+constexpr int kPauses = 40;  // two seconds: a lock that names nobody for so long was left by a kill
+
+std::string text_of(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+std::optional<ProcessName> named_in(const std::filesystem::path& file) {
+  try {
+    return process_from_text(text_of(file));
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+/// Whom the file names, after a moment for a process that is about to write its name; nobody where it stays without.
+std::optional<ProcessName> settled_name(const std::filesystem::path& file) {
+  std::error_code code;
+  for (int pause = 0; pause < kPauses && std::filesystem::exists(file, code); ++pause) {
+    if (auto named = named_in(file)) return named;
+    std::this_thread::sleep_for(kPause);
+  }
+  return std::nullopt;
+}
+
+/// Makes the file and writes the name into it. False where it exists.
+bool make_lock(const std::filesystem::path& file, const ProcessName& owner) {
+  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (descriptor < 0 && errno == EEXIST) return false;
+  if (descriptor < 0) throw Error("{}: cannot be created ({})", file.string(), std::strerror(errno));
+  const std::string text = to_text(owner);
+  const bool written = ::write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  const int reason = written ? 0 : errno;
+  ::close(descriptor);
+  if (written) return true;
+  ::unlink(file.c_str());
+  throw Error("{}: cannot be written ({})", file.string(), std::strerror(reason));
+}
+
+/// Takes a lock away that a dead process left. By a rename first, so that of two processes that do this at a time one
+/// does not take away the other's new lock: what was moved is looked at again, and put back where it is not the old one.
+void remove_dead(const std::filesystem::path& file, const std::optional<ProcessName>& dead) {
+  auto aside = file;
+  aside += ".stale" + std::to_string(::getpid());
+  if (::rename(file.c_str(), aside.c_str()) != 0) {
+    if (errno == ENOENT) return;
+    throw Error("{}: was left by a dead process and cannot be removed ({})", file.string(), std::strerror(errno));
+  }
+  if (named_in(aside) != dead) [[maybe_unused]] const int ignored = ::link(aside.c_str(), file.c_str());
+  ::unlink(aside.c_str());
+}
+
+}  // namespace
+
+HeldError::HeldError(const std::filesystem::path& lock, const ProcessName& by)
+    : Error("{}: held by process {} on {} since {}{}", lock.string(), by.pid, by.host, by.since,
+            life_of(by) == Life::alive ? "" : "; delete this file if that process is gone"),
+      holder_(by) {}
+
+FileLock::FileLock(std::filesystem::path file) : file_(std::move(file)), owner_(this_process()) {
+  while (!make_lock(file_, owner_)) {
+    const auto named = settled_name(file_);
+    if (named && life_of(*named) != Life::dead) throw HeldError(file_, *named);
+    remove_dead(file_, named);
+  }
+}
+
+FileLock::FileLock(FileLock&& other) noexcept
+    : file_(std::exchange(other.file_, {})), owner_(std::move(other.owner_)) {}
+
+FileLock::~FileLock() {
+  // Not one that somebody else made after this one was deleted by hand.
+  if (!file_.empty() && named_in(file_) == owner_) ::unlink(file_.c_str());
+}
+
+std::optional<ProcessName> FileLock::holder(const std::filesystem::path& file) {
+  auto named = settled_name(file);
+  return named && life_of(*named) != Life::dead ? named : std::nullopt;
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,97 @@
+#include "base/process.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <climits>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/json.h"
+
+namespace lossatlas {
+namespace {
+
+std::string host_name() {
+  std::array<char, HOST_NAME_MAX + 1> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 && name[0] != 0 ? name.data() : "localhost";
+}
+
+std::string first_line(const char* file) {
+  std::ifstream stream(file);
+  std::string line;
+  std::getline(stream, line);
+  return line;
+}
+
+std::string pid_space() {
+  std::error_code code;
+  return std::filesystem::read_symlink("/proc/self/ns/pid", code).string();
+}
+
+/// Start of a process that runs; none for one that ended, though its parent has not asked for its end yet.
+std::optional<std::uint64_t> start_of(std::int64_t pid) {
+  const std::string line = first_line(fmt::format("/proc/{}/stat", pid).c_str());
+  const auto name_end = line.rfind(')');  // the name may hold anything
+  if (name_end == std::string::npos) return std::nullopt;
+  std::istringstream fields(line.substr(name_end + 1));
+  std::string field;
+  fields >> field;
+  if (field == "Z" || field == "X") return std::nullopt;
+  for (int number = 4; number <= 22; ++number) fields >> field;
+  return std::stoull(field);
+}
+
+}  // namespace
+
+bool same_process(const ProcessName& a, const ProcessName& b) {
+  return a.host == b.host && a.pid == b.pid && a.boot == b.boot && a.pid_space == b.pid_space && a.start == b.start;
+}
+
+ProcessName this_process() {
+  const std::int64_t pid = ::getpid();
+  return {host_name(), pid,         utc_now(), first_line("/proc/sys/kernel/random/boot_id"),
+          pid_space(), start_of(pid).value_or(0)};
+}
+
+Life life_of(const ProcessName& process) {
+  if (process.host != host_name()) return Life::unknown;
+  if (process.boot != first_line("/proc/sys/kernel/random/boot_id")) return Life::dead;
+  if (process.pid_space != pid_space()) return Life::unknown;
+  const auto start = start_of(process.pid);
+  return start && *start == process.start ? Life::alive : Life::dead;
+}
+
+std::string to_text(const ProcessName& process) {
+  return json_text(nlohmann::json{{"host", process.host},
+                                  {"pid", process.pid},
+                                  {"since", process.since},
+                                  {"boot", process.boot},
+                                  {"pid_space", process.pid_space},
+                                  {"start", process.start}});
+}
+
+ProcessName process_from_text(const std::string& text) {
+  try {
+    const auto value = nlohmann::json::parse(text);
+    return {value.at("host"), value.at("pid"),       value.at("since"),
+            value.at("boot"), value.at("pid_space"), value.at("start")};
+  } catch (const nlohmann::json::exception&) {
+    throw Error("'{}' names no process", text);
+  }
+}
+
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text.data();
+}
+
+}  // namespace lossatlas

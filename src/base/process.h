@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace lossatlas {
+
+/// A process, named so that others can tell whether it still runs.
+struct ProcessName {
+  std::string host;
+  std::int64_t pid = 0;
+  std::string since;        // UTC, when the name was taken: for people
+  std::string boot;         // of the machine: another one means that the process is gone
+  std::string pid_space;    // where `pid` counts: containers of one host may have their own
+  std::uint64_t start = 0;  // of the process, in clock ticks since the boot: numbers of processes come again
+
+  bool operator==(const ProcessName&) const = default;
+};
+
+/// True for two names of one process, taken at different times.
+bool same_process(const ProcessName& a, const ProcessName& b);
+
+enum class Life {
+  alive,
+  dead,
+  unknown,  // runs, if at all, where this process cannot see it: on another host, in another container
+};
+
+ProcessName this_process();
+Life life_of(const ProcessName& process);
+
+/// As JSON on one line, and back. from_text throws Error for what is no name of a process.
+std::string to_text(const ProcessName& process);
+ProcessName process_from_text(const std::string& text);
+
+/// "2026-01-31T12:00:00Z".
+std::string utc_now();
+
+}  // namespace lossatlas

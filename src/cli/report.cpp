@@ -1,0 +1,86 @@
+#include "cli/report.h"
+
+#include <cmath>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/process.h"
+
+namespace lossatlas {
+namespace {
+
+constexpr double kJsonSeconds = 0.5;
+constexpr double kLogSeconds = 60;
+
+std::string progress_text(const SweepProgress& now) {
+  return fmt::format("{}/{} points  {:.0f} images/s  {} left  losses {:.4g} to {:.4g}", now.done, now.total,
+                     now.images_per_second, duration_text(now.seconds_left()), now.lowest, now.highest);
+}
+
+}  // namespace
+
+ProgressStyle progress_style_of(const std::string& name) {
+  if (name == "line") return ProgressStyle::line;
+  if (name == "json") return ProgressStyle::json;
+  if (name == "none") return ProgressStyle::none;
+  throw UsageError("--progress {}: wants line, json or none", name);
+}
+
+Report::Report(ProgressStyle style, const std::filesystem::path& log) : style_(style) {
+  if (!log.empty()) log_.emplace(log);
+}
+
+void Report::say(const std::string& text) {
+  line_.clear();
+  fmt::print(stderr, "{}\n", text);
+  note(text);
+}
+
+void Report::note(const std::string& text) {
+  if (!log_) return;
+  try {
+    log_->append(fmt::format("{} {}\n", utc_now(), text));
+  } catch (const Error& error) {  // a sweep does not end because its log does
+    log_.reset();
+    say(fmt::format("warning: {}; going on without a log", error.what()));
+  }
+}
+
+void Report::progress(const SweepProgress& now, const std::filesystem::path& file) {
+  if (style_ == ProgressStyle::line) line_.update(progress_text(now));
+  if (style_ == ProgressStyle::json) print_json(now, file);
+  if (logged_.seconds() < kLogSeconds) return;
+  note(progress_text(now));
+  logged_.restart();
+}
+
+void Report::print_json(const SweepProgress& now, const std::filesystem::path& file) {
+  if (printed_ && printed_->seconds() < kJsonSeconds) {
+    held_back_.emplace(now, file);
+    return;
+  }
+  const auto number = [](double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr); };
+  const nlohmann::ordered_json object{{"done", now.done},
+                                      {"total", now.total},
+                                      {"images_per_second", number(now.images_per_second)},
+                                      {"seconds_left", number(now.seconds_left())},
+                                      {"lowest", number(now.lowest)},
+                                      {"highest", number(now.highest)},
+                                      {"file", file.string()}};
+  fmt::print(stderr, "{}\n", json_text(object));
+  std::fflush(stderr);
+  printed_.emplace();
+  held_back_.reset();
+}
+
+void Report::finish() {
+  line_.clear();
+  if (!held_back_) return;
+  printed_.reset();
+  const auto [now, file] = *held_back_;
+  print_json(now, file);
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "base/append_file.h"
+#include "base/stopwatch.h"
+#include "cli/progress.h"
+#include "landscape/sweep.h"
+
+namespace lossatlas {
+
+enum class ProgressStyle {
+  line,  // one line that is drawn anew on a terminal, one a minute elsewhere
+  json,  // JSON objects, one a line, for programs
+  none,
+};
+
+/// Throws UsageError for a name that is not "line", "json" or "none".
+ProgressStyle progress_style_of(const std::string& name);
+
+/// What a sweep says while it runs: messages and progress, on standard error, and with times in a log.
+class Report {
+ public:
+  /// `log`: lines are added to it; "" for none. Throws Error where it cannot be opened.
+  Report(ProgressStyle style, const std::filesystem::path& log);
+
+  /// A message for people, on standard error and in the log.
+  void say(const std::string& text);
+  /// A message that goes into the log alone: it is printed elsewhere.
+  void note(const std::string& text);
+  /// Progress of the sweep into `file`, unless the last is too young (JSON: half a second; log: a minute).
+  void progress(const SweepProgress& now, const std::filesystem::path& file);
+  /// The last state once more where it was held back, and the line taken away.
+  void finish();
+
+ private:
+  void print_json(const SweepProgress& now, const std::filesystem::path& file);
+
+  ProgressStyle style_;
+  ProgressLine line_;
+  std::optional<AppendFile> log_;
+  Stopwatch logged_;
+  std::optional<Stopwatch> printed_;
+  std::optional<std::pair<SweepProgress, std::filesystem::path>> held_back_;
+};
+
+}  // namespace lossatlas

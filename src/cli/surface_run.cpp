@@ -1,0 +1,327 @@
+#include "cli/surface_run.h"
+
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/json.h"
+#include "base/lock.h"
+#include "cli/command.h"
+#include "cli/interrupt.h"
+#include "landscape/journal.h"
+#include "landscape/resume.h"
+#include "landscape/sharing.h"
+#include "landscape/sweep.h"
+
+namespace lossatlas {
+namespace {
+
+using nlohmann::json;
+
+std::string grid_text(const Surface& surface) {
+  const auto range = [](const Axis& axis) { return fmt::format("{}:{}", axis.low, axis.high); };
+  return fmt::format("{}x{} over x {} and y {}", surface.x.points, surface.y.points, range(surface.x),
+                     range(surface.y));
+}
+
+/// Refuses to mix values of other settings with those that are there; arithmetic is let pass where the job says so.
+void check_settings(const SurfaceJob& job, Surface& now, const Surface& before, Report& report) {
+  const auto other = difference(now.settings, before.settings);
+  if (!other) return;
+  const auto what = fmt::format("{}: this surface has other settings: {}", job.out.string(), other->text);
+  if (!other->arithmetic) throw Error("{}; resume it with its own, or choose another --out", what);
+  if (!job.force) {
+    throw Error("{}; resume it with its own, choose another --out, or go on all the same with --resume --force", what);
+  }
+  report.say(fmt::format("warning: {}; going on because of --force, the last bits of old and new points may differ",
+                         what));
+  now.provenance["other_arithmetic"] = other->text;
+}
+
+/// Takes over the points of an earlier run whose coordinates are in the grid.
+void take_over(const SurfaceJob& job, Surface& now, const Surface& before, Report& report) {
+  check_settings(job, now, before, report);
+  if (!adopt(before, now)) {
+    throw Error(
+        "{}: this surface has other settings: grid was {}, now {}, which does not hold all of the old coordinates; "
+        "resume it with its own, or choose another --out",
+        job.out.string(), grid_text(before), grid_text(now));
+  }
+}
+
+std::size_t missing_points_of(const Surface& surface) {
+  return static_cast<std::size_t>(std::count(surface.state.begin(), surface.state.end(), PointState::missing));
+}
+
+void warn_of_not_finite(const Surface& surface, Report& report) {
+  if (const std::size_t count = surface.not_finite(); count > 0) {
+    report.say(
+        fmt::format("warning: {} of {} losses are not finite (stored as they are); a smaller range or --norm filter helps",
+                    count, surface.size()));
+  }
+}
+
+/// What is on disk of the points, and how to go on.
+std::string kept_text(const SurfaceJob& job) {
+  try {
+    if (const auto remains = read_remains(job.out)) {
+      return fmt::format("{} of {} points are kept in {} and its journal; when that is mended, go on with: {}",
+                         remains->surface.evaluated(), remains->surface.size(), job.out.string(), job.again);
+    }
+  } catch (const std::exception&) {  // the folder, or the disk, is gone
+  }
+  return fmt::format("nothing can be read at {} any more; if it comes back, go on with: {}", job.out.string(),
+                     job.again);
+}
+
+int interrupted(const SurfaceJob& job, const Surface& surface, Report& report) {
+  report.say(fmt::format("interrupted; {} of {} points are in {}; go on with: {}", surface.evaluated(), surface.size(),
+                         job.out.string(), job.again));
+  return kInterrupted;
+}
+
+/// The process that holds the lock: it writes the file.
+class OwnerRun {
+ public:
+  OwnerRun(SurfaceJob& job, Report& report, const std::atomic<bool>& stop)
+      : job_(job), report_(report), stop_(stop), surface_(job.surface) {}
+
+  int run() {
+    for (const char* suffix : {"", ".journal", ".probe"}) remove_temporaries(job_.out.string() + suffix);
+    go_on();
+    if (is_complete_) return already_complete();
+    report_.say(job_.introduction);
+    if (reused_ > 0) report_.say(fmt::format("going on: {} of {} points are there", reused_, surface_.size()));
+    begin_file();
+    try {
+      return compute();
+    } catch (const UsageError&) {
+      throw;
+    } catch (const Error& error) {
+      throw Error("{}; {}", error.what(), kept_text(job_));
+    } catch (const std::exception&) {
+      report_.say(kept_text(job_));
+      throw;
+    }
+  }
+
+ private:
+  /// Takes over what earlier runs left.
+  void go_on() {
+    surface_.provenance["resumes"] = 0;
+    if (!job_.resume && !job_.join) return;
+    const auto remains = read_remains(job_.out);
+    if (!remains) return;
+    take_over(job_, surface_, remains->surface, report_);
+    for (const std::string& remark : remains->remarks) report_.say("note: " + remark);
+    for (const auto& file : remains->damaged) std::filesystem::rename(file, file.string() + ".damaged");
+    reused_ = surface_.size() - missing_points_of(surface_);
+    const json& before = remains->surface.provenance;
+    seconds_before_ = before.value("seconds", 0.0);
+    surface_.provenance["resumes"] = before.value("resumes", 0) + 1;
+    for (const char* key : {"started", "other_arithmetic"}) {
+      if (before.contains(key) && (key != std::string("other_arithmetic") || !surface_.provenance.contains(key))) {
+        surface_.provenance[key] = before[key];
+      }
+    }
+    is_complete_ = reused_ == surface_.size() && remains->from_journals == 0 && surface_.size() == remains->surface.size();
+  }
+
+  /// The file is there from the first moment, to be opened and plotted.
+  void begin_file() {
+    try {
+      write_surface(job_.out, surface_);
+    } catch (const Error& error) {
+      throw Error("{}; nothing was computed yet, and nothing changed", error.what());
+    }
+  }
+
+  int already_complete() {
+    remove_journals();
+    const SharedSweep removes_claims(job_.out, surface_);
+    fmt::print("{}\n", job_.out.string());
+    report_.say(fmt::format("{}: complete, all {} points are there; nothing is left to do", job_.out.string(),
+                            surface_.size()));
+    return kDone;
+  }
+
+  int compute() {
+    journal_.emplace(journal_of(job_.out), surface_.settings);
+    evaluate_centre();
+    SharedSweep shared(job_.out, surface_);
+    const SweepSummary summary = sweep_all(shared);
+    shared.merge(surface_);
+    save(summary.seconds, summary.images_per_second, shared);
+    remove_journals();
+    report_.finish();
+    return report_end(summary);
+  }
+
+  /// The loss at the origin, computed as the sweep computes it, kept where the grid holds that point.
+  void evaluate_centre() {
+    const auto index = surface_.index_of(0, 0);
+    Evaluation centre;
+    if (index && surface_.state[*index] == PointState::evaluated) {
+      centre = {surface_.loss[*index], surface_.loss_se[*index], surface_.accuracy[*index],
+                surface_.accuracy_se[*index], 0};
+    } else {
+      const int threads = torch::get_num_threads();
+      torch::set_num_threads(1);
+      centre = job_.engine.make_evaluator()->evaluate(job_.plane.origin);
+      torch::set_num_threads(threads);
+      if (index) add(*index, centre);
+    }
+    job_.judge_centre(centre);
+  }
+
+  void add(std::size_t index, const Evaluation& evaluation) {
+    journal_->add(index, evaluation);
+    surface_.set(index, evaluation);
+    ++computed_;
+  }
+
+  /// This process's points, then those of processes that joined and died, until nobody works on any.
+  SweepSummary sweep_all(SharedSweep& shared) {
+    const SweepOptions options = sweep_options(shared);
+    SweepSummary all;
+    while (true) {
+      const SweepSummary part = sweep(job_.plane, job_.engine, surface_, options);
+      all = {part.finished, all.computed + part.computed, all.seconds + part.seconds,
+             all.computed == 0 ? part.images_per_second : all.images_per_second};
+      shared.merge(surface_);
+      if (stop_ || missing_points_of(surface_) == 0) break;
+      report_.say(fmt::format("waiting for {} points of processes that joined", missing_points_of(surface_)));
+      if (!shared.wait_for_others(surface_, stop_)) break;
+    }
+    all.finished = missing_points_of(surface_) == 0;
+    return all;
+  }
+
+  SweepOptions sweep_options(SharedSweep& shared) {
+    SweepOptions options;
+    options.threads = job_.threads;
+    options.stop = &stop_;
+    options.next = [&shared] { return shared.next(); };
+    options.on_evaluated = [this](std::size_t index, const Evaluation& evaluation) {
+      journal_->add(index, evaluation);
+      ++computed_;
+    };
+    options.on_point = [this](const SweepProgress& now) {
+      images_per_second_ = now.images_per_second;
+      report_.progress(now, job_.out);
+    };
+    options.on_save = [this, &shared](Surface& surface) {
+      shared.merge(surface);
+      save(watch_.seconds(), images_per_second_, shared);
+    };
+    return options;
+  }
+
+  void save(double seconds, double images_per_second, const SharedSweep& shared) {
+    surface_.provenance["seconds"] = seconds_before_ + seconds;
+    surface_.provenance["images_per_second"] = images_per_second;
+    surface_.provenance["computed"] = computed_;
+    if (!shared.joined().empty()) surface_.provenance["joined"] = shared.joined();
+    write_surface(job_.out, surface_);
+  }
+
+  /// Once the file holds their points. Those of processes that joined stay while they may still be written.
+  void remove_journals() {
+    const bool complete = missing_points_of(surface_) == 0;
+    for (const auto& file : journals_of(job_.out)) {
+      std::error_code ignored;
+      if (complete || file == journal_of(job_.out)) std::filesystem::remove(file, ignored);
+    }
+  }
+
+  int report_end(const SweepSummary& summary) {
+    warn_of_not_finite(surface_, report_);
+    fmt::print("{}\n", job_.out.string());
+    report_.say(fmt::format("{} of {} points in {}, {:.0f} images/s", surface_.evaluated(), surface_.size(),
+                            duration_text(summary.seconds), summary.images_per_second));
+    return summary.finished ? kDone : interrupted(job_, surface_, report_);
+  }
+
+  SurfaceJob& job_;
+  Report& report_;
+  const std::atomic<bool>& stop_;
+  Surface& surface_;
+  std::optional<Journal> journal_;
+  std::size_t reused_ = 0, computed_ = 0;
+  bool is_complete_ = false;
+  double seconds_before_ = 0, images_per_second_ = 0;
+  Stopwatch watch_;
+};
+
+/// Takes part in another process's sweep. Nothing where that one ended before this one could join.
+std::optional<int> run_as_joiner(SurfaceJob& job, const ProcessName& owner, Report& report,
+                                 const std::atomic<bool>& stop) {
+  JoinedSweep joined(job.out);
+  report.say(fmt::format("joining process {} on {}, which writes {}", owner.pid, owner.host, job.out.string()));
+  const bool is_open = joined.wait_until_open(lock_of(job.out), stop);
+  if (!is_open && !stop) return std::nullopt;
+  Surface& surface = job.surface;
+  if (!is_open) return interrupted(job, surface, report);
+  const auto remains = read_remains(job.out);
+  if (!remains) throw Error("{}: is gone, though a process works on it; what became of it?", job.out.string());
+  take_over(job, surface, remains->surface, report);
+  if (surface.size() != remains->surface.size()) {
+    throw Error("{}: grid was {}, now {}; join with the grid of the process that works on it", job.out.string(),
+                grid_text(remains->surface), grid_text(surface));
+  }
+  surface.settings = remains->surface.settings;
+
+  joined.begin(surface);
+  Journal journal(joined.journal(), surface.settings);
+  SweepOptions options;
+  options.threads = job.threads;
+  options.stop = &stop;
+  options.next = [&joined] { return joined.next(); };
+  options.on_evaluated = [&journal](std::size_t index, const Evaluation& evaluation) { journal.add(index, evaluation); };
+  options.on_point = [&](const SweepProgress& now) { report.progress(now, job.out); };
+  const SweepSummary summary = sweep(job.plane, job.engine, surface, options);
+  report.finish();
+  fmt::print("{}\n", job.out.string());
+  report.say(fmt::format("{} points in {}, {:.0f} images/s; process {} on {} writes them into {}", summary.computed,
+                         duration_text(summary.seconds), summary.images_per_second, owner.pid, owner.host,
+                         job.out.string()));
+  return stop ? interrupted(job, surface, report) : kDone;
+}
+
+}  // namespace
+
+int run_surface(SurfaceJob job, Report& report) {
+  const std::atomic<bool>& stop = catch_interrupts();
+  // As the file stores them, so that they can be compared.
+  job.surface.settings = json::parse(json_text(job.surface.settings));
+  while (true) {
+    std::optional<ProcessName> owner;
+    try {
+      const FileLock lock(lock_of(job.out));
+      return OwnerRun(job, report, stop).run();
+    } catch (const HeldError& held) {
+      owner = held.holder();
+    }
+    if (!job.join) throw Error("{}", busy_text(job.out, *owner));
+    if (const auto status = run_as_joiner(job, *owner, report, stop)) return *status;
+  }
+}
+
+std::filesystem::path lock_of(const std::filesystem::path& surface) {
+  auto file = surface;
+  return file += ".lock";
+}
+
+std::string busy_text(const std::filesystem::path& surface, const ProcessName& holder) {
+  const auto advice = life_of(holder) == Life::alive
+                          ? "wait for it, or share its work with --join"
+                          : fmt::format("share its work with --join, or delete {} if that process is gone",
+                                        lock_of(surface).string());
+  return fmt::format("{}: process {} on {} works on it since {}; {}", surface.string(), holder.pid, holder.host,
+                     holder.since, advice);
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "base/process.h"
+#include "cli/report.h"
+#include "evaluation/evaluator.h"
+#include "landscape/plane.h"
+#include "landscape/surface.h"
+
+namespace lossatlas {
+
+/// A surface that is ready to be computed.
+struct SurfaceJob {
+  std::filesystem::path out;
+  const Plane& plane;  // on the engine's device
+  const Engine& engine;
+  Surface surface;     // without points
+  int threads = 1;
+  bool resume = false;  // go on with what is in `out`
+  bool join = false;    // help the process that works on it
+  bool force = false;   // with either: though engine, instruction set, batch size or LibTorch differ
+  std::string introduction;                             // printed when the work begins
+  std::string again;                                    // the command line that goes on after an end
+  std::function<void(const Evaluation&)> judge_centre;  // looks at the loss at the origin
+};
+
+/// Computes the surface: alone, going on, or with others, whatever the job says and the files beside `out` show. Every
+/// finished point is on disk at once. Returns the exit status; throws Error where it cannot go on, which says what was
+/// kept.
+int run_surface(SurfaceJob job, Report& report);
+
+/// S.h5.lock, held by the process that writes S.h5.
+std::filesystem::path lock_of(const std::filesystem::path& surface);
+
+/// The line for a second process on one file.
+std::string busy_text(const std::filesystem::path& surface, const ProcessName& holder);
+
+}  // namespace lossatlas

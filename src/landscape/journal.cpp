@@ -1,0 +1,171 @@
+#include "landscape/journal.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/crc32.h"
+#include "base/files.h"
+#include "base/json.h"
+
+namespace lossatlas {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "journals are little-endian");
+
+using Bytes = std::span<const std::byte>;
+
+constexpr std::string_view kMagic = "lossatlas-journ\n";  // 16 bytes
+constexpr std::size_t kPrefix = kMagic.size() + 2 * sizeof(std::uint32_t);
+constexpr double kSyncSeconds = 1;
+const std::array<const char*, 4> kValues{"loss", "loss_se", "accuracy", "accuracy_se"};
+
+template <class T>
+void put(std::vector<std::byte>& out, const T& value) {
+  const auto bytes = std::as_bytes(std::span(&value, 1));
+  out.insert(out.end(), bytes.begin(), bytes.end());
+}
+
+template <class T>
+T get(Bytes bytes, std::size_t at) {
+  T value;
+  std::memcpy(&value, bytes.data() + at, sizeof value);
+  return value;
+}
+
+void put_checksum(std::vector<std::byte>& out) { put(out, crc32(out)); }
+
+/// Bytes that end in the checksum of those before.
+bool is_whole(Bytes bytes) {
+  const std::size_t length = bytes.size() - sizeof(std::uint32_t);
+  return get<std::uint32_t>(bytes, length) == crc32(bytes.first(length));
+}
+
+std::vector<std::byte> head_of(const nlohmann::json& settings) {
+  const std::string text = json_text(nlohmann::json{{"settings", settings}, {"values", kValues}});
+  std::vector<std::byte> head;
+  for (const char c : kMagic) put(head, c);
+  put(head, kJournalVersion);
+  put(head, static_cast<std::uint32_t>(text.size()));
+  for (const char c : text) put(head, c);
+  put_checksum(head);
+  return head;
+}
+
+std::size_t record_size(std::size_t values) {
+  return sizeof(std::uint64_t) + values * sizeof(double) + sizeof(std::uint32_t);
+}
+
+/// Writes the head whole, so that no journal ever lacks a part of it.
+const std::filesystem::path& start(const std::filesystem::path& file, const nlohmann::json& settings) {
+  write_atomically(file, [&](const ByteSink& sink) { sink(head_of(settings)); });
+  return file;
+}
+
+std::vector<std::byte> read_bytes(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) throw Error("{}: cannot be read", file.string());
+  const std::string text{std::istreambuf_iterator<char>(stream), {}};
+  const auto bytes = std::as_bytes(std::span(text.data(), text.size()));
+  return {bytes.begin(), bytes.end()};
+}
+
+/// Where the text of the head begins and ends. Throws where the head is not whole.
+std::string head_text(const std::filesystem::path& file, Bytes bytes) {
+  if (bytes.size() < kPrefix || std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) != 0) {
+    throw DamagedJournal("{}: no journal of a sweep, or damaged at its start", file.string());
+  }
+  const auto version = get<std::uint32_t>(bytes, kMagic.size());
+  if (version > kJournalVersion) {
+    throw Error("{}: journal version {}, this program knows up to {}; use a newer Lossatlas", file.string(), version,
+                kJournalVersion);
+  }
+  const std::size_t length = get<std::uint32_t>(bytes, kMagic.size() + sizeof version);
+  const std::size_t size = kPrefix + length + sizeof(std::uint32_t);
+  if (bytes.size() < size || !is_whole(bytes.first(size))) {
+    throw DamagedJournal("{}: damaged at its start", file.string());
+  }
+  return {reinterpret_cast<const char*>(bytes.data()) + kPrefix, length};
+}
+
+/// Where each of our values stands in a record.
+std::array<std::size_t, kValues.size()> places_of(const std::filesystem::path& file,
+                                                  const std::vector<std::string>& names) {
+  std::array<std::size_t, kValues.size()> places{};
+  for (std::size_t i = 0; i < kValues.size(); ++i) {
+    const auto found = std::find(names.begin(), names.end(), kValues[i]);
+    if (found == names.end()) throw Error("{}: holds no {}", file.string(), kValues[i]);
+    places[i] = sizeof(std::uint64_t) + static_cast<std::size_t>(found - names.begin()) * sizeof(double);
+  }
+  return places;
+}
+
+}  // namespace
+
+Journal::Journal(const std::filesystem::path& file, const nlohmann::json& settings) : file_(start(file, settings)) {}
+
+void Journal::add(std::size_t index, const Evaluation& evaluation) {
+  std::vector<std::byte> record;
+  put(record, static_cast<std::uint64_t>(index));
+  for (const double value : {evaluation.loss, evaluation.loss_se, evaluation.accuracy, evaluation.accuracy_se}) {
+    put(record, value);
+  }
+  put_checksum(record);
+  file_.append(record);
+  ++points_;
+  if (synced_.seconds() < kSyncSeconds) return;
+  file_.sync();
+  synced_.restart();
+}
+
+JournalContents read_journal(const std::filesystem::path& file) {
+  const std::vector<std::byte> all = read_bytes(file);
+  const std::string text = head_text(file, all);
+  const auto head = nlohmann::json::parse(text);
+  const auto names = head.at("values").get<std::vector<std::string>>();
+  const auto places = places_of(file, names);
+  const std::size_t size = record_size(names.size());
+
+  JournalContents contents{head.at("settings"), {}, 0};
+  Bytes rest = Bytes(all).subspan(kPrefix + text.size() + sizeof(std::uint32_t));
+  for (; rest.size() >= size && is_whole(rest.first(size)); rest = rest.subspan(size)) {
+    const auto value = [&](std::size_t i) { return get<double>(rest, places[i]); };
+    contents.points.emplace_back(get<std::uint64_t>(rest, 0), Evaluation{value(0), value(1), value(2), value(3), 0});
+  }
+  contents.lost_bytes = rest.size();
+  return contents;
+}
+
+std::filesystem::path journal_of(const std::filesystem::path& surface) {
+  auto file = surface;
+  return file += ".journal";
+}
+
+std::vector<std::filesystem::path> journals_of(const std::filesystem::path& surface) {
+  const auto own = journal_of(surface);
+  const std::string stem = own.filename().string();
+  // A temporary file, or a damaged one that was put aside, does not end in a number.
+  const auto is_journal = [&](const std::string& name) {
+    const std::string end = name.substr(name.rfind('.') + 1);
+    return name == stem || (name.starts_with(stem + ".") && !end.empty() &&
+                            end.find_first_not_of("0123456789") == std::string::npos);
+  };
+  std::vector<std::filesystem::path> found;
+  std::error_code code;
+  const auto folder = surface.has_parent_path() ? surface.parent_path() : std::filesystem::path(".");
+  for (const auto& entry : std::filesystem::directory_iterator(folder, code)) {
+    const auto name = entry.path().filename();
+    if (is_journal(name.string())) found.push_back(own.parent_path() / name);
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace lossatlas {
+
+/// The numbers of all points of a grid [ny, nx], x fastest, coarse to fine: `first`, then every 16th, 8th, 4th and 2nd
+/// index along both axes, then the rest; within each of these row by row. A tenth of the points shows the shape.
+std::vector<std::size_t> coarse_to_fine(std::size_t nx, std::size_t ny, std::size_t first);
+
+}  // namespace lossatlas

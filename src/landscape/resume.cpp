@@ -1,0 +1,159 @@
+#include "landscape/resume.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "landscape/journal.h"
+
+namespace lossatlas {
+namespace {
+
+using nlohmann::json;
+
+/// Named before all others where they differ: the rest often follows from them.
+constexpr std::array kFirst{"checkpoint", "arch", "data",  "split",         "samples", "sample_seed",
+                            "loss",       "plane", "seed", "normalization", "ignore",  "directions"};
+/// They decide the last bits of a value, not what it means.
+constexpr std::array kArithmetic{"engine", "instruction_set", "batch_size", "libtorch"};
+/// Compared otherwise (the grid), or a consequence of others.
+constexpr std::array kPassedOver{"grid", "x", "y", "cosine"};
+
+template <std::size_t N>
+bool holds(const std::array<const char*, N>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+/// A file is its bytes, whatever its name.
+json identity(const json& settings, const std::string& key) {
+  const auto found = settings.find(key);
+  if (found == settings.end()) return nullptr;
+  return found->is_object() && found->contains("sha256") ? found->at("sha256") : *found;
+}
+
+std::string value_text(const json& settings, const std::string& key) {
+  const auto found = settings.find(key);
+  if (found == settings.end()) return "not set";
+  if (!found->is_object() || !found->contains("sha256")) return json_text(*found);
+  const auto digest = found->at("sha256").get<std::string>();
+  return fmt::format("{} (SHA-256 {}…)", found->value("file", "?"), digest.substr(0, 12));
+}
+
+bool is_own(const json& settings) {
+  const auto is_pair = [&](const char* key) {
+    const auto found = settings.find(key);
+    return found != settings.end() && found->is_array() && found->size() == 2 && found->at(0).is_number() &&
+           found->at(1).is_number();
+  };
+  return settings.is_object() && is_pair("grid") && is_pair("x") && is_pair("y") && settings.contains("checkpoint");
+}
+
+/// The surface without points that a journal belongs to, where the file is gone.
+Surface surface_of(const json& settings, const std::filesystem::path& journal) {
+  if (!is_own(settings)) throw Error("{}: no journal of a surface", journal.string());
+  const auto axis = [&](const char* range, std::size_t which) {
+    return Axis{settings.at(range).at(0), settings.at(range).at(1), settings.at("grid").at(which)};
+  };
+  Surface surface(axis("x", 0), axis("y", 1), settings.value("split", "train") == "test" ? Split::test : Split::train);
+  surface.settings = settings;
+  surface.provenance = json::object();
+  return surface;
+}
+
+Surface read_own_surface(const std::filesystem::path& file) {
+  const auto journals = journals_of(file);
+  try {
+    Surface surface = read_surface(file);
+    if (is_own(surface.settings)) return surface;
+    throw Error("{}: not written by `lossatlas surface`, which cannot go on with it; choose another --out",
+                file.string());
+  } catch (const Error& error) {
+    if (journals.empty()) throw;
+    throw Error("{}; move it away to go on from {}", error.what(), journals.front().string());
+  }
+}
+
+std::size_t add_points(const JournalContents& contents, Surface& surface) {
+  if (contents.settings != surface.settings) return 0;
+  std::size_t added = 0;
+  for (const auto& [index, evaluation] : contents.points) {
+    if (index >= surface.size() || surface.state[index] == PointState::evaluated) continue;
+    surface.set(index, evaluation);
+    ++added;
+  }
+  return added;
+}
+
+}  // namespace
+
+std::size_t add_journal(const std::filesystem::path& journal, Surface& surface) {
+  return add_points(read_journal(journal), surface);
+}
+
+std::optional<Remains> read_remains(const std::filesystem::path& file) {
+  std::optional<Remains> remains;
+  if (std::filesystem::exists(file)) remains = Remains{read_own_surface(file), 0, {}, {}};
+  std::vector<std::filesystem::path> damaged;
+  std::vector<std::string> remarks;
+  for (const auto& path : journals_of(file)) {
+    try {
+      const JournalContents contents = read_journal(path);
+      if (!remains) remains = Remains{surface_of(contents.settings, path), 0, {}, {}};
+      remains->from_journals += add_points(contents, remains->surface);
+      if (contents.lost_bytes > 0) {
+        remarks.push_back(fmt::format("{}: {} bytes at its end are torn or damaged; their points are computed again",
+                                      path.string(), contents.lost_bytes));
+      }
+    } catch (const DamagedJournal& error) {
+      damaged.push_back(path);
+      remarks.push_back(fmt::format("{}; the points that only it held are computed again", error.what()));
+    }
+  }
+  if (!remains && !damaged.empty()) {
+    throw Error("{}: damaged at its start, and {} is not there: nothing to go on with; move it away to start anew",
+                damaged.front().string(), file.string());
+  }
+  if (!remains) return remains;
+  remains->damaged = std::move(damaged);
+  remains->remarks = std::move(remarks);
+  return remains;
+}
+
+std::optional<Difference> difference(const json& now, const json& before) {
+  std::vector<std::string> keys(kFirst.begin(), kFirst.end());
+  for (const json* settings : {&now, &before}) {
+    for (const auto& [key, value] : settings->items()) {
+      if (!holds(kArithmetic, key) && !holds(kPassedOver, key)) keys.push_back(key);
+    }
+  }
+  keys.insert(keys.end(), kArithmetic.begin(), kArithmetic.end());
+  for (const std::string& key : keys) {
+    if (identity(now, key) == identity(before, key)) continue;
+    return Difference{fmt::format("{} was {}, now {}", key, value_text(before, key), value_text(now, key)),
+                      holds(kArithmetic, key)};
+  }
+  return std::nullopt;
+}
+
+bool adopt(const Surface& from, Surface& to) {
+  std::vector<std::size_t> columns, rows;
+  const auto find_all = [](const Axis& old, const Axis& grid, std::vector<std::size_t>& places) {
+    for (const double coordinate : old.coordinates()) {
+      const auto place = grid.index_of(coordinate);
+      if (!place) return false;
+      places.push_back(*place);
+    }
+    return true;
+  };
+  if (!find_all(from.x, to.x, columns) || !find_all(from.y, to.y, rows)) return false;
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    if (from.state[i] == PointState::missing) continue;
+    const std::size_t place = rows[i / from.x.points] * to.x.points + columns[i % from.x.points];
+    to.set(place, {from.loss[i], from.loss_se[i], from.accuracy[i], from.accuracy_se[i], 0});
+    to.state[place] = from.state[i];
+  }
+  return true;
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,73 @@
+#include "base/append_file.h"
+
+#include <sys/resource.h>
+
+#include <csignal>
+#include <fstream>
+#include <iterator>
+
+#include "base/crc32.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "catch.h"
+#include "temporary_folder.h"
+
+using namespace lossatlas;
+
+namespace {
+
+std::string content_of(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+}  // namespace
+
+TEST_CASE("CRC-32 gives the known answer") {
+  const std::string text = "123456789";
+  CHECK(crc32(std::as_bytes(std::span(text))) == 0xCBF43926);
+  CHECK(crc32(std::vector<std::byte>(40)) != 0);
+}
+
+TEST_CASE("a file grows by what is appended, and goes on where it was") {
+  const TemporaryFolder folder;
+  {
+    AppendFile file(folder / "f");
+    file.append("one");
+    file.append(" two");
+    file.sync();
+  }
+  AppendFile(folder / "f").append(" three");
+  CHECK(content_of(folder / "f") == "one two three");
+  CHECK_THROWS_WITH(AppendFile(folder / "none" / "f"), ContainsSubstring("No such file"));
+}
+
+TEST_CASE("what finds no room leaves the file as it was") {
+  const TemporaryFolder folder;
+  AppendFile file(folder / "f");
+  file.append("0123456789");
+  rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit small{15, before.rlim_max};
+  std::signal(SIGXFSZ, SIG_IGN);
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  CHECK_THROWS_AS(file.append("0123456789"), Error);
+  CHECK_THROWS_AS(file.append("0123456789"), Error);
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  CHECK(content_of(folder / "f") == "0123456789");
+}
+
+TEST_CASE("a file that was deleted is noticed") {
+  const TemporaryFolder folder;
+  AppendFile file(folder / "f");
+  std::filesystem::remove(folder / "f");
+  CHECK_THROWS_WITH(file.sync(), ContainsSubstring("No such file"));
+}
+
+TEST_CASE("temporary files of killed processes are removed, and nothing else") {
+  const TemporaryFolder folder;
+  for (const char* name : {"s.h5", "s.h5.tmp12", "s.h5.tmp", "s.h5.tmp1x", "t.h5.tmp3"}) std::ofstream(folder / name) << 1;
+  remove_temporaries(folder / "s.h5");
+  CHECK_FALSE(std::filesystem::exists(folder / "s.h5.tmp12"));
+  for (const char* name : {"s.h5", "s.h5.tmp", "s.h5.tmp1x", "t.h5.tmp3"}) CHECK(std::filesystem::exists(folder / name));
+}

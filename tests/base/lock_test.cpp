@@ -1,0 +1,130 @@
+#include "base/lock.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <fstream>
+
+#include "catch.h"
+#include "temporary_folder.h"
+
+using namespace lossatlas;
+
+namespace {
+
+void write(const std::filesystem::path& file, const ProcessName& name) { std::ofstream(file) << to_text(name); }
+
+/// A process of this host that ended.
+ProcessName dead_process() {
+  ProcessName name = this_process();
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  ::waitpid(child, nullptr, 0);
+  name.pid = child;
+  return name;
+}
+
+/// In a child: tries to get the lock, says whether it did, and keeps it until it is killed.
+[[noreturn]] void compete(const std::filesystem::path& file, int answer) {
+  try {
+    const FileLock lock(file);
+    if (::write(answer, "1", 1) == 1) ::pause();
+  } catch (const Error&) {
+    if (::write(answer, "0", 1) == 1) ::pause();
+  }
+  ::_exit(0);
+}
+
+}  // namespace
+
+TEST_CASE("a lock is there while it is held, and names its holder") {
+  const TemporaryFolder folder;
+  const auto file = folder / "s.h5.lock";
+  {
+    const FileLock lock(file);
+    CHECK(FileLock::holder(file)->pid == ::getpid());
+    CHECK_THROWS_AS(FileLock(file), HeldError);
+    CHECK_THROWS_WITH(FileLock(file), ContainsSubstring(std::to_string(::getpid())));
+  }
+  CHECK_FALSE(std::filesystem::exists(file));
+  CHECK_FALSE(FileLock::holder(file));
+  const FileLock again(file);
+}
+
+TEST_CASE("the lock of a dead process of this host is taken over") {
+  const TemporaryFolder folder;
+  const auto file = folder / "s.h5.lock";
+  write(file, dead_process());
+  CHECK_FALSE(FileLock::holder(file));
+  const FileLock lock(file);
+  CHECK(FileLock::holder(file)->pid == ::getpid());
+}
+
+TEST_CASE("a number of a process that came again, and a boot before this one, are seen through") {
+  const TemporaryFolder folder;
+  for (const bool boot : {false, true}) {
+    ProcessName name = this_process();
+    if (boot) name.boot = "another";
+    if (!boot) name.start += 1;
+    write(folder / "s.h5.lock", name);
+    CHECK_FALSE(FileLock::holder(folder / "s.h5.lock"));
+    const FileLock lock(folder / "s.h5.lock");
+  }
+}
+
+TEST_CASE("the lock of another host or container is kept, and the line says which file to delete") {
+  const TemporaryFolder folder;
+  const auto file = folder / "s.h5.lock";
+  for (const bool container : {false, true}) {
+    ProcessName name = dead_process();
+    (container ? name.pid_space : name.host) = "elsewhere";
+    write(file, name);
+    CHECK_THROWS_WITH(FileLock(file), ContainsSubstring("delete this file"));
+    CHECK(std::filesystem::exists(file));
+  }
+}
+
+TEST_CASE("a lock that names nobody is what a kill left") {
+  const TemporaryFolder folder;
+  std::ofstream(folder / "s.h5.lock") << "{\"host\":";
+  const FileLock lock(folder / "s.h5.lock");
+  CHECK(FileLock::holder(folder / "s.h5.lock")->pid == ::getpid());
+}
+
+TEST_CASE("a lock that somebody replaced is not removed by the one before") {
+  const TemporaryFolder folder;
+  const auto file = folder / "s.h5.lock";
+  ProcessName other = this_process();
+  other.host = "elsewhere";
+  {
+    const FileLock lock(file);
+    write(file, other);
+  }
+  CHECK(std::filesystem::exists(file));
+}
+
+TEST_CASE("of processes that take over a dead one's lock at a time, one gets it") {
+  const TemporaryFolder folder;
+  const auto file = folder / "s.h5.lock";
+  for (int round = 0; round < 20; ++round) {
+    write(file, dead_process());
+    int ends[2];
+    REQUIRE(::pipe(ends) == 0);
+    std::vector<pid_t> children;
+    for (int i = 0; i < 4; ++i) {
+      children.push_back(::fork());
+      if (children.back() == 0) compete(file, ends[1]);
+    }
+    std::string answers(4, ' ');
+    for (char& answer : answers) REQUIRE(::read(ends[0], &answer, 1) == 1);
+    CHECK(std::count(answers.begin(), answers.end(), '1') == 1);
+    for (const pid_t child : children) {
+      ::kill(child, SIGKILL);
+      ::waitpid(child, nullptr, 0);
+    }
+    ::close(ends[0]);
+    ::close(ends[1]);
+  }
+}

@@ -1,0 +1,195 @@
+#include "landscape/journal.h"
+
+#include <cmath>
+#include <fstream>
+#include <iterator>
+#include <limits>
+
+#include "catch.h"
+#include "landscape/resume.h"
+#include "temporary_folder.h"
+
+using namespace lossatlas;
+
+namespace {
+
+constexpr std::size_t kRecord = 8 + 4 * 8 + 4;
+
+const nlohmann::json kSettings{{"checkpoint", {{"file", "a.pt"}, {"sha256", "0123456789abcdef"}}},
+                               {"grid", {3, 2}},
+                               {"x", {-1.0, 1.0}},
+                               {"y", {0.0, 0.5}},
+                               {"seed", 3},
+                               {"engine", "fused"},
+                               {"split", "test"}};
+
+std::string read(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+void write(const std::filesystem::path& file, const std::string& content) {
+  std::ofstream(file, std::ios::binary) << content;
+}
+
+/// A journal of three points, one of them not finite, and its bytes.
+std::string write_example(const std::filesystem::path& file) {
+  Journal journal(file, kSettings);
+  journal.add(0, {1.5, 0.1, 40, 2, 10});
+  journal.add(5, {std::numeric_limits<double>::infinity(), std::nan(""), 10, 1, 10});
+  journal.add(2, {0.25, 0, 90, 0, 10});
+  CHECK(journal.points() == 3);
+  return read(file);
+}
+
+Surface empty_surface() {
+  Surface surface({-1, 1, 3}, {0, 0.5, 2}, Split::test);
+  surface.settings = kSettings;
+  return surface;
+}
+
+}  // namespace
+
+TEST_CASE("a journal is read back as it was written") {
+  const TemporaryFolder folder;
+  write_example(folder / "s.h5.journal");
+  const JournalContents contents = read_journal(folder / "s.h5.journal");
+  CHECK(contents.settings == kSettings);
+  CHECK(contents.lost_bytes == 0);
+  REQUIRE(contents.points.size() == 3);
+  CHECK(contents.points[0].first == 0);
+  CHECK(contents.points[0].second.loss == 1.5);
+  CHECK(contents.points[0].second.accuracy_se == 2);
+  CHECK(contents.points[1].first == 5);
+  CHECK(std::isinf(contents.points[1].second.loss));
+  CHECK(std::isnan(contents.points[1].second.loss_se));
+  CHECK(contents.points[2].second.accuracy == 90);
+}
+
+TEST_CASE("a torn tail is cut off, at any byte") {
+  const TemporaryFolder folder;
+  const auto file = folder / "s.h5.journal";
+  const std::string whole = write_example(file);
+  for (std::size_t cut = 1; cut < kRecord; ++cut) {
+    write(file, whole.substr(0, whole.size() - cut));
+    const JournalContents contents = read_journal(file);
+    CHECK(contents.points.size() == 2);
+    CHECK(contents.lost_bytes == kRecord - cut);
+  }
+}
+
+TEST_CASE("a tail of zeros, as a power failure leaves one, holds no point") {
+  const TemporaryFolder folder;
+  const auto file = folder / "s.h5.journal";
+  write(file, write_example(file) + std::string(2 * kRecord, '\0'));
+  CHECK(read_journal(file).points.size() == 3);
+}
+
+TEST_CASE("no flipped byte of a record passes") {
+  const TemporaryFolder folder;
+  const auto file = folder / "s.h5.journal";
+  const std::string whole = write_example(file);
+  for (std::size_t at = whole.size() - 2 * kRecord; at < whole.size() - kRecord; ++at) {
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
+    write(file, damaged);
+    CHECK(read_journal(file).points.size() == 1);
+  }
+}
+
+TEST_CASE("a damaged head is told from a newer version") {
+  const TemporaryFolder folder;
+  const auto file = folder / "s.h5.journal";
+  const std::string whole = write_example(file);
+  std::string damaged = whole;
+  damaged[40] = static_cast<char>(damaged[40] ^ 1);
+  write(file, damaged);
+  CHECK_THROWS_AS(read_journal(file), DamagedJournal);
+  write(file, "lossatlas");
+  CHECK_THROWS_AS(read_journal(file), DamagedJournal);
+  std::string newer = whole;
+  newer[16] = static_cast<char>(kJournalVersion + 1);
+  write(file, newer);
+  CHECK_THROWS_WITH(read_journal(file), ContainsSubstring("use a newer Lossatlas"));
+}
+
+TEST_CASE("what a kill left is the file's points and the journals'") {
+  const TemporaryFolder folder;
+  const auto file = folder / "s.h5";
+  CHECK_FALSE(read_remains(file));
+  Surface surface = empty_surface();
+  surface.set(1, {7, 0, 50, 0, 10});
+  write_surface(file, surface);
+  write_example(folder / "s.h5.journal");
+  Journal(folder / "s.h5.journal.node.example.17", kSettings).add(4, {4, 0, 50, 0, 10});
+  write(folder / "s.h5.journal.tmp99", "not one");
+  const auto remains = read_remains(file);
+  REQUIRE(remains);
+  CHECK(remains->surface.evaluated() == 5);
+  CHECK(remains->from_journals == 4);
+  CHECK(remains->surface.loss[4] == 4);
+  CHECK(remains->remarks.empty());
+}
+
+TEST_CASE("a journal of other settings does not count") {
+  const TemporaryFolder folder;
+  Surface surface = empty_surface();
+  surface.settings["seed"] = 4;
+  write_surface(folder / "s.h5", surface);
+  write_example(folder / "s.h5.journal");
+  CHECK(read_remains(folder / "s.h5")->surface.evaluated() == 0);
+}
+
+TEST_CASE("a journal stands for a surface that was deleted") {
+  const TemporaryFolder folder;
+  write_example(folder / "s.h5.journal");
+  const auto remains = read_remains(folder / "s.h5");
+  REQUIRE(remains);
+  CHECK(remains->surface.split == Split::test);
+  CHECK(remains->surface.y.coordinates() == std::vector<double>{0, 0.5});
+  CHECK(remains->surface.evaluated() == 3);
+}
+
+TEST_CASE("a damaged journal beside a surface costs its own points alone") {
+  const TemporaryFolder folder;
+  write_surface(folder / "s.h5", empty_surface());
+  write(folder / "s.h5.journal", "x");
+  const auto remains = read_remains(folder / "s.h5");
+  REQUIRE(remains);
+  CHECK(remains->damaged.size() == 1);
+  CHECK(remains->remarks.size() == 1);
+}
+
+TEST_CASE("the first setting that differs is named with both values, arithmetic last") {
+  nlohmann::json now = kSettings;
+  CHECK_FALSE(difference(now, kSettings));
+  now["checkpoint"]["file"] = "renamed.pt";
+  CHECK_FALSE(difference(now, kSettings));
+  now["engine"] = "eager";
+  CHECK(difference(now, kSettings)->text == "engine was \"fused\", now \"eager\"");
+  CHECK(difference(now, kSettings)->arithmetic);
+  now["seed"] = 4;
+  CHECK(difference(now, kSettings)->text == "seed was 3, now 4");
+  CHECK_FALSE(difference(now, kSettings)->arithmetic);
+  now["checkpoint"]["sha256"] = "fedcba9876543210";
+  CHECK_THAT(difference(now, kSettings)->text, ContainsSubstring("fedcba987654"));
+  now = kSettings;
+  now.erase("seed");
+  CHECK(difference(now, kSettings)->text == "seed was 3, now not set");
+}
+
+TEST_CASE("a grid that holds all coordinates of another takes over its points") {
+  Surface coarse({-1, 1, 3}, {0, 0.5, 2}, Split::test);
+  coarse.set(0, {1, 0, 10, 0, 10});
+  coarse.set(5, {6, 0, 60, 0, 10});
+  Surface fine({-1, 1, 5}, {0, 0.5, 3}, Split::test);
+  REQUIRE(adopt(coarse, fine));
+  CHECK(fine.evaluated() == 2);
+  CHECK(fine.loss[0] == 1);
+  CHECK(fine.loss[14] == 6);
+  Surface other({-1, 1, 4}, {0, 0.5, 2}, Split::test);
+  CHECK_FALSE(adopt(coarse, other));
+  CHECK(other.evaluated() == 0);
+  Surface wider({-2, 2, 5}, {0, 1, 3}, Split::test);
+  CHECK(adopt(coarse, wider));
+}
