@@ -4,6 +4,10 @@
 #include <torch/csrc/jit/serialization/import.h>
 #include <torch/utils.h>
 
+#include <algorithm>
+#include <exception>
+#include <string>
+
 #include "base/error.h"
 
 namespace lossatlas {
@@ -29,7 +33,23 @@ void at_path(torch::nn::Module& root, const std::string& name, const Add& add) {
   add(*module, name.substr(begin));
 }
 
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+std::string first_line(const std::string& text) {
+  const std::size_t begin = std::min(text.find_first_not_of('\n'), text.size());
+  return text.substr(begin, text.find('\n', begin) - begin);
+}
+
+/// LibTorch throws c10::Error, the errors of its parser, and those of the standard library.
+torch::jit::Module load_script(const std::filesystem::path& file) {
+  std::string reason;
+  try {
+    return torch::jit::load(file.string(), torch::kCPU);
+  } catch (const c10::Error& error) {
+    reason = first_line(error.what_without_backtrace());
+  } catch (const std::exception& error) {
+    reason = first_line(error.what());
+  }
+  throw Error("{}: no TorchScript module can be read ({})", file.string(), reason);
+}
 
 }  // namespace
 
@@ -38,13 +58,8 @@ struct ScriptNetwork::Script {
 };
 
 // The tensors are the script's own, so that whatever is done to them is done to the script.
-ScriptNetwork::ScriptNetwork(const std::filesystem::path& file) : script_(std::make_unique<Script>()) {
-  try {
-    script_->module = torch::jit::load(file.string(), torch::kCPU);
-  } catch (const c10::Error& error) {
-    throw Error("{}: no TorchScript module can be read ({})", file.string(),
-                first_line(error.what_without_backtrace()));
-  }
+ScriptNetwork::ScriptNetwork(const std::filesystem::path& file)
+    : script_(std::make_unique<Script>(Script{load_script(file)})) {
   const auto forward = script_->module.find_method("forward");
   if (!forward || forward->num_inputs() != 2) {  // the module itself counts
     throw Error("{}: has no forward() of one batch of images", file.string());

@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "checkpoint/formats.h"
 #include "checkpoint/globals.h"
 #include "checkpoint/input_file.h"
@@ -52,7 +53,7 @@ json read_header(InputFile& file, std::uint64_t& data_begin) {
                 file.size());
   }
   data_begin = sizeof length + length;
-  json header = json::parse(file.text(sizeof length, length), nullptr, false);
+  json header = parse_json(file.text(sizeof length, length));
   if (!header.is_object()) {
     throw Error("has a safetensors header that is not a JSON object: it is damaged");
   }

@@ -2,6 +2,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -94,6 +95,24 @@ void check_format(const Hdf5Reader& reader) {
   }
 }
 
+nlohmann::json read_object(const Hdf5Reader& reader, const std::string& name) {
+  nlohmann::json object = parse_json(reader.text_attribute("/lossatlas", name));
+  if (!object.is_object()) throw Error("{}: /lossatlas@{} is not a JSON object", reader.file().string(), name);
+  return object;
+}
+
+std::vector<PointState> read_states(const Hdf5Reader& reader, const Shape& shape) {
+  constexpr std::string_view name = "/lossatlas/evaluated";
+  std::vector<PointState> states;
+  for (const double value : read_grid(reader, std::string(name), shape)) {
+    if (value != 0 && value != 1 && value != 2) {
+      throw Error("{}: {} holds {}, which is no state of a point", reader.file().string(), name, value);
+    }
+    states.push_back(static_cast<PointState>(value));
+  }
+  return states;
+}
+
 /// Values that tomgoldstein/loss-landscape marks with -1 were not evaluated.
 void unmark(Surface& surface) {
   for (std::size_t i = 0; i < surface.size(); ++i) {
@@ -107,13 +126,10 @@ void read_own(const Hdf5Reader& reader, const std::string& split, const Shape& s
   check_format(reader);
   surface.loss_se = read_grid(reader, "/lossatlas/" + split + "_loss_se", shape);
   surface.accuracy_se = read_grid(reader, "/lossatlas/" + split + "_acc_se", shape);
-  read_grid(reader, "/lossatlas/evaluated", shape);
-  const auto state = reader.read<std::uint8_t>("/lossatlas/evaluated");
-  std::transform(state.begin(), state.end(), surface.state.begin(),
-                 [](std::uint8_t value) { return static_cast<PointState>(value); });
+  surface.state = read_states(reader, shape);
   surface.samples = reader.read<std::int64_t>("/lossatlas/samples_" + split);
-  surface.settings = nlohmann::json::parse(reader.text_attribute("/lossatlas", "settings"));
-  surface.provenance = nlohmann::json::parse(reader.text_attribute("/lossatlas", "provenance"));
+  surface.settings = read_object(reader, "settings");
+  surface.provenance = read_object(reader, "provenance");
 }
 
 }  // namespace
@@ -143,9 +159,12 @@ Surface read_surface(const std::filesystem::path& file) {
         "{})",
         file.string(), fmt::join(reader.members("/"), ", "));
   }
-  Surface surface(read_axis(reader, "/xcoordinates"), read_axis(reader, "/ycoordinates"), split);
-  const Shape shape{surface.y.points, surface.x.points};
-  surface.loss = read_grid(reader, "/" + prefix + "_loss", shape);
+  const Axis x = read_axis(reader, "/xcoordinates"), y = read_axis(reader, "/ycoordinates");
+  const Shape shape{y.points, x.points};
+  // Before the surface takes memory for all its points: long axes in a small file multiply to far more than it holds.
+  auto loss = read_grid(reader, "/" + prefix + "_loss", shape);
+  Surface surface(x, y, split);
+  surface.loss = std::move(loss);
   if (reader.has("/" + prefix + "_acc")) surface.accuracy = read_grid(reader, "/" + prefix + "_acc", shape);
   if (reader.has("/dir_file")) surface.direction_file = reader.read_text("/dir_file");
   if (reader.has("/lossatlas")) {

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "storage/global_heaps.h"
 
 namespace lossatlas {
 namespace {
@@ -52,7 +53,11 @@ class Handle {
   Close close_;
 };
 
-void silence_library() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+/// No messages of the library's own, and no links out of the file: ours has none, and a stranger's may name anything.
+void prepare_library() {
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+  if (H5Lis_registered(H5L_TYPE_EXTERNAL) > 0) H5Lunregister(H5L_TYPE_EXTERNAL);
+}
 
 template <class T>
 hid_t type_of();
@@ -125,7 +130,7 @@ struct Hdf5Writer::Impl {
 };
 
 Hdf5Writer::Hdf5Writer() {
-  silence_library();
+  prepare_library();
   impl_ = std::make_unique<Impl>();
 }
 Hdf5Writer::~Hdf5Writer() = default;
@@ -196,7 +201,13 @@ struct Hdf5Reader::Impl {
   std::filesystem::path path;
   Handle file;
 
-  explicit Impl(const std::filesystem::path& name) : path(name), file(open(name)) {}
+  explicit Impl(const std::filesystem::path& name) : path(name), file(open(name)) {
+    const Handle options(H5Fget_create_plist(file), H5Pclose, name.string());
+    std::size_t address = 0, length = 0;
+    checked(H5Pget_sizes(options, &address, &length), name.string());
+    if (length != 8) throw Error("{}: damaged, or of a rare kind (lengths of {} bytes)", name.string(), length);
+    check_global_heaps(name);
+  }
 
   static Handle open(const std::filesystem::path& name) {
     const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, name.string());
@@ -211,6 +222,26 @@ struct Hdf5Reader::Impl {
 
   std::string where(const std::string& object) const { return path.string() + ": " + object; }
 
+  /// A header may claim any size. The values must stand in the file as they are, before memory is taken for them.
+  void check_size(hid_t opened, hid_t stored, const Shape& shape, const std::string& name) const {
+    const Handle options(H5Dget_create_plist(opened), H5Pclose, where(name));
+    if (H5Pget_external_count(options) != 0) throw Error("{}: its values are in another file", where(name));
+    const auto in_file = std::min<std::uint64_t>(H5Dget_storage_size(opened), std::filesystem::file_size(path));
+    std::uint64_t bytes = H5Tget_size(stored);
+    for (const std::size_t size : shape) {
+      if (__builtin_mul_overflow(bytes, size, &bytes)) bytes = UINT64_MAX;
+    }
+    if (bytes > in_file) {
+      throw Error("{}: its [{}] values are more than the file holds: it is damaged, or compressed (h5repack -f NONE)",
+                  where(name), fmt::join(shape, ", "));
+    }
+  }
+
+  /// Throws Error unless the space is that of one value.
+  void check_single(hid_t space, const std::string& what) const {
+    if (H5Sget_simple_extent_npoints(space) != 1) throw Error("{}: not a single value", where(what));
+  }
+
   Handle dataset(const std::string& name) const {
     return Handle(H5Dopen2(file, name.c_str(), H5P_DEFAULT), H5Dclose, where(name));
   }
@@ -221,8 +252,10 @@ struct Hdf5Reader::Impl {
   }
 
   /// Reads one string, fixed or variable in length, through `read(memory type, buffer)`.
-  std::string text(hid_t stored, const std::function<herr_t(hid_t, void*)>& read, const std::string& what) const {
+  std::string text(hid_t stored, hid_t space, const std::function<herr_t(hid_t, void*)>& read,
+                   const std::string& what) const {
     if (H5Tget_class(stored) != H5T_STRING) throw Error("{}: not text", where(what));
+    check_single(space, what);
     if (checked(H5Tis_variable_str(stored), where(what)) > 0) {
       char* data = nullptr;
       checked(read(stored, &data), where(what));
@@ -230,6 +263,7 @@ struct Hdf5Reader::Impl {
       H5free_memory(data);
       return result;
     }
+    if (H5Tget_size(stored) > std::filesystem::file_size(path)) throw Error("{}: longer than the file", where(what));
     std::string result(H5Tget_size(stored), '\0');
     checked(read(stored, result.data()), where(what));
     return result.substr(0, result.find('\0'));
@@ -237,7 +271,7 @@ struct Hdf5Reader::Impl {
 };
 
 Hdf5Reader::Hdf5Reader(const std::filesystem::path& file) {
-  silence_library();
+  prepare_library();
   std::error_code code;
   const auto status = std::filesystem::status(file, code);
   if (status.type() == std::filesystem::file_type::not_found) throw Error("{}: no such file", file.string());
@@ -250,7 +284,7 @@ Hdf5Reader::Hdf5Reader(Hdf5Reader&&) noexcept = default;
 const std::filesystem::path& Hdf5Reader::file() const { return impl_->path; }
 
 bool Hdf5Reader::is_hdf5(const std::filesystem::path& file) {
-  silence_library();
+  prepare_library();
   return H5Fis_hdf5(file.c_str()) > 0;
 }
 
@@ -299,7 +333,9 @@ std::vector<T> Hdf5Reader::read(const std::string& dataset) const {
   const Handle stored(H5Dget_type(opened), H5Tclose, impl_->where(dataset));
   const auto kind = H5Tget_class(stored);
   if (kind != H5T_FLOAT && kind != H5T_INTEGER) throw Error("{}: not numbers", impl_->where(dataset));
-  std::vector<T> values(product(shape(dataset)));
+  const Shape sizes = shape(dataset);
+  impl_->check_size(opened, stored, sizes, dataset);
+  std::vector<T> values(product(sizes));
   checked(H5Dread(opened, type_of<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), impl_->where(dataset));
   return values;
 }
@@ -311,21 +347,26 @@ template std::vector<std::uint8_t> Hdf5Reader::read(const std::string&) const;
 std::string Hdf5Reader::read_text(const std::string& dataset) const {
   const Handle opened = impl_->dataset(dataset);
   const Handle stored(H5Dget_type(opened), H5Tclose, impl_->where(dataset));
+  const Handle space(H5Dget_space(opened), H5Sclose, impl_->where(dataset));
   return impl_->text(
-      stored, [&](hid_t type, void* out) { return H5Dread(opened, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out); },
+      stored, space, [&](hid_t type, void* out) { return H5Dread(opened, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out); },
       dataset);
 }
 
 std::string Hdf5Reader::text_attribute(const std::string& path, const std::string& name) const {
   const Handle opened = impl_->attribute(path, name);
   const Handle stored(H5Aget_type(opened), H5Tclose, impl_->where(path));
+  const Handle space(H5Aget_space(opened), H5Sclose, impl_->where(path));
   return impl_->text(
-      stored, [&](hid_t type, void* out) { return H5Aread(opened, type, out); }, path + "@" + name);
+      stored, space, [&](hid_t type, void* out) { return H5Aread(opened, type, out); }, path + "@" + name);
 }
 
 std::int64_t Hdf5Reader::integer_attribute(const std::string& path, const std::string& name) const {
+  const std::string what = path + "@" + name;
+  const Handle opened = impl_->attribute(path, name);
+  impl_->check_single(Handle(H5Aget_space(opened), H5Sclose, impl_->where(what)), what);
   std::int64_t value = 0;
-  checked(H5Aread(impl_->attribute(path, name), H5T_NATIVE_INT64, &value), impl_->where(path + "@" + name));
+  checked(H5Aread(opened, H5T_NATIVE_INT64, &value), impl_->where(what));
   return value;
 }
 

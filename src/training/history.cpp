@@ -60,7 +60,8 @@ History read_history(const std::filesystem::path& file) {
     if (values.size() != epochs.size()) throw Error("{}: {} has another length than epoch", file.string(), name);
     for (std::size_t i = 0; i < values.size(); ++i) history.rows[i].*member = values[i];
   }
-  history.settings = nlohmann::json::parse(reader.text_attribute("/lossatlas", "settings"));
+  history.settings = parse_json(reader.text_attribute("/lossatlas", "settings"));
+  if (!history.settings.is_object()) throw Error("{}: /lossatlas@settings is not a JSON object", file.string());
   return history;
 }
 

@@ -118,6 +118,17 @@ TEST_CASE("storages of absurd sizes are refused before memory is taken") {
   CHECK_THAT(refusal(folder / "absurd.pt"), ContainsSubstring("breaks off in storage"));
 }
 
+TEST_CASE("a TorchScript archive with a name that LibTorch cannot parse is refused") {
+  const TemporaryFolder folder;
+  std::string content = content_of(reference("torchscript.pt"));
+  const std::string name = "c__torch__.torch";
+  const std::size_t place = content.find(name);
+  REQUIRE(place != std::string::npos);
+  content[place + 4] = '?';
+  write_file(folder / "script.pt", content);
+  CHECK_THAT(refusal(folder / "script.pt"), ContainsSubstring("no TorchScript module can be read ("));
+}
+
 TEST_CASE("safetensors headers that do not fit the file are refused") {
   const auto file_of = [](const std::string& header, std::size_t data) {
     return static_cast<char>(header.size()) + std::string(7, '\0') + header + std::string(data, '\0');

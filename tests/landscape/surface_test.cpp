@@ -82,6 +82,28 @@ TEST_CASE("a surface of a newer format is refused") {
   CHECK_THROWS_WITH(read_surface(folder / "new.h5"), ContainsSubstring("use a newer Lossatlas"));
 }
 
+TEST_CASE("a surface whose settings or states make no sense is refused") {
+  const TemporaryFolder folder;
+  Surface surface = example();
+  surface.settings = {1, 2};
+  write_surface(folder / "settings.h5", surface);
+  CHECK_THROWS_WITH(read_surface(folder / "settings.h5"), ContainsSubstring("@settings is not a JSON object"));
+  surface = example();
+  surface.state[2] = static_cast<PointState>(7);
+  write_surface(folder / "state.h5", surface);
+  CHECK_THROWS_WITH(read_surface(folder / "state.h5"), ContainsSubstring("holds 7, which is no state of a point"));
+}
+
+TEST_CASE("long axes do not take memory for a surface that is not there") {
+  const TemporaryFolder folder;
+  Hdf5Writer writer;
+  const std::vector<double> axis(1'000'000), z{0};
+  for (const char* name : {"/xcoordinates", "/ycoordinates"}) writer.write<double>(name, axis, {axis.size()});
+  writer.write<double>("/train_loss", z, {1, 1});
+  writer.save(folder / "long.h5");
+  CHECK_THROWS_WITH(read_surface(folder / "long.h5"), ContainsSubstring("the coordinates ask for [1000000, 1000000]"));
+}
+
 TEST_CASE("what is no surface is refused with what it holds") {
   const TemporaryFolder folder;
   Hdf5Writer writer;

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -75,6 +77,48 @@ TEST_CASE("what is not an HDF5 file is refused with a line that names it") {
   save_example(folder / "cut.h5");
   std::filesystem::resize_file(folder / "cut.h5", 700);
   CHECK_THROWS_WITH(Hdf5Reader(folder / "cut.h5"), ContainsSubstring("damaged"));
+}
+
+TEST_CASE("sizes that the file cannot hold are refused before memory is taken") {
+  const TemporaryFolder folder;
+  Hdf5Writer writer;
+  writer.write<double>("/x", std::vector<double>(777), {777});
+  writer.save(folder / "whole.h5");
+  std::string bytes = bytes_of(folder / "whole.h5");
+  const std::string length("\x09\x03\0\0\0\0\0\0", 8), absurd("\0\0\0\0\0\x01\0\0", 8);
+  std::size_t found = 0;
+  for (std::size_t at = bytes.find(length); at != std::string::npos; at = bytes.find(length, at), ++found) {
+    bytes.replace(at, length.size(), absurd);
+  }
+  REQUIRE(found > 0);
+  std::ofstream(folder / "absurd.h5", std::ios::binary) << bytes;
+  CHECK(Hdf5Reader(folder / "whole.h5").read<double>("/x").size() == 777);
+  CHECK_THROWS_WITH(Hdf5Reader(folder / "absurd.h5").read<double>("/x"), ContainsSubstring("more than the file holds"));
+}
+
+TEST_CASE("texts that the library would read without end are refused") {
+  const TemporaryFolder folder;
+  save_example(folder / "whole.h5");
+  const std::string whole = bytes_of(folder / "whole.h5");
+  const std::size_t heap = whole.find("GCOL");
+  REQUIRE(heap != std::string::npos);
+  for (const std::size_t size_of_first : {0, 1'000'000}) {
+    std::string bytes = whole;
+    std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(heap) + 16, 16, '\0');
+    std::memcpy(bytes.data() + heap + 24, &size_of_first, sizeof size_of_first);
+    std::ofstream(folder / "loop.h5", std::ios::binary) << bytes;
+    CHECK_THROWS_WITH(Hdf5Reader(folder / "loop.h5"), ContainsSubstring("loop.h5: damaged, its texts cannot be read"));
+  }
+}
+
+TEST_CASE("several values are not read where one belongs") {
+  const TemporaryFolder folder;
+  Hdf5Writer writer;
+  const std::vector<std::int64_t> two{1, 2};
+  writer.attribute<std::int64_t>("/", "two", two);
+  writer.save(folder / "two.h5");
+  CHECK_THROWS_WITH(Hdf5Reader(folder / "two.h5").integer_attribute("/", "two"),
+                    ContainsSubstring("two.h5: /@two: not a single value"));
 }
 
 TEST_CASE("a failed save leaves the old file as it was") {
