@@ -38,8 +38,8 @@ struct Surface {
   std::vector<PointState> state;
   std::vector<std::int64_t> samples;  // indices of the images within the split
   std::string direction_file;         // "" where directions come from the seed alone
-  nlohmann::json settings;            // all that decides the values
-  nlohmann::json provenance;          // how this file came about: may differ between equal surfaces
+  nlohmann::json settings = nlohmann::json::object();    // all that decides the values
+  nlohmann::json provenance = nlohmann::json::object();  // how this file came about: may differ between equal surfaces
 
   /// A grid with no point evaluated.
   Surface(const Axis& x_axis, const Axis& y_axis, Split which);
