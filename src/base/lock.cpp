@@ -55,7 +55,8 @@ bool make_lock(const std::filesystem::path& file, const ProcessName& owner) {
 }
 
 /// Takes a lock away that a dead process left. By a rename first, so that of two processes that do this at a time one
-/// does not take away the other's new lock: what was moved is looked at again, and put back where it is not the old one.
+/// does not take away the other's new lock: what was moved is looked at again, and put back where it is not the old
+/// one.
 void remove_dead(const std::filesystem::path& file, const std::optional<ProcessName>& dead) {
   auto aside = file;
   aside += ".stale" + std::to_string(::getpid());
@@ -63,7 +64,8 @@ void remove_dead(const std::filesystem::path& file, const std::optional<ProcessN
     if (errno == ENOENT) return;
     throw Error("{}: was left by a dead process and cannot be removed ({})", file.string(), std::strerror(errno));
   }
-  if (named_in(aside) != dead) [[maybe_unused]] const int ignored = ::link(aside.c_str(), file.c_str());
+  if (named_in(aside) != dead) [[maybe_unused]]
+    const int ignored = ::link(aside.c_str(), file.c_str());
   ::unlink(aside.c_str());
 }
 

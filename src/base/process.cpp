@@ -54,7 +54,8 @@ bool same_process(const ProcessName& a, const ProcessName& b) {
 
 ProcessName this_process() {
   const std::int64_t pid = ::getpid();
-  return {host_name(), pid,         utc_now(), first_line("/proc/sys/kernel/random/boot_id"),
+  return {host_name(), pid,
+          utc_now(),   first_line("/proc/sys/kernel/random/boot_id"),
           pid_space(), start_of(pid).value_or(0)};
 }
 

@@ -61,7 +61,9 @@ void Report::print_json(const SweepProgress& now, const std::filesystem::path& f
     held_back_.emplace(now, file);
     return;
   }
-  const auto number = [](double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr); };
+  const auto number = [](double value) {
+    return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
+  };
   const nlohmann::ordered_json object{{"done", now.done},
                                       {"total", now.total},
                                       {"images_per_second", number(now.images_per_second)},

@@ -36,8 +36,8 @@ void check_settings(const SurfaceJob& job, Surface& now, const Surface& before, 
   if (!job.force) {
     throw Error("{}; resume it with its own, choose another --out, or go on all the same with --resume --force", what);
   }
-  report.say(fmt::format("warning: {}; going on because of --force, the last bits of old and new points may differ",
-                         what));
+  report.say(
+      fmt::format("warning: {}; going on because of --force, the last bits of old and new points may differ", what));
   now.provenance["other_arithmetic"] = other->text;
 }
 
@@ -58,9 +58,9 @@ std::size_t missing_points_of(const Surface& surface) {
 
 void warn_of_not_finite(const Surface& surface, Report& report) {
   if (const std::size_t count = surface.not_finite(); count > 0) {
-    report.say(
-        fmt::format("warning: {} of {} losses are not finite (stored as they are); a smaller range or --norm filter helps",
-                    count, surface.size()));
+    report.say(fmt::format(
+        "warning: {} of {} losses are not finite (stored as they are); a smaller range or --norm filter helps", count,
+        surface.size()));
   }
 }
 
@@ -127,7 +127,8 @@ class OwnerRun {
         surface_.provenance[key] = before[key];
       }
     }
-    is_complete_ = reused_ == surface_.size() && remains->from_journals == 0 && surface_.size() == remains->surface.size();
+    is_complete_ =
+        reused_ == surface_.size() && remains->from_journals == 0 && surface_.size() == remains->surface.size();
   }
 
   /// The file is there from the first moment, to be opened and plotted.
@@ -280,7 +281,9 @@ std::optional<int> run_as_joiner(SurfaceJob& job, const ProcessName& owner, Repo
   options.threads = job.threads;
   options.stop = &stop;
   options.next = [&joined] { return joined.next(); };
-  options.on_evaluated = [&journal](std::size_t index, const Evaluation& evaluation) { journal.add(index, evaluation); };
+  options.on_evaluated = [&journal](std::size_t index, const Evaluation& evaluation) {
+    journal.add(index, evaluation);
+  };
   options.on_point = [&](const SweepProgress& now) { report.progress(now, job.out); };
   const SweepSummary summary = sweep(job.plane, job.engine, surface, options);
   report.finish();
@@ -316,10 +319,10 @@ std::filesystem::path lock_of(const std::filesystem::path& surface) {
 }
 
 std::string busy_text(const std::filesystem::path& surface, const ProcessName& holder) {
-  const auto advice = life_of(holder) == Life::alive
-                          ? "wait for it, or share its work with --join"
-                          : fmt::format("share its work with --join, or delete {} if that process is gone",
-                                        lock_of(surface).string());
+  const auto advice =
+      life_of(holder) == Life::alive
+          ? "wait for it, or share its work with --join"
+          : fmt::format("share its work with --join, or delete {} if that process is gone", lock_of(surface).string());
   return fmt::format("{}: process {} on {} works on it since {}; {}", surface.string(), holder.pid, holder.host,
                      holder.since, advice);
 }

@@ -17,13 +17,13 @@ struct SurfaceJob {
   std::filesystem::path out;
   const Plane& plane;  // on the engine's device
   const Engine& engine;
-  Surface surface;     // without points
+  Surface surface;  // without points
   int threads = 1;
-  bool resume = false;  // go on with what is in `out`
-  bool join = false;    // help the process that works on it
-  bool force = false;   // with either: though engine, instruction set, batch size or LibTorch differ
-  std::string introduction;                             // printed when the work begins
-  std::string again;                                    // the command line that goes on after an end
+  bool resume = false;       // go on with what is in `out`
+  bool join = false;         // help the process that works on it
+  bool force = false;        // with either: though engine, instruction set, batch size or LibTorch differ
+  std::string introduction;  // printed when the work begins
+  std::string again;         // the command line that goes on after an end
   std::function<void(const Evaluation&)> judge_centre;  // looks at the loss at the origin
 };
 

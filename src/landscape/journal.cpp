@@ -154,8 +154,8 @@ std::vector<std::filesystem::path> journals_of(const std::filesystem::path& surf
   // A temporary file, or a damaged one that was put aside, does not end in a number.
   const auto is_journal = [&](const std::string& name) {
     const std::string end = name.substr(name.rfind('.') + 1);
-    return name == stem || (name.starts_with(stem + ".") && !end.empty() &&
-                            end.find_first_not_of("0123456789") == std::string::npos);
+    return name == stem ||
+           (name.starts_with(stem + ".") && !end.empty() && end.find_first_not_of("0123456789") == std::string::npos);
   };
   std::vector<std::filesystem::path> found;
   std::error_code code;

@@ -13,7 +13,7 @@ namespace {
 using nlohmann::json;
 
 /// Named before all others where they differ: the rest often follows from them.
-constexpr std::array kFirst{"checkpoint", "arch", "data",  "split",         "samples", "sample_seed",
+constexpr std::array kFirst{"checkpoint", "arch",  "data", "split",         "samples", "sample_seed",
                             "loss",       "plane", "seed", "normalization", "ignore",  "directions"};
 /// They decide the last bits of a value, not what it means.
 constexpr std::array kArithmetic{"engine", "instruction_set", "batch_size", "libtorch"};

@@ -66,8 +66,10 @@ TEST_CASE("a file that was deleted is noticed") {
 
 TEST_CASE("temporary files of killed processes are removed, and nothing else") {
   const TemporaryFolder folder;
-  for (const char* name : {"s.h5", "s.h5.tmp12", "s.h5.tmp", "s.h5.tmp1x", "t.h5.tmp3"}) std::ofstream(folder / name) << 1;
+  for (const char* name : {"s.h5", "s.h5.tmp12", "s.h5.tmp", "s.h5.tmp1x", "t.h5.tmp3"})
+    std::ofstream(folder / name) << 1;
   remove_temporaries(folder / "s.h5");
   CHECK_FALSE(std::filesystem::exists(folder / "s.h5.tmp12"));
-  for (const char* name : {"s.h5", "s.h5.tmp", "s.h5.tmp1x", "t.h5.tmp3"}) CHECK(std::filesystem::exists(folder / name));
+  for (const char* name : {"s.h5", "s.h5.tmp", "s.h5.tmp1x", "t.h5.tmp3"})
+    CHECK(std::filesystem::exists(folder / name));
 }

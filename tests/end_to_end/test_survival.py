@@ -1,0 +1,510 @@
+"""Sweeps that are killed, cut off or shared end in the bits of an undisturbed run."""
+
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import helpers
+import numpy as np
+import pytest
+
+sys.path.append(str(helpers.ROOT / "tools" / "torture_test"))
+import torture  # noqa: E402
+
+GRID = "13x11"
+RECORD = 8 + 4 * 8 + 4  # bytes of a point in a journal
+
+
+class Sweep(torture.Sweep):
+    """A sweep of 143 points, a second or two long, that is done once undisturbed."""
+
+    def __init__(self, folder, checkpoint, pictures):
+        self.binary, self.folder = helpers.BINARY, folder
+        self.words = ["surface", "--checkpoint", checkpoint, "--data", pictures.words, "--grid", GRID]
+        start = time.monotonic()
+        self.run(*self.words, "--out", folder / "undisturbed.h5")
+        self.seconds = time.monotonic() - start
+        self.expected = torture.contents(folder / "undisturbed.h5")
+
+    def call(self, out, *words, **more):
+        return helpers.run_program(self.binary, *self.words, "--out", out, *words, **more)
+
+    def same(self, out):
+        assert self.differences(out) == []
+
+    def killed(self, out, points=20, *words, number=signal.SIGKILL):
+        """Ends a sweep when its journal holds some points. Its exit status and standard error."""
+        process = self.start(*self.words, "--out", out, *words)
+        wait_for(lambda: journal_points(out) >= points, process)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=helpers.TIMEOUT)
+        return process.returncode, err
+
+
+def wait_for(condition, process=None, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process is None or process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def journal_of(out):
+    return out.with_name(out.name + ".journal")
+
+
+def beside(out):
+    """What stands beside a surface, and is part of it."""
+    return sorted(path.name[len(out.name):] for path in out.parent.glob(f"{out.name}?*"))
+
+
+def head_size(journal):
+    content = journal.read_bytes()
+    return 24 + int.from_bytes(content[20:24], "little") + 4
+
+
+def journal_points(out, journal=None):
+    journal = journal or journal_of(out)
+    return (journal.stat().st_size - head_size(journal)) // RECORD if journal.exists() else 0
+
+
+def provenance(out):
+    return json.loads(helpers.attribute(out, "provenance"))
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory, checkpoint, pictures):
+    return Sweep(tmp_path_factory.mktemp("long"), checkpoint, pictures)
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "s.h5"
+
+
+# --- killed ------------------------------------------------------------------------------------------------------
+
+
+def test_killed_at_random_moments(long, tmp_path):
+    """The short form of tools/torture."""
+    run = torture.Torture(long, tmp_path, seed=random.randrange(1 << 32))
+    try:
+        while run.ends < 6:
+            run.once()
+        run.finish()
+    finally:
+        print("seed of the moments:", run.random)
+
+
+def test_killed_sweep_goes_on(long, out):
+    status, _ = long.killed(out, 30)
+    assert status == -signal.SIGKILL
+    assert beside(out) == [".journal", ".lock"]
+    assert helpers.read(out)["train_loss"].shape == (11, 13)
+    kept = journal_points(out)
+    done = long.call(out, "--resume").ok()
+    assert f"{kept} of 143 points are there" in done.err
+    long.same(out)
+    assert beside(out) == []
+    assert provenance(out)["resumes"] == 1 and provenance(out)["computed"] == 143 - kept
+
+
+def test_file_is_there_from_the_first_moment(long, out, plot):
+    long.killed(out, 40)
+    plot(out, "-o", out.with_suffix(".png")).ok()
+
+
+def test_finished_surface_is_left_alone(long, out):
+    shutil.copy(long.folder / "undisturbed.h5", out)
+    before = out.read_bytes()
+    done = long.call(out, "--resume").ok()
+    assert "complete" in done.line() and str(out) in done.line() and done.out == f"{out}\n"
+    assert out.read_bytes() == before and beside(out) == []
+
+
+def test_resume_where_nothing_is_starts(long, out):
+    long.call(out, "--resume").ok()
+    long.same(out)
+    assert provenance(out)["resumes"] == 0
+
+
+def test_surface_of_which_only_the_journal_is_left(long, out):
+    long.killed(out)
+    out.unlink()
+    refused = long.call(out)
+    assert refused.status == 1 and f"{out}.journal" in refused.line() and "--resume" in refused.line()
+    assert "points are there" in long.call(out, "--resume").ok().err
+    long.same(out)
+
+
+def test_force_without_resume_starts_anew(long, out):
+    long.killed(out)
+    done = long.call(out, "--force", "--samples", 20).ok()
+    assert "points are there" not in done.err
+    assert (helpers.read(out)["lossatlas/evaluated"] == 1).all() and beside(out) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_interrupt_says_how_to_go_on(long, out, number):
+    status, err = long.killed(out, 20, number=number)
+    assert status == 130 and beside(out) == []
+    line = err.splitlines()[-1]
+    assert re.match(r"interrupted; \d+ of 143 points are in ", line)
+    command = line[line.index(str(helpers.BINARY)):]
+    assert command.endswith(" --resume")
+    subprocess.run(command, shell=True, check=True, capture_output=True, timeout=helpers.TIMEOUT)
+    long.same(out)
+
+
+def test_second_interrupt_ends_at_once_and_loses_nothing(long, out):
+    process = long.start(*long.words, "--batch-size", 100, "--threads", 1, "--out", out)
+    wait_for(lambda: journal_points(out) >= 20, process)
+    process.send_signal(signal.SIGSTOP)  # so that both are there when it looks
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    kept = journal_points(out)
+    process.send_signal(signal.SIGCONT)
+    process.communicate(timeout=helpers.TIMEOUT)
+    assert process.returncode in (-signal.SIGINT, -signal.SIGTERM)
+    assert kept <= journal_points(out) <= kept + 1
+
+
+# --- damage ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cut", [1, RECORD - 1, RECORD + 7])
+def test_torn_journal(long, out, cut):
+    long.killed(out)
+    journal, kept = journal_of(out), journal_points(out)
+    os.truncate(journal, head_size(journal) + kept * RECORD - cut)
+    done = long.call(out, "--resume").ok()
+    lost = -(-cut // RECORD)
+    assert f"{kept - lost} of 143 points are there" in done.err
+    assert "torn or damaged" in done.err
+    long.same(out)
+
+
+def test_zeros_at_the_end_of_the_journal(long, out):
+    """What a power failure leaves where the size of a file reached the disk before its bytes."""
+    long.killed(out)
+    kept = journal_points(out)
+    with open(journal_of(out), "ab") as file:
+        file.write(bytes(300))
+    assert f"{kept} of 143 points are there" in long.call(out, "--resume").ok().err
+    long.same(out)
+
+
+def test_flipped_bytes_in_the_journal(long, out):
+    long.killed(out)
+    journal = journal_of(out)
+    content = bytearray(journal.read_bytes())
+    content[head_size(journal) + 10 * RECORD + 9] ^= 4
+    journal.write_bytes(content)
+    done = long.call(out, "--resume").ok()
+    assert "note:" in done.err and "10 of 143 points are there" in done.err
+    long.same(out)
+
+
+def test_damaged_journal_is_put_aside(long, out):
+    long.killed(out)
+    content = bytearray(journal_of(out).read_bytes())
+    content[50] ^= 4
+    journal_of(out).write_bytes(content)
+    done = long.call(out, "--resume").ok()
+    assert "note:" in done.err and "damaged" in done.err
+    long.same(out)
+    assert beside(out) == [".journal.damaged"]
+    assert journal_of(out).with_name(out.name + ".journal.damaged").read_bytes() == content
+
+
+def test_journal_of_a_newer_version(long, out):
+    long.killed(out)
+    content = bytearray(journal_of(out).read_bytes())
+    content[16] += 1
+    journal_of(out).write_bytes(content)
+    done = long.call(out, "--resume")
+    assert done.status == 1 and "newer Lossatlas" in done.line()
+    assert journal_of(out).read_bytes() == content
+
+
+def text(path, checkpoint):
+    path.write_text("a shopping list")
+
+
+def a_checkpoint(path, checkpoint):
+    shutil.copy(checkpoint, path)
+
+
+def a_history(path, checkpoint):
+    shutil.copy(checkpoint.parents[1] / "history.h5", path)
+
+
+def of_li_et_al(path, checkpoint):
+    helpers.write_li_surface(path, 13, 11)
+
+
+def a_folder(path, checkpoint):
+    path.mkdir()
+
+
+@pytest.mark.parametrize("make", [text, a_checkpoint, a_history, of_li_et_al, a_folder], ids=lambda make: make.__name__)
+def test_resume_of_another_kind(long, out, checkpoint, make):
+    make(out, checkpoint)
+    before = helpers.tree(out.parent)
+    for words in (["--resume"], ["--resume", "--force"], ["--join"]):
+        done = long.call(out, *words)
+        assert done.status == 1 and str(out) in done.line()
+    assert helpers.tree(out.parent) == before
+
+
+# --- other settings ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words, culprits", [
+    (["--seed", 1], ["seed was 0, now 1"]),
+    (["--samples", 100], ["samples was 200, now 100"]),
+    (["--x", "-1:2"], ["grid was 13x11 over x -1:1", "13x11 over x -1:2"]),
+    (["--grid", "14x11"], ["13x11", "14x11"]),
+    (["--norm", "layer"], ['normalization was "filter", now "layer"']),
+    (["--split", "test"], ['split was "train", now "test"']),
+    (["--loss", "mse"], ['loss was "cross-entropy", now "mse"']),
+    (["--std", "0.3"], ["std was [", "now [0.3,0.3,0.3]"]),
+], ids=lambda words: " ".join(map(str, words)))
+def test_other_settings_are_refused(long, out, words, culprits):
+    """--force does not help: the values would be of two kinds."""
+    shutil.copy(long.folder / "undisturbed.h5", out)
+    before = helpers.tree(out.parent)
+    command = list(long.words)
+    if words[0] == "--grid":
+        command[command.index("--grid") + 1] = words[1]
+        words = []
+    done = helpers.run_program(helpers.BINARY, *command, "--out", out, "--resume", "--force", *words)
+    assert done.status == 1
+    assert all(culprit in done.line() for culprit in [str(out), *culprits]), done.line()
+    assert helpers.tree(out.parent) == before
+
+
+def test_other_checkpoint_is_refused(long, out, run):
+    shutil.copy(long.folder / "undisturbed.h5", out)
+    words = list(long.words)
+    words[words.index("--checkpoint") + 1] = run / "checkpoints" / "epoch-0002.pt"
+    done = helpers.run_program(helpers.BINARY, *words, "--out", out, "--resume")
+    assert done.status == 1 and "checkpoint was epoch-0003.pt" in done.line() and "now epoch-0002.pt" in done.line()
+
+
+@pytest.mark.parametrize("words, setting", [(["--engine", "eager"], "engine"), (["--batch-size", 50], "batch_size"),
+                                            (["--instruction-set", "portable"], "instruction_set")],
+                         ids=lambda words: words if isinstance(words, str) else None)
+def test_other_arithmetic_wants_force(long, out, words, setting):
+    long.killed(out)
+    refused = long.call(out, "--resume", *words)
+    assert refused.status == 1 and f"{setting} was " in refused.line() and "--force" in refused.line()
+    done = long.call(out, "--resume", "--force", *words).ok()
+    assert "warning:" in done.err and f"{setting} was " in done.err
+    found = helpers.read(out)
+    np.testing.assert_allclose(found["train_loss"], helpers.read(long.folder / "undisturbed.h5")["train_loss"], rtol=1e-4)
+    assert setting in provenance(out)["other_arithmetic"]
+
+
+def test_finer_grid_reuses_the_points(long, out, tmp_path):
+    """13 x 11 on 25 x 11: every second column is there."""
+    long.killed(out, 25)
+    kept = journal_points(out)
+    words = list(long.words)
+    words[words.index("--grid") + 1] = "25x11"
+    done = helpers.run_program(helpers.BINARY, *words, "--out", out, "--resume").ok()
+    assert f"{kept} of 275 points are there" in done.err
+    assert provenance(out)["computed"] == 275 - kept
+    fresh = tmp_path / "fresh.h5"
+    helpers.run_program(helpers.BINARY, *words, "--out", fresh).ok()
+    assert torture.contents(out) == torture.contents(fresh)
+
+
+# --- two processes -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [[], ["--resume"], ["--force"]], ids=["", "resume", "force"])
+def test_second_process_is_refused(long, out, words):
+    process = long.start(*long.words, "--threads", 1, "--out", out)
+    try:
+        wait_for(lambda: journal_points(out) >= 3, process)
+        done = long.call(out, *words)
+        assert done.status == 1
+        assert str(process.pid) in done.line() and os.uname().nodename in done.line() and str(out) in done.line()
+        _, err = process.communicate(timeout=helpers.TIMEOUT)
+        assert process.returncode == 0, err
+    finally:
+        process.kill()
+        process.wait()
+    long.same(out)
+
+
+def test_lock_of_another_host(long, out):
+    long.killed(out)
+    lock = out.with_name("s.h5.lock")
+    name = json.loads(lock.read_text())
+    lock.write_text(json.dumps({**name, "host": "elsewhere"}))
+    done = long.call(out, "--resume")
+    assert done.status == 1 and "elsewhere" in done.line() and str(lock) in done.line() and "delete" in done.line()
+    lock.unlink()
+    long.call(out, "--resume").ok()
+    long.same(out)
+
+
+def joined(long, out, count, *words):
+    """An owner, and processes that join it once it works."""
+    slow = ["--threads", 1, "--progress", "none", *words]
+    processes = [long.start(*long.words, *slow, "--out", out)]
+    wait_for(lambda: journal_points(out) >= 2, processes[0])
+    processes += [long.start(*long.words, *slow, "--out", out, "--join") for _ in range(count)]
+    return processes
+
+
+def finish(processes):
+    for process in processes:
+        _, err = process.communicate(timeout=helpers.TIMEOUT)
+        assert process.returncode == 0, err
+
+
+def test_join_shares_the_work(long, out):
+    processes = joined(long, out, 2)
+    finish(processes)
+    long.same(out)
+    assert beside(out) == []
+    record = provenance(out)
+    assert record["joined"] and record["computed"] + sum(record["joined"].values()) == 143
+
+
+def test_join_of_nothing_starts_and_of_a_killed_sweep_goes_on(long, out):
+    long.killed(out, 20, "--join")
+    done = long.call(out, "--join").ok()
+    assert "points are there" in done.err
+    long.same(out)
+
+
+def test_join_with_other_settings_is_refused(long, out):
+    process = joined(long, out, 0)[0]
+    done = long.call(out, "--join", "--seed", 1)
+    assert done.status == 1 and "seed was 0, now 1" in done.err.splitlines()[-1]
+    finish([process])
+    long.same(out)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=lambda number: number.name)
+def test_points_of_a_joined_process_that_ended_are_done(long, out, number):
+    owner, helper = joined(long, out, 1)
+    journal = out.with_name(f"s.h5.journal.{os.uname().nodename}.{helper.pid}")
+    wait_for(lambda: journal_points(out, journal) >= 3, owner)
+    helper.send_signal(number)
+    helper.communicate(timeout=helpers.TIMEOUT)
+    assert helper.returncode == (-9 if number == signal.SIGKILL else 130)
+    finish([owner])
+    long.same(out)
+    assert beside(out) == [] and provenance(out)["joined"]
+
+
+def test_owner_that_died_leaves_all_journals(long, out):
+    owner, helper = joined(long, out, 1)
+    journal = out.with_name(f"s.h5.journal.{os.uname().nodename}.{helper.pid}")
+    wait_for(lambda: journal_points(out, journal) >= 5, owner)
+    owner.kill()
+    owner.communicate()
+    helper.communicate(timeout=helpers.TIMEOUT)
+    kept = journal_points(out) + journal_points(out, journal)
+    done = long.call(out, "--resume").ok()
+    assert kept == 143 or f"{kept} of 143 points are there" in done.err
+    long.same(out)
+    assert beside(out) == []
+
+
+# --- disks -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def disk(tmp_path):
+    with torture.small_disk(tmp_path) as disk:
+        if disk is None:
+            pytest.skip("a small disk cannot be mounted here")
+        yield disk
+
+
+def test_disk_that_fills_up(long, disk):
+    """Room for the file, and for half of the points in the journal."""
+    size = (long.folder / "undisturbed.h5").stat().st_size
+    line = torture.on_a_full_disk(long, disk, size + 12000)
+    assert "No space left" in line and "are kept in" in line and line.endswith("--resume")
+
+
+def test_files_that_may_not_grow(long, tmp_path):
+    """The limit stops the journal in the middle of a record."""
+    line = torture.where_files_are_limited(long, tmp_path, 3000)
+    assert "File too large" in line
+
+
+def test_folder_that_is_lost(long, tmp_path):
+    folder = tmp_path / "lost"
+    folder.mkdir()
+    process = long.start(*long.words, "--threads", 1, "--out", folder / "s.h5")
+    wait_for(lambda: journal_points(folder / "s.h5") >= 2, process)
+    shutil.rmtree(folder)
+    _, err = process.communicate(timeout=helpers.TIMEOUT)
+    assert process.returncode == 1
+    assert str(folder / "s.h5") in err.splitlines()[-1] and "go on with" in err.splitlines()[-1]
+
+
+# --- what it says ------------------------------------------------------------------------------------------------
+
+
+def test_json_progress(long, out):
+    done = long.call(out, "--progress", "json").ok()
+    objects = [json.loads(line) for line in done.err.splitlines() if line.startswith("{")]
+    assert objects[-1]["done"] == objects[-1]["total"] == 143 and objects[-1]["seconds_left"] == 0
+    assert all(set(found) == {"done", "total", "images_per_second", "seconds_left", "lowest", "highest", "file"}
+               for found in objects)
+    loss = helpers.read(out)["train_loss"]
+    assert (objects[-1]["lowest"], objects[-1]["highest"]) == (loss.min(), loss.max())
+    assert objects[-1]["file"] == str(out)
+    assert 1 <= len(objects) <= 3 + 2 * (long.seconds * 20)
+
+
+def test_no_progress(long, out):
+    assert len(long.call(out, "--progress", "none").ok().err.splitlines()) == 3
+
+
+def test_log(long, out):
+    log = out.with_name("log.txt")
+    done = long.call(out, "--log", log, "--samples", 20).ok()
+    refused = long.call(out, "--log", log, "--seed", 3, "--resume")
+    lines = log.read_text().splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", line) for line in lines)
+    said = [line.split(" ", 1)[1] for line in lines]
+    assert said[:-1] == done.err.splitlines() and said[-1] == refused.line()
+
+
+@pytest.mark.parametrize("words, status, culprit", [
+    (["--progress", "xml"], 2, "xml"),
+    (["--log", "none/here.txt"], 1, "none/here.txt"),
+    (["--log", "s.h5"], 2, "s.h5"),
+    (["--log", "s.h5.journal"], 2, "s.h5.journal"),
+], ids=lambda words: " ".join(words) if isinstance(words, list) else None)
+def test_wrong_words(long, tmp_path, words, status, culprit):
+    done = long.call("s.h5", *words, cwd=tmp_path)
+    assert done.status == status and culprit in done.line()
+    assert helpers.tree(tmp_path) == {}
+
+
+def test_points_are_taken_coarse_to_fine(long, out):
+    """The first twentieth lies all over the grid."""
+    long.killed(out, 8, "--threads", 1)
+    content = journal_of(out).read_bytes()[head_size(journal_of(out)):]
+    indices = [int.from_bytes(content[at:at + 8], "little") for at in range(0, len(content) - RECORD + 1, RECORD)]
+    expected = [5 * 13 + 6, 0, 8, 8 * 13, 8 * 13 + 8, 4, 12]
+    assert indices[:7] == expected
