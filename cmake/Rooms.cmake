@@ -16,7 +16,8 @@ target_compile_options(lossatlas_options INTERFACE
   $<$<BOOL:${LOSSATLAS_SANITIZE}>:-fno-sanitize-recover=undefined>
   $<$<BOOL:${LOSSATLAS_SANITIZE}>:-fno-omit-frame-pointer>
   # g++ takes what the sanitizers add for uses of what was not set, in its own library and in LibTorch.
-  $<$<AND:$<CXX_COMPILER_ID:GNU>,$<BOOL:${LOSSATLAS_SANITIZE}>>:-Wno-maybe-uninitialized>)
+  $<$<AND:$<CXX_COMPILER_ID:GNU>,$<BOOL:${LOSSATLAS_SANITIZE}>>:-Wno-maybe-uninitialized>
+  $<$<BOOL:${LOSSATLAS_FUZZ}>:-fsanitize=fuzzer-no-link>)
 target_link_options(lossatlas_options INTERFACE
   $<$<BOOL:${LOSSATLAS_SANITIZE}>:-fsanitize=address,undefined>)
 
