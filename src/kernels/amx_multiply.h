@@ -145,13 +145,13 @@ std::int64_t find_runs(const Activations& in, const Window& window, std::int64_t
   std::int64_t known = 0;
   for (std::int64_t row = 0; row < count;) {
     const std::int64_t in_y = y * window.stride_y + down;
-    const bool inside = x >= begin && x < end && in_y >= 0 && in_y < in.height;
     const bool is_row_inside = in_y >= 0 && in_y < in.height;
+    const bool is_inside = is_row_inside && x >= begin && x < end;
     std::int64_t stop = !is_row_inside || x >= end ? out_width : x < begin ? begin : end;
     if (stop > out_width) stop = out_width;
     if (stop - x > count - row) stop = x + count - row;
     const std::int64_t in_x = x * window.stride_x + right;
-    runs[known++] = {row, stop - x, inside ? ((image * in.height + in_y) * in.width + in_x) * kBlock : kOutside};
+    runs[known++] = {row, stop - x, is_inside ? ((image * in.height + in_y) * in.width + in_x) * kBlock : kOutside};
     row += stop - x;
     x = stop;
     if (x < out_width) continue;

@@ -129,6 +129,17 @@ def test_surface_of_li_et_al(lossatlas, tmp_path):
     assert found["dir_file"] == "directions.h5"
 
 
+def test_compressed_surface(lossatlas, tmp_path):
+    loss = helpers.write_li_surface(tmp_path / "li.h5", nx=50, ny=40)
+    with h5py.File(tmp_path / "li.h5", "r+") as file:
+        for name in ("train_loss", "train_acc"):
+            values = file.pop(name)[()]
+            file.create_dataset(name, data=np.zeros_like(values) if name == "train_acc" else values, chunks=(8, 8),
+                                compression="gzip", shuffle=True, fletcher32=True)
+    found = json.loads(lossatlas("info", "--json", tmp_path / "li.h5").ok().out)
+    np.testing.assert_allclose(found["loss"], [loss.min(), loss.max()])
+
+
 def test_line_of_li_et_al(lossatlas, tmp_path):
     with h5py.File(tmp_path / "line.h5", "w") as file:
         file["xcoordinates"] = np.linspace(-1, 1, 11)

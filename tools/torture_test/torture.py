@@ -167,26 +167,23 @@ def small_disk(folder):
 
 
 def on_a_full_disk(sweep, disk, room):
-    """Fills the disk up but for `room` bytes, lets the sweep run into that, makes room, and resumes."""
-    out = disk / "full.h5"
+    """Fills the disk up but for `room` bytes, and lets the sweep run into that."""
     filler = disk / "filler"
     filler.write_bytes(bytes(max(0, os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize - room)))
-    process = sweep.start(*sweep.words, "--out", out)
-    _, err = process.communicate(timeout=TIMEOUT)
-    filler.unlink()
-    check_end(process.returncode, err, out)
-    sweep.run(*sweep.words, "--out", out, "--resume")
-    if different := sweep.differences(out):
-        raise AssertionError(f"{out}: differs from the undisturbed run in {', '.join(different)}")
-    out.unlink()
-    return err.splitlines()[-1]
+    process = sweep.start(*sweep.words, "--out", disk / "full.h5")
+    return recover(sweep, process, disk / "full.h5", make_room=filler.unlink)
 
 
 def where_files_are_limited(sweep, folder, limit):
     """The same by a limit of the size of files, where no disk can be mounted."""
-    out = folder / "limited.h5"
-    process = sweep.start(*sweep.words, "--out", out, preexec_fn=lambda: small_files(limit))
+    process = sweep.start(*sweep.words, "--out", folder / "limited.h5", preexec_fn=lambda: small_files(limit))
+    return recover(sweep, process, folder / "limited.h5")
+
+
+def recover(sweep, process, out, make_room=lambda: None):
+    """Waits until the sweep has failed for lack of room, resumes it, and returns the line that it ended with."""
     _, err = process.communicate(timeout=TIMEOUT)
+    make_room()
     check_end(process.returncode, err, out)
     sweep.run(*sweep.words, "--out", out, "--resume")
     if different := sweep.differences(out):
