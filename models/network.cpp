@@ -1,5 +1,7 @@
 #include "models/network.h"
 
+#include <stdexcept>
+
 namespace lossatlas {
 
 nlohmann::json settings_of(const NetworkSpec& spec) {
@@ -15,6 +17,11 @@ NetworkState state_of(const Network& network) {
     state.buffers.push_back({item.key(), item.value()});
   }
   return state;
+}
+
+void use_tensors(const std::vector<NamedTensor>& own, const std::vector<NamedTensor>& given) {
+  if (own.size() != given.size()) throw std::logic_error("use_tensors: another network's state");
+  for (std::size_t i = 0; i < own.size(); ++i) own[i].tensor.set_data(given[i].tensor);
 }
 
 std::int64_t count_parameters(const Network& network) {

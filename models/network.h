@@ -48,6 +48,9 @@ struct NetworkState {
 
 NetworkState state_of(const Network& network);
 
+/// Makes tensors of a network use the memory of `given`, the same list of another state: nothing is copied.
+void use_tensors(const std::vector<NamedTensor>& own, const std::vector<NamedTensor>& given);
+
 /// Sum of the parameters' element counts.
 std::int64_t count_parameters(const Network& network);
 

@@ -39,6 +39,10 @@ struct SurfaceWords {
   std::int64_t samples = 0;
   std::uint64_t sample_seed = 0;
   std::string loss = "cross-entropy";
+  std::string batch_norm = "stored";
+  std::int64_t batch_norm_images = 1000;
+  Extras extras;
+  std::size_t repeat = 1;
   std::int64_t batch_size = 128;
   std::filesystem::path directions, save_directions;
   std::string device = "cpu";
@@ -75,6 +79,20 @@ void add_options(CLI::App& command, SurfaceWords& words) {
       ->check(whole_number())
       ->capture_default_str();
   command.add_option("--loss", words.loss, "cross-entropy or mse")->capture_default_str();
+  command.add_flag("--class-loss", words.extras.class_losses, "also the loss over the images of each class");
+  command.add_flag("--top5", words.extras.top5, "also the accuracy among the five largest logits");
+  command.add_option("--l2", words.extras.weight_decay, "also the L2 term of this weight decay λ: λ/2 ‖θ‖²")
+      ->check(above_zero())
+      ->type_name("λ");
+  command.add_option("--bn", words.batch_norm, "batch-norm statistics: stored, or recalibrate: estimated anew at each point")
+      ->check(CLI::IsMember({"stored", "recalibrate"}))
+      ->capture_default_str();
+  command.add_option("--bn-images", words.batch_norm_images, "training images for --bn recalibrate")
+      ->check(CLI::Range(2, 1'000'000'000))
+      ->capture_default_str();
+  command.add_option("--repeat", words.repeat, "pairs of random directions, each with its surface")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
   command.add_option("--batch-size", words.batch_size, "images in one forward pass")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
@@ -110,6 +128,9 @@ struct Checked {
 
 Checked check(const SurfaceWords& words) {
   const auto [columns, rows] = parse_grid(words.grid);
+  if (words.repeat > 1 && !(words.directions.empty() && words.save_directions.empty())) {
+    throw UsageError("--repeat {}: draws its directions, a file of them holds one pair", words.repeat);
+  }
   return {parse_axis("--x", words.x, columns),
           parse_axis("--y", words.y, rows),
           {words.seed, normalization_of(words.normalization), ignore_of(words.ignore)},
@@ -119,11 +140,13 @@ Checked check(const SurfaceWords& words) {
           parse_arithmetic(words.instruction_set, words.dtype)};
 }
 
+void check_count(const char* option, std::int64_t count, std::string_view split, const DataSet& data) {
+  if (count <= static_cast<std::int64_t>(data.size())) return;
+  throw UsageError("{} {}: the {} split of {} has {} images", option, count, split, data.name, data.size());
+}
+
 std::vector<std::int64_t> choose_samples(const SurfaceWords& words, const DataSet& data) {
-  const auto all = static_cast<std::int64_t>(data.size());
-  if (words.samples > all) {
-    throw UsageError("--samples {}: the {} split of {} has {} images", words.samples, words.split, data.name, all);
-  }
+  check_count("--samples", words.samples, words.split, data);
   if (words.samples > 0)
     return stratified_sample(data.labels, static_cast<std::size_t>(words.samples), words.sample_seed);
   std::vector<std::int64_t> indices(data.size());
@@ -132,45 +155,15 @@ std::vector<std::int64_t> choose_samples(const SurfaceWords& words, const DataSe
 }
 
 std::vector<Direction> choose_directions(const SurfaceWords& words, const Checked& checked,
-                                         const std::vector<NamedTensor>& parameters) {
+                                         const std::vector<NamedTensor>& parameters, std::size_t repeat) {
   if (words.directions.empty()) {
-    return {random_direction(parameters, 0, checked.direction), random_direction(parameters, 1, checked.direction)};
+    const auto first = static_cast<std::uint32_t>(2 * repeat);
+    return {random_direction(parameters, first, checked.direction),
+            random_direction(parameters, first + 1, checked.direction)};
   }
   auto directions = read_directions(words.directions, parameters);
   if (directions.size() != 2) throw Error("{}: holds one direction, a surface takes two", words.directions.string());
   return directions;
-}
-
-/// Everything that decides the values, and nothing else.
-json settings_of(const SurfaceWords& words, const Checked& checked, const DataSet& data, const Engine& engine) {
-  const bool random = words.directions.empty();
-  json settings = settings_of(engine.options().network);
-  settings.update(settings_of(data));
-  settings.update({
-      {"checkpoint", {{"file", words.checkpoint.filename().string()}, {"sha256", sha256_of_file(words.checkpoint)}}},
-      {"split", words.split},
-      {"samples", data.size()},
-      {"sample_seed", words.samples > 0 ? json(words.sample_seed) : json(nullptr)},
-      {"loss", words.loss},
-      {"plane", random ? "random" : "file"},
-      {"grid", {checked.x.points, checked.y.points}},
-      {"x", {checked.x.low, checked.x.high}},
-      {"y", {checked.y.low, checked.y.high}},
-      {"engine", engine.is_fused() ? "fused" : "eager"},
-      {"dtype", name_of(engine.options().precision)},
-      {"batch_size", words.batch_size},
-      {"device", engine.device().is_cuda() ? "cuda" : "cpu"},
-      {"instruction_set", engine.instruction_set()},
-      {"libtorch", TORCH_VERSION}});
-  if (random) {
-    settings["seed"] = words.seed;
-    settings["normalization"] = name_of(checked.direction.normalization);
-    settings["ignore"] = name_of(checked.direction.ignore);
-  } else {
-    settings["directions"] = {{"file", words.directions.filename().string()},
-                              {"sha256", sha256_of_file(words.directions)}};
-  }
-  return settings;
 }
 
 /// A wrong normalization of the images is the commonest mistake, and silent. Poor is ten points below the accuracy that
@@ -194,17 +187,27 @@ void warn_of_poor_centre(const Evaluation& centre, const json& metadata, const N
 struct Inputs {
   json metadata;  // the checkpoint's
   std::shared_ptr<const DataSet> data;
+  std::shared_ptr<const DataSet> recalibration;  // training images for the batch-norm statistics, on request
   std::vector<std::int64_t> samples;
   std::int64_t population;  // images in the whole split
   NetworkSpec spec;
   NetworkState origin;
 };
 
+std::shared_ptr<const DataSet> read_recalibration(const SurfaceWords& words, const json& metadata) {
+  if (words.batch_norm == "stored") return nullptr;
+  const DataSet data = words.data.load(Split::train, metadata);
+  check_count("--bn-images", words.batch_norm_images, "train", data);
+  const auto count = static_cast<std::size_t>(words.batch_norm_images);
+  return std::make_shared<const DataSet>(subset(data, stratified_sample(data.labels, count, words.sample_seed)));
+}
+
 Inputs read_inputs(const SurfaceWords& words, Split split) {
   const Checkpoint checkpoint = read_checkpoint(words.checkpoint);
   DataSet data = words.data.load(split, checkpoint.metadata);
   Inputs inputs{checkpoint.metadata,
                 nullptr,
+                read_recalibration(words, checkpoint.metadata),
                 choose_samples(words, data),
                 static_cast<std::int64_t>(data.size()),
                 words.network.spec(data, checkpoint, words.checkpoint),
@@ -217,14 +220,58 @@ Inputs read_inputs(const SurfaceWords& words, Split split) {
   return inputs;
 }
 
+/// Everything that decides the values, and nothing else.
+json settings_of(const SurfaceWords& words, const Checked& checked, const Inputs& inputs, const Engine& engine) {
+  const DataSet& data = *inputs.data;
+  const bool random = words.directions.empty();
+  json settings = settings_of(engine.options().network);
+  settings.update(settings_of(data));
+  settings.update({
+      {"checkpoint", {{"file", words.checkpoint.filename().string()}, {"sha256", sha256_of_file(words.checkpoint)}}},
+      {"split", words.split},
+      {"samples", data.size()},
+      {"sample_seed", words.samples > 0 ? json(words.sample_seed) : json(nullptr)},
+      {"loss", words.loss},
+      {"bn", words.batch_norm},
+      {"bn_images", inputs.recalibration ? json(inputs.recalibration->size()) : json(nullptr)},
+      {"more", names_of(words.extras, checked.split, inputs.spec.classes)},
+      {"l2", words.extras.weight_decay > 0 ? json(words.extras.weight_decay) : json(nullptr)},
+      {"repeat", words.repeat},
+      {"plane", random ? "random" : "file"},
+      {"grid", {checked.x.points, checked.y.points}},
+      {"x", {checked.x.low, checked.x.high}},
+      {"y", {checked.y.low, checked.y.high}},
+      {"engine", engine.is_fused() ? "fused" : "eager"},
+      {"dtype", name_of(engine.options().precision)},
+      {"batch_size", words.batch_size},
+      {"device", engine.device().is_cuda() ? "cuda" : "cpu"},
+      {"instruction_set", engine.instruction_set()},
+      {"libtorch", TORCH_VERSION}});
+  if (random) {
+    settings["seed"] = words.seed;
+    settings["normalization"] = name_of(checked.direction.normalization);
+    settings["ignore"] = name_of(checked.direction.ignore);
+  } else {
+    settings["directions"] = {{"file", words.directions.filename().string()},
+                              {"sha256", sha256_of_file(words.directions)}};
+  }
+  return settings;
+}
+
 /// The empty surface: grid, images, directions' file, and what is to be known of it.
-Surface describe(const SurfaceWords& words, const Checked& checked, const Inputs& inputs, const Plane& plane,
+Surface describe(const SurfaceWords& words, const Checked& checked, const Inputs& inputs, const Planes& planes,
                  const Engine& engine, const std::string& command_line) {
-  Surface surface(checked.x, checked.y, checked.split);
+  const auto more_names = names_of(words.extras, checked.split, inputs.spec.classes);
+  Surface surface(checked.x, checked.y, checked.split, more_names, words.repeat);
   surface.samples = inputs.samples;
   surface.direction_file = (words.save_directions.empty() ? words.directions : words.save_directions).string();
-  surface.settings = settings_of(words, checked, *inputs.data, engine);
-  surface.settings["cosine"] = cosine(plane.directions[0], plane.directions[1]);
+  surface.settings = settings_of(words, checked, inputs, engine);
+  json cosines = json::array();
+  for (std::size_t repeat = 0; repeat < words.repeat; ++repeat) {
+    const auto plane = planes.at(repeat);
+    cosines.push_back(cosine(plane->directions[0], plane->directions[1]));
+  }
+  surface.settings["cosine"] = words.repeat == 1 ? cosines.at(0) : cosines;
   surface.provenance = {
       {"command", command_line}, {"version", version()}, {"started", utc_now()}, {"threads", words.threads}};
   return surface;
@@ -264,7 +311,6 @@ void check_files(const SurfaceWords& words) {
 void save_directions(const SurfaceWords& words, const std::vector<NamedTensor>& parameters,
                      const std::vector<Direction>& directions) {
   const auto& file = words.save_directions;
-  if (file.empty()) return;
   check_writable(file);
   if (!words.goes_on() || !std::filesystem::exists(file)) return write_directions(file, directions);
   const auto saved = read_directions(file, parameters);
@@ -283,8 +329,9 @@ std::string command_to_go_on(const SurfaceWords& words, std::vector<std::string>
 }
 
 std::string introduction(const SurfaceWords& words, const Checked& checked, const Inputs& inputs, const Engine& engine) {
-  return fmt::format("{}x{} points, {} {} images each, {} engine ({}), into {}", checked.x.points, checked.y.points,
-                     inputs.data->size(), words.split, engine.is_fused() ? "fused" : "eager", engine.instruction_set(),
+  const std::string repeats = words.repeat > 1 ? fmt::format("{} times ", words.repeat) : "";
+  return fmt::format("{}{}x{} points, {} {} images each, {} engine ({}), into {}", repeats, checked.x.points,
+                     checked.y.points, inputs.data->size(), words.split, engine.is_fused() ? "fused" : "eager", engine.instruction_set(),
                      words.out.string());
 }
 
@@ -292,22 +339,24 @@ int surface(const SurfaceWords& words, const Checked& checked, const CommandCont
   const auto device = open_device(words.device);
   const Inputs inputs = read_inputs(words, checked.split);
   check_writable(words.out);
-  Plane plane{inputs.origin, choose_directions(words, checked, inputs.origin.parameters)};
+  const auto directions = [&](std::size_t repeat) {
+    return choose_directions(words, checked, inputs.origin.parameters, repeat);
+  };
+  const Planes planes(copy_state(inputs.origin, device), directions);
   EngineOptions options{inputs.spec,     checked.loss,   words.batch_size,
                         inputs.population, checked.engine, checked.arithmetic.instruction_set,
-                        checked.arithmetic.precision};
+                        checked.arithmetic.precision, words.extras, inputs.recalibration};
   const Engine engine(std::move(options), inputs.data, device);
   if (!engine.why_eager().empty()) {
     report.say("note: LibTorch runs this network, operator by operator: it has " + engine.why_eager());
   }
-  Surface described = describe(words, checked, inputs, plane, engine, context.command_line);
-  save_directions(words, inputs.origin.parameters, plane.directions);
-  if (device.is_cuda()) plane = copy_plane(plane, device);
+  Surface described = describe(words, checked, inputs, planes, engine, context.command_line);
+  if (!words.save_directions.empty()) save_directions(words, inputs.origin.parameters, directions(0));
   const auto judge_centre = [&](const Evaluation& centre) {
     report.say(fmt::format("centre: loss {:.6g}, accuracy {:.2f} %", centre.loss, centre.accuracy));
     warn_of_poor_centre(centre, inputs.metadata, inputs.spec, report);
   };
-  return run_surface({words.out, plane, engine, std::move(described), words.threads, words.resume, words.join,
+  return run_surface({words.out, planes, engine, std::move(described), words.threads, words.resume, words.join,
                       words.force, introduction(words, checked, inputs, engine),
                       command_to_go_on(words, context.words), judge_centre},
                      report);

@@ -150,7 +150,7 @@ class OwnerRun {
   }
 
   int compute() {
-    journal_.emplace(journal_of(job_.out), surface_.settings);
+    journal_.emplace(journal_of(job_.out), surface_.settings, surface_.more_names());
     evaluate_centre();
     SharedSweep shared(job_.out, surface_);
     const SweepSummary summary = sweep_all(shared);
@@ -166,12 +166,11 @@ class OwnerRun {
     const auto index = surface_.index_of(0, 0);
     Evaluation centre;
     if (index && surface_.state[*index] == PointState::evaluated) {
-      centre = {surface_.loss[*index], surface_.loss_se[*index], surface_.accuracy[*index],
-                surface_.accuracy_se[*index], 0};
+      centre = surface_.at(*index);
     } else {
       const int threads = torch::get_num_threads();
       torch::set_num_threads(1);
-      centre = job_.engine.make_evaluator()->evaluate(job_.plane.origin);
+      centre = job_.engine.make_evaluator()->evaluate(job_.planes.origin());
       torch::set_num_threads(threads);
       if (index) add(*index, centre);
     }
@@ -189,7 +188,7 @@ class OwnerRun {
     const SweepOptions options = sweep_options(shared);
     SweepSummary all;
     while (true) {
-      const SweepSummary part = sweep(job_.plane, job_.engine, surface_, options);
+      const SweepSummary part = sweep(job_.planes, job_.engine, surface_, options);
       all = {part.finished, all.computed + part.computed, all.seconds + part.seconds,
              all.computed == 0 ? part.images_per_second : all.images_per_second};
       shared.merge(surface_);
@@ -276,7 +275,7 @@ std::optional<int> run_as_joiner(SurfaceJob& job, const ProcessName& owner, Repo
   surface.settings = remains->surface.settings;
 
   joined.begin(surface);
-  Journal journal(joined.journal(), surface.settings);
+  Journal journal(joined.journal(), surface.settings, surface.more_names());
   SweepOptions options;
   options.threads = job.threads;
   options.stop = &stop;
@@ -285,7 +284,7 @@ std::optional<int> run_as_joiner(SurfaceJob& job, const ProcessName& owner, Repo
     journal.add(index, evaluation);
   };
   options.on_point = [&](const SweepProgress& now) { report.progress(now, job.out); };
-  const SweepSummary summary = sweep(job.plane, job.engine, surface, options);
+  const SweepSummary summary = sweep(job.planes, job.engine, surface, options);
   report.finish();
   fmt::print("{}\n", job.out.string());
   report.say(fmt::format("{} points in {}, {:.0f} images/s; process {} on {} writes them into {}", summary.computed,

@@ -15,7 +15,7 @@ namespace lossatlas {
 /// A surface that is ready to be computed.
 struct SurfaceJob {
   std::filesystem::path out;
-  const Plane& plane;  // on the engine's device
+  const Planes& planes;  // origin on the engine's device
   const Engine& engine;
   Surface surface;  // without points
   int threads = 1;

@@ -17,6 +17,7 @@ class Batches {
 
   std::int64_t size() const { return static_cast<std::int64_t>(data_->size()); }
   const DataSet& data() const { return *data_; }
+  torch::Device device() const { return device_; }
 
   /// Images first, …, first + count - 1: [count, C, H, W] float32 on the device.
   torch::Tensor batch(std::int64_t first, std::int64_t count) const;

@@ -2,12 +2,15 @@
 
 #include <torch/utils.h>
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/error.h"
 #include "evaluation/device.h"
 #include "evaluation/eager_evaluator.h"
 #include "evaluation/fused_evaluator.h"
+#include "evaluation/recalibration.h"
 #include "fused/lowering.h"
 
 namespace lossatlas {
@@ -24,6 +27,13 @@ std::vector<NamedTensor> copy_tensors(const std::vector<NamedTensor>& tensors, t
   return copies;
 }
 
+/// λ/2 ‖θ‖².
+double l2_term(const std::vector<NamedTensor>& parameters, double weight_decay) {
+  double sum = 0;
+  for (const auto& [name, tensor] : parameters) sum += tensor.to(torch::kFloat64).square().sum().item<double>();
+  return weight_decay / 2 * sum;
+}
+
 }  // namespace
 
 std::string_view name_of(EngineChoice choice) {
@@ -36,6 +46,42 @@ EngineChoice engine_of(const std::string& name) {
     if (name == name_of(choice)) return choice;
   }
   throw UsageError("--engine {}: wants auto, eager or fused", name);
+}
+
+Evaluator::Evaluator(const EngineOptions& options, std::shared_ptr<const Batches> batches)
+    : options_(options), batches_(std::move(batches)) {
+  if (options_.recalibration) {
+    recalibration_ = std::make_unique<Recalibration>(options_.network, options_.recalibration, batches_->device());
+  }
+}
+
+Evaluator::~Evaluator() = default;
+
+Evaluation Evaluator::evaluate(const NetworkState& state) {
+  return evaluate(state, std::array{batches_->size()}).front();
+}
+
+std::vector<Evaluation> Evaluator::evaluate(const NetworkState& state, std::span<const std::int64_t> sizes) {
+  const torch::NoGradGuard no_gradients;
+  load(recalibration_ ? recalibration_->apply(state) : state);
+  const Extras& extras = options_.extras;
+  const std::int64_t population = options_.population > 0 ? options_.population : batches_->size();
+  LossSum sum(options_.loss, extras);
+  std::vector<Evaluation> results;
+  std::int64_t first = 0;
+  for (const std::int64_t size : sizes) {
+    while (first < size) {
+      const std::int64_t count = std::min(options_.batch_size, size - first);
+      add(first, count, sum);
+      first += count;
+    }
+    results.push_back(sum.result(population));
+  }
+  if (extras.weight_decay > 0) {
+    const double term = l2_term(state.parameters, extras.weight_decay);
+    for (Evaluation& result : results) result.more.push_back(term);
+  }
+  return results;
 }
 
 Engine::Engine(EngineOptions options, std::shared_ptr<const DataSet> data, torch::Device device)

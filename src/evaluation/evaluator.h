@@ -14,17 +14,6 @@
 
 namespace lossatlas {
 
-/// The seam between the landscape and whatever runs the network: parameters in, loss and accuracy out.
-/// One evaluator a thread; evaluators made by one Engine may run at the same time.
-class Evaluator {
- public:
-  virtual ~Evaluator() = default;
-
-  /// The mean loss over the engine's images at these parameters and batch-norm statistics (batch norm in evaluation
-  /// mode). Tensors: names, order and shapes of state_of(network), float32, contiguous, on the engine's device.
-  virtual Evaluation evaluate(const NetworkState& state) = 0;
-};
-
 enum class EngineChoice {
   automatic,  // fused on the CPU wherever the network allows it
   eager,      // LibTorch, operator by operator
@@ -43,6 +32,40 @@ struct EngineOptions {
   EngineChoice engine = EngineChoice::automatic;
   InstructionSet instruction_set = best_instruction_set();  // of the fused engine
   Precision precision = Precision::fp32;                    // of its products; bf16 wants the fused engine
+  Extras extras = {};
+  /// Training images from which batch-norm statistics are estimated anew at each point; null: they are as stored.
+  std::shared_ptr<const DataSet> recalibration = nullptr;
+};
+
+class Recalibration;
+
+/// The seam between the landscape and whatever runs the network: parameters in, loss and accuracy out.
+/// One evaluator a thread; evaluators made by one Engine may run at the same time.
+class Evaluator {
+ public:
+  Evaluator(const EngineOptions& options, std::shared_ptr<const Batches> batches);
+  virtual ~Evaluator();
+
+  /// The mean loss over the engine's images at these parameters and batch-norm statistics (batch norm in evaluation
+  /// mode; where the options ask for it, with statistics estimated anew for these parameters). Tensors: names, order
+  /// and shapes of state_of(network), float32, contiguous, on the engine's device.
+  Evaluation evaluate(const NetworkState& state);
+  /// The same over the first sizes[0], sizes[1], … images; sizes ascend.
+  std::vector<Evaluation> evaluate(const NetworkState& state, std::span<const std::int64_t> sizes);
+
+ protected:
+  const EngineOptions& options() const { return options_; }
+  const Batches& batches() const { return *batches_; }
+
+ private:
+  /// Takes parameters and statistics for the batches to come; the state lives as long as they do.
+  virtual void load(const NetworkState& state) = 0;
+  /// Adds the losses of images first, …, first + count - 1; count <= options().batch_size.
+  virtual void add(std::int64_t first, std::int64_t count, LossSum& sum) = 0;
+
+  EngineOptions options_;
+  std::shared_ptr<const Batches> batches_;
+  std::unique_ptr<Recalibration> recalibration_;
 };
 
 /// What the evaluators of all threads share.

@@ -18,31 +18,25 @@ PlanarImages planar(const float* data, std::int64_t images, const std::array<std
 
 class FusedEvaluator : public Evaluator {
  public:
-  FusedEvaluator(const EngineOptions& options, std::shared_ptr<const Graph> graph,
-                 std::shared_ptr<const Batches> batches)
-      : options_(options), batches_(std::move(batches)), plan_(std::move(graph), {options.instruction_set, batch(), options.precision}) {
-    pixels_.resize(static_cast<std::size_t>(batch()) * batches_->data().image_bytes());
-    logits_.resize(static_cast<std::size_t>(batch() * plan_.classes()));
-  }
-
-  Evaluation evaluate(const NetworkState& state) override {
-    plan_.load(tensors_of(state));
-    LossSum sum(options_.loss);
-    for (std::int64_t first = 0; first < batches_->size(); first += batch()) {
-      const std::int64_t count = std::min(batch(), batches_->size() - first);
-      batches_->read(first, count, pixels_);
-      const auto logits = std::span(logits_).first(static_cast<std::size_t>(count * plan_.classes()));
-      plan_.run(planar(pixels_.data(), count, options_.network.input), logits);
-      sum.add(logits, batches_->labels(first, count));
-    }
-    return sum.result(options_.population > 0 ? options_.population : batches_->size());
+  FusedEvaluator(const EngineOptions& options, std::shared_ptr<const Graph> graph, std::shared_ptr<const Batches> data)
+      : Evaluator(options, std::move(data)),
+        batch_(std::min(options.batch_size, batches().size())),
+        plan_(std::move(graph), {options.instruction_set, batch_, options.precision}) {
+    pixels_.resize(static_cast<std::size_t>(batch_) * batches().data().image_bytes());
+    logits_.resize(static_cast<std::size_t>(batch_ * plan_.classes()));
   }
 
  private:
-  std::int64_t batch() const { return std::min(options_.batch_size, batches_->size()); }
+  void load(const NetworkState& state) override { plan_.load(tensors_of(state)); }
 
-  EngineOptions options_;
-  std::shared_ptr<const Batches> batches_;
+  void add(std::int64_t first, std::int64_t count, LossSum& sum) override {
+    batches().read(first, count, pixels_);
+    const auto logits = std::span(logits_).first(static_cast<std::size_t>(count * plan_.classes()));
+    plan_.run(planar(pixels_.data(), count, options().network.input), logits);
+    sum.add(logits, batches().labels(first, count));
+  }
+
+  std::int64_t batch_;
   Plan plan_;
   std::vector<float> pixels_, logits_;
 };

@@ -33,6 +33,12 @@ bool is_correct(std::span<const float> logits, std::size_t label) {
          std::max_element(logits.begin(), logits.end()) - logits.begin() == static_cast<std::ptrdiff_t>(label);
 }
 
+/// True where fewer than five logits are larger than the label's.
+bool is_among_five(std::span<const float> logits, std::size_t label) {
+  const auto larger = [&](float z) { return !std::isfinite(z) || z > logits[label]; };
+  return std::isfinite(logits[label]) && std::count_if(logits.begin(), logits.end(), larger) < 5;
+}
+
 }  // namespace
 
 std::string_view name_of(LossFunction loss) { return loss == LossFunction::mse ? "mse" : "cross-entropy"; }
@@ -44,14 +50,32 @@ LossFunction loss_function_of(const std::string& name) {
   throw UsageError("--loss {}: wants cross-entropy or mse", name);
 }
 
+std::vector<std::string> names_of(const Extras& extras, Split split, std::int64_t classes) {
+  std::vector<std::string> names;
+  for (std::int64_t c = 0; c < (extras.class_losses ? classes : 0); ++c) {
+    names.push_back(fmt::format("{}_loss_class_{}", name_of(split), c));
+  }
+  if (extras.top5) names.push_back(fmt::format("{}_acc_top5", name_of(split)));
+  if (extras.weight_decay > 0) names.emplace_back("l2");
+  return names;
+}
+
 void LossSum::add(std::span<const float> logits, std::span<const std::uint8_t> labels) {
   const std::size_t classes = logits.size() / labels.size();
+  if (extras_.class_losses) {
+    class_sums_.resize(classes);
+    class_images_.resize(classes);
+  }
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const auto row = logits.subspan(i * classes, classes);
     const double loss = loss_ == LossFunction::mse ? mean_squared_error(row, labels[i]) : cross_entropy(row, labels[i]);
     sum_ += loss;
     sum_of_squares_ += loss * loss;
     correct_ += is_correct(row, labels[i]) ? 1 : 0;
+    if (extras_.top5) correct_top5_ += is_among_five(row, labels[i]) ? 1 : 0;
+    if (!extras_.class_losses) continue;
+    class_sums_[labels[i]] += loss;
+    ++class_images_[labels[i]];
   }
   images_ += static_cast<std::int64_t>(labels.size());
 }
@@ -68,6 +92,10 @@ Evaluation LossSum::result(std::int64_t population) const {
   result.accuracy = 100 * share;
   result.accuracy_se = 100 * std::sqrt(share * (1 - share) * correction);
   result.images = images_;
+  for (std::size_t c = 0; c < class_sums_.size(); ++c) {
+    result.more.push_back(class_sums_[c] / static_cast<double>(class_images_[c]));
+  }
+  if (extras_.top5) result.more.push_back(100 * static_cast<double>(correct_top5_) / n);
   return result;
 }
 

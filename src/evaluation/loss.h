@@ -4,6 +4,9 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "data/data_set.h"
 
 namespace lossatlas {
 
@@ -16,6 +19,16 @@ std::string_view name_of(LossFunction loss);
 /// Throws UsageError for a name that is not "cross-entropy" or "mse".
 LossFunction loss_function_of(const std::string& name);
 
+/// What else is measured, on request.
+struct Extras {
+  bool class_losses = false;  // mean loss over the images of each class
+  bool top5 = false;          // percent of images whose label is among the five largest logits
+  double weight_decay = 0;    // λ: the L2 term λ/2 ‖θ‖² over all parameters, where it is above 0
+};
+
+/// Names of what Extras ask for, in the order of Evaluation::more: train_loss_class_0, …, train_acc_top5, l2.
+std::vector<std::string> names_of(const Extras& extras, Split split, std::int64_t classes);
+
 /// The loss of one parameter vector over a set of images.
 struct Evaluation {
   double loss = 0;         // mean over the images
@@ -23,27 +36,32 @@ struct Evaluation {
   double accuracy = 0;     // percent
   double accuracy_se = 0;  // percent
   std::int64_t images = 0;
+  std::vector<double> more = {};  // what else was asked for, class losses, top 5, L2 term: as far as Extras ask
 };
 
 /// Sums the losses of images in double. Images whose logits are not finite make the loss not finite, as it is, and
 /// count as wrong.
 class LossSum {
  public:
-  explicit LossSum(LossFunction loss) : loss_(loss) {}
+  explicit LossSum(LossFunction loss, const Extras& extras = {}) : loss_(loss), extras_(extras) {}
 
   /// Adds images: logits [labels.size(), classes].
   void add(std::span<const float> logits, std::span<const std::uint8_t> labels);
 
   /// The means, with standard errors under the finite-population correction (1 - n / population): 0 where all images
-  /// of the split were used. population >= the number of images added.
+  /// of the split were used. population >= the number of images added. `more` lacks the L2 term; the loss of a class
+  /// without images is NaN.
   Evaluation result(std::int64_t population) const;
 
  private:
   LossFunction loss_;
+  Extras extras_;
   double sum_ = 0;
   double sum_of_squares_ = 0;
-  std::int64_t correct_ = 0;
+  std::int64_t correct_ = 0, correct_top5_ = 0;
   std::int64_t images_ = 0;
+  std::vector<double> class_sums_;
+  std::vector<std::int64_t> class_images_;
 };
 
 }  // namespace lossatlas

@@ -25,7 +25,7 @@ using Bytes = std::span<const std::byte>;
 constexpr std::string_view kMagic = "lossatlas-journ\n";  // 16 bytes
 constexpr std::size_t kPrefix = kMagic.size() + 2 * sizeof(std::uint32_t);
 constexpr double kSyncSeconds = 1;
-const std::array<const char*, 4> kValues{"loss", "loss_se", "accuracy", "accuracy_se"};
+const std::array<const char*, 5> kValues{"loss", "loss_se", "accuracy", "accuracy_se", "images"};
 
 template <class T>
 void put(std::vector<std::byte>& out, const T& value) {
@@ -48,8 +48,10 @@ bool is_whole(Bytes bytes) {
   return get<std::uint32_t>(bytes, length) == crc32(bytes.first(length));
 }
 
-std::vector<std::byte> head_of(const nlohmann::json& settings) {
-  const std::string text = json_text(nlohmann::json{{"settings", settings}, {"values", kValues}});
+std::vector<std::byte> head_of(const nlohmann::json& settings, const std::vector<std::string>& more_names) {
+  std::vector<std::string> names(kValues.begin(), kValues.end());
+  names.insert(names.end(), more_names.begin(), more_names.end());
+  const std::string text = json_text(nlohmann::json{{"settings", settings}, {"values", names}});
   std::vector<std::byte> head;
   for (const char c : kMagic) put(head, c);
   put(head, kJournalVersion);
@@ -64,8 +66,9 @@ std::size_t record_size(std::size_t values) {
 }
 
 /// Writes the head whole, so that no journal ever lacks a part of it.
-const std::filesystem::path& start(const std::filesystem::path& file, const nlohmann::json& settings) {
-  write_atomically(file, [&](const ByteSink& sink) { sink(head_of(settings)); });
+const std::filesystem::path& start(const std::filesystem::path& file, const nlohmann::json& settings,
+                                   const std::vector<std::string>& more_names) {
+  write_atomically(file, [&](const ByteSink& sink) { sink(head_of(settings, more_names)); });
   return file;
 }
 
@@ -95,28 +98,28 @@ std::string head_text(const std::filesystem::path& file, Bytes bytes) {
   return {reinterpret_cast<const char*>(bytes.data()) + kPrefix, length};
 }
 
-/// Where each of our values stands in a record.
-std::array<std::size_t, kValues.size()> places_of(const std::filesystem::path& file,
-                                                  const std::vector<std::string>& names) {
-  std::array<std::size_t, kValues.size()> places{};
+/// The names of a record's values after our own. Throws Error where it lacks one of these.
+std::vector<std::string> more_names_of(const std::filesystem::path& file, const std::vector<std::string>& names) {
   for (std::size_t i = 0; i < kValues.size(); ++i) {
-    const auto found = std::find(names.begin(), names.end(), kValues[i]);
-    if (found == names.end()) throw Error("{}: holds no {}", file.string(), kValues[i]);
-    places[i] = sizeof(std::uint64_t) + static_cast<std::size_t>(found - names.begin()) * sizeof(double);
+    if (i >= names.size() || names[i] != kValues[i]) throw Error("{}: holds no {}", file.string(), kValues[i]);
   }
-  return places;
+  return {names.begin() + kValues.size(), names.end()};
 }
 
 }  // namespace
 
-Journal::Journal(const std::filesystem::path& file, const nlohmann::json& settings) : file_(start(file, settings)) {}
+Journal::Journal(const std::filesystem::path& file, const nlohmann::json& settings,
+                 const std::vector<std::string>& more_names)
+    : file_(start(file, settings, more_names)) {}
 
 void Journal::add(std::size_t index, const Evaluation& evaluation) {
   std::vector<std::byte> record;
   put(record, static_cast<std::uint64_t>(index));
-  for (const double value : {evaluation.loss, evaluation.loss_se, evaluation.accuracy, evaluation.accuracy_se}) {
+  for (const double value : {evaluation.loss, evaluation.loss_se, evaluation.accuracy, evaluation.accuracy_se,
+                             static_cast<double>(evaluation.images)}) {
     put(record, value);
   }
+  for (const double value : evaluation.more) put(record, value);
   put_checksum(record);
   file_.append(record);
   ++points_;
@@ -130,14 +133,15 @@ JournalContents read_journal(const std::filesystem::path& file) {
   const std::string text = head_text(file, all);
   const auto head = nlohmann::json::parse(text);
   const auto names = head.at("values").get<std::vector<std::string>>();
-  const auto places = places_of(file, names);
   const std::size_t size = record_size(names.size());
 
-  JournalContents contents{head.at("settings"), {}, 0};
+  JournalContents contents{head.at("settings"), more_names_of(file, names), {}, 0};
   Bytes rest = Bytes(all).subspan(kPrefix + text.size() + sizeof(std::uint32_t));
   for (; rest.size() >= size && is_whole(rest.first(size)); rest = rest.subspan(size)) {
-    const auto value = [&](std::size_t i) { return get<double>(rest, places[i]); };
-    contents.points.emplace_back(get<std::uint64_t>(rest, 0), Evaluation{value(0), value(1), value(2), value(3), 0});
+    const auto value = [&](std::size_t i) { return get<double>(rest, sizeof(std::uint64_t) + i * sizeof(double)); };
+    Evaluation point{value(0), value(1), value(2), value(3), static_cast<std::int64_t>(value(4)), {}};
+    for (std::size_t i = kValues.size(); i < names.size(); ++i) point.more.push_back(value(i));
+    contents.points.emplace_back(get<std::uint64_t>(rest, 0), std::move(point));
   }
   contents.lost_bytes = rest.size();
   return contents;

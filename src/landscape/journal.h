@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -21,8 +22,9 @@ inline constexpr std::uint32_t kJournalVersion = 1;
 /// added by one write(), so that no kill takes it away, and reaches the disk within a second of the next one.
 class Journal {
  public:
-  /// Starts a journal without points, in the place of any that is there. Throws Error.
-  Journal(const std::filesystem::path& file, const nlohmann::json& settings);
+  /// Starts a journal without points, in the place of any that is there. `more_names`: of Evaluation::more. Throws Error.
+  Journal(const std::filesystem::path& file, const nlohmann::json& settings,
+          const std::vector<std::string>& more_names = {});
 
   /// `index`: of the point in the grid [ny, nx]. Throws Error where it cannot be written; the points before stay. One
   /// call at a time.
@@ -38,7 +40,8 @@ class Journal {
 };
 
 struct JournalContents {
-  nlohmann::json settings;  // of the surface whose points these are
+  nlohmann::json settings;              // of the surface whose points these are
+  std::vector<std::string> more_names;  // of the values beyond loss and accuracy
   std::vector<std::pair<std::size_t, Evaluation>> points;
   std::size_t lost_bytes = 0;  // after the last good record: torn by a power failure, or damaged
 };

@@ -1,5 +1,6 @@
 #include "landscape/plane.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "evaluation/evaluator.h"
@@ -34,12 +35,27 @@ void place_on_device(const torch::Tensor& origin, const std::vector<torch::Tenso
 
 }  // namespace
 
-Plane copy_plane(const Plane& plane, torch::Device device) {
-  Plane copy{copy_state(plane.origin, device), {}};
-  for (const Direction& direction : plane.directions) {
-    copy.directions.push_back(copy_state({direction, {}}, device).parameters);
+Planes::Planes(Plane plane) : origin_(plane.origin) {
+  kept_.emplace_back(0, std::make_shared<const Plane>(std::move(plane)));
+}
+
+Planes::Planes(NetworkState origin, MakeDirections directions)
+    : origin_(std::move(origin)), make_(std::move(directions)) {}
+
+std::shared_ptr<const Plane> Planes::at(std::size_t repeat) const {
+  const std::scoped_lock lock(mutex_);
+  auto found = std::find_if(kept_.begin(), kept_.end(), [&](const auto& kept) { return kept.first == repeat; });
+  if (found == kept_.end()) {
+    if (!make_) throw std::logic_error("Planes: there is one plane");
+    const auto device = origin_.parameters.front().tensor.device();
+    Plane plane{origin_, make_(repeat)};
+    for (Direction& direction : plane.directions) direction = copy_state({direction, {}}, device).parameters;
+    kept_.emplace_front(repeat, std::make_shared<const Plane>(std::move(plane)));
+    if (kept_.size() > 2) kept_.pop_back();
+    return kept_.front().second;
   }
-  return copy;
+  std::rotate(kept_.begin(), found, found + 1);
+  return kept_.front().second;
 }
 
 void place(const Plane& plane, std::span<const double> coordinates, NetworkState& point) {

@@ -1,6 +1,12 @@
 #pragma once
 
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "landscape/direction.h"
@@ -14,8 +20,25 @@ struct Plane {
   std::vector<Direction> directions;
 };
 
-/// A copy of the plane on a device.
-Plane copy_plane(const Plane& plane, torch::Device device);
+/// The planes of a surface through one origin: one for each repeat, made when it is asked for. Any thread may ask.
+class Planes {
+ public:
+  using MakeDirections = std::function<std::vector<Direction>(std::size_t repeat)>;
+
+  /// A single plane.
+  Planes(Plane plane);
+  /// `directions` are made on the CPU and moved to the origin's device. The two planes used last are kept.
+  Planes(NetworkState origin, MakeDirections directions);
+
+  std::shared_ptr<const Plane> at(std::size_t repeat) const;
+  const NetworkState& origin() const { return origin_; }
+
+ private:
+  NetworkState origin_;
+  MakeDirections make_;
+  mutable std::mutex mutex_;
+  mutable std::deque<std::pair<std::size_t, std::shared_ptr<const Plane>>> kept_;  // the one used last in front
+};
 
 /// Writes the parameters of the point into `point`, which has the origin's shapes; buffers are left alone. Each number
 /// is computed in double and rounded once, and origin and directions are never written: no drift, and at coordinates 0

@@ -50,12 +50,14 @@ bool is_own(const json& settings) {
 }
 
 /// The surface without points that a journal belongs to, where the file is gone.
-Surface surface_of(const json& settings, const std::filesystem::path& journal) {
+Surface surface_of(const JournalContents& contents, const std::filesystem::path& journal) {
+  const json& settings = contents.settings;
   if (!is_own(settings)) throw Error("{}: no journal of a surface", journal.string());
   const auto axis = [&](const char* range, std::size_t which) {
     return Axis{settings.at(range).at(0), settings.at(range).at(1), settings.at("grid").at(which)};
   };
-  Surface surface(axis("x", 0), axis("y", 1), settings.value("split", "train") == "test" ? Split::test : Split::train);
+  const Split split = settings.value("split", "train") == "test" ? Split::test : Split::train;
+  Surface surface(axis("x", 0), axis("y", 1), split, contents.more_names, settings.value("repeat", std::size_t{1}));
   surface.settings = settings;
   surface.provenance = json::object();
   return surface;
@@ -79,6 +81,7 @@ std::size_t add_points(const JournalContents& contents, Surface& surface) {
   std::size_t added = 0;
   for (const auto& [index, evaluation] : contents.points) {
     if (index >= surface.size() || surface.state[index] == PointState::evaluated) continue;
+    if (evaluation.more.size() != surface.more.size()) continue;
     surface.set(index, evaluation);
     ++added;
   }
@@ -99,7 +102,7 @@ std::optional<Remains> read_remains(const std::filesystem::path& file) {
   for (const auto& path : journals_of(file)) {
     try {
       const JournalContents contents = read_journal(path);
-      if (!remains) remains = Remains{surface_of(contents.settings, path), 0, {}, {}};
+      if (!remains) remains = Remains{surface_of(contents, path), 0, {}, {}};
       remains->from_journals += add_points(contents, remains->surface);
       if (contents.lost_bytes > 0) {
         remarks.push_back(fmt::format("{}: {} bytes at its end are torn or damaged; their points are computed again",
@@ -146,11 +149,13 @@ bool adopt(const Surface& from, Surface& to) {
     }
     return true;
   };
+  if (from.repeats != to.repeats || from.more_names() != to.more_names()) return false;
   if (!find_all(from.x, to.x, columns) || !find_all(from.y, to.y, rows)) return false;
   for (std::size_t i = 0; i < from.size(); ++i) {
     if (from.state[i] == PointState::missing) continue;
-    const std::size_t place = rows[i / from.x.points] * to.x.points + columns[i % from.x.points];
-    to.set(place, {from.loss[i], from.loss_se[i], from.accuracy[i], from.accuracy_se[i], 0});
+    const std::size_t repeat = i / from.grid_size(), row = i % from.grid_size() / from.x.points;
+    const std::size_t place = repeat * to.grid_size() + rows[row] * to.x.points + columns[i % from.x.points];
+    to.set(place, from.at(i));
     to.state[place] = from.state[i];
   }
   return true;

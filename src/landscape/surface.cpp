@@ -27,12 +27,24 @@ std::optional<std::size_t> Axis::index_of(double coordinate) const {
   return std::nullopt;
 }
 
-Surface::Surface(const Axis& x_axis, const Axis& y_axis, Split which) : x(x_axis), y(y_axis), split(which) {
-  const std::size_t count = x.points * y.points;
+Surface::Surface(const Axis& x_axis, const Axis& y_axis, Split which, const std::vector<std::string>& more_names,
+                 std::size_t draws)
+    : x(x_axis), y(y_axis), split(which), repeats(draws) {
+  const std::size_t count = repeats * grid_size();
   for (auto* values : {&loss, &loss_se, &accuracy, &accuracy_se}) {
     values->assign(count, std::numeric_limits<double>::quiet_NaN());
   }
+  images.assign(count, 0);
+  for (const auto& name : more_names) {
+    more.push_back({name, std::vector<double>(count, std::numeric_limits<double>::quiet_NaN())});
+  }
   state.assign(count, PointState::missing);
+}
+
+std::vector<std::string> Surface::more_names() const {
+  std::vector<std::string> names;
+  for (const auto& measure : more) names.push_back(measure.name);
+  return names;
 }
 
 std::optional<std::size_t> Surface::index_of(double at_x, double at_y) const {
@@ -46,7 +58,15 @@ void Surface::set(std::size_t index, const Evaluation& evaluation) {
   loss_se[index] = evaluation.loss_se;
   accuracy[index] = evaluation.accuracy;
   accuracy_se[index] = evaluation.accuracy_se;
+  images[index] = evaluation.images;
+  for (std::size_t m = 0; m < more.size(); ++m) more[m].values[index] = evaluation.more.at(m);
   state[index] = PointState::evaluated;
+}
+
+Evaluation Surface::at(std::size_t index) const {
+  Evaluation point{loss[index], loss_se[index], accuracy[index], accuracy_se[index], images[index], {}};
+  for (const auto& measure : more) point.more.push_back(measure.values[index]);
+  return point;
 }
 
 std::size_t Surface::evaluated() const {

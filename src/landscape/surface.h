@@ -29,12 +29,21 @@ struct Axis {
 /// State of a grid point, as the file stores it.
 enum class PointState : std::uint8_t { missing = 0, evaluated = 1, reconstructed = 2 };
 
-/// Loss and accuracy on a grid. Values are [ny, nx], x fastest; NaN where nothing was evaluated, which `state` tells
-/// from a loss that is NaN.
+/// One more value at each point, by the name of its dataset under /lossatlas: "train_top5_acc".
+struct Measure {
+  std::string name;
+  std::vector<double> values;
+};
+
+/// Loss and accuracy on a grid. Values are [repeats, ny, nx], x fastest; NaN where nothing was evaluated, which `state`
+/// tells from a loss that is NaN.
 struct Surface {
   Axis x, y;
   Split split = Split::train;
+  std::size_t repeats = 1;                                   // pairs of directions, each with a surface of its own
   std::vector<double> loss, loss_se, accuracy, accuracy_se;  // accuracies in percent
+  std::vector<std::int64_t> images;                          // that made the value; 0 where it is missing
+  std::vector<Measure> more;
   std::vector<PointState> state;
   std::vector<std::int64_t> samples;  // indices of the images within the split
   std::string direction_file;         // "" where directions come from the seed alone
@@ -42,12 +51,17 @@ struct Surface {
   nlohmann::json provenance = nlohmann::json::object();  // how this file came about: may differ between equal surfaces
 
   /// A grid with no point evaluated.
-  Surface(const Axis& x_axis, const Axis& y_axis, Split which);
+  Surface(const Axis& x_axis, const Axis& y_axis, Split which, const std::vector<std::string>& more_names = {},
+          std::size_t draws = 1);
 
+  /// All points, those of every repeat.
   std::size_t size() const { return loss.size(); }
-  /// The point at exactly these coordinates, if there is one.
+  std::size_t grid_size() const { return x.points * y.points; }
+  std::vector<std::string> more_names() const;
+  /// The point at exactly these coordinates, if there is one; of the first repeat.
   std::optional<std::size_t> index_of(double at_x, double at_y) const;
   void set(std::size_t index, const Evaluation& evaluation);
+  Evaluation at(std::size_t index) const;
   std::size_t evaluated() const;
   /// Points whose loss was evaluated and is not finite.
   std::size_t not_finite() const;

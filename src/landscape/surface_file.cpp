@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <utility>
 
@@ -12,18 +13,48 @@
 namespace lossatlas {
 namespace {
 
-/// The root datasets carry tomgoldstein/loss-landscape's names, the rest of ours stands under /lossatlas.
-void write_values(Hdf5Writer& writer, const Surface& surface) {
-  const Shape shape{surface.y.points, surface.x.points};
-  const std::string split(name_of(surface.split));
-  std::vector<std::uint8_t> state;
-  for (const PointState point : surface.state) state.push_back(static_cast<std::uint8_t>(point));
-  writer.write<double>("/" + split + "_loss", surface.loss, shape);
-  writer.write<double>("/" + split + "_acc", surface.accuracy, shape);
-  writer.write<double>("/lossatlas/" + split + "_loss_se", surface.loss_se, shape);
-  writer.write<double>("/lossatlas/" + split + "_acc_se", surface.accuracy_se, shape);
-  writer.write<std::uint8_t>("/lossatlas/evaluated", state, shape);
-  writer.write<std::int64_t>("/lossatlas/samples_" + split, surface.samples, {surface.samples.size()});
+/// Where the values of each repeat stand, where there are several.
+constexpr std::string_view kRepeats = "/lossatlas/repeats/";
+
+/// Names of the values: loss and accuracy at the root, as tomgoldstein/loss-landscape has them, the rest of ours under
+/// /lossatlas.
+struct Names {
+  std::string loss, accuracy, loss_se, accuracy_se, images, evaluated = "evaluated";
+
+  explicit Names(Split split) {
+    const std::string prefix(name_of(split));
+    loss = prefix + "_loss";
+    accuracy = prefix + "_acc";
+    loss_se = prefix + "_loss_se";
+    accuracy_se = prefix + "_acc_se";
+    images = prefix + "_images";
+  }
+};
+
+std::vector<std::uint8_t> numbers_of(const std::vector<PointState>& states) {
+  std::vector<std::uint8_t> numbers;
+  for (const PointState point : states) numbers.push_back(static_cast<std::uint8_t>(point));
+  return numbers;
+}
+
+/// All values, each dataset at the path that `place` gives to its name.
+template <class Place>
+void write_values(Hdf5Writer& writer, const Surface& surface, const Shape& shape, const Place& place) {
+  const Names names(surface.split);
+  writer.write<double>(place(names.loss), surface.loss, shape);
+  writer.write<double>(place(names.accuracy), surface.accuracy, shape);
+  writer.write<double>(place(names.loss_se), surface.loss_se, shape);
+  writer.write<double>(place(names.accuracy_se), surface.accuracy_se, shape);
+  writer.write<std::int64_t>(place(names.images), surface.images, shape);
+  writer.write<std::uint8_t>(place(names.evaluated), numbers_of(surface.state), shape);
+  for (const auto& [name, values] : surface.more) writer.write<double>(place(name), values, shape);
+}
+
+std::function<std::string(const std::string&)> at_root(Split split) {
+  const Names names(split);
+  return [names](const std::string& name) {
+    return (name == names.loss || name == names.accuracy ? "/" : "/lossatlas/") + name;
+  };
 }
 
 /// Coordinates twice: Li et al.'s names, and x and y as dimension scales, which name the axes to xarray.
@@ -38,12 +69,16 @@ void write_axis(Hdf5Writer& writer, const std::string& name, const std::string& 
 void write_coordinates(Hdf5Writer& writer, const Surface& surface) {
   write_axis(writer, "/xcoordinates", "/x", "multiples of direction 1", surface.x.coordinates());
   write_axis(writer, "/ycoordinates", "/y", "multiples of direction 2", surface.y.coordinates());
-  const std::string split(name_of(surface.split));
-  for (const auto& dataset : {"/" + split + "_loss", "/" + split + "_acc", "/lossatlas/" + split + "_loss_se",
-                              "/lossatlas/" + split + "_acc_se", std::string("/lossatlas/evaluated")}) {
+  const Names names(surface.split);
+  std::vector<std::string> on_the_grid{names.loss,   names.accuracy,  names.loss_se, names.accuracy_se,
+                                       names.images, names.evaluated};
+  for (const auto& [name, values] : surface.more) on_the_grid.push_back(name);
+  for (const auto& name : on_the_grid) {
+    const std::string dataset = at_root(surface.split)(name);
     writer.attach_scale(dataset, 0, "/y");
     writer.attach_scale(dataset, 1, "/x");
   }
+  const std::string split(name_of(surface.split));
   writer.attribute("/" + split + "_loss", "long_name", split + " loss");
   writer.attribute("/" + split + "_acc", "long_name", split + " accuracy");
   writer.attribute("/" + split + "_acc", "units", "percent");
@@ -101,10 +136,18 @@ nlohmann::json read_object(const Hdf5Reader& reader, const std::string& name) {
   return object;
 }
 
-std::vector<PointState> read_states(const Hdf5Reader& reader, const Shape& shape) {
-  constexpr std::string_view name = "/lossatlas/evaluated";
+std::vector<std::int64_t> read_images(const Hdf5Reader& reader, const std::string& name, const Shape& shape) {
+  std::vector<std::int64_t> images;
+  for (const double value : read_grid(reader, name, shape)) {
+    if (!(value >= 0 && value < 1e15)) throw Error("{}: {} holds {}", reader.file().string(), name, value);
+    images.push_back(static_cast<std::int64_t>(value));
+  }
+  return images;
+}
+
+std::vector<PointState> read_states(const Hdf5Reader& reader, const std::string& name, const Shape& shape) {
   std::vector<PointState> states;
-  for (const double value : read_grid(reader, std::string(name), shape)) {
+  for (const double value : read_grid(reader, name, shape)) {
     if (value != 0 && value != 1 && value != 2) {
       throw Error("{}: {} holds {}, which is no state of a point", reader.file().string(), name, value);
     }
@@ -122,14 +165,102 @@ void unmark(Surface& surface) {
   }
 }
 
-void read_own(const Hdf5Reader& reader, const std::string& split, const Shape& shape, Surface& surface) {
+/// The values that one of our files holds, all repeats of them.
+Surface read_own(const Hdf5Reader& reader, const Axis& x, const Axis& y, Split split) {
   check_format(reader);
-  surface.loss_se = read_grid(reader, "/lossatlas/" + split + "_loss_se", shape);
-  surface.accuracy_se = read_grid(reader, "/lossatlas/" + split + "_acc_se", shape);
-  surface.state = read_states(reader, shape);
-  surface.samples = reader.read<std::int64_t>("/lossatlas/samples_" + split);
-  surface.settings = read_object(reader, "settings");
+  const auto settings = read_object(reader, "settings");
+  const auto repeats = settings.value("repeat", std::size_t{1});
+  const auto more_names = settings.value("more", std::vector<std::string>{});
+  const Shape shape = repeats == 1 ? Shape{y.points, x.points} : Shape{repeats, y.points, x.points};
+  const auto place = [&](const std::string& name) {
+    return repeats == 1 ? at_root(split)(name) : std::string(kRepeats) + name;
+  };
+  for (const auto& name : more_names) {
+    if (!reader.has(place(name))) throw Error("{}: has no {}", reader.file().string(), place(name));
+  }
+  const Names names(split);
+  // Before the surface takes memory for all its points: long axes in a small file multiply to far more than it holds.
+  auto loss = read_grid(reader, place(names.loss), shape);
+  Surface surface(x, y, split, more_names, repeats);
+  surface.loss = std::move(loss);
+  surface.accuracy = read_grid(reader, place(names.accuracy), shape);
+  surface.loss_se = read_grid(reader, place(names.loss_se), shape);
+  surface.accuracy_se = read_grid(reader, place(names.accuracy_se), shape);
+  surface.state = read_states(reader, place(names.evaluated), shape);
+  surface.images = read_images(reader, place(names.images), shape);
+  for (auto& [name, values] : surface.more) values = read_grid(reader, place(name), shape);
+  surface.samples = reader.read<std::int64_t>("/lossatlas/samples_" + std::string(name_of(split)));
+  surface.settings = settings;
   surface.provenance = read_object(reader, "provenance");
+  return surface;
+}
+
+/// A surface of tomgoldstein/loss-landscape.
+Surface read_theirs(const Hdf5Reader& reader, const Axis& x, const Axis& y, Split split) {
+  const Names names(split);
+  const Shape shape{y.points, x.points};
+  auto loss = read_grid(reader, "/" + names.loss, shape);
+  Surface surface(x, y, split);
+  surface.loss = std::move(loss);
+  if (reader.has("/" + names.accuracy)) surface.accuracy = read_grid(reader, "/" + names.accuracy, shape);
+  unmark(surface);
+  return surface;
+}
+
+/// The mean over the repeats at each point, where all of them are evaluated; standard errors are averaged, since all
+/// repeats see the same images.
+Surface mean_of_repeats(const Surface& all) {
+  Surface mean(all.x, all.y, all.split, all.more_names());
+  for (std::size_t i = 0; i < mean.size(); ++i) {
+    Evaluation sum = all.at(i);
+    bool complete = all.state[i] != PointState::missing;
+    for (std::size_t at = i + mean.size(); at < all.size(); at += mean.size()) {
+      const Evaluation point = all.at(at);
+      complete = complete && all.state[at] != PointState::missing;
+      sum.loss += point.loss;
+      sum.loss_se += point.loss_se;
+      sum.accuracy += point.accuracy;
+      sum.accuracy_se += point.accuracy_se;
+      for (std::size_t m = 0; m < sum.more.size(); ++m) sum.more[m] += point.more[m];
+    }
+    if (!complete) continue;
+    const auto repeats = static_cast<double>(all.repeats);
+    for (double* value : {&sum.loss, &sum.loss_se, &sum.accuracy, &sum.accuracy_se}) *value /= repeats;
+    for (double& value : sum.more) value /= repeats;
+    mean.set(i, sum);
+  }
+  return mean;
+}
+
+/// The standard deviation of the loss over the repeats at each point of their mean.
+std::vector<double> spread_of_repeats(const Surface& all, const Surface& mean) {
+  std::vector<double> spread(mean.size(), std::numeric_limits<double>::quiet_NaN());
+  for (std::size_t i = 0; i < mean.size(); ++i) {
+    double squares = 0;
+    for (std::size_t at = i; at < all.size(); at += mean.size()) {
+      squares += (all.loss[at] - mean.loss[i]) * (all.loss[at] - mean.loss[i]);
+    }
+    if (mean.state[i] != PointState::missing) spread[i] = std::sqrt(squares / static_cast<double>(all.repeats - 1));
+  }
+  return spread;
+}
+
+void write_root(Hdf5Writer& writer, const Surface& surface) {
+  write_values(writer, surface, {surface.y.points, surface.x.points}, at_root(surface.split));
+  write_coordinates(writer, surface);
+  write_vtkhdf(writer, surface);
+}
+
+/// The mean at the root, where every reader finds a surface; each repeat by itself, and their spread, under /lossatlas.
+void write_repeats(Hdf5Writer& writer, const Surface& surface) {
+  const Surface mean = mean_of_repeats(surface);
+  write_root(writer, mean);
+  write_values(writer, surface, {surface.repeats, surface.y.points, surface.x.points},
+               [](const std::string& name) { return std::string(kRepeats) + name; });
+  const std::string spread = "/lossatlas/" + Names(surface.split).loss + "_spread";
+  writer.write<double>(spread, spread_of_repeats(surface, mean), {surface.y.points, surface.x.points});
+  writer.attach_scale(spread, 0, "/y");
+  writer.attach_scale(spread, 1, "/x");
 }
 
 }  // namespace
@@ -137,9 +268,13 @@ void read_own(const Hdf5Reader& reader, const std::string& split, const Shape& s
 void write_surface(const std::filesystem::path& file, const Surface& surface) {
   const std::array<std::int64_t, 1> format{kSurfaceFormat};
   Hdf5Writer writer;
-  write_values(writer, surface);
-  write_coordinates(writer, surface);
-  write_vtkhdf(writer, surface);
+  if (surface.repeats == 1) {
+    write_root(writer, surface);
+  } else {
+    write_repeats(writer, surface);
+  }
+  writer.write<std::int64_t>("/lossatlas/samples_" + std::string(name_of(surface.split)), surface.samples,
+                             {surface.samples.size()});
   writer.write_text("/dir_file", surface.direction_file);
   writer.attribute<std::int64_t>("/lossatlas", "format", format);
   writer.attribute("/lossatlas", "kind", "surface");
@@ -160,18 +295,8 @@ Surface read_surface(const std::filesystem::path& file) {
         file.string(), fmt::join(reader.members("/"), ", "));
   }
   const Axis x = read_axis(reader, "/xcoordinates"), y = read_axis(reader, "/ycoordinates");
-  const Shape shape{y.points, x.points};
-  // Before the surface takes memory for all its points: long axes in a small file multiply to far more than it holds.
-  auto loss = read_grid(reader, "/" + prefix + "_loss", shape);
-  Surface surface(x, y, split);
-  surface.loss = std::move(loss);
-  if (reader.has("/" + prefix + "_acc")) surface.accuracy = read_grid(reader, "/" + prefix + "_acc", shape);
+  Surface surface = reader.has("/lossatlas") ? read_own(reader, x, y, split) : read_theirs(reader, x, y, split);
   if (reader.has("/dir_file")) surface.direction_file = reader.read_text("/dir_file");
-  if (reader.has("/lossatlas")) {
-    read_own(reader, prefix, shape, surface);
-  } else {
-    unmark(surface);
-  }
   return surface;
 }
 

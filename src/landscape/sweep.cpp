@@ -20,8 +20,8 @@ constexpr double kFirstSave = 0.25;  // seconds: somebody may be waiting to see 
 /// What the threads of one sweep share. All but `next` is used under the mutex.
 class Sweep {
  public:
-  Sweep(const Plane& plane, const Engine& engine, Surface& surface, const SweepOptions& options)
-      : plane_(plane), engine_(engine), surface_(surface), options_(options) {
+  Sweep(const Planes& planes, const Engine& engine, Surface& surface, const SweepOptions& options)
+      : planes_(planes), engine_(engine), surface_(surface), options_(options) {
     for (const std::size_t i : sweep_order(surface)) {
       if (surface.state[i] == PointState::missing) order_.push_back(i);
     }
@@ -52,7 +52,7 @@ class Sweep {
     try {
       torch::set_num_threads(1);  // the setting is a thread's own where OpenMP runs the operators
       const auto evaluator = engine_.make_evaluator();
-      NetworkState point = copy_state(plane_.origin, engine_.device());
+      NetworkState point = copy_state(planes_.origin(), engine_.device());
       while (!stopped()) {
         const auto index = next();
         if (!index) break;
@@ -68,8 +68,8 @@ class Sweep {
   bool stopped() const { return failed_ || (options_.stop && *options_.stop); }
 
   void evaluate(Evaluator& evaluator, NetworkState& point, std::size_t index) {
-    const std::size_t column = index % surface_.x.points, row = index / surface_.x.points;
-    place(plane_, std::array{surface_.x.at(column), surface_.y.at(row)}, point);
+    const std::size_t column = index % surface_.x.points, row = index % surface_.grid_size() / surface_.x.points;
+    place(*planes_.at(index / surface_.grid_size()), std::array{surface_.x.at(column), surface_.y.at(row)}, point);
     const Evaluation evaluation = evaluator.evaluate(point);
     const std::scoped_lock lock(mutex_);
     if (options_.on_evaluated) options_.on_evaluated(index, evaluation);
@@ -112,7 +112,7 @@ class Sweep {
     return seconds > 0 ? static_cast<double>(computed_) * static_cast<double>(engine_.images()) / seconds : 0;
   }
 
-  const Plane& plane_;
+  const Planes& planes_;
   const Engine& engine_;
   Surface& surface_;
   const SweepOptions& options_;
@@ -136,11 +136,11 @@ double SweepProgress::seconds_left() const {
 
 std::vector<std::size_t> sweep_order(const Surface& surface) {
   const std::size_t nx = surface.x.points, ny = surface.y.points;
-  return coarse_to_fine(nx, ny, surface.index_of(0, 0).value_or(ny / 2 * nx + nx / 2));
+  return coarse_to_fine(nx, ny, surface.index_of(0, 0).value_or(ny / 2 * nx + nx / 2), surface.repeats);
 }
 
-SweepSummary sweep(const Plane& plane, const Engine& engine, Surface& surface, const SweepOptions& options) {
-  return Sweep(plane, engine, surface, options).run();
+SweepSummary sweep(const Planes& planes, const Engine& engine, Surface& surface, const SweepOptions& options) {
+  return Sweep(planes, engine, surface, options).run();
 }
 
 }  // namespace lossatlas

@@ -43,11 +43,12 @@ struct SweepSummary {
   double images_per_second = 0;
 };
 
-/// All points of the grid, coarse to fine, (0, 0) first; the middle first where the grid does not hold it.
+/// All points of the grid, coarse to fine, (0, 0) first; the middle first where the grid does not hold it. Of all
+/// repeats, step by step.
 std::vector<std::size_t> sweep_order(const Surface& surface);
 
 /// Evaluates every missing point of the surface. Each point is computed by one thread with operators of one thread, so
-/// its bits do not depend on the number of threads. Tensors of the plane lie on the engine's device.
-SweepSummary sweep(const Plane& plane, const Engine& engine, Surface& surface, const SweepOptions& options);
+/// its bits do not depend on the number of threads. Tensors of the origin lie on the engine's device.
+SweepSummary sweep(const Planes& planes, const Engine& engine, Surface& surface, const SweepOptions& options);
 
 }  // namespace lossatlas
