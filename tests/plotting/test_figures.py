@@ -1,5 +1,6 @@
 """What the figures show: every kind in every format, orientation, gaps, text, cuts."""
 
+import itertools
 import re
 
 import h5py
@@ -215,6 +216,23 @@ def test_nothing_leaves_the_page(tmp_path):
         for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
             box = axis.get_tightbbox(renderer)
             assert box.x0 > 0 and box.y0 > 0 and box.x1 < page.x1 and box.y1 < title
+
+
+def test_tick_labels_of_two_axes_do_not_meet_in_3d(tmp_path):
+    from plotting import reading, relief, scales, style
+
+    style.apply()
+    path = write_surface(tmp_path / "s.h5")
+    for elev, azim in ((32, -57), (15, 40), (60, 135), (5, -45)):
+        with reading.open_file(path) as file:
+            field = file.field("train_loss")
+            scale = scales.choose(field.values, "train_loss")
+            figure = relief.draw(file, field, scale, style.Head("title", "sub"), "loss", elev, azim)
+        figure.draw_without_rendering()
+        axes = figure.axes[0]
+        boxes = [tick.label1.get_window_extent() for axis in (axes.xaxis, axes.yaxis)
+                 for tick in axis.get_major_ticks()]
+        assert not any(a.padded(1).overlaps(b) for a, b in itertools.combinations(boxes, 2))
 
 
 def test_scattered_points_are_drawn_as_cells(svg, tmp_path):

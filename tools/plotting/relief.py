@@ -22,6 +22,7 @@ NARROWEST = 0.4  # the least horizontal side of the box
 MOST_FACES = 60_000  # small faces drawn: beyond it cells are cut less finely
 MOST_CELLS = 160_000  # beyond it only every k-th point is drawn, and the figure says so
 HEIGHT = 0.66  # of the box, its longer horizontal side being 1
+CORNER_ROOM = 0.07  # inches between tick labels of two axes
 AMBIENT, DIFFUSE, SPECULAR, SHININESS = 0.50, 0.56, 0.08, 24
 
 
@@ -46,6 +47,8 @@ def draw(surface, field, scale, head, label, elev=None, azim=None, cmap=None):
     norm = colors.Normalize(*scale.span)
     _box(axes, cells, x, y, scale, surface.settings, page.body[0])
     _fit(page, axes)
+    if _part_labels(page, axes):
+        _fit(page, axes)
     faces, shades = cells.faces(cmap, norm, _light(elev, azim))
     axes.add_collection3d(Poly3DCollection(
         faces, facecolors=shades, edgecolors=shades, linewidths=0.35, rasterized=True, zorder=5,
@@ -175,7 +178,7 @@ def _box(axes, cells, x, y, scale, settings, width):
         axis._axinfo["tick"].update(inward_factor=0.0, outward_factor=0.15)
     for number, write in ((1, axes.set_xlabel), (2, axes.set_ylabel)):
         label = style.broken(wording.axis_label(number, settings), 0.56 * width, style.LABEL - 1)
-        write(label, labelpad=0 if "\n" in label else -4, fontsize=style.LABEL - 1)
+        write(label, labelpad=2 if "\n" in label else -2, fontsize=style.LABEL - 1)
 
 
 def _fit(page, axes):
@@ -195,6 +198,24 @@ def _fit(page, axes):
         ))
         center += (left + width / 2, bottom + height / 2) - (drawn.min + drawn.max) / 2
         side *= min(target / drawn.size)
+
+
+def _part_labels(page, axes):
+    """Moves tick labels of two axes that meet at a corner away from each other; whether any did."""
+    renderer = page.figure.canvas.get_renderer()
+    texts = [(number, tick.label1) for number, axis in enumerate((axes.xaxis, axes.yaxis, axes.zaxis))
+             for tick in axis.get_major_ticks() if tick.label1.get_text()]
+    boxes = [text.get_window_extent(renderer) for _, text in texts]
+    room = CORNER_ROOM * page.figure.dpi
+    moved = False
+    for i, j in itertools.combinations(range(len(texts)), 2):
+        if texts[i][0] == texts[j][0] or not boxes[i].padded(room).overlaps(boxes[j]):
+            continue
+        left, right = sorted((i, j), key=lambda k: boxes[k].x0 + boxes[k].x1)
+        texts[left][1].set_horizontalalignment("right")
+        texts[right][1].set_horizontalalignment("left")
+        moved = True
+    return moved
 
 
 def _box_bounds(axes):
