@@ -24,7 +24,7 @@ def bowl(x, y):
 
 
 def write_surface(path, values=bowl, nx=9, ny=9, x=(-1, 1), y=(-1, 1), ours=True, settings=SETTINGS,
-                  evaluated=None, more=None):
+                  evaluated=None, more=None, summary=None):
     """A surface file. `values` is a function of (x, y) or an array [ny, nx]."""
     xs, ys = np.linspace(*x, nx), np.linspace(*y, ny)
     z = values(*np.meshgrid(xs, ys)) if callable(values) else np.asarray(values, float)
@@ -34,11 +34,29 @@ def write_surface(path, values=bowl, nx=9, ny=9, x=(-1, 1), y=(-1, 1), ours=True
         for name, array in (more or {}).items():
             file[name] = array
         if ours:
-            group = file.create_group("lossatlas")
+            group = file.require_group("lossatlas")
             group.attrs["format"] = 1
             group.attrs["settings"] = json.dumps(settings)
+            if summary is not None:
+                group.attrs["summary"] = json.dumps(summary)
             mask = np.ones(z.shape, np.uint8) if evaluated is None else evaluated
             group["evaluated"] = np.asarray(mask, np.uint8)
+    return str(path)
+
+
+def write_repeats(path, draws=3, n=9, evaluated=None, values=None):
+    """A surface of several draws of directions: their mean at the root, each by itself below."""
+    x, y = np.meshgrid(np.linspace(-1, 1, n), np.linspace(-1, 1, n))
+    each = np.stack([bowl(x, (k + 1) * y) for k in range(draws)]) if values is None else values
+    mask = np.ones(each.shape) if evaluated is None else evaluated
+    each = np.where(mask, each, np.nan)
+    done = mask.all(axis=0)
+    mean = np.where(done, each.mean(axis=0), np.nan)
+    write_surface(path, mean, n, n, evaluated=done, settings={**SETTINGS, "repeat": draws}, more={
+        "lossatlas/repeats/train_loss": each,
+        "lossatlas/repeats/evaluated": mask.astype(np.uint8),
+        "lossatlas/train_loss_spread": each.std(axis=0),
+    })
     return str(path)
 
 

@@ -38,7 +38,7 @@ def test_our_mask_tells_unevaluated_from_not_finite(tmp_path):
     field = field_of(write_surface(tmp_path / "s.h5", z, 3, 3, evaluated=mask))
     assert np.argwhere(field.blank).tolist() == [[0, 0]]
     assert np.argwhere(field.nonfinite).tolist() == [[0, 1], [2, 2]]
-    assert field.reconstructed == 1
+    assert np.argwhere(field.reconstructed).tolist() == [[1, 1]]
 
 
 def test_the_peers_arrays_of_nx_by_ny_hold_rows_of_y(tmp_path):

@@ -1,4 +1,4 @@
-"""The command line: reads the words, chooses the kind of figure, draws and writes it."""
+"""The command line: reads the words, and has the figure drawn once or for as long as a sweep runs."""
 
 import argparse
 import difflib
@@ -9,22 +9,11 @@ import re
 import sys
 import warnings
 
-import numpy as np
+from . import figures, saving, style
+from .errors import PlotError, WordsError
+from .figures import KINDS
 
-from . import reading, saving, scales, style, wording
-from .errors import PlotError, WordsError, one_line
-
-PLANE_KINDS = ("contour", "contourf", "heat", "surface")
-KINDS = (*PLANE_KINDS, "line", "history")
 MOST_PIXELS = 20_000  # a side
-
-# option -> the kinds that read it; the others are read by all
-READ_BY = {
-    "levels": ("contour", "contourf"),
-    "elev": ("surface",),
-    "azim": ("surface",),
-    "cmap": PLANE_KINDS,
-}
 
 
 def main(words):
@@ -35,25 +24,21 @@ def main(words):
     try:
         options = parse(words)
         style.apply()
-        for path in draw(options):
+        for path in figures.draw(options):
             print(path)
     except PlotError as error:
-        _say(error)
+        figures.say(error)
         return error.status
     except MemoryError:
-        _say("out of memory")
+        figures.say("out of memory")
         return 1
     except Exception as error:  # our own mistake: still one line, unless its trace is asked for
         if os.environ.get("LOSSATLAS_TRACEBACK"):
             raise
-        _say(f"internal error: {type(error).__name__}: {error}"
+        figures.say(f"internal error: {type(error).__name__}: {error}"
              " (LOSSATLAS_TRACEBACK=1 shows where)")
         return 1
     return 0
-
-
-def _say(text):
-    print(f"plot: {one_line(text)}", file=sys.stderr)
 
 
 # --- the words -------------------------------------------------------------------------------------
@@ -71,6 +56,7 @@ def parse(words):
     """The options as a namespace; WordsError where they are wrong."""
     parser = _parser()
     options, unknown = parser.parse_known_args(_joined(words))
+    options.said_unread = False  # a note on options without effect is said once, however often drawn
     if unknown:
         word = unknown[0].partition("=")[0]
         near = difflib.get_close_matches(word, parser.known_options(), 1, 0.6)
@@ -112,7 +98,14 @@ def _parser():
         help="what to draw (default: contourf for a plane, else what the file is)")
     add("-o", "--out", action="append", metavar="FIG.png|.pdf|.svg",
         help="may be given several times (default: FILE_KIND.png beside the file)")
-    add("--value", metavar="NAME", help="train_loss, test_acc … (default: the first loss)")
+    add("--field", "--value", metavar="NAME",
+        help="any value on the grid: train_loss, test_acc, train_loss_class_3, l2 …; 'error': the"
+        " stated error of reconstructed losses (default: the first loss)")
+    add("--draw", "--repeat-index", type=_draw_number, metavar="K",
+        help="of a surface made with --repeat, draw K of the directions, counted from 1 (default: the"
+        " mean of all; --kind repeats shows them side by side)")
+    add("--numbers", action="store_true", default=None,
+        help="write the numbers that the file has of itself (/lossatlas@summary) below the picture")
     scale = parser.add_mutually_exclusive_group()
     scale.add_argument("--log", dest="log", action="store_true", default=None,
                        help="logarithmic values (default: when all are positive and max/min > 50)")
@@ -150,6 +143,12 @@ def _number(word):
     return value
 
 
+def _draw_number(word):
+    if not re.fullmatch(r"[0-9]{1,9}", word) or int(word) == 0:
+        raise argparse.ArgumentTypeError(f"'{word}' is not the number of a draw, counted from 1")
+    return int(word)
+
+
 def _levels(word):
     """A count as int, or ascending distinct values as a list."""
     if "," in word:
@@ -170,117 +169,3 @@ def _size(word):
     if len(sides) != 2 or not all(1.0 <= _number(side) <= 100.0 for side in sides):
         raise argparse.ArgumentTypeError(f"'{word}' is not WIDTHxHEIGHT in inches, each 1 to 100")
     return float(sides[0]), float(sides[1])
-
-
-# --- the figures -----------------------------------------------------------------------------------
-
-
-def draw(options):
-    """Draws the file's figure and writes it; the paths written."""
-    with reading.open_file(options.file) as file:
-        if isinstance(file, reading.HistoryFile):
-            kind, figure = "history", _history(file, options)
-        else:
-            kind, figure = _surface(file, options)
-    paths = options.out or [_default_path(options, kind)]
-    # All are rendered before one is written: a failure then leaves every old figure in place.
-    for extension in {saving.extension(path): None for path in paths}:
-        data = saving.render(figure, extension, options.dpi)
-        rendered = [(path, data) for path in paths if saving.extension(path) == extension]
-        for path, data in rendered:
-            saving.write(path, data)
-    return paths
-
-
-def _default_path(options, kind):
-    stem, extension = os.path.splitext(options.file)
-    if extension.lower() not in (".h5", ".hdf5"):
-        stem = options.file
-    value = f"_{options.value}" if options.value else ""
-    return f"{stem}{value}_{kind}.png"
-
-
-def _history(file, options):
-    from . import curves
-
-    _require(options.kind in (None, "history"), file,
-             f"a training history, not a plane to draw as {options.kind}: leave --kind out")
-    _report_unread(options, "history")
-    names = [options.value] if options.value else file.names
-    head = style.Head(_title(options, wording.title("training", file.settings)),
-                      curves.history_subtitle(file), options.size)
-    return curves.draw_history(file, names, head, options.log, (options.vmin, options.vmax))
-
-
-def _surface(file, options):
-    """(the kind drawn, the figure)."""
-    _require(options.kind != "history", file, "a surface, not a training history: leave --kind out")
-    if math.prod(file.shape) == 1:
-        raise PlotError(f"{file.path} holds one point only: nothing to draw")
-    if file.y is None:
-        _require(options.kind in (None, "line"), file,
-                 f"a line (no ycoordinates), not a plane to draw as {options.kind}: use --kind line")
-        return "line", _line(file, options, file.x, 0, [])
-    if 1 in file.shape:
-        along = 1 if file.shape[0] == 1 else 2
-        note = f"the plane has one {'row' if along == 1 else 'column'} of points: drawn as a line"
-        return "line", _line(file, options, file.x if along == 1 else file.y, along, [note])
-    _require(options.kind != "line", file,
-             f"a plane, not a line: use --kind {', '.join(PLANE_KINDS)}")
-    return _plane(file, options)
-
-
-def _require(fits, file, what):
-    if not fits:
-        raise PlotError(f"{file.path} holds {what}")
-
-
-def _line(file, options, x, along, notes):
-    from . import curves
-
-    _report_unread(options, "line")
-    if options.value:
-        names = [options.value]
-    else:
-        names = [name for name in reading.HISTORY_VALUES if name in file.names] or [file.default_name()]
-    fields = [file.field(name).squeeze() for name in names]
-    _require(not all(field.blank.all() for field in fields), file, "no evaluated point: nothing to draw")
-    what = wording.short_label(names[0]) if len(names) == 1 else "loss"
-    head = style.Head(_title(options, wording.title(what, file.settings) + " along a line"),
-                      wording.subtitle(file.settings, file.shape, file.path), options.size)
-    return curves.draw_line(file.path, file.settings, x, fields, head,
-                            wording.axis_label(along, file.settings), options.log,
-                            (options.vmin, options.vmax), notes)
-
-
-def _plane(file, options):
-    kind = options.kind or "contourf"
-    _report_unread(options, kind)
-    name = options.value or file.default_name()
-    field = file.field(name)
-    _require(not field.blank.all(), file, f"no evaluated point of {name}: nothing to draw")
-    _require(bool(np.isfinite(field.values).any()), file,
-             f"no finite value of {name}: nothing to draw")
-    scale = scales.choose(field.values, name, options.log, options.vmin, options.vmax)
-    label = wording.value_label(name, file.settings)
-    head = style.Head(_title(options, wording.title(wording.short_label(name), file.settings)),
-                      wording.subtitle(file.settings, file.shape, file.path), options.size)
-    if kind == "surface":
-        from . import relief  # mplot3d costs start-up time that the other kinds need not pay
-
-        return kind, relief.draw(file, field, scale, head, label, options.elev, options.azim,
-                                 options.cmap)
-    from . import planes
-
-    return kind, planes.draw(kind, file, field, scale, head, label, options.levels, options.cmap)
-
-
-def _title(options, made):
-    return made if options.title is None else options.title
-
-
-def _report_unread(options, kind):
-    """Options without effect are said, not swallowed; the figure is drawn all the same."""
-    for option, kinds in READ_BY.items():
-        if getattr(options, option) is not None and kind not in kinds:
-            _say(f"note: --{option} has no effect on --kind {kind}")

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
 
-from . import scales, style, wording
+from . import points, scales, style, wording
 from .errors import PlotError
 
 WIDTH, HEIGHT, GAP = 4.3, 1.75, 0.14  # inches: a panel, and the room between two
@@ -16,7 +16,7 @@ OPTIMIZERS = {"sgd": "SGD", "adagrad": "AdaGrad", "adam": "Adam", "rmsprop": "RM
 def draw_line(path, settings, x, fields, head, axis_label, log=None, limits=(None, None), notes=()):
     """Losses above, accuracies below, over the coordinate `x` [nx]. `fields` are of that shape."""
     if x[0] > x[-1]:
-        x, fields = x[::-1], [_reversed(field) for field in fields]
+        x, fields = x[::-1], [field.changed(lambda array: array[::-1]) for field in fields]
     curves = {field.name: field.values for field in fields}
     panels = _panels(path, curves, settings, log, limits)
     notes = list(notes) + _line_notes(fields) + _scale_notes(panels)
@@ -101,14 +101,9 @@ def _panels(path, curves, settings, log, limits):
     return panels
 
 
-def _reversed(field):
-    return type(field)(field.name, field.values[::-1], field.blank[::-1], field.nonfinite[::-1],
-                       field.reconstructed)
-
-
 def _line_notes(fields):
     """Each note once: the values of a line share their mask."""
-    return list(dict.fromkeys(note for field in fields for note in wording.point_notes(field)))
+    return list(dict.fromkeys(note for field in fields for note in points.notes(field)))
 
 
 def _scale_notes(panels):
@@ -132,15 +127,14 @@ def _page(head, notes, panels):
 
 def _draw(ax, panel, x, legend):
     """Draws the curves of one panel; `legend` only in the first, the colours being the same."""
-    markers = len(x) <= 30
     length = ax.get_position().height * ax.figure.get_figheight()
     handles = []
     for name, values in panel.curves.items():
         split = name.partition("_")[0]
         color = style.TRAIN_TEST.get(split, style.INK)
-        alone = np.isfinite(values).sum() == 1
+        markers = len(x) <= 30 or _has_lone_points(values)
         look = dict(color=color, linewidth=1.4, dashes=(4, 1.6) if split == "test" else (None, None),
-                    marker="o" if markers or alone else None, markersize=2.6, markeredgewidth=0)
+                    marker="o" if markers else None, markersize=2.6, markeredgewidth=0)
         ax.plot(x, values, zorder=3, gid=name, **look)
         handles.append(Line2D([], [], label=wording.SPLITS.get(split, name), **look))
     _value_axis(ax, panel)
@@ -152,6 +146,12 @@ def _draw(ax, panel, x, legend):
     if legend and len(handles) > 1:
         ax.legend(handles=handles, frameon=False, fontsize=style.TICK, loc="best", handlelength=2.4,
                   borderaxespad=0.3, labelspacing=0.3)
+
+
+def _has_lone_points(values):
+    """Whether some value has none beside it, so that no line would show it."""
+    finite = np.pad(np.isfinite(values), 1)
+    return bool((finite[1:-1] & ~finite[:-2] & ~finite[2:]).any())
 
 
 def _value_axis(ax, panel):

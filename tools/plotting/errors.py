@@ -7,6 +7,14 @@ class PlotError(Exception):
     status = 1
 
 
+class NotYetError(PlotError):
+    """The file, or a point in it, is not there yet: what --watch waits for."""
+
+
+class UnreadableError(PlotError):
+    """The file cannot be read as it stands; it may be just being copied."""
+
+
 class WordsError(PlotError):
     """The words of the command line were wrong; exit status 2."""
 

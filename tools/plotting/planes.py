@@ -5,36 +5,32 @@ from matplotlib import colors
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PolyCollection
 
-from . import style, wording
+from . import points, style, wording
 from .scales import labels
 
 SHORT, LONG = 3.55, 6.0  # inches: the usual side of the body, and the most
 FILLED_LEVELS, LINE_LEVELS = {True: 28, False: 24}, {True: 22, False: 15}  # by log scale
+GUESSES = {  # how missing points are drawn, by whether as cells
+    True: "drawn as coarse cells around the dots",
+    False: "interpolated between the dots, held beyond them",
+}
 WIDEST = 6.0  # beyond this ratio of sides a plane is no longer drawn to equal scale
 
 
 def draw(kind, surface, field, scale, head, label, levels=None, cmap=None):
     """A figure of one plane. `levels` is None, a count, or a list in value units."""
     x, y, field = ascending(surface.x, surface.y, field)
-    notes = wording.point_notes(field) + scale.notes
-    if kind != "heat" and not _has_cells(field.values):
-        kind = "heat"
-        notes.append("too few neighbouring points for contours: drawn as cells")
-    body, equal = _body(x, y)
+    kind, field, few = filled(kind, surface, field, scale)
+    notes = points.notes(field, GUESSES[kind == "heat"]) + scale.notes + few
+    body, equal = body_of(x, y)
     if not equal:
         notes.append("the axes are not to the same scale")
     page = style.Page(head, notes, _margins(body, head.size, label, surface.settings), body)
     axes = page.figure.add_axes(page.rectangle())
     cmap = style.color_map(cmap)
-    norm = colors.Normalize(*scale.span)
-    _nonfinite(axes, x, y, field, kind)
-    if kind == "heat":
-        mappable = _heat(axes, x, y, field, scale, norm, cmap)
-    elif kind == "contourf":
-        mappable = _filled(axes, x, y, field, scale, norm, cmap, levels)
-    else:
-        mappable = _lines(axes, x, y, field, scale, norm, style.darker(cmap), levels)
-    _frame(axes, x, y, kind, surface.settings, page.body)
+    mappable = paint(axes, kind, x, y, field, scale, cmap, levels)
+    frame(axes, x, y, kind)
+    _label_axes(axes, surface.settings, page.body)
     style.mark_center(axes, x, y)
     ends = {} if kind == "contourf" else {"extend": extend(scale)}
     page.color_bar(mappable, scale, label, **ends)
@@ -43,15 +39,43 @@ def draw(kind, surface, field, scale, head, label, levels=None, cmap=None):
     return page.figure
 
 
+def filled(kind, surface, field, scale):
+    """(kind, field, notes): missing points filled in; cells where there is too little for contours."""
+    around = points.fill(surface, field, scale, kind == "heat")
+    if kind == "heat" or _has_cells(around.values):
+        return kind, around, []
+    note = "too few neighbouring points for contours: drawn as cells"
+    return "heat", points.fill(surface, field, scale, True), [note]
+
+
+def paint(axes, kind, x, y, field, scale, cmap, levels):
+    """Draws the values; what a colour bar is made from."""
+    norm = colors.Normalize(*scale.span)
+    _nonfinite(axes, x, y, field, kind)
+    _dots(axes, x, y, points.beside_guesses(field))
+    if kind == "heat":
+        return _heat(axes, x, y, field, scale, norm, cmap)
+    if kind == "contourf":
+        return _filled(axes, x, y, field, scale, norm, cmap, levels)
+    return _lines(axes, x, y, field, scale, norm, style.darker(cmap), levels)
+
+
+def _dots(axes, x, y, which):
+    """Dots on the points that the guesses around them are made from."""
+    rows, columns = np.nonzero(which)
+    if rows.size == 0:
+        return
+    width, height = (72 * side for side in axes.figure.get_size_inches() * axes.get_position().size)
+    spacing = min(width / len(x), height / len(y))  # in points
+    axes.plot(x[columns], y[rows], linestyle="none", marker="o", color=style.INK, markeredgewidth=0,
+              markersize=min(2.4, max(0.5, 0.35 * spacing)), zorder=10, gid="evaluated")
+
+
 def ascending(x, y, field):
     """The same plane with both coordinates rising."""
     across = slice(None, None, -1) if x[0] > x[-1] else slice(None)
     up = slice(None, None, -1) if y[0] > y[-1] else slice(None)
-    turned = type(field)(
-        field.name, field.values[up, across], field.blank[up, across],
-        field.nonfinite[up, across], field.reconstructed,
-    )
-    return x[across], y[up], turned
+    return x[across], y[up], field.changed(lambda array: array[up, across])
 
 
 def _has_cells(values):
@@ -61,7 +85,7 @@ def _has_cells(values):
     return bool((corners >= 3).any())
 
 
-def _body(x, y):
+def body_of(x, y):
     """((width, height) in inches, whether both axes have the same scale)."""
     ratio = (x[-1] - x[0]) / (y[-1] - y[0])
     if not 1 / WIDEST <= ratio <= WIDEST:
@@ -88,14 +112,18 @@ def _margins(body, size, label, settings):
     )
 
 
-def _frame(axes, x, y, kind, settings, body):
+def frame(axes, x, y, kind, ticks=5):
+    """Limits, and about so many ticks along each axis."""
     left, right, bottom, top = x[0], x[-1], y[0], y[-1]
     if kind == "heat":
         (left, right), (bottom, top) = edges(x)[[0, -1]], edges(y)[[0, -1]]
     axes.set_xlim(left, right)
     axes.set_ylim(bottom, top)
-    style.coordinate_ticks(axes.xaxis, x[0], x[-1])
-    style.coordinate_ticks(axes.yaxis, y[0], y[-1])
+    style.coordinate_ticks(axes.xaxis, x[0], x[-1], ticks)
+    style.coordinate_ticks(axes.yaxis, y[0], y[-1], ticks)
+
+
+def _label_axes(axes, settings, body):
     axes.set_xlabel(style.broken(wording.axis_label(1, settings), 1.1 * body[0]), labelpad=4)
     axes.set_ylabel(style.broken(wording.axis_label(2, settings), 1.1 * body[1]), labelpad=3)
 

@@ -7,12 +7,13 @@ is nothing finite to draw; masks say why.
 import difflib
 import json
 import os
+import re
 from dataclasses import dataclass
 
 import h5py
 import numpy as np
 
-from .errors import PlotError, one_line
+from .errors import NotYetError, PlotError, UnreadableError, one_line
 
 NEWEST_FORMAT = 1  # of /lossatlas@format
 COORDINATES = {"xcoordinates", "ycoordinates", "x", "y", "epoch", "dir_file"}
@@ -25,19 +26,35 @@ class Field:
 
     name: str
     values: np.ndarray  # float64, NaN where not evaluated and where not finite
-    blank: np.ndarray  # bool: not evaluated
+    blank: np.ndarray  # bool: not evaluated, and nothing is drawn there
     nonfinite: np.ndarray  # bool: evaluated, and the value is NaN or infinite
-    reconstructed: int  # points filled in from others rather than evaluated
+    reconstructed: np.ndarray  # bool: the program computed the value from those of other points
+    guessed: np.ndarray  # bool: not evaluated, drawn from the points around it
+    errors: np.ndarray | None = None  # float64: stated half-widths at 95 %, where the file has them
+
+    def changed(self, change):
+        """The same field with `change` applied to each array."""
+        errors = None if self.errors is None else change(self.errors)
+        return Field(self.name, *map(change, (self.values, self.blank, self.nonfinite,
+                                              self.reconstructed, self.guessed)), errors)
 
     def squeeze(self):
         """The same field as a line: one row or column of a plane loses that axis."""
-        return Field(
-            self.name,
-            self.values.reshape(-1),
-            self.blank.reshape(-1),
-            self.nonfinite.reshape(-1),
-            self.reconstructed,
-        )
+        return self.changed(np.ravel)
+
+    @property
+    def missing(self):
+        """bool: not evaluated, whether something is drawn there or not."""
+        return self.blank | self.guessed
+
+
+def together(fields):
+    """Fields of one value as one, along a new first axis."""
+    first = fields[0]
+    names = ("values", "blank", "nonfinite", "reconstructed", "guessed")
+    arrays = [np.stack([getattr(field, name) for field in fields]) for name in names]
+    errors = None if first.errors is None else np.stack([field.errors for field in fields])
+    return Field(first.name, *arrays, errors)
 
 
 def open_file(path):
@@ -58,7 +75,7 @@ def open_file(path):
         return SurfaceFile(handle, path)
     except OSError as error:
         handle.close()
-        raise PlotError(f"cannot read {path}: {one_line(error)}") from error
+        raise UnreadableError(f"cannot read {path}: {one_line(error)}") from error
     except BaseException:
         handle.close()
         raise
@@ -70,6 +87,7 @@ class _File:
         self._handle = handle
         group = handle.get("lossatlas")
         self._group = group if isinstance(group, h5py.Group) else None
+        self.is_ours = self._group is not None
         self.settings = self._json("settings")
 
     def __enter__(self):
@@ -88,23 +106,19 @@ class _File:
             return {}
         return value if isinstance(value, dict) else {}
 
-    def _array(self, name):
+    def _array(self, name, part=...):
         try:
-            return self._handle[name][()].astype(np.float64)
+            return np.asarray(self._handle[name][part]).astype(np.float64)
         except (OSError, ValueError, TypeError) as error:
-            raise PlotError(f"cannot read {name} of {self.path}: {one_line(error)}") from error
-
-    def _numeric(self):
-        """Names and shapes of the numeric datasets of the root that may hold values."""
-        return {
-            name: item.shape
-            for name, item in self._handle.items()
-            if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiu" and name not in COORDINATES
-        }
+            raise UnreadableError(f"cannot read {name} of {self.path}: {one_line(error)}") from error
 
 
 class SurfaceFile(_File):
-    """A plane of values ([ny, nx]), or a line of them ([nx], then `y` is None)."""
+    """A plane of values ([ny, nx]), or a line of them ([nx], then `y` is None).
+
+    Where the file holds several draws of directions, the values are their mean, or those of the one
+    that `choose_draw` chose.
+    """
 
     def __init__(self, handle, path):
         super().__init__(handle, path)
@@ -112,13 +126,33 @@ class SurfaceFile(_File):
         has_y = isinstance(handle.get("ycoordinates"), h5py.Dataset)
         self.y = self._coordinates("ycoordinates") if has_y else None
         self.shape = (len(self.x),) if self.y is None else (len(self.y), len(self.x))
-        shapes = self._numeric()
-        self.names = [name for name, shape in shapes.items() if self._fits(shape)]
-        if not self.names:
+        self.draw = None  # which draw the values are of, counted from 1; None: the mean, or the only one
+        self.draws = self._count_draws()
+        self._places = self._find_places()
+        if not self._places:
             grid = " x ".join(str(n) for n in self.shape)
             raise PlotError(
                 f"{path} holds no values on its grid of {grid} points (its root holds {_listing(handle)})"
             )
+
+    @property
+    def names(self):
+        return list(self._places)
+
+    @property
+    def summary(self):
+        """What the program computed from the surface, as a dict; empty where it did not."""
+        return self._json("summary")
+
+    def choose_draw(self, number):
+        """From now on the values are those of draw `number`, counted from 1."""
+        if self.draws == 1:
+            raise PlotError(f"{self.path} holds one draw of directions only (made without --repeat):"
+                            " leave --draw out")
+        if number > self.draws:
+            raise PlotError(f"no draw {number} in {self.path}: it holds draws 1 to {self.draws}")
+        self.draw = number
+        self._places = self._find_places()
 
     def _coordinates(self, name):
         values = np.atleast_1d(self._array(name))
@@ -128,6 +162,36 @@ class SurfaceFile(_File):
         if not (np.all(steps > 0) or np.all(steps < 0)):
             raise PlotError(f"{name} of {self.path} must rise or fall throughout, without repeats")
         return values
+
+    def _repeats(self):
+        group = self._group.get("repeats") if self._group is not None else None
+        return group if isinstance(group, h5py.Group) else None
+
+    def _count_draws(self):
+        repeats = self._repeats()
+        mask = repeats.get("evaluated") if repeats is not None else None
+        if isinstance(mask, h5py.Dataset) and mask.shape[1:] == self.shape and mask.shape[0] > 1:
+            return mask.shape[0]
+        return 1
+
+    def _find_places(self):
+        """Name of each value on the grid -> where it is: the root's, then those of /lossatlas."""
+        if self.draw is not None:
+            shape = (self.draws, *self.shape)
+            return self._values_in(self._repeats(), lambda found: found == shape)
+        places = self._values_in(self._handle, self._fits)
+        for name, place in self._values_in(self._group, lambda found: found == self.shape).items():
+            places.setdefault(name, place)
+        return places
+
+    @staticmethod
+    def _values_in(group, fits):
+        return {
+            name: item.name
+            for name, item in (group.items() if group is not None else ())
+            if isinstance(item, h5py.Dataset) and item.dtype.kind in "fiu" and fits(item.shape)
+            and name not in COORDINATES and name != "evaluated"
+        }
 
     def _fits(self, shape):
         if shape == self.shape:
@@ -143,6 +207,12 @@ class SurfaceFile(_File):
                 return name
         raise AssertionError("a SurfaceFile has at least one value")
 
+    def full_name(self, name):
+        """The dataset that `name` means: 'error' is the stated error of the loss."""
+        if name == "error" and name not in self.names:
+            return next((n for n in self.names if n.endswith("_loss_error")), name)
+        return name
+
     def field(self, name):
         """One value by name. `train_err` is found from `train_acc` where it is not there itself."""
         if name in self.names:
@@ -154,27 +224,42 @@ class SurfaceFile(_File):
             return field
         raise PlotError(_unknown_value(name, self.names, self.path))
 
+    def progress(self):
+        """(points evaluated, points), those of all draws."""
+        if self.draws > 1:
+            mask = self._array("lossatlas/repeats/evaluated")
+            return int(np.count_nonzero(mask)), mask.size
+        blank = self._field(self.default_name()).blank
+        return int(np.count_nonzero(~blank)), blank.size
+
+    def _values(self, place):
+        if self.draw is None:
+            return self._array(place).reshape(self.shape)
+        return self._array(place, self.draw - 1)
+
     def _field(self, name):
-        values = self._array(name).reshape(self.shape)
+        values = self._values(self._places[name])
         evaluated = self._evaluated()
-        reconstructed = 0
         if evaluated is not None:
             blank = evaluated == 0
-            reconstructed = int(np.count_nonzero(evaluated == 2))
         else:
             blank = np.isnan(values)
             if self._group is None:
                 blank |= values == -1.0
         finite = np.isfinite(values)
+        error = self._places.get(f"{name}_error")
         return Field(
-            name, np.where(finite & ~blank, values, np.nan), blank, ~finite & ~blank, reconstructed
+            name, np.where(finite & ~blank, values, np.nan), blank, ~finite & ~blank,
+            np.zeros_like(blank) if evaluated is None else evaluated == 2, np.zeros_like(blank),
+            None if error is None else self._values(error),
         )
 
     def _evaluated(self):
         """The mask of our own files, [ny, nx] or [nx]; None where there is none."""
-        if self._group is None or not isinstance(self._group.get("evaluated"), h5py.Dataset):
+        place = "evaluated" if self.draw is None else "repeats/evaluated"
+        if self._group is None or not isinstance(self._group.get(place), h5py.Dataset):
             return None
-        mask = self._array("lossatlas/evaluated")
+        mask = self._array(f"lossatlas/{place}", ... if self.draw is None else self.draw - 1)
         if mask.shape != self.shape:
             raise PlotError(
                 f"/lossatlas/evaluated of {self.path} has shape {mask.shape}, the grid {self.shape}"
@@ -190,14 +275,20 @@ class HistoryFile(_File):
         if not isinstance(handle.get("epoch"), h5py.Dataset):
             raise PlotError(f"{path} is not a history: it has no epoch (its root holds {_listing(handle)})")
         self.epoch = np.atleast_1d(self._array("epoch"))
-        shapes = self._numeric()
-        self.names = [
-            name for name in HISTORY_VALUES if shapes.get(name) == self.epoch.shape
-        ]
+        self.names = [name for name in HISTORY_VALUES if self._is_by_epoch(handle.get(name))]
         if not self.names:
             raise PlotError(
                 f"{path} holds no losses or accuracies by epoch (its root holds {_listing(handle)})"
             )
+
+    def _is_by_epoch(self, item):
+        return (isinstance(item, h5py.Dataset) and item.dtype.kind in "fiu"
+                and item.shape == self.epoch.shape)
+
+    def progress(self):
+        """(epochs done, epochs); the latter 0 where it is not known."""
+        epochs = self.settings.get("epochs")
+        return len(self.epoch) - 1, epochs if isinstance(epochs, int) else 0
 
     def values(self, name):
         """[epochs + 1] float64, NaN where there is none."""
@@ -209,7 +300,7 @@ class HistoryFile(_File):
 
 def _open_hdf5(path):
     if not os.path.exists(path):
-        raise PlotError(f"{path} does not exist")
+        raise NotYetError(f"{path} does not exist")
     if os.path.isdir(path):
         raise PlotError(f"{path} is a folder, not a file")
     try:
@@ -219,12 +310,12 @@ def _open_hdf5(path):
     except OSError as error:
         text = one_line(error)
         if "signature not found" in text:
-            raise PlotError(f"{path} is not an HDF5 file") from error
+            raise UnreadableError(f"{path} is not an HDF5 file") from error
         if "truncated" in text or "eof" in text:
-            raise PlotError(f"{path} is cut short: part of the HDF5 file is missing") from error
+            raise UnreadableError(f"{path} is cut short: part of the HDF5 file is missing") from error
         if "unable to lock" in text:
-            raise PlotError(f"{path} is being written by another program: try again later") from error
-        raise PlotError(f"cannot open {path}: {text}") from error
+            raise UnreadableError(f"{path} is being written by another program: try again later") from error
+        raise UnreadableError(f"cannot open {path}: {text}") from error
 
 
 def _check_format(group, path):
@@ -257,4 +348,17 @@ def _listing(handle, most=8):
 def _unknown_value(name, names, path):
     near = difflib.get_close_matches(name, names, 1, 0.6)
     hint = f", did you mean '{near[0]}'?" if near else ""
-    return f"no value '{name}' in {path}{hint} (it holds {', '.join(names)})"
+    return f"no value '{name}' in {path}{hint} (it holds {', '.join(_shortened(names))})"
+
+
+def _shortened(names):
+    """The names, a run of classes given by its first and last."""
+    groups = {}
+    for name in names:
+        groups.setdefault(re.sub(r"_class_\d+$", "_class_", name), []).append(name)
+    for kind, members in groups.items():
+        if len(members) < 3:
+            yield from members
+            continue
+        members.sort(key=lambda name: int(name.removeprefix(kind)))
+        yield f"{members[0]} … {members[-1]}"

@@ -15,31 +15,35 @@ from matplotlib.transforms import Bbox
 from mpl_toolkits.mplot3d import Axes3D, proj3d
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection
 
-from . import planes, style, wording
-from .errors import PlotError
+from . import planes, points, style, wording
+from .errors import NotYetError
 
 NARROWEST = 0.4  # the least horizontal side of the box
 MOST_FACES = 60_000  # small faces drawn: beyond it cells are cut less finely
 MOST_CELLS = 160_000  # beyond it only every k-th point is drawn, and the figure says so
+WIDTH, TALL = 4.45, 3.75  # inches
+BAR = 0.56  # length of the colour bar, the body being 1
 HEIGHT = 0.66  # of the box, its longer horizontal side being 1
 CORNER_ROOM = 0.07  # inches between tick labels of two axes
+PALE = 0.55  # what is left of a colour where the values are guesses
 AMBIENT, DIFFUSE, SPECULAR, SHININESS = 0.50, 0.56, 0.08, 24
 
 
 def draw(surface, field, scale, head, label, elev=None, azim=None, cmap=None):
     """A figure of one plane in 3D, seen from `elev` and `azim` degrees."""
     x, y, field = planes.ascending(surface.x, surface.y, field)
-    notes = wording.point_notes(field) + scale.notes
-    x, y, values, bad, step = _thinned(x, y, field)
+    field = points.fill(surface, field, scale)
+    notes = points.notes(field, "interpolated (paler)") + scale.notes
+    x, y, field, step = _thinned(x, y, field)
     if step > 1:
         notes.append(f"every {step}th point along each axis is drawn")
-    cells = _Cells(x, y, scale.held(values), scale)
+    cells = _Cells(x, y, scale.held(field.values), field.guessed, scale)
     if not cells.whole.any():
-        raise PlotError(f"{surface.path} has no four neighbouring evaluated points: try --kind heat")
+        raise NotYetError(f"{surface.path} has no four neighbouring evaluated points: try --kind heat")
     elev, azim = 32.0 if elev is None else elev, -57.0 if azim is None else azim
     if min(cells.box[:2]) == NARROWEST:
         notes.append("the axes are not to the same scale")
-    page = style.Page(head, notes, style.Margins(0.15, 0.95, 0.05), (4.45, 3.75))
+    page = style.Page(head, notes, _margins(label, scale), (WIDTH, TALL))
     axes = Axes3D(page.figure, rect=page.rectangle(), computed_zorder=False)
     page.figure.add_axes(axes)
     axes.view_init(elev=elev, azim=azim)
@@ -53,25 +57,32 @@ def draw(surface, field, scale, head, label, elev=None, azim=None, cmap=None):
     axes.add_collection3d(Poly3DCollection(
         faces, facecolors=shades, edgecolors=shades, linewidths=0.35, rasterized=True, zorder=5,
     ), autolim=False)
-    _floor_marks(axes, x, y, bad, scale)
+    _floor_marks(axes, x, y, field.nonfinite, scale)
     height = page.body[1]
-    page.color_bar(ScalarMappable(norm, cmap), scale, label, bounds=(0.2 * height, 0.56 * height),
+    page.color_bar(ScalarMappable(norm, cmap), scale, label, bounds=(0.2 * height, BAR * height),
                    gap=0.16, extend=planes.extend(scale))
     return page.figure
 
 
+def _margins(label, scale):
+    """Room for the colour bar, whose label may stand on two lines."""
+    label = wording.on_log_scale(label) if scale.log else label
+    extra = 0.17 if "\n" in style.broken(label, 0.9 * TALL) else 0.0
+    return style.Margins(0.15, 0.95 + extra, 0.05)
+
+
 def _thinned(x, y, field):
-    """(x, y, values, nonfinite, step) with no more cells than can be drawn."""
+    """(x, y, field, step) with no more cells than can be drawn."""
     step = max(1, math.ceil(math.sqrt(len(x) * len(y) / MOST_CELLS)))
-    return (x[::step], y[::step], field.values[::step, ::step],
-            field.nonfinite[::step, ::step], step)
+    return x[::step], y[::step], field.changed(lambda array: array[::step, ::step]), step
 
 
 class _Cells:
     """The cells of a grid, in a box whose longer horizontal side is 1."""
 
-    def __init__(self, x, y, z, scale):
+    def __init__(self, x, y, z, guessed, scale):
         self.x, self.y, self.z = x, y, z  # z in drawing units, [ny, nx]
+        self.guessed = _any_corner(guessed)
         self.low, self.high = scale.span
         width, depth = x[-1] - x[0], y[-1] - y[0]
         longer = max(width, depth)
@@ -98,7 +109,10 @@ class _Cells:
         dx, dy, height = (
             _patch(a, rows, columns, u, v).reshape(-1) for a in (*slopes, self.z)
         )
-        return corners, _lit(cmap(norm(height))[:, :3], dx, dy, light)
+        shades = _lit(cmap(norm(height))[:, :3], dx, dy, light)
+        pale = np.repeat(self.guessed[rows, columns], cuts * cuts)
+        shades[pale, :3] = 1.0 - PALE * (1.0 - shades[pale, :3])
+        return corners, shades
 
     @staticmethod
     def _along(points, index, share):
@@ -111,6 +125,11 @@ class _Cells:
         wide = self.box[0] / (self.x[-1] - self.x[0])
         deep = self.box[1] / (self.y[-1] - self.y[0])
         return _slope(self.z.T, self.x).T * tall / wide, _slope(self.z, self.y) * tall / deep
+
+
+def _any_corner(mask):
+    """Of every cell: whether `mask` holds at one of its corners."""
+    return mask[1:, 1:] | mask[1:, :-1] | mask[:-1, 1:] | mask[:-1, :-1]
 
 
 def _patch(values, rows, columns, u, v):
@@ -169,7 +188,9 @@ def _box(axes, cells, x, y, scale, settings, width):
     style.coordinate_ticks(axes.yaxis, y[0], y[-1])
     values, texts = scale.ticks(6)
     axes.set_zticks([scale.position(v) for v in values], labels=texts)
-    for axis, pad in ((axes.xaxis, -3.0), (axes.yaxis, -3.0), (axes.zaxis, -1.5)):
+    longest = 72 * max((style.text_width(text, style.TICK) for text in texts), default=0.0)
+    beside = -1.5 + 0.5 * max(0.0, longest - 15.0)  # points; mplot3d centres the labels there
+    for axis, pad in ((axes.xaxis, -3.0), (axes.yaxis, -3.0), (axes.zaxis, beside)):
         axis.set_tick_params(pad=pad, labelsize=style.TICK - 0.5)
         axis.set_pane_color((0.965, 0.965, 0.965, 1.0))
         axis.line.set_color(style.GREY)

@@ -48,6 +48,10 @@ class Scale:
         # Without a cut the limits are the extremes: a rounding error must not push one out.
         return np.clip(drawn, -np.inf if self.cut_low else low, np.inf if self.cut_high else high)
 
+    def backward(self, drawn):
+        """Drawing units to value units."""
+        return 10.0 ** np.asarray(drawn) if self.log else np.asarray(drawn)
+
     def held(self, values):
         """As forward, with what lies beyond the limits held at them."""
         return np.clip(self.forward(values), *self.span)

@@ -20,9 +20,11 @@ from . import wording
 from .errors import WordsError
 from .scales import labels
 
+SMALLEST = 6.0  # of a label that would not fit
 TITLE, SUBTITLE, LABEL, TICK, NOTE = 10.0, 7.2, 8.5, 7.5, 6.6
 INK, GREY, FAINT = "#1a1a1a", "#595959", "#d9d9d9"
 NONFINITE = "#e8308a"  # evaluated, not finite
+WARNING = "#b33c00"  # what must not be overlooked
 TRAIN_TEST = {"train": "#0072b2", "test": "#d55e00", "val": "#009e73"}  # Okabe and Ito
 COLOR_MAPS = ("viridis", "cividis", "magma", "inferno", "plasma")  # uniform, colour-blind safe
 
@@ -48,6 +50,7 @@ SETTINGS = {
     "pdf.fonttype": 42,
     "svg.fonttype": "none",
     "svg.hashsalt": "lossatlas",
+    "text.hinting": "none",  # else text is wider on coarse pixels than it was measured
     "path.simplify": True,
 }
 
@@ -79,11 +82,14 @@ def darker(cmap):
 
 @dataclass
 class Head:
-    """What stands above the drawing. `size` is the user's figure size (width, height) or None."""
+    """What stands above and below the drawing. `size` is the user's figure size (width, height)
+    or None, `mark` what the reader must not overlook, `numbers` facts to stand below the notes."""
 
     title: str
     subtitle: str
     size: tuple | None = None
+    mark: str | None = None
+    numbers: tuple = ()
 
 
 @dataclass
@@ -108,9 +114,11 @@ class Page:
             width = head.size[0] if head.size else body[0] + margins.left + margins.right
             room = width - self._left - 0.1
             title = _wrap(head.title, room, TITLE, "bold")
+            mark = _wrap(head.mark or "", room, SUBTITLE, "bold")
             subtitle = _wrap(head.subtitle, room, SUBTITLE)
-            foot = _wrap(wording.joined(notes), room, NOTE)
-            top = 0.12 + 0.185 * len(title) + 0.135 * len(subtitle) + 0.07
+            foot = [(line, GREY) for line in _wrap(wording.joined(notes), room, NOTE)]
+            foot += [(line, INK) for line in _wrap(wording.joined(head.numbers), room, NOTE)]
+            top = 0.12 + 0.185 * len(title) + 0.135 * len(mark + subtitle) + 0.07
             below = margins.bottom + (0.08 + 0.12 * len(foot) if foot else 0.0)
             self.size = head.size or (width, top + body[1] + below)
             self._below = below
@@ -118,9 +126,9 @@ class Page:
                 self._fit(body, margins, top, stretch)
         self.figure = Figure(figsize=self.size, facecolor="white")
         FigureCanvasAgg(self.figure)
-        self._write_head(title, subtitle)
-        for row, line in enumerate(reversed(foot)):
-            self._text(line, 0.08 + 0.12 * row, NOTE, GREY)
+        self._write_head(title, mark, subtitle)
+        for rows_below, (line, color) in zip(reversed(range(len(foot))), foot):
+            self._text(line, 0.08 + 0.12 * rows_below, NOTE, color)
 
     def _fit(self, body, margins, top, stretch):
         """The largest body that fits, in the middle of the page."""
@@ -135,12 +143,15 @@ class Page:
         self._left = margins.left + 0.5 * (width - self.body[0])
         self._below += 0.5 * (height - self.body[1])
 
-    def _write_head(self, title, subtitle):
+    def _write_head(self, title, mark, subtitle):
         y = self.size[1] - 0.12
         for line in title:
             y -= 0.185
             text = self._text(line, y + 0.055, TITLE, INK, weight="bold")
             text.set_parse_math(_is_math(line))
+        for line in mark:
+            y -= 0.135
+            self._text(line, y + 0.03, SUBTITLE, WARNING, weight="bold")
         for line in subtitle:
             y -= 0.135
             self._text(line, y + 0.03, SUBTITLE, GREY)
@@ -171,7 +182,9 @@ class Page:
         bar.ax.tick_params(which="minor", length=1.4, width=0.45)
         bar.outline.set_linewidth(0.6)
         label = wording.on_log_scale(label) if scale.log else label
-        bar.set_label(broken(label, max(height, 0.9 * self.body[1])), fontsize=LABEL, labelpad=5)
+        length = max(height, 0.9 * self.body[1])
+        label = broken(label, length)
+        bar.set_label(label, fontsize=fitting(label, 1.12 * length), labelpad=5)
         return bar
 
 
@@ -180,6 +193,12 @@ def broken(label, length, size=LABEL):
     if text_width(label, size) <= length:
         return label
     return label.replace(" (", "\n(", 1)
+
+
+def fitting(label, length, size=LABEL):
+    """The text size, `size` at most, at which no line of `label` is longer than `length` inches."""
+    widest = max(text_width(line, size) for line in label.split("\n"))
+    return max(SMALLEST, min(size, size * length / widest)) if widest else size
 
 
 def coordinate_ticks(axis, low, high, count=5):
@@ -200,6 +219,7 @@ def mark_center(axes, x, y):
 
 
 MEASURE_DPI = 600
+NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 
 
 def text_width(text, size, weight="normal"):
@@ -215,7 +235,8 @@ text_width.renderer = FigureCanvasAgg(Figure(figsize=(1, 1), dpi=MEASURE_DPI)).g
 
 
 def _wrap(text, width, size, weight="normal"):
-    """Lines of at most `width` inches; a word longer than that is broken."""
+    """Lines of at most `width` inches; a word longer than that is broken, at a no-break space if it
+    has one."""
     lines = []
     for word in filter(None, text.replace("\n", " ").split(" ")):  # no-break spaces stay
         joined = f"{lines[-1]} {word}" if lines else word
@@ -226,8 +247,9 @@ def _wrap(text, width, size, weight="normal"):
             cut = len(word) - 1
             while cut > 1 and text_width(word[:cut], size, weight) > width:
                 cut -= 1
+            cut = word.rfind(NO_BREAK_SPACE, 1, cut + 1) if NO_BREAK_SPACE in word[1 : cut + 1] else cut
             lines.append(word[:cut])
-            word = word[cut:]
+            word = word[cut:].lstrip(NO_BREAK_SPACE)
         lines.append(word)
     # A separator belongs between facts, not at the end or start of a line.
     return [line.strip("· ") for line in lines]

@@ -1,6 +1,7 @@
 """What the figures say: titles, axis labels, notes. Everything in a settings record is optional."""
 
 import os
+import re
 
 # name of a value's part -> as read in a label
 SPLITS = {"train": "training", "test": "test", "val": "validation"}
@@ -23,27 +24,67 @@ def _known(settings, key):
     return str(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
 
 
+# What a dataset of ours says: 'train_loss_class_3' is the loss, of class 3
+NAME = re.compile(r"(train|test|val)_(loss|acc|err|images)(?:_(se|error|spread|top5|class_(\d+)))?")
+QUANTITIES = {"loss": "loss", "acc": "accuracy", "err": "error"}
+
+
+def _parts(name):
+    """(split, quantity, what of it, class) of a name of ours; four empty texts for another."""
+    match = NAME.fullmatch(name)
+    return tuple(part or "" for part in match.groups()) if match else ("", "", "", "")
+
+
 def is_percent(name):
-    return name.endswith(("_acc", "_err"))
+    """Whether the value is a share of the images, from 0 to 100."""
+    split, quantity, of, _ = _parts(name)
+    return name.endswith(("_acc", "_err")) or (quantity in ("acc", "err") and of in ("", "top5"))
 
 
-def short_label(name):
+def short_label(name, settings=None):
     """'train_loss' -> 'training loss'; names that are not ours stay as they are."""
     if name in EIGENVALUES:
         return EIGENVALUES[name]
-    split, _, what = name.rpartition("_")
-    what = {"loss": "loss", "acc": "accuracy", "err": "error"}.get(what)
-    if split not in SPLITS or what is None:
+    if name == "l2":
+        return "L2 term"
+    split, quantity, of, number = _parts(name)
+    if not split:
         return name
-    return f"{SPLITS[split]} {what}"
+    if quantity == "images":
+        return f"{SPLITS[split]} images evaluated"
+    what = f"{SPLITS[split]} {QUANTITIES[quantity]}"
+    if number:
+        return f"{what} of class {number}"
+    if of == "top5":
+        return f"{SPLITS[split]} top-5 {QUANTITIES[quantity]}"
+    return {
+        "se": f"standard error of {what}",
+        "error": f"stated error of {what}",
+        "spread": f"standard deviation of {what}{over_draws(settings or {})}",
+    }.get(of, what)
+
+
+def over_draws(settings):
+    draws = settings.get("repeat")
+    return f" over {draws} draws" if isinstance(draws, int) and draws > 1 else ""
 
 
 def value_label(name, settings):
     """The label of an axis or colour bar: what is shown, and its unit."""
-    label = short_label(name)
+    label = short_label(name, settings)
+    if name == "l2":
+        weight_decay = _known(settings, "l2")
+        return f"{label} λ/2 ‖θ‖²" + (f" (λ = {weight_decay})" if weight_decay else "")
+    _, quantity, of, _ = _parts(name)
     if is_percent(name):
         return f"{label} (%)"
-    if name.endswith("_loss"):
+    if quantity == "images":
+        return f"{label} (a point)"
+    if quantity in ("acc", "err"):
+        return f"{label} (percentage points)"
+    if of == "error":
+        return f"{label}, half-width at 95 %{loss_unit(settings)}"
+    if quantity == "loss" or name.endswith("_loss"):
         return f"{label}{loss_unit(settings)}"
     return label
 
@@ -85,8 +126,11 @@ def data_name(settings):
     return kind
 
 
-def subtitle(settings, shape, path):
-    """The facts a reader needs to trust or repeat the figure. `shape` is [ny, nx] or [nx]."""
+def subtitle(settings, shape, path, draws=1, draw=None):
+    """The facts a reader needs to trust or repeat the figure. `shape` is [ny, nx] or [nx].
+
+    Of several `draws` of directions, `draw` is the one shown; None: their mean.
+    """
     facts = []
     samples = settings.get("samples")
     if isinstance(samples, int) and samples > 0:
@@ -100,6 +144,11 @@ def subtitle(settings, shape, path):
         facts.append(f"plane {plane if len(plane) <= 40 else plane.partition(':')[0]}")
     if _known(settings, "seed"):
         facts.append(f"seed {_known(settings, 'seed')}")
+    if draws > 1:
+        facts.append(f"mean of {draws} draws" if draw is None else f"draw {draw} of {draws}")
+    for key in ("tolerance", "budget"):
+        if _known(settings, key):
+            facts.append(f"{key} {_known(settings, key)}")
     if not facts:
         facts.append(os.path.basename(path))
     facts.append(" × ".join(grouped(n) for n in reversed(shape)) + " points")
@@ -116,18 +165,10 @@ def grouped(number):
     return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") if number > 9999 else str(number)
 
 
-def point_notes(field):
-    """Notes on the points that are not plain values: the reader must not take them for such."""
-    notes = []
-    blank, bad = (int(mask.sum()) for mask in (field.blank, field.nonfinite))
-    if blank:
-        notes.append(f"{_points(blank)} not evaluated (blank)")
-    if bad:
-        notes.append(f"{_points(bad)} evaluated but not finite (pink)")
-    if field.reconstructed:
-        notes.append(f"{_points(field.reconstructed)} reconstructed from the others")
-    return notes
+def partial(done, total):
+    """What stands above a picture that is not all evaluated."""
+    return f"PARTIAL: {grouped(done)} of {points(total)} evaluated"
 
 
-def _points(count):
+def points(count):
     return f"{grouped(count)} point" + ("" if count == 1 else "s")

@@ -1,0 +1,114 @@
+"""The numbers that the program has of a surface (/lossatlas@summary), as short facts for a caption.
+
+What is absent, or is not of the shape that is known, is left out or written as it is.
+"""
+
+import math
+
+from .scales import number
+from .wording import grouped
+
+SAID_ELSEWHERE = {"points", "evaluated", "not_finite", "repeats", "width_at_least"}
+LONGEST_TEXT = 200  # characters
+
+
+def facts(summary, draw=None):
+    """Texts such as 'lowest loss 0.012 at (0, −0.1)'. Of several draws, those of `draw`; None: of the mean."""
+    if draw is not None:
+        each = summary.get("repeats")
+        known = isinstance(each, list) and draw <= len(each) and isinstance(each[draw - 1], dict)
+        summary = each[draw - 1] if known else {}
+    texts = []
+    for name, value in summary.items():
+        if name in SAID_ELSEWHERE:
+            continue
+        known = KNOWN[name](value, summary) if name in KNOWN else None
+        texts += known if known is not None else _plain(name, value)
+    return texts
+
+
+def _centre(value, _):
+    loss, accuracy = _numbers(value, "loss", "accuracy")
+    if loss is None:
+        return None
+    return [f"centre loss {loss}" + (f", accuracy {accuracy} %" if accuracy else "")]
+
+
+def _located(name):
+    def said(value, _):
+        loss, x, y = _numbers(value, "loss", "x", "y")
+        return None if None in (loss, x, y) else [f"{name} loss {loss} at ({x}, {y})"]
+
+    return said
+
+
+def _width(value, summary):
+    if not _is_number(value):
+        return None
+    sign = "≥ " if summary.get("width_at_least") is True else ""
+    return [f"width at twice the centre’s loss {sign}{_text(value)}"]
+
+
+def _steepest(value, _):
+    rise, = _numbers(value, "rise")
+    return None if rise is None else [f"steepest step {rise}"]
+
+
+def _minima(value, _):
+    return [f"{value} local {'minimum' if value == 1 else 'minima'}"] if _is_number(value) else None
+
+
+def _curvature(value, _):
+    eigenvalues = value.get("eigenvalues") if isinstance(value, dict) else None
+    if not (isinstance(eigenvalues, list) and len(eigenvalues) == 2 and all(map(_is_number, eigenvalues))):
+        return None
+    condition, = _numbers(value, "condition")
+    text = "curvature at the centre {} to {}".format(*map(_text, eigenvalues))
+    return [text + (f", ratio {condition}" if condition else "")]
+
+
+def _standard_error(value, _):
+    return [f"median standard error {_text(value)}"] if _is_number(value) else None
+
+
+def _hints(value, _):
+    if not isinstance(value, list):
+        return None
+    return [f"hint: {' '.join(text.split())}" for text in value if isinstance(text, str)]
+
+
+KNOWN = {
+    "centre": _centre, "lowest": _located("lowest"), "highest": _located("highest"), "width": _width,
+    "steepest": _steepest, "minima": _minima, "curvature": _curvature,
+    "standard_error": _standard_error, "hints": _hints,
+}
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _text(value):
+    return grouped(value) if isinstance(value, int) else number(value)
+
+
+def _numbers(value, *names):
+    """The texts of these members, None for each that is no number."""
+    members = value if isinstance(value, dict) else {}
+    return [_text(members[name]) if _is_number(members.get(name)) else None for name in names]
+
+
+def _plain(name, value):
+    """Any value as 'name value'; nested ones one by one."""
+    name = name.replace("_", " ")
+    if isinstance(value, dict):
+        return [text for inner, each in value.items() for text in _plain(f"{name} {inner}", each)]
+    if isinstance(value, bool):
+        return [f"{name} {'yes' if value else 'no'}"]
+    if _is_number(value):
+        return [f"{name} {_text(value)}"]
+    if isinstance(value, list) and 0 < len(value) <= 4 and all(map(_is_number, value)):
+        return [f"{name} ({', '.join(map(_text, value))})"]
+    if isinstance(value, str) and 0 < len(value) <= LONGEST_TEXT:
+        return [f"{name} {' '.join(value.split())}"]
+    return []
