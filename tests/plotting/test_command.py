@@ -104,6 +104,8 @@ def test_an_unknown_value_lists_those_present_and_suggests_one(plot, tmp_path, w
         (["another.h5"], "unknown word 'another.h5'"),
         (["--log", "--linear"], "not allowed with"),
         (["--levels", "0"], "neither a count"),
+        (["--watch", "0"], "'0' is not a number of seconds"),
+        (["--watch=often"], "'often' is not a number"),
         (["--draw", "0"], "'0' is not the number of a draw, counted from 1"),
         (["--draw", "first"], "'first' is not the number of a draw"),
         (["--feild", "l2"], "unknown option '--feild', did you mean '--field'?"),

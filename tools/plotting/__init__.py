@@ -15,5 +15,6 @@ multiples  the planes of all draws side by side
 curves     lines and histories
 saving     figures out: deterministic bytes, whole files or none
 figures    the figure that the options ask for
+watching   figures drawn anew while a sweep runs
 command    the command line
 """

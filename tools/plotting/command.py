@@ -9,11 +9,12 @@ import re
 import sys
 import warnings
 
-from . import figures, saving, style
+from . import figures, saving, style, watching
 from .errors import PlotError, WordsError
 from .figures import KINDS
 
 MOST_PIXELS = 20_000  # a side
+WATCH = 1.0  # seconds between two looks at the file
 
 
 def main(words):
@@ -24,8 +25,11 @@ def main(words):
     try:
         options = parse(words)
         style.apply()
-        for path in figures.draw(options):
-            print(path)
+        if options.watch is not None:
+            watching.watch(options)
+        else:
+            for path in figures.draw(options):
+                print(path)
     except PlotError as error:
         figures.say(error)
         return error.status
@@ -75,10 +79,15 @@ def parse(words):
 
 
 def _joined(words):
-    """'--vmin -1e3' as '--vmin=-1e3': argparse takes negative numbers of some forms for options."""
+    """'--vmin -1e3' as '--vmin=-1e3': argparse takes negative numbers of some forms for options.
+
+    And '--watch S.h5' as '--watch=1 S.h5': what is no number after it is not meant for it.
+    """
     joined = []
     for word in words:
         previous = joined[-1] if joined else ""
+        if previous == "--watch" and not re.fullmatch(r"-?\.?\d\S*", word):
+            joined[-1] = f"--watch={WATCH:g}"
         if re.match(r"-[\d.]", word) and re.fullmatch(r"--[a-z]+", previous):
             joined[-1] = f"{previous}={word}"
         else:
@@ -104,6 +113,9 @@ def _parser():
     add("--draw", "--repeat-index", type=_draw_number, metavar="K",
         help="of a surface made with --repeat, draw K of the directions, counted from 1 (default: the"
         " mean of all; --kind repeats shows them side by side)")
+    add("--watch", type=_seconds, nargs="?", const=WATCH, metavar="SECONDS",
+        help="draw anew whenever the file changed, looking every SECONDS (default 1), until the"
+        " surface is complete")
     add("--numbers", action="store_true", default=None,
         help="write the numbers that the file has of itself (/lossatlas@summary) below the picture")
     scale = parser.add_mutually_exclusive_group()
@@ -141,6 +153,13 @@ def _number(word):
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"'{word}' is not a number")
     return value
+
+
+def _seconds(word):
+    seconds = _number(word)
+    if not 0.05 <= seconds <= 86400:
+        raise argparse.ArgumentTypeError(f"'{word}' is not a number of seconds from 0.05 to 86400")
+    return seconds
 
 
 def _draw_number(word):
