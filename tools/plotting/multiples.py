@@ -5,10 +5,12 @@ import math
 import numpy as np
 
 from . import planes, points, style, wording
+from .errors import WordsError
 from .reading import together
 
 MOST = 36  # draws shown
 WIDTH, TALLEST = 6.0, 7.5  # inches: of all panels together
+SMALLEST = 0.15  # inches: the shorter side of a panel
 ACROSS, ABOVE = 0.12, 0.22  # inches: between two panels, and above each for its name
 
 
@@ -20,14 +22,13 @@ def draw(surface, fields, scale, head, label, levels=None, cmap=None):
     body = (columns * each[0] + (columns - 1) * ACROSS, rows * (each[1] + ABOVE))
     notes = _notes(panels, surface.draws, scale, equal)
     page = style.Page(head, notes, style.Margins(0.62, 0.86, 0.47), body)
-    each = tuple(side * page.body[0] / body[0] for side in each)
+    each = _shrunk(each, columns, rows, page)
     cmap = style.color_map(cmap)
     mappable = None
     for number, panel in enumerate(panels):
         row, column = divmod(number, columns)
         axes = page.figure.add_axes(page.rectangle(
-            column * (each[0] + ACROSS * page.body[0] / body[0]),
-            page.body[1] * (rows - 1 - row) / rows, *each))
+            column * (each[0] + ACROSS), (rows - 1 - row) * (each[1] + ABOVE), *each))
         mappable = panel.paint(axes, scale, cmap, levels, number + 1) or mappable
         axes.tick_params(labelleft=column == 0, labelbottom=number + columns >= len(panels))
     _axis_labels(page, surface.settings)
@@ -47,6 +48,17 @@ def _panel_size(x, y, columns, rows):
     up = TALLEST / rows - ABOVE
     shrink = min(across / width, up / height, 2.6 / max(width, height))
     return (width * shrink, height * shrink), equal
+
+
+def _shrunk(each, columns, rows, page):
+    """The size of a panel where the user's page is smaller: the room between panels stays."""
+    across = (page.body[0] - (columns - 1) * ACROSS) / (columns * each[0])
+    up = (page.body[1] - rows * ABOVE) / (rows * each[1])
+    shrink = min(across, up)
+    if shrink * min(each) < SMALLEST:
+        raise WordsError(f"--size {page.size[0]:g}x{page.size[1]:g} inches leaves no room for"
+                         f" {columns} x {rows} panels")
+    return each[0] * shrink, each[1] * shrink
 
 
 class _Panel:
