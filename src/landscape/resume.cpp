@@ -57,7 +57,8 @@ Surface surface_of(const JournalContents& contents, const std::filesystem::path&
     return Axis{settings.at(range).at(0), settings.at(range).at(1), settings.at("grid").at(which)};
   };
   const Split split = settings.value("split", "train") == "test" ? Split::test : Split::train;
-  Surface surface(axis("x", 0), axis("y", 1), split, contents.more_names, settings.value("repeat", std::size_t{1}));
+  Surface surface(axis("x", 0), axis("y", 1), split, contents.more_names, layers_of(settings));
+  surface.levels = levels_of(settings);
   surface.settings = settings;
   surface.provenance = json::object();
   return surface;
@@ -66,7 +67,7 @@ Surface surface_of(const JournalContents& contents, const std::filesystem::path&
 Surface read_own_surface(const std::filesystem::path& file) {
   const auto journals = journals_of(file);
   try {
-    Surface surface = read_surface(file);
+    Surface surface = read_layers(file);
     if (is_own(surface.settings)) return surface;
     throw Error("{}: not written by `lossatlas surface`, which cannot go on with it; choose another --out",
                 file.string());
@@ -149,12 +150,12 @@ bool adopt(const Surface& from, Surface& to) {
     }
     return true;
   };
-  if (from.repeats != to.repeats || from.more_names() != to.more_names()) return false;
+  if (from.layers != to.layers || (!to.levels.empty() && from.size() != to.size()) || from.more_names() != to.more_names()) return false;
   if (!find_all(from.x, to.x, columns) || !find_all(from.y, to.y, rows)) return false;
   for (std::size_t i = 0; i < from.size(); ++i) {
     if (from.state[i] == PointState::missing) continue;
-    const std::size_t repeat = i / from.grid_size(), row = i % from.grid_size() / from.x.points;
-    const std::size_t place = repeat * to.grid_size() + rows[row] * to.x.points + columns[i % from.x.points];
+    const std::size_t layer = i / from.grid_size(), row = i % from.grid_size() / from.x.points;
+    const std::size_t place = layer * to.grid_size() + rows[row] * to.x.points + columns[i % from.x.points];
     to.set(place, from.at(i));
     to.state[place] = from.state[i];
   }

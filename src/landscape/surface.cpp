@@ -28,9 +28,9 @@ std::optional<std::size_t> Axis::index_of(double coordinate) const {
 }
 
 Surface::Surface(const Axis& x_axis, const Axis& y_axis, Split which, const std::vector<std::string>& more_names,
-                 std::size_t draws)
-    : x(x_axis), y(y_axis), split(which), repeats(draws) {
-  const std::size_t count = repeats * grid_size();
+                 std::size_t layer_count)
+    : x(x_axis), y(y_axis), split(which), layers(layer_count) {
+  const std::size_t count = layers * grid_size();
   for (auto* values : {&loss, &loss_se, &accuracy, &accuracy_se}) {
     values->assign(count, std::numeric_limits<double>::quiet_NaN());
   }
@@ -62,6 +62,8 @@ void Surface::set(std::size_t index, const Evaluation& evaluation) {
   for (std::size_t m = 0; m < more.size(); ++m) more[m].values[index] = evaluation.more.at(m);
   state[index] = PointState::evaluated;
 }
+
+std::string error_name(Split split) { return std::string(name_of(split)) + "_loss_error"; }
 
 Evaluation Surface::at(std::size_t index) const {
   Evaluation point{loss[index], loss_se[index], accuracy[index], accuracy_se[index], images[index], {}};

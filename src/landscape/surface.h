@@ -35,12 +35,14 @@ struct Measure {
   std::vector<double> values;
 };
 
-/// Loss and accuracy on a grid. Values are [repeats, ny, nx], x fastest; NaN where nothing was evaluated, which `state`
-/// tells from a loss that is NaN.
+/// Loss and accuracy on a grid. Values are [layers, ny, nx], x fastest; NaN where nothing was evaluated, which `state`
+/// tells from a loss that is NaN. There is one layer, or one for each of several pairs of directions (repeats), or one
+/// for each number of images in `levels`.
 struct Surface {
   Axis x, y;
   Split split = Split::train;
-  std::size_t repeats = 1;                                   // pairs of directions, each with a surface of its own
+  std::size_t layers = 1;
+  std::vector<std::int64_t> levels;                          // images of each layer, ascending; empty for repeats
   std::vector<double> loss, loss_se, accuracy, accuracy_se;  // accuracies in percent
   std::vector<std::int64_t> images;                          // that made the value; 0 where it is missing
   std::vector<Measure> more;
@@ -52,13 +54,13 @@ struct Surface {
 
   /// A grid with no point evaluated.
   Surface(const Axis& x_axis, const Axis& y_axis, Split which, const std::vector<std::string>& more_names = {},
-          std::size_t draws = 1);
+          std::size_t layer_count = 1);
 
-  /// All points, those of every repeat.
+  /// All points, those of every layer.
   std::size_t size() const { return loss.size(); }
   std::size_t grid_size() const { return x.points * y.points; }
   std::vector<std::string> more_names() const;
-  /// The point at exactly these coordinates, if there is one; of the first repeat.
+  /// The point at exactly these coordinates, if there is one; of the first layer.
   std::optional<std::size_t> index_of(double at_x, double at_y) const;
   void set(std::size_t index, const Evaluation& evaluation);
   Evaluation at(std::size_t index) const;
@@ -67,14 +69,28 @@ struct Surface {
   std::size_t not_finite() const;
 };
 
+/// The levels that a file's settings name, and how many layers it has.
+std::vector<std::int64_t> levels_of(const nlohmann::json& settings);
+std::size_t layers_of(const nlohmann::json& settings);
+
 /// Version of the layout that docs/file-format.md describes.
 inline constexpr std::int64_t kSurfaceFormat = 1;
 
 /// Writes the whole file anew and renames it into place: readers see the old surface or the new one, never half.
 void write_surface(const std::filesystem::path& file, const Surface& surface);
 
+/// The same for a surface in levels: `shown` is what they add up to, which every reader finds at the root.
+void write_surface(const std::filesystem::path& file, const Surface& levels, const Surface& shown);
+
 /// Reads a two-dimensional surface: ours, or one of tomgoldstein/loss-landscape (its -1 means not evaluated).
-/// Throws Error for a file that is no surface, and for one of a newer format.
+/// Of a surface in levels, what they add up to. Throws Error for a file that is no surface, and for one of a newer
+/// format.
 Surface read_surface(const std::filesystem::path& file);
+
+/// The same, but of a surface in levels the levels.
+Surface read_layers(const std::filesystem::path& file);
+
+/// The name of the dataset that holds the half-widths of a surface in levels: "train_loss_error".
+std::string error_name(Split split);
 
 }  // namespace lossatlas

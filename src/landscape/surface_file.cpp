@@ -15,6 +15,8 @@ namespace {
 
 /// Where the values of each repeat stand, where there are several.
 constexpr std::string_view kRepeats = "/lossatlas/repeats/";
+/// The same of each number of images.
+constexpr std::string_view kLevels = "/lossatlas/levels/";
 
 /// Names of the values: loss and accuracy at the root, as tomgoldstein/loss-landscape has them, the rest of ours under
 /// /lossatlas.
@@ -165,15 +167,18 @@ void unmark(Surface& surface) {
   }
 }
 
-/// The values that one of our files holds, all repeats of them.
-Surface read_own(const Hdf5Reader& reader, const Axis& x, const Axis& y, Split split) {
+/// The values that one of our files holds: all layers of them, or what levels add up to.
+Surface read_own(const Hdf5Reader& reader, const Axis& x, const Axis& y, Split split, bool wants_levels) {
   check_format(reader);
   const auto settings = read_object(reader, "settings");
-  const auto repeats = settings.value("repeat", std::size_t{1});
-  const auto more_names = settings.value("more", std::vector<std::string>{});
-  const Shape shape = repeats == 1 ? Shape{y.points, x.points} : Shape{repeats, y.points, x.points};
+  const auto levels = levels_of(settings);
+  const std::size_t layers = levels.empty() || wants_levels ? layers_of(settings) : 1;
+  const bool is_flat = levels.empty() ? layers == 1 : !wants_levels;
+  auto more_names = settings.value("more", std::vector<std::string>{});
+  if (!levels.empty() && !wants_levels) more_names.push_back(error_name(split));
+  const Shape shape = is_flat ? Shape{y.points, x.points} : Shape{layers, y.points, x.points};
   const auto place = [&](const std::string& name) {
-    return repeats == 1 ? at_root(split)(name) : std::string(kRepeats) + name;
+    return is_flat ? at_root(split)(name) : std::string(levels.empty() ? kRepeats : kLevels) + name;
   };
   for (const auto& name : more_names) {
     if (!reader.has(place(name))) throw Error("{}: has no {}", reader.file().string(), place(name));
@@ -181,7 +186,8 @@ Surface read_own(const Hdf5Reader& reader, const Axis& x, const Axis& y, Split s
   const Names names(split);
   // Before the surface takes memory for all its points: long axes in a small file multiply to far more than it holds.
   auto loss = read_grid(reader, place(names.loss), shape);
-  Surface surface(x, y, split, more_names, repeats);
+  Surface surface(x, y, split, more_names, layers);
+  if (wants_levels) surface.levels = levels;
   surface.loss = std::move(loss);
   surface.accuracy = read_grid(reader, place(names.accuracy), shape);
   surface.loss_se = read_grid(reader, place(names.loss_se), shape);
@@ -224,7 +230,7 @@ Surface mean_of_repeats(const Surface& all) {
       for (std::size_t m = 0; m < sum.more.size(); ++m) sum.more[m] += point.more[m];
     }
     if (!complete) continue;
-    const auto repeats = static_cast<double>(all.repeats);
+    const auto repeats = static_cast<double>(all.layers);
     for (double* value : {&sum.loss, &sum.loss_se, &sum.accuracy, &sum.accuracy_se}) *value /= repeats;
     for (double& value : sum.more) value /= repeats;
     mean.set(i, sum);
@@ -240,7 +246,7 @@ std::vector<double> spread_of_repeats(const Surface& all, const Surface& mean) {
     for (std::size_t at = i; at < all.size(); at += mean.size()) {
       squares += (all.loss[at] - mean.loss[i]) * (all.loss[at] - mean.loss[i]);
     }
-    if (mean.state[i] != PointState::missing) spread[i] = std::sqrt(squares / static_cast<double>(all.repeats - 1));
+    if (mean.state[i] != PointState::missing) spread[i] = std::sqrt(squares / static_cast<double>(all.layers - 1));
   }
   return spread;
 }
@@ -251,28 +257,25 @@ void write_root(Hdf5Writer& writer, const Surface& surface) {
   write_vtkhdf(writer, surface);
 }
 
+void write_layers(Hdf5Writer& writer, const Surface& surface, std::string_view group) {
+  write_values(writer, surface, {surface.layers, surface.y.points, surface.x.points},
+               [&](const std::string& name) { return std::string(group) + name; });
+}
+
 /// The mean at the root, where every reader finds a surface; each repeat by itself, and their spread, under /lossatlas.
 void write_repeats(Hdf5Writer& writer, const Surface& surface) {
   const Surface mean = mean_of_repeats(surface);
   write_root(writer, mean);
-  write_values(writer, surface, {surface.repeats, surface.y.points, surface.x.points},
-               [](const std::string& name) { return std::string(kRepeats) + name; });
+  write_layers(writer, surface, kRepeats);
   const std::string spread = "/lossatlas/" + Names(surface.split).loss + "_spread";
   writer.write<double>(spread, spread_of_repeats(surface, mean), {surface.y.points, surface.x.points});
   writer.attach_scale(spread, 0, "/y");
   writer.attach_scale(spread, 1, "/x");
 }
 
-}  // namespace
-
-void write_surface(const std::filesystem::path& file, const Surface& surface) {
+/// What a file holds besides its values.
+void finish(Hdf5Writer& writer, const std::filesystem::path& file, const Surface& surface) {
   const std::array<std::int64_t, 1> format{kSurfaceFormat};
-  Hdf5Writer writer;
-  if (surface.repeats == 1) {
-    write_root(writer, surface);
-  } else {
-    write_repeats(writer, surface);
-  }
   writer.write<std::int64_t>("/lossatlas/samples_" + std::string(name_of(surface.split)), surface.samples,
                              {surface.samples.size()});
   writer.write_text("/dir_file", surface.direction_file);
@@ -283,7 +286,28 @@ void write_surface(const std::filesystem::path& file, const Surface& surface) {
   writer.save(file);
 }
 
-Surface read_surface(const std::filesystem::path& file) {
+}  // namespace
+
+void write_surface(const std::filesystem::path& file, const Surface& surface) {
+  Hdf5Writer writer;
+  if (surface.layers == 1) {
+    write_root(writer, surface);
+  } else {
+    write_repeats(writer, surface);
+  }
+  finish(writer, file, surface);
+}
+
+void write_surface(const std::filesystem::path& file, const Surface& levels, const Surface& shown) {
+  Hdf5Writer writer;
+  write_root(writer, shown);
+  write_layers(writer, levels, kLevels);
+  finish(writer, file, levels);
+}
+
+namespace {
+
+Surface read(const std::filesystem::path& file, bool wants_levels) {
   const Hdf5Reader reader(file);
   const bool has_axes = reader.has("/xcoordinates") && reader.has("/ycoordinates");
   const Split split = reader.has("/train_loss") ? Split::train : Split::test;
@@ -295,9 +319,26 @@ Surface read_surface(const std::filesystem::path& file) {
         file.string(), fmt::join(reader.members("/"), ", "));
   }
   const Axis x = read_axis(reader, "/xcoordinates"), y = read_axis(reader, "/ycoordinates");
-  Surface surface = reader.has("/lossatlas") ? read_own(reader, x, y, split) : read_theirs(reader, x, y, split);
+  Surface surface = reader.has("/lossatlas") ? read_own(reader, x, y, split, wants_levels) : read_theirs(reader, x, y, split);
   if (reader.has("/dir_file")) surface.direction_file = reader.read_text("/dir_file");
   return surface;
+}
+
+}  // namespace
+
+Surface read_surface(const std::filesystem::path& file) { return read(file, false); }
+
+Surface read_layers(const std::filesystem::path& file) { return read(file, true); }
+
+std::vector<std::int64_t> levels_of(const nlohmann::json& settings) {
+  const auto found = settings.find("levels");
+  return found == settings.end() || found->is_null() ? std::vector<std::int64_t>{}
+                                                     : found->get<std::vector<std::int64_t>>();
+}
+
+std::size_t layers_of(const nlohmann::json& settings) {
+  const auto levels = levels_of(settings);
+  return levels.empty() ? settings.value("repeat", std::size_t{1}) : levels.size();
 }
 
 }  // namespace lossatlas

@@ -69,15 +69,31 @@ class Sweep {
 
   void evaluate(Evaluator& evaluator, NetworkState& point, std::size_t index) {
     const std::size_t column = index % surface_.x.points, row = index % surface_.grid_size() / surface_.x.points;
-    place(*planes_.at(index / surface_.grid_size()), std::array{surface_.x.at(column), surface_.y.at(row)}, point);
-    const Evaluation evaluation = evaluator.evaluate(point);
+    const std::size_t layer = index / surface_.grid_size();
+    const std::array at{surface_.x.at(column), surface_.y.at(row)};
+    if (surface_.levels.empty()) {
+      place(*planes_.at(layer), at, point);
+      take(evaluator.evaluate(point), index);
+    } else {
+      place(*planes_.at(0), at, point);
+      const auto values = evaluator.evaluate(point, std::span(surface_.levels).first(layer + 1));
+      for (std::size_t level = 0; level <= layer; ++level) {
+        take(values[level], index - (layer - level) * surface_.grid_size());
+      }
+    }
     const std::scoped_lock lock(mutex_);
+    ++computed_;
+    images_ += surface_.levels.empty() ? engine_.images() : surface_.levels[layer];
+    report();
+  }
+
+  void take(const Evaluation& evaluation, std::size_t index) {
+    const std::scoped_lock lock(mutex_);
+    if (surface_.state[index] != PointState::missing) return;  // a level that an earlier evaluation gave
     if (options_.on_evaluated) options_.on_evaluated(index, evaluation);
     surface_.set(index, evaluation);
-    ++computed_;
     ++done_;
     widen(evaluation.loss);
-    report();
   }
 
   void widen(double loss) {
@@ -109,7 +125,7 @@ class Sweep {
   }
 
   double rate(double seconds) const {
-    return seconds > 0 ? static_cast<double>(computed_) * static_cast<double>(engine_.images()) / seconds : 0;
+    return seconds > 0 ? static_cast<double>(images_) / seconds : 0;
   }
 
   const Planes& planes_;
@@ -122,6 +138,7 @@ class Sweep {
   std::mutex mutex_;
   std::exception_ptr failure_;
   std::size_t done_ = 0, computed_ = 0;
+  std::int64_t images_ = 0;
   double lowest_ = std::numeric_limits<double>::infinity();
   double highest_ = -std::numeric_limits<double>::infinity();
   Stopwatch started_, saved_;
@@ -136,7 +153,7 @@ double SweepProgress::seconds_left() const {
 
 std::vector<std::size_t> sweep_order(const Surface& surface) {
   const std::size_t nx = surface.x.points, ny = surface.y.points;
-  return coarse_to_fine(nx, ny, surface.index_of(0, 0).value_or(ny / 2 * nx + nx / 2), surface.repeats);
+  return coarse_to_fine(nx, ny, surface.index_of(0, 0).value_or(ny / 2 * nx + nx / 2), surface.layers);
 }
 
 SweepSummary sweep(const Planes& planes, const Engine& engine, Surface& surface, const SweepOptions& options) {

@@ -1,0 +1,189 @@
+#include "landscape/kriging.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+#include <utility>
+
+namespace lossatlas {
+namespace {
+
+constexpr double kNugget = 1e-6;      // of s²: keeps the factor well conditioned
+constexpr double kUsualLength = 0.6;  // of the differences between subsets of images, as measured
+constexpr double kPriorWidth = 0.7;   // of log ℓ
+constexpr double kShortest = 0.1, kLongest = 4;
+constexpr int kLengths = 22;
+
+double length_at(int step) {
+  return kShortest * std::pow(kLongest / kShortest, static_cast<double>(step) / (kLengths - 1));
+}
+
+double dot(const std::vector<double>& a, const std::vector<double>& b, std::size_t count) {
+  double sum = 0;
+  for (std::size_t i = 0; i < count; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+}  // namespace
+
+Kriging::Kriging(std::vector<Place> places, std::size_t columns)
+    : places_(std::move(places)), columns_(columns), length_(kUsualLength), values_(columns),
+      is_known_(places_.size(), false), solved_(columns) {
+  reset();
+}
+
+void Kriging::reset() {
+  rows_.clear();
+  ones_.clear();
+  pivots_.clear();
+  for (auto& column : solved_) column.clear();
+  explained_.assign(places_.size(), 0);
+  mean_part_.assign(places_.size(), 0);
+  values_part_.assign(columns_, std::vector<double>(places_.size(), 0));
+}
+
+double Kriging::covariance(std::size_t a, std::size_t b, double length) const {
+  const double distance = std::hypot(places_[a][0] - places_[b][0], places_[a][1] - places_[b][1]);
+  const double r = std::sqrt(5.0) * distance / length;
+  return (1 + r + r * r / 3) * std::exp(-r);
+}
+
+/// One more row of the factor, for a place: what all places share with those before is taken off.
+void Kriging::append(std::size_t place) {
+  std::vector<double> row(places_.size());
+  for (std::size_t p = 0; p < row.size(); ++p) row[p] = covariance(place, p, length_);
+  double one = 1;
+  for (std::size_t k = 0; k < rows_.size(); ++k) {
+    const std::vector<double>& before = rows_[k];
+    const double factor = before[place];
+    for (std::size_t p = 0; p < row.size(); ++p) row[p] -= factor * before[p];
+    one -= factor * ones_[k];
+  }
+  const double pivot = std::sqrt(std::max(row[place], 0.0) + kNugget);
+  one /= pivot;
+  for (std::size_t p = 0; p < row.size(); ++p) {
+    row[p] /= pivot;
+    explained_[p] += row[p] * row[p];
+    mean_part_[p] += row[p] * one;
+  }
+  ones_.push_back(one);
+  pivots_.push_back(pivot);
+  rows_.push_back(std::move(row));
+}
+
+/// The values of the place that was appended last.
+void Kriging::solve(std::size_t place) {
+  const std::vector<double>& row = rows_.back();
+  for (std::size_t c = 0; c < columns_; ++c) {
+    double rest = values_[c][rows_.size() - 1];
+    for (std::size_t k = 0; k + 1 < rows_.size(); ++k) rest -= rows_[k][place] * solved_[c][k];
+    rest /= pivots_.back();
+    for (std::size_t p = 0; p < row.size(); ++p) values_part_[c][p] += row[p] * rest;
+    solved_[c].push_back(rest);
+  }
+}
+
+void Kriging::add(std::size_t place, std::span<const double> values) {
+  if (is_known_[place] || imagined_ > 0) throw std::logic_error("Kriging: a place is added once, and not while imagining");
+  known_.push_back(place);
+  is_known_[place] = true;
+  for (std::size_t c = 0; c < columns_; ++c) values_[c].push_back(values[c]);
+  append(place);
+  solve(place);
+}
+
+void Kriging::fit() {
+  double best = -std::numeric_limits<double>::infinity(), chosen = length_;
+  for (int step = 0; step < kLengths; ++step) {
+    const double length = length_at(step), prior = std::log(length / kUsualLength) / kPriorWidth;
+    const double found = likelihood(length) - 0.5 * prior * prior;
+    if (found > best) best = found, chosen = length;
+  }
+  if (chosen == length_) return;
+  length_ = chosen;
+  reset();
+  for (const std::size_t place : known_) {
+    append(place);
+    solve(place);
+  }
+}
+
+/// log of the restricted likelihood of the first column (Rasmussen and Williams 2006, section 2.7).
+double Kriging::likelihood(double length) const {
+  const std::size_t n = known_.size();
+  std::vector<std::vector<double>> factor(n);
+  std::vector<double> ones, solved;
+  double log_determinant = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    factor[i].resize(i);
+    double one = 1, value = values_[0][i], own = 1 + kNugget;
+    for (std::size_t k = 0; k < i; ++k) {
+      factor[i][k] = (covariance(known_[i], known_[k], length) - dot(factor[i], factor[k], k)) / factor[k][k];
+      one -= factor[i][k] * ones[k];
+      value -= factor[i][k] * solved[k];
+      own -= factor[i][k] * factor[i][k];
+    }
+    const double pivot = std::sqrt(std::max(own, kNugget));
+    factor[i].push_back(pivot);
+    ones.push_back(one / pivot);
+    solved.push_back(value / pivot);
+    log_determinant += 2 * std::log(pivot);
+  }
+  const double ones_squared = dot(ones, ones, n), mean = dot(ones, solved, n) / ones_squared;
+  double rest = std::numeric_limits<double>::min();
+  for (std::size_t i = 0; i < n; ++i) rest += (solved[i] - mean * ones[i]) * (solved[i] - mean * ones[i]);
+  const auto freedom = static_cast<double>(n - 1);
+  return -0.5 * (freedom * std::log(rest / freedom) + log_determinant + std::log(ones_squared));
+}
+
+double Kriging::constant(std::size_t column) const {
+  const std::size_t n = known_.size();
+  return dot(ones_, solved_[column], n) / dot(ones_, ones_, n);
+}
+
+std::vector<double> Kriging::means(std::size_t column) const {
+  const double beta = constant(column);
+  std::vector<double> means(places_.size());
+  for (std::size_t p = 0; p < means.size(); ++p) means[p] = beta + values_part_[column][p] - beta * mean_part_[p];
+  return means;
+}
+
+/// s², estimated from the values.
+double Kriging::scale(std::size_t column) const {
+  if (column == 0 && assumed_scale_) return *assumed_scale_;
+  const std::size_t n = known_.size();
+  const double beta = constant(column);
+  const double rest = dot(solved_[column], solved_[column], n) - beta * beta * dot(ones_, ones_, n);
+  return std::max(rest, 0.0) / static_cast<double>(n - 1);
+}
+
+std::vector<double> Kriging::variances(std::size_t column) const {
+  const double squared_scale = scale(column), information = dot(ones_, ones_, ones_.size());
+  std::vector<double> variances(places_.size());
+  for (std::size_t p = 0; p < variances.size(); ++p) {
+    const double of_mean = 1 - mean_part_[p];
+    variances[p] = squared_scale * (std::max(0.0, 1 - explained_[p]) + of_mean * of_mean / information);
+  }
+  return variances;
+}
+
+void Kriging::imagine(std::size_t place) {
+  if (imagined_++ == 0) {
+    kept_explained_ = explained_;
+    kept_mean_part_ = mean_part_;
+  }
+  append(place);
+}
+
+void Kriging::forget() {
+  if (imagined_ == 0) return;
+  explained_ = std::move(kept_explained_);
+  mean_part_ = std::move(kept_mean_part_);
+  rows_.resize(known_.size());
+  ones_.resize(known_.size());
+  pivots_.resize(known_.size());
+  imagined_ = 0;
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,443 @@
+#include "landscape/levels.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <utility>
+
+namespace lossatlas {
+namespace {
+
+constexpr std::int64_t kSmallest = 64;        // images: fewer cost as much as these, for what a point costs besides
+constexpr std::size_t kPilot = 5;             // points along an axis
+constexpr std::size_t kStart = 11, kMidStart = 5;  // points along an axis that begin the first level, and those between
+constexpr std::size_t kBatch = 16;            // points between two looks at the whole
+constexpr std::size_t kBatchToComplete = 256;
+constexpr std::size_t kFewestPilots = 6;      // finite ones: fewer tell nothing of a level
+constexpr std::size_t kMostKriged = 900;      // points of a level: beyond, evaluating costs less than thinking
+constexpr double kRefit = 1.15;               // growth of a level after which its ℓ is decided anew
+constexpr std::size_t kForecastGrid = 25;     // points along an axis of the grid on which costs are foretold
+constexpr std::size_t kMostForecast = 700;    // evaluations after which a forecast gives up
+// Measured over ten subsets of images on each of several networks (docs/performance.md): true errors are below 2.6
+// standard deviations of the kriging at 95 % of the points, and the largest of all below 4.2 of the largest.
+constexpr double kHalfWidth = 2.6, kLargest = 4.4;
+constexpr double kLeastLoss = 1e-12;  // a loss of 0 has no logarithm
+
+double log_loss(const Evaluation& value) { return std::log(std::max(value.loss, kLeastLoss)); }
+
+double accuracy(const Evaluation& value) { return value.accuracy; }
+
+/// k evenly spaced indices of 0 … points - 1, ends included; all where there are fewer.
+std::vector<std::size_t> spaced(std::size_t points, std::size_t k) {
+  std::vector<std::size_t> indices;
+  for (std::size_t i = 0; i < k; ++i) {
+    const double at = static_cast<double>(i) * static_cast<double>(points - 1) / static_cast<double>(k - 1);
+    const auto index = static_cast<std::size_t>(std::lround(at));
+    if (indices.empty() || indices.back() != index) indices.push_back(index);
+  }
+  return indices;
+}
+
+std::vector<std::size_t> lattice(std::size_t nx, std::size_t ny, std::size_t k) {
+  std::vector<std::size_t> points;
+  for (const std::size_t row : spaced(ny, k)) {
+    for (const std::size_t column : spaced(nx, k)) points.push_back(row * nx + column);
+  }
+  return points;
+}
+
+/// Each axis from -1 to 1.
+std::vector<Kriging::Place> places_on(std::size_t nx, std::size_t ny) {
+  const auto at = [](std::size_t index, std::size_t points) {
+    return points == 1 ? 0.0 : 2.0 * static_cast<double>(index) / static_cast<double>(points - 1) - 1;
+  };
+  std::vector<Kriging::Place> places;
+  for (std::size_t row = 0; row < ny; ++row) {
+    for (std::size_t column = 0; column < nx; ++column) places.push_back({at(column, nx), at(row, ny)});
+  }
+  return places;
+}
+
+/// What a choice of the next evaluation looks at.
+struct Candidates {
+  std::vector<std::vector<double>> variances;  // of each level, at each point; 0 where it is known
+  std::vector<std::int64_t> prices;            // of each level: images
+  std::vector<std::size_t> known;              // levels known at each point, from the first
+  std::vector<bool> is_allowed;
+};
+
+struct Choice {
+  std::size_t point, level;
+};
+
+/// The point of the largest sum of variances, and the level that takes most of it away for its price.
+std::optional<Choice> choose(const Candidates& from) {
+  const std::size_t levels = from.variances.size();
+  double largest = 0;
+  std::optional<std::size_t> point;
+  for (std::size_t p = 0; p < from.known.size(); ++p) {
+    if (!from.is_allowed[p] || from.known[p] == levels) continue;
+    double sum = 0;
+    for (std::size_t k = from.known[p]; k < levels; ++k) sum += from.variances[k][p];
+    if (sum > largest) largest = sum, point = p;
+  }
+  if (!point) return std::nullopt;
+  Choice best{*point, levels - 1};
+  double best_gain = 0, removed = 0;
+  for (std::size_t k = from.known[*point]; k < levels; ++k) {
+    removed += from.variances[k][*point];
+    const double gain = removed / static_cast<double>(from.prices[k]);
+    if (gain > best_gain) best_gain = gain, best.level = k;
+  }
+  return best;
+}
+
+}  // namespace
+
+std::vector<std::int64_t> ladder_of(std::int64_t images) {
+  std::vector<std::int64_t> ladder;
+  for (std::int64_t size = kSmallest; size <= images / 2; size *= 2) ladder.push_back(size);
+  ladder.push_back(images);
+  return ladder;
+}
+
+LevelPlan::LevelPlan(const Surface& grid, std::vector<std::int64_t> ladder, LevelGoal goal)
+    : grid_(grid.x, grid.y, grid.split),
+      ladder_(std::move(ladder)),
+      goal_(goal),
+      places_(places_on(grid.x.points, grid.y.points)),
+      values_(grid.grid_size()),
+      is_finite_(grid.grid_size(), true) {}
+
+std::vector<LevelRequest> LevelPlan::next() {
+  if (!is_piloted_) {
+    is_piloted_ = true;
+    return pilot();
+  }
+  if (levels_.empty()) choose_levels();
+  if (!is_started_) {
+    is_started_ = true;
+    if (auto requests = starts(); !requests.empty()) return requests;
+  }
+  refine_levels();
+  for (const Level& level : levels_) {
+    if (!level.is_complete) continue;
+    if (auto requests = missing_of(level); !requests.empty()) return requests;
+  }
+  return where_uncertain();
+}
+
+void LevelPlan::add(const LevelRequest& request, std::span<const Evaluation> values) {
+  const std::size_t point = request.point;
+  values_[point].assign(values.begin(), values.end());
+  cost_ += ladder_[request.rung];
+  const auto is_finite = [](const Evaluation& value) { return std::isfinite(value.loss); };
+  is_finite_[point] = std::all_of(values.begin(), values.end(), is_finite);
+  for (std::size_t level = 0; level < levels_.size(); ++level) learn(level, point);
+}
+
+double LevelPlan::difference(std::size_t level, std::size_t point, std::size_t column) const {
+  const auto& values = values_[point];
+  const auto value = column == 0 ? log_loss : accuracy;
+  const double own = value(values[levels_[level].rung]);
+  return level == 0 ? own : own - value(values[levels_[level - 1].rung]);
+}
+
+void LevelPlan::learn(std::size_t level, std::size_t point) {
+  Level& to = levels_[level];
+  if (to.is_complete || to.kriging.knows(point) || !is_finite_[point] || values_[point].size() <= to.rung) return;
+  to.kriging.add(point, std::array{difference(level, point, 0), difference(level, point, 1)});
+}
+
+/// A lattice and the centre, on all images.
+std::vector<LevelRequest> LevelPlan::pilot() const {
+  const std::size_t nx = grid_.x.points, ny = grid_.y.points;
+  auto points = lattice(nx, ny, kPilot);
+  points.push_back(grid_.index_of(0, 0).value_or(ny / 2 * nx + nx / 2));
+  std::sort(points.begin(), points.end());
+  points.erase(std::unique(points.begin(), points.end()), points.end());
+  std::vector<LevelRequest> requests;
+  for (const std::size_t point : points) requests.push_back({point, ladder_.size() - 1});
+  return requests;
+}
+
+std::int64_t LevelPlan::pilot_cost() const { return static_cast<std::int64_t>(pilot().size()) * ladder_.back(); }
+
+std::vector<LevelRequest> LevelPlan::starts() const {
+  std::vector<LevelRequest> requests;
+  for (std::size_t level = levels_.size() - 1; level-- > 0;) {
+    const std::size_t rung = levels_[level].rung;
+    for (const std::size_t point : lattice(grid_.x.points, grid_.y.points, level == 0 ? kStart : kMidStart)) {
+      const auto is_asked = [&](const LevelRequest& request) { return request.point == point; };
+      if (values_[point].size() > rung || std::any_of(requests.begin(), requests.end(), is_asked)) continue;
+      requests.push_back({point, rung});
+    }
+  }
+  return requests;
+}
+
+std::vector<std::vector<std::size_t>> LevelPlan::candidates() const {
+  const std::size_t top = ladder_.size() - 1;
+  std::vector<std::vector<std::size_t>> sets{{top}};
+  for (std::size_t first = 0; first < top; ++first) {
+    // The ladder is geometric but for its last step: evenly spaced rungs are evenly spaced in log images.
+    for (const std::size_t steps : {1, 2, 3}) {
+      std::vector<std::size_t> rungs;
+      for (std::size_t step = 0; step <= steps; ++step) {
+        const std::size_t rung = first + ((top - first) * step + steps / 2) / steps;
+        if (rungs.empty() || rungs.back() != rung) rungs.push_back(rung);
+      }
+      if (std::find(sets.begin(), sets.end(), rungs) == sets.end()) sets.push_back(rungs);
+    }
+  }
+  return sets;
+}
+
+std::vector<std::size_t> LevelPlan::pilots() const {
+  std::vector<std::size_t> points;
+  for (std::size_t p = 0; p < values_.size(); ++p) {
+    if (values_[p].size() == ladder_.size() && is_finite_[p]) points.push_back(p);
+  }
+  return points;
+}
+
+/// The pilot's values of a rung, less those of one below; its points are the places `first`, first + 1, …
+void LevelPlan::add_pilot(Kriging& level, std::size_t first, std::size_t rung, std::optional<std::size_t> below) const {
+  for (const std::size_t point : pilots()) {
+    const auto& values = values_[point];
+    level.add(first++, std::array{log_loss(values[rung]) - (below ? log_loss(values[*below]) : 0)});
+  }
+}
+
+/// How far apart the means over two nested subsets are, squared, goes with this.
+double LevelPlan::independence(std::size_t below, std::size_t rung) const {
+  return 1 / static_cast<double>(ladder_[below]) - 1 / static_cast<double>(ladder_[rung]);
+}
+
+/// s² of differences, over their independence: by all steps of the ladder together.
+double LevelPlan::measure_spread() const {
+  std::vector<Kriging::Place> places;
+  for (const std::size_t p : pilots()) places.push_back(places_[p]);
+  double spread = 0;
+  for (std::size_t rung = 1; rung < ladder_.size(); ++rung) {
+    Kriging step(places, 1);
+    add_pilot(step, 0, rung, rung - 1);
+    spread += step.scale() / independence(rung - 1, rung) / static_cast<double>(ladder_.size() - 1);
+  }
+  return spread;
+}
+
+/// What a set of rungs would cost, by the variances and lengths that the pilot shows: the choices to come are played
+/// through on a coarse grid.
+LevelForecast LevelPlan::play(const std::vector<std::size_t>& rungs) const {
+  auto places = places_on(kForecastGrid, kForecastGrid);
+  const std::size_t count = places.size();
+  for (const std::size_t p : pilots()) places.push_back(places_[p]);
+  LevelForecast forecast{cost_, 0};
+  std::vector<Kriging> levels(rungs.size(), Kriging(places, 1));
+  Candidates candidates{{}, {}, std::vector<std::size_t>(count, 0), std::vector<bool>(count, true)};
+  for (std::size_t k = 0; k < rungs.size(); ++k) {
+    add_pilot(levels[k], count, rungs[k], k == 0 ? std::nullopt : std::optional(rungs[k - 1]));
+    if (k == 0) levels[k].fit();
+    // The pilot has too few points to tell how large one difference is.
+    if (k > 0) levels[k].assume_scale(spread_ * independence(rungs[k - 1], rungs[k]));
+    candidates.prices.push_back(ladder_[rungs[k]]);
+    candidates.variances.emplace_back();
+  }
+  const auto evaluate = [&](std::size_t point, std::size_t level) {
+    for (std::size_t k = candidates.known[point]; k <= level; ++k) levels[k].imagine(point);
+    candidates.known[point] = std::max(candidates.known[point], level + 1);
+    forecast.cost += candidates.prices[level];
+  };
+  for (std::size_t k = rungs.size() - 1; k-- > 0;) {
+    for (const std::size_t point : lattice(kForecastGrid, kForecastGrid, k == 0 ? kStart : kMidStart)) {
+      if (candidates.known[point] <= k) evaluate(point, k);
+    }
+  }
+  for (std::size_t step = 0; step < kMostForecast; ++step) {
+    for (std::size_t k = 0; k < rungs.size(); ++k) candidates.variances[k] = levels[k].variances();
+    double largest = 0;
+    for (std::size_t p = 0; p < count; ++p) {
+      double sum = 0;
+      for (std::size_t k = candidates.known[p]; k < rungs.size(); ++k) sum += candidates.variances[k][p];
+      largest = std::max(largest, sum);
+    }
+    forecast.error = kLargest * std::sqrt(largest) / range();
+    const auto choice = choose(candidates);
+    if (forecast.error <= goal_.tolerance || !choice) break;
+    if (goal_.budget > 0 && forecast.cost + candidates.prices[choice->level] > goal_.budget) break;
+    evaluate(choice->point, choice->level);
+  }
+  return forecast;
+}
+
+void LevelPlan::choose_levels() {
+  std::vector<std::size_t> chosen{ladder_.size() - 1};
+  const bool is_hopeless = pilots().size() < kFewestPilots || range() == 0;
+  if (!is_hopeless) {
+    spread_ = measure_spread();
+    for (const auto& rungs : candidates()) {
+      const LevelForecast found = play(rungs);
+      if (forecast_ && !is_better(found, *forecast_)) continue;
+      forecast_ = found;
+      chosen = rungs;
+    }
+  }
+  for (const std::size_t rung : chosen) levels_.push_back({rung, Kriging(places_, 2)});
+  for (std::size_t level = 0; level < levels_.size(); ++level) {
+    levels_[level].is_complete = is_hopeless;
+    for (std::size_t p = 0; p < values_.size(); ++p) learn(level, p);
+  }
+}
+
+/// Those that reach the tolerance, by their cost; before all others, by their error.
+bool LevelPlan::is_better(const LevelForecast& a, const LevelForecast& b) const {
+  const bool a_reaches = a.error <= goal_.tolerance, b_reaches = b.error <= goal_.tolerance;
+  if (a_reaches != b_reaches) return a_reaches;
+  return a_reaches ? a.cost < b.cost : a.error < b.error;
+}
+
+/// Decides lengths anew where enough was learnt, and which levels are too rough to be interpolated.
+void LevelPlan::refine_levels() {
+  const bool is_broken = std::find(is_finite_.begin(), is_finite_.end(), false) != is_finite_.end();
+  for (std::size_t k = levels_.size(); k-- > 0;) {
+    Level& level = levels_[k];
+    const bool is_above_complete = k + 1 < levels_.size() && levels_[k + 1].is_complete;
+    if (is_above_complete || level.kriging.size() > kMostKriged || (k == 0 && is_broken)) level.is_complete = true;
+    if (level.is_complete || static_cast<double>(level.kriging.size()) < kRefit * static_cast<double>(level.fitted)) {
+      continue;
+    }
+    level.kriging.fit();
+    level.fitted = level.kriging.size();
+  }
+}
+
+std::vector<LevelRequest> LevelPlan::missing_of(const Level& level) const {
+  std::vector<LevelRequest> requests;
+  for (std::size_t p = 0; p < values_.size() && requests.size() < kBatchToComplete; ++p) {
+    if (values_[p].size() > level.rung || !is_affordable(ladder_[level.rung], requests)) continue;
+    requests.push_back({p, level.rung});
+  }
+  return requests;
+}
+
+bool LevelPlan::is_affordable(std::int64_t price, const std::vector<LevelRequest>& besides) const {
+  std::int64_t sum = cost_ + price;
+  for (const LevelRequest& request : besides) sum += ladder_[request.rung];
+  return goal_.budget == 0 || sum <= goal_.budget;
+}
+
+std::vector<LevelRequest> LevelPlan::where_uncertain() {
+  std::vector<LevelRequest> requests;
+  const auto so_far = error();
+  if (!so_far || *so_far <= goal_.tolerance) return requests;
+  Candidates from{{}, {}, std::vector<std::size_t>(values_.size(), 0), is_finite_};
+  for (std::size_t k = 0; k < levels_.size(); ++k) {
+    from.variances.push_back(variances_of(k, 0));
+    from.prices.push_back(ladder_[levels_[k].rung]);
+    for (std::size_t p = 0; p < values_.size(); ++p) from.known[p] += values_[p].size() > levels_[k].rung ? 1 : 0;
+  }
+  while (requests.size() < kBatch) {
+    const auto choice = choose(from);
+    if (!choice || !is_affordable(from.prices[choice->level], requests)) break;
+    requests.push_back({choice->point, levels_[choice->level].rung});
+    for (std::size_t k = from.known[choice->point]; k <= choice->level; ++k) {
+      if (levels_[k].is_complete) continue;
+      levels_[k].kriging.imagine(choice->point);
+      from.variances[k] = variances_of(k, 0);
+    }
+    from.known[choice->point] = choice->level + 1;
+  }
+  for (Level& level : levels_) level.kriging.forget();
+  return requests;
+}
+
+/// 0 where the level is evaluated, or to be.
+std::vector<double> LevelPlan::variances_of(std::size_t level, std::size_t column) const {
+  if (levels_[level].is_complete) return std::vector<double>(values_.size(), 0);
+  auto variances = levels_[level].kriging.variances(column);
+  for (std::size_t p = 0; p < variances.size(); ++p) {
+    if (levels_[level].kriging.knows(p)) variances[p] = 0;
+  }
+  return variances;
+}
+
+std::vector<double> LevelPlan::sum_of_levels(
+    const std::function<std::vector<double>(std::size_t level)>& values) const {
+  std::vector<double> sum(values_.size(), 0);
+  for (std::size_t k = 0; k < levels_.size(); ++k) {
+    const auto part = values(k);
+    for (std::size_t p = 0; p < sum.size(); ++p) sum[p] += part[p];
+  }
+  return sum;
+}
+
+std::vector<double> LevelPlan::means(std::size_t column) const {
+  return sum_of_levels([&](std::size_t k) {
+    auto means = levels_[k].kriging.size() < 2 ? std::vector<double>(values_.size(), std::nan(""))
+                                               : levels_[k].kriging.means(column);
+    for (std::size_t p = 0; p < means.size(); ++p) {
+      if (is_finite_[p] && values_[p].size() > levels_[k].rung) means[p] = difference(k, p, column);
+    }
+    return means;
+  });
+}
+
+std::vector<double> LevelPlan::variances(std::size_t column) const {
+  return sum_of_levels([&](std::size_t k) { return variances_of(k, column); });
+}
+
+/// Of log loss, by what was evaluated on all images.
+double LevelPlan::range() const {
+  double low = std::numeric_limits<double>::infinity(), high = -low;
+  for (std::size_t p = 0; p < values_.size(); ++p) {
+    if (values_[p].size() < ladder_.size() || !is_finite_[p]) continue;
+    low = std::min(low, log_loss(values_[p].back()));
+    high = std::max(high, log_loss(values_[p].back()));
+  }
+  return high > low ? high - low : 0;
+}
+
+std::vector<std::int64_t> LevelPlan::sizes() const {
+  std::vector<std::int64_t> sizes;
+  for (const Level& level : levels_) sizes.push_back(ladder_[level.rung]);
+  return sizes;
+}
+
+std::optional<double> LevelPlan::error() const {
+  if (levels_.empty()) return std::nullopt;
+  const auto sum = variances(0), mean = means(0);
+  double largest = 0, low = std::numeric_limits<double>::infinity(), high = -low;
+  for (std::size_t p = 0; p < sum.size(); ++p) {
+    if (!is_finite_[p] || std::isnan(mean[p])) continue;
+    largest = std::max(largest, sum[p]);
+    low = std::min(low, mean[p]);
+    high = std::max(high, mean[p]);
+  }
+  return high > low ? kLargest * std::sqrt(largest) / (high - low) : 0;
+}
+
+Surface LevelPlan::reconstruct() const {
+  Surface surface(grid_.x, grid_.y, grid_.split, {error_name(grid_.split)});
+  const bool is_known = is_started_ && !levels_.empty();
+  const auto losses = is_known ? means(0) : std::vector<double>{}, variance = is_known ? variances(0) : losses;
+  const auto accuracies = is_known ? means(1) : losses, accuracy_variance = is_known ? variances(1) : losses;
+  for (std::size_t p = 0; p < values_.size(); ++p) {
+    if (values_[p].size() == ladder_.size() || !is_finite_[p]) {
+      Evaluation value = values_[p].back();
+      value.more = {is_finite_[p] ? 0 : std::numeric_limits<double>::quiet_NaN()};
+      surface.set(p, value);
+    } else if (is_known && !std::isnan(losses[p])) {
+      const double loss = std::exp(losses[p]), error = std::sqrt(variance[p]);
+      const std::int64_t images = values_[p].empty() ? 0 : ladder_[values_[p].size() - 1];
+      surface.set(p, {loss, loss * error, std::clamp(accuracies[p], 0.0, 100.0), std::sqrt(accuracy_variance[p]),
+                      images, {loss * std::expm1(kHalfWidth * error)}});
+      surface.state[p] = PointState::reconstructed;
+    }
+  }
+  return surface;
+}
+
+}  // namespace lossatlas
