@@ -20,7 +20,7 @@ sys.path.append(str(helpers.ROOT / "tools" / "torture_test"))
 import torture  # noqa: E402
 
 GRID = "13x11"
-RECORD = 8 + 4 * 8 + 4  # bytes of a point in a journal
+RECORD = 8 + 5 * 8 + 4  # bytes of a point in a journal
 
 
 class Sweep(torture.Sweep):

@@ -13,7 +13,7 @@ using namespace lossatlas;
 
 namespace {
 
-constexpr std::size_t kRecord = 8 + 4 * 8 + 4;
+constexpr std::size_t kRecord = 8 + 5 * 8 + 4;
 
 const nlohmann::json kSettings{{"checkpoint", {{"file", "a.pt"}, {"sha256", "0123456789abcdef"}}},
                                {"grid", {3, 2}},
@@ -64,6 +64,7 @@ TEST_CASE("a journal is read back as it was written") {
   CHECK(std::isinf(contents.points[1].second.loss));
   CHECK(std::isnan(contents.points[1].second.loss_se));
   CHECK(contents.points[2].second.accuracy == 90);
+  CHECK(contents.points[2].second.images == 10);
 }
 
 TEST_CASE("a torn tail is cut off, at any byte") {
