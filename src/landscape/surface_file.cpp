@@ -165,15 +165,28 @@ void unmark(Surface& surface) {
   }
 }
 
+/// How many repeats the settings tell of, and what else was measured: a stranger's words, until they are checked.
+std::pair<std::size_t, std::vector<std::string>> contents_of(const Hdf5Reader& reader, const nlohmann::json& settings) {
+  const auto repeats = settings.value("repeat", nlohmann::json(1));
+  const auto names = settings.value("more", nlohmann::json::array());
+  const auto is_text = [](const nlohmann::json& name) { return name.is_string(); };
+  if (!repeats.is_number_integer() || repeats < 1 || repeats > 1'000'000) {
+    throw Error("{}: {} is no number of repeats", reader.file().string(), json_text(repeats));
+  }
+  if (!names.is_array() || !std::all_of(names.begin(), names.end(), is_text)) {
+    throw Error("{}: the setting more is no list of names", reader.file().string());
+  }
+  return {repeats.get<std::size_t>(), names.get<std::vector<std::string>>()};
+}
+
 /// The values that one of our files holds, all repeats of them.
 Surface read_own(const Hdf5Reader& reader, const Axis& x, const Axis& y, Split split) {
   check_format(reader);
   const auto settings = read_object(reader, "settings");
-  const auto repeats = settings.value("repeat", std::size_t{1});
-  const auto more_names = settings.value("more", std::vector<std::string>{});
+  const auto [repeats, more_names] = contents_of(reader, settings);
   const Shape shape = repeats == 1 ? Shape{y.points, x.points} : Shape{repeats, y.points, x.points};
-  const auto place = [&](const std::string& name) {
-    return repeats == 1 ? at_root(split)(name) : std::string(kRepeats) + name;
+  const auto place = [&, single = repeats == 1](const std::string& name) {
+    return single ? at_root(split)(name) : std::string(kRepeats) + name;
   };
   for (const auto& name : more_names) {
     if (!reader.has(place(name))) throw Error("{}: has no {}", reader.file().string(), place(name));
@@ -187,9 +200,15 @@ Surface read_own(const Hdf5Reader& reader, const Axis& x, const Axis& y, Split s
   surface.loss_se = read_grid(reader, place(names.loss_se), shape);
   surface.accuracy_se = read_grid(reader, place(names.accuracy_se), shape);
   surface.state = read_states(reader, place(names.evaluated), shape);
-  surface.images = read_images(reader, place(names.images), shape);
   for (auto& [name, values] : surface.more) values = read_grid(reader, place(name), shape);
   surface.samples = reader.read<std::int64_t>("/lossatlas/samples_" + std::string(name_of(split)));
+  if (reader.has(place(names.images))) {
+    surface.images = read_images(reader, place(names.images), shape);
+  } else {  // files of before there was such a dataset: all images made each value
+    for (std::size_t i = 0; i < surface.size(); ++i) {
+      if (surface.state[i] != PointState::missing) surface.images[i] = static_cast<std::int64_t>(surface.samples.size());
+    }
+  }
   surface.settings = settings;
   surface.provenance = read_object(reader, "provenance");
   return surface;
