@@ -191,7 +191,8 @@ struct Inputs {
   std::vector<std::int64_t> samples;
   std::int64_t population;  // images in the whole split
   NetworkSpec spec;
-  NetworkState origin;
+  std::shared_ptr<const Network> network;  // as it was read
+  NetworkState origin;                     // a copy of its tensors
 };
 
 std::shared_ptr<const DataSet> read_recalibration(const SurfaceWords& words, const json& metadata) {
@@ -211,11 +212,13 @@ Inputs read_inputs(const SurfaceWords& words, Split split) {
                 choose_samples(words, data),
                 static_cast<std::int64_t>(data.size()),
                 words.network.spec(data, checkpoint, words.checkpoint),
+                nullptr,
                 {}};
   if (words.samples > 0) data = subset(data, inputs.samples);
   inputs.data = std::make_shared<const DataSet>(std::move(data));
   const auto network = make_network(inputs.spec);
   load_into(checkpoint, *network, inputs.spec.architecture, words.checkpoint);
+  inputs.network = network;
   inputs.origin = copy_state(state_of(*network), torch::kCPU);
   return inputs;
 }
@@ -335,6 +338,19 @@ std::string introduction(const SurfaceWords& words, const Checked& checked, cons
                      words.out.string());
 }
 
+/// The loss of the network as it was read, through LibTorch, with the batch-norm statistics it came with.
+double loss_of_checkpoint(const Inputs& inputs, const Engine& engine, std::int64_t images) {
+  EngineOptions options = engine.options();
+  options.engine = EngineChoice::eager;
+  options.precision = Precision::fp32;
+  options.extras = {};
+  options.recalibration = nullptr;
+  std::vector<std::int64_t> first(static_cast<std::size_t>(images));
+  std::iota(first.begin(), first.end(), 0);
+  const Engine eager(std::move(options), std::make_shared<const DataSet>(subset(*inputs.data, first)), engine.device());
+  return eager.make_evaluator()->evaluate(copy_state(state_of(*inputs.network), engine.device())).loss;
+}
+
 int surface(const SurfaceWords& words, const Checked& checked, const CommandContext& context, Report& report) {
   const auto device = open_device(words.device);
   const Inputs inputs = read_inputs(words, checked.split);
@@ -356,9 +372,10 @@ int surface(const SurfaceWords& words, const Checked& checked, const CommandCont
     report.say(fmt::format("centre: loss {:.6g}, accuracy {:.2f} %", centre.loss, centre.accuracy));
     warn_of_poor_centre(centre, inputs.metadata, inputs.spec, report);
   };
+  const auto checkpoint_loss = [&](std::int64_t images) { return loss_of_checkpoint(inputs, engine, images); };
   return run_surface({words.out, planes, engine, std::move(described), words.threads, words.resume, words.join,
                       words.force, introduction(words, checked, inputs, engine),
-                      command_to_go_on(words, context.words), judge_centre},
+                      command_to_go_on(words, context.words), judge_centre, checkpoint_loss},
                      report);
 }
 

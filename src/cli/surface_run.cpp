@@ -3,6 +3,8 @@
 #include <torch/utils.h>
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <optional>
 
 #include "base/error.h"
@@ -11,6 +13,7 @@
 #include "base/lock.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
+#include "cli/summary_text.h"
 #include "landscape/journal.h"
 #include "landscape/resume.h"
 #include "landscape/sharing.h"
@@ -83,6 +86,14 @@ int interrupted(const SurfaceJob& job, const Surface& surface, Report& report) {
   return kInterrupted;
 }
 
+/// Images over which the centre is compared with the checkpoint: all, or about 1,000. Whole batches, so that a pass
+/// over all images gives the same bits whether or not it stops there.
+std::int64_t checked_images(const Engine& engine) {
+  const std::int64_t batch = engine.options().batch_size;
+  return engine.images() <= 1000 ? engine.images()
+                                 : std::min(engine.images(), batch * std::max<std::int64_t>(1, 1000 / batch));
+}
+
 /// The process that holds the lock: it writes the file.
 class OwnerRun {
  public:
@@ -116,6 +127,7 @@ class OwnerRun {
     const auto remains = read_remains(job_.out);
     if (!remains) return;
     take_over(job_, surface_, remains->surface, report_);
+    surface_.centre_check = remains->surface.centre_check;
     for (const std::string& remark : remains->remarks) report_.say("note: " + remark);
     for (const auto& file : remains->damaged) std::filesystem::rename(file, file.string() + ".damaged");
     reused_ = surface_.size() - missing_points_of(surface_);
@@ -164,17 +176,58 @@ class OwnerRun {
   /// The loss at the origin, computed as the sweep computes it, kept where the grid holds that point.
   void evaluate_centre() {
     const auto index = surface_.index_of(0, 0);
-    Evaluation centre;
-    if (index && surface_.state[*index] == PointState::evaluated) {
+    const bool is_there = index && surface_.state[*index] == PointState::evaluated;
+    const bool is_checked = !surface_.centre_check.is_null();
+    const std::int64_t all = job_.engine.images(), few = checked_images(job_.engine);
+    Evaluation centre, part;
+    if (is_there && (is_checked || few == all)) {
+      centre = part = surface_.at(*index);
+    } else if (is_there) {
       centre = surface_.at(*index);
+      part = evaluate_origin({few}).front();
     } else {
-      const int threads = torch::get_num_threads();
-      torch::set_num_threads(1);
-      centre = job_.engine.make_evaluator()->evaluate(job_.planes.origin());
-      torch::set_num_threads(threads);
+      const auto found = evaluate_origin({few, all});
+      part = found.front();
+      centre = found.back();
       if (index) add(*index, centre);
     }
     job_.judge_centre(centre);
+    if (!is_checked) surface_.centre_check = compare_centre(part);
+    report_centre_check();
+  }
+
+  /// At coordinates (0, 0), over the first sizes[0], sizes[1], … images.
+  std::vector<Evaluation> evaluate_origin(const std::vector<std::int64_t>& sizes) const {
+    const int threads = torch::get_num_threads();
+    torch::set_num_threads(1);
+    NetworkState point = copy_state(job_.planes.origin(), job_.engine.device());
+    place(*job_.planes.at(0), std::array{0.0, 0.0}, point);
+    auto found = job_.engine.make_evaluator()->evaluate(point, sizes);
+    torch::set_num_threads(threads);
+    return found;
+  }
+
+  /// The loss at the origin beside that of the checkpoint as it was read.
+  json compare_centre(const Evaluation& centre) const {
+    const int threads = torch::get_num_threads();
+    torch::set_num_threads(job_.threads);
+    const double expected = job_.checkpoint_loss(centre.images);
+    torch::set_num_threads(threads);
+    const double tolerance = job_.engine.options().precision == Precision::bf16 ? 1e-2 : 1e-4;
+    const bool equal = std::abs(centre.loss - expected) <= tolerance * std::max(std::abs(expected), 0.1) ||
+                       (!std::isfinite(centre.loss) && !std::isfinite(expected));
+    return {{"images", centre.images}, {"surface", centre.loss}, {"checkpoint", expected}, {"equal", equal}};
+  }
+
+  /// One line where the two differ; where batch norm has other statistics they are meant to.
+  void report_centre_check() const {
+    const std::string text = centre_check_text(surface_.centre_check);
+    if (text.empty() || surface_.centre_check.at("equal") == true) return;
+    if (job_.engine.options().recalibration) {
+      report_.say(fmt::format("note: {}: with --bn recalibrate they are meant to differ", text));
+    } else {
+      report_.say(fmt::format("warning: {}: the surface is not that of this checkpoint; try --engine eager", text));
+    }
   }
 
   void add(std::size_t index, const Evaluation& evaluation) {
@@ -239,6 +292,9 @@ class OwnerRun {
 
   int report_end(const SweepSummary& summary) {
     warn_of_not_finite(surface_, report_);
+    if (summary.finished) {
+      for (const auto& line : summary_lines(surface_)) report_.say(line);
+    }
     fmt::print("{}\n", job_.out.string());
     report_.say(fmt::format("{} of {} points in {}, {:.0f} images/s", surface_.evaluated(), surface_.size(),
                             duration_text(summary.seconds), summary.images_per_second));

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "landscape/summary.h"
 #include "landscape/surface.h"
 #include "storage/hdf5.h"
 
@@ -205,12 +206,14 @@ Surface read_own(const Hdf5Reader& reader, const Axis& x, const Axis& y, Split s
   if (reader.has(place(names.images))) {
     surface.images = read_images(reader, place(names.images), shape);
   } else {  // files of before there was such a dataset: all images made each value
+    const auto all = static_cast<std::int64_t>(surface.samples.size());
     for (std::size_t i = 0; i < surface.size(); ++i) {
-      if (surface.state[i] != PointState::missing) surface.images[i] = static_cast<std::int64_t>(surface.samples.size());
+      if (surface.state[i] != PointState::missing) surface.images[i] = all;
     }
   }
   surface.settings = settings;
   surface.provenance = read_object(reader, "provenance");
+  if (reader.has_attribute("/lossatlas", "centre_check")) surface.centre_check = read_object(reader, "centre_check");
   return surface;
 }
 
@@ -224,31 +227,6 @@ Surface read_theirs(const Hdf5Reader& reader, const Axis& x, const Axis& y, Spli
   if (reader.has("/" + names.accuracy)) surface.accuracy = read_grid(reader, "/" + names.accuracy, shape);
   unmark(surface);
   return surface;
-}
-
-/// The mean over the repeats at each point, where all of them are evaluated; standard errors are averaged, since all
-/// repeats see the same images.
-Surface mean_of_repeats(const Surface& all) {
-  Surface mean(all.x, all.y, all.split, all.more_names());
-  for (std::size_t i = 0; i < mean.size(); ++i) {
-    Evaluation sum = all.at(i);
-    bool complete = all.state[i] != PointState::missing;
-    for (std::size_t at = i + mean.size(); at < all.size(); at += mean.size()) {
-      const Evaluation point = all.at(at);
-      complete = complete && all.state[at] != PointState::missing;
-      sum.loss += point.loss;
-      sum.loss_se += point.loss_se;
-      sum.accuracy += point.accuracy;
-      sum.accuracy_se += point.accuracy_se;
-      for (std::size_t m = 0; m < sum.more.size(); ++m) sum.more[m] += point.more[m];
-    }
-    if (!complete) continue;
-    const auto repeats = static_cast<double>(all.repeats);
-    for (double* value : {&sum.loss, &sum.loss_se, &sum.accuracy, &sum.accuracy_se}) *value /= repeats;
-    for (double& value : sum.more) value /= repeats;
-    mean.set(i, sum);
-  }
-  return mean;
 }
 
 /// The standard deviation of the loss over the repeats at each point of their mean.
@@ -299,6 +277,12 @@ void write_surface(const std::filesystem::path& file, const Surface& surface) {
   writer.attribute("/lossatlas", "kind", "surface");
   writer.attribute("/lossatlas", "settings", json_text(surface.settings));
   writer.attribute("/lossatlas", "provenance", json_text(surface.provenance));
+  if (!surface.centre_check.is_null()) {
+    writer.attribute("/lossatlas", "centre_check", json_text(surface.centre_check));
+  }
+  const auto& states = surface.state;
+  const bool complete = std::find(states.begin(), states.end(), PointState::missing) == states.end();
+  if (complete) writer.attribute("/lossatlas", "summary", json_text(summary_json(surface)));
   writer.save(file);
 }
 
