@@ -8,8 +8,11 @@
 #include "checkpoint/checkpoint.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
+#include "cli/summary_text.h"
 #include "evaluation/fused_evaluator.h"
 #include "fused/lowering.h"
+#include "landscape/comparison.h"
+#include "landscape/summary.h"
 #include "landscape/surface.h"
 #include "models/registry.h"
 #include "models/script.h"
@@ -23,6 +26,7 @@ using nlohmann::ordered_json;
 
 struct InfoWords {
   std::filesystem::path file;
+  std::vector<std::filesystem::path> compared;  // none, or two surfaces
   bool architectures = false;
   bool as_json = false;
 };
@@ -94,8 +98,10 @@ ordered_json range_of(const std::vector<double>& values) {
   return low <= high ? ordered_json{low, high} : ordered_json(nullptr);
 }
 
-ordered_json describe_surface(const std::filesystem::path& file) {
+/// Numbers and hints as JSON, or in lines for people.
+ordered_json describe_surface(const std::filesystem::path& file, bool as_json) {
   const Surface surface = read_surface(file);
+  const std::string check = centre_check_text(surface.centre_check);
   return {{"kind", "surface"},
           {"file", file.string()},
           {"split", name_of(surface.split)},
@@ -108,8 +114,52 @@ ordered_json describe_surface(const std::filesystem::path& file) {
           {"loss", range_of(surface.loss)},
           {"accuracy", range_of(surface.accuracy)},
           {"dir_file", surface.direction_file},
+          {"summary", as_json ? summary_json(surface) : ordered_json(summary_lines(surface))},
+          {"centre_check", as_json ? ordered_json(surface.centre_check) : ordered_json(check.empty() ? "none" : check)},
           {"settings", surface.settings},
           {"provenance", surface.provenance}};
+}
+
+ordered_json describe_difference(const std::filesystem::path& first, const std::filesystem::path& second) {
+  ordered_json description{{"kind", "comparison"}, {"first", first.string()}, {"second", second.string()}};
+  description.update(json_of(compare(read_surface(first), read_surface(second))));
+  return description;
+}
+
+std::string furthest_text(const ordered_json& furthest) {
+  return fmt::format("{:.4g} at ({:.4g}, {:.4g}): {:.10g} and {:.10g}", furthest["difference"].get<double>(),
+                     furthest["x"].get<double>(), furthest["y"].get<double>(), furthest["first"].get<double>(),
+                     furthest["second"].get<double>());
+}
+
+void print_values(const char* name, const ordered_json& values) {
+  const auto count = [&](const char* key) { return values[key].get<std::size_t>(); };
+  if (count("points") == 0) return;
+  if (count("other_bits") == 0) return fmt::print("{}: the same bits at all common points\n", name);
+  fmt::print("{}: other bits at {} of {} common points\n", name, count("other_bits"), count("points"));
+  if (const auto& furthest = values["largest_absolute"]; !furthest.is_null()) {
+    fmt::print("  largest difference {}\n", furthest_text(furthest));
+  }
+  if (const auto& furthest = values["largest_relative"]; !furthest.is_null()) {
+    fmt::print("  largest relative difference {}\n", furthest_text(furthest));
+  }
+  if (count("finite_in_one") > 0) fmt::print("  finite in one of them alone: {} points\n", count("finite_in_one"));
+}
+
+void print_difference(const ordered_json& difference) {
+  const auto text = [&](const char* key) { return difference[key].get<std::string>(); };
+  fmt::print("first {}\nsecond {}\n", text("first"), text("second"));
+  for (const auto& setting : difference["settings"]) {
+    fmt::print("{}: {} | {}\n", setting["name"].get<std::string>(), json_text(setting["first"]),
+               json_text(setting["second"]));
+  }
+  if (difference["settings"].empty()) fmt::print("the same settings\n");
+  const auto count = [&](const char* key) { return difference[key].get<std::size_t>(); };
+  fmt::print("{} common points; only in the first {}, only in the second {}\n", count("common"), count("only_first"),
+             count("only_second"));
+  print_values("loss", difference["loss"]);
+  print_values("accuracy", difference["accuracy"]);
+  if (difference["same_values"] == true) fmt::print("the same values\n");
 }
 
 /// A surface along one direction, as tomgoldstein/loss-landscape writes it: every [nx] dataset and its range.
@@ -148,7 +198,7 @@ ordered_json describe_directions(const Hdf5Reader& reader) {
   return {{"kind", "directions"}, {"file", reader.file().string()}, {"tensors", groups}};
 }
 
-ordered_json describe(const std::filesystem::path& file) {
+ordered_json describe(const std::filesystem::path& file, bool as_json) {
   if (std::filesystem::is_directory(file)) {
     throw Error("{}: a folder; name a file in it{}", file.string(),
                 std::filesystem::exists(file / "history.h5") ? ", as in " + (file / "history.h5").string() : "");
@@ -158,7 +208,7 @@ ordered_json describe(const std::filesystem::path& file) {
   if (reader.has("/epoch")) return describe_history(file);
   if (reader.has("/xdirection")) return describe_directions(reader);
   if (reader.has("/xcoordinates") && !reader.has("/ycoordinates")) return describe_line(reader);
-  return describe_surface(file);
+  return describe_surface(file, as_json);
 }
 
 /// Words for one value: text bare, numbers to six digits, the rest as JSON.
@@ -178,6 +228,9 @@ void print_entries(const ordered_json& object, int indent) {
     if (value.is_object()) {
       fmt::print("{:{}}{}\n", "", indent, key);
       print_entries(value, indent + 2);
+    } else if (key == "summary" && value.is_array()) {
+      fmt::print("{:{}}{}\n", "", indent, key);
+      for (const auto& line : value) fmt::print("{:{}}{}\n", "", indent + 2, line.get<std::string>());
     } else if (value.is_array() && !value.empty() && value[0].is_object()) {
       fmt::print("{:{}}{}\n", "", indent, key);
       for (const auto& entry : value) {
@@ -193,10 +246,17 @@ void print_entries(const ordered_json& object, int indent) {
 }
 
 int info(const InfoWords& words) {
-  if (words.architectures == !words.file.empty()) throw UsageError("info: name a file, or ask for --archs");
-  const ordered_json description = words.architectures ? describe_architectures() : describe(words.file);
+  const bool compares = !words.compared.empty();
+  if ((words.architectures ? 1 : 0) + (compares ? 1 : 0) + (words.file.empty() ? 0 : 1) != 1) {
+    throw UsageError("info: name a file, or ask for --archs, or for --diff of two surfaces");
+  }
+  const ordered_json description = compares              ? describe_difference(words.compared[0], words.compared[1])
+                                   : words.architectures ? describe_architectures()
+                                                         : describe(words.file, words.as_json);
   if (words.as_json) {
     fmt::print("{}\n", json_text(description, 2));
+  } else if (compares) {
+    print_difference(description);
   } else if (words.architectures) {
     print_architectures(description);
   } else {
@@ -211,6 +271,9 @@ void add_info(CLI::App& app, CommandContext& context) {
   auto* command = app.add_subcommand("info", "Say what a checkpoint, a surface or a history holds");
   const auto words = std::make_shared<InfoWords>();
   command->add_option("file", words->file, "checkpoint, surface, history or directions")->type_name("FILE");
+  command->add_option("--diff", words->compared, "what differs between two surfaces")
+      ->expected(2)
+      ->type_name("A.h5 B.h5");
   command->add_flag("--archs", words->architectures, "list the architectures");
   command->add_flag("--json", words->as_json, "print JSON");
   command->callback([words, &context] { context.status = info(*words); });

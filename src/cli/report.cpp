@@ -1,5 +1,6 @@
 #include "cli/report.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
@@ -15,6 +16,11 @@ constexpr double kJsonSeconds = 0.5;
 constexpr double kLogSeconds = 60;
 
 std::string progress_text(const SweepProgress& now) {
+  if (now.images_total > 0) {
+    return fmt::format("{} of about {} image evaluations  {:.0f} images/s  {} left  error {:.2g} %  losses {:.4g} to {:.4g}",
+                       now.images, std::max(now.images, now.images_total), now.images_per_second,
+                       duration_text(now.seconds_left()), 100 * now.error, now.lowest, now.highest);
+  }
   return fmt::format("{}/{} points  {:.0f} images/s  {} left  losses {:.4g} to {:.4g}", now.done, now.total,
                      now.images_per_second, duration_text(now.seconds_left()), now.lowest, now.highest);
 }
@@ -64,13 +70,16 @@ void Report::print_json(const SweepProgress& now, const std::filesystem::path& f
   const auto number = [](double value) {
     return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
   };
-  const nlohmann::ordered_json object{{"done", now.done},
+  nlohmann::ordered_json object{{"done", now.done},
                                       {"total", now.total},
                                       {"images_per_second", number(now.images_per_second)},
                                       {"seconds_left", number(now.seconds_left())},
                                       {"lowest", number(now.lowest)},
                                       {"highest", number(now.highest)},
                                       {"file", file.string()}};
+  if (now.images_total > 0) {
+    object.update({{"images", now.images}, {"images_total", now.images_total}, {"error", number(now.error)}});
+  }
   fmt::print(stderr, "{}\n", json_text(object));
   std::fflush(stderr);
   printed_.emplace();

@@ -43,6 +43,8 @@ struct SurfaceWords {
   std::int64_t batch_norm_images = 1000;
   Extras extras;
   std::size_t repeat = 1;
+  double tolerance = 0;
+  std::int64_t budget = 0;
   std::int64_t batch_size = 128;
   std::filesystem::path directions, save_directions;
   std::string device = "cpu";
@@ -54,6 +56,8 @@ struct SurfaceWords {
 
   /// True where an existing --out is gone on with, not replaced.
   bool goes_on() const { return resume || join; }
+  /// True where few evaluations stand for all images at every point.
+  bool in_levels() const { return tolerance > 0 || budget > 0; }
 };
 
 void add_options(CLI::App& command, SurfaceWords& words) {
@@ -93,6 +97,11 @@ void add_options(CLI::App& command, SurfaceWords& words) {
   command.add_option("--repeat", words.repeat, "pairs of random directions, each with its surface")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
+  command.add_option("--tolerance", words.tolerance,
+                     "evaluate no more than keeps the error of log loss below this part of its range, as in 0.01")
+      ->check(CLI::Range(1e-4, 0.5));
+  command.add_option("--budget", words.budget, "image evaluations at most; points between are reconstructed")
+      ->check(above_zero());
   command.add_option("--batch-size", words.batch_size, "images in one forward pass")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
@@ -126,8 +135,21 @@ struct Checked {
   Arithmetic arithmetic;
 };
 
+/// --tolerance and --budget leave some things to plain surfaces.
+void check_levels(const SurfaceWords& words) {
+  if (!words.in_levels()) return;
+  const char* option = words.tolerance > 0 ? "--tolerance" : "--budget";
+  const auto refuse = [&](const char* other) { throw UsageError("{}: cannot be used with {}", option, other); };
+  if (words.repeat > 1) refuse("--repeat");
+  if (words.join) refuse("--join");
+  if (words.extras.class_losses) refuse("--class-loss");
+  if (words.extras.top5) refuse("--top5");
+  if (words.extras.weight_decay > 0) refuse("--l2");
+}
+
 Checked check(const SurfaceWords& words) {
   const auto [columns, rows] = parse_grid(words.grid);
+  check_levels(words);
   if (words.repeat > 1 && !(words.directions.empty() && words.save_directions.empty())) {
     throw UsageError("--repeat {}: draws its directions, a file of them holds one pair", words.repeat);
   }
@@ -147,8 +169,10 @@ void check_count(const char* option, std::int64_t count, std::string_view split,
 
 std::vector<std::int64_t> choose_samples(const SurfaceWords& words, const DataSet& data) {
   check_count("--samples", words.samples, words.split, data);
-  if (words.samples > 0)
-    return stratified_sample(data.labels, static_cast<std::size_t>(words.samples), words.sample_seed);
+  if (words.samples > 0 || words.in_levels()) {
+    const auto count = words.samples > 0 ? static_cast<std::size_t>(words.samples) : data.size();
+    return stratified_sample(data.labels, count, words.sample_seed);
+  }
   std::vector<std::int64_t> indices(data.size());
   std::iota(indices.begin(), indices.end(), 0);
   return indices;
@@ -191,7 +215,8 @@ struct Inputs {
   std::vector<std::int64_t> samples;
   std::int64_t population;  // images in the whole split
   NetworkSpec spec;
-  NetworkState origin;
+  std::shared_ptr<const Network> network;  // as it was read
+  NetworkState origin;                     // a copy of its tensors
 };
 
 std::shared_ptr<const DataSet> read_recalibration(const SurfaceWords& words, const json& metadata) {
@@ -211,11 +236,13 @@ Inputs read_inputs(const SurfaceWords& words, Split split) {
                 choose_samples(words, data),
                 static_cast<std::int64_t>(data.size()),
                 words.network.spec(data, checkpoint, words.checkpoint),
+                nullptr,
                 {}};
-  if (words.samples > 0) data = subset(data, inputs.samples);
+  if (words.samples > 0 || words.in_levels()) data = subset(data, inputs.samples);
   inputs.data = std::make_shared<const DataSet>(std::move(data));
   const auto network = make_network(inputs.spec);
   load_into(checkpoint, *network, inputs.spec.architecture, words.checkpoint);
+  inputs.network = network;
   inputs.origin = copy_state(state_of(*network), torch::kCPU);
   return inputs;
 }
@@ -230,13 +257,16 @@ json settings_of(const SurfaceWords& words, const Checked& checked, const Inputs
       {"checkpoint", {{"file", words.checkpoint.filename().string()}, {"sha256", sha256_of_file(words.checkpoint)}}},
       {"split", words.split},
       {"samples", data.size()},
-      {"sample_seed", words.samples > 0 ? json(words.sample_seed) : json(nullptr)},
+      {"sample_seed", words.samples > 0 || words.in_levels() ? json(words.sample_seed) : json(nullptr)},
       {"loss", words.loss},
       {"bn", words.batch_norm},
       {"bn_images", inputs.recalibration ? json(inputs.recalibration->size()) : json(nullptr)},
       {"more", names_of(words.extras, checked.split, inputs.spec.classes)},
       {"l2", words.extras.weight_decay > 0 ? json(words.extras.weight_decay) : json(nullptr)},
       {"repeat", words.repeat},
+      {"levels", words.in_levels() ? json(ladder_of(static_cast<std::int64_t>(data.size()))) : json(nullptr)},
+      {"tolerance", words.tolerance > 0 ? json(words.tolerance) : json(nullptr)},
+      {"budget", words.budget > 0 ? json(words.budget) : json(nullptr)},
       {"plane", random ? "random" : "file"},
       {"grid", {checked.x.points, checked.y.points}},
       {"x", {checked.x.low, checked.x.high}},
@@ -258,11 +288,27 @@ json settings_of(const SurfaceWords& words, const Checked& checked, const Inputs
   return settings;
 }
 
-/// The empty surface: grid, images, directions' file, and what is to be known of it.
+/// Without points. Throws UsageError where --budget does not suffice for a pilot.
+Surface empty_surface(const SurfaceWords& words, const Checked& checked, const Inputs& inputs) {
+  if (!words.in_levels()) {
+    return Surface(checked.x, checked.y, checked.split, names_of(words.extras, checked.split, inputs.spec.classes),
+                   words.repeat);
+  }
+  const auto ladder = ladder_of(static_cast<std::int64_t>(inputs.data->size()));
+  Surface surface(checked.x, checked.y, checked.split, {}, ladder.size());
+  surface.levels = ladder;
+  const std::int64_t pilot = LevelPlan(surface, ladder, {}).pilot_cost();
+  if (words.budget > 0 && words.budget < pilot) {
+    throw UsageError("--budget {}: the first look alone takes {} image evaluations ({} points on all {} images)",
+                     words.budget, pilot, pilot / ladder.back(), ladder.back());
+  }
+  return surface;
+}
+
+/// That, with images, directions' file, and what is to be known of it.
 Surface describe(const SurfaceWords& words, const Checked& checked, const Inputs& inputs, const Planes& planes,
                  const Engine& engine, const std::string& command_line) {
-  const auto more_names = names_of(words.extras, checked.split, inputs.spec.classes);
-  Surface surface(checked.x, checked.y, checked.split, more_names, words.repeat);
+  Surface surface = empty_surface(words, checked, inputs);
   surface.samples = inputs.samples;
   surface.direction_file = (words.save_directions.empty() ? words.directions : words.save_directions).string();
   surface.settings = settings_of(words, checked, inputs, engine);
@@ -330,9 +376,22 @@ std::string command_to_go_on(const SurfaceWords& words, std::vector<std::string>
 
 std::string introduction(const SurfaceWords& words, const Checked& checked, const Inputs& inputs, const Engine& engine) {
   const std::string repeats = words.repeat > 1 ? fmt::format("{} times ", words.repeat) : "";
-  return fmt::format("{}{}x{} points, {} {} images each, {} engine ({}), into {}", repeats, checked.x.points,
-                     checked.y.points, inputs.data->size(), words.split, engine.is_fused() ? "fused" : "eager", engine.instruction_set(),
+  return fmt::format("{}{}x{} points, {} {} images{}, {} engine ({}), into {}", repeats, checked.x.points,
+                     checked.y.points, inputs.data->size(), words.split, words.in_levels() ? " in all" : " each", engine.is_fused() ? "fused" : "eager", engine.instruction_set(),
                      words.out.string());
+}
+
+/// The loss of the network as it was read, through LibTorch, with the batch-norm statistics it came with.
+double loss_of_checkpoint(const Inputs& inputs, const Engine& engine, std::int64_t images) {
+  EngineOptions options = engine.options();
+  options.engine = EngineChoice::eager;
+  options.precision = Precision::fp32;
+  options.extras = {};
+  options.recalibration = nullptr;
+  std::vector<std::int64_t> first(static_cast<std::size_t>(images));
+  std::iota(first.begin(), first.end(), 0);
+  const Engine eager(std::move(options), std::make_shared<const DataSet>(subset(*inputs.data, first)), engine.device());
+  return eager.make_evaluator()->evaluate(copy_state(state_of(*inputs.network), engine.device())).loss;
 }
 
 int surface(const SurfaceWords& words, const Checked& checked, const CommandContext& context, Report& report) {
@@ -356,9 +415,11 @@ int surface(const SurfaceWords& words, const Checked& checked, const CommandCont
     report.say(fmt::format("centre: loss {:.6g}, accuracy {:.2f} %", centre.loss, centre.accuracy));
     warn_of_poor_centre(centre, inputs.metadata, inputs.spec, report);
   };
+  const auto checkpoint_loss = [&](std::int64_t images) { return loss_of_checkpoint(inputs, engine, images); };
   return run_surface({words.out, planes, engine, std::move(described), words.threads, words.resume, words.join,
                       words.force, introduction(words, checked, inputs, engine),
-                      command_to_go_on(words, context.words), judge_centre},
+                      command_to_go_on(words, context.words), judge_centre, checkpoint_loss,
+                      {words.tolerance, words.budget}},
                      report);
 }
 

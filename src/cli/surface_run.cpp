@@ -3,6 +3,8 @@
 #include <torch/utils.h>
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 #include <optional>
 
 #include "base/error.h"
@@ -11,6 +13,7 @@
 #include "base/lock.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
+#include "cli/summary_text.h"
 #include "landscape/journal.h"
 #include "landscape/resume.h"
 #include "landscape/sharing.h"
@@ -83,6 +86,14 @@ int interrupted(const SurfaceJob& job, const Surface& surface, Report& report) {
   return kInterrupted;
 }
 
+/// Images over which the centre is compared with the checkpoint: all, or about 1,000. Whole batches, so that a pass
+/// over all images gives the same bits whether or not it stops there.
+std::int64_t checked_images(const Engine& engine) {
+  const std::int64_t batch = engine.options().batch_size;
+  return engine.images() <= 1000 ? engine.images()
+                                 : std::min(engine.images(), batch * std::max<std::int64_t>(1, 1000 / batch));
+}
+
 /// The process that holds the lock: it writes the file.
 class OwnerRun {
  public:
@@ -94,7 +105,7 @@ class OwnerRun {
     go_on();
     if (is_complete_) return already_complete();
     report_.say(job_.introduction);
-    if (reused_ > 0) report_.say(fmt::format("going on: {} of {} points are there", reused_, surface_.size()));
+    if (reused_ > 0) report_.say(going_on_text());
     begin_file();
     try {
       return compute();
@@ -116,6 +127,7 @@ class OwnerRun {
     const auto remains = read_remains(job_.out);
     if (!remains) return;
     take_over(job_, surface_, remains->surface, report_);
+    surface_.centre_check = remains->surface.centre_check;
     for (const std::string& remark : remains->remarks) report_.say("note: " + remark);
     for (const auto& file : remains->damaged) std::filesystem::rename(file, file.string() + ".damaged");
     reused_ = surface_.size() - missing_points_of(surface_);
@@ -128,13 +140,24 @@ class OwnerRun {
       }
     }
     is_complete_ =
-        reused_ == surface_.size() && remains->from_journals == 0 && surface_.size() == remains->surface.size();
+        !has_levels() && reused_ == surface_.size() && remains->from_journals == 0 && surface_.size() == remains->surface.size();
+  }
+
+  std::string going_on_text() const {
+    if (!has_levels()) return fmt::format("going on: {} of {} points are there", reused_, surface_.size());
+    const auto begin = surface_.state.begin(), end = begin + static_cast<std::ptrdiff_t>(surface_.grid_size());
+    return fmt::format("going on: {} points are there, on some or all images",
+                       std::count(begin, end, PointState::evaluated));
   }
 
   /// The file is there from the first moment, to be opened and plotted.
   void begin_file() {
     try {
-      write_surface(job_.out, surface_);
+      if (has_levels()) {
+        write_surface(job_.out, surface_, LevelPlan(surface_, surface_.levels, job_.goal).reconstruct());
+      } else {
+        write_surface(job_.out, surface_);
+      }
     } catch (const Error& error) {
       throw Error("{}; nothing was computed yet, and nothing changed", error.what());
     }
@@ -152,6 +175,7 @@ class OwnerRun {
   int compute() {
     journal_.emplace(journal_of(job_.out), surface_.settings, surface_.more_names());
     evaluate_centre();
+    if (has_levels()) return compute_levels();
     SharedSweep shared(job_.out, surface_);
     const SweepSummary summary = sweep_all(shared);
     shared.merge(surface_);
@@ -163,18 +187,86 @@ class OwnerRun {
 
   /// The loss at the origin, computed as the sweep computes it, kept where the grid holds that point.
   void evaluate_centre() {
+    if (has_levels()) return evaluate_centre_in_levels();
     const auto index = surface_.index_of(0, 0);
-    Evaluation centre;
-    if (index && surface_.state[*index] == PointState::evaluated) {
+    const bool is_there = index && surface_.state[*index] == PointState::evaluated;
+    const bool is_checked = !surface_.centre_check.is_null();
+    const std::int64_t all = job_.engine.images(), few = checked_images(job_.engine);
+    Evaluation centre, part;
+    if (is_there && (is_checked || few == all)) {
+      centre = part = surface_.at(*index);
+    } else if (is_there) {
       centre = surface_.at(*index);
+      part = evaluate_origin({few}).front();
     } else {
-      const int threads = torch::get_num_threads();
-      torch::set_num_threads(1);
-      centre = job_.engine.make_evaluator()->evaluate(job_.planes.origin());
-      torch::set_num_threads(threads);
+      const auto found = evaluate_origin({few, all});
+      part = found.front();
+      centre = found.back();
       if (index) add(*index, centre);
     }
+    judge(centre, part);
+  }
+
+  /// The same on the images of each level, where the pilot wants it too.
+  void evaluate_centre_in_levels() {
+    const auto index = surface_.index_of(0, 0);
+    std::vector<Evaluation> found;
+    if (index && surface_.state[index_at(surface_.layers - 1, *index)] == PointState::evaluated) {
+      for (std::size_t rung = 0; rung < surface_.layers; ++rung) found.push_back(surface_.at(index_at(rung, *index)));
+    } else {
+      found = evaluate_origin(surface_.levels);
+      for (std::size_t rung = 0; index && rung < surface_.layers; ++rung) {
+        const std::size_t at = index_at(rung, *index);
+        if (surface_.state[at] == PointState::missing) add(at, found[rung]);
+      }
+    }
+    const auto is_few = [](const Evaluation& part) { return part.images <= 1024; };
+    const auto many = std::find_if_not(found.begin(), found.end(), is_few);
+    judge(found.back(), many == found.begin() ? *many : *std::prev(many));
+  }
+
+  /// `part`: the centre on as many images as are worth a comparison with the checkpoint.
+  void judge(const Evaluation& centre, const Evaluation& part) {
     job_.judge_centre(centre);
+    if (surface_.centre_check.is_null()) surface_.centre_check = compare_centre(part);
+    report_centre_check();
+  }
+
+  bool has_levels() const { return !surface_.levels.empty(); }
+  std::size_t index_at(std::size_t layer, std::size_t point) const { return layer * surface_.grid_size() + point; }
+
+  /// At coordinates (0, 0), over the first sizes[0], sizes[1], … images.
+  std::vector<Evaluation> evaluate_origin(const std::vector<std::int64_t>& sizes) const {
+    const int threads = torch::get_num_threads();
+    torch::set_num_threads(1);
+    NetworkState point = copy_state(job_.planes.origin(), job_.engine.device());
+    place(*job_.planes.at(0), std::array{0.0, 0.0}, point);
+    auto found = job_.engine.make_evaluator()->evaluate(point, sizes);
+    torch::set_num_threads(threads);
+    return found;
+  }
+
+  /// The loss at the origin beside that of the checkpoint as it was read.
+  json compare_centre(const Evaluation& centre) const {
+    const int threads = torch::get_num_threads();
+    torch::set_num_threads(job_.threads);
+    const double expected = job_.checkpoint_loss(centre.images);
+    torch::set_num_threads(threads);
+    const double tolerance = job_.engine.options().precision == Precision::bf16 ? 1e-2 : 1e-4;
+    const bool equal = std::abs(centre.loss - expected) <= tolerance * std::max(std::abs(expected), 0.1) ||
+                       (!std::isfinite(centre.loss) && !std::isfinite(expected));
+    return {{"images", centre.images}, {"surface", centre.loss}, {"checkpoint", expected}, {"equal", equal}};
+  }
+
+  /// One line where the two differ; where batch norm has other statistics they are meant to.
+  void report_centre_check() const {
+    const std::string text = centre_check_text(surface_.centre_check);
+    if (text.empty() || surface_.centre_check.at("equal") == true) return;
+    if (job_.engine.options().recalibration) {
+      report_.say(fmt::format("note: {}: with --bn recalibrate they are meant to differ", text));
+    } else {
+      report_.say(fmt::format("warning: {}: the surface is not that of this checkpoint; try --engine eager", text));
+    }
   }
 
   void add(std::size_t index, const Evaluation& evaluation) {
@@ -221,11 +313,134 @@ class OwnerRun {
   }
 
   void save(double seconds, double images_per_second, const SharedSweep& shared) {
+    note_provenance(seconds, images_per_second);
+    if (!shared.joined().empty()) surface_.provenance["joined"] = shared.joined();
+    write_surface(job_.out, surface_);
+  }
+
+  void note_provenance(double seconds, double images_per_second) {
     surface_.provenance["seconds"] = seconds_before_ + seconds;
     surface_.provenance["images_per_second"] = images_per_second;
     surface_.provenance["computed"] = computed_;
-    if (!shared.joined().empty()) surface_.provenance["joined"] = shared.joined();
-    write_surface(job_.out, surface_);
+  }
+
+  /// Plans, evaluates, and looks again, until the goal is reached. What earlier runs evaluated is taken from there: the
+  /// plan asks for the same points in the same order.
+  int compute_levels() {
+    LevelPlan plan(surface_, surface_.levels, job_.goal);
+    Stopwatch watch, saved;
+    std::int64_t images = 0;  // of this run
+    double next_save = 0.5;
+    bool is_announced = false;
+    for (auto requests = plan.next(); !requests.empty(); requests = plan.next()) {
+      if (!is_announced && plan.forecast()) {
+        announce(plan);
+        is_announced = true;
+      }
+      const std::int64_t before = plan.cost();
+      std::int64_t new_images = 0;
+      const bool is_done = evaluate_all(requests, [&](const SweepProgress& now) {
+        SweepProgress shown = now;
+        shown.images_per_second = static_cast<double>(images + new_images) / watch.seconds();
+        shown.images = before + new_images;
+        shown.images_total = plan.forecast() ? plan.forecast()->cost : 0;
+        shown.error = plan.error().value_or(0);
+        report_.progress(shown, job_.out);
+      }, new_images);
+      images += new_images;
+      images_per_second_ = static_cast<double>(images) / watch.seconds();
+      if (!is_done) return stop_levels(plan, watch.seconds());
+      for (const LevelRequest& request : requests) plan.add(request, values_of(request));
+      if (saved.seconds() < next_save) continue;
+      save_levels(plan, watch.seconds());
+      next_save = std::min(2 * next_save, SweepOptions().save_seconds);
+      saved.restart();
+    }
+    save_levels(plan, watch.seconds());
+    remove_journals();
+    report_.finish();
+    return report_levels(plan, watch.seconds());
+  }
+
+  void announce(const LevelPlan& plan) {
+    const double all = all_evaluations();
+    const auto cost = static_cast<double>(plan.forecast()->cost);
+    const std::string time = images_per_second_ > 0 ? ", " + duration_text(cost / images_per_second_) : "";
+    report_.say(fmt::format("about {} image evaluations{}: 1/{:.0f} of all images at every point; error about {:.2g} % "
+                            "of the range of log loss; subsets of {} images",
+                            plan.forecast()->cost, time, all / cost, 100 * plan.forecast()->error,
+                            fmt::join(plan.sizes(), ", ")));
+    surface_.provenance["forecast"] = plan.forecast()->cost;
+  }
+
+  /// Of a surface of all images at every point.
+  double all_evaluations() const {
+    return static_cast<double>(surface_.grid_size()) * static_cast<double>(surface_.levels.back());
+  }
+
+  /// Evaluates the requests that are not there yet. False where it was stopped.
+  bool evaluate_all(const std::vector<LevelRequest>& requests, const std::function<void(const SweepProgress&)>& on_point,
+                    std::int64_t& images) {
+    std::vector<std::size_t> missing;
+    for (const auto& [point, rung] : requests) {
+      if (surface_.state[index_at(rung, point)] == PointState::missing) missing.push_back(index_at(rung, point));
+    }
+    if (missing.empty()) return !stop_;
+    std::atomic<std::size_t> next{0};
+    SweepOptions options;
+    options.threads = std::min(job_.threads, static_cast<int>(missing.size()));
+    options.stop = &stop_;
+    options.next = [&] {
+      const std::size_t at = next++;
+      return at < missing.size() ? std::optional(missing[at]) : std::nullopt;
+    };
+    options.on_evaluated = [this](std::size_t index, const Evaluation& evaluation) {
+      journal_->add(index, evaluation);
+      ++computed_;
+    };
+    options.on_point = [&](const SweepProgress& now) {
+      images = now.images;
+      on_point(now);
+    };
+    sweep(job_.planes, job_.engine, surface_, options);
+    return std::all_of(missing.begin(), missing.end(),
+                       [&](std::size_t index) { return surface_.state[index] == PointState::evaluated; });
+  }
+
+  std::vector<Evaluation> values_of(const LevelRequest& request) const {
+    std::vector<Evaluation> values;
+    for (std::size_t rung = 0; rung <= request.rung; ++rung) values.push_back(surface_.at(index_at(rung, request.point)));
+    return values;
+  }
+
+  void save_levels(const LevelPlan& plan, double seconds) {
+    note_provenance(seconds, images_per_second_);
+    surface_.provenance["image_evaluations"] = plan.cost();
+    surface_.provenance["subsets"] = plan.sizes();
+    if (plan.error()) surface_.provenance["error"] = *plan.error();
+    write_surface(job_.out, surface_, plan.reconstruct());
+  }
+
+  int stop_levels(const LevelPlan& plan, double seconds) {
+    save_levels(plan, seconds);
+    remove_journals();
+    report_.finish();
+    fmt::print("{}\n", job_.out.string());
+    report_.say(fmt::format("interrupted after {} image evaluations, which are in {}; go on with: {}", plan.cost(),
+                            job_.out.string(), job_.again));
+    return kInterrupted;
+  }
+
+  int report_levels(const LevelPlan& plan, double seconds) {
+    const Surface shown = plan.reconstruct();
+    warn_of_not_finite(shown, report_);
+    for (const auto& line : summary_lines(shown)) report_.say(line);
+    fmt::print("{}\n", job_.out.string());
+    report_.say(fmt::format("{} points evaluated on all images, {} reconstructed; {} image evaluations in {}, 1/{:.1f} of "
+                            "all images at every point; largest error expected {:.2g} % of the range of log loss",
+                            shown.evaluated(), shown.size() - shown.evaluated(), plan.cost(), duration_text(seconds),
+                            all_evaluations() / static_cast<double>(plan.cost()), 100 * plan.error().value_or(0)));
+    return kDone;
   }
 
   /// Once the file holds their points. Those of processes that joined stay while they may still be written.
@@ -239,6 +454,9 @@ class OwnerRun {
 
   int report_end(const SweepSummary& summary) {
     warn_of_not_finite(surface_, report_);
+    if (summary.finished) {
+      for (const auto& line : summary_lines(surface_)) report_.say(line);
+    }
     fmt::print("{}\n", job_.out.string());
     report_.say(fmt::format("{} of {} points in {}, {:.0f} images/s", surface_.evaluated(), surface_.size(),
                             duration_text(summary.seconds), summary.images_per_second));

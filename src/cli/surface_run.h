@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -7,6 +8,7 @@
 #include "base/process.h"
 #include "cli/report.h"
 #include "evaluation/evaluator.h"
+#include "landscape/levels.h"
 #include "landscape/plane.h"
 #include "landscape/surface.h"
 
@@ -25,6 +27,9 @@ struct SurfaceJob {
   std::string introduction;  // printed when the work begins
   std::string again;         // the command line that goes on after an end
   std::function<void(const Evaluation&)> judge_centre;  // looks at the loss at the origin
+  /// The loss of the untouched checkpoint over the first images, through LibTorch.
+  std::function<double(std::int64_t images)> checkpoint_loss;
+  LevelGoal goal = {};  // of a surface in levels
 };
 
 /// Computes the surface: alone, going on, or with others, whatever the job says and the files beside `out` show. Every

@@ -93,6 +93,7 @@ Engine::Engine(EngineOptions options, std::shared_ptr<const DataSet> data, torch
   if (data->classes > options_.network.classes) {
     throw Error("{} has {} classes, the network tells {} apart", data->name, data->classes, options_.network.classes);
   }
+  if (options_.recalibration) check_recalibration(options_.network);
   batches_ = std::make_shared<Batches>(std::move(data), device);
   if (options_.engine != EngineChoice::eager) {
     compile();

@@ -27,16 +27,19 @@ double mean_squared_error(std::span<const float> logits, std::size_t label) {
   return sum / static_cast<double>(logits.size());
 }
 
+bool all_finite(std::span<const float> logits) {
+  return std::all_of(logits.begin(), logits.end(), [](float z) { return std::isfinite(z); });
+}
+
 bool is_correct(std::span<const float> logits, std::size_t label) {
-  const bool finite = std::all_of(logits.begin(), logits.end(), [](float z) { return std::isfinite(z); });
-  return finite &&
+  return all_finite(logits) &&
          std::max_element(logits.begin(), logits.end()) - logits.begin() == static_cast<std::ptrdiff_t>(label);
 }
 
 /// True where fewer than five logits are larger than the label's.
 bool is_among_five(std::span<const float> logits, std::size_t label) {
-  const auto larger = [&](float z) { return !std::isfinite(z) || z > logits[label]; };
-  return std::isfinite(logits[label]) && std::count_if(logits.begin(), logits.end(), larger) < 5;
+  const auto larger = [&](float z) { return z > logits[label]; };
+  return all_finite(logits) && std::count_if(logits.begin(), logits.end(), larger) < 5;
 }
 
 }  // namespace

@@ -22,14 +22,21 @@ void for_each_batch_norm(Network& network, const Function& function) {
   }
 }
 
+NetworkSpec checked(const NetworkSpec& network) {
+  check_recalibration(network);
+  return network;
+}
+
 }  // namespace
 
+void check_recalibration(const NetworkSpec& network) {
+  if (network.script.empty()) return;
+  throw Error("{}: batch-norm statistics cannot be estimated anew in a TorchScript file; name its --arch",
+              network.script.string());
+}
+
 Recalibration::Recalibration(const NetworkSpec& network, std::shared_ptr<const DataSet> images, torch::Device device)
-    : images_(std::move(images), device), network_(make_network(network)) {
-  if (!network.script.empty()) {
-    throw Error("{}: batch-norm statistics cannot be estimated anew in a TorchScript file; name its --arch",
-                network.script.string());
-  }
+    : images_(std::move(images), device), network_(make_network(checked(network))) {
   network_->to(device);
   network_->eval();
   for (torch::Tensor& parameter : network_->parameters()) parameter.requires_grad_(false);

@@ -22,7 +22,7 @@ constexpr std::size_t kForecastGrid = 25;     // points along an axis of the gri
 constexpr std::size_t kMostForecast = 700;    // evaluations after which a forecast gives up
 // Measured over ten subsets of images on each of several networks (docs/performance.md): true errors are below 2.6
 // standard deviations of the kriging at 95 % of the points, and the largest of all below 4.2 of the largest.
-constexpr double kHalfWidth = 2.6, kLargest = 4.4;
+constexpr double kHalfWidth = 2.6, kLargest = 4.0;
 constexpr double kLeastLoss = 1e-12;  // a loss of 0 has no logarithm
 
 double log_loss(const Evaluation& value) { return std::log(std::max(value.loss, kLeastLoss)); }

@@ -81,4 +81,40 @@ std::size_t Surface::not_finite() const {
   return count;
 }
 
+Surface mean_of_repeats(const Surface& all) {
+  Surface mean(all.x, all.y, all.split, all.more_names());
+  mean.settings = all.settings;
+  for (std::size_t i = 0; i < mean.size(); ++i) {
+    Evaluation sum = all.at(i);
+    bool complete = all.state[i] != PointState::missing;
+    for (std::size_t at = i + mean.size(); at < all.size(); at += mean.size()) {
+      const Evaluation point = all.at(at);
+      complete = complete && all.state[at] != PointState::missing;
+      sum.loss += point.loss;
+      sum.loss_se += point.loss_se;
+      sum.accuracy += point.accuracy;
+      sum.accuracy_se += point.accuracy_se;
+      for (std::size_t m = 0; m < sum.more.size(); ++m) sum.more[m] += point.more[m];
+    }
+    if (!complete) continue;
+    const auto repeats = static_cast<double>(all.layers);
+    for (double* value : {&sum.loss, &sum.loss_se, &sum.accuracy, &sum.accuracy_se}) *value /= repeats;
+    for (double& value : sum.more) value /= repeats;
+    mean.set(i, sum);
+  }
+  return mean;
+}
+
+Surface repeat_of(const Surface& all, std::size_t repeat) {
+  Surface one(all.x, all.y, all.split, all.more_names());
+  one.settings = all.settings;
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    const std::size_t from = repeat * one.size() + i;
+    if (all.state[from] == PointState::missing) continue;
+    one.set(i, all.at(from));
+    one.state[i] = all.state[from];
+  }
+  return one;
+}
+
 }  // namespace lossatlas

@@ -51,6 +51,9 @@ struct Surface {
   std::string direction_file;         // "" where directions come from the seed alone
   nlohmann::json settings = nlohmann::json::object();    // all that decides the values
   nlohmann::json provenance = nlohmann::json::object();  // how this file came about: may differ between equal surfaces
+  /// The loss at the origin beside that of the untouched checkpoint: images, surface, checkpoint, equal; null where
+  /// they were not compared.
+  nlohmann::json centre_check;
 
   /// A grid with no point evaluated.
   Surface(const Axis& x_axis, const Axis& y_axis, Split which, const std::vector<std::string>& more_names = {},
@@ -73,10 +76,18 @@ struct Surface {
 std::vector<std::int64_t> levels_of(const nlohmann::json& settings);
 std::size_t layers_of(const nlohmann::json& settings);
 
+/// The mean over the repeats at each point, where all of them are evaluated; standard errors are averaged, since all
+/// repeats see the same images.
+Surface mean_of_repeats(const Surface& all);
+
+/// One of several repeats, alone.
+Surface repeat_of(const Surface& all, std::size_t repeat);
+
 /// Version of the layout that docs/file-format.md describes.
 inline constexpr std::int64_t kSurfaceFormat = 1;
 
-/// Writes the whole file anew and renames it into place: readers see the old surface or the new one, never half.
+/// Writes the whole file anew and renames it into place: readers see the old surface or the new one, never half. Its
+/// numbers (summary.h) stand in it where no point is missing.
 void write_surface(const std::filesystem::path& file, const Surface& surface);
 
 /// The same for a surface in levels: `shown` is what they add up to, which every reader finds at the root.

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "landscape/summary.h"
 #include "landscape/surface.h"
 #include "storage/hdf5.h"
 
@@ -167,18 +168,43 @@ void unmark(Surface& surface) {
   }
 }
 
+/// What the settings tell of a file's values: a stranger's words, until they are checked.
+struct Contents {
+  std::size_t repeats = 1;
+  std::vector<std::int64_t> levels;
+  std::vector<std::string> more_names;
+};
+
+Contents contents_of(const Hdf5Reader& reader, const nlohmann::json& settings) {
+  const auto repeats = settings.value("repeat", nlohmann::json(1));
+  const auto names = settings.value("more", nlohmann::json::array());
+  const auto levels = settings.value("levels", nlohmann::json(nullptr));
+  const auto is_text = [](const nlohmann::json& name) { return name.is_string(); };
+  const auto is_count = [](const nlohmann::json& value) { return value.is_number_integer() && value >= 1; };
+  if (!is_count(repeats) || repeats > 1'000'000) {
+    throw Error("{}: {} is no number of repeats", reader.file().string(), json_text(repeats));
+  }
+  if (!names.is_array() || !std::all_of(names.begin(), names.end(), is_text)) {
+    throw Error("{}: the setting more is no list of names", reader.file().string());
+  }
+  if (!levels.is_null() && (!levels.is_array() || levels.empty() || !std::all_of(levels.begin(), levels.end(), is_count))) {
+    throw Error("{}: the setting levels is no list of numbers of images", reader.file().string());
+  }
+  return {repeats.get<std::size_t>(), levels_of(settings), names.get<std::vector<std::string>>()};
+}
+
 /// The values that one of our files holds: all layers of them, or what levels add up to.
 Surface read_own(const Hdf5Reader& reader, const Axis& x, const Axis& y, Split split, bool wants_levels) {
   check_format(reader);
   const auto settings = read_object(reader, "settings");
-  const auto levels = levels_of(settings);
-  const std::size_t layers = levels.empty() || wants_levels ? layers_of(settings) : 1;
-  const bool is_flat = levels.empty() ? layers == 1 : !wants_levels;
-  auto more_names = settings.value("more", std::vector<std::string>{});
-  if (!levels.empty() && !wants_levels) more_names.push_back(error_name(split));
+  auto [repeats, levels, more_names] = contents_of(reader, settings);
+  const bool has_levels = !levels.empty();
+  if (has_levels && !wants_levels) more_names.push_back(error_name(split));
+  const std::size_t layers = !has_levels ? repeats : wants_levels ? levels.size() : 1;
+  const bool is_flat = has_levels ? !wants_levels : layers == 1;
   const Shape shape = is_flat ? Shape{y.points, x.points} : Shape{layers, y.points, x.points};
-  const auto place = [&](const std::string& name) {
-    return is_flat ? at_root(split)(name) : std::string(levels.empty() ? kRepeats : kLevels) + name;
+  const auto place = [&, group = has_levels ? kLevels : kRepeats](const std::string& name) {
+    return is_flat ? at_root(split)(name) : std::string(group) + name;
   };
   for (const auto& name : more_names) {
     if (!reader.has(place(name))) throw Error("{}: has no {}", reader.file().string(), place(name));
@@ -193,11 +219,19 @@ Surface read_own(const Hdf5Reader& reader, const Axis& x, const Axis& y, Split s
   surface.loss_se = read_grid(reader, place(names.loss_se), shape);
   surface.accuracy_se = read_grid(reader, place(names.accuracy_se), shape);
   surface.state = read_states(reader, place(names.evaluated), shape);
-  surface.images = read_images(reader, place(names.images), shape);
   for (auto& [name, values] : surface.more) values = read_grid(reader, place(name), shape);
   surface.samples = reader.read<std::int64_t>("/lossatlas/samples_" + std::string(name_of(split)));
+  if (reader.has(place(names.images))) {
+    surface.images = read_images(reader, place(names.images), shape);
+  } else {  // files of before there was such a dataset: all images made each value
+    const auto all = static_cast<std::int64_t>(surface.samples.size());
+    for (std::size_t i = 0; i < surface.size(); ++i) {
+      if (surface.state[i] != PointState::missing) surface.images[i] = all;
+    }
+  }
   surface.settings = settings;
   surface.provenance = read_object(reader, "provenance");
+  if (reader.has_attribute("/lossatlas", "centre_check")) surface.centre_check = read_object(reader, "centre_check");
   return surface;
 }
 
@@ -211,31 +245,6 @@ Surface read_theirs(const Hdf5Reader& reader, const Axis& x, const Axis& y, Spli
   if (reader.has("/" + names.accuracy)) surface.accuracy = read_grid(reader, "/" + names.accuracy, shape);
   unmark(surface);
   return surface;
-}
-
-/// The mean over the repeats at each point, where all of them are evaluated; standard errors are averaged, since all
-/// repeats see the same images.
-Surface mean_of_repeats(const Surface& all) {
-  Surface mean(all.x, all.y, all.split, all.more_names());
-  for (std::size_t i = 0; i < mean.size(); ++i) {
-    Evaluation sum = all.at(i);
-    bool complete = all.state[i] != PointState::missing;
-    for (std::size_t at = i + mean.size(); at < all.size(); at += mean.size()) {
-      const Evaluation point = all.at(at);
-      complete = complete && all.state[at] != PointState::missing;
-      sum.loss += point.loss;
-      sum.loss_se += point.loss_se;
-      sum.accuracy += point.accuracy;
-      sum.accuracy_se += point.accuracy_se;
-      for (std::size_t m = 0; m < sum.more.size(); ++m) sum.more[m] += point.more[m];
-    }
-    if (!complete) continue;
-    const auto repeats = static_cast<double>(all.layers);
-    for (double* value : {&sum.loss, &sum.loss_se, &sum.accuracy, &sum.accuracy_se}) *value /= repeats;
-    for (double& value : sum.more) value /= repeats;
-    mean.set(i, sum);
-  }
-  return mean;
 }
 
 /// The standard deviation of the loss over the repeats at each point of their mean.
@@ -273,8 +282,8 @@ void write_repeats(Hdf5Writer& writer, const Surface& surface) {
   writer.attach_scale(spread, 1, "/x");
 }
 
-/// What a file holds besides its values.
-void finish(Hdf5Writer& writer, const std::filesystem::path& file, const Surface& surface) {
+/// What a file holds besides its values: what is known of `surface`, and the numbers of what is `shown` of it.
+void finish(Hdf5Writer& writer, const std::filesystem::path& file, const Surface& surface, const Surface& shown) {
   const std::array<std::int64_t, 1> format{kSurfaceFormat};
   writer.write<std::int64_t>("/lossatlas/samples_" + std::string(name_of(surface.split)), surface.samples,
                              {surface.samples.size()});
@@ -283,6 +292,12 @@ void finish(Hdf5Writer& writer, const std::filesystem::path& file, const Surface
   writer.attribute("/lossatlas", "kind", "surface");
   writer.attribute("/lossatlas", "settings", json_text(surface.settings));
   writer.attribute("/lossatlas", "provenance", json_text(surface.provenance));
+  if (!surface.centre_check.is_null()) {
+    writer.attribute("/lossatlas", "centre_check", json_text(surface.centre_check));
+  }
+  const auto& states = shown.state;
+  const bool complete = std::find(states.begin(), states.end(), PointState::missing) == states.end();
+  if (complete) writer.attribute("/lossatlas", "summary", json_text(summary_json(shown)));
   writer.save(file);
 }
 
@@ -295,19 +310,19 @@ void write_surface(const std::filesystem::path& file, const Surface& surface) {
   } else {
     write_repeats(writer, surface);
   }
-  finish(writer, file, surface);
+  finish(writer, file, surface, surface);
 }
 
 void write_surface(const std::filesystem::path& file, const Surface& levels, const Surface& shown) {
   Hdf5Writer writer;
   write_root(writer, shown);
   write_layers(writer, levels, kLevels);
-  finish(writer, file, levels);
+  finish(writer, file, levels, shown);
 }
 
 namespace {
 
-Surface read(const std::filesystem::path& file, bool wants_levels) {
+Surface read_any(const std::filesystem::path& file, bool wants_levels) {
   const Hdf5Reader reader(file);
   const bool has_axes = reader.has("/xcoordinates") && reader.has("/ycoordinates");
   const Split split = reader.has("/train_loss") ? Split::train : Split::test;
@@ -326,9 +341,9 @@ Surface read(const std::filesystem::path& file, bool wants_levels) {
 
 }  // namespace
 
-Surface read_surface(const std::filesystem::path& file) { return read(file, false); }
+Surface read_surface(const std::filesystem::path& file) { return read_any(file, false); }
 
-Surface read_layers(const std::filesystem::path& file) { return read(file, true); }
+Surface read_layers(const std::filesystem::path& file) { return read_any(file, true); }
 
 std::vector<std::int64_t> levels_of(const nlohmann::json& settings) {
   const auto found = settings.find("levels");

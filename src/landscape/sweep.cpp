@@ -115,7 +115,7 @@ class Sweep {
   void report() {
     const double seconds = started_.seconds();
     if (options_.on_point) {
-      options_.on_point({done_, computed_, surface_.size(), seconds, rate(seconds), lowest_, highest_});
+      options_.on_point({done_, computed_, surface_.size(), seconds, rate(seconds), lowest_, highest_, images_});
     }
     if (options_.on_save && saved_.seconds() > std::min(options_.save_seconds, std::max(kFirstSave, seconds / 2))) {
       options_.on_save(surface_);
@@ -147,6 +147,7 @@ class Sweep {
 }  // namespace
 
 double SweepProgress::seconds_left() const {
+  if (images_total > 0) return static_cast<double>(std::max<std::int64_t>(0, images_total - images)) / images_per_second;
   if (computed == 0) return std::numeric_limits<double>::quiet_NaN();
   return seconds / static_cast<double>(computed) * static_cast<double>(total - done);
 }

@@ -125,14 +125,18 @@ def linear(state, images):
     return F.linear(images.flatten(1), state["linear.weight"], state["linear.bias"])
 
 
-def resnet20(state, images):
+def resnet20(state, images, statistics=None):
+    """Logits. With a dictionary, batch norms take the mean and variance of the images, which it gets as buffers."""
     def conv(name, x, stride=1):
         weight = state[f"{name}.weight"]
         return F.conv2d(x, weight, stride=stride, padding=weight.shape[2] // 2)
 
     def norm(name, x):
-        return F.batch_norm(x, state[f"{name}.running_mean"], state[f"{name}.running_var"],
-                            state[f"{name}.weight"], state[f"{name}.bias"], training=False)
+        mean, variance = state[f"{name}.running_mean"], state[f"{name}.running_var"]
+        if statistics is not None:
+            mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), unbiased=False)
+            statistics[f"{name}.running_mean"], statistics[f"{name}.running_var"] = mean, x.var((0, 2, 3))
+        return F.batch_norm(x, mean, variance, state[f"{name}.weight"], state[f"{name}.bias"], training=False)
 
     x = F.relu(norm("bn1", conv("conv1", images)))
     for block in (f"layer{stage}.{number}" for stage in (1, 2, 3) for number in range(3)):
@@ -143,6 +147,15 @@ def resnet20(state, images):
         x = F.relu(norm(f"{block}.bn1", conv(f"{block}.conv1", x, stride)))
         x = F.relu(norm(f"{block}.bn2", conv(f"{block}.conv2", x)) + skip)
     return F.linear(x.mean((2, 3)), state["linear.weight"], state["linear.bias"])
+
+
+def at(state, directions, coordinates):
+    """The state_dict at a point of the plane."""
+    point = dict(state)
+    for direction, coordinate in zip(directions, coordinates):
+        for name, tensor in zip(parameter_names(state), direction, strict=True):
+            point[name] = point[name] + coordinate * tensor.double()
+    return point
 
 
 # --- surfaces ----------------------------------------------------------------------------------------------------
@@ -174,6 +187,10 @@ def settings(path):
 def read_directions(path, group="xdirection"):
     with h5py.File(path) as file:
         return [torch.from_numpy(file[group][str(i)][()]) for i in range(len(file[group]))]
+
+
+def plane_of(path):
+    return [read_directions(path, group) for group in ("xdirection", "ydirection")]
 
 
 def write_li_surface(path, nx=5, ny=4, marks=()):

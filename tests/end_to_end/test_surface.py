@@ -10,19 +10,6 @@ import torch
 import torch.nn.functional as F
 
 
-def at(state, directions, coordinates):
-    """The state_dict at a point of the plane."""
-    point = dict(state)
-    for direction, coordinate in zip(directions, coordinates):
-        for name, tensor in zip(helpers.parameter_names(state), direction, strict=True):
-            point[name] = point[name] + coordinate * tensor.double()
-    return point
-
-
-def plane_of(path):
-    return [helpers.read_directions(path, group) for group in ("xdirection", "ydirection")]
-
-
 # --- values ------------------------------------------------------------------------------------------------------
 
 
@@ -30,13 +17,13 @@ def test_every_point_in_float64(surface, directions, checkpoint, pictures):
     """The grid is not square, nor are the ranges equal or symmetric: a transposed file fails."""
     found = helpers.read(surface)
     images, labels = pictures.batch("train", found["lossatlas/samples_train"])
-    state, plane = helpers.state_of(checkpoint), plane_of(directions)
+    state, plane = helpers.state_of(checkpoint), helpers.plane_of(directions)
     assert found["train_loss"].shape == (4, 5)
     np.testing.assert_allclose(found["xcoordinates"], np.linspace(-0.4, 0.8, 5), atol=1e-15)
     np.testing.assert_allclose(found["ycoordinates"], np.linspace(-0.6, 0.3, 4), atol=1e-15)
     for row, y in enumerate(found["ycoordinates"]):
         for column, x in enumerate(found["xcoordinates"]):
-            logits = helpers.resnet20(at(state, plane, (x, y)), images)
+            logits = helpers.resnet20(helpers.at(state, plane, (x, y)), images)
             losses = F.cross_entropy(logits, labels, reduction="none").numpy()
             right = (logits.argmax(1) == labels).double().numpy()
             scale = max(losses.mean(), 0.1)
@@ -125,7 +112,7 @@ def one_point(sweep, folder, name, *words):
 @pytest.fixture(scope="module")
 def gaussian(sweep, tmp_path_factory):
     """Both directions before any normalization."""
-    return plane_of(one_point(sweep, tmp_path_factory.mktemp("gaussian"), "raw", "--norm", "none", "--ignore", "none"))
+    return helpers.plane_of(one_point(sweep, tmp_path_factory.mktemp("gaussian"), "raw", "--norm", "none", "--ignore", "none"))
 
 
 def test_directions_are_gaussian(gaussian):
@@ -150,7 +137,7 @@ NORMALIZATIONS = {
 @pytest.mark.parametrize("name", NORMALIZATIONS)
 def test_normalization(sweep, gaussian, checkpoint, tmp_path, name):
     """One-dimensional parameters are one filter under --ignore none: ours is never a copy of θ."""
-    found = plane_of(one_point(sweep, tmp_path, name, "--norm", name, "--ignore", "none"))
+    found = helpers.plane_of(one_point(sweep, tmp_path, name, "--norm", name, "--ignore", "none"))
     state = helpers.state_of(checkpoint)
     for direction, raw in zip(found, gaussian):
         for parameter, tensor, drawn in zip(helpers.parameter_names(state), direction, raw):
@@ -163,7 +150,7 @@ def test_normalization(sweep, gaussian, checkpoint, tmp_path, name):
 
 @pytest.mark.parametrize("ignore, bn_stays, bias_stays", [("bias", False, True), ("bn", True, False)])
 def test_ignore(sweep, checkpoint, tmp_path, ignore, bn_stays, bias_stays):
-    found = plane_of(one_point(sweep, tmp_path, "s", "--ignore", ignore))[0]
+    found = helpers.plane_of(one_point(sweep, tmp_path, "s", "--ignore", ignore))[0]
     state = helpers.state_of(checkpoint)
     zero = {name: not tensor.any() for name, tensor in zip(helpers.parameter_names(state), found)}
     assert zero["bn1.weight"] == zero["layer2.0.shortcut.1.weight"] == bn_stays
@@ -172,10 +159,10 @@ def test_ignore(sweep, checkpoint, tmp_path, ignore, bn_stays, bias_stays):
 
 
 def test_seed_decides_the_directions(sweep, surface, directions, tmp_path):
-    same = plane_of(one_point(sweep, tmp_path, "same", "--seed", 0, "--threads", 2, "--split", "test"))
-    other = plane_of(one_point(sweep, tmp_path, "other", "--seed", 1))
+    same = helpers.plane_of(one_point(sweep, tmp_path, "same", "--seed", 0, "--threads", 2, "--split", "test"))
+    other = helpers.plane_of(one_point(sweep, tmp_path, "other", "--seed", 1))
     for axis in (0, 1):
-        expected = plane_of(directions)[axis]
+        expected = helpers.plane_of(directions)[axis]
         assert all(torch.equal(a, b) for a, b in zip(same[axis], expected))
         assert not torch.equal(other[axis][0], expected[0])
 

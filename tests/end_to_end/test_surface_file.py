@@ -27,11 +27,12 @@ def test_root_datasets(surface, directions):
 def test_own_group(surface):
     with h5py.File(surface) as file:
         group = file["lossatlas"]
-        assert set(group) == {"evaluated", "samples_train", "train_loss_se", "train_acc_se"}
+        assert set(group) == {"evaluated", "samples_train", "train_images", "train_loss_se", "train_acc_se"}
         assert group.attrs["format"] == 1 and group.attrs["kind"] == "surface"
         assert group["evaluated"].dtype == np.uint8 and (group["evaluated"][()] == 1).all()
         assert group["samples_train"].dtype == np.int64 and group["samples_train"].shape == (100,)
         assert group["train_loss_se"].shape == group["train_acc_se"].shape == (4, 5)
+        assert group["train_images"].dtype == np.int64 and (group["train_images"][()] == 100).all()
 
 
 def test_settings_and_provenance(surface, checkpoint, pictures):

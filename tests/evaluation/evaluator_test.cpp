@@ -3,6 +3,10 @@
 #include <torch/nn/functional/loss.h>
 #include <torch/utils.h>
 
+#include <array>
+#include <cmath>
+#include <numeric>
+
 #include "base/error.h"
 #include "catch.h"
 #include "evaluation/device.h"
@@ -73,6 +77,48 @@ TEST_CASE("an evaluator takes each state anew and leaves it as it was") {
   other.parameters.back().tensor.add_(torch::arange(10));
   CHECK(evaluator->evaluate(other).loss != before);
   CHECK(evaluator->evaluate(state).loss == before);
+}
+
+TEST_CASE("one pass over the images serves several sizes") {
+  const auto engine_choice = GENERATE(EngineChoice::eager, EngineChoice::fused);
+  torch::manual_seed(5);
+  const NetworkState state = copy_state(state_of(*make_network(small_spec())), torch::kCPU);
+  EngineOptions options{small_spec(), LossFunction::cross_entropy, 8, 40, engine_choice};
+  options.extras = {true, true, 0.5};
+  const Engine engine(options, small_data(), torch::kCPU);
+  const auto all = engine.make_evaluator()->evaluate(state, std::array<std::int64_t, 3>{8, 24, 40});
+  REQUIRE(all.size() == 3);
+  for (const Evaluation& part : all) {
+    const auto indices = [&] {
+      std::vector<std::int64_t> first(static_cast<std::size_t>(part.images));
+      std::iota(first.begin(), first.end(), 0);
+      return first;
+    }();
+    const auto data = std::make_shared<const DataSet>(subset(*small_data(), indices));
+    const Evaluation alone = Engine(options, data, torch::kCPU).make_evaluator()->evaluate(state);
+    CHECK(part.loss == alone.loss);
+    CHECK(part.loss_se == alone.loss_se);
+    CHECK(part.accuracy == alone.accuracy);
+    CHECK(part.images == alone.images);
+    REQUIRE(part.more.size() == 12);
+    for (std::size_t m = 0; m < 12; ++m) {
+      CHECK((part.more[m] == alone.more[m] || (std::isnan(part.more[m]) && std::isnan(alone.more[m]))));
+    }
+  }
+}
+
+TEST_CASE("the L2 term is of all parameters") {
+  torch::manual_seed(6);
+  const NetworkState state = copy_state(state_of(*make_network(small_spec())), torch::kCPU);
+  EngineOptions options{small_spec()};
+  options.extras.weight_decay = 0.01;
+  double squares = 0;
+  for (const auto& [name, tensor] : state.parameters) {
+    squares += tensor.to(torch::kFloat64).square().sum().item<double>();
+  }
+  const Evaluation e = Engine(options, small_data(), torch::kCPU).make_evaluator()->evaluate(state);
+  REQUIRE(e.more.size() == 1);
+  CHECK(e.more[0] == Approx(0.005 * squares).epsilon(1e-12));
 }
 
 TEST_CASE("data that the network cannot take are refused") {

@@ -68,4 +68,44 @@ TEST_CASE("standard errors carry the finite-population correction") {
   CHECK(std::isnan(of(LossFunction::cross_entropy, {0, 1}, {0}, 100).loss_se));  // one image tells no spread
 }
 
+TEST_CASE("the loss of a class is the mean over its images, NaN where it has none") {
+  const std::vector<float> logits{2, 0, 1, 0, 3, 0, 1, 1, 5};
+  LossSum sum(LossFunction::cross_entropy, {.class_losses = true});
+  sum.add(std::span(logits).first(6), std::vector<std::uint8_t>{0, 2});
+  sum.add(std::span(logits).last(3), std::vector<std::uint8_t>{0});
+  const Evaluation e = sum.result(3);
+  REQUIRE(e.more.size() == 3);
+  CHECK(e.more[0] == of(LossFunction::cross_entropy, {2, 0, 1, 1, 1, 5}, {0, 0}, 2).loss);
+  CHECK(std::isnan(e.more[1]));
+  CHECK(e.more[2] == of(LossFunction::cross_entropy, {0, 3, 0}, {2}, 1).loss);
+  CHECK(e.loss == of(LossFunction::cross_entropy, logits, {0, 2, 0}, 3).loss);
+}
+
+TEST_CASE("an image counts among the top five where fewer than five logits are larger") {
+  const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  const auto top5 = [](const std::vector<float>& logits, std::uint8_t label) {
+    LossSum sum(LossFunction::cross_entropy, {.top5 = true});
+    sum.add(logits, std::vector<std::uint8_t>{label});
+    return sum.result(1).more.at(0);
+  };
+  CHECK(top5({7, 6, 5, 4, 3, 2, 1}, 0) == 100);
+  CHECK(top5({7, 6, 5, 4, 3, 2, 1}, 4) == 100);
+  CHECK(top5({7, 6, 5, 4, 3, 2, 1}, 5) == 0);
+  CHECK(top5({1, 1, 1, 1, 1, 1, 1}, 6) == 100);  // none is larger
+  CHECK(top5({9, 9, 9, 9, 1, 1, 1}, 6) == 100);
+  CHECK(top5({9, 9, 9, 9, 9, 1, 1}, 6) == 0);
+  CHECK(top5({1, 2, 3}, 0) == 100);  // fewer classes than five
+  CHECK(top5({7, 6, 5, 4, 3, 2, nan}, 0) == 0);
+  CHECK(top5({nan, 6, 5, 4, 3, 2, 1}, 0) == 0);
+  CHECK(top5({inf, 6, 5, 4, 3, 2, 1}, 0) == 0);
+  CHECK(top5({7, 6, 5, 4, 3, 2, -inf}, 0) == 0);
+}
+
+TEST_CASE("what else is measured has names, in the order of the values") {
+  CHECK(names_of({}, Split::train, 10).empty());
+  CHECK(names_of({true, true, 1e-4}, Split::test, 2) ==
+        std::vector<std::string>{"test_loss_class_0", "test_loss_class_1", "test_acc_top5", "l2"});
+  CHECK(names_of({.top5 = true}, Split::train, 2) == std::vector<std::string>{"train_acc_top5"});
+}
+
 TEST_CASE("an unknown loss is refused") { CHECK_THROWS_AS(loss_function_of("hinge"), UsageError); }

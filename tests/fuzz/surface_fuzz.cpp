@@ -1,5 +1,6 @@
 #include "base/json.h"
 #include "fuzz/input.h"
+#include "landscape/summary.h"
 #include "landscape/surface.h"
 
 using namespace lossatlas;
@@ -18,6 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
     const Surface surface = read_surface(file);
     json_text(surface.settings);
     json_text(surface.provenance);
+    json_text(summary_json(surface));
   });
   return 0;
 }

@@ -13,7 +13,7 @@ using namespace lossatlas;
 
 namespace {
 
-constexpr std::size_t kRecord = 8 + 4 * 8 + 4;
+constexpr std::size_t kRecord = 8 + 5 * 8 + 4;
 
 const nlohmann::json kSettings{{"checkpoint", {{"file", "a.pt"}, {"sha256", "0123456789abcdef"}}},
                                {"grid", {3, 2}},
@@ -64,6 +64,24 @@ TEST_CASE("a journal is read back as it was written") {
   CHECK(std::isinf(contents.points[1].second.loss));
   CHECK(std::isnan(contents.points[1].second.loss_se));
   CHECK(contents.points[2].second.accuracy == 90);
+  CHECK(contents.points[2].second.images == 10);
+}
+
+TEST_CASE("a journal holds what else was measured") {
+  const TemporaryFolder folder;
+  const auto file = folder / "s.h5.journal";
+  Journal(file, kSettings, {"train_acc_top5", "l2"}).add(3, {1, 0, 50, 0, 10, {80, 0.25}});
+  const JournalContents contents = read_journal(file);
+  CHECK(contents.more_names == std::vector<std::string>{"train_acc_top5", "l2"});
+  REQUIRE(contents.points.size() == 1);
+  CHECK(contents.points[0].second.more == std::vector<double>{80, 0.25});
+  // A surface without these values does not take the points.
+  Surface surface = empty_surface();
+  CHECK(add_journal(file, surface) == 0);
+  Surface wide({-1, 1, 3}, {0, 0.5, 2}, Split::test, {"train_acc_top5", "l2"});
+  wide.settings = kSettings;
+  CHECK(add_journal(file, wide) == 1);
+  CHECK(wide.more[1].values[3] == 0.25);
 }
 
 TEST_CASE("a torn tail is cut off, at any byte") {
@@ -192,4 +210,20 @@ TEST_CASE("a grid that holds all coordinates of another takes over its points") 
   CHECK(other.evaluated() == 0);
   Surface wider({-2, 2, 5}, {0, 1, 3}, Split::test);
   CHECK(adopt(coarse, wider));
+}
+
+TEST_CASE("points of each repeat are taken over into the same repeat") {
+  Surface coarse({-1, 1, 3}, {0, 0, 1}, Split::test, {"l2"}, 2);
+  coarse.set(1, {1, 0, 10, 0, 10, {0.5}});
+  coarse.set(5, {6, 0, 60, 0, 10, {0.75}});
+  Surface fine({-1, 1, 5}, {0, 0, 1}, Split::test, {"l2"}, 2);
+  REQUIRE(adopt(coarse, fine));
+  CHECK(fine.evaluated() == 2);
+  CHECK(fine.loss[2] == 1);
+  CHECK(fine.loss[5 + 4] == 6);
+  CHECK(fine.more[0].values[9] == 0.75);
+  Surface more_repeats({-1, 1, 5}, {0, 0, 1}, Split::test, {"l2"}, 3);
+  CHECK_FALSE(adopt(coarse, more_repeats));
+  Surface other_values({-1, 1, 5}, {0, 0, 1}, Split::test, {}, 2);
+  CHECK_FALSE(adopt(coarse, other_values));
 }

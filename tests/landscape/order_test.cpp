@@ -29,3 +29,17 @@ TEST_CASE("each level of the order is twice as fine as the one before") {
     }
   }
 }
+
+TEST_CASE("with repeats each step is done in all grids before the next finer one") {
+  const auto one = coarse_to_fine(7, 5, 17), three = coarse_to_fine(7, 5, 17, 3);
+  CHECK(std::set<std::size_t>(three.begin(), three.end()).size() == 3 * 35);
+  CHECK(std::vector(three.begin(), three.begin() + 3) == std::vector<std::size_t>{17, 52, 87});
+  std::vector<std::size_t> first;
+  for (const std::size_t point : three) {
+    if (point < 35) first.push_back(point);
+  }
+  CHECK(first == one);
+  // The coarse points of the last grid come before the fine ones of the first.
+  const auto place = [&](std::size_t point) { return std::find(three.begin(), three.end(), point) - three.begin(); };
+  CHECK(place(70 + 4) < place(1));
+}

@@ -54,6 +54,51 @@ TEST_CASE("root datasets are those of tomgoldstein/loss-landscape, rows along y"
   CHECK(reader.read<double>("/VTKHDF/PointData/test_loss")[0] == 1.5);
 }
 
+TEST_CASE("repeats and what else was measured are read back; the root holds the mean") {
+  const TemporaryFolder folder;
+  Surface surface({-1, 1, 3}, {0, 1, 2}, Split::train, {"train_acc_top5", "l2"}, 2);
+  surface.settings = {{"repeat", 2}, {"more", {"train_acc_top5", "l2"}}};
+  surface.set(1, {1, 0.25, 50, 2, 10, {80, 3}});
+  surface.set(6 + 1, {4, 0.75, 70, 4, 10, {90, 3}});
+  surface.set(2, {7, 0, 50, 0, 10, {80, 3}});  // the second repeat lacks it
+  write_surface(folder / "s.h5", surface);
+  const Surface read = read_surface(folder / "s.h5");
+  CHECK(read.layers == 2);
+  CHECK(read.size() == 12);
+  CHECK((read.state == surface.state));
+  CHECK(read.images == surface.images);
+  CHECK(read.more_names() == surface.more_names());
+  for (const std::size_t i : {1u, 2u, 7u}) {
+    CHECK(read.loss[i] == surface.loss[i]);
+    CHECK(read.accuracy_se[i] == surface.accuracy_se[i]);
+    CHECK(read.more[0].values[i] == surface.more[0].values[i]);
+  }
+
+  const Hdf5Reader reader(folder / "s.h5");
+  CHECK(reader.shape("/train_loss") == Shape{2, 3});
+  CHECK(reader.shape("/lossatlas/repeats/train_loss") == Shape{2, 2, 3});
+  const auto value = [&](const std::string& name) { return reader.read<double>(name)[1]; };
+  CHECK(value("/train_loss") == 2.5);
+  CHECK(value("/train_acc") == 60);
+  CHECK(value("/lossatlas/train_loss_se") == 0.5);
+  CHECK(value("/lossatlas/train_acc_top5") == 85);
+  CHECK(value("/lossatlas/train_loss_spread") == Approx(3 / std::sqrt(2.0)));
+  CHECK(std::isnan(reader.read<double>("/train_loss")[2]));
+  CHECK(std::isnan(reader.read<double>("/lossatlas/train_loss_spread")[2]));
+  CHECK(reader.read<std::uint8_t>("/lossatlas/evaluated") == std::vector<std::uint8_t>{0, 1, 0, 0, 0, 0});
+}
+
+TEST_CASE("settings that ask for what no surface holds are refused") {
+  const TemporaryFolder folder;
+  for (const auto& [key, value] : std::vector<std::pair<const char*, nlohmann::json>>{
+           {"repeat", 0}, {"repeat", "many"}, {"repeat", -1}, {"repeat", 1.5}, {"more", 7}, {"more", {"l2", 1}}}) {
+    Surface surface = example();
+    surface.settings[key] = value;
+    write_surface(folder / "s.h5", surface);
+    CHECK_THROWS_AS(read_surface(folder / "s.h5"), Error);
+  }
+}
+
 TEST_CASE("a surface of tomgoldstein/loss-landscape is read, its -1 as not evaluated") {
   const TemporaryFolder folder;
   Hdf5Writer writer;

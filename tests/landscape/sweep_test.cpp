@@ -63,6 +63,45 @@ TEST_CASE("a point of the plane is origin plus multiples, rounded once, and the 
   }
 }
 
+TEST_CASE("planes are made when they are asked for, and the two used last are kept") {
+  const Example example("linear");
+  std::vector<std::size_t> made;
+  const Planes planes(example.plane.origin, [&](std::size_t repeat) {
+    made.push_back(repeat);
+    return example.plane.directions;
+  });
+  const auto first = planes.at(0);
+  planes.at(1);
+  CHECK(planes.at(0) == first);
+  CHECK(made == std::vector<std::size_t>{0, 1});
+  planes.at(2);  // in the place of 1
+  CHECK(planes.at(0) == first);
+  planes.at(1);
+  CHECK(made == std::vector<std::size_t>{0, 1, 2, 1});
+  const Planes single(example.plane);
+  CHECK(torch::equal(single.at(0)->directions[1][0].tensor, example.plane.directions[1][0].tensor));
+  CHECK_THROWS(single.at(1));
+}
+
+TEST_CASE("the first repeat of a sweep is the surface of one pair of directions") {
+  const Example example("lenet");
+  const Planes planes(example.plane.origin, [&](std::size_t repeat) {
+    std::vector<Direction> directions;
+    for (std::uint32_t k = 0; k < 2; ++k) {
+      const auto number = static_cast<std::uint32_t>(2 * repeat) + k;
+      directions.push_back(random_direction(example.plane.origin.parameters, number, {}));
+    }
+    return directions;
+  });
+  Surface one({-1, 1, 3}, {-1, 1, 2}, Split::train), three({-1, 1, 3}, {-1, 1, 2}, Split::train, {}, 3);
+  sweep(example.plane, example.engine, one, {});
+  SweepOptions options;
+  options.threads = 2;
+  CHECK(sweep(planes, example.engine, three, options).finished);
+  CHECK(same_bits(one.loss, {three.loss.begin(), three.loss.begin() + 6}));
+  CHECK_FALSE(same_bits(one.loss, {three.loss.begin() + 6, three.loss.begin() + 12}));
+}
+
 TEST_CASE("a linear model with squared loss gives an exact paraboloid, x along the first direction") {
   const Example example("linear", LossFunction::mse);
   Surface surface({-2, 1, 7}, {-1, 1, 5}, Split::train);

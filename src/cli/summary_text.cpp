@@ -1,0 +1,95 @@
+#include "cli/summary_text.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "landscape/summary.h"
+
+namespace lossatlas {
+namespace {
+
+std::string place_text(const Located& point) { return fmt::format("({:.4g}, {:.4g})", point.x, point.y); }
+
+std::string width_text(const Summary& summary) {
+  if (std::isnan(summary.width)) return "unknown";
+  return fmt::format("{}{:.3g}", summary.is_width_bound ? "at least " : "", summary.width);
+}
+
+/// The condition alone, as it stands in a list.
+std::string condition_text(const Curvature& curvature) {
+  if (!curvature.is_known()) return "unknown";
+  if (std::isnan(curvature.condition)) return "of one axis";
+  return fmt::format("{:.3g}{}", curvature.condition, curvature.is_convex() ? "" : " (not convex)");
+}
+
+std::string curvature_text(const Curvature& curvature) {
+  if (!curvature.is_known()) return "curvature at the centre: unknown";
+  if (std::isnan(curvature.condition)) return fmt::format("curvature at the centre: {:.3g}", curvature.largest);
+  return fmt::format("curvatures at the centre: {:.3g} and {:.3g}, condition {}", curvature.largest, curvature.smallest,
+                     condition_text(curvature));
+}
+
+std::string minima_text(std::size_t minima) {
+  return fmt::format("{} local minim{} inside the grid", minima, minima == 1 ? "um" : "a");
+}
+
+std::vector<std::string> lines_of(const Summary& summary) {
+  if (std::isnan(summary.lowest.loss)) return {"no finite loss: there is nothing to say"};
+  std::vector<std::string> lines;
+  lines.push_back(fmt::format(
+      "loss {:.6g} and accuracy {:.2f} % at {} {}; lowest loss {:.6g} at {}, highest {:.6g}", summary.centre.loss,
+      summary.centre_accuracy, summary.is_centre_exact ? "the centre" : "the point nearest to the centre,",
+      place_text(summary.centre), summary.lowest.loss, place_text(summary.lowest), summary.highest.loss));
+  lines.push_back(
+      fmt::format("width at twice the centre's loss: {}; {}", width_text(summary), curvature_text(summary.curvature)));
+  std::string steepest;
+  if (std::isfinite(summary.steepest.size())) {
+    steepest = fmt::format("; largest step {:.4g}, from {} to {}", summary.steepest.size(),
+                           place_text(summary.steepest.from), place_text(summary.steepest.to));
+  }
+  lines.push_back(minima_text(summary.minima) + steepest);
+  if (summary.not_finite > 0) {
+    lines.push_back(fmt::format("{} of {} losses are not finite", summary.not_finite, summary.points));
+  }
+  for (const auto& hint : summary.hints) lines.push_back("hint: " + hint);
+  return lines;
+}
+
+/// One number of each repeat: "width of each: 0.81, 0.79, 0.9".
+template <class Text>
+std::string list_text(const std::string& name, const std::vector<Summary>& repeats, const Text& text) {
+  std::string list;
+  for (const Summary& repeat : repeats) list += (list.empty() ? "" : ", ") + text(repeat);
+  return fmt::format("  {} of each: {}", name, list);
+}
+
+}  // namespace
+
+std::vector<std::string> summary_lines(const Surface& surface) {
+  if (surface.layers == 1) return lines_of(summarize(surface));
+  std::vector<std::string> lines{fmt::format("the mean of {} repeats:", surface.layers)};
+  for (const auto& line : lines_of(summarize(mean_of_repeats(surface)))) lines.push_back("  " + line);
+  std::vector<Summary> repeats;
+  for (std::size_t r = 0; r < surface.layers; ++r) repeats.push_back(summarize(repeat_of(surface, r)));
+  lines.push_back(list_text("width", repeats, width_text));
+  lines.push_back(list_text("condition", repeats, [](const Summary& s) { return condition_text(s.curvature); }));
+  lines.push_back(
+      list_text("lowest loss", repeats, [](const Summary& s) { return fmt::format("{:.6g}", s.lowest.loss); }));
+  lines.push_back(list_text("minima", repeats, [](const Summary& s) { return fmt::format("{}", s.minima); }));
+  return lines;
+}
+
+std::string centre_check_text(const nlohmann::json& check) {
+  if (!check.is_object() || !check.contains("equal")) return "";
+  const auto loss = [&](const char* key) {
+    const auto found = check.find(key);
+    return found != check.end() && found->is_number() ? fmt::format("{:.6g}", found->get<double>()) : "not finite";
+  };
+  const auto images = check.value("images", nlohmann::json(nullptr)).dump();
+  const bool equal = check.at("equal") == true;
+  return fmt::format("the checkpoint through LibTorch has loss {} over {} images, the centre of the surface {}{}",
+                     loss("checkpoint"), images, loss("surface"), equal ? ": they agree" : "");
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,136 @@
+#include "evaluation/recalibration.h"
+
+#include <torch/nn/functional/activation.h>
+#include <torch/nn/functional/conv.h>
+#include <torch/utils.h>
+
+#include <cmath>
+#include <map>
+
+#include "base/error.h"
+#include "catch.h"
+#include "evaluation/evaluator.h"
+#include "models/registry.h"
+
+using namespace lossatlas;
+
+namespace {
+
+NetworkSpec resnet_spec() {
+  NetworkSpec spec;
+  spec.architecture = "resnet20";
+  spec.width = 4;
+  return spec;
+}
+
+std::shared_ptr<const DataSet> training_images(const std::string& words) {
+  return std::make_shared<const DataSet>(load_data(words, Split::train));
+}
+
+/// A ResNet20 by hand, in float64, each batch norm with the mean and variance of the batch. They are added, by the
+/// buffer's name, to the averages.
+class ByHand {
+ public:
+  explicit ByHand(const NetworkState& state) {
+    for (const auto& [name, tensor] : state.parameters) parameters_[name] = tensor.to(torch::kFloat64);
+  }
+
+  void run(torch::Tensor x, double share) {
+    share_ = share;
+    x = norm("bn1", conv("conv1", x, 1)).relu();
+    for (int stage = 1; stage <= 3; ++stage) {
+      for (int number = 0; number < 3; ++number) {
+        x = block(fmt::format("layer{}.{}", stage, number), x, stage > 1 && number == 0 ? 2 : 1);
+      }
+    }
+  }
+
+  std::map<std::string, torch::Tensor> averages;
+
+ private:
+  torch::Tensor conv(const std::string& name, const torch::Tensor& x, std::int64_t stride) {
+    const auto& weight = parameters_.at(name + ".weight");
+    return torch::conv2d(x, weight, {}, stride, weight.size(2) / 2);
+  }
+
+  torch::Tensor norm(const std::string& name, const torch::Tensor& x) {
+    const auto mean = x.mean({0, 2, 3}), variance = x.var({0, 2, 3}, false);
+    const double n = static_cast<double>(x.numel()) / static_cast<double>(x.size(1));
+    add(name + ".running_mean", mean);
+    add(name + ".running_var", variance * (n / (n - 1)));
+    const auto wide = [](const torch::Tensor& v) { return v.view({1, -1, 1, 1}); };
+    return (x - wide(mean)) / (wide(variance) + 1e-5).sqrt() * wide(parameters_.at(name + ".weight")) +
+           wide(parameters_.at(name + ".bias"));
+  }
+
+  void add(const std::string& name, const torch::Tensor& values) {
+    averages[name] = averages.contains(name) ? averages[name] + share_ * values : share_ * values;
+  }
+
+  torch::Tensor block(const std::string& name, const torch::Tensor& x, std::int64_t stride) {
+    auto skip = x;
+    if (parameters_.contains(name + ".shortcut.0.weight")) {
+      skip = norm(name + ".shortcut.1", conv(name + ".shortcut.0", x, stride));
+    }
+    const auto inner = norm(name + ".bn1", conv(name + ".conv1", x, stride)).relu();
+    return (norm(name + ".bn2", conv(name + ".conv2", inner, 1)) + skip).relu();
+  }
+
+  std::map<std::string, torch::Tensor> parameters_;
+  double share_ = 0;
+};
+
+NetworkState fresh_state() {
+  torch::manual_seed(7);
+  return copy_state(state_of(*make_network(resnet_spec())), torch::kCPU);
+}
+
+}  // namespace
+
+TEST_CASE("statistics are averages over the batches, weighted by their images") {
+  const torch::NoGradGuard no_gradients;
+  const auto data = training_images("synthetic:300");
+  const NetworkState state = fresh_state();
+  ByHand by_hand(state);
+  const Batches batches(data, torch::kCPU);
+  for (std::int64_t first = 0; first < 300; first += 128) {  // the last batch is of 44
+    const std::int64_t count = std::min<std::int64_t>(128, 300 - first);
+    by_hand.run(batches.batch(first, count).to(torch::kFloat64), static_cast<double>(count) / 300);
+  }
+  Recalibration recalibration(resnet_spec(), data, torch::kCPU);
+  recalibration.apply(state);
+  const NetworkState found = recalibration.apply(state);  // what came before leaves no trace
+  std::size_t compared = 0;
+  for (const auto& [name, tensor] : found.buffers) {
+    if (name.ends_with("num_batches_tracked")) continue;
+    INFO(name);
+    CHECK(torch::allclose(tensor.to(torch::kFloat64), by_hand.averages.at(name), 1e-4, 1e-5));
+    ++compared;
+  }
+  CHECK(compared == by_hand.averages.size());
+  for (std::size_t p = 0; p < state.parameters.size(); ++p) {
+    CHECK(found.parameters[p].tensor.data_ptr() == state.parameters[p].tensor.data_ptr());
+  }
+}
+
+TEST_CASE("every engine evaluates at the estimated statistics") {
+  const auto choice = GENERATE(EngineChoice::eager, EngineChoice::fused);
+  const NetworkState state = fresh_state();
+  const auto data = training_images("synthetic:40"), train = training_images("synthetic:150");
+  EngineOptions options{resnet_spec(), LossFunction::cross_entropy, 16, 0, choice};
+  const Engine stored(options, data, torch::kCPU);
+  options.recalibration = train;
+  const Engine anew(options, data, torch::kCPU);
+  const double loss = anew.make_evaluator()->evaluate(state).loss;
+  Recalibration recalibration(resnet_spec(), train, torch::kCPU);
+  CHECK(loss == stored.make_evaluator()->evaluate(recalibration.apply(state)).loss);
+  CHECK(std::abs(loss - stored.make_evaluator()->evaluate(state).loss) > 1e-3);
+  options.engine = EngineChoice::eager;
+  CHECK(loss == Approx(Engine(options, data, torch::kCPU).make_evaluator()->evaluate(state).loss).epsilon(1e-5));
+}
+
+TEST_CASE("a TorchScript network has no batch norms to be reached") {
+  NetworkSpec spec = resnet_spec();
+  spec.script = "net.pt";
+  CHECK_THROWS_WITH(Recalibration(spec, training_images("synthetic:40"), torch::kCPU), ContainsSubstring("--arch"));
+}
