@@ -17,9 +17,10 @@ constexpr double kLogSeconds = 60;
 
 std::string progress_text(const SweepProgress& now) {
   if (now.images_total > 0) {
-    return fmt::format("{} of about {} image evaluations  {:.0f} images/s  {} left  error {:.2g} %  losses {:.4g} to {:.4g}",
-                       now.images, std::max(now.images, now.images_total), now.images_per_second,
-                       duration_text(now.seconds_left()), 100 * now.error, now.lowest, now.highest);
+    const std::string error = now.error ? fmt::format("  error {:.2g} %", 100 * *now.error) : "";
+    return fmt::format("{} of about {} image evaluations  {:.0f} images/s  {} left{}  losses {:.4g} to {:.4g}", now.images,
+                       std::max(now.images, now.images_total), now.images_per_second,
+                       duration_text(now.seconds_left()), error, now.lowest, now.highest);
   }
   return fmt::format("{}/{} points  {:.0f} images/s  {} left  losses {:.4g} to {:.4g}", now.done, now.total,
                      now.images_per_second, duration_text(now.seconds_left()), now.lowest, now.highest);
@@ -78,7 +79,7 @@ void Report::print_json(const SweepProgress& now, const std::filesystem::path& f
                                       {"highest", number(now.highest)},
                                       {"file", file.string()}};
   if (now.images_total > 0) {
-    object.update({{"images", now.images}, {"images_total", now.images_total}, {"error", number(now.error)}});
+    object.update({{"images", now.images}, {"images_total", now.images_total}, {"error", number(now.error.value_or(NAN))}});
   }
   fmt::print(stderr, "{}\n", json_text(object));
   std::fflush(stderr);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "landscape/summary.h"
@@ -78,6 +79,16 @@ std::vector<std::string> summary_lines(const Surface& surface) {
       list_text("lowest loss", repeats, [](const Summary& s) { return fmt::format("{:.6g}", s.lowest.loss); }));
   lines.push_back(list_text("minima", repeats, [](const Summary& s) { return fmt::format("{}", s.minima); }));
   return lines;
+}
+
+void report_values(const Surface& surface, Report& report) {
+  if (const std::size_t count = surface.not_finite(); count > 0) {
+    report.say(fmt::format(
+        "warning: {} of {} losses are not finite (stored as they are); a smaller range or --norm filter helps", count,
+        surface.size()));
+  }
+  if (std::find(surface.state.begin(), surface.state.end(), PointState::missing) != surface.state.end()) return;
+  for (const auto& line : summary_lines(surface)) report.say(line);
 }
 
 std::string centre_check_text(const nlohmann::json& check) {

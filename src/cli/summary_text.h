@@ -4,12 +4,16 @@
 #include <string>
 #include <vector>
 
+#include "cli/report.h"
 #include "landscape/surface.h"
 
 namespace lossatlas {
 
 /// The numbers of a surface and its hints, in a few short lines for people.
 std::vector<std::string> summary_lines(const Surface& surface);
+
+/// Says at the end of a sweep how many losses are not finite and, where no point is missing, the lines above.
+void report_values(const Surface& surface, Report& report);
 
 /// What became of the comparison of the centre with the untouched checkpoint: "" where there was none.
 std::string centre_check_text(const nlohmann::json& check);

@@ -13,6 +13,7 @@
 #include "base/lock.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
+#include "cli/level_run.h"
 #include "cli/summary_text.h"
 #include "landscape/journal.h"
 #include "landscape/resume.h"
@@ -57,14 +58,6 @@ void take_over(const SurfaceJob& job, Surface& now, const Surface& before, Repor
 
 std::size_t missing_points_of(const Surface& surface) {
   return static_cast<std::size_t>(std::count(surface.state.begin(), surface.state.end(), PointState::missing));
-}
-
-void warn_of_not_finite(const Surface& surface, Report& report) {
-  if (const std::size_t count = surface.not_finite(); count > 0) {
-    report.say(fmt::format(
-        "warning: {} of {} losses are not finite (stored as they are); a smaller range or --norm filter helps", count,
-        surface.size()));
-  }
 }
 
 /// What is on disk of the points, and how to go on.
@@ -175,7 +168,11 @@ class OwnerRun {
   int compute() {
     journal_.emplace(journal_of(job_.out), surface_.settings, surface_.more_names());
     evaluate_centre();
-    if (has_levels()) return compute_levels();
+    if (has_levels()) {
+      const int status = LevelRun(job_, *journal_, report_, stop_, computed_).run();
+      remove_journals();
+      return status;
+    }
     SharedSweep shared(job_.out, surface_);
     const SweepSummary summary = sweep_all(shared);
     shared.merge(surface_);
@@ -211,12 +208,12 @@ class OwnerRun {
   void evaluate_centre_in_levels() {
     const auto index = surface_.index_of(0, 0);
     std::vector<Evaluation> found;
-    if (index && surface_.state[index_at(surface_.layers - 1, *index)] == PointState::evaluated) {
-      for (std::size_t rung = 0; rung < surface_.layers; ++rung) found.push_back(surface_.at(index_at(rung, *index)));
+    if (index && surface_.state[surface_.index_in(surface_.layers - 1, *index)] == PointState::evaluated) {
+      for (std::size_t rung = 0; rung < surface_.layers; ++rung) found.push_back(surface_.at(surface_.index_in(rung, *index)));
     } else {
       found = evaluate_origin(surface_.levels);
       for (std::size_t rung = 0; index && rung < surface_.layers; ++rung) {
-        const std::size_t at = index_at(rung, *index);
+        const std::size_t at = surface_.index_in(rung, *index);
         if (surface_.state[at] == PointState::missing) add(at, found[rung]);
       }
     }
@@ -233,7 +230,6 @@ class OwnerRun {
   }
 
   bool has_levels() const { return !surface_.levels.empty(); }
-  std::size_t index_at(std::size_t layer, std::size_t point) const { return layer * surface_.grid_size() + point; }
 
   /// At coordinates (0, 0), over the first sizes[0], sizes[1], … images.
   std::vector<Evaluation> evaluate_origin(const std::vector<std::int64_t>& sizes) const {
@@ -313,134 +309,11 @@ class OwnerRun {
   }
 
   void save(double seconds, double images_per_second, const SharedSweep& shared) {
-    note_provenance(seconds, images_per_second);
-    if (!shared.joined().empty()) surface_.provenance["joined"] = shared.joined();
-    write_surface(job_.out, surface_);
-  }
-
-  void note_provenance(double seconds, double images_per_second) {
     surface_.provenance["seconds"] = seconds_before_ + seconds;
     surface_.provenance["images_per_second"] = images_per_second;
     surface_.provenance["computed"] = computed_;
-  }
-
-  /// Plans, evaluates, and looks again, until the goal is reached. What earlier runs evaluated is taken from there: the
-  /// plan asks for the same points in the same order.
-  int compute_levels() {
-    LevelPlan plan(surface_, surface_.levels, job_.goal);
-    Stopwatch watch, saved;
-    std::int64_t images = 0;  // of this run
-    double next_save = 0.5;
-    bool is_announced = false;
-    for (auto requests = plan.next(); !requests.empty(); requests = plan.next()) {
-      if (!is_announced && plan.forecast()) {
-        announce(plan);
-        is_announced = true;
-      }
-      const std::int64_t before = plan.cost();
-      std::int64_t new_images = 0;
-      const bool is_done = evaluate_all(requests, [&](const SweepProgress& now) {
-        SweepProgress shown = now;
-        shown.images_per_second = static_cast<double>(images + new_images) / watch.seconds();
-        shown.images = before + new_images;
-        shown.images_total = plan.forecast() ? plan.forecast()->cost : 0;
-        shown.error = plan.error().value_or(0);
-        report_.progress(shown, job_.out);
-      }, new_images);
-      images += new_images;
-      images_per_second_ = static_cast<double>(images) / watch.seconds();
-      if (!is_done) return stop_levels(plan, watch.seconds());
-      for (const LevelRequest& request : requests) plan.add(request, values_of(request));
-      if (saved.seconds() < next_save) continue;
-      save_levels(plan, watch.seconds());
-      next_save = std::min(2 * next_save, SweepOptions().save_seconds);
-      saved.restart();
-    }
-    save_levels(plan, watch.seconds());
-    remove_journals();
-    report_.finish();
-    return report_levels(plan, watch.seconds());
-  }
-
-  void announce(const LevelPlan& plan) {
-    const double all = all_evaluations();
-    const auto cost = static_cast<double>(plan.forecast()->cost);
-    const std::string time = images_per_second_ > 0 ? ", " + duration_text(cost / images_per_second_) : "";
-    report_.say(fmt::format("about {} image evaluations{}: 1/{:.0f} of all images at every point; error about {:.2g} % "
-                            "of the range of log loss; subsets of {} images",
-                            plan.forecast()->cost, time, all / cost, 100 * plan.forecast()->error,
-                            fmt::join(plan.sizes(), ", ")));
-    surface_.provenance["forecast"] = plan.forecast()->cost;
-  }
-
-  /// Of a surface of all images at every point.
-  double all_evaluations() const {
-    return static_cast<double>(surface_.grid_size()) * static_cast<double>(surface_.levels.back());
-  }
-
-  /// Evaluates the requests that are not there yet. False where it was stopped.
-  bool evaluate_all(const std::vector<LevelRequest>& requests, const std::function<void(const SweepProgress&)>& on_point,
-                    std::int64_t& images) {
-    std::vector<std::size_t> missing;
-    for (const auto& [point, rung] : requests) {
-      if (surface_.state[index_at(rung, point)] == PointState::missing) missing.push_back(index_at(rung, point));
-    }
-    if (missing.empty()) return !stop_;
-    std::atomic<std::size_t> next{0};
-    SweepOptions options;
-    options.threads = std::min(job_.threads, static_cast<int>(missing.size()));
-    options.stop = &stop_;
-    options.next = [&] {
-      const std::size_t at = next++;
-      return at < missing.size() ? std::optional(missing[at]) : std::nullopt;
-    };
-    options.on_evaluated = [this](std::size_t index, const Evaluation& evaluation) {
-      journal_->add(index, evaluation);
-      ++computed_;
-    };
-    options.on_point = [&](const SweepProgress& now) {
-      images = now.images;
-      on_point(now);
-    };
-    sweep(job_.planes, job_.engine, surface_, options);
-    return std::all_of(missing.begin(), missing.end(),
-                       [&](std::size_t index) { return surface_.state[index] == PointState::evaluated; });
-  }
-
-  std::vector<Evaluation> values_of(const LevelRequest& request) const {
-    std::vector<Evaluation> values;
-    for (std::size_t rung = 0; rung <= request.rung; ++rung) values.push_back(surface_.at(index_at(rung, request.point)));
-    return values;
-  }
-
-  void save_levels(const LevelPlan& plan, double seconds) {
-    note_provenance(seconds, images_per_second_);
-    surface_.provenance["image_evaluations"] = plan.cost();
-    surface_.provenance["subsets"] = plan.sizes();
-    if (plan.error()) surface_.provenance["error"] = *plan.error();
-    write_surface(job_.out, surface_, plan.reconstruct());
-  }
-
-  int stop_levels(const LevelPlan& plan, double seconds) {
-    save_levels(plan, seconds);
-    remove_journals();
-    report_.finish();
-    fmt::print("{}\n", job_.out.string());
-    report_.say(fmt::format("interrupted after {} image evaluations, which are in {}; go on with: {}", plan.cost(),
-                            job_.out.string(), job_.again));
-    return kInterrupted;
-  }
-
-  int report_levels(const LevelPlan& plan, double seconds) {
-    const Surface shown = plan.reconstruct();
-    warn_of_not_finite(shown, report_);
-    for (const auto& line : summary_lines(shown)) report_.say(line);
-    fmt::print("{}\n", job_.out.string());
-    report_.say(fmt::format("{} points evaluated on all images, {} reconstructed; {} image evaluations in {}, 1/{:.1f} of "
-                            "all images at every point; largest error expected {:.2g} % of the range of log loss",
-                            shown.evaluated(), shown.size() - shown.evaluated(), plan.cost(), duration_text(seconds),
-                            all_evaluations() / static_cast<double>(plan.cost()), 100 * plan.error().value_or(0)));
-    return kDone;
+    if (!shared.joined().empty()) surface_.provenance["joined"] = shared.joined();
+    write_surface(job_.out, surface_);
   }
 
   /// Once the file holds their points. Those of processes that joined stay while they may still be written.
@@ -453,10 +326,7 @@ class OwnerRun {
   }
 
   int report_end(const SweepSummary& summary) {
-    warn_of_not_finite(surface_, report_);
-    if (summary.finished) {
-      for (const auto& line : summary_lines(surface_)) report_.say(line);
-    }
+    report_values(surface_, report_);
     fmt::print("{}\n", job_.out.string());
     report_.say(fmt::format("{} of {} points in {}, {:.0f} images/s", surface_.evaluated(), surface_.size(),
                             duration_text(summary.seconds), summary.images_per_second));

@@ -10,10 +10,11 @@ namespace lossatlas {
 namespace {
 
 constexpr double kNugget = 1e-6;      // of s²: keeps the factor well conditioned
-constexpr double kUsualLength = 0.6;  // of the differences between subsets of images, as measured
-constexpr double kPriorWidth = 0.7;   // of log ℓ
+constexpr double kUsualLength = 0.5;  // of the differences between subsets of images, as measured
+constexpr double kPriorWidth = 0.4;   // of log ℓ
 constexpr double kShortest = 0.1, kLongest = 4;
 constexpr int kLengths = 22;
+constexpr double kLeastLocal = 0.5, kMostLocal = 25;
 
 double length_at(int step) {
   return kShortest * std::pow(kLongest / kShortest, static_cast<double>(step) / (kLengths - 1));
@@ -109,6 +110,33 @@ void Kriging::fit() {
   }
 }
 
+void Kriging::localize() {
+  const std::size_t n = known_.size();
+  const double beta = constant(0), squared_scale = scale(0);
+  // K⁻¹ = L⁻ᵀ L⁻¹: its diagonal, and its product with z - β (Rasmussen and Williams 2006, section 5.4.2).
+  std::vector<double> diagonal(n, 0), product(n, 0);
+  for (std::size_t i = 0; i < n; ++i) {
+    std::vector<double> column;  // of L⁻¹, from its row i on
+    for (std::size_t k = i; k < n; ++k) {
+      double rest = k == i ? 1 : 0;
+      for (std::size_t j = 0; j < column.size(); ++j) rest -= rows_[i + j][known_[k]] * column[j];
+      column.push_back(rest / pivots_[k]);
+      diagonal[i] += column.back() * column.back();
+      product[i] += column.back() * (solved_[0][k] - beta * ones_[k]);
+    }
+  }
+  local_.assign(places_.size(), 1);
+  for (std::size_t p = 0; p < places_.size(); ++p) {
+    double weights = 1, sum = 1;  // of what s² says itself
+    for (std::size_t i = 0; i < n; ++i) {
+      const double weight = covariance(p, known_[i], length_);
+      weights += weight;
+      sum += weight * product[i] * product[i] / (diagonal[i] * squared_scale);
+    }
+    local_[p] = std::clamp(sum / weights, kLeastLocal, kMostLocal);
+  }
+}
+
 /// log of the restricted likelihood of the first column (Rasmussen and Williams 2006, section 2.7).
 double Kriging::likelihood(double length) const {
   const std::size_t n = known_.size();
@@ -163,7 +191,7 @@ std::vector<double> Kriging::variances(std::size_t column) const {
   std::vector<double> variances(places_.size());
   for (std::size_t p = 0; p < variances.size(); ++p) {
     const double of_mean = 1 - mean_part_[p];
-    variances[p] = squared_scale * (std::max(0.0, 1 - explained_[p]) + of_mean * of_mean / information);
+    variances[p] = squared_scale * (local_.empty() ? 1 : local_[p]) * (std::max(0.0, 1 - explained_[p]) + of_mean * of_mean / information);
   }
   return variances;
 }

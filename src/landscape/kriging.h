@@ -24,6 +24,9 @@ class Kriging {
   void add(std::size_t place, std::span<const double> values);
   /// Decides ℓ anew. To be called when there are several values.
   void fit();
+  /// Lets the variances differ from place to place: larger than s² says where the values nearby are badly foretold by
+  /// all others (each left out in turn), smaller where they are foretold well. Lasts until it is called again.
+  void localize();
   /// Takes s² from elsewhere, where the values are too few to tell it.
   void assume_scale(double scale) { assumed_scale_ = scale; }
 
@@ -63,6 +66,7 @@ class Kriging {
   std::vector<std::vector<double>> solved_;
   std::vector<double> explained_, mean_part_;     // of each place: Σ rows_[k]², Σ rows_[k] ones_[k]
   std::vector<std::vector<double>> values_part_;  // [column], of each place: Σ rows_[k] solved_[column][k]
+  std::vector<double> local_;                     // of each place: what localize() multiplies its variance with
   std::size_t imagined_ = 0;
   std::optional<double> assumed_scale_;  // of the first column
   std::vector<double> kept_explained_, kept_mean_part_;  // as they were without imagined places

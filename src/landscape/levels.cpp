@@ -22,7 +22,7 @@ constexpr std::size_t kForecastGrid = 25;     // points along an axis of the gri
 constexpr std::size_t kMostForecast = 700;    // evaluations after which a forecast gives up
 // Measured over ten subsets of images on each of several networks (docs/performance.md): true errors are below 2.6
 // standard deviations of the kriging at 95 % of the points, and the largest of all below 4.2 of the largest.
-constexpr double kHalfWidth = 2.6, kLargest = 4.0;
+constexpr double kHalfWidth = 2.8, kLargest = 4.5;
 constexpr double kLeastLoss = 1e-12;  // a loss of 0 has no logarithm
 
 double log_loss(const Evaluation& value) { return std::log(std::max(value.loss, kLeastLoss)); }
@@ -306,11 +306,12 @@ void LevelPlan::refine_levels() {
     Level& level = levels_[k];
     const bool is_above_complete = k + 1 < levels_.size() && levels_[k + 1].is_complete;
     if (is_above_complete || level.kriging.size() > kMostKriged || (k == 0 && is_broken)) level.is_complete = true;
-    if (level.is_complete || static_cast<double>(level.kriging.size()) < kRefit * static_cast<double>(level.fitted)) {
-      continue;
+    if (level.is_complete) continue;
+    if (static_cast<double>(level.kriging.size()) >= kRefit * static_cast<double>(level.fitted)) {
+      level.kriging.fit();
+      level.fitted = level.kriging.size();
     }
-    level.kriging.fit();
-    level.fitted = level.kriging.size();
+    level.kriging.localize();
   }
 }
 

@@ -65,6 +65,8 @@ struct Surface {
   std::vector<std::string> more_names() const;
   /// The point at exactly these coordinates, if there is one; of the first layer.
   std::optional<std::size_t> index_of(double at_x, double at_y) const;
+  /// That point in another layer.
+  std::size_t index_in(std::size_t layer, std::size_t point) const { return layer * grid_size() + point; }
   void set(std::size_t index, const Evaluation& evaluation);
   Evaluation at(std::size_t index) const;
   std::size_t evaluated() const;
