@@ -1,0 +1,399 @@
+"""`lossatlas surface --tolerance` and `--budget`: few evaluations against all of them, and what must not change a bit."""
+
+import json
+import signal
+import subprocess
+
+import h5py
+import helpers
+import numpy as np
+import pytest
+from test_survival import beside, journal_points, provenance, torture, wait_for
+
+IMAGES = 600
+LADDER = [64, 128, 256, 600]
+PILOT = 25  # points of the first look
+TOLERANCE = 0.02
+SEED = 3  # of the sample
+
+
+class Plane:
+    """One network and one grid of 21 x 21 points."""
+
+    def __init__(self, checkpoint, data):
+        self.words = ["surface", "--checkpoint", checkpoint, "--data", data, "--grid", "21x21", "--progress", "none"]
+
+    def call(self, out, *words):
+        return helpers.run_program(helpers.BINARY, *self.words, "--out", out, *words)
+
+    def make(self, out, *words):
+        self.call(out, *words).ok()
+        return out
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("levels")
+
+
+@pytest.fixture(scope="module")
+def plane(lossatlas, folder):
+    """That of an MLP on 600 images."""
+    lossatlas("train", "--arch", "mlp", "--data", f"synthetic:{IMAGES}", "--out", folder / "run", "--epochs", 1,
+              "--lr", 0.01, "--threads", 1).ok()
+    return Plane(folder / "run" / "checkpoints" / "epoch-0001.pt", f"synthetic:{IMAGES}")
+
+
+@pytest.fixture(scope="module")
+def full(plane, folder):
+    """All images at every point, in the order in which levels take them."""
+    return helpers.read(plane.make(folder / "full.h5", "--samples", IMAGES, "--sample-seed", SEED))
+
+
+@pytest.fixture(scope="module")
+def levels(plane, folder):
+    return plane.make(folder / "levels.h5", "--tolerance", TOLERANCE, "--sample-seed", SEED)
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "s.h5"
+
+
+def layers_of(path):
+    with h5py.File(path) as file:
+        return {name: dataset[()] for name, dataset in file["lossatlas/levels"].items()}
+
+
+def is_on_all(found, images=IMAGES):
+    return found["lossatlas/train_images"] == images
+
+
+# --- values ------------------------------------------------------------------------------------------------------
+
+
+def test_every_point_is_there(levels):
+    found = helpers.read(levels)
+    state = found["lossatlas/evaluated"]
+    assert state.shape == found["train_loss"].shape == found["lossatlas/train_loss_error"].shape == (21, 21)
+    assert set(np.unique(state)) == {1, 2}
+    np.testing.assert_array_equal(state == 1, is_on_all(found))
+    assert PILOT <= (state == 1).sum() < 441
+    assert all(np.isfinite(found[name]).all() for name in ("train_loss", "train_acc", "lossatlas/train_loss_error"))
+    assert set(np.unique(found["lossatlas/train_images"])) <= {0, *LADDER}
+
+
+def test_evaluated_points_have_the_bits_of_a_full_surface(levels, full):
+    found = helpers.read(levels)
+    np.testing.assert_array_equal(found["lossatlas/samples_train"], full["lossatlas/samples_train"])
+    there = found["lossatlas/evaluated"] == 1
+    for name in ("train_loss", "train_acc", "lossatlas/train_loss_se", "lossatlas/train_acc_se"):
+        np.testing.assert_array_equal(found[name][there], full[name][there], name)
+    assert not found["lossatlas/train_loss_error"][there].any()
+
+
+def test_reconstructed_points_are_near_a_full_surface(levels, full):
+    found = helpers.read(levels)
+    between = found["lossatlas/evaluated"] == 2
+    truth = np.log(full["train_loss"])
+    errors = np.abs(np.log(found["train_loss"]) - truth)[between] / np.ptp(truth)
+    assert errors.max() < 3 * TOLERANCE
+    stated = found["lossatlas/train_loss_error"][between]
+    assert (stated > 0).all()
+    assert (np.abs(found["train_loss"] - full["train_loss"])[between] <= stated).mean() > 0.7
+    assert np.abs(found["train_acc"] - full["train_acc"]).max() < 15
+    assert ((found["train_acc"] >= 0) & (found["train_acc"] <= 100)).all()
+
+
+@pytest.mark.parametrize("rung", range(len(LADDER)))
+def test_each_level_is_a_mean_over_the_first_images(plane, levels, full, out, rung):
+    found, images = layers_of(levels), LADDER[rung]
+    assert all(values.shape == (len(LADDER), 21, 21) for values in found.values())
+    assert found.keys() == {"train_loss", "train_acc", "train_loss_se", "train_acc_se", "train_images", "evaluated"}
+    there = found["evaluated"][rung] == 1
+    assert there.sum() >= PILOT
+    assert (found["train_images"][rung] == np.where(there, images, 0)).all()
+    assert np.isnan(found["train_loss"][rung][~there]).all()
+    alone = full
+    if images < IMAGES:
+        alone = helpers.read(plane.make(out, "--samples", images, "--sample-seed", SEED))
+    for name in ("train_loss", "train_acc"):
+        np.testing.assert_allclose(found[name][rung][there], alone[name][there], rtol=1e-12)
+    for name in ("train_loss_se", "train_acc_se"):
+        np.testing.assert_allclose(found[name][rung][there], alone[f"lossatlas/{name}"][there], rtol=1e-9)
+
+
+def test_levels_are_nested_and_add_up_to_what_they_cost(levels):
+    found, record = layers_of(levels), provenance(levels)
+    there = found["evaluated"] == 1
+    assert (there[1:] <= there[:-1]).all()
+    most = found["train_images"].max(axis=0)
+    np.testing.assert_array_equal(most, helpers.read(levels)["lossatlas/train_images"])
+    assert record["image_evaluations"] == most.sum() < 441 * IMAGES / 2
+    assert record["subsets"] == sorted(record["subsets"]) and record["subsets"][-1] == IMAGES
+    assert set(record["subsets"]) <= set(LADDER)
+    assert record["computed"] == there.sum()
+    assert 0 < record["error"] <= TOLERANCE and record["forecast"] > PILOT * IMAGES
+
+
+def test_settings(levels):
+    found = helpers.settings(levels)
+    assert found["levels"] == LADDER
+    assert (found["tolerance"], found["budget"]) == (TOLERANCE, None)
+    assert (found["samples"], found["sample_seed"]) == (IMAGES, SEED)
+
+
+def test_smaller_tolerance_costs_more(plane, levels, full, out):
+    plane.make(out, "--tolerance", TOLERANCE / 10, "--sample-seed", SEED)
+    assert provenance(out)["image_evaluations"] > provenance(levels)["image_evaluations"]
+    truth, found = np.log(full["train_loss"]), np.log(helpers.read(out)["train_loss"])
+    assert np.abs(found - truth).max() < 3 * TOLERANCE / 10 * np.ptp(truth)
+
+
+def test_one_row(plane, out):
+    """Too few points for a plan: all of them are evaluated."""
+    done = plane.call(out, "--tolerance", 0.05, "--grid", "9x1", "--y", "0:0")
+    assert done.status == 2 and "--grid" in done.err  # given twice
+    words = [word if word != "21x21" else "9x1" for word in plane.words]
+    helpers.run_program(helpers.BINARY, *words, "--out", out, "--tolerance", 0.05, "--y", "0:0").ok()
+    assert (helpers.read(out)["lossatlas/evaluated"] == 1).all()
+
+
+def test_few_images_are_one_level(plane, out):
+    plane.make(out, "--tolerance", 0.05, "--samples", 50)
+    assert helpers.settings(out)["levels"] == [50] and layers_of(out)["train_loss"].shape == (1, 21, 21)
+    assert set(np.unique(helpers.read(out)["lossatlas/evaluated"])) == {1, 2}
+
+
+def test_test_split(plane, out):
+    plane.make(out, "--tolerance", 0.05, "--split", "test")
+    found = helpers.read(out)
+    assert (found["lossatlas/test_loss_error"] >= 0).all() and "train_loss" not in found
+    assert "test_loss" in layers_of(out)
+
+
+# --- what must not change a bit ----------------------------------------------------------------------------------
+
+
+def test_threads_do_not_change_a_bit(plane, levels, out):
+    for threads in (1, 2):
+        plane.make(out, "--tolerance", TOLERANCE, "--sample-seed", SEED, "--threads", threads, "--force")
+        assert torture.contents(out) == torture.contents(levels)
+        assert provenance(out)["image_evaluations"] == provenance(levels)["image_evaluations"]
+
+
+class Sweep(torture.Sweep):
+    """A sweep in levels, a second long, that is done once undisturbed."""
+
+    def __init__(self, folder, checkpoint, pictures):
+        self.binary, self.undisturbed = helpers.BINARY, folder / "undisturbed.h5"
+        self.words = [*Plane(checkpoint, pictures.words).words, "--tolerance", 0.03]
+        self.run(*self.words, "--out", self.undisturbed)
+        self.expected = torture.contents(self.undisturbed)
+
+    def ended(self, out, points, number):
+        """Ends it when its journal holds some values. Its exit status and standard error."""
+        process = self.start(*self.words, "--out", out, "--threads", 1)
+        wait_for(lambda: journal_points(out) >= points, process)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=helpers.TIMEOUT)
+        return process.returncode, err
+
+    def same(self, out):
+        assert self.differences(out) == []
+        assert provenance(out)["image_evaluations"] == provenance(self.undisturbed)["image_evaluations"]
+        assert beside(out) == []
+
+
+@pytest.fixture(scope="module")
+def sweep_in_levels(folder, checkpoint, pictures):
+    return Sweep(folder, checkpoint, pictures)
+
+
+@pytest.mark.parametrize("points", [1, 25, 90])
+def test_killed_sweep_goes_on(sweep_in_levels, out, points):
+    """In the first look, after it, and later."""
+    status, _ = sweep_in_levels.ended(out, points, signal.SIGKILL)
+    assert status == -signal.SIGKILL
+    assert beside(out) == [".journal", ".lock"]
+    assert helpers.read(out)["train_loss"].shape == (21, 21)
+    _, err = sweep_in_levels.run(*sweep_in_levels.words, "--out", out, "--resume")
+    assert "going on:" in err
+    sweep_in_levels.same(out)
+    record, undisturbed = provenance(out), provenance(sweep_in_levels.undisturbed)
+    assert record["resumes"] == 1 and record["computed"] <= undisturbed["computed"] - points
+
+
+def test_killed_twice(sweep_in_levels, out):
+    sweep_in_levels.ended(out, 20, signal.SIGKILL)
+    process = sweep_in_levels.start(*sweep_in_levels.words, "--out", out, "--threads", 1, "--resume")
+    wait_for(lambda: journal_points(out) >= 20, process)
+    process.kill()
+    process.communicate()
+    sweep_in_levels.run(*sweep_in_levels.words, "--out", out, "--resume")
+    sweep_in_levels.same(out)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_interrupt_says_how_to_go_on(sweep_in_levels, out, number):
+    status, err = sweep_in_levels.ended(out, 55, number)
+    assert status == 130 and beside(out) == []
+    line = err.splitlines()[-1]
+    assert line.startswith("interrupted after ") and str(out) in line
+    command = line[line.index(str(helpers.BINARY)):]
+    assert command.endswith(" --resume")
+    subprocess.run(command, shell=True, check=True, capture_output=True, timeout=helpers.TIMEOUT)
+    sweep_in_levels.same(out)
+
+
+def test_finished_surface_is_left_as_it_is(plane, levels, out):
+    out.write_bytes(levels.read_bytes())
+    plane.make(out, "--tolerance", TOLERANCE, "--sample-seed", SEED, "--resume")
+    assert torture.contents(out) == torture.contents(levels)
+    assert provenance(out)["computed"] == 0
+
+
+# --- budget ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("budget", [PILOT * IMAGES, PILOT * IMAGES + 2000, 2 * PILOT * IMAGES])
+def test_budget_is_kept(plane, out, budget):
+    plane.make(out, "--budget", budget, "--sample-seed", SEED)
+    found, record = helpers.read(out), provenance(out)
+    assert PILOT * IMAGES <= record["image_evaluations"] <= budget
+    assert found["lossatlas/train_images"].sum() == record["image_evaluations"]
+    assert set(np.unique(found["lossatlas/evaluated"])) == {1, 2}
+    assert helpers.settings(out)["budget"] == budget and helpers.settings(out)["tolerance"] is None
+
+
+def test_tolerance_and_budget_together(plane, levels, out):
+    """Whichever is reached first."""
+    plane.make(out, "--tolerance", 1e-4, "--budget", 30000, "--sample-seed", SEED)
+    assert provenance(out)["image_evaluations"] <= 30000
+    plane.make(out, "--tolerance", 0.5, "--budget", 200000, "--sample-seed", SEED, "--force")
+    assert provenance(out)["image_evaluations"] <= provenance(levels)["image_evaluations"]
+
+
+def test_budget_too_small_for_a_first_look(plane, out):
+    done = plane.call(out, "--budget", PILOT * IMAGES - 1)
+    assert done.status == 2
+    line = done.line()
+    assert f"--budget {PILOT * IMAGES - 1}" in line and str(PILOT * IMAGES) in line
+    assert helpers.tree(out.parent) == {}
+
+
+def test_budget_that_leaves_points_out(plane, out):
+    """No plan can be made where hardly a loss is finite: what is not evaluated is missing, and nothing claims else."""
+    done = plane.call(out, "--budget", PILOT * IMAGES, "--x", "-1e30:1e30").ok()
+    found = helpers.read(out)
+    assert provenance(out)["image_evaluations"] <= PILOT * IMAGES
+    there = found["lossatlas/evaluated"] == 1
+    assert there.sum() == PILOT and (found["lossatlas/evaluated"][~there] == 0).all()
+    assert np.isnan(found["train_loss"][~there]).all()
+    assert f"{441 - PILOT} reconstructed" not in done.err
+
+
+# --- refused -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("goal", [["--tolerance", 0.05], ["--budget", 20000]], ids=["tolerance", "budget"])
+@pytest.mark.parametrize("words", [["--repeat", 2], ["--join"], ["--class-loss"], ["--top5"], ["--l2", 0.1]],
+                         ids=lambda words: words[0])
+def test_what_does_not_go_together(plane, out, goal, words):
+    done = plane.call(out, *goal, *words)
+    assert done.status == 2
+    assert goal[0] in done.line() and words[0] in done.line()
+    assert helpers.tree(out.parent) == {}
+
+
+@pytest.mark.parametrize("words", [["--tolerance", 0], ["--tolerance", 2], ["--tolerance", -0.1], ["--tolerance", "nan"],
+                                   ["--tolerance", "small"], ["--budget", 0], ["--budget", -5], ["--budget", "1e4x"]],
+                         ids=lambda words: " ".join(map(str, words)))
+def test_wrong_numbers(plane, out, words):
+    done = plane.call(out, *words)
+    assert done.status == 2 and words[0] in done.line()
+    assert helpers.tree(out.parent) == {}
+
+
+@pytest.mark.parametrize("words, culprit", [
+    (["--tolerance", 0.05, "--sample-seed", SEED], "tolerance was 0.02, now 0.05"),
+    (["--tolerance", TOLERANCE, "--sample-seed", SEED, "--budget", 90000], "budget was null, now 90000"),
+    (["--tolerance", TOLERANCE, "--sample-seed", 4], "sample_seed was 3, now 4"),
+    (["--samples", IMAGES, "--sample-seed", SEED], "levels was [64,128,256,600], now null"),
+], ids=lambda words: words if isinstance(words, str) else None)
+def test_resume_with_another_goal_is_refused(plane, levels, out, words, culprit):
+    out.write_bytes(levels.read_bytes())
+    before = helpers.tree(out.parent)
+    done = plane.call(out, "--resume", *words)
+    assert done.status == 1 and culprit in done.line() and str(out) in done.line()
+    assert helpers.tree(out.parent) == before
+
+
+def test_full_surface_is_not_gone_on_with_in_levels(plane, full, folder):
+    done = plane.call(folder / "full.h5", "--resume", "--tolerance", TOLERANCE, "--sample-seed", SEED)
+    assert done.status == 1 and "levels was null" in done.line()
+
+
+# --- losses that are not finite ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("high", ["1e19", "1e30"], ids=["in a part", "nearly everywhere"])
+def test_losses_that_are_not_finite(plane, out, tmp_path, high):
+    """They stand where they stand in a full surface; the rest is there."""
+    words = ["--samples", IMAGES, "--x", f"-1e10:{high}"]
+    full = helpers.read(plane.make(tmp_path / "full.h5", *words))
+    done = plane.call(out, "--tolerance", 0.05, *words).ok()
+    found = helpers.read(out)
+    bad = ~np.isfinite(full["train_loss"])
+    assert 0 < bad.sum() < 441
+    assert f"warning: {bad.sum()} of 441 losses are not finite" in done.err
+    np.testing.assert_array_equal(~np.isfinite(found["train_loss"]), bad)
+    assert found["lossatlas/evaluated"].all() and (found["lossatlas/evaluated"][bad] == 1).all()
+    errors = np.abs(np.log(found["train_loss"][~bad]) - np.log(full["train_loss"][~bad]))
+    assert errors.max() < 3 * 0.05 * np.ptp(np.log(full["train_loss"][~bad]))
+
+
+# --- other commands ----------------------------------------------------------------------------------------------
+
+
+def test_info(lossatlas, levels):
+    found = json.loads(lossatlas("info", "--json", levels).ok().out)
+    values = helpers.read(levels)
+    assert (found["kind"], found["points"], found["not_finite"]) == ("surface", 441, 0)
+    assert found["evaluated"] == (values["lossatlas/evaluated"] == 1).sum()
+    assert found["loss"] == [values["train_loss"].min(), values["train_loss"].max()]
+    assert found["settings"]["levels"] == LADDER
+    words = lossatlas("info", levels).ok()
+    assert "image_evaluations" in words.out and words.err == ""
+
+
+def test_summary_in_the_file_is_what_info_says(lossatlas, sweep_in_levels):
+    path = sweep_in_levels.undisturbed
+    summary = json.loads(lossatlas("info", "--json", path).ok().out)["summary"]
+    assert summary["hints"] and summary == json.loads(helpers.attribute(path, "summary"))
+
+
+def test_plot(plot, levels, out):
+    done = plot(levels, "-o", out.with_suffix(".png"), "--dpi", 60).ok()
+    assert done.err == "" and out.with_suffix(".png").stat().st_size > 5000
+
+
+def test_stopped_surface_is_drawn(plot, sweep_in_levels, out):
+    sweep_in_levels.ended(out, 30, signal.SIGINT)
+    plot(out, "-o", out.with_suffix(".png"), "--dpi", 60).ok()
+
+
+def test_says_what_it_will_cost_and_what_it_did(plane, levels, out):
+    done = plane.call(out, "--tolerance", TOLERANCE, "--sample-seed", SEED).ok()
+    record, lines = provenance(levels), done.err.splitlines()
+    assert any(line.startswith(f"about {record['forecast']} image evaluations") for line in lines)
+    on_all = int(is_on_all(helpers.read(out)).sum())
+    assert lines[-1].startswith(f"{on_all} points evaluated on all images, {441 - on_all} reconstructed; "
+                                f"{record['image_evaluations']} image evaluations in ")
+
+
+def test_json_progress(sweep_in_levels, out):
+    words = [word if word != "none" else "json" for word in sweep_in_levels.words]
+    _, err = sweep_in_levels.run(*words, "--out", out)
+    objects = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+    assert objects and all(found["file"] == str(out) for found in objects)
