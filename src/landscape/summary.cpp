@@ -346,7 +346,7 @@ std::string place_text(const Located& point) { return fmt::format("({:.3g}, {:.3
 void hint_at_range(const Surface& surface, const std::vector<double>& heights, Summary& summary) {
   if (surface.size() < 9) return;
   const double centre = summary.centre.loss, span = summary.highest.loss - summary.lowest.loss;
-  if (span < 0.1 * std::abs(centre) && span < 0.05) {
+  if (summary.not_finite == 0 && span < 0.1 * std::abs(centre) && span < 0.05) {
     summary.hints.push_back(
         fmt::format("the range is too small to show much: losses from {:.4g} to {:.4g}; try a wider one",
                     summary.lowest.loss, summary.highest.loss));
@@ -378,7 +378,7 @@ void hint_at_centre(const Surface& surface, std::size_t centre, Summary& summary
 
 void hint_at_error(Summary& summary) {
   const double span = summary.highest.loss - summary.lowest.loss;
-  if (!(summary.standard_error > span) || summary.points == 1) return;
+  if (!(summary.standard_error > span) || summary.points == 1 || summary.not_finite > 0) return;
   summary.hints.push_back(fmt::format(
       "the losses differ by {:.2g}, less than the standard error of one of them, {:.2g}; more images tell more", span,
       summary.standard_error));

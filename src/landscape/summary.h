@@ -67,12 +67,12 @@ struct Summary {
 };
 
 /// Of a surface of one repeat. Hints:
-///  * the range is too small: highest − lowest loss < 10 % of the centre's loss, and < 0.05;
+///  * the range is too small: all losses finite, highest − lowest < 10 % of the centre's loss, and < 0.05;
 ///  * the range is too large: more than half of the points are not finite, or more than three quarters are far out: not
 ///    finite, above 100 times the centre's loss and above 1, or, for cross-entropy, above log(classes), the loss of a
 ///    uniform guess, where the centre is below 90 % of it;
 ///  * the centre is not the lowest point: lower by more than 10 % of its loss, 0.01 and twice both standard errors;
-///  * the median standard error is larger than highest − lowest.
+///  * all losses are finite, and their median standard error is larger than highest − lowest.
 /// The first two want at least nine points; none is given before all points are there.
 Summary summarize(const Surface& surface);
 

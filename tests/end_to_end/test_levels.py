@@ -10,24 +10,24 @@ import numpy as np
 import pytest
 from test_survival import beside, journal_points, provenance, torture, wait_for
 
-IMAGES = 600
-LADDER = [64, 128, 256, 600]
+IMAGES = 300
+LADDER = [64, 128, 300]
 PILOT = 25  # points of the first look
 TOLERANCE = 0.02
 SEED = 3  # of the sample
 
 
 class Plane:
-    """One network and one grid of 21 x 21 points."""
+    """Surfaces around one network, of 21 x 21 points but where another grid is asked for."""
 
     def __init__(self, checkpoint, data):
-        self.words = ["surface", "--checkpoint", checkpoint, "--data", data, "--grid", "21x21", "--progress", "none"]
+        self.words = ["surface", "--checkpoint", checkpoint, "--data", data]
 
-    def call(self, out, *words):
-        return helpers.run_program(helpers.BINARY, *self.words, "--out", out, *words)
+    def call(self, out, *words, grid="21x21", progress="none"):
+        return helpers.run_program(helpers.BINARY, *self.words, "--grid", grid, "--progress", progress, "--out", out, *words)
 
-    def make(self, out, *words):
-        self.call(out, *words).ok()
+    def make(self, out, *words, **more):
+        self.call(out, *words, **more).ok()
         return out
 
 
@@ -38,7 +38,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def plane(lossatlas, folder):
-    """That of an MLP on 600 images."""
+    """That of an MLP on 300 images."""
     lossatlas("train", "--arch", "mlp", "--data", f"synthetic:{IMAGES}", "--out", folder / "run", "--epochs", 1,
               "--lr", 0.01, "--threads", 1).ok()
     return Plane(folder / "run" / "checkpoints" / "epoch-0001.pt", f"synthetic:{IMAGES}")
@@ -144,18 +144,15 @@ def test_settings(levels):
 
 
 def test_smaller_tolerance_costs_more(plane, levels, full, out):
-    plane.make(out, "--tolerance", TOLERANCE / 10, "--sample-seed", SEED)
+    plane.make(out, "--tolerance", TOLERANCE / 3, "--sample-seed", SEED)
     assert provenance(out)["image_evaluations"] > provenance(levels)["image_evaluations"]
     truth, found = np.log(full["train_loss"]), np.log(helpers.read(out)["train_loss"])
-    assert np.abs(found - truth).max() < 3 * TOLERANCE / 10 * np.ptp(truth)
+    assert np.abs(found - truth).max() < 3 * TOLERANCE / 3 * np.ptp(truth)
 
 
 def test_one_row(plane, out):
     """Too few points for a plan: all of them are evaluated."""
-    done = plane.call(out, "--tolerance", 0.05, "--grid", "9x1", "--y", "0:0")
-    assert done.status == 2 and "--grid" in done.err  # given twice
-    words = [word if word != "21x21" else "9x1" for word in plane.words]
-    helpers.run_program(helpers.BINARY, *words, "--out", out, "--tolerance", 0.05, "--y", "0:0").ok()
+    plane.make(out, "--tolerance", 0.05, "--y", "0:0", grid="9x1")
     assert (helpers.read(out)["lossatlas/evaluated"] == 1).all()
 
 
@@ -187,7 +184,7 @@ class Sweep(torture.Sweep):
 
     def __init__(self, folder, checkpoint, pictures):
         self.binary, self.undisturbed = helpers.BINARY, folder / "undisturbed.h5"
-        self.words = [*Plane(checkpoint, pictures.words).words, "--tolerance", 0.03]
+        self.words = [*Plane(checkpoint, pictures.words).words, "--grid", "21x21", "--tolerance", 0.05]
         self.run(*self.words, "--out", self.undisturbed)
         self.expected = torture.contents(self.undisturbed)
 
@@ -210,9 +207,9 @@ def sweep_in_levels(folder, checkpoint, pictures):
     return Sweep(folder, checkpoint, pictures)
 
 
-@pytest.mark.parametrize("points", [1, 25, 90])
+@pytest.mark.parametrize("points", [1, 90])
 def test_killed_sweep_goes_on(sweep_in_levels, out, points):
-    """In the first look, after it, and later."""
+    """In the first look, and later."""
     status, _ = sweep_in_levels.ended(out, points, signal.SIGKILL)
     assert status == -signal.SIGKILL
     assert beside(out) == [".journal", ".lock"]
@@ -234,9 +231,8 @@ def test_killed_twice(sweep_in_levels, out):
     sweep_in_levels.same(out)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_interrupt_says_how_to_go_on(sweep_in_levels, out, number):
-    status, err = sweep_in_levels.ended(out, 55, number)
+def test_interrupt_says_how_to_go_on(sweep_in_levels, out):
+    status, err = sweep_in_levels.ended(out, 55, signal.SIGINT)
     assert status == 130 and beside(out) == []
     line = err.splitlines()[-1]
     assert line.startswith("interrupted after ") and str(out) in line
@@ -256,7 +252,7 @@ def test_finished_surface_is_left_as_it_is(plane, levels, out):
 # --- budget ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("budget", [PILOT * IMAGES, PILOT * IMAGES + 2000, 2 * PILOT * IMAGES])
+@pytest.mark.parametrize("budget", [PILOT * IMAGES, PILOT * IMAGES + 2000])
 def test_budget_is_kept(plane, out, budget):
     plane.make(out, "--budget", budget, "--sample-seed", SEED)
     found, record = helpers.read(out), provenance(out)
@@ -268,8 +264,8 @@ def test_budget_is_kept(plane, out, budget):
 
 def test_tolerance_and_budget_together(plane, levels, out):
     """Whichever is reached first."""
-    plane.make(out, "--tolerance", 1e-4, "--budget", 30000, "--sample-seed", SEED)
-    assert provenance(out)["image_evaluations"] <= 30000
+    plane.make(out, "--tolerance", 1e-4, "--budget", 15000, "--sample-seed", SEED)
+    assert provenance(out)["image_evaluations"] <= 15000
     plane.make(out, "--tolerance", 0.5, "--budget", 200000, "--sample-seed", SEED, "--force")
     assert provenance(out)["image_evaluations"] <= provenance(levels)["image_evaluations"]
 
@@ -319,7 +315,7 @@ def test_wrong_numbers(plane, out, words):
     (["--tolerance", 0.05, "--sample-seed", SEED], "tolerance was 0.02, now 0.05"),
     (["--tolerance", TOLERANCE, "--sample-seed", SEED, "--budget", 90000], "budget was null, now 90000"),
     (["--tolerance", TOLERANCE, "--sample-seed", 4], "sample_seed was 3, now 4"),
-    (["--samples", IMAGES, "--sample-seed", SEED], "levels was [64,128,256,600], now null"),
+    (["--samples", IMAGES, "--sample-seed", SEED], "levels was [64,128,300], now null"),
 ], ids=lambda words: words if isinstance(words, str) else None)
 def test_resume_with_another_goal_is_refused(plane, levels, out, words, culprit):
     out.write_bytes(levels.read_bytes())
@@ -337,16 +333,16 @@ def test_full_surface_is_not_gone_on_with_in_levels(plane, full, folder):
 # --- losses that are not finite ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("high", ["1e19", "1e30"], ids=["in a part", "nearly everywhere"])
-def test_losses_that_are_not_finite(plane, out, tmp_path, high):
+@pytest.mark.parametrize("reach", [1e19, 1e30], ids=["in a part", "nearly everywhere"])
+def test_losses_that_are_not_finite(plane, out, tmp_path, reach):
     """They stand where they stand in a full surface; the rest is there."""
-    words = ["--samples", IMAGES, "--x", f"-1e10:{high}"]
-    full = helpers.read(plane.make(tmp_path / "full.h5", *words))
-    done = plane.call(out, "--tolerance", 0.05, *words).ok()
+    words = ["--samples", 150, "--x", f"-1e10:{reach}"]
+    full = helpers.read(plane.make(tmp_path / "full.h5", *words, grid="11x11"))
+    done = plane.call(out, "--tolerance", 0.05, *words, grid="11x11").ok()
     found = helpers.read(out)
     bad = ~np.isfinite(full["train_loss"])
-    assert 0 < bad.sum() < 441
-    assert f"warning: {bad.sum()} of 441 losses are not finite" in done.err
+    assert 0 < bad.sum() < 121
+    assert f"warning: {bad.sum()} of 121 losses are not finite" in done.err
     np.testing.assert_array_equal(~np.isfinite(found["train_loss"]), bad)
     assert found["lossatlas/evaluated"].all() and (found["lossatlas/evaluated"][bad] == 1).all()
     errors = np.abs(np.log(found["train_loss"][~bad]) - np.log(full["train_loss"][~bad]))
@@ -379,7 +375,7 @@ def test_plot(plot, levels, out):
 
 
 def test_stopped_surface_is_drawn(plot, sweep_in_levels, out):
-    sweep_in_levels.ended(out, 30, signal.SIGINT)
+    sweep_in_levels.ended(out, 70, signal.SIGINT)
     plot(out, "-o", out.with_suffix(".png"), "--dpi", 60).ok()
 
 
@@ -392,8 +388,7 @@ def test_says_what_it_will_cost_and_what_it_did(plane, levels, out):
                                 f"{record['image_evaluations']} image evaluations in ")
 
 
-def test_json_progress(sweep_in_levels, out):
-    words = [word if word != "none" else "json" for word in sweep_in_levels.words]
-    _, err = sweep_in_levels.run(*words, "--out", out)
-    objects = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
+def test_json_progress(plane, out):
+    done = plane.call(out, "--tolerance", TOLERANCE, progress="json").ok()
+    objects = [json.loads(line) for line in done.err.splitlines() if line.startswith("{")]
     assert objects and all(found["file"] == str(out) for found in objects)
