@@ -109,14 +109,21 @@ void LevelRun::save() {
   provenance["image_evaluations"] = plan_.cost();
   provenance["subsets"] = plan_.sizes();
   if (plan_.error()) provenance["error"] = *plan_.error();
-  write_surface(job_.out, surface_, plan_.reconstruct());
+  write_surface(job_.out, surface_, shown());
+}
+
+/// What the levels add up to, with the settings that hints on it ask for.
+Surface LevelRun::shown() const {
+  Surface shown = plan_.reconstruct();
+  shown.settings = surface_.settings;
+  return shown;
 }
 
 int LevelRun::end(bool is_done) {
   save();
   report_.finish();
-  const Surface shown = plan_.reconstruct();
-  if (is_done) report_values(shown, report_);
+  const Surface found = shown();
+  if (is_done) report_values(found, report_);
   fmt::print("{}\n", job_.out.string());
   const auto cost = static_cast<double>(plan_.cost());
   if (!is_done) {
@@ -124,10 +131,16 @@ int LevelRun::end(bool is_done) {
                             job_.out.string(), job_.again));
     return kInterrupted;
   }
-  report_.say(fmt::format("{} points evaluated on all images, {} reconstructed; {} image evaluations in {}, 1/{:.1f} of "
-                          "all images at every point; largest error expected {:.2g} % of the range of log loss",
-                          shown.evaluated(), shown.size() - shown.evaluated(), plan_.cost(),
-                          duration_text(watch_.seconds()), all_evaluations() / cost, 100 * plan_.error().value_or(0)));
+  const auto count = [&](PointState state) { return std::count(found.state.begin(), found.state.end(), state); };
+  const auto missing = count(PointState::missing);
+  const std::string left = missing > 0 ? fmt::format(", {} left out", missing) : "";
+  report_.say(fmt::format("{} points evaluated on all images, {} reconstructed{}; {} image evaluations in {}, 1/{:.1f} of "
+                          "all images at every point",
+                          count(PointState::evaluated), count(PointState::reconstructed), left, plan_.cost(),
+                          duration_text(watch_.seconds()), all_evaluations() / cost));
+  if (missing == 0) {
+    report_.say(fmt::format("largest error expected {:.2g} % of the range of log loss", 100 * plan_.error().value_or(0)));
+  }
   return kDone;
 }
 

@@ -31,6 +31,7 @@ class LevelRun {
   void show(const SweepProgress& now, std::int64_t images);
   void announce();
   void save();
+  Surface shown() const;
   int end(bool is_done);
   double images_per_second() const;
   double all_evaluations() const;

@@ -137,6 +137,7 @@ struct Checked {
 
 /// --tolerance and --budget leave some things to plain surfaces.
 void check_levels(const SurfaceWords& words) {
+  if (std::isnan(words.tolerance)) throw UsageError("--tolerance nan: wants a number from 0.0001 to 0.5");
   if (!words.in_levels()) return;
   const char* option = words.tolerance > 0 ? "--tolerance" : "--budget";
   const auto refuse = [&](const char* other) { throw UsageError("{}: cannot be used with {}", option, other); };

@@ -172,6 +172,7 @@ std::vector<LevelRequest> LevelPlan::starts() const {
     for (const std::size_t point : lattice(grid_.x.points, grid_.y.points, level == 0 ? kStart : kMidStart)) {
       const auto is_asked = [&](const LevelRequest& request) { return request.point == point; };
       if (values_[point].size() > rung || std::any_of(requests.begin(), requests.end(), is_asked)) continue;
+      if (!is_affordable(ladder_[rung], requests)) break;
       requests.push_back({point, rung});
     }
   }
@@ -253,7 +254,8 @@ LevelForecast LevelPlan::play(const std::vector<std::size_t>& rungs) const {
   };
   for (std::size_t k = rungs.size() - 1; k-- > 0;) {
     for (const std::size_t point : lattice(kForecastGrid, kForecastGrid, k == 0 ? kStart : kMidStart)) {
-      if (candidates.known[point] <= k) evaluate(point, k);
+      const bool is_affordable = goal_.budget == 0 || forecast.cost + candidates.prices[k] <= goal_.budget;
+      if (candidates.known[point] <= k && is_affordable) evaluate(point, k);
     }
   }
   for (std::size_t step = 0; step < kMostForecast; ++step) {

@@ -231,11 +231,12 @@ def test_killed_twice(sweep_in_levels, out):
     sweep_in_levels.same(out)
 
 
-def test_interrupt_says_how_to_go_on(sweep_in_levels, out):
-    status, err = sweep_in_levels.ended(out, 55, signal.SIGINT)
+def test_interrupted_surface_is_drawn_and_goes_on(sweep_in_levels, out, plot, tmp_path_factory):
+    status, err = sweep_in_levels.ended(out, 70, signal.SIGINT)
     assert status == 130 and beside(out) == []
     line = err.splitlines()[-1]
     assert line.startswith("interrupted after ") and str(out) in line
+    plot(out, "-o", tmp_path_factory.mktemp("plot") / "stopped.png", "--dpi", 60).ok()
     command = line[line.index(str(helpers.BINARY)):]
     assert command.endswith(" --resume")
     subprocess.run(command, shell=True, check=True, capture_output=True, timeout=helpers.TIMEOUT)
@@ -374,18 +375,14 @@ def test_plot(plot, levels, out):
     assert done.err == "" and out.with_suffix(".png").stat().st_size > 5000
 
 
-def test_stopped_surface_is_drawn(plot, sweep_in_levels, out):
-    sweep_in_levels.ended(out, 70, signal.SIGINT)
-    plot(out, "-o", out.with_suffix(".png"), "--dpi", 60).ok()
-
-
 def test_says_what_it_will_cost_and_what_it_did(plane, levels, out):
     done = plane.call(out, "--tolerance", TOLERANCE, "--sample-seed", SEED).ok()
     record, lines = provenance(levels), done.err.splitlines()
     assert any(line.startswith(f"about {record['forecast']} image evaluations") for line in lines)
     on_all = int(is_on_all(helpers.read(out)).sum())
-    assert lines[-1].startswith(f"{on_all} points evaluated on all images, {441 - on_all} reconstructed; "
+    assert lines[-2].startswith(f"{on_all} points evaluated on all images, {441 - on_all} reconstructed; "
                                 f"{record['image_evaluations']} image evaluations in ")
+    assert lines[-1].startswith("largest error expected ")
 
 
 def test_json_progress(plane, out):

@@ -127,7 +127,7 @@ TEST_CASE("the same values give the same requests, no point is asked for twice o
 
 TEST_CASE("a budget is not passed, and what it buys is finished") {
   const Model model;
-  for (const std::int64_t budget : {60'000, 90'000}) {
+  for (const std::int64_t budget : {52'000, 60'000, 90'000}) {
     const Outcome outcome = run(model, {0, budget});
     CHECK(outcome.cost <= budget);
     CHECK(outcome.cost > budget - 2 * kImages);
