@@ -126,6 +126,7 @@ class OwnerRun {
     reused_ = surface_.size() - missing_points_of(surface_);
     const json& before = remains->surface.provenance;
     seconds_before_ = before.value("seconds", 0.0);
+    surface_.provenance["seconds"] = seconds_before_;
     surface_.provenance["resumes"] = before.value("resumes", 0) + 1;
     for (const char* key : {"started", "other_arithmetic"}) {
       if (before.contains(key) && (key != std::string("other_arithmetic") || !surface_.provenance.contains(key))) {

@@ -426,13 +426,15 @@ Surface LevelPlan::reconstruct() const {
   Surface surface(grid_.x, grid_.y, grid_.split, {error_name(grid_.split)});
   const bool is_known = is_started_ && !levels_.empty();
   const auto losses = is_known ? means(0) : std::vector<double>{}, variance = is_known ? variances(0) : losses;
+  // Where some losses are not finite, those of other points cannot be told from their neighbours.
+  const bool is_broken = std::find(is_finite_.begin(), is_finite_.end(), false) != is_finite_.end();
   const auto accuracies = is_known ? means(1) : losses, accuracy_variance = is_known ? variances(1) : losses;
   for (std::size_t p = 0; p < values_.size(); ++p) {
     if (values_[p].size() == ladder_.size() || !is_finite_[p]) {
       Evaluation value = values_[p].back();
       value.more = {is_finite_[p] ? 0 : std::numeric_limits<double>::quiet_NaN()};
       surface.set(p, value);
-    } else if (is_known && !std::isnan(losses[p])) {
+    } else if (is_known && !std::isnan(losses[p]) && !(is_broken && values_[p].empty())) {
       const double loss = std::exp(losses[p]), error = std::sqrt(variance[p]);
       const std::int64_t images = values_[p].empty() ? 0 : ladder_[values_[p].size() - 1];
       surface.set(p, {loss, loss * error, std::clamp(accuracies[p], 0.0, 100.0), std::sqrt(accuracy_variance[p]),
