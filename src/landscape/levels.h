@@ -41,7 +41,7 @@ struct LevelRequest {
 /// The next evaluation goes where the sum is largest, on as many images as lower it most for their price. Where the
 /// surface is too rough to be interpolated, its smallest subset is evaluated at every point.
 ///
-/// The pilot, 4x4 points and the centre on all images, decides which subsets are used: those with the least forecast.
+/// The pilot, 5x5 points and the centre on all images, decides which subsets are used: those with the least forecast.
 /// All choices follow from the values alone, so the same values give the same requests and the same bits.
 class LevelPlan {
  public:
