@@ -56,9 +56,10 @@ bool LevelRun::evaluate(const std::vector<LevelRequest>& requests) {
     ++computed_;
   };
   const std::int64_t before = images_;
+  const auto error = plan_.error();  // the same until the plan learns what is evaluated now
   options.on_point = [&](const SweepProgress& now) {
     images_ = before + now.images;
-    show(now, plan_.cost() + now.images);
+    show(now, error);
   };
   sweep(job_.planes, job_.engine, surface_, options);
   return missing_of(requests).empty();
@@ -81,12 +82,12 @@ std::vector<Evaluation> LevelRun::values_of(const LevelRequest& request) const {
   return values;
 }
 
-void LevelRun::show(const SweepProgress& now, std::int64_t images) {
+void LevelRun::show(const SweepProgress& now, std::optional<double> error) {
   SweepProgress shown = now;
   shown.images_per_second = images_per_second();
-  shown.images = images;
+  shown.images = plan_.cost() + now.images;
   shown.images_total = plan_.forecast() ? plan_.forecast()->cost : plan_.pilot_cost();
-  shown.error = plan_.error();
+  shown.error = error;
   report_.progress(shown, job_.out);
 }
 
@@ -101,7 +102,7 @@ void LevelRun::announce() {
                           100 * error));
 }
 
-void LevelRun::save() {
+Surface LevelRun::save() {
   auto& provenance = surface_.provenance;
   provenance["seconds"] = seconds_before_ + watch_.seconds();
   provenance["images_per_second"] = images_per_second();
@@ -109,20 +110,15 @@ void LevelRun::save() {
   provenance["image_evaluations"] = plan_.cost();
   provenance["subsets"] = plan_.sizes();
   if (plan_.error()) provenance["error"] = *plan_.error();
-  write_surface(job_.out, surface_, shown());
-}
-
-/// What the levels add up to, with the settings that hints on it ask for.
-Surface LevelRun::shown() const {
   Surface shown = plan_.reconstruct();
-  shown.settings = surface_.settings;
+  shown.settings = surface_.settings;  // hints ask for them
+  write_surface(job_.out, surface_, shown);
   return shown;
 }
 
 int LevelRun::end(bool is_done) {
-  save();
+  const Surface found = save();
   report_.finish();
-  const Surface found = shown();
   if (is_done) report_values(found, report_);
   fmt::print("{}\n", job_.out.string());
   const auto cost = static_cast<double>(plan_.cost());

@@ -3,7 +3,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <optional>
 #include <vector>
 
 #include "base/stopwatch.h"
@@ -28,10 +28,10 @@ class LevelRun {
   bool evaluate(const std::vector<LevelRequest>& requests);
   std::vector<std::size_t> missing_of(const std::vector<LevelRequest>& requests) const;
   std::vector<Evaluation> values_of(const LevelRequest& request) const;
-  void show(const SweepProgress& now, std::int64_t images);
+  void show(const SweepProgress& now, std::optional<double> error);
   void announce();
-  void save();
-  Surface shown() const;
+  /// Writes the file, and returns what it shows: what the levels add up to.
+  Surface save();
   int end(bool is_done);
   double images_per_second() const;
   double all_evaluations() const;

@@ -3,21 +3,15 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <map>
 #include <optional>
 #include <set>
+
+#include "landscape/resume.h"
 
 namespace lossatlas {
 namespace {
 
 using nlohmann::json;
-
-/// A file is its bytes, whatever its name.
-json value_of(const json& settings, const std::string& name) {
-  const auto found = settings.find(name);
-  if (found == settings.end()) return nullptr;
-  return found->is_object() && found->contains("sha256") ? found->at("sha256") : *found;
-}
 
 /// The settings; for a file of other tools, which has none, what is seen of it.
 json settings_with_grid(const Surface& surface) {
@@ -36,7 +30,7 @@ std::vector<SettingDifference> compare_settings(const json& first, const json& s
   }
   std::vector<SettingDifference> differences;
   for (const auto& name : names) {
-    const json a = value_of(first, name), b = value_of(second, name);
+    const json a = identity(first, name), b = identity(second, name);
     if (a != b) differences.push_back({name, a, b});
   }
   return differences;
@@ -44,12 +38,8 @@ std::vector<SettingDifference> compare_settings(const json& first, const json& s
 
 /// For each point of an axis the other axis's point at the same coordinate.
 std::vector<std::optional<std::size_t>> places_of(const Axis& axis, const Axis& other) {
-  std::map<double, std::size_t> theirs;
-  for (std::size_t i = 0; i < other.points; ++i) theirs.emplace(other.at(i), i);
-  std::vector<std::optional<std::size_t>> places(axis.points);
-  for (std::size_t i = 0; i < axis.points; ++i) {
-    if (const auto found = theirs.find(axis.at(i)); found != theirs.end()) places[i] = found->second;
-  }
+  std::vector<std::optional<std::size_t>> places;
+  for (const double coordinate : axis.coordinates()) places.push_back(other.index_of(coordinate));
   return places;
 }
 

@@ -20,8 +20,8 @@ constexpr std::size_t kMostKriged = 900;      // points of a level: beyond, eval
 constexpr double kRefit = 1.15;               // growth of a level after which its ℓ is decided anew
 constexpr std::size_t kForecastGrid = 25;     // points along an axis of the grid on which costs are foretold
 constexpr std::size_t kMostForecast = 700;    // evaluations after which a forecast gives up
-// Measured over ten subsets of images on each of several networks (docs/performance.md): true errors are below 2.6
-// standard deviations of the kriging at 95 % of the points, and the largest of all below 4.2 of the largest.
+// Standard deviations of the kriging that hold the true error at about 95 % of the points, and the largest deviation's
+// that hold the largest error of all on nine subsets of images of ten; chosen by measurement (docs/performance.md).
 constexpr double kHalfWidth = 2.8, kLargest = 4.5;
 constexpr double kLeastLoss = 1e-12;  // a loss of 0 has no logarithm
 
@@ -70,6 +70,7 @@ struct Candidates {
 
 struct Choice {
   std::size_t point, level;
+  double variance;  // of the point, all levels together: the largest there is
 };
 
 /// The point of the largest sum of variances, and the level that takes most of it away for its price.
@@ -84,7 +85,7 @@ std::optional<Choice> choose(const Candidates& from) {
     if (sum > largest) largest = sum, point = p;
   }
   if (!point) return std::nullopt;
-  Choice best{*point, levels - 1};
+  Choice best{*point, levels - 1, largest};
   double best_gain = 0, removed = 0;
   for (std::size_t k = from.known[*point]; k < levels; ++k) {
     removed += from.variances[k][*point];
@@ -260,14 +261,8 @@ LevelForecast LevelPlan::play(const std::vector<std::size_t>& rungs) const {
   }
   for (std::size_t step = 0; step < kMostForecast; ++step) {
     for (std::size_t k = 0; k < rungs.size(); ++k) candidates.variances[k] = levels[k].variances();
-    double largest = 0;
-    for (std::size_t p = 0; p < count; ++p) {
-      double sum = 0;
-      for (std::size_t k = candidates.known[p]; k < rungs.size(); ++k) sum += candidates.variances[k][p];
-      largest = std::max(largest, sum);
-    }
-    forecast.error = kLargest * std::sqrt(largest) / range();
     const auto choice = choose(candidates);
+    forecast.error = choice ? kLargest * std::sqrt(choice->variance) / range() : 0;
     if (forecast.error <= goal_.tolerance || !choice) break;
     if (goal_.budget > 0 && forecast.cost + candidates.prices[choice->level] > goal_.budget) break;
     evaluate(choice->point, choice->level);
@@ -301,13 +296,15 @@ bool LevelPlan::is_better(const LevelForecast& a, const LevelForecast& b) const 
   return a_reaches ? a.cost < b.cost : a.error < b.error;
 }
 
+/// Some losses are not finite.
+bool LevelPlan::is_broken() const { return std::find(is_finite_.begin(), is_finite_.end(), false) != is_finite_.end(); }
+
 /// Decides lengths anew where enough was learnt, and which levels are too rough to be interpolated.
 void LevelPlan::refine_levels() {
-  const bool is_broken = std::find(is_finite_.begin(), is_finite_.end(), false) != is_finite_.end();
   for (std::size_t k = levels_.size(); k-- > 0;) {
     Level& level = levels_[k];
     const bool is_above_complete = k + 1 < levels_.size() && levels_[k + 1].is_complete;
-    if (is_above_complete || level.kriging.size() > kMostKriged || (k == 0 && is_broken)) level.is_complete = true;
+    if (is_above_complete || level.kriging.size() > kMostKriged || (k == 0 && is_broken())) level.is_complete = true;
     if (level.is_complete) continue;
     if (static_cast<double>(level.kriging.size()) >= kRefit * static_cast<double>(level.fitted)) {
       level.kriging.fit();
@@ -427,14 +424,14 @@ Surface LevelPlan::reconstruct() const {
   const bool is_known = is_started_ && !levels_.empty();
   const auto losses = is_known ? means(0) : std::vector<double>{}, variance = is_known ? variances(0) : losses;
   // Where some losses are not finite, those of other points cannot be told from their neighbours.
-  const bool is_broken = std::find(is_finite_.begin(), is_finite_.end(), false) != is_finite_.end();
+  const bool needs_own_values = is_broken();
   const auto accuracies = is_known ? means(1) : losses, accuracy_variance = is_known ? variances(1) : losses;
   for (std::size_t p = 0; p < values_.size(); ++p) {
     if (values_[p].size() == ladder_.size() || !is_finite_[p]) {
       Evaluation value = values_[p].back();
       value.more = {is_finite_[p] ? 0 : std::numeric_limits<double>::quiet_NaN()};
       surface.set(p, value);
-    } else if (is_known && !std::isnan(losses[p]) && !(is_broken && values_[p].empty())) {
+    } else if (is_known && !std::isnan(losses[p]) && !(needs_own_values && values_[p].empty())) {
       const double loss = std::exp(losses[p]), error = std::sqrt(variance[p]);
       const std::int64_t images = values_[p].empty() ? 0 : ladder_[values_[p].size() - 1];
       surface.set(p, {loss, loss * error, std::clamp(accuracies[p], 0.0, 100.0), std::sqrt(accuracy_variance[p]),

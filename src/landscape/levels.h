@@ -97,6 +97,7 @@ class LevelPlan {
   std::vector<double> means(std::size_t column) const;
   std::vector<double> variances(std::size_t column) const;
   double range() const;
+  bool is_broken() const;
 
   Surface grid_;  // empty: its axes alone count
   std::vector<std::int64_t> ladder_;

@@ -25,13 +25,6 @@ bool holds(const std::array<const char*, N>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-/// A file is its bytes, whatever its name.
-json identity(const json& settings, const std::string& key) {
-  const auto found = settings.find(key);
-  if (found == settings.end()) return nullptr;
-  return found->is_object() && found->contains("sha256") ? found->at("sha256") : *found;
-}
-
 std::string value_text(const json& settings, const std::string& key) {
   const auto found = settings.find(key);
   if (found == settings.end()) return "not set";
@@ -122,6 +115,12 @@ std::optional<Remains> read_remains(const std::filesystem::path& file) {
   remains->damaged = std::move(damaged);
   remains->remarks = std::move(remarks);
   return remains;
+}
+
+json identity(const json& settings, const std::string& key) {
+  const auto found = settings.find(key);
+  if (found == settings.end()) return nullptr;
+  return found->is_object() && found->contains("sha256") ? found->at("sha256") : *found;
 }
 
 std::optional<Difference> difference(const json& now, const json& before) {

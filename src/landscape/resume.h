@@ -31,6 +31,9 @@ struct Difference {
   bool arithmetic = false;  // decides the last bits alone: engine, instruction set, batch size, LibTorch
 };
 
+/// What a setting stands for, null where it is missing: a file is its bytes, whatever its name.
+nlohmann::json identity(const nlohmann::json& settings, const std::string& key);
+
 /// The first difference of settings but the grid, those of arithmetic last. `now` and `before` as the file stores them.
 std::optional<Difference> difference(const nlohmann::json& now, const nlohmann::json& before);
 
