@@ -13,14 +13,6 @@ constexpr std::size_t kShown = 3;
 
 using Named = std::map<std::string_view, torch::Tensor>;
 
-/// Parameters and buffers: the network's state_dict.
-std::vector<NamedTensor> all_of(const Network& network) {
-  NetworkState state = state_of(network);
-  std::vector<NamedTensor> all = std::move(state.parameters);
-  all.insert(all.end(), state.buffers.begin(), state.buffers.end());
-  return all;
-}
-
 Named by_name(const std::vector<NamedTensor>& tensors) {
   Named named;
   for (const NamedTensor& tensor : tensors) {
@@ -73,7 +65,7 @@ std::vector<std::string> differences(const std::vector<NamedTensor>& wanted, con
 
 void load_into(const Checkpoint& checkpoint, Network& network, const std::string& architecture,
                const std::filesystem::path& file) {
-  const std::vector<NamedTensor> targets = all_of(network);
+  const std::vector<NamedTensor> targets = all_tensors(state_of(network));
   const auto lines = differences(targets, checkpoint.tensors);
   if (!lines.empty()) {
     refuse(lines, file.string(), architecture);
