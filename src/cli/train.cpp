@@ -8,6 +8,7 @@
 #include "cli/inputs.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
+#include "cli/report.h"
 #include "cli/words.h"
 #include "evaluation/device.h"
 #include "models/registry.h"
@@ -87,11 +88,7 @@ void complete(TrainWords& words) {
 TrainingHooks hooks_for(ProgressLine& line) {
   TrainingHooks hooks;
   hooks.stop = &catch_interrupts();
-  hooks.on_step = [&line](const TrainingProgress& now) {
-    line.update(fmt::format("epoch {}/{}  {}/{}  loss {:.4f}  accuracy {:.1f} %  {:.0f} images/s  {} left", now.epoch,
-                            now.epochs, now.step, now.steps, now.loss, now.accuracy, now.images_per_second,
-                            duration_text(now.seconds_left)));
-  };
+  hooks.on_step = [&line](const TrainingProgress& now) { line.update(progress_text(now)); };
   hooks.on_epoch = [&line](const HistoryRow& row) {
     line.clear();
     fmt::print(stderr, "epoch {}: train loss {:.4f}, accuracy {:.2f} %; test loss {:.4f}, accuracy {:.2f} % ({})\n",
