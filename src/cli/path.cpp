@@ -98,13 +98,13 @@ void add_options(CLI::App& command, PathWords& words) {
 }
 
 /// The words that need no file to be checked.
-struct Checked {
+struct CheckedPath {
   LandscapeOptions landscape;
   CurveShape shape;
   std::size_t columns, rows;  // of the plane
 };
 
-Checked check(const PathWords& words) {
+CheckedPath check(const PathWords& words) {
   const auto [columns, rows] = parse_grid(words.grid);
   if (words.plane_out.empty() && words.grid_given->count() > 0) throw UsageError("--grid: is that of --plane-out");
   return {check(words.landscape), curve_shape_of(words.curve), columns, rows};
@@ -298,7 +298,7 @@ Curve curve_of(CurveShape shape, const PathInputs& inputs, const std::vector<Nam
   return curve;
 }
 
-int evaluate_path(const PathWords& words, const Checked& checked, const PathInputs& inputs, const Engine& engine,
+int evaluate_path(const PathWords& words, const CheckedPath& checked, const PathInputs& inputs, const Engine& engine,
                   const std::vector<NamedState>& bends, json settings, const json& history,
                   const CommandContext& context, Report& report) {
   const ChosenPlane plane = plane_of_path(words, checked.shape, inputs, bends);
@@ -341,7 +341,7 @@ PlaneCurve curve_in_plane(const ChosenPlane& plane, CurveShape shape, const std:
 }
 
 /// The surface of the plane through the ends and the middle bend.
-int draw_plane(const PathWords& words, const Checked& checked, const PathInputs& inputs, const Engine& engine,
+int draw_plane(const PathWords& words, const CheckedPath& checked, const PathInputs& inputs, const Engine& engine,
                const CommandContext& context, Report& report) {
   constexpr std::size_t kCurvePoints = 201;
   const auto files = words.bend_files();
@@ -363,7 +363,7 @@ int draw_plane(const PathWords& words, const Checked& checked, const PathInputs&
   return run_landscape({landscape, options, inputs.landscape, engine, plane, {}, std::move(surface)}, context, report);
 }
 
-int path(PathWords words, const Checked& checked, const CommandContext& context, Report& report) {
+int path(PathWords words, const CheckedPath& checked, const CommandContext& context, Report& report) {
   const auto device = open_device(words.landscape.device);
   const PathInputs inputs = read_inputs(words, checked.landscape);
   const auto train = std::make_shared<const DataSet>(words.landscape.data.load(Split::train, inputs.landscape.metadata));
@@ -389,7 +389,7 @@ int path(PathWords words, const Checked& checked, const CommandContext& context,
 }
 
 int path(const PathWords& words, const CommandContext& context) {
-  const Checked checked = check(words);
+  const CheckedPath checked = check(words);
   check_files(words);
   return with_report(words.landscape, checked.landscape,
                      [&](Report& report) { return path(words, checked, context, report); });
