@@ -102,7 +102,7 @@ ordered_json range_of(const std::vector<double>& values) {
 ordered_json describe_surface(const std::filesystem::path& file, bool as_json) {
   const Surface surface = read_surface(file);
   const std::string check = centre_check_text(surface.centre_check);
-  return {{"kind", "surface"},
+  return {{"kind", name_of(surface.kind)},
           {"file", file.string()},
           {"split", name_of(surface.split)},
           {"grid", {surface.x.points, surface.y.points}},
@@ -207,7 +207,7 @@ ordered_json describe(const std::filesystem::path& file, bool as_json) {
   const Hdf5Reader reader(file);
   if (reader.has("/epoch")) return describe_history(file);
   if (reader.has("/xdirection")) return describe_directions(reader);
-  if (reader.has("/xcoordinates") && !reader.has("/ycoordinates")) return describe_line(reader);
+  if (reader.has("/xcoordinates") && !reader.has("/ycoordinates") && !reader.has("/lossatlas")) return describe_line(reader);
   return describe_surface(file, as_json);
 }
 

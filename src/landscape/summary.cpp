@@ -1,5 +1,7 @@
 #include "landscape/summary.h"
 
+#include "landscape/path.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -443,6 +445,7 @@ nlohmann::ordered_json json_of(const Summary& summary) {
 }
 
 nlohmann::ordered_json summary_json(const Surface& surface) {
+  if (surface.kind == SurfaceKind::path) return path_summary(surface);
   if (surface.layers == 1) return json_of(summarize(surface));
   auto summary = json_of(summarize(mean_of_repeats(surface)));
   for (std::size_t repeat = 0; repeat < surface.layers; ++repeat) {

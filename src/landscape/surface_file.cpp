@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "landscape/path.h"
 #include "landscape/summary.h"
 #include "landscape/surface.h"
 #include "storage/hdf5.h"
@@ -20,7 +21,10 @@ constexpr std::string_view kRepeats = "/lossatlas/repeats/";
 constexpr std::string_view kLines = "/lossatlas/lines/";
 /// The same of each number of images.
 constexpr std::string_view kLevels = "/lossatlas/levels/";
+/// The values along the straight line, where those along the curve stand at the root.
+constexpr std::string_view kLinear = "/lossatlas/linear/";
 constexpr std::string_view kPoints = "/lossatlas/points";
+constexpr std::string_view kCurves = "/lossatlas/curves/";
 
 /// What is known of a surface's datasets before they are read.
 struct Form {
@@ -109,9 +113,8 @@ void write_axis(Hdf5Writer& writer, const std::string& name, const std::string& 
 }
 
 void attach_scales(Hdf5Writer& writer, const std::string& dataset, const Surface& surface) {
-  const bool is_line = surface.kind == SurfaceKind::line;
-  if (!is_line) writer.attach_scale(dataset, 0, "/y");
-  writer.attach_scale(dataset, is_line ? 0 : 1, "/x");
+  if (!surface.is_flat()) writer.attach_scale(dataset, 0, "/y");
+  writer.attach_scale(dataset, surface.is_flat() ? 0 : 1, "/x");
 }
 
 std::vector<std::string> splits_of(const Surface& surface) {
@@ -121,9 +124,10 @@ std::vector<std::string> splits_of(const Surface& surface) {
 }
 
 void write_coordinates(Hdf5Writer& writer, const Surface& surface) {
-  write_axis(writer, "/xcoordinates", "/x", "multiples of direction 1", surface.x.coordinates());
-  const bool is_line = surface.kind == SurfaceKind::line;
-  if (!is_line) write_axis(writer, "/ycoordinates", "/y", "multiples of direction 2", surface.y.coordinates());
+  const bool is_path = surface.kind == SurfaceKind::path;
+  write_axis(writer, "/xcoordinates", "/x", is_path ? "t, from one end to the other" : "multiples of direction 1",
+             surface.x.coordinates());
+  if (!surface.is_flat()) write_axis(writer, "/ycoordinates", "/y", "multiples of direction 2", surface.y.coordinates());
   const Names names(surface.split);
   std::vector<std::string> on_the_grid{names.loss,   names.accuracy,  names.loss_se, names.accuracy_se,
                                        names.images, names.evaluated};
@@ -138,7 +142,7 @@ void write_coordinates(Hdf5Writer& writer, const Surface& surface) {
 
 /// What VTK's vtkHDFReader and ParaView read: an image of nx x ny x 1 points whose data are the root datasets.
 void write_vtkhdf(Hdf5Writer& writer, const Surface& surface) {
-  if (surface.kind == SurfaceKind::line || surface.x.points < 2 || surface.y.points < 2) return;
+  if (surface.is_flat() || surface.x.points < 2 || surface.y.points < 2) return;
   const auto last = [](const Axis& axis) { return static_cast<std::int64_t>(axis.points) - 1; };
   const auto step = [&](const Axis& axis) { return (axis.high - axis.low) / static_cast<double>(last(axis)); };
   const std::array<std::int64_t, 2> version{1, 0};
@@ -269,6 +273,65 @@ void read_points(const Hdf5Reader& reader, Surface& surface) {
   if (reader.has_attribute(object, "unit")) surface.unit = reader.number_attribute(object, "unit");
 }
 
+/// The curves that are drawn in the file's plane, if any.
+void read_curves(const Hdf5Reader& reader, Surface& surface) {
+  const std::string group(kCurves.substr(0, kCurves.size() - 1));
+  if (!reader.has(group)) return;
+  for (const std::string& name : reader.members(group)) {
+    const std::string place = std::string(kCurves) + name + "/";
+    const Shape shape = reader.shape(place + "t");
+    surface.curves.push_back({name, read_grid(reader, place + "t", shape), read_grid(reader, place + "x", shape),
+                              read_grid(reader, place + "y", shape)});
+  }
+}
+
+/// Values of `layers` layers, each dataset at the path that `place` gives to its name.
+template <class Place>
+Surface read_values(const Hdf5Reader& reader, const Form& form, const std::vector<std::string>& more_names,
+                    std::size_t layers, const Shape& shape, const Place& place) {
+  for (const auto& name : more_names) {
+    if (!reader.has(place(name))) throw Error("{}: has no {}", reader.file().string(), place(name));
+  }
+  const Names names(form.split);
+  // Before the surface takes memory for all its points: long axes in a small file multiply to far more than it holds.
+  auto loss = read_grid(reader, place(names.loss), shape);
+  Surface surface(form.x, form.y, form.split, more_names, layers);
+  surface.kind = form.kind;
+  surface.loss = std::move(loss);
+  surface.accuracy = read_grid(reader, place(names.accuracy), shape);
+  surface.loss_se = read_grid(reader, place(names.loss_se), shape);
+  surface.accuracy_se = read_grid(reader, place(names.accuracy_se), shape);
+  surface.state = read_states(reader, place(names.evaluated), shape);
+  for (auto& [name, values] : surface.more) values = read_grid(reader, place(name), shape);
+  surface.samples = reader.read<std::int64_t>("/lossatlas/samples_" + std::string(name_of(form.split)));
+  if (reader.has(place(names.images))) {
+    surface.images = read_images(reader, place(names.images), shape);
+  } else {  // files of before there was such a dataset: all images made each value
+    const auto all = static_cast<std::int64_t>(surface.samples.size());
+    for (std::size_t i = 0; i < surface.size(); ++i) {
+      if (surface.state[i] != PointState::missing) surface.images[i] = all;
+    }
+  }
+  return surface;
+}
+
+/// Curve and line as two layers.
+Surface read_path(const Hdf5Reader& reader, const Form& form, const std::vector<std::string>& more_names) {
+  const Shape shape = shape_of(form);
+  const std::array ways{
+      read_values(reader, form, more_names, 1, shape, at_root),
+      read_values(reader, form, more_names, 1, shape, [](const std::string& name) { return std::string(kLinear) + name; })};
+  Surface both = empty_like(ways[kCurveLayer], ways.size());
+  both.samples = ways[kCurveLayer].samples;
+  for (std::size_t layer = 0; layer < ways.size(); ++layer) {
+    for (std::size_t i = 0; i < form.x.points; ++i) {
+      if (ways[layer].state[i] == PointState::missing) continue;
+      both.set(both.index_in(layer, i), ways[layer].at(i));
+    }
+  }
+  return both;
+}
+
 /// The values that one of our files holds: all layers of them, or what levels add up to.
 Surface read_own(const Hdf5Reader& reader, const Form& form, bool wants_levels) {
   const Split split = form.split;
@@ -283,32 +346,12 @@ Surface read_own(const Hdf5Reader& reader, const Form& form, bool wants_levels) 
   const auto place = [&, group = group_of_layers(form.kind, has_levels)](const std::string& name) {
     return is_flat ? at_root(name) : group + name;
   };
-  for (const auto& name : more_names) {
-    if (!reader.has(place(name))) throw Error("{}: has no {}", reader.file().string(), place(name));
-  }
-  const Names names(split);
-  // Before the surface takes memory for all its points: long axes in a small file multiply to far more than it holds.
-  auto loss = read_grid(reader, place(names.loss), shape);
-  Surface surface(form.x, form.y, split, more_names, layers);
-  surface.kind = form.kind;
+  Surface surface = form.kind == SurfaceKind::path ? read_path(reader, form, more_names)
+                                                   : read_values(reader, form, more_names, layers, shape, place);
   if (wants_levels) surface.levels = levels;
-  surface.loss = std::move(loss);
-  surface.accuracy = read_grid(reader, place(names.accuracy), shape);
-  surface.loss_se = read_grid(reader, place(names.loss_se), shape);
-  surface.accuracy_se = read_grid(reader, place(names.accuracy_se), shape);
-  surface.state = read_states(reader, place(names.evaluated), shape);
-  for (auto& [name, values] : surface.more) values = read_grid(reader, place(name), shape);
-  surface.samples = reader.read<std::int64_t>("/lossatlas/samples_" + std::string(name_of(split)));
   if (surface.has_both_splits()) surface.test_samples = reader.read<std::int64_t>("/lossatlas/samples_test");
   read_points(reader, surface);
-  if (reader.has(place(names.images))) {
-    surface.images = read_images(reader, place(names.images), shape);
-  } else {  // files of before there was such a dataset: all images made each value
-    const auto all = static_cast<std::int64_t>(surface.samples.size());
-    for (std::size_t i = 0; i < surface.size(); ++i) {
-      if (surface.state[i] != PointState::missing) surface.images[i] = all;
-    }
-  }
+  read_curves(reader, surface);
   surface.settings = settings;
   surface.provenance = read_object(reader, "provenance");
   if (reader.has_attribute("/lossatlas", "centre_check")) surface.centre_check = read_object(reader, "centre_check");
@@ -354,6 +397,13 @@ void write_layers(Hdf5Writer& writer, const Surface& surface) {
                [&](const std::string& name) { return group + name; });
 }
 
+/// The curve at the root, the line beside it.
+void write_path(Hdf5Writer& writer, const Surface& surface) {
+  write_root(writer, repeat_of(surface, kCurveLayer));
+  write_values(writer, repeat_of(surface, kLineLayer), shape_of(surface),
+               [](const std::string& name) { return std::string(kLinear) + name; });
+}
+
 /// The mean at the root, where every reader finds a surface; each repeat by itself, and their spread, under /lossatlas.
 void write_repeats(Hdf5Writer& writer, const Surface& surface) {
   const Surface mean = mean_of_repeats(surface);
@@ -383,7 +433,7 @@ void write_points(Hdf5Writer& writer, const Surface& surface) {
   for (const MarkedPoint& point : surface.points) names.push_back(point.name);
   writer.write_texts(group + "name", names);
   write("x", &MarkedPoint::x);
-  if (surface.kind == SurfaceKind::surface) write("y", &MarkedPoint::y);
+  if (!surface.is_flat()) write("y", &MarkedPoint::y);
   write("distance", &MarkedPoint::distance);
   const std::string split(name_of(surface.split));
   write(split + "_loss", &MarkedPoint::loss);
@@ -395,6 +445,15 @@ void write_points(Hdf5Writer& writer, const Surface& surface) {
   if (!std::isnan(surface.unit)) writer.attribute<double>(std::string(kPoints), "unit", std::array{surface.unit});
 }
 
+void write_curves(Hdf5Writer& writer, const Surface& surface) {
+  for (const PlaneCurve& curve : surface.curves) {
+    const std::string place = std::string(kCurves) + curve.name + "/";
+    writer.write<double>(place + "t", curve.t, {curve.t.size()});
+    writer.write<double>(place + "x", curve.x, {curve.x.size()});
+    writer.write<double>(place + "y", curve.y, {curve.y.size()});
+  }
+}
+
 /// What a file holds besides its values: what is known of `surface`, and the numbers of what is `shown` of it.
 void finish(Hdf5Writer& writer, const std::filesystem::path& file, const Surface& surface, const Surface& shown) {
   const std::array<std::int64_t, 1> format{kSurfaceFormat};
@@ -404,6 +463,7 @@ void finish(Hdf5Writer& writer, const std::filesystem::path& file, const Surface
     writer.write<std::int64_t>("/lossatlas/samples_test", surface.test_samples, {surface.test_samples.size()});
   }
   write_points(writer, surface);
+  write_curves(writer, surface);
   writer.write_text("/dir_file", surface.direction_file);
   writer.attribute<std::int64_t>("/lossatlas", "format", format);
   writer.attribute("/lossatlas", "kind", name_of(surface.kind));
@@ -422,7 +482,9 @@ void finish(Hdf5Writer& writer, const std::filesystem::path& file, const Surface
 
 void write_surface(const std::filesystem::path& file, const Surface& surface) {
   Hdf5Writer writer;
-  if (surface.layers == 1) {
+  if (surface.kind == SurfaceKind::path) {
+    write_path(writer, surface);
+  } else if (surface.layers == 1) {
     write_root(writer, surface);
   } else {
     write_repeats(writer, surface);
@@ -451,7 +513,9 @@ Surface read_any(const std::filesystem::path& file, bool wants_levels) {
         file.string(), fmt::join(reader.members("/"), ", "));
   }
   const Axis x = read_axis(reader, "/xcoordinates"), y = is_line ? Axis{0, 0, 1} : read_axis(reader, "/ycoordinates");
-  const Form form{is_line ? SurfaceKind::line : SurfaceKind::surface, x, y, split};
+  const bool is_path = reader.has_attribute("/lossatlas", "kind") && reader.text_attribute("/lossatlas", "kind") == "path";
+  const SurfaceKind kind = is_path ? SurfaceKind::path : is_line ? SurfaceKind::line : SurfaceKind::surface;
+  const Form form{kind, x, y, split};
   Surface surface = reader.has("/lossatlas") ? read_own(reader, form, wants_levels) : read_theirs(reader, form);
   if (reader.has("/dir_file")) surface.direction_file = reader.read_text("/dir_file");
   return surface;
@@ -471,6 +535,7 @@ std::vector<std::int64_t> levels_of(const nlohmann::json& settings) {
 
 std::size_t layers_of(const nlohmann::json& settings) {
   const auto levels = levels_of(settings);
+  if (settings.value("kind", "surface") == "path") return 2;
   return levels.empty() ? settings.value("repeat", std::size_t{1}) : levels.size();
 }
 
