@@ -62,6 +62,24 @@ void describe(LandscapeTask& task, const Planes& planes, const std::string& comm
                              {"threads", task.words.threads}});
 }
 
+/// Along directions of states a variance may fall below 0, where no network is: the loss there is not a number.
+void warn_of_variances(const Planes& planes, const Surface& surface, Report& report) {
+  const auto plane = planes.at(0);
+  NetworkState point = copy_state(planes.origin(), planes.origin().parameters.front().tensor.device());
+  for (const double x : {surface.x.low, surface.x.high}) {
+    for (const double y : {surface.y.low, surface.y.high}) {
+      const std::array at{x, y};
+      place(*plane, std::span(at).first(plane->directions.size()), point);
+      for (const auto& [name, tensor] : point.buffers) {
+        if (!name.ends_with("running_var") || tensor.min().item<double>() >= 0) continue;
+        return report.say(
+            "note: at an end of the range a batch-norm variance falls below 0, and the loss is not a number; --bn "
+            "recalibrate estimates statistics anew, --dir-type weights keeps those of the origin");
+      }
+    }
+  }
+}
+
 bool are_equal(const std::vector<NamedTensor>& a, const std::vector<NamedTensor>& b) {
   const auto same = [](const NamedTensor& x, const NamedTensor& y) { return torch::equal(x.tensor, y.tensor); };
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), same);
@@ -83,7 +101,8 @@ void save(const std::filesystem::path& file, const LandscapeTask& task) {
 std::string introduction(const LandscapeTask& task) {
   const Surface& surface = task.surface;
   const bool is_flat = surface.is_flat(), has_levels = !surface.levels.empty();
-  const std::string several = surface.layers > 1 && !has_levels
+  const std::string several = surface.kind == SurfaceKind::path ? "curve and line of "
+                              : surface.layers > 1 && !has_levels
                                   ? fmt::format("{} {}", surface.layers, is_flat ? "lines of " : "times ")
                                   : "";
   const std::string grid = is_flat ? "" : fmt::format("x{}", surface.y.points);
@@ -185,6 +204,9 @@ int run_landscape(LandscapeTask task, const CommandContext& context, Report& rep
   if (!task.save_directions.empty()) {
     task.surface.direction_file = task.save_directions.string();
     save(task.save_directions, task);
+  }
+  if (task.surface.settings.value("dir_type", "weights") == "states" && !task.inputs.recalibration) {
+    warn_of_variances(planes, task.surface, report);
   }
   const auto judge_centre = [&](const Evaluation& centre) {
     report.say(fmt::format("centre: loss {:.6g}, accuracy {:.2f} %", centre.loss, centre.accuracy));

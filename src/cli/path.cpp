@@ -123,6 +123,10 @@ void check_files(const PathWords& words) {
   const bool may_replace = words.landscape.force || words.landscape.resume;
   check_files(words.landscape, {}, inputs);
   if (!words.plane_out.empty()) check_files(plane_words(words), {}, inputs);
+  if (!may_replace && std::filesystem::exists(words.state_file())) {
+    throw Error("{}: exists; go on with it by --resume, replace it by --force, or choose another --out",
+                words.state_file().string());
+  }
   auto outputs = words.bend_files();
   outputs.insert(outputs.end(), {words.landscape.out, words.state_file()});
   if (!words.plane_out.empty()) outputs.push_back(words.plane_out);

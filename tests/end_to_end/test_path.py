@@ -148,7 +148,7 @@ def test_permuted_channels_are_joined_by_a_curve(lossatlas, mlp_run, pictures, t
     assert line.max() > line[0] + 0.1, line
     assert curve.max() < (line.max() + line[0]) / 2, (curve, line)
     assert summary["linear"]["train_loss"]["barrier"] == pytest.approx(line.max() - (line[0] + line[-1]) / 2)
-    assert summary["linear"]["train_loss"]["at"] == np.linspace(0, 1, 11)[line.argmax()]
+    assert summary["linear"]["train_loss"]["at"] == pytest.approx(np.linspace(0, 1, 11)[line.argmax()])
 
 
 # --- the file ----------------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def test_summary(path, ends):
                     found = summary[way][name]
                     assert found["ends"] == [values[0], values[-1]]
                     assert found["highest"] == values.max()
-                    assert found["at"] == file["xcoordinates"][values.argmax()]
+                    assert found["at"] in file["xcoordinates"][:][values == values.max()]
                     assert found["barrier"] == pytest.approx(values.max() - (values[0] + values[-1]) / 2, abs=1e-12)
     a, b = map(helpers.state_of, ends)
     bend = helpers.state_of(bend_of(path, 1))
@@ -251,7 +251,7 @@ def test_plane_holds_the_curve(path, ends):
     with h5py.File(plane) as file:
         assert file["train_loss"].shape == (2, 3)
         points = file["lossatlas/points"]
-        assert [name.decode() for name in points["name"][:]] == ["epoch-0003", "epoch-0003-2", "p.bend-1"]
+        assert [name.decode() for name in points["name"][:]] == ["resnet20/epoch-0003", "other/epoch-0003", "p.bend-1"]
         np.testing.assert_allclose(points["distance"][:], 0, atol=1e-3)
         np.testing.assert_allclose([points["x"][:2], points["y"][:2]], [[0, 1], [0, 0]], atol=1e-5)
         curve = file["lossatlas/curves/curve"]
@@ -284,13 +284,13 @@ def contents(path):
     return found
 
 
-@pytest.mark.parametrize("after", ["epoch 1:", "101 x"])
+@pytest.mark.parametrize("after", ["epoch 1:", "curve and line"])
 def test_interrupted_path_goes_on_to_the_same_bits(lossatlas, path_words, tmp_path, after):
     """Once while the curve is trained, once while it is evaluated."""
-    words = [*path_words, "--epochs", 3, "--lr", 0.05, "--batch-size", 10, "--threads", 1, "--points", 101, "--progress", "none"]
+    words = [*path_words, "--epochs", 3, "--lr", 0.05, "--batch-size", 10, "--threads", 1, "--points", 21, "--progress", "none"]
     whole, parts = tmp_path / "whole.h5", tmp_path / "parts.h5"
     lossatlas(*words, "--out", whole).ok()
-    cut = helpers.interrupt([*words, "--out", parts], after, wait=0.05)
+    cut = helpers.interrupt([*words, "--out", parts], after, wait=0.2)
     assert cut.status == 130, cut.err
     again = re.search(r"go on with: (.*)", cut.err)
     assert again and "--resume" in again[1]
