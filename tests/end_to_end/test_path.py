@@ -254,7 +254,7 @@ def test_plane_holds_the_curve(path, ends):
         assert [name.decode() for name in points["name"][:]] == ["resnet20/epoch-0003", "other/epoch-0003", "p.bend-1"]
         np.testing.assert_allclose(points["distance"][:], 0, atol=1e-3)
         np.testing.assert_allclose([points["x"][:2], points["y"][:2]], [[0, 1], [0, 0]], atol=1e-5)
-        curve = file["lossatlas/curves/curve"]
+        curve = file["lossatlas/curves/bezier"]
         t = curve["t"][:]
         factors = np.array([coefficients("bezier", 1, at) for at in t])
         np.testing.assert_allclose(curve["x"][:], factors @ points["x"][:], atol=1e-5)
