@@ -43,7 +43,10 @@ class Surface:
 
     def at(self, other):
         """The same at the points of another, whose grid holds every few of this one's points."""
-        columns, rows = (np.flatnonzero(np.isin(own, its)) for own, its in ((self.x, other.x), (self.y, other.y)))
+        def places(own, its):
+            return [place for value in its for place in np.flatnonzero(np.isclose(own, value, rtol=0, atol=1e-12))]
+
+        columns, rows = places(self.x, other.x), places(self.y, other.y)
         if len(columns) < len(other.x) or len(rows) < len(other.y):
             sys.exit(f"study-levels: {self.path}: its grid does not hold all points of {other.path}")
         part = copy.copy(self)
