@@ -203,10 +203,10 @@ int run_landscape(LandscapeTask task, const CommandContext& context, Report& rep
     task.surface.direction_file = task.save_directions.string();
     save(task.save_directions, task);
   }
-  if (task.surface.settings.value("dir_type", "weights") == "states" && !task.inputs.recalibration) {
-    warn_of_variances(planes, task.surface, report);
-  }
+  const bool moves_variances =
+      task.surface.settings.value("dir_type", "weights") == "states" && !task.inputs.recalibration;
   const auto judge_centre = [&](const Evaluation& centre) {
+    if (moves_variances) warn_of_variances(planes, task.surface, report);
     report.say(fmt::format("centre: loss {:.6g}, accuracy {:.2f} %", centre.loss, centre.accuracy));
     warn_of_poor_centre(centre, task.inputs.metadata, task.inputs.spec, report);
   };
