@@ -111,7 +111,7 @@ def of_paths(files, names, labels=None):
             fields.append(field)
             bad += list(file.x[field.nonfinite])
         notes += _barriers(file, labels[number] if len(files) > 1 else "")
-    chart = Chart(files[0].path, files[0].settings, "position t along the curve between the two networks",
+    chart = Chart(files[0].path, files[0].settings, "position t between the two networks",
                   series, notes=[*notes, *curves.field_notes(fields)], bad=sorted(set(bad)), centre=False)
     chart.keys = []
     for number, label in enumerate(labels if len(files) > 1 else [""]):

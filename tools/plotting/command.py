@@ -79,6 +79,9 @@ def parse(words):
         options.size = (options.width, None)
     if options.size and max(filter(None, options.size)) * options.dpi > MOST_PIXELS:
         raise WordsError(f"the figure is more than {MOST_PIXELS} pixels a side: lower --dpi")
+    if options.names and len(options.names) != len(options.files):
+        count = len(options.files)
+        raise WordsError(f"--names gives {len(options.names)} names for {count} file{'s' * (count > 1)}")
     if options.watch is not None and len(options.files) > 1:
         raise WordsError("--watch follows one file")
     for path in options.out or ():

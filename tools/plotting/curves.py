@@ -78,8 +78,7 @@ def draw(chart, head, log=None, limits=(None, None), pad=0.0):
         if not (twin and number == 1):
             _mark(ax, chart, low, high, number == 0)
         ax.set_xlim(low - room, high + room)
-        whole = high - low if chart.axis_label == "epoch" else 8
-        style.coordinate_ticks(ax.xaxis, low, high, min(8 if pad else 6, max(1, int(whole))))
+        style.coordinate_ticks(ax.xaxis, low, high, 6, whole=chart.axis_label == "epoch")
     if twin:
         _color_axes(axes, panels)
     _legend(page, axes[0], chart.keys)
@@ -173,7 +172,8 @@ def _draw(ax, panel, right):
     if not right:
         ax.grid(color=style.FAINT, linewidth=0.4 * style.ZOOM, zorder=0)
         ax.set_axisbelow(True)
-    ax.set_ylabel(style.broken(panel.label, 1.15 * length), labelpad=4 * style.ZOOM)
+    label = style.broken(panel.label, 1.15 * length)
+    ax.set_ylabel(label, labelpad=4 * style.ZOOM, fontsize=style.fitting(label, 1.15 * length))
 
 
 def _mark(ax, chart, low, high, named):
@@ -279,5 +279,6 @@ def _value_axis(ax, panel):
 def _finish(axes, label, width):
     for ax in axes[:-1]:
         ax.tick_params(labelbottom=False)
-    axes[-1].set_xlabel(style.broken(label, 1.1 * width), labelpad=4 * style.ZOOM)
+    label = style.broken(label, 1.1 * width)
+    axes[-1].set_xlabel(label, labelpad=4 * style.ZOOM, fontsize=style.fitting(label, 1.15 * width))
     axes[0].figure.align_ylabels(axes)

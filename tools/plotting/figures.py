@@ -145,8 +145,8 @@ def _path(files, options):
     names, facts = _names(files, options, [wording.facts(file) for file in files])
     chart, field = charts.of_paths(files, [options.field] if options.field else None, names)
     chart.notes += facts
-    title = wording.title("between two networks: loss and error", *(file.settings for file in files))
-    head = _surface_head(files, options, title, points.mark(field))
+    title = wording.title("loss and error", *(file.settings for file in files))
+    head = _surface_head(files, options, f"{title} along a curve", points.mark(field))
     return curves.draw(chart, head, options.log, (options.vmin, options.vmax))
 
 
@@ -286,8 +286,6 @@ def _one_scale(files, fields, options):
 def _names(files, options, all_facts):
     """(a name for each file, notes on what else differs): --names, or what tells the files apart."""
     if options.names:
-        if len(options.names) != len(files):
-            raise WordsError(f"--names gives {len(options.names)} names for {len(files)} files")
         names = options.names
     else:
         names = _distinct([str(file.settings.get("arch", "")) for file in files]) or _distinct(

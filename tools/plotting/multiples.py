@@ -117,7 +117,9 @@ class _Panel:
         overlay = planes.overlay.Overlay(self.entry.surface)
         if not overlay.covers_center:
             style.mark_center(axes, self.x, self.y)
-        overlay.draw(axes)
+        taken = overlay.draw(axes)
+        if self.kind == "contour":
+            planes.label_lines(axes, scale, taken)
         return mappable
 
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from . import marks, scales, style
 
-MOST_EPOCHS = 9  # labelled on one trajectory
+MOST_EPOCHS = 8  # labelled on one trajectory
+STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 WHERE = tuple((math.cos(a), math.sin(a)) for a in np.radians((20, 160, -25, 205, 70, 110, -70, 250)))
 
 
@@ -31,7 +32,7 @@ class Overlay:
         for run in self.runs:
             if np.isfinite(run.distance).any():
                 far, long = float(np.nanmax(run.distance)), float(np.nanmax(run.length))
-                share = f", the path being {scales.number(long)} long from start to end" if long > 0 else ""
+                share = f"; they are up to {scales.number(long)} away from the end of the run" if long > 0 else ""
                 name = f"{run.label}: " if len(self.runs) > 1 else ""
                 notes.append(f"{name}checkpoints lie up to {scales.number(far)} out of this plane{share}")
         off = [] if self.points is None else [
@@ -102,27 +103,19 @@ class _Labels:
         self._busy = np.concatenate([self._busy, path])
 
     def epochs(self, run, color, name):
-        """Numbers of epochs beside their checkpoints: the ends, then as many round ones as there is room."""
+        """Numbers of epochs beside their checkpoints: the ends, and round ones where there is room."""
         if not np.isfinite(run.epoch).all():
             if name:
                 self.write(run.x[-1], run.y[-1], name, color, needed=True)
             return
         last = len(run.x) - 1
-        order = [last, 0]
-        for step in (50, 20, 10, 5, 2, 1):
-            order += [i for i in range(1, last) if run.epoch[i] % step == 0 and i not in order]
-        for count, i in enumerate(order[: 4 * MOST_EPOCHS]):
-            if count > 1 and self._count(color) >= MOST_EPOCHS:
-                break
-            text = f"{run.epoch[i]:.0f}"
-            if i == last and name:
-                text = f"{name}, epoch {text}"
-            elif i == last or (last == 0):
-                text = f"epoch {text}"
-            self.write(run.x[i], run.y[i], text, color, needed=i == last)
-
-    def _count(self, color):
-        return sum(text.get_color() == color for text in self._axes.texts)
+        self.write(run.x[last], run.y[last], f"{name}, epoch {run.epoch[last]:.0f}" if name else
+                   f"epoch {run.epoch[last]:.0f}", color, needed=True)
+        span = run.epoch[last] - run.epoch[0]
+        step = next((step for step in STEPS if span / step <= MOST_EPOCHS), span or 1)
+        for i in range(last):
+            if i == 0 or (run.epoch[i] % step == 0 and run.epoch[last] - run.epoch[i] >= 0.5 * step):
+                self.write(run.x[i], run.y[i], f"{run.epoch[i]:.0f}", color)
 
     def write(self, x, y, text, color, needed=False):
         """Writes beside the place where there is room; `needed`: on whatever has the most."""

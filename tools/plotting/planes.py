@@ -56,7 +56,7 @@ class Plane:
         page.color_bar(mappable, self.scale, label, at=at, bounds=(
             rectangle[1] * page.size[1] - page.rectangle()[1] * page.size[1], size[1]), **ends)
         if self.kind == "contour":
-            _label_lines(page, axes, _contours(axes), self.scale, taken)
+            label_lines(axes, self.scale, taken)
         return axes
 
 
@@ -247,13 +247,15 @@ MOST_LABELS = 26
 MOST_TRIED = 80  # lines, the longest: a noisy surface has thousands
 
 
-def _label_lines(page, axes, lines, scale, taken=()):
-    """Writes values on the lines: straight stretches first, never at the frame or on each other."""
+def label_lines(axes, scale, taken=()):
+    """Writes values on the contours: straight stretches first, never at the frame, on each other or on
+    the places that are `taken` (pixels)."""
+    lines = _contours(axes)
     if lines is None:
         return
     texts = dict(zip(lines.levels, labels([10.0**v if scale.log else v for v in lines.levels],
                                           scale.log)))
-    dpi = page.figure.dpi
+    dpi = axes.figure.dpi
     frame = axes.get_window_extent()
     size = 0.94 * style.NOTE
     places = [(spot, 0.09 * style.ZOOM * dpi) for spot in taken]  # (centre in pixels, radius)

@@ -150,9 +150,10 @@ class Picture:
         row = np.interp(y, sheet.along, np.arange(len(sheet.along)))
         return Bilinear(row, column, sheet.z.shape)
 
-    def image(self, cmap, guessed, levels, line):
-        """RGBA [rows, columns, 4] as uint8, top row first; `guessed` [ny - 1, nx - 1] are cells drawn
-        paler, `levels` where contour lines run, each `line` (colour, pixels, opacity)."""
+    def image(self, cmap, levels, line, pale, flat):
+        """RGBA [rows, columns, 4] as uint8, top row first. Contours run at `levels`, each a `line` (colour,
+        pixels, opacity); the cells `pale` [ny - 1, nx - 1] are drawn paler, and those of `flat` (cells,
+        colour) in that colour."""
         sheet = self.sheet
         value = self.place(sheet.z)
         table = (cmap(np.linspace(0.0, 1.0, 2048))[:, :3] ** 2.2).astype(np.float32)  # light adds linearly
@@ -163,8 +164,8 @@ class Picture:
         color = np.clip(color, 0.0, 1.0) ** np.float32(1 / 2.2)
         if levels:
             color = self._lines(color, value, dx, dy, levels, line)
-        pale = guessed.ravel()[self.place.cell][:, None]
-        color = np.where(pale, 1.0 - PALE * (1.0 - color), color)
+        color = np.where(pale.ravel()[self.place.cell][:, None], 1.0 - PALE * (1.0 - color), color)
+        color = np.where(flat[0].ravel()[self.place.cell][:, None], np.float32(flat[1]), color)
         fine = np.zeros((self.rows * self.columns, 4), np.float32)
         fine[self.pixel, :3], fine[self.pixel, 3] = color, 1.0
         fine = fine.reshape(self.rows // FINER, FINER, self.columns // FINER, FINER, 4).mean(axis=(1, 3))

@@ -101,7 +101,8 @@ class Relief:
         # A plane far from square is shown squarer than it is: a sliver could not be read.
         self.box = (max(width / longer, NARROWEST), max(depth / longer, NARROWEST), HEIGHT)
         self.equal = min(width, depth) / longer >= NARROWEST
-        self.sheet = Sheet(self.x, self.y, scale.held(self.field.values), scale.span, self.box)
+        z, self.filled = _with_neighbours(scale.held(self.field.values), self.field.nonfinite)
+        self.sheet = Sheet(self.x, self.y, z, scale.span, self.box)
         if not self.sheet.whole.any():
             raise NotYetError(f"{surface.path} has no four neighbouring evaluated points: try --kind heat")
         self.floor = -BENEATH if view.floor else 0.0
@@ -121,6 +122,8 @@ class Relief:
 
     def notes(self):
         notes = points.notes(self.field, "interpolated (paler)") + self.scale.notes + self.overlay.notes()
+        if self.filled.any():
+            notes.append("pink parts of the sheet stand as high as their neighbours")
         return notes + ([] if self.equal else ["the axes are not to the same scale"])
 
     def draw(self, page, body, levels, cmap, dpi, small=False):
@@ -152,9 +155,9 @@ class Relief:
         corners = self.view.project(_corners(self.box, 0.0, self.box[2]))
         bounds = (corners[:, 0].min(), corners[:, 0].max(), corners[:, 1].min(), corners[:, 1].max())
         picture = Picture(self.sheet, self.view, bounds, frame.scale * dpi)
-        guessed = self.field.guessed
-        pale = guessed[1:, 1:] | guessed[1:, :-1] | guessed[:-1, 1:] | guessed[:-1, :-1]
-        image = picture.image(cmap, pale, levels, ((1.0, 1.0, 1.0), 0.55 * style.ZOOM * dpi / 72, 0.55))
+        pale, flat = (_any_corner(mask) for mask in (self.field.guessed, self.filled))
+        image = picture.image(cmap, levels, ((1.0, 1.0, 1.0), 0.55 * style.ZOOM * dpi / 72, 0.55), pale,
+                              (flat, colors.to_rgb(style.NONFINITE)))
         left, top, bottom, end = (picture.bounds[0], picture.bounds[3], picture.bounds[2], picture.bounds[1])
         low, high = frame.inches(np.array([[left, bottom], [end, top]]))
         axes.imshow(image, extent=(low[0], high[0], low[1], high[1]), aspect="auto", zorder=5,
@@ -197,9 +200,8 @@ class Relief:
         rows, columns = np.nonzero(self.field.nonfinite)
         if rows.size == 0:
             return
-        across = np.clip(planes.edges(self.x), self.x[0], self.x[-1])
-        up = np.clip(planes.edges(self.y), self.y[0], self.y[-1])
-        boxes = [self._on_floor(across[[c, c + 1, c + 1, c]], up[[r, r, r + 1, r + 1]], frame)
+        across, up = (np.concatenate(([axis[0]], axis, [axis[-1]])) for axis in (self.x, self.y))
+        boxes = [self._on_floor(across[[c, c + 2, c + 2, c]], up[[r, r, r + 2, r + 2]], frame)
                  for r, c in zip(rows, columns)]
         axes.add_collection(PolyCollection(boxes, facecolor=style.NONFINITE, edgecolor=style.NONFINITE,
                                            linewidth=0.3, zorder=3, gid="nonfinite"), autolim=False)
@@ -257,6 +259,26 @@ class Relief:
         if np.isfinite(placed).all() and not picture.hidden(placed)[0]:
             axes.plot(*frame.inches(placed).T, marker="o", color="white", markersize=2.8 * style.ZOOM,
                       markeredgecolor="black", markeredgewidth=0.6 * style.ZOOM, zorder=14, gid="center")
+
+
+def _any_corner(mask):
+    """Of every cell: whether `mask` holds at one of its corners."""
+    return mask[1:, 1:] | mask[1:, :-1] | mask[:-1, 1:] | mask[:-1, :-1]
+
+
+def _with_neighbours(z, holes):
+    """(z with the highest of its neighbours' heights at each of the `holes`, step by step inwards;
+    which points were filled)."""
+    filled = np.zeros_like(holes)
+    while True:
+        padded = np.pad(z, 1, constant_values=np.nan)
+        near = np.stack([padded[1 + i : 1 + i + z.shape[0], 1 + j : 1 + j + z.shape[1]]
+                         for i in (-1, 0, 1) for j in (-1, 0, 1)])
+        open_now = holes & ~filled & np.isfinite(near).any(axis=0)
+        if not open_now.any():
+            return z, filled
+        z = np.where(open_now, np.max(np.where(np.isfinite(near), near, -np.inf), axis=0), z)
+        filled |= open_now
 
 
 def _patch(points, offsets, color, zorder=2.0):
@@ -362,6 +384,8 @@ class _Frame:
                 at = self.inches(self._view.project(np.array([place])))[0]
                 label = _Text(text, self._tick, at + out * mark, out, 0.03 * style.ZOOM)
                 self.tick_lines.append((at, at + out * mark))
+                if any(label.meets(other) for other in texts):
+                    continue
                 texts.append(label)
                 farthest = max(farthest, label.reach(at, beside))
             if name:
@@ -445,6 +469,11 @@ class _Text:
         """[4, 2] inches."""
         along, across = self._axes[0] * self._width / 2, self._axes[1] * self._height / 2
         return self.center + np.array([along + across, along - across, -along + across, -along - across])
+
+    def meets(self, other):
+        """Whether the boxes around both overlap or nearly do."""
+        (a, b), (c, d) = ((text.corners().min(axis=0), text.corners().max(axis=0)) for text in (self, other))
+        return bool((a < d + 0.02).all() and (c < b + 0.02).all())
 
     def reach(self, at, out):
         """How far it goes from `at` in the direction `out`."""

@@ -262,7 +262,9 @@ def broken(label, length, size=None):
     size = size or LABEL
     if text_width(label, size) <= length:
         return label
-    return label.replace(" (", "\n(", 1)
+    if " (" in label:
+        return label.replace(" (", "\n(", 1)
+    return "\n".join(wrapped(label, max(length, 0.55 * text_width(label, size)), size))
 
 
 def fitting(label, length, size=None):
@@ -272,15 +274,16 @@ def fitting(label, length, size=None):
     return max(SMALLEST, min(size, size * length / widest)) if widest else size
 
 
-def round_ticks(low, high, count=5):
+def round_ticks(low, high, count=5, whole=False):
     """(values, labels): round values within [low, high] with as few digits as tell them apart."""
-    values = [v for v in MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    steps = [1, 2, 5, 10] if whole else [1, 2, 2.5, 5, 10]
+    values = [v for v in MaxNLocator(count, steps=steps, integer=whole).tick_values(low, high)
               if low - 1e-9 * (high - low) <= v <= high + 1e-9 * (high - low)]
     return values, labels([0.0 if abs(v) < 1e-15 else v for v in values])
 
 
-def coordinate_ticks(axis, low, high, count=5):
-    values, texts = round_ticks(low, high, count)
+def coordinate_ticks(axis, low, high, count=5, whole=False):
+    values, texts = round_ticks(low, high, count, whole)
     axis.set_major_locator(FixedLocator(values))
     axis.set_major_formatter(FixedFormatter(texts))
     axis.set_minor_locator(NullLocator())

@@ -5,12 +5,14 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from . import planes, scales, style, wording
-from .errors import PlotError
+from .errors import PlotError, WordsError
 
-PLANE, PANEL = 3.0, 1.9  # inches: a side of the plane, the width of the panels
+PLANE, PANEL = 3.2, 1.9  # inches: widths of plane and panels
 BAR = 0.8  # inches: colour bar and its labels
 ACROSS, BETWEEN = 0.62, 0.36  # inches: left of the panels, between two
 NARROW = 5.0  # inches: a page below that has the panels under the plane
+BENEATH, PANELS = 0.85, 2.3  # inches: between plane and panels there, and the panels
+TALLEST, SHORTEST = 4.5, 2.2  # inches: of the plane, of the body
 OWN, SHOWN = (None, None), (2.2, 1.3)  # dashes: of the checkpoints, of the plane
 
 
@@ -20,35 +22,31 @@ def draw(surface, field, scale, head, label, kind="contourf", levels=None, cmap=
     runs = plane.overlay.runs
     if not runs:
         raise PlotError(f"{surface.path} holds no trajectory (/lossatlas/runs): leave --kind out")
-    (width, height), equal = planes.body_of(plane.x, plane.y)
-    shrink = PLANE / max(width, height)
-    width, height = shrink * width, shrink * height
-    zoom = style.ZOOM
+    sides, equal = planes.body_of(plane.x, plane.y)
+    zoom, tall = style.ZOOM, sides[1] / sides[0]
+    margins = style.Margins(0.66, 0.12, 0.47)
     beneath = head.size is not None and head.size[0] < NARROW * zoom
-    side = max(height, 2.2)
-    if beneath:
-        body = (width + BAR * zoom, height + (0.75 + 2.1 + BETWEEN) * zoom)
-    else:
-        body = (width + (BAR + ACROSS) * zoom + PANEL, side)
+    # What does not grow with the page: the colour bar, and the room for labels.
+    across, up = (BAR * zoom, (BENEATH + PANELS) * zoom) if beneath else ((BAR + ACROSS) * zoom, 0.0)
+    share = 1.0 if beneath else PLANE / (PLANE + PANEL)
+    wide = (PLANE if beneath else PLANE + PANEL) if head.size is None else (
+        head.size[0] - margins.sides - across)
+    width = max(0.1, min(share * wide, TALLEST / tall))
+    body = (across + wide, max(tall * width, 0.0 if beneath else SHORTEST) + up)
     notes = plane.notes(equal, cmap) + _differences(runs, field.name)
-    page = style.Page(head, notes, style.Margins(0.66, 0.12, 0.47), body)
-    grown = page.body[0] / body[0]
+    page = style.Page(head, notes, margins, body, stretch=True)
+    room = page.body[1] - up  # of the plane
+    width = max(0.1, min(share * (page.body[0] - across), room / tall))
+    height = min(room, tall * width)
     if beneath:
-        panels = (0.75 + 2.1 + BETWEEN) * zoom
-        width = page.body[0] - BAR * zoom
-        height = min(page.body[1] - panels, width * height / (body[0] - BAR * zoom))
-        width = height * (plane.x[-1] - plane.x[0]) / (plane.y[-1] - plane.y[0]) if equal else width
         at = (0.0, page.body[1] - height)
-        left, panel, room = 0.0, page.body[0], panels - 0.75 * zoom
+        left, panel, room = 0.0, page.body[0], PANELS * zoom
     else:
-        width = (page.body[0] - (BAR + ACROSS) * zoom) * width / (width + PANEL)
-        height = min(height * grown, page.body[1])
-        if equal:
-            width = min(width, height * (plane.x[-1] - plane.x[0]) / (plane.y[-1] - plane.y[0]))
-            height = width * (plane.y[-1] - plane.y[0]) / (plane.x[-1] - plane.x[0])
-        at = (0.0, (page.body[1] - height) / 2)
-        left = width + (BAR + ACROSS) * zoom
-        panel, room = page.body[0] - left, page.body[1]
+        at = (0.0, (room - height) / 2)
+        left = width + across
+        panel = page.body[0] - left
+    if min(width, panel) < 0.4:
+        raise WordsError(f"{page.size[0]:.3g} x {page.size[1]:.3g} inches leave no room for the drawing")
     plane.draw(page, page.rectangle(*at, width, height), label, levels, cmap, at=width)
     each = (room - BETWEEN * zoom) / 2
     upper = page.figure.add_axes(page.rectangle(left, each + BETWEEN * zoom, panel, each))
@@ -76,7 +74,7 @@ def _epochs(axes, runs):
     low, high = float(every.min()), float(every.max())
     pad = 0.03 * (high - low) or 0.5
     axes.set_xlim(low - pad, high + pad)
-    style.coordinate_ticks(axes.xaxis, low, high, min(5, max(1, int(high - low))))
+    style.coordinate_ticks(axes.xaxis, low, high, 5, whole=True)
     for spine in ("top", "right"):
         axes.spines[spine].set_visible(False)
     axes.grid(color=style.FAINT, linewidth=0.4 * style.ZOOM, zorder=0)
@@ -131,7 +129,7 @@ def _distances(axes, runs):
     _value_ticks(axes, scale)
     axes.set_ylim(0.0, None)
     axes.set_ylabel("distance", fontsize=style.TICK, labelpad=2 * style.ZOOM)
-    _legend(axes, ("out of the plane", "to the end of the run"))
+    _legend(axes, ("out of the plane", "to its end"))
 
 
 def _legend(axes, texts):
