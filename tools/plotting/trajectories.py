@@ -28,8 +28,9 @@ def draw(surface, field, scale, head, label, kind="contourf", levels=None, cmap=
     beneath = head.size is not None and head.size[0] < NARROW * zoom
     # What does not grow with the page: the colour bar, and the room for labels.
     across, up = (BAR * zoom, (BENEATH + PANELS) * zoom) if beneath else ((BAR + ACROSS) * zoom, 0.0)
-    share = 1.0 if beneath else PLANE / (PLANE + PANEL)
-    wide = (PLANE if beneath else PLANE + PANEL) if head.size is None else (
+    side = PANEL * zoom
+    share = 1.0 if beneath else PLANE / (PLANE + side)
+    wide = (PLANE if beneath else PLANE + side) if head.size is None else (
         head.size[0] - margins.sides - across)
     width = max(0.1, min(share * wide, TALLEST / tall))
     body = (across + wide, max(tall * width, 0.0 if beneath else SHORTEST) + up)
@@ -116,7 +117,7 @@ def _losses(axes, runs, name, settings):
     label = wording.short_label(name, settings) + (" (%)" if wording.is_percent(name) else "")
     axes.set_ylabel(wording.on_log_scale(label) if scale.log else label, fontsize=style.TICK,
                     labelpad=2 * style.ZOOM)
-    _legend(axes, ("of the checkpoint", "of the plane"))
+    _legend(axes, ("checkpoint", "plane"))
 
 
 def _distances(axes, runs):
@@ -129,7 +130,7 @@ def _distances(axes, runs):
     _value_ticks(axes, scale)
     axes.set_ylim(0.0, None)
     axes.set_ylabel("distance", fontsize=style.TICK, labelpad=2 * style.ZOOM)
-    _legend(axes, ("out of the plane", "to its end"))
+    _legend(axes, ("out of plane", "to its end"))
 
 
 def _legend(axes, texts):
