@@ -137,7 +137,10 @@ def _legend(axes, texts):
     """What is solid and what is dashed, above the panel."""
     handles = [Line2D([], [], color=style.INK, linewidth=width * style.ZOOM, dashes=dashes, label=text)
                for text, dashes, width in zip(texts, (OWN, SHOWN), (1.2, 0.9))]
-    legend = axes.legend(handles=handles, ncols=2, frameon=False, fontsize=style.NOTE, handlelength=1.6,
+    width = axes.get_position().width * axes.figure.get_figwidth()
+    needed = sum(style.text_width(text, style.NOTE) for text in texts) + 5.4 * style.NOTE / 72
+    size = style.NOTE * min(1.0, width / needed)
+    legend = axes.legend(handles=handles, ncols=2, frameon=False, fontsize=size, handlelength=1.6,
                          loc="lower left", bbox_to_anchor=(-0.02, 0.985), borderaxespad=0.1, borderpad=0.1,
                          columnspacing=0.9, handletextpad=0.4)
     legend.set_zorder(5)
