@@ -284,3 +284,39 @@ def test_size_in_inches(pixels, tmp_path):
 def test_color_maps(pixels, tmp_path):
     file = write_surface(tmp_path / "s.h5")
     assert not np.array_equal(pixels(file), pixels(file, "--cmap", "cividis"))
+
+
+def test_values_too_far_apart_for_a_sheet(plot, tmp_path):
+    z = np.full((9, 9), np.inf)
+    z[0, 0], z[0, 1], z[5, 5] = 1.0, 2.0, 3.0
+    result = plot(write_surface(tmp_path / "s.h5", z), "--kind", "surface")
+    assert result.status == 1 and "no four neighbouring evaluated points: try --kind heat" in result.line()
+
+
+def test_the_side_is_chosen_so_that_the_least_stands_in_front(tmp_path):
+    from plotting import reading, relief, scales
+
+    def side(values):
+        with reading.open_file(write_surface(tmp_path / "s.h5", values)) as file:
+            field = file.field("train_loss")
+            each = relief.Relief(file, field, scales.choose(field.values, "train_loss"), relief.View())
+            relief._turn([each])
+            return each.view.azim
+
+    corners = {-57: (1, -1), 33: (1, 1), 123: (-1, 1), -147: (-1, -1)}  # the nearest of the plane
+    for azim, (sx, sy) in corners.items():
+        assert side(lambda x, y: 10 - 4 * (sx * x + sy * y)) == azim
+    assert side(bowl) == -57
+
+
+def test_large_surfaces_are_drawn_in_time(tmp_path):
+    """A generous limit: a machine may be slow and busy."""
+    import time
+
+    from plotting import command
+
+    file = write_surface(tmp_path / "s.h5", nx=201, ny=201)
+    for kind in PLANES:
+        start = time.monotonic()
+        assert command.main([file, "--kind", kind, "-o", str(tmp_path / "s.png")]) == 0
+        assert time.monotonic() - start < 24

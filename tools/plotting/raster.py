@@ -54,8 +54,6 @@ class Sheet:
         self.along = _scaled(self.y, box[1])
         self.height = box[2] * (self.z - self.low) / (self.high - self.low)  # [ny, nx], of the box
         self.slopes = (_slope(self.height.T, self.across).T, _slope(self.height, self.along))
-        finite = np.isfinite(self.z)
-        self.whole = finite[1:, 1:] & finite[1:, :-1] & finite[:-1, 1:] & finite[:-1, :-1]
 
     def place(self, x, y):
         """Coordinates of the plane to the box's, [n, 2]."""

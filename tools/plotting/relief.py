@@ -21,7 +21,7 @@ BAR = 0.5  # length of the colour bar, the body being 1
 HEIGHT, BENEATH = 0.55, 0.42  # of the sheet's box, and of the room between it and the floor
 SIDES = (-57.0, 33.0, 123.0, -147.0)  # degrees: from where it is looked at
 LINES = 14  # about so many contours
-MOST_PIXELS = 600  # an inch: of the sheet's image
+MOST_DPI, MOST_PIXELS = 600, 6e6  # of the sheet's image
 
 
 def draw(surface, field, scale, head, label, view=View(), levels=None, cmap=None, dpi=300):
@@ -101,10 +101,11 @@ class Relief:
         # A plane far from square is shown squarer than it is: a sliver could not be read.
         self.box = (max(width / longer, NARROWEST), max(depth / longer, NARROWEST), HEIGHT)
         self.equal = min(width, depth) / longer >= NARROWEST
-        z, self.filled = _with_neighbours(scale.held(self.field.values), self.field.nonfinite)
-        self.sheet = Sheet(self.x, self.y, z, scale.span, self.box)
-        if not self.sheet.whole.any():
+        z = scale.held(self.field.values)
+        if _any_corner(~np.isfinite(z)).all():
             raise NotYetError(f"{surface.path} has no four neighbouring evaluated points: try --kind heat")
+        z, self.filled = _with_neighbours(z, self.field.nonfinite)
+        self.sheet = Sheet(self.x, self.y, z, scale.span, self.box)
         self.floor = -BENEATH if view.floor else 0.0
         self.overlay = overlay.Overlay(surface)
 
@@ -139,7 +140,8 @@ class Relief:
         if self.view.floor:
             self._floor(axes, frame, positions, cmap)
         self._holes(axes, frame)
-        picture = self._picture(axes, frame, positions, cmap, min(dpi, MOST_PIXELS))
+        dpi = min(dpi, MOST_DPI, math.sqrt(MOST_PIXELS / (body[2] * body[3])))
+        picture = self._picture(axes, frame, positions, cmap, dpi)
         frame.draw_front(axes)
         self._marks(axes, frame, picture)
 
