@@ -214,7 +214,7 @@ def svg(plot, tmp_path):
 
     def run(file, *words):
         out = tmp_path / "drawn.svg"
-        result = plot(file, "-o", out, *words)
+        result = plot(file, "-o", out, "--dpi", "60", *words)
         assert (result.status, result.err) == (0, "")
         return out.read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
 
