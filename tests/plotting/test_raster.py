@@ -73,6 +73,14 @@ def test_a_ridge_hides_what_is_behind_it():
     assert pic.hidden(view.project(placed)).tolist() == [False, False, True, False]
 
 
+@pytest.mark.parametrize("view", [View(90, -90), View(30, -57), View(15, 120)])
+@pytest.mark.parametrize("value", [0.1, 0.5, 0.9])
+def test_a_level_part_in_the_open_has_the_colour_of_the_colour_bar(view, value):
+    drawn = image(picture(lambda x, y: 0 * x + value, view))
+    opaque = drawn[drawn[..., 3] == 255][:, :3].astype(int)
+    assert np.abs(opaque - round(255 * value)).max() <= 3
+
+
 def test_a_hole_is_seen_through():
     z = np.full((21, 21), 0.5)
     z[8:13, 8:13] = np.nan

@@ -135,7 +135,8 @@ class Relief:
         axes.set_ylim(0.0, body[3])
         frame = _Frame(self, body[2:], small)
         values = self._levels(levels)
-        positions = [self.scale.position(value) for value in values]
+        low, high = self.scale.span
+        positions = [p for p in map(self.scale.position, values) if low < p < high]
         frame.draw_back(axes)
         if self.view.floor:
             self._floor(axes, frame, positions, cmap)
@@ -179,7 +180,7 @@ class Relief:
         generator = contourpy.contour_generator(self.x, self.y, np.ma.masked_invalid(z), name="serial",
                                                 fill_type="OuterOffset")
         norm = colors.Normalize(*self.scale.span)
-        bounds = sorted({*self.scale.span, *(v for v in levels if self.scale.span[0] < v < self.scale.span[1])})
+        bounds = sorted({*self.scale.span, *levels})
         paper = np.array(colors.to_rgb(style.PAPER))
         low, high = bounds[0] - 1e-9 * (bounds[-1] - bounds[0]), bounds[-1] + 1e-9 * (bounds[-1] - bounds[0])
         for a, b in zip([low, *bounds[1:-1]], [*bounds[1:-1], high]):
