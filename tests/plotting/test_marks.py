@@ -137,3 +137,16 @@ def test_trajectories_without_what_is_optional(svg, tmp_path):
     words = words_of(svg(path))
     assert "checkpoint" in words and "no training loss of the checkpoints" in words
     assert "multiples of direction 1" in words
+
+
+def test_names_of_checkpoints_in_3d(svg, tmp_path):
+    text = svg(add_points(write_surface(tmp_path / "s.h5"), ("A", "B"), (0, 0.8), (0, 0.2)), "--kind", "surface", "--elev", "70")
+    assert ">A<" in text and ">B<" in text
+
+
+def test_images_are_those_of_the_split_that_is_drawn(svg, tmp_path):
+    path = write_surface(tmp_path / "s.h5", more={"test_loss": np.ones((9, 9)) + np.arange(9)})
+    with h5py.File(path, "a") as file:
+        file["lossatlas/samples_train"], file["lossatlas/samples_test"] = np.arange(700), np.arange(300)
+    assert "700 training images" in words_of(svg(path)) and "300" not in words_of(svg(path))
+    assert "300 test images" in words_of(svg(path, "--field", "test_loss"))

@@ -221,6 +221,7 @@ class Relief:
             self._spots(axes, frame, picture, run.x[-1:], run.y[-1:], look["color"], look["marker"], 5.0)
         if self.overlay.points is not None:
             self._spots(axes, frame, picture, self.overlay.points.x, self.overlay.points.y, style.INK, "o", 4.5)
+            self._point_names(axes, frame, picture)
         if not self.overlay.covers_center and self.x[0] <= 0.0 <= self.x[-1] and self.y[0] <= 0.0 <= self.y[-1]:
             self._centre(axes, frame, picture)
 
@@ -251,6 +252,18 @@ class Relief:
         axes.plot(*frame.inches(placed)[shown].T, linestyle="none", marker=marker, color=color,
                   markersize=size * style.ZOOM, markeredgecolor=style.CASING,
                   markeredgewidth=0.5 * style.ZOOM, zorder=14)
+
+    def _point_names(self, axes, frame, picture):
+        """Above each marked checkpoint that is seen its name."""
+        found = self.overlay.points
+        placed = self._on_sheet(found.x, found.y)
+        shown = ~picture.hidden(placed) & np.isfinite(placed).all(axis=1)
+        for name, at in itertools.compress(zip(found.names, frame.inches(placed)), shown):
+            at = np.clip(at + (0.0, 0.1 * style.ZOOM), 0.0, frame.size)
+            half = 0.5 * style.text_width(name, style.NOTE, "bold")
+            axes.text(np.clip(at[0], half, max(half, frame.size[0] - half)), at[1], name, fontsize=style.NOTE,
+                      fontweight="bold", color=style.INK, ha="center", va="center", zorder=16, parse_math=False,
+                      bbox=style.plate())
 
     def _centre(self, axes, frame, picture):
         """A dot on the parameters the plane was laid through, and a cross below it on the floor."""

@@ -140,9 +140,10 @@ def data_name(settings):
     return kind
 
 
-def facts(file, each=False):
-    """What a reader needs to trust or repeat a figure of this file; `each`: it is about each of the draws."""
-    settings, found = file.settings, [evaluated_images(file)]
+def facts(file, each=False, name=""):
+    """What a reader needs to trust or repeat a figure of this file; `each`: it is about each of the draws;
+    `name`: it is of that value alone."""
+    settings, found = file.settings, [evaluated_images(file, name.partition("_")[0])]
     normalization, plane = _known(settings, "normalization"), _known(settings, "plane")
     if normalization and plane in ("", "random"):
         found.append(f"{NORMALIZATIONS.get(normalization, normalization)} directions")
@@ -166,10 +167,11 @@ PLANES = {"pca": "plane of the two principal components", "points": "plane throu
           "file": "directions from a file"}
 
 
-def evaluated_images(file):
-    """'5000 training and 1000 test images', '' where it is not known."""
+def evaluated_images(file, only=""):
+    """'5000 training and 1000 test images', '' where it is not known; of the split `only`, where it is one."""
     counts = {split: file.sample_count(split) for split in SPLITS}
     counts = {split: count for split, count in counts.items() if count}
+    counts = {only: counts[only]} if only in counts else counts
     samples = file.settings.get("samples")
     if not counts and isinstance(samples, int) and not isinstance(samples, bool) and samples > 0:
         counts = {_known(file.settings, "split"): samples}
@@ -177,8 +179,9 @@ def evaluated_images(file):
     return f"{' and '.join(named)} images" if named else ""
 
 
-def subtitle(file, each=False):
-    return joined(facts(file, each))
+def subtitle(file, each=False, name=""):
+    """The facts on one line."""
+    return joined(facts(file, each, name))
 
 
 def apart(all_facts):
