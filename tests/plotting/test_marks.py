@@ -11,12 +11,23 @@ from plotting import marks, reading
 def test_runs_come_in_their_order_with_their_values(tmp_path):
     with reading.open_file(write_trajectory(tmp_path / "t.h5", 2)) as file:
         first, second = marks.runs(file)
-        assert (first.label, second.label) == ("run 1", "run 0")
+        assert (first.label, second.label) == ("run 1 (AdaGrad)", "run 0 (SGD)")
         assert first.epoch.tolist() == list(range(13)) and first.x[-1] == 0.0
         assert second.own("train_loss")[0] == pytest.approx(0.6 * second.in_plane("train_loss")[0])
+        assert marks._label("sgd-2", "sgd") == "sgd-2" and marks._label("a", "") == "a"
         assert np.isnan(first.own("test_loss")).all() and np.isnan(first.in_plane("train_acc")).all()
         assert marks.explained(file) == (0.723, 0.101)
         assert marks.points(file) is None and marks.curves(file) == []
+
+
+def test_the_plane_of_a_second_split_has_its_own_name(tmp_path):
+    path = write_trajectory(tmp_path / "t.h5")
+    with h5py.File(path, "a") as file:
+        run = file["lossatlas/runs/run0"]
+        run["test_loss"], run["plane_test_loss"] = np.full(13, 2.0), np.full(13, 3.0)
+    with reading.open_file(path) as file:
+        run, = marks.runs(file)
+        assert run.in_plane("test_loss")[0] == 3.0 and run.in_plane("train_loss")[0] == run.group["plane_loss"][0]
 
 
 def test_points_and_curves(tmp_path):
@@ -52,7 +63,8 @@ def test_several_runs_have_colours_markers_and_names(svg, tmp_path):
     text = svg(write_trajectory(tmp_path / "t.h5", 3))
     words = words_of(text)
     for number in range(3):
-        assert f"run {number}, epoch 12" in words and f"run {number}: checkpoints lie up to" in words
+        name = f"run {number} ({('SGD', 'AdaGrad')[number % 2]})"
+        assert f"{name}, epoch 12" in words and f"{name}: checkpoints lie up to" in words
         assert f'id="epochs_run{number}"' in text
 
 

@@ -8,8 +8,6 @@ from . import curves, marks, reading, scales, style, wording
 from .curves import Chart, Key, Series
 from .errors import NotYetError
 
-OPTIMIZERS = {"sgd": "SGD", "adagrad": "AdaGrad", "adam": "Adam", "rmsprop": "RMSprop",
-              "momentum": "SGD with momentum", "nesterov": "Nesterov", "gd": "gradient descent"}
 TEST = (4, 1.6)  # dashes
 
 
@@ -179,7 +177,7 @@ def history_facts(file):
                       ("weight_decay", "weight decay {}"), ("seed", "seed {}")):
         value = settings.get(key)
         if isinstance(value, (str, int, float)) and not isinstance(value, bool):
-            facts.append(form.format(OPTIMIZERS.get(value, value)))
+            facts.append(form.format(wording.OPTIMIZERS.get(value, value)))
     facts.append(f"{len(file.epoch) - 1} epochs" if len(file.epoch) != 2 else "1 epoch")
     if "test_acc" in file.names:
         accuracy = file.values("test_acc")
