@@ -118,3 +118,10 @@ def test_values_that_are_not_finite_along_a_line(svg, tmp_path):
         file["train_loss"][4] = np.inf
     text = svg(path)
     assert 'id="nonfinite"' in text and "1 point evaluated but not finite (pink)" in words_of(text)
+
+
+def test_files_are_told_apart_without_colour(tmp_path):
+    with reading.open_file(write_line(tmp_path / "a.h5")) as a, reading.open_file(write_line(tmp_path / "b.h5")) as b:
+        chart, _ = charts.of_lines([a, b], None, labels=["a", "b"])
+    assert {each.marker for each in chart.series[:4]} == {"o"} and {each.marker for each in chart.series[4:]} == {"s"}
+    assert [key.marker for key in chart.keys] == ["o", "s", None, None]

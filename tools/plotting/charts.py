@@ -27,7 +27,8 @@ def of_lines(files, names, along=0, labels=None, notes=()):
             color = _color(field.name, number, len(files), file.draws, names)
             fan = _fan(file, field.name, order)
             spread = None if fan is None else np.std(fan, axis=0, ddof=1)
-            series.append(Series(field.name, x[order], field.values, color, _dashes(field.name), fan, spread))
+            series.append(Series(field.name, x[order], field.values, color, _dashes(field.name),
+                                 _marker(number, len(files)), fan, spread))
             fields.append(field)
             bad += list(x[order][field.nonfinite])
     if all(field.blank.all() for field in fields):
@@ -48,6 +49,10 @@ def of_lines(files, names, along=0, labels=None, notes=()):
 
 def default_names(file):
     return ([name for name in reading.HISTORY_VALUES if name in file.names] or [file.default_name()])
+
+
+def _marker(number, files):
+    return style.series(number)["marker"] if files > 1 else None
 
 
 def _color(name, number, files, draws, names):
@@ -84,8 +89,8 @@ def _keys(series, labels, twin):
     splits = {each.name.partition("_")[0] for each in series}
     both = {"train", "test"} <= splits
     if labels:
-        colors = list(dict.fromkeys(each.color for each in series))
-        keys = [Key(label, color) for label, color in zip(labels, colors)]
+        looks = map(style.series, range(len(labels)))
+        keys = [Key(label, look["color"], marker=look["marker"]) for label, look in zip(labels, looks)]
         return keys + ([Key("training", style.GREY), Key("test", style.GREY, TEST)] if both else [])
     if not both:
         return []
@@ -102,10 +107,11 @@ def of_paths(files, names, labels=None):
         for name in names or _path_names(file):
             field = file.field(name)
             color = style.series(number)["color"] if len(files) > 1 else style.LOSS
-            series.append(Series(name, file.x, field.values, color, _dashes(name)))
+            marker = _marker(number, len(files))
+            series.append(Series(name, file.x, field.values, color, _dashes(name), marker))
             linear = file.linear(name)
             if linear is not None:
-                series.append(Series(name, file.x, linear, _paler(number, len(files)), _dashes(name)))
+                series.append(Series(name, file.x, linear, _paler(number, len(files)), _dashes(name), marker))
             fields.append(field)
             bad += list(file.x[field.nonfinite])
         notes += _barriers(file, labels[number] if len(files) > 1 else "")
@@ -114,9 +120,10 @@ def of_paths(files, names, labels=None):
     chart.keys = []
     for number, label in enumerate(labels if len(files) > 1 else [""]):
         color = style.series(number)["color"] if len(files) > 1 else style.LOSS
-        chart.keys.append(Key(f"{label}, curve" if label else "curve", color))
+        marker = _marker(number, len(files))
+        chart.keys.append(Key(f"{label}, curve" if label else "curve", color, marker=marker))
         chart.keys.append(Key(f"{label}, straight line" if label else "straight line",
-                              _paler(number, len(files))))
+                              _paler(number, len(files)), marker=marker))
     if {"train", "test"} <= {each.name.partition("_")[0] for each in series}:
         chart.keys += [Key("training", style.INK), Key("test", style.INK, TEST)]
     return chart, fields[0]
@@ -164,7 +171,8 @@ def of_histories(files, names, labels=None):
         for name in names or file.names:
             color = (style.series(number)["color"] if len(files) > 1
                      else style.TRAIN_TEST.get(name.partition("_")[0], style.INK))
-            series.append(Series(name, file.epoch, file.values(name), color, _dashes(name)))
+            series.append(Series(name, file.epoch, file.values(name), color, _dashes(name),
+                                 _marker(number, len(files))))
     chart = Chart(files[0].path, files[0].settings, "epoch", series, centre=False)
     chart.keys = _keys(series, labels if len(files) > 1 else None, False)
     return chart

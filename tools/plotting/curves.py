@@ -11,6 +11,7 @@ from .errors import PlotError
 
 WIDTH, HEIGHT, ALONE, GAP = 4.3, 1.75, 2.6, 0.14  # inches: panels, one that is alone, between two
 LEGEND = 0.2  # inches: a line of the legend, above the first panel
+MARKERS = 12  # about so many on a curve that is told from others by them
 BAND, THIN = 0.16, 0.45  # opacity of a band of spread, and of the single lines of a fan
 
 
@@ -23,6 +24,7 @@ class Series:
     values: np.ndarray
     color: str
     dashes: tuple = (None, None)
+    marker: str | None = None  # of the file, where there are several
     fan: np.ndarray | None = None  # [K, n]: what `values` is the mean of
     spread: np.ndarray | None = None  # [n]: standard deviation of the fan
 
@@ -43,7 +45,7 @@ class Key:
     label: str
     color: str
     dashes: tuple = (None, None)
-    width: float = 1.4
+    marker: str | None = None
 
 
 @dataclass
@@ -162,10 +164,12 @@ def _draw(ax, panel, right):
                             gid=f"{each.name}_spread")
         for line in () if each.fan is None else each.fan:
             ax.plot(each.x, line, zorder=2, linewidth=0.6 * style.ZOOM, alpha=THIN, **look)
-        markers = len(each.x) <= 30 or _has_lone_points(each.values)
-        ax.plot(each.x, each.values, zorder=3, gid=each.name, marker="o" if markers else None,
+        lone = _has_lone_points(each.values)
+        marker = each.marker or ("o" if lone or len(each.x) <= 30 else None)
+        every = max(1, len(each.x) // MARKERS) if each.marker and not lone else 1
+        ax.plot(each.x, each.values, zorder=3, gid=each.name, marker=marker, markevery=every,
                 linewidth=(1.4 if each.fan is None else 1.9) * style.ZOOM,
-                markersize=2.6 * style.ZOOM, markeredgewidth=0, **look)
+                markersize=(3.8 if each.marker else 2.6) * style.ZOOM, markeredgewidth=0, **look)
     _value_axis(ax, panel)
     ax.spines["top"].set_visible(False)
     ax.spines["left" if right else "right"].set_visible(False)
@@ -235,8 +239,9 @@ def _legend(page, ax, keys):
         x = position.x0 * width
         for key in line:
             ax.figure.add_artist(Line2D(
-                [x / width, (x + 0.25 * style.ZOOM) / width], [y / height] * 2, color=key.color,
-                linewidth=key.width * style.ZOOM, dashes=key.dashes, transform=ax.figure.transFigure,
+                [x / width, (x + 0.125 * style.ZOOM) / width, (x + 0.25 * style.ZOOM) / width], [y / height] * 3,
+                color=key.color, linewidth=1.4 * style.ZOOM, dashes=key.dashes, marker=key.marker, markevery=[1],
+                markersize=3.8 * style.ZOOM, markeredgewidth=0, transform=ax.figure.transFigure,
             ))
             ax.figure.text((x + 0.3 * style.ZOOM) / width, y / height, key.label, fontsize=style.TICK,
                            va="center_baseline", ha="left", parse_math=False)
