@@ -293,20 +293,23 @@ def test_values_too_far_apart_for_a_sheet(plot, tmp_path):
     assert result.status == 1 and "no four neighbouring evaluated points: try --kind heat" in result.line()
 
 
-def test_the_side_is_chosen_so_that_the_least_stands_in_front(tmp_path):
+def test_the_side_is_chosen_from_which_the_most_is_seen(tmp_path):
     from plotting import reading, relief, scales
 
-    def side(values):
+    def sides(values):
+        """What is seen from each side, and the side that is chosen."""
         with reading.open_file(write_surface(tmp_path / "s.h5", values)) as file:
             field = file.field("train_loss")
             each = relief.Relief(file, field, scales.choose(field.values, "train_loss"), relief.View())
+            seen = {azim: each.seen_from(azim) for azim in relief.SIDES}
             relief._turn([each])
-            return each.view.azim
+            return seen, each.view.azim
 
-    corners = {-57: (1, -1), 33: (1, 1), 123: (-1, 1), -147: (-1, -1)}  # the nearest of the plane
-    for azim, (sx, sy) in corners.items():
-        assert side(lambda x, y: 10 - 4 * (sx * x + sy * y)) == azim
-    assert side(bowl) == -57
+    for sx, sy in itertools.product((-1, 1), (-1, 1)):
+        seen, chosen = sides(lambda x, y: np.where(sx * x + sy * y > 0.6, 10.0, 1.0 + 0.1 * x))
+        assert seen[chosen] >= max(seen.values()) - 0.02
+        assert max(seen.values()) > min(seen.values()) + 0.2
+    assert sides(bowl)[1] == -57
 
 
 def test_large_surfaces_are_drawn_in_time(tmp_path):

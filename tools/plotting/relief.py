@@ -80,10 +80,10 @@ def _color_bar(page, scale, label, cmap):
 
 
 def _turn(reliefs):
-    """Where the user chose no side: that from which the least stands in front, the usual one if in doubt."""
-    heights = np.mean([relief.front_heights() for relief in reliefs], axis=0)
-    best = int(np.argmin(heights))
-    azim = SIDES[best if heights[best] < heights[0] - 0.04 * HEIGHT else 0]
+    """Where the user chose no side: that from which the most is seen, the usual one if in doubt."""
+    seen = np.mean([[relief.seen_from(azim) for azim in SIDES] for relief in reliefs], axis=0)
+    best = int(np.argmax(seen))
+    azim = SIDES[best if seen[best] > seen[0] + 0.02 else 0]
     for relief in reliefs:
         relief.view = replace(relief.view, azim=azim)
 
@@ -109,17 +109,17 @@ class Relief:
         self.floor = -BENEATH if view.floor else 0.0
         self.overlay = overlay.Overlay(surface)
 
-    def front_heights(self):
-        """Mean height of the quarter of the plane that stands in front, for each of SIDES."""
-        ny, nx = self.sheet.height.shape
-        quarters = []
-        for azim in SIDES:
-            a = math.radians(azim)
-            rows = slice(ny // 2, None) if math.sin(a) > 0 else slice(None, (ny + 1) // 2)
-            columns = slice(nx // 2, None) if math.cos(a) > 0 else slice(None, (nx + 1) // 2)
-            quarter = self.sheet.height[rows, columns]
-            quarters.append(float(np.mean(quarter[np.isfinite(quarter)])) if np.isfinite(quarter).any() else HEIGHT)
-        return np.array(quarters)
+    def seen_from(self, azim):
+        """The share of the sheet that is seen from there; where paths run on it, also of these."""
+        view = replace(self.view, azim=azim)
+        corners = view.project(_corners(self.box, 0.0, self.box[2]))
+        picture = Picture(self.sheet, view, _bounds(corners), 60)
+        paths = [(each.x, each.y) for each in (*self.overlay.runs, *self.overlay.curves)]
+        shares = [picture.ground()]
+        for x, y in paths:
+            x, y = _finely(x, y, 100)
+            shares.append(1.0 - float(np.mean(picture.hidden(self._on_sheet(x, y, view=view)))))
+        return shares[0] + (float(np.mean(shares[1:])) if paths else 0.0)
 
     def notes(self):
         notes = points.notes(self.field, "interpolated (paler)") + self.scale.notes + self.overlay.notes()
@@ -154,10 +154,8 @@ class Relief:
         return self.scale.round_values(levels or LINES)
 
     def _picture(self, axes, frame, levels, cmap, dpi):
-        right, up, _ = self.view.axes()
         corners = self.view.project(_corners(self.box, 0.0, self.box[2]))
-        bounds = (corners[:, 0].min(), corners[:, 0].max(), corners[:, 1].min(), corners[:, 1].max())
-        picture = Picture(self.sheet, self.view, bounds, frame.scale * dpi)
+        picture = Picture(self.sheet, self.view, _bounds(corners), frame.scale * dpi)
         pale, flat = (_any_corner(mask) for mask in (self.field.guessed, self.filled))
         image = picture.image(cmap, levels, ((1.0, 1.0, 1.0), 0.55 * style.ZOOM * dpi / 72, 0.55), pale,
                               (flat, colors.to_rgb(style.NONFINITE)))
@@ -225,17 +223,14 @@ class Relief:
         if not self.overlay.covers_center and self.x[0] <= 0.0 <= self.x[-1] and self.y[0] <= 0.0 <= self.y[-1]:
             self._centre(axes, frame, picture)
 
-    def _on_sheet(self, x, y, lift=0.004):
+    def _on_sheet(self, x, y, lift=0.004, view=None):
         """Coordinates of the plane to (right, up, depth) on the sheet, [n, 3]; NaN where it has none."""
         place = np.column_stack([self.sheet.place(x, y), self.sheet.at(x, y) + lift])
-        return self.view.project(place)
+        return (view or self.view).project(place)
 
     def _path(self, axes, frame, picture, x, y, color, width):
         """A path on the sheet, faint where the sheet hides it, and its shadow on the floor."""
-        steps = np.hypot(np.diff(x), np.diff(y))
-        along = np.concatenate(([0.0], np.cumsum(steps)))
-        at = np.unique(np.concatenate([np.linspace(0.0, along[-1], 400), along]))
-        x, y = np.interp(at, along, x), np.interp(at, along, y)
+        x, y = _finely(x, y, 400)
         if self.view.floor:
             axes.plot(*self._on_floor(x, y, frame).T, color=color, linewidth=0.6 * width * style.ZOOM,
                       zorder=3.2, alpha=0.8)
@@ -306,6 +301,18 @@ def _patch(points, offsets, color, zorder=2.0):
     codes[offsets[:-1]] = Path.MOVETO
     codes[np.asarray(offsets[1:]) - 1] = Path.CLOSEPOLY
     return PathPatch(Path(points, codes), facecolor=color, edgecolor=color, linewidth=0.2, zorder=zorder)
+
+
+def _finely(x, y, count):
+    """The same path with about `count` points more along it."""
+    along = np.concatenate(([0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))))
+    at = np.unique(np.concatenate([np.linspace(0.0, along[-1], count), along]))
+    return np.interp(at, along, x), np.interp(at, along, y)
+
+
+def _bounds(placed):
+    """(left, right, bottom, top) of places on the page."""
+    return placed[:, 0].min(), placed[:, 0].max(), placed[:, 1].min(), placed[:, 1].max()
 
 
 def _corners(box, low, high):
