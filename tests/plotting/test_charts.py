@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 import pytest
-from conftest import words_of, write_fan, write_history, write_line, write_path, write_surface
+from conftest import add_points, words_of, write_fan, write_history, write_line, write_path, write_surface
 from plotting import charts, reading, style
 
 
@@ -77,6 +77,12 @@ def test_a_path_stands_beside_the_straight_line(tmp_path, svg):
 def test_a_path_asked_for_as_something_else(plot, tmp_path, kind):
     result = plot(write_path(tmp_path / "p.h5"), "--kind", kind)
     assert result.status == 1 and result.line()
+
+
+def test_a_path_says_which_networks_it_joins(svg, tmp_path):
+    path = add_points(write_path(tmp_path / "p.h5"), ("a", "b"))
+    words = words_of(svg(path))
+    assert "position t, from a (0) to b (1)" in words and "Bezier curve of 1 bend" in words and "plane" not in words
 
 
 def test_a_path_without_the_straight_line(svg, tmp_path):

@@ -76,12 +76,16 @@ def _fan(file, name, order):
 
 
 def _line_label(file, along, found):
-    if found is not None and len(found.x) >= 2:
-        ends = [next((name for x, name in zip(found.x, found.names) if math.isclose(x, at, abs_tol=1e-9)),
-                     None) for at in (0.0, 1.0)]
-        if all(ends):
-            return f"position between {ends[0]} (0) and {ends[1]} (1)"
-    return marks.axis_label(file, along)
+    ends = _ends(found)
+    return f"position between {ends[0]} (0) and {ends[1]} (1)" if ends else marks.axis_label(file, along)
+
+
+def _ends(found):
+    """The names of the checkpoints at coordinates 0 and 1, or None."""
+    names = [] if found is None else [
+        next((name for x, name in zip(found.x, found.names) if math.isclose(x, at, abs_tol=1e-9)), "")
+        for at in (0.0, 1.0)]
+    return names if names and all(names) else None
 
 
 def _keys(series, labels, twin):
@@ -115,7 +119,9 @@ def of_paths(files, names, labels=None):
             fields.append(field)
             bad += list(file.x[field.nonfinite])
         notes += _barriers(file, labels[number] if len(files) > 1 else "")
-    chart = Chart(files[0].path, files[0].settings, "position t between the two networks",
+    ends = _ends(marks.points(files[0])) if len(files) == 1 else None
+    where = f"position t, from {ends[0]} (0) to {ends[1]} (1)" if ends else "position t between the two networks"
+    chart = Chart(files[0].path, files[0].settings, where,
                   series, notes=[*notes, *curves.field_notes(fields)], bad=sorted(set(bad)), centre=False)
     chart.keys = []
     for number, label in enumerate(labels if len(files) > 1 else [""]):

@@ -24,10 +24,11 @@ def draw(surface, field, scale, head, label, kind="contourf", levels=None, cmap=
         raise PlotError(f"{surface.path} holds no trajectory (/lossatlas/runs): leave --kind out")
     sides, equal = planes.body_of(plane.x, plane.y)
     zoom, tall = style.ZOOM, sides[1] / sides[0]
-    margins = style.Margins(0.66, 0.12, 0.47)
+    margins = style.Margins(0.66 + planes.y_extra(plane.y), 0.12, 0.47)
+    bar = BAR + planes.bar_extra(scale)
     beneath = head.size is not None and head.size[0] < NARROW * zoom
     # What does not grow with the page: the colour bar, and the room for labels.
-    across, up = (BAR * zoom, (BENEATH + PANELS) * zoom) if beneath else ((BAR + ACROSS) * zoom, 0.0)
+    across, up = (bar * zoom, (BENEATH + PANELS) * zoom) if beneath else ((bar + ACROSS) * zoom, 0.0)
     side = PANEL * zoom
     share = 1.0 if beneath else PLANE / (PLANE + side)
     wide = (PLANE if beneath else PLANE + side) if head.size is None else (

@@ -151,6 +151,12 @@ def facts(file, each=False, name=""):
         found.append(f"{NORMALIZATIONS.get(normalization, normalization)} directions")
     if plane and plane != "random":
         found.append(PLANES.get(plane, f"plane {plane if len(plane) <= 40 else plane.partition(':')[0]}"))
+    if _known(settings, "curve") and file.y is None:
+        bends = settings.get("bends")
+        known = isinstance(bends, int) and not isinstance(bends, bool)
+        curve = _known(settings, "curve")
+        found.append(f"{CURVES.get(curve, curve)} curve"
+                     + (f" of {bends} bend{'' if bends == 1 else 's'}" if known else ""))
     if _known(settings, "seed") and plane in ("", "random"):
         found.append(f"seed {_known(settings, 'seed')}")
     if _known(settings, "bn") == "recalibrate":
@@ -166,7 +172,8 @@ def facts(file, each=False, name=""):
 
 
 PLANES = {"pca": "plane of the two principal components", "points": "plane through checkpoints",
-          "file": "directions from a file"}
+          "file": "directions from a file", "path": ""}
+CURVES = {"bezier": "Bezier", "polygon": "polygonal"}
 
 
 def evaluated_images(file, only=""):
