@@ -1,5 +1,7 @@
 """Trajectories, marked checkpoints and curves, over planes and on lines."""
 
+import json
+
 import h5py
 import numpy as np
 import pytest
@@ -114,6 +116,18 @@ def test_checkpoints_on_a_line(svg, tmp_path):
     assert "position between epoch-0010 (0) and epoch-0020 (1)" in words_of(text)
     assert text.count('id="checkpoint"') + text.count('id="checkpoint_') >= 1
     assert ">epoch-0010<" in text and ">epoch-0020<" in text
+    assert 'id="own_train_loss"' in text and 'id="own_test_loss"' not in text
+    assert "circles: the checkpoints’ own" in words_of(text)
+
+
+def test_the_barrier_on_a_line_is_said(svg, tmp_path):
+    path = add_points(write_line(tmp_path / "l.h5"))
+    with h5py.File(path, "a") as file:
+        ways = {"train_loss": {"ends": [1, 2], "highest": 3, "at": 0.5, "barrier": 1.5},
+                "test_err": {"ends": [1, 2], "highest": 3, "at": 0.5, "barrier": 12.25}}
+        file["lossatlas"].attrs["summary"] = json.dumps({"interpolation": ways})
+    words = words_of(svg(path))
+    assert "barrier of training loss: 1.5" in words and "barrier of test error: 12.25 percentage points" in words
 
 
 def damage(path, what):

@@ -44,7 +44,31 @@ def of_lines(files, names, along=0, labels=None, notes=()):
                   marks=[] if found is None else list(zip(found.x, found.names)),
                   twin=len(files) == 1 and file.draws == 1 and not names)
     chart.keys = _keys(series, labels if len(files) > 1 else None, chart.twin)
+    if found is not None:
+        chart.notes += _interpolation(file)
+        chart.spots = _own(found, series)
+        chart.notes += ["circles: the checkpoints’ own"] * bool(chart.spots)
     return chart, fields[0]
+
+
+def _own(found, series):
+    """The checkpoints' own values, where they lie in the range that is drawn."""
+    low, high = min(each.x[0] for each in series), max(each.x[-1] for each in series)
+    inside = (found.x >= low) & (found.x <= high)
+    spots = [(each.name, found.x[inside], found.own(each.name)[inside], each.color) for each in series]
+    return [spot for spot in spots if np.isfinite(spot[2]).any()]
+
+
+def _interpolation(file):
+    """'barrier of training loss: 1.2'"""
+    way = file.summary.get("interpolation")
+    found = [(name, _barrier(way, name)) for name in ("train_loss", "test_err")]
+    return [f"barrier of {wording.short_label(name)}: {_with_unit(rise, name)}"
+            for name, rise in found if rise is not None]
+
+
+def _with_unit(rise, name):
+    return scales.number(rise) + (" percentage points" if name.endswith("err") else "")
 
 
 def default_names(file):
@@ -157,10 +181,9 @@ def _barriers(file, label):
     for name in ("train_loss", "test_err"):
         rises = [_barrier(summary.get(way), name) for way in ("curve", "linear")]
         if None not in rises:
-            unit = " percentage points" if name.endswith("err") else ""
+            curve, line = (_with_unit(rise, name) for rise in rises)
             notes.append(f"{label}{': ' if label else ''}barrier of {wording.short_label(name)}:"
-                         f" {scales.number(rises[0])}{unit} on the curve, {scales.number(rises[1])}{unit}"
-                         " on the straight line")
+                         f" {curve} on the curve, {line} on the straight line")
     return notes
 
 

@@ -61,6 +61,7 @@ class Chart:
     twin: bool = False  # losses and accuracies in one panel with two axes
     bad: list = field(default_factory=list)  # coordinates of values that are not finite
     marks: list = field(default_factory=list)  # (coordinate, name)
+    spots: list = field(default_factory=list)  # (name, coordinates, values, colour): drawn as circles
     centre: bool = True  # whether coordinate 0 is the network itself
 
 
@@ -77,6 +78,11 @@ def draw(chart, head, log=None, limits=(None, None), pad=0.0):
     room = pad * (high - low) or (0.5 if high == low else 0.0)
     for number, (ax, panel) in enumerate(zip(axes, panels)):
         _draw(ax, panel, twin and number == 1)
+        for name, x, values, color in chart.spots:
+            if any(each.name == name for each in panel.series):
+                ax.plot(x, values, linestyle="none", marker="o", markersize=5.0 * style.ZOOM, color=style.PAPER,
+                        markeredgecolor=color, markeredgewidth=1.2 * style.ZOOM, zorder=3.5, clip_on=False,
+                        gid=f"own_{name}")
         if not (twin and number == 1):
             _mark(ax, chart, low, high, number == 0)
         ax.set_xlim(low - room, high + room)
