@@ -14,7 +14,8 @@ overlay       marks drawn over a plane
 planes        contour, contourf and heat
 multiples     several planes side by side
 raster        a height field as an image: what hides what, light, contours
-relief        the surface in 3D: the sheet, its box, its marks
+frame         the box around a sheet in 3D: its place on the page, ticks and labels
+relief        the surface in 3D: the sheet in its box, and its marks
 trajectories  a plane with its runs, and what the plane cannot show
 curves        charts of curves with one or more panels
 charts        which curves the charts of lines, paths and histories show

@@ -144,8 +144,8 @@ def of_paths(files, names, labels=None):
             bad += list(file.x[field.nonfinite])
         notes += _barriers(file, labels[number] if len(files) > 1 else "")
     ends = _ends(marks.points(files[0])) if len(files) == 1 else None
-    where = f"position t, from {ends[0]} (0) to {ends[1]} (1)" if ends else "position t between the two networks"
-    chart = Chart(files[0].path, files[0].settings, where,
+    way = f", from {ends[0]} (0) to {ends[1]} (1)" if ends else " between the two networks"
+    chart = Chart(files[0].path, files[0].settings, f"position t{way}",
                   series, notes=[*notes, *curves.field_notes(fields)], bad=sorted(set(bad)), centre=False)
     chart.keys = []
     for number, label in enumerate(labels if len(files) > 1 else [""]):

@@ -80,8 +80,8 @@ def draw(chart, head, log=None, limits=(None, None), pad=0.0):
         _draw(ax, panel, twin and number == 1)
         for name, x, values, color in chart.spots:
             if any(each.name == name for each in panel.series):
-                ax.plot(x, values, linestyle="none", marker="o", markersize=5.0 * style.ZOOM, color=style.PAPER,
-                        markeredgecolor=color, markeredgewidth=1.2 * style.ZOOM, zorder=3.5, clip_on=False,
+                ax.plot(x, values, linestyle="none", marker="o", markersize=5.0 * style.ZOOM,
+                        color=style.PAPER, markeredgecolor=color, markeredgewidth=1.2 * style.ZOOM, zorder=3.5, clip_on=False,
                         gid=f"own_{name}")
         if not (twin and number == 1):
             _mark(ax, chart, low, high, number == 0)
@@ -245,7 +245,7 @@ def _legend(page, ax, keys):
         x = position.x0 * width
         for key in line:
             ax.figure.add_artist(Line2D(
-                [x / width, (x + 0.125 * style.ZOOM) / width, (x + 0.25 * style.ZOOM) / width], [y / height] * 3,
+                [(x + share * style.ZOOM) / width for share in (0.0, 0.125, 0.25)], [y / height] * 3,
                 color=key.color, linewidth=1.4 * style.ZOOM, dashes=key.dashes, marker=key.marker, markevery=[1],
                 markersize=3.8 * style.ZOOM, markeredgewidth=0, transform=ax.figure.transFigure,
             ))

@@ -128,7 +128,8 @@ class _Labels:
             for across, up in WHERE:
                 reached = reach * style.ZOOM * self._dpi
                 center = (spot[0] + across * (reached + width / 2), spot[1] + up * (reached + height / 2))
-                box = (center[0] - width / 2, center[1] - height / 2, center[0] + width / 2, center[1] + height / 2)
+                box = (center[0] - width / 2, center[1] - height / 2,
+                       center[0] + width / 2, center[1] + height / 2)
                 cost = self._cost(box)
                 if cost < least:
                     best, least = (center, box), cost

@@ -220,7 +220,8 @@ class Picture:
         """The share of the plane whose upper side is seen."""
         away = self.view.axes()[2]
         along = sum(self.place(slope) * away[i] for i, slope in enumerate(self.sheet.slopes))
-        return float(np.sum(self.over / self._tilt(along)) / self._fine**2 / (self.sheet.box[0] * self.sheet.box[1]))
+        seen = np.sum(self.over / self._tilt(along)) / self._fine**2
+        return float(seen / (self.sheet.box[0] * self.sheet.box[1]))
 
     def hidden(self, points):
         """Whether the sheet hides these points [n, 3] of the page (right, up, depth)."""

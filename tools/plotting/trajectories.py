@@ -87,7 +87,8 @@ def _curve(axes, run, number, values, dashes):
     look = style.series(number)
     over, _ = _progress([run])
     own = dashes == OWN
-    axes.plot(over(run), values, color=look["color"], linewidth=(1.2 if own else 0.9) * style.ZOOM, dashes=dashes,
+    axes.plot(over(run), values, color=look["color"], dashes=dashes,
+              linewidth=(1.2 if own else 0.9) * style.ZOOM,
               marker=look["marker"] if own and len(run.x) <= 60 else None, markersize=2.8 * style.ZOOM,
               markeredgewidth=0, zorder=3 if own else 2.5, gid=f"{'own' if own else 'plane'}_{run.name}")
 
