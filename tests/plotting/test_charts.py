@@ -131,3 +131,14 @@ def test_files_are_told_apart_without_colour(tmp_path):
         chart, _ = charts.of_lines([a, b], None, labels=["a", "b"])
     assert {each.marker for each in chart.series[:4]} == {"o"} and {each.marker for each in chart.series[4:]} == {"s"}
     assert [key.marker for key in chart.keys] == ["o", "s", None, None]
+
+
+def test_where_values_are_not_finite():
+    x = np.array([0.0, 1.0, 2.0, 3.0, 5.0])
+    assert charts._stretches(x, np.array([True, True, False, False, True])) == [(0.0, 1.5), (4.0, 5.0)]
+    assert charts._stretches(x, np.zeros(5, bool)) == []
+
+
+def test_lines_of_different_directions(svg, tmp_path):
+    between = add_points(write_line(tmp_path / "b.h5"))
+    assert ">multiples of the direction<" in svg(write_fan(tmp_path / "f.h5"), between)

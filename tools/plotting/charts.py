@@ -30,7 +30,7 @@ def of_lines(files, names, along=0, labels=None, notes=()):
             series.append(Series(field.name, x[order], field.values, color, _dashes(field.name),
                                  _marker(number, len(files)), fan, spread))
             fields.append(field)
-            bad += list(x[order][field.nonfinite])
+            bad += _stretches(x[order], field.nonfinite)
     if all(field.blank.all() for field in fields):
         raise NotYetError(f"{files[0].path} holds no evaluated point: nothing to draw")
     file = files[0]
@@ -39,7 +39,9 @@ def of_lines(files, names, along=0, labels=None, notes=()):
         notes = [*notes, f"thin: {len(fan)} lines, each along a direction of its own; thick: their mean;"
                          " band: mean ± standard deviation"]
     found = marks.points(file) if len(files) == 1 else None
-    chart = Chart(file.path, file.settings, _line_label(file, along, found), series,
+    kinds = {marks.axis_label(each, along) for each in files}
+    label = _line_label(file, along, found) if len(kinds) == 1 else "multiples of the direction"
+    chart = Chart(file.path, file.settings, label, series,
                   notes=[*notes, *curves.field_notes(fields)], bad=sorted(set(bad)),
                   marks=[] if found is None else list(zip(found.x, found.names)),
                   twin=len(files) == 1 and file.draws == 1 and not names)
@@ -49,6 +51,13 @@ def of_lines(files, names, along=0, labels=None, notes=()):
         chart.spots = _own(found, series)
         chart.notes += ["circles: the checkpoints’ own"] * bool(chart.spots)
     return chart, fields[0]
+
+
+def _stretches(x, which):
+    """(from, to) of every run of the points `which`, up to halfway to the points beside it."""
+    edges = np.concatenate([x[:1], 0.5 * (x[1:] + x[:-1]), x[-1:]])
+    ends = np.flatnonzero(np.diff(np.concatenate([[0], which.astype(int), [0]])))
+    return [(float(edges[start]), float(edges[stop])) for start, stop in zip(ends[::2], ends[1::2])]
 
 
 def _own(found, series):
@@ -141,7 +150,7 @@ def of_paths(files, names, labels=None):
             if linear is not None:
                 series.append(Series(name, file.x, linear, _paler(number, len(files)), _dashes(name), marker))
             fields.append(field)
-            bad += list(file.x[field.nonfinite])
+            bad += _stretches(file.x, field.nonfinite)
         notes += _barriers(file, labels[number] if len(files) > 1 else "")
     ends = _ends(marks.points(files[0])) if len(files) == 1 else None
     way = f", from {ends[0]} (0) to {ends[1]} (1)" if ends else " between the two networks"

@@ -12,7 +12,7 @@ from .errors import PlotError
 WIDTH, HEIGHT, ALONE, GAP = 4.3, 1.75, 2.6, 0.14  # inches: panels, one that is alone, between two
 LEGEND = 0.2  # inches: a line of the legend, above the first panel
 MARKERS = 12  # about so many on a curve that is told from others by them
-BAND, THIN = 0.16, 0.45  # opacity of a band of spread, and of the single lines of a fan
+BAND, THIN, BAD = 0.16, 0.45, 0.5  # opacity: a band of spread, the lines of a fan, values not finite
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Chart:
     keys: list = field(default_factory=list)
     notes: list = field(default_factory=list)
     twin: bool = False  # losses and accuracies in one panel with two axes
-    bad: list = field(default_factory=list)  # coordinates of values that are not finite
+    bad: list = field(default_factory=list)  # (from, to): where values are not finite
     marks: list = field(default_factory=list)  # (coordinate, name)
     spots: list = field(default_factory=list)  # (name, coordinates, values, colour): drawn as circles
     centre: bool = True  # whether coordinate 0 is the network itself
@@ -187,9 +187,9 @@ def _draw(ax, panel, right):
 
 
 def _mark(ax, chart, low, high, named):
-    """Vertical lines: values that are not finite, the centre, checkpoints by their names."""
-    for value in chart.bad:
-        ax.axvline(value, color=style.NONFINITE, linewidth=1.2 * style.ZOOM, zorder=0, gid="nonfinite")
+    """Where values are not finite, and vertical lines: the centre, checkpoints by their names."""
+    for left, right in chart.bad:
+        ax.axvspan(left, right, color=style.NONFINITE, alpha=BAD, linewidth=0, zorder=0, gid="nonfinite")
     dashed = dict(color=style.GREY, linewidth=0.6 * style.ZOOM, dashes=(4, 3), zorder=0.5)
     if chart.centre and low <= 0.0 <= high:
         ax.axvline(0.0, gid="center", **dashed)

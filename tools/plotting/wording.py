@@ -150,7 +150,8 @@ def facts(file, each=False, name=""):
     if normalization and plane in ("", "random"):
         found.append(f"{NORMALIZATIONS.get(normalization, normalization)} directions")
     if plane and plane != "random":
-        found.append(PLANES.get(plane, f"plane {plane if len(plane) <= 40 else plane.partition(':')[0]}"))
+        named = PLANES.get(plane, f"plane {plane if len(plane) <= 40 else plane.partition(':')[0]}")
+        found.append(named if file.y is not None else named.replace("plane", "line"))
     if _known(settings, "curve") and file.y is None:
         bends = settings.get("bends")
         known = isinstance(bends, int) and not isinstance(bends, bool)
