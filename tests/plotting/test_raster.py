@@ -47,10 +47,10 @@ def test_every_pixel_shows_the_point_of_a_tilted_plane_that_projects_there(elev,
     assert np.abs(x).max() <= 0.5 + 1e-6 and np.abs(y).max() <= 0.5 + 1e-6
 
 
-def test_how_much_of_the_ground_is_seen():
-    assert picture(lambda x, y: 0.5 + 0.3 * x, View(30, 120)).ground() == pytest.approx(1.0, rel=0.02)
-    wall = picture(lambda x, y: np.where(y < -0.89, 1.0, 0.0), View(45.0, -90.0)).ground()
-    assert wall == pytest.approx(0.5, abs=0.12)  # a wall of height 0.5 in front hides 0.5 behind it
+def test_how_much_of_the_upper_side_is_seen():
+    assert picture(lambda x, y: 0 * x + 0.5, View(30, 120)).upper() == pytest.approx(0.5, rel=0.02)
+    steep = [picture(lambda x, y: 0.5 + 0.5 * x, View(15, azim)).upper() for azim in (180, 0)]
+    assert steep[0] > 0.6 and steep[1] == 0.0  # facing the slope, and from below it
 
 
 @pytest.mark.parametrize("elev", [90, 45, 20])

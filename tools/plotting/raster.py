@@ -199,7 +199,7 @@ class Picture:
         unit = self.sheet.box[2] / (self.sheet.high - self.sheet.low)
         along = dx * away[0] + dy * away[1]
         across = dx * right[0] + dy * right[1]
-        tilt = self._tilt(along)
+        tilt = np.abs((up[:2] @ away) + up[2] * along) + 1e-6
         steep = np.sqrt(along**2 + (across * (up[:2] @ away)) ** 2) / tilt / unit / self._fine  # a pixel
         levels = np.sort(np.asarray(levels, np.float32))
         nearest = np.clip(np.searchsorted(levels, value), 1, max(1, len(levels) - 1))
@@ -211,17 +211,9 @@ class Picture:
         share = (opacity * share)[:, None].astype(np.float32)
         return color * (1.0 - share) + share * np.asarray(ink, np.float32)
 
-    def _tilt(self, along):
-        """How far up the page a step away from the eye goes, where the sheet rises by `along` on it."""
-        _, up, away = self.view.axes()
-        return np.abs((up[:2] @ away) + up[2] * along) + 1e-6
-
-    def ground(self):
-        """The share of the plane whose upper side is seen."""
-        away = self.view.axes()[2]
-        along = sum(self.place(slope) * away[i] for i, slope in enumerate(self.sheet.slopes))
-        seen = np.sum(self.over / self._tilt(along)) / self._fine**2
-        return float(seen / (self.sheet.box[0] * self.sheet.box[1]))
+    def upper(self):
+        """How much of the page the sheet's upper side takes, as a share of the plane's own area."""
+        return float(self.over.sum() / self._fine**2 / (self.sheet.box[0] * self.sheet.box[1]))
 
     def hidden(self, points):
         """Whether the sheet hides these points [n, 3] of the page (right, up, depth)."""

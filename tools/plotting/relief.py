@@ -112,12 +112,12 @@ class Relief:
         self.overlay = overlay.Overlay(surface)
 
     def seen_from(self, azim):
-        """The share of the sheet that is seen from there; where paths run on it, also of these."""
+        """How much of the sheet's upper side is seen from there, and, where paths run on it, of these."""
         view = replace(self.view, azim=azim)
         corners = view.project(corners_of(self.box, 0.0, self.box[2]))
         picture = Picture(self.sheet, view, _bounds(corners), 60)
         paths = [(each.x, each.y) for each in (*self.overlay.runs, *self.overlay.curves)]
-        shares = [picture.ground()]
+        shares = [picture.upper()]
         for x, y in paths:
             x, y = _finely(x, y, 100)
             shares.append(1.0 - float(np.mean(picture.hidden(self._on_sheet(x, y, view=view)))))

@@ -9,7 +9,7 @@ from .errors import PlotError, WordsError
 
 PLANE, PANEL = 3.2, 1.9  # inches: widths of plane and panels
 BAR = 0.8  # inches: colour bar and its labels
-ACROSS, BETWEEN = 0.62, 0.36  # inches: left of the panels, between two
+ACROSS, BETWEEN, LEGEND = 0.62, 0.36, 0.16  # inches: left of the panels, between two, above the upper
 NARROW = 5.0  # inches: a page below that has the panels under the plane
 BENEATH, PANELS = 0.85, 2.3  # inches: between plane and panels there, and the panels
 TALLEST, SHORTEST = 4.5, 2.2  # inches: of the plane, of the body
@@ -50,7 +50,7 @@ def draw(surface, field, scale, head, label, kind="contourf", levels=None, cmap=
     if min(width, panel) < 0.4:
         raise WordsError(f"{page.size[0]:.3g} x {page.size[1]:.3g} inches leave no room for the drawing")
     plane.draw(page, page.rectangle(*at, width, height), label, levels, cmap, at=width)
-    each = (room - BETWEEN * zoom) / 2
+    each = (room - (BETWEEN + LEGEND) * zoom) / 2
     upper = page.figure.add_axes(page.rectangle(left, each + BETWEEN * zoom, panel, each))
     lower = page.figure.add_axes(page.rectangle(left, 0.0, panel, each))
     _losses(upper, runs, field.name, surface.settings)
