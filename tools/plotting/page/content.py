@@ -8,7 +8,7 @@ import os
 
 import numpy as np
 
-from .. import marks, points, reading, scales, style, summary, wording
+from .. import charts, figures, marks, overlay, points, reading, scales, style, summary, wording
 from ..errors import NotYetError, PlotError, WordsError
 
 MOST_VIEWS = 4
@@ -18,26 +18,37 @@ LEVELS = {False: 15, True: 20}  # contour lines, by log scale
 GUESSES = "interpolated (paler)"
 
 
-def of_files(files, options):
-    """The content of a page of these open files: surfaces side by side, or one line, path or history."""
-    flat = [file for file in files if not _is_plane(file)]
-    if not flat:
-        return _surfaces(files, options)
-    if len(files) > 1:
-        raise PlotError(f"{flat[0].path} holds no plane: a page shows several planes, or one line, path or history")
-    if options.kind is not None and options.kind in ("surface", "contour", "contourf", "heat"):
-        raise PlotError(f"{flat[0].path} holds no plane to draw as {options.kind}: leave --kind out")
-    return (_history if isinstance(files[0], reading.HistoryFile) else _line)(files[0], options)
+def of_files(files, options, names):
+    """The content of a page of these open files: surfaces side by side, or lines, paths or histories.
+
+    `names` are what the files are called where there are several."""
+    for file in files:
+        if isinstance(file, reading.SurfaceFile) and math.prod(file.shape) == 1:
+            raise PlotError(f"{file.path} holds one point only: nothing to draw")
+    sorts = [_sort(file) for file in files]
+    for file, sort in zip(files, sorts):
+        if sort != sorts[0]:
+            raise PlotError(f"{files[0].path} holds a {sorts[0]}, {file.path} a {sort}: make a page of each")
+    return _surfaces(files, options, names) if sorts[0] == "plane" else _curves(files, options, names)
 
 
-def _is_plane(file):
-    return isinstance(file, reading.SurfaceFile) and file.y is not None and 1 not in file.shape
+def _sort(file):
+    if isinstance(file, reading.HistoryFile):
+        return "training history"
+    if isinstance(file, reading.PathFile):
+        return "path between networks"
+    return "line" if file.y is None or 1 in file.shape else "plane"
+
+
+def _common(files, options):
+    return {"stem": os.path.splitext(os.path.basename(files[0].path))[0],
+            "theme": "dark" if options.style == "dark" else None}
 
 
 # --- surfaces --------------------------------------------------------------------------------------
 
 
-def _surfaces(files, options):
+def _surfaces(files, options, called):
     if len(files) > MOST_VIEWS:
         raise WordsError(f"a page shows at most {MOST_VIEWS} surfaces, not {len(files)}")
     if options.draw is not None:
@@ -55,18 +66,15 @@ def _surfaces(files, options):
     if chosen not in (field["name"] for field in fields):
         _explain_missing(files, all_draws, chosen)
     kept = {field["name"] for field in fields}
-    shorts = _names(files)
     return {
-        "kind": "surfaces",
-        "stem": os.path.splitext(os.path.basename(files[0].path))[0],
+        "kind": "surfaces", **_common(files, options),
         "title": options.title or wording.title(fields_of(fields, chosen)["short"], *(f.settings for f in files)),
         "colors": _packed(np.asarray(_ramp(options), np.uint8)),
         "field": chosen,
         "draw": options.draw or 0,
         "camera": _camera(all_draws[0][0][chosen].values, options),
-        "theme": "dark" if getattr(options, "style", None) == "dark" else None,
         "fields": fields,
-        "views": [_view(file, draws, name, kept, fields, options) for file, draws, name in zip(files, all_draws, shorts)],
+        "views": [_view(file, draws, name, kept, fields, options) for file, draws, name in zip(files, all_draws, called)],
     }
 
 
@@ -134,35 +142,44 @@ def _field_record(name, files, all_draws, options):
         return None
     limits = (options.vmin, options.vmax) if options else (None, None)
     asked = options.log if options else None
-    by_choice = {}
-    for kind, log in (("linear", False), ("log", True)):
-        try:
-            by_choice[kind] = scales.choose(values, name, log, *limits)
-        except PlotError:
-            if asked is log or (options and limits != (None, None)):
-                raise
-            by_choice[kind] = None
-    if by_choice["log"] is not None and not by_choice["log"].log:
-        by_choice["log"] = None  # constant values
-    chosen = scales.choose(values, name, asked, *limits).log
+    both = _both_scales(values, name, asked, limits)
     settings = files[0].settings
     return {
-        "name": name, "short": wording.short_label(name), "label": wording.value_label(name, settings),
-        "percent": wording.is_percent(name), "chosen": chosen,
-        **{kind: scale and _scale_record(scale) for kind, scale in by_choice.items()},
+        "name": name, "short": wording.short_label(name, settings), "label": wording.value_label(name, settings),
+        "percent": wording.is_percent(name), "chosen": both["chosen"],
+        **{kind: both[kind] and _scale_record(both[kind], 7, options and options.levels) for kind in ("linear", "log")},
     }
 
 
-def _scale_record(scale, ticks=7):
+def _both_scales(values, name, asked, limits):
+    """{"linear", "log": a Scale or None where there is none, "chosen": whether log is shown first}."""
+    found = {"chosen": scales.choose(values, name, asked, *limits).log}
+    for kind, log in (("linear", False), ("log", True)):
+        try:
+            scale = scales.choose(values, name, log, *limits)
+            found[kind] = scale if scale.log is log else None  # constant values have no log scale
+        except PlotError:  # the scale that was asked for is there: this is the other
+            found[kind] = None
+    return found
+
+
+def _scale_record(scale, ticks, levels):
+    """`levels` is None, a count, or a list in value units."""
     low, high = scale.span
     place = lambda value: float(np.clip((scale.position(value) - low) / (high - low), 0.0, 1.0))  # noqa: E731
     values, texts = scale.ticks(ticks)
     return {
         "log": scale.log, "lo": scale.lo, "hi": scale.hi, "floor": scale.floor if scale.log else None,
         "ticks": [[place(value), text] for value, text in zip(values, texts)],
-        "levels": [] if scale.constant else [place(v) for v in scale.round_values(LEVELS[scale.log])],
+        "levels": [place(value) for value in _levels(scale, levels)],
         "notes": scale.notes,
     }
+
+
+def _levels(scale, levels):
+    if isinstance(levels, list):
+        return [value for value in levels if scale.lo <= value <= scale.hi]
+    return [] if scale.constant else scale.round_values(levels or LEVELS[scale.log])
 
 
 def _view(file, all_draws, name, kept, fields, options):
@@ -176,7 +193,7 @@ def _view(file, all_draws, name, kept, fields, options):
             "fields": {n: _field_values(file, field, fields) for n, field in primary.items()},
         })
     notes = [] if file.draws <= MOST_DRAWS else [f"the first {MOST_DRAWS} of {file.draws} draws are here"]
-    notes += _plane_notes(file)
+    notes += overlay.Overlay(file).notes()
     return {
         "name": name, "x": x.tolist(), "y": y.tolist(),
         "xlabel": marks.axis_label(file, 1), "ylabel": marks.axis_label(file, 2),
@@ -188,12 +205,6 @@ def _view(file, all_draws, name, kept, fields, options):
         "curves": [{"name": curve.name, "x": curve.x.tolist(), "y": curve.y.tolist()} for curve in marks.curves(file)],
         "words": _words(file, all_draws[0], fields_of(fields, file.default_name()) if file.default_name() in kept else fields[0]),
     }
-
-
-def _plane_notes(file):
-    from .. import overlay  # draws with matplotlib; here only what it says
-
-    return overlay.Overlay(file).notes()
 
 
 def _field_values(file, field, fields):
@@ -271,18 +282,6 @@ def _words(file, fields, record):
     return texts + ([f"The file's own numbers: {'; '.join(facts)}."] if facts else [])
 
 
-def _names(files):
-    """What to call each file where there are several: what tells them apart, else the file's name."""
-    for name in ("arch", "optimizer"):
-        named = [str(file.settings.get(name, "")) for file in files]
-        if len(set(named)) == len(files) and all(named):
-            return named
-    stems = [os.path.splitext(os.path.basename(file.path))[0] for file in files]
-    if len(set(stems)) == len(files):
-        return stems
-    return [f"{number}: {stem}" for number, stem in enumerate(stems, 1)]
-
-
 def _ramp(options):
     return np.round(255 * style.color_map(options.cmap)(np.linspace(0, 1, 256))[:, :3])
 
@@ -290,126 +289,121 @@ def _ramp(options):
 # --- lines, paths and histories --------------------------------------------------------------------
 
 
-def _line(file, options):
-    if math.prod(file.shape) == 1:
-        raise PlotError(f"{file.path} holds one point only: nothing to draw")
-    along = 0 if file.y is None else 1 if file.shape[0] == 1 else 2
-    x = file.y if along == 2 else file.x
-    back = slice(None, None, -1 if x[0] > x[-1] else 1)
-    names = [file.full_name(options.field)] if options.field else (
-        [name for name in reading.HISTORY_VALUES if name in file.names] or [file.default_name()])
-    fields = {name: file.field(name).squeeze().changed(lambda array: array[back]) for name in names}
-    if all(field.blank.all() for field in fields.values()):
-        raise NotYetError(f"{file.path} holds no evaluated point: nothing to draw")
-    is_path = isinstance(file, reading.PathFile)
-    series, notes = [], []
-    for name, field in fields.items():
-        error, spread = (file.field(f"{name}_{what}").squeeze().values[back] if f"{name}_{what}" in file.names else None
-                         for what in ("se", "spread"))
-        look = _look(name)
-        if is_path:
-            look["label"] += " along the curve"
-        series.append({**look, "name": name, "x": x[back], "values": field.values, "se": error, "spread": spread})
-        notes += points.notes(field)
-        straight = file.linear(name) if is_path else None
-        if straight is not None:
-            series.append({**look, "label": f"{_look(name)['label']} along the straight line", "name": name, "x": x[back],
-                           "values": straight[back], "faint": True})
-    for number in range(1, min(file.draws, 200) + 1) if file.draws > 1 else ():
-        file.choose_draw(number)
-        series += [{**_look(name), "label": "", "name": name, "x": x[back], "faint": True,
-                    "values": file.field(name).squeeze().values[back]} for name in names if name in file.names]
-    file.choose_draw(None)
-    bad = {name: x[back][field.nonfinite].tolist() for name, field in fields.items()}
-    what = wording.short_label(names[0]) if len(names) == 1 else "loss"
-    place = " along a path" if is_path else " along a line"
-    found = marks.points(file) if not is_path else None
-    named = [] if found is None else [{"x": float(at), "text": name} for at, name in zip(found.x, found.names)]
-    return _curves(file, options, wording.title(what, file.settings) + place, wording.subtitle(file),
-                   points.mark(next(iter(fields.values()))),
-                   "t along the path" if is_path else marks.axis_label(file, along), series, bad,
-                   list(dict.fromkeys(notes)), named)
-
-
-def _history(file, options):
-    names = [options.field] if options.field else file.names
-    series = [{**_look(name), "name": name, "x": file.epoch, "values": file.values(name)} for name in names]
-    from .. import curves
-
-    return _curves(file, options, wording.title("training", file.settings), curves.history_subtitle(file), None,
-                   "epoch", series, {}, [], [])
-
-
-def _look(name):
-    split = name.partition("_")[0]
-    return {"color": split if split in ("train", "test") else 0, "dash": split == "test", "faint": False,
-            "label": wording.short_label(name)}
-
-
-def _curves(file, options, title, caption, mark, xlabel, series, bad, notes, named):
-    """The content of a page of charts: one for losses, one for accuracies, one for any other value."""
+def _curves(files, options, names):
+    """Charts over one coordinate: one of losses, one of accuracies, one of any other value."""
+    if options.kind in figures.PLANE_KINDS:
+        raise PlotError(f"{files[0].path} holds no plane to draw as {options.kind}: leave --kind out")
+    chart, title, facts, mark = _chart(files, [options.field] if options.field else None, names)
     groups = {}
-    for each in series:
-        if np.isfinite(each["values"]).any():
-            groups.setdefault(each["name"].rpartition("_")[2] or each["name"], []).append(each)
+    for series in chart.series:
+        if np.isfinite(series.values).any():
+            groups.setdefault(series.name.rpartition("_")[2], []).append(series)
     if not groups:
-        raise NotYetError(f"{file.path} has no evaluated point with a finite value: nothing to draw")
-    panels = [_panel(group, file, options, what == "loss" or len(groups) == 1, bad) for what, group in groups.items()]
-    low, high = (float(function(series[0]["x"])) for function in (np.min, np.max))
+        raise NotYetError(f"{chart.path} has no evaluated point with a finite value: nothing to draw")
+    labels = {id(series): _series_label(series, chart, files, names) for series in chart.series}
+    panels = [_panel(group, chart, files, options, labels, what == "loss" or len(groups) == 1)
+              for what, group in groups.items()]
+    every = np.concatenate([series.x for series in chart.series])
+    low, high = float(np.nanmin(every)), float(np.nanmax(every))
+    words = [text for panel in panels for each in panel["series"] for text in _curve_words(each, chart.axis_label)]
+    for file in files:
+        numbers = summary.facts(file.summary) if isinstance(file, reading.SurfaceFile) else []
+        words += [f"The numbers of {os.path.basename(file.path)}: {'; '.join(numbers)}."] if numbers else []
     return {
-        "kind": "curves", "stem": os.path.splitext(os.path.basename(file.path))[0], "title": options.title or title,
-        "caption": caption, "partial": mark, "x": [low, high if high > low else low + 1.0], "xlabel": xlabel,
-        "panels": panels, "notes": notes, "marks": named,
-        "theme": "dark" if getattr(options, "style", None) == "dark" else None,
-        "words": _curve_words(series, xlabel) + ([f"The file's own numbers: {'; '.join(facts)}."]
-                                                 if (facts := _facts(file)) else []),
+        "kind": "curves", **_common(files, options), "title": options.title or title, "caption": wording.joined(facts),
+        "partial": mark, "x": [low, high if high > low else low + 1.0], "xlabel": chart.axis_label,
+        "panels": panels, "notes": chart.notes, "words": words,
+        "marks": [{"x": float(at), "text": name} for at, name in chart.marks],
     }
 
 
-def _facts(file):
-    return summary.facts(file.summary) if isinstance(file, reading.SurfaceFile) else []
+def _chart(files, fields, names):
+    """(the chart of the files, its title, the facts they have in common, what marks it as partial)."""
+    several = len(files) > 1
+    settings = [file.settings for file in files]
+    if isinstance(files[0], reading.HistoryFile):
+        chart = charts.of_histories(files, fields, names)
+        return chart, wording.title("training", *settings), *_shared(files, names, chart, charts.history_facts), None
+    if isinstance(files[0], reading.PathFile):
+        chart, field = charts.of_paths(files, fields, names)
+        title = f"{wording.title('loss and error', *settings)} along a curve"
+    else:
+        along = 0 if files[0].y is None else 1 if files[0].shape[0] == 1 else 2
+        chart, field = charts.of_lines(files, fields, along, names)
+        one = len({series.name for series in chart.series}) == 1
+        what = wording.short_label(field.name, settings[0]) if one else "loss"
+        title = f"{wording.title(what, *settings)} along {'lines' if several else 'a line'}"
+    return chart, title, *_shared(files, names, chart, wording.facts), points.mark(field)
 
 
-def _panel(group, file, options, asked, bad):
-    name, together = group[0]["name"], np.concatenate([each["values"] for each in group])
+def _shared(files, names, chart, facts_of):
+    """[the facts that all files have]; what only some have becomes notes of the chart."""
+    common, rest = wording.apart([facts_of(file) for file in files])
+    if len(files) > 1:
+        chart.notes += [f"{name}: {', '.join(facts)}" for name, facts in zip(names, rest) if facts]
+    return [common]
+
+
+def _series_label(series, chart, files, names):
+    """What a curve is called, and the colour it has in the page: (text, colour)."""
+    label, split = wording.short_label(series.name), series.name.partition("_")[0]
+    known = [style.series(number)["color"] for number in range(len(files))]
+    if isinstance(files[0], reading.PathFile):
+        first = next(each for each in chart.series if each.name == series.name and np.array_equal(each.x, series.x))
+        straight = series.color not in (*known, style.LOSS) if len(files) > 1 else series is not first
+        label += " on the straight line" if straight else " on the curve"
+        if straight:
+            return label, "quiet"
+    if len(files) > 1:
+        number = known.index(series.color) if series.color in known else 0
+        return f"{names[number]}: {label}", number
+    return label, split if split in ("train", "test") else 0
+
+
+def _panel(group, chart, files, options, labels, asked):
+    """One chart. `asked`: --log and the limits are about it."""
+    name, settings = group[0].name, files[0].settings
+    kind, percent = name.rpartition("_")[2], wording.is_percent(name)
     limits = (options.vmin, options.vmax) if asked else (None, None)
-    by_choice = {}
-    for kind, log in (("linear", False), ("log", True)):
-        try:
-            by_choice[kind] = scales.choose(together, name, log, *limits)
-        except PlotError:
-            if asked and (options.log is log or limits != (None, None)):
-                raise
-            by_choice[kind] = None
-    percent = wording.is_percent(name)
-    if by_choice["log"] is not None and (percent or not by_choice["log"].log):
-        by_choice["log"] = None
-    kind = name.rpartition("_")[2]
-    same = {each["name"] for each in group}
-    short = {"loss": "loss", "acc": "accuracy"}.get(kind, kind) if len(same) > 1 else wording.short_label(name)
-    label = {"loss": "loss" + wording.loss_unit(file.settings), "acc": "accuracy (%)"}.get(kind, kind) \
-        if len(same) > 1 else wording.value_label(name, file.settings)
-    chosen = scales.choose(together, name, options.log if asked and not percent else None, *limits).log
-    return {
-        "label": label, "short": short, "percent": percent, "chosen": chosen and by_choice["log"] is not None,
-        **{which: scale and _scale_record(scale, 6) for which, scale in by_choice.items()},
-        "bad": sorted({at for each in same for at in bad.get(each, ())}),
-        "series": [{"label": each["label"], "color": each["color"], "dash": each["dash"], "faint": each["faint"],
-                    "x": each["x"].tolist(), "y": _list(each["values"]),
-                    **{extra: _list(each[extra], 0.0) for extra in ("se", "spread") if each.get(extra) is not None}}
-                   for each in group],
-    }
+    values = np.concatenate([series.reach for series in group])
+    both = _both_scales(values, name, options.log if asked and not percent else None, limits)
+    if percent:
+        both["log"] = None
+    several = len({series.name for series in group}) > 1
+    short = {"loss": "loss", "acc": "accuracy", "err": "error"}.get(kind, kind) if several else wording.short_label(name)
+    label = {"loss": "loss" + wording.loss_unit(settings), "acc": "accuracy (%)", "err": "error (%)"}.get(kind, kind) \
+        if several else wording.value_label(name, settings)
+    records = []
+    for series in group:
+        text, color = labels[id(series)]
+        look = {"color": color, "dash": series.dashes != (None, None), "x": series.x.tolist()}
+        if series.fan is not None:
+            records += [{**look, "label": "", "faint": True, "y": _list(line)} for line in series.fan[:200]]
+        records.append({**look, "label": text, "faint": False, "y": _list(series.values),
+                        "se": _standard_errors(series, files),
+                        "spread": None if series.spread is None else _list(series.spread, 0.0)})
+    return {"label": label, "short": short, "percent": percent, "chosen": both["chosen"] and both["log"] is not None,
+            **{which: both[which] and _scale_record(both[which], 6, None) for which in ("linear", "log")},
+            "bad": [float(at) for at in chart.bad], "series": records}
+
+
+def _standard_errors(series, files):
+    name = f"{series.name}_se"
+    if len(files) > 1 or not isinstance(files[0], reading.SurfaceFile) or name not in files[0].names:
+        return None
+    values = files[0].field(name).squeeze().values
+    x = files[0].x if len(files[0].x) == len(values) else files[0].y
+    return _list(values[np.argsort(x)], 0.0) if len(values) == len(series.x) else None
 
 
 def _curve_words(series, xlabel):
-    texts = []
-    for each in (each for each in series if each["label"] and np.isfinite(each["values"]).any()):
-        x, values = each["x"], each["values"]
-        low, high = np.nanargmin(values), np.nanargmax(values)
-        texts.append(f"{wording.capital(each['label'])} over {xlabel} from {scales.number(x[0])} to {scales.number(x[-1])}: lowest"
-                     f" {scales.number(float(values[low]))} at {scales.number(x[low])}, highest"
-                     f" {scales.number(float(values[high]))} at {scales.number(x[high])}.")
-    return texts
+    x, y = series["x"], np.array([math.nan if value is None else value for value in series["y"]])
+    if not series["label"] or not np.isfinite(y).any():
+        return []
+    low, high = np.nanargmin(y), np.nanargmax(y)
+    number = scales.number
+    return [f"{wording.capital(series['label'])} over {xlabel} from {number(x[0])} to {number(x[-1])}: lowest"
+            f" {number(float(y[low]))} at {number(x[low])}, highest {number(float(y[high]))} at {number(x[high])}."]
 
 
 # --- packing ---------------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ SCRIPTS = ("data", "pen", "mesh", "scene", "camera", "stage", "map", "chart", "t
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
-def render(files, options):
-    """The document of these open files as bytes."""
-    held = content.of_files(files, options)
+def render(files, options, names):
+    """The document of these open files as bytes; `names` are what they are called where there are several."""
+    held = content.of_files(files, options, names)
     parts = _parts_of_surfaces(held) if held["kind"] == "surfaces" else _parts_of_curves(held)
     script = "(() => {\n\"use strict\";\n" + "\n".join(_read(f"{name}.js") for name in SCRIPTS) + "})();\n"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
