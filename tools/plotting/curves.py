@@ -193,8 +193,7 @@ def _mark(ax, chart, low, high, named):
             ax.annotate(name, (coordinate, 1.0), xycoords=("data", "axes fraction"),
                         xytext=((2.5 if side == "left" else -2.5) * style.ZOOM, -1.5 * style.ZOOM),
                         textcoords="offset points", ha=side, va="top", fontsize=style.NOTE,
-                        color=style.GREY, parse_math=False, zorder=4,
-                        path_effects=style.cased(2.0 * style.ZOOM))
+                        color=style.GREY, parse_math=False, zorder=4, bbox=style.plate())
 
 
 def _color_axes(axes, panels):

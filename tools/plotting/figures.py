@@ -304,6 +304,7 @@ def _names(files, options, all_facts):
     if len(files) == 1:
         return names, []
     _, rest = wording.apart(all_facts)
+    rest = [[fact for fact in facts if fact != os.path.basename(file.path)] for file, facts in zip(files, rest)]
     return names, [f"{name}: {', '.join(facts)}" for name, facts in zip(names, rest) if facts]
 
 

@@ -41,7 +41,9 @@ def draw(kind, entries, scale, head, label, notes, levels=None, cmap=None):
     above = (ABOVE + LINE * max(len(name) + len(facts) for name, facts in lines)) * zoom
     body = (columns * each[0] + (columns - 1) * across, rows * (each[1] + above) + (rows - 1) * up)
     notes = notes + _notes(panels, scale, equal) + style.notes_on(cmap)
-    page = style.Page(head, notes, style.Margins(0.62, 0.86, 0.47), body)
+    grown = 1.0 if head.size is None else max(0.0, (head.size[0] - 1.6 * zoom) / body[0])
+    seen = (grown * body[0], grown * body[1])  # about what is left of it on a page of the user's width
+    page = style.Page(head, notes, planes.margins(seen, label, *(("", "") if own else labels[0])), body)
     each = _shrunk(each, columns, rows, page, across, above, up)
     lines = [name_lines(panel.entry, each[0]) for panel in panels]
     cmap = style.color_map(cmap)

@@ -140,7 +140,7 @@ class _Labels:
         self._boxes.append(box)
         self._axes.text(*self._axes.transData.inverted().transform(center), text, color=color,
                         fontsize=size, ha="center", va="center", zorder=16, parse_math=False,
-                        fontweight="bold", path_effects=style.cased(2.2 * style.ZOOM))
+                        fontweight="bold", bbox=style.plate())
 
     def _cost(self, box):
         x0, y0, x1, y1 = box

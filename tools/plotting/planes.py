@@ -125,7 +125,11 @@ def _margins(body, size, label, surface):
         up = (size[1] - 1.4 * style.ZOOM) / body[1] if size[1] else 1.0
         shrink = max(0.0, min((size[0] - 1.8 * style.ZOOM) / body[0], up))
         body = (shrink * body[0], shrink * body[1])
-    along, up = (marks.axis_label(surface, number) for number in (1, 2))
+    return margins(body, label, *(marks.axis_label(surface, number) for number in (1, 2)))
+
+
+def margins(body, label, along, up):
+    """Room for the labels of colour bar and axes of a body of that (width, height) in inches."""
     extra = 0.14
     return style.Margins(
         0.62 + (extra if "\n" in style.broken(up, 1.1 * body[1]) else 0.0),

@@ -76,7 +76,7 @@ def _color_bar(page, scale, label, cmap):
     height = page.body[1]
     share = BAR if height > 3 else 0.7
     page.color_bar(ScalarMappable(colors.Normalize(*scale.span), cmap), scale, label,
-                   bounds=(0.5 * (1 - share) * height, share * height), gap=0.1, extend=planes.extend(scale))
+                   bounds=(0.5 * (1 - share) * height, share * height), gap=0.1, room=0.9 * height, extend=planes.extend(scale))
 
 
 def _turn(reliefs):

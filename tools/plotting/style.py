@@ -128,8 +128,14 @@ def series(number):
 
 
 def cased(width):
-    """Path effects that set a line or text of that `width` (points) off from what is below."""
+    """Path effects that set a line of that `width` (points) off from what is below. Not for text: it
+    would no longer be text in vector files."""
     return [withStroke(linewidth=width, foreground=CASING)]
+
+
+def plate(opacity=0.72):
+    """The box that sets a text off from what is below."""
+    return {"boxstyle": "round,pad=0.12", "facecolor": CASING, "edgecolor": "none", "alpha": opacity}
 
 
 @dataclass
@@ -233,9 +239,9 @@ class Page:
         y = self._below + bottom
         return (x / self.size[0], y / self.size[1], width / self.size[0], height / self.size[1])
 
-    def color_bar(self, mappable, scale, label, bounds=None, gap=0.12, at=None, **more):
+    def color_bar(self, mappable, scale, label, bounds=None, gap=0.12, at=None, room=None, **more):
         """A colour bar right of the body, or of `at` (inches from its left); as high as `bounds`
-        (bottom, height) or the body."""
+        (bottom, height) or the body, its label as long as `room` or the bar."""
         bottom, height = bounds or (0.0, self.body[1])
         left = (self.body[0] if at is None else at) + gap * ZOOM
         axes = self.figure.add_axes(self.rectangle(left, bottom, 0.13 * ZOOM, height))
@@ -247,7 +253,7 @@ class Page:
         bar.ax.tick_params(which="minor", length=1.4 * ZOOM, width=0.45 * ZOOM)
         bar.outline.set_linewidth(0.6 * ZOOM)
         label = wording.on_log_scale(label) if scale.log else label
-        length = max(height, 0.9 * self.body[1])
+        length = room or height
         label = broken(label, length)
         bar.set_label(label, fontsize=fitting(label, 1.12 * length), labelpad=5 * ZOOM)
         return bar

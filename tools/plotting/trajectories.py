@@ -28,8 +28,9 @@ def draw(surface, field, scale, head, label, kind="contourf", levels=None, cmap=
     beneath = head.size is not None and head.size[0] < NARROW * zoom
     # What does not grow with the page: the colour bar, and the room for labels.
     across, up = (BAR * zoom, (BENEATH + PANELS) * zoom) if beneath else ((BAR + ACROSS) * zoom, 0.0)
-    share = 1.0 if beneath else PLANE / (PLANE + PANEL)
-    wide = (PLANE if beneath else PLANE + PANEL) if head.size is None else (
+    side = PANEL * zoom
+    share = 1.0 if beneath else PLANE / (PLANE + side)
+    wide = (PLANE if beneath else PLANE + side) if head.size is None else (
         head.size[0] - margins.sides - across)
     width = max(0.1, min(share * wide, TALLEST / tall))
     body = (across + wide, max(tall * width, 0.0 if beneath else SHORTEST) + up)
@@ -116,7 +117,7 @@ def _losses(axes, runs, name, settings):
     label = wording.short_label(name, settings) + (" (%)" if wording.is_percent(name) else "")
     axes.set_ylabel(wording.on_log_scale(label) if scale.log else label, fontsize=style.TICK,
                     labelpad=2 * style.ZOOM)
-    _legend(axes, ("of the checkpoint", "of the plane"))
+    _legend(axes, ("checkpoint", "plane"))
 
 
 def _distances(axes, runs):
@@ -129,14 +130,17 @@ def _distances(axes, runs):
     _value_ticks(axes, scale)
     axes.set_ylim(0.0, None)
     axes.set_ylabel("distance", fontsize=style.TICK, labelpad=2 * style.ZOOM)
-    _legend(axes, ("out of the plane", "to its end"))
+    _legend(axes, ("out of plane", "to its end"))
 
 
 def _legend(axes, texts):
     """What is solid and what is dashed, above the panel."""
     handles = [Line2D([], [], color=style.INK, linewidth=width * style.ZOOM, dashes=dashes, label=text)
                for text, dashes, width in zip(texts, (OWN, SHOWN), (1.2, 0.9))]
-    legend = axes.legend(handles=handles, ncols=2, frameon=False, fontsize=style.NOTE, handlelength=1.6,
+    width = axes.get_position().width * axes.figure.get_figwidth()
+    needed = sum(style.text_width(text, style.NOTE) for text in texts) + 5.4 * style.NOTE / 72
+    size = style.NOTE * min(1.0, width / needed)
+    legend = axes.legend(handles=handles, ncols=2, frameon=False, fontsize=size, handlelength=1.6,
                          loc="lower left", bbox_to_anchor=(-0.02, 0.985), borderaxespad=0.1, borderpad=0.1,
                          columnspacing=0.9, handletextpad=0.4)
     legend.set_zorder(5)
