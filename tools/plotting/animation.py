@@ -3,10 +3,10 @@ to file. GIF by pillow, MP4 by ffmpeg. The same files give the same bytes."""
 
 import io
 import math
+import os
 import shutil
 import subprocess
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -19,8 +19,9 @@ FRAMES = {".gif": 12, ".mp4": 24}  # a second
 SPIN, RUN = 6.0, 6.0  # seconds: once around, along a trajectory
 HOLD, CHANGE = 0.7, 0.5  # seconds: one file, and from one to the next
 LONGEST = 90.0  # seconds
-DPI = 100
-COLORS = 128  # of a GIF
+DPI = 130
+AZIMUTH = -57.0  # degrees
+COLORS = 256  # of a GIF
 MOST_PIXELS = 1600  # a side
 
 
@@ -67,12 +68,7 @@ def _head(files, options, name, mark):
     settings = [file.settings for file in files]
     title = options.title or wording.title(wording.short_label(name, settings[0]), *settings)
     common, _ = wording.apart([wording.facts(file) for file in files])
-    return style.Head(title, wording.joined(common), _even(options.size), mark, (), options.caption)
-
-
-def _even(size):
-    """Sizes of video are even numbers of pixels; `size` is in inches."""
-    return size
+    return style.Head(title, wording.joined(common), options.size, mark, (), options.caption)
 
 
 def _image(figure, dpi):
@@ -87,80 +83,72 @@ def _image(figure, dpi):
 
 
 class _Solid:
-    """Frames of a surface in 3D. Frames are drawn by as many processes as there are processors."""
+    """Frames of a surface in 3D."""
 
     def __init__(self, files, options, dpi):
         self.options, self.dpi, self.files = options, dpi, files
         self.fields, self.scale, self.name = _scale(files, options)
         self.label = wording.value_label(self.name, files[0].settings)
-        self.view = relief.View(**{name: value for name, value in (
-            ("elev", options.elev), ("azim", options.azim), ("floor", options.floor)) if value is not None})
+        given = {name: getattr(options, name) for name in ("elev", "floor") if getattr(options, name) is not None}
+        self.view = relief.View(azim=AZIMUTH if options.azim is None else options.azim, **given)
 
-    def draw(self, field, azim, place, notes, head):
-        """One frame, as RGB. `place` is the (scale, origin) of the box on the page, None to fit it."""
-        solid = relief.Relief(self.files[0], field, self.scale, replace(self.view, azim=azim))
-        page = style.Page(head, solid.notes() + notes, relief.margins(self.label, self.scale), (relief.WIDTH, relief.TALL))
-        cmap = style.color_map(self.options.cmap)
-        solid.draw(page, (0.0, 0.0, *page.body), self.options.levels, cmap, self.dpi, place=place)
-        relief.color_bar(page, self.scale, self.label, cmap)
-        return _image(page.figure, self.dpi)
+    def relief(self, field):
+        return relief.Relief(self.files[0], field, self.scale, self.view)
 
-    def place(self, azimuths):
-        """The (scale, origin) at which the box fits from every side, so that it does not jump."""
-        solid = relief.Relief(self.files[0], self.fields[0], self.scale, replace(self.view, azim=azimuths[0]))
-        head = _head(self.files, self.options, self.name, None)
-        page = style.Page(head, solid.notes(), relief.margins(self.label, self.scale), (relief.WIDTH, relief.TALL))
-        found = [solid.placed(page.body, azim) for azim in azimuths]
-        scale = min(scale for scale, _ in found)
-        centre = np.array([0.0, 0.5 * (solid.box[2] + solid.floor) * math.cos(math.radians(self.view.elev))])
-        # Where each has the middle of the box, which the axis of turning goes through
-        middles = [origin + each * centre for each, origin in found]
-        return scale, np.array([page.body[0] / 2, np.mean([middle[1] for middle in middles])]) - scale * centre
+    def image(self, solid, head, place, notes=()):
+        """One frame, as RGB."""
+        figure = relief.figure(solid, head, [*solid.notes(), *notes], self.label, self.options.levels, self.options.cmap,
+                               self.dpi, place)
+        return _image(figure, self.dpi)
 
 
 class _Spin(_Solid):
     def frames(self, rate):
-        first = -57.0 if self.options.azim is None else self.options.azim
-        turns = first + np.linspace(0.0, 360.0, round(SPIN * rate), endpoint=False)
-        place = self.place(first + np.arange(0.0, 360.0, 15.0))
         head = _head(self.files, self.options, self.name, points.mark(self.fields[0]))
-        return [self.draw(self.fields[0], float(azim), place, [], head) for azim in turns]
+        solid = self.relief(self.fields[0])
+        place = relief.steady_place(solid, head, self.label, np.arange(0.0, 360.0, 30.0))
+        turns = self.view.azim + np.linspace(0.0, 360.0, round(SPIN * rate), endpoint=False)
+        return [self.image(solid.seen_from(float(azim)), head, place) for azim in turns]
 
 
 class _Epochs(_Solid):
+    """Each file for a while, and from one to the next a smooth change, which is interpolated."""
+
     def __init__(self, files, options, dpi):
         super().__init__(files, options, dpi)
         for file in files[1:]:
             if not (np.array_equal(file.x, files[0].x) and np.array_equal(file.y, files[0].y)):
                 raise PlotError(f"{file.path} has another grid than {files[0].path}: an animation needs one grid")
+        missing = any(field.missing.any() for field in self.fields)
+        self.mark = "PARTIAL: not all points are evaluated" if missing else None
         self.fields = [points.fill(file, field, self.scale) for file, field in zip(files, self.fields)]
+        if HOLD * len(files) + CHANGE * (len(files) - 1) > LONGEST:
+            raise WordsError(f"{len(files)} files are too many for one animation")
 
     def frames(self, rate):
-        azim = self.options.azim if self.options.azim is not None else -57.0
-        place = self.place([azim])
         hold, change = round(HOLD * rate), round(CHANGE * rate)
-        frames = []
-        for number, field in enumerate(self.fields):
-            frames += [self.frame(field, self.title(number), azim, place)] * hold
-            if number + 1 < len(self.fields):
-                for step in range(1, change):
-                    share = step / change
-                    between = self.between(field, self.fields[number + 1], 0.5 - 0.5 * math.cos(math.pi * share))
-                    frames.append(self.frame(between, self.title(number + (share >= 0.5)), azim, place))
-        return frames + [frames[-1]] * hold
+        frames = [self.frame(self.fields[0], 0)] * hold
+        for number, (a, b) in enumerate(zip(self.fields, self.fields[1:])):
+            for step in range(1, change):
+                share = 0.5 - 0.5 * math.cos(math.pi * step / change)
+                frames.append(self.frame(self.between(a, b, share), number + round(share)))
+            frames += [self.frame(b, number + 1)] * hold
+        return frames + frames[-1:] * hold
 
-    def frame(self, field, title, azim, place):
-        missing = any(each.missing.any() for each in self.fields)
-        head = _head(self.files, self.options, self.name, "PARTIAL: not all points are evaluated" if missing else None)
-        head.title = f"{head.title}: {title}"
-        return self.draw(field, azim, place, ["one scale throughout; between two files interpolated"], head)
+    def frame(self, field, number):
+        head = _head(self.files, self.options, self.name, self.mark)
+        head.title += f": {self.title(number)}"
+        solid = self.relief(field)
+        place = relief.steady_place(solid, head, self.label, [self.view.azim])
+        return self.image(solid, head, place, ["one scale throughout; from file to file interpolated"])
 
     def title(self, number):
+        """'epoch 4' where the file's checkpoint says so."""
         if self.options.names:
             return self.options.names[number]
         checkpoint = self.files[number].settings.get("checkpoint")
-        found = str(checkpoint.get("file", "")) if isinstance(checkpoint, dict) else ""
-        stem = found.rpartition("/")[2].rpartition(".")[0] or f"{number + 1}"
+        file = str(checkpoint.get("file", "")) if isinstance(checkpoint, dict) else ""
+        stem = os.path.splitext(os.path.basename(file))[0] or os.path.basename(self.files[number].path)
         kind, _, epoch = stem.partition("-")
         return f"epoch {int(epoch)}" if kind == "epoch" and epoch.isdecimal() else stem
 
@@ -177,7 +165,7 @@ class _Run:
     def __init__(self, files, options, dpi):
         self.dpi, self.file = dpi, files[0]
         (field,), self.scale, self.name = _scale(files, options)
-        kind = options.kind if options.kind in planes.GUESSES_KINDS else "contourf"
+        kind = options.kind if options.kind in ("contour", "contourf", "heat") else "contourf"
         self.plane = planes.Plane(kind, self.file, field, self.scale)
         self.runs, self.plane.overlay.runs = self.plane.overlay.runs, []
         head = _head(files, options, self.name, points.mark(field))

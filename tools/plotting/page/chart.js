@@ -2,7 +2,7 @@
 
 class Chart {
   // `content()` gives {x: [low, high], xlabel, ylabel, scale, series, bad, marks}: each series has x, t
-  // (positions), color, and may have dash, faint, dots [[x, t, spread]], band {low, high}.
+  // (positions), color, and may have dash, faint, dots [[x, t, low, high]], band {low, high}.
   constructor(element, page, content) {
     Object.assign(this, { element, page, content });
     this.canvas = element.querySelector("canvas");
@@ -128,6 +128,12 @@ class Chart {
     for (const { x, t, text, color } of shown.marks ?? []) {
       const [px, py] = this.toScreen(x, t);
       if (Number.isFinite(t)) disc(pen, px, py, 4, css(color ?? colors.curve), css(colors.rim));
+      else {
+        pen.strokeStyle = colors.faint;
+        pen.setLineDash([3, 3]);
+        segment(pen, px, this.body.top, px, this.body.top + this.body.height);
+        pen.setLineDash([]);
+      }
       pen.font = `11px ${FONT}`;
       pen.textAlign = px > this.body.left + this.body.width * 0.7 ? "right" : "left";
       pen.textBaseline = "bottom";

@@ -72,10 +72,17 @@ def _surfaces(files, options, called):
         "colors": _packed(np.asarray(_ramp(options), np.uint8)),
         "field": chosen,
         "draw": options.draw or 0,
-        "camera": _camera(all_draws[0][0][chosen].values, options),
+        "camera": _camera(_drawn(all_draws[0][0][chosen].values, fields_of(fields, chosen)), options),
         "fields": fields,
         "views": [_view(file, draws, name, kept, fields, options) for file, draws, name in zip(files, all_draws, called)],
     }
+
+
+def _drawn(values, record):
+    """Values as heights, by the scale that is shown first."""
+    if record["chosen"] and record["log"]:
+        return np.log(np.maximum(values, record["log"]["floor"]))
+    return values
 
 
 def _camera(values, options):
@@ -194,6 +201,8 @@ def _view(file, all_draws, name, kept, fields, options):
         })
     notes = [] if file.draws <= MOST_DRAWS else [f"the first {MOST_DRAWS} of {file.draws} draws are here"]
     notes += overlay.Overlay(file).notes()
+    if any(field.nonfinite.any() for field in all_draws[0].values()):
+        notes.append("pink parts of the surface stand as high as their neighbours")
     return {
         "name": name, "x": x.tolist(), "y": y.tolist(),
         "xlabel": marks.axis_label(file, 1), "ylabel": marks.axis_label(file, 2),

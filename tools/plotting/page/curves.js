@@ -47,9 +47,9 @@ class CurvesPage {
       ...each, t: each.y.map(position), color: this.colors[each.color] ?? this.colors.series[each.color],
       band: each.spread && { low: each.y.map((v, i) => position(v === null ? null : v - each.spread[i])),
         high: each.y.map((v, i) => position(v === null ? null : v + each.spread[i])) },
-      dots: each.x.length <= 40 && !each.faint ? each.x.map((x, i) => [x, position(each.y[i]), 0, 0]).filter(([, t]) => Number.isFinite(t)) : [],
+      dots: each.x.length <= 26 && !each.faint ? each.x.map((x, i) => [x, position(each.y[i]), 0, 0]).filter(([, t]) => Number.isFinite(t)) : [],
     }));
-    const marks = DATA.marks.map(({ x, text }, i) => ({ x, t: i === -1 ? 0 : NaN, text }));
+    const marks = DATA.marks.map(({ x, text }) => ({ x, t: NaN, text }));
     return { x: DATA.x, xlabel: DATA.xlabel, ylabel: scale.log ? panel.label.replace(/( \(|$)/, ", log scale$1") : panel.label,
       scale, series, marks, bad: panel.bad };
   }
@@ -66,7 +66,7 @@ class CurvesPage {
       const near = each.x.reduce((best, x, i) => (Math.abs(x - at) < Math.abs(each.x[best] - at) ? i : best), 0);
       const value = each.y[near], error = each.se?.[near];
       return `${each.label} ${value === null ? "no finite value" : numeral(value)}${panel.percent && value !== null ? " %" : ""}`
-        + (error > 0 ? ` ± ${numeral(error, 2)}` : "") + (each.named ? ` at ${numeral(each.x[near])}` : "");
+        + (error > 0 ? ` ± ${numeral(error, 2)}` : "");
     });
     const first = panel.series.find((each) => each.label), x = first.x;
     const near = x.reduce((best, value) => (Math.abs(value - at) < Math.abs(best - at) ? value : best), x[0]);

@@ -154,14 +154,22 @@ class Drawn {
 
   // Bilinear between the four corners around (x, y); NaN outside, or beside a corner without a value.
   at(x, y) {
-    const { surface, positions } = this;
-    if (!surface.contains(x, y)) return NaN;
+    return this.surface.contains(x, y) ? this.mean(x, y, (k) => this.positions[k]) : NaN;
+  }
+
+  // How much of the value at (x, y) comes from points that were not evaluated, 0 … 1
+  guessed(x, y) {
+    return this.mean(x, y, (k) => (this.field.state[k] === GUESSED ? 1 : 0));
+  }
+
+  mean(x, y, value) {
+    const { surface } = this;
     const [i, f] = located(surface.x, x), [j, g] = located(surface.y, y);
     const k = j * surface.nx + i;
     let sum = 0;
     for (const [index, weight] of [[k, (1 - f) * (1 - g)], [k + 1, f * (1 - g)],
       [k + surface.nx, (1 - f) * g], [k + surface.nx + 1, f * g]]) {
-      if (weight > 1e-9) sum += weight * positions[index];
+      if (weight > 1e-9) sum += weight * value(index);
     }
     return sum;
   }

@@ -5,13 +5,15 @@
 const TALL = 0.62; // height of the values, the longer horizontal side being 1
 const MOST_VERTICES = 60000, MOST_IN_SOFTWARE = 12000;
 
-// {at [n, 2], heights [n, 4]: position on the scale, slopes along x and y, paleness; index}
+// {at [n, 2], heights [n, 4]: position on the scale, slopes along x and y, paleness; index, of which the
+// last `bad` are of cells beside a value that is not finite}
 function meshOf(drawn, most = MOST_VERTICES) {
-  const { surface, positions, field } = drawn, { nx, ny, x, y } = surface;
+  const { surface, field } = drawn, { nx, ny, x, y } = surface;
+  const positions = withNeighbours(drawn);
   const cuts = clamp(Math.floor(Math.sqrt(most / ((nx - 1) * (ny - 1)))), 1, 8);
   const columns = (nx - 1) * cuts + 1, rows = (ny - 1) * cuts + 1;
   const at = new Float32Array(2 * rows * columns), heights = new Float32Array(4 * rows * columns);
-  const slopes = slopesOf(drawn);
+  const slopes = slopesOf(surface, positions);
   const whole = wholeCells(positions, nx, ny);
   for (let row = 0; row < rows; row++) {
     const j = Math.min(Math.floor(row / cuts), ny - 2), g = row / cuts - j;
@@ -26,18 +28,19 @@ function meshOf(drawn, most = MOST_VERTICES) {
         height += weight * positions[corner];
         across += weight * slopes[2 * corner];
         up += weight * slopes[2 * corner + 1];
-        pale = Math.max(pale, field.state[corner] === GUESSED ? 1 : 0);
+        pale += field.state[corner] === GUESSED ? weight : 0;
       }
       heights.set([Number.isNaN(height) ? 0 : height, across, up, pale], 4 * n);
     }
   }
-  const index = [];
+  const index = [], bad = [];
   for (let j = 0; j < ny - 1; j++) {
     for (let i = 0; i < nx - 1; i++) {
-      if (whole[j * nx + i]) pushCell(index, i * cuts, j * cuts, cuts, columns);
+      const k = j * nx + i, isBad = [k, k + 1, k + nx, k + nx + 1].some((n) => field.state[n] === NONFINITE);
+      if (whole[k]) pushCell(isBad ? bad : index, i * cuts, j * cuts, cuts, columns);
     }
   }
-  return { at, heights, index: Uint32Array.from(index) };
+  return { at, heights, index: Uint32Array.from(index.concat(bad)), bad: bad.length };
 }
 
 function pushCell(index, left, bottom, cuts, columns) {
@@ -47,6 +50,29 @@ function pushCell(index, left, bottom, cuts, columns) {
       index.push(a, a + 1, b + 1, a, b + 1, b);
     }
   }
+}
+
+// The positions, with the highest of its neighbours' at each point that is not finite, step by step inwards
+function withNeighbours({ surface: { nx, ny }, positions, field }) {
+  const filled = positions.slice();
+  for (let more = true; more;) {
+    more = false;
+    const before = filled.slice();
+    for (let k = 0; k < filled.length; k++) {
+      if (field.state[k] !== NONFINITE || !Number.isNaN(before[k])) continue;
+      let highest = NaN;
+      for (let j = Math.floor(k / nx) - 1; j <= Math.floor(k / nx) + 1; j++) {
+        for (let i = (k % nx) - 1; i <= (k % nx) + 1; i++) {
+          const near = i >= 0 && i < nx && j >= 0 && j < ny ? before[j * nx + i] : NaN;
+          if (near > highest || (Number.isNaN(highest) && !Number.isNaN(near))) highest = near;
+        }
+      }
+      if (Number.isNaN(highest)) continue;
+      filled[k] = highest;
+      more = true;
+    }
+  }
+  return filled;
 }
 
 // 1 for each cell (by its lower left corner) whose four corners have values
@@ -62,8 +88,8 @@ function wholeCells(positions, nx, ny) {
 }
 
 // Slopes along x and y in the box's own measure: the mean of the two sides, or the one there is.
-function slopesOf(drawn) {
-  const { surface, positions } = drawn, { nx, ny, x, y, box } = surface;
+function slopesOf(surface, positions) {
+  const { nx, ny, x, y, box } = surface;
   const slopes = new Float32Array(2 * nx * ny);
   const wide = TALL * (x[nx - 1] - x[0]) / box[0], deep = TALL * (y[ny - 1] - y[0]) / box[1];
   const side = (k, step, distance) => (positions[k + step] - positions[k]) / distance;
@@ -78,13 +104,6 @@ function slopesOf(drawn) {
     }
   }
   return slopes;
-}
-
-// Edges of the cells around sorted points, held to their range
-function cellEdges(points) {
-  const edges = [points[0]];
-  for (let i = 1; i < points.length; i++) edges.push((points[i - 1] + points[i]) / 2);
-  return [...edges, points.at(-1)];
 }
 
 // Contour lines at `levels` (positions): [[level, [x, y, x, y, …] segments as pairs of points]]

@@ -27,8 +27,8 @@ precision highp float;
 in float value, pale;
 in vec3 normal, place;
 uniform sampler2D colors, nearest;
-uniform vec3 lamp, fill, eye, ground;
-uniform float flatness, thickness, ink;
+uniform vec3 lamp, fill, eye, ground, bad;
+uniform float flatness, thickness, ink, unknown;
 out vec4 color;
 void main() {
   float v = clamp(value, 0.0, 1.0);
@@ -36,10 +36,11 @@ void main() {
   float change = max(length(vec2(dFdx(value), dFdy(value))), 1e-7);
   vec2 level = texelFetch(nearest, ivec2(int(v * ${LEVEL_STEPS - 1}.0 + 0.5), 0), 0).rg;
   float line = 1.0 - smoothstep(thickness * 0.5 - 0.5, thickness * 0.5 + 0.5, abs(value - level.x) / change);
-  line *= smoothstep(2.5, 7.0, level.y / change);
+  line *= smoothstep(2.5, 7.0, level.y / change) * (1.0 - unknown);
+  base = mix(base, bad, unknown);
   if (flatness > 0.5) {
     vec3 deep = mix(base, ground, 0.12);
-    color = vec4(mix(mix(base, ground, 0.72), deep, line), 1.0);
+    color = vec4(mix(mix(base, ground, 0.72 * (1.0 - unknown)), deep, line), 1.0);
     return;
   }
   vec3 n = normalize(normal), toEye = normalize(eye - place);
@@ -98,17 +99,6 @@ void main() {
   color = vec4(paint.rgb, paint.a * cover * strength);
 }`;
 
-const FLAT_VERTEX = `#version 300 es
-layout(location = 0) in vec3 at;
-uniform mat4 view;
-void main() { gl_Position = view * vec4(at, 1.0); }`;
-
-const FLAT_FRAGMENT = `#version 300 es
-precision highp float;
-uniform vec4 paint;
-out vec4 color;
-void main() { color = paint; }`;
-
 // Whether WebGL runs without a graphics processor: then the picture is made a little coarser.
 function inSoftware() {
   const gl = document.createElement("canvas").getContext("webgl2");
@@ -133,17 +123,15 @@ class Scene {
     const gl = this.gl;
     this.surface = this.program(SURFACE_VERTEX, SURFACE_FRAGMENT);
     this.line = this.program(LINE_VERTEX, LINE_FRAGMENT);
-    this.flat = this.program(FLAT_VERTEX, FLAT_FRAGMENT);
     this.buffers = Object.fromEntries(
-      ["at", "now", "before", "index", "corners", "lines", "patches"].map((name) => [name, gl.createBuffer()]));
-    this.arrays = { mesh: gl.createVertexArray(), lines: gl.createVertexArray(), patches: gl.createVertexArray() };
-    this.count = this.lineCount = this.patchCount = 0;
+      ["at", "now", "before", "index", "corners", "lines"].map((name) => [name, gl.createBuffer()]));
+    this.arrays = { mesh: gl.createVertexArray(), lines: gl.createVertexArray() };
+    this.count = this.bad = this.lineCount = 0;
     this.attributes(this.arrays.mesh, [["at", 0, 2, 0, 0], ["now", 1, 4, 0, 0], ["before", 2, 4, 0, 0]]);
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.buffers.index);
     this.attributes(this.arrays.lines, [["corners", 0, 2, 0, 0], ["lines", 1, 3, 44, 0], ["lines", 2, 3, 44, 12],
       ["lines", 3, 4, 44, 24], ["lines", 4, 1, 44, 40]]);
     for (const location of [1, 2, 3, 4]) gl.vertexAttribDivisor(location, 1);
-    this.attributes(this.arrays.patches, [["patches", 0, 3, 0, 0]]);
     gl.bindVertexArray(null);
     this.fill("corners", Float32Array.from([0, -1, 1, -1, 0, 1, 1, 1]));
     this.colors = gl.createTexture();
@@ -225,6 +213,7 @@ class Scene {
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, mesh.index, gl.DYNAMIC_DRAW);
     gl.bindVertexArray(null);
     this.count = mesh.index.length;
+    this.bad = mesh.bad;
   }
 
   // `numbers`: of each line 11: from, to, red, green, blue, alpha, width in pixels. The first `behind`
@@ -235,13 +224,7 @@ class Scene {
     this.behind = behind;
   }
 
-  // Triangles on the floor
-  setPatches(numbers) {
-    this.fill("patches", Float32Array.from(numbers));
-    this.patchCount = numbers.length / 3;
-  }
-
-  // `look`: view (matrix), eye, lamp, fill, ground and patch (colours), share, thickness
+  // `look`: view (matrix), eye, lamp, fill, ground and bad (colours), share, thickness
   draw(look) {
     const gl = this.gl, { width, height } = this.canvas;
     gl.viewport(0, 0, width, height);
@@ -250,7 +233,6 @@ class Scene {
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
     this.drawSurface(look, 0);
     this.drawSurface(look, 1);
-    this.drawPatches(look);
     this.drawLines(look, 0, this.behind, 1);
     gl.depthFunc(gl.GREATER); // what the surface hides shows through faintly
     this.drawLines(look, this.behind, this.lineCount, 0.2);
@@ -264,7 +246,7 @@ class Scene {
     gl.disable(gl.BLEND);
     gl.depthMask(true);
     gl.uniformMatrix4fv(program.at("view"), false, look.view);
-    for (const name of ["eye", "lamp", "fill", "ground"]) gl.uniform3fv(program.at(name), look[name]);
+    for (const name of ["eye", "lamp", "fill", "ground", "bad"]) gl.uniform3fv(program.at(name), look[name]);
     gl.uniform1i(program.at("colors"), 0);
     gl.uniform1i(program.at("nearest"), 1);
     for (const [name, value] of Object.entries({
@@ -272,18 +254,10 @@ class Scene {
       gl.uniform1f(program.at(name), value);
     }
     gl.bindVertexArray(this.arrays.mesh);
-    gl.drawElements(gl.TRIANGLES, this.count, gl.UNSIGNED_INT, 0);
-    gl.bindVertexArray(null);
-  }
-
-  drawPatches(look) {
-    if (!this.patchCount) return;
-    const gl = this.gl;
-    gl.useProgram(this.flat);
-    gl.uniformMatrix4fv(this.flat.at("view"), false, look.view);
-    gl.uniform4f(this.flat.at("paint"), ...look.patch, 1);
-    gl.bindVertexArray(this.arrays.patches);
-    gl.drawArrays(gl.TRIANGLES, 0, this.patchCount);
+    for (const [unknown, from, count] of [[0, 0, this.count - this.bad], [1, this.count - this.bad, this.bad]]) {
+      gl.uniform1f(program.at("unknown"), unknown);
+      if (count) gl.drawElements(gl.TRIANGLES, count, gl.UNSIGNED_INT, 4 * from);
+    }
     gl.bindVertexArray(null);
   }
 

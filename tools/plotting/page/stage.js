@@ -37,20 +37,6 @@ class Stage {
     this.scene.setMesh(mesh, same ? this.mesh : null);
     this.mesh = mesh;
     this.grown = same && !this.page.still ? 0 : 1;
-    this.scene.setPatches(this.patches());
-  }
-
-  // Points without a finite value, on the floor
-  patches() {
-    const { surface, field } = this.drawn, across = cellEdges(surface.x), up = cellEdges(surface.y), numbers = [];
-    field.state.forEach((state, k) => {
-      if (state !== NONFINITE) return;
-      const i = k % surface.nx, j = Math.floor(k / surface.nx);
-      const [a, b, c, d] = [[i, j], [i + 1, j], [i + 1, j + 1], [i, j + 1]].map(([p, q]) =>
-        [...surface.toBox(across[p], up[q]), FLOOR + 0.002]);
-      numbers.push(...a, ...b, ...c, ...a, ...c, ...d);
-    });
-    return numbers;
   }
 
   // Height in the box of the surface at (x, y); NaN where there is none
@@ -86,7 +72,7 @@ class Stage {
     this.scene.draw({
       view: frame.view, eye: frame.eye, share: ease, thickness: 1.15 * this.ratio,
       lamp: towards(azimuth - LAMP, LAMP_HEIGHT), fill: towards(azimuth + 100, 20),
-      ground: colors.ground, patch: colors.nonfinite,
+      ground: colors.ground, bad: colors.nonfinite,
     });
     this.words(frame);
     return this.grown < 1;
