@@ -301,7 +301,7 @@ def test_the_side_is_chosen_from_which_the_most_is_seen(tmp_path):
         with reading.open_file(write_surface(tmp_path / "s.h5", values)) as file:
             field = file.field("train_loss")
             each = relief.Relief(file, field, scales.choose(field.values, "train_loss"), relief.View())
-            seen = {azim: each.seen_from(azim) for azim in relief.SIDES}
+            seen = {azim: each.shown_from(azim) for azim in relief.SIDES}
             relief._turn([each])
             return seen, each.view.azim
 

@@ -26,8 +26,9 @@ def corners_of(box, low, high):
 class Frame:
     """The box around the sheet with its ticks and labels, and where all that stands on the page."""
 
-    def __init__(self, relief, size, small):
-        """`size` (width, height) is that of the place to draw in, in inches."""
+    def __init__(self, relief, size, small, place=None):
+        """`size` (width, height) is that of the place to draw in, in inches; `place` the scale and origin of
+        the box, None: to fill it."""
         self._relief, self.size = relief, size
         self._view = relief.view
         self._tick = style.TICK - (1.0 if small else 0.5) * style.ZOOM
@@ -35,7 +36,11 @@ class Frame:
         self._short = small
         self.scale, self._origin = 1.0, np.zeros(2)
         self._choose_edges()
-        self._fit()
+        if place is None:
+            self._fit()
+        else:
+            self.scale, self._origin = place
+            self._lay_out = self._texts()
 
     def inches(self, placed):
         """(right, up, …) on the page in units of the box to inches, [n, 2]."""

@@ -22,7 +22,7 @@ def draw(kind, surface, field, scale, head, label, levels=None, cmap=None):
     plane = Plane(kind, surface, field, scale)
     body, equal = body_of(plane.x, plane.y)
     notes = plane.notes(equal, cmap)
-    page = style.Page(head, notes, _margins(plane, body, head.size, label), body)
+    page = style.Page(head, notes, page_margins(plane, body, head.size, label), body)
     plane.draw(page, page.rectangle(), label, levels, cmap)
     return page.figure
 
@@ -116,7 +116,7 @@ def body_of(x, y):
     return (width * grow, height * grow), True
 
 
-def _margins(plane, body, size, label):
+def page_margins(plane, body, size, label):
     """Room for labels, which stand on two lines where the side of the body is short.
 
     Where the user sets the `size` of the page, the body's is estimated, rather too small.

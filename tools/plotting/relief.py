@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from copy import copy
 from dataclasses import replace
 
 import contourpy
@@ -30,12 +31,27 @@ def draw(surface, field, scale, head, label, view=View(), levels=None, cmap=None
     relief = Relief(surface, field, scale, view)
     if view.azim is None:
         _turn([relief])
-    notes = relief.notes() + style.notes_on(cmap)
-    page = style.Page(head, notes, _margins(label, scale, TALL), (WIDTH, TALL))
+    return figure(relief, head, relief.notes(), label, levels, cmap, dpi)
+
+
+def figure(relief, head, notes, label, levels=None, cmap=None, dpi=300, place=None):
+    """A figure of one relief. `place` is where its box stands (see `steady_place`), None: where it fills the page."""
+    page = style.Page(head, notes + style.notes_on(cmap), _margins(label, relief.scale, TALL), (WIDTH, TALL))
     color_map = style.color_map(cmap)
-    relief.draw(page, (0.0, 0.0, *page.body), levels, color_map, dpi)
-    _color_bar(page, scale, label, color_map)
+    relief.draw(page, (0.0, 0.0, *page.body), levels, color_map, dpi, place=place)
+    _color_bar(page, relief.scale, label, color_map)
     return page.figure
+
+
+def steady_place(relief, head, label, sides):
+    """(scale, origin) at which the box of `figure` fits its page from all `sides` (azimuths, in degrees), its
+    axis standing still."""
+    size = style.Page(head, relief.notes(), _margins(label, relief.scale, TALL), (WIDTH, TALL)).body
+    frames = [Frame(relief.seen_from(side), size, False) for side in sides]
+    scale = min(frame.scale for frame in frames)
+    middle = np.array([0.0, 0.5 * (relief.box[2] + relief.floor) * math.cos(math.radians(relief.view.elev))])
+    heights = [(frame.inches([middle]))[0, 1] for frame in frames]
+    return scale, np.array([size[0] / 2, np.mean(heights)]) - scale * middle
 
 
 def draw_several(entries, scale, head, label, view=View(), levels=None, cmap=None, dpi=300):
@@ -83,7 +99,7 @@ def _color_bar(page, scale, label, cmap):
 
 def _turn(reliefs):
     """Where the user chose no side: that from which the most is seen, the usual one if in doubt."""
-    seen = np.mean([[relief.seen_from(azim) for azim in SIDES] for relief in reliefs], axis=0)
+    seen = np.mean([[relief.shown_from(azim) for azim in SIDES] for relief in reliefs], axis=0)
     best = int(np.argmax(seen))
     azim = SIDES[best if seen[best] > seen[0] + 0.02 else 0]
     for relief in reliefs:
@@ -111,7 +127,7 @@ class Relief:
         self.floor = -BENEATH if view.floor else 0.0
         self.overlay = overlay.Overlay(surface)
 
-    def seen_from(self, azim):
+    def shown_from(self, azim):
         """How much of the sheet's upper side is seen from there, and, where paths run on it, of these."""
         view = replace(self.view, azim=azim)
         corners = view.project(corners_of(self.box, 0.0, self.box[2]))
@@ -129,13 +145,19 @@ class Relief:
             notes.append("pink parts of the sheet stand as high as their neighbours")
         return notes + ([] if self.equal else ["the axes are not to the same scale"])
 
-    def draw(self, page, body, levels, cmap, dpi, small=False):
+    def seen_from(self, azim):
+        """The same plane from another side."""
+        turned = copy(self)
+        turned.view = replace(self.view, azim=azim)
+        return turned
+
+    def draw(self, page, body, levels, cmap, dpi, small=False, place=None):
         """Draws into `body` (left, bottom, width, height) inches of the page's body."""
         axes = page.figure.add_axes(page.rectangle(*body))
         axes.set_axis_off()
         axes.set_xlim(0.0, body[2])
         axes.set_ylim(0.0, body[3])
-        frame = Frame(self, body[2:], small)
+        frame = Frame(self, body[2:], small, place)
         values = self._levels(levels)
         low, high = self.scale.span
         positions = [p for p in map(self.scale.position, values) if low < p < high]
