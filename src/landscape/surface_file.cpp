@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "landscape/summary.h"
 #include "landscape/surface.h"
+#include "storage/grid.h"
 #include "storage/hdf5.h"
 
 namespace lossatlas {
@@ -60,15 +61,6 @@ std::function<std::string(const std::string&)> at_root(Split split) {
   };
 }
 
-/// Coordinates twice: Li et al.'s names, and x and y as dimension scales, which name the axes to xarray.
-void write_axis(Hdf5Writer& writer, const std::string& name, const std::string& scale, const std::string& meaning,
-                const std::vector<double>& values) {
-  writer.write<double>(name, values, {values.size()});
-  writer.write<double>(scale, values, {values.size()});
-  writer.attribute(scale, "long_name", meaning);
-  writer.attach_scale(name, 0, scale);
-}
-
 void write_coordinates(Hdf5Writer& writer, const Surface& surface) {
   write_axis(writer, "/xcoordinates", "/x", "multiples of direction 1", surface.x.coordinates());
   write_axis(writer, "/ycoordinates", "/y", "multiples of direction 2", surface.y.coordinates());
@@ -85,28 +77,6 @@ void write_coordinates(Hdf5Writer& writer, const Surface& surface) {
   writer.attribute("/" + split + "_loss", "long_name", split + " loss");
   writer.attribute("/" + split + "_acc", "long_name", split + " accuracy");
   writer.attribute("/" + split + "_acc", "units", "percent");
-}
-
-/// What VTK's vtkHDFReader and ParaView read: an image of nx x ny x 1 points whose data are the root datasets.
-void write_vtkhdf(Hdf5Writer& writer, const Surface& surface) {
-  if (surface.x.points < 2 || surface.y.points < 2) return;
-  const auto last = [](const Axis& axis) { return static_cast<std::int64_t>(axis.points) - 1; };
-  const auto step = [&](const Axis& axis) { return (axis.high - axis.low) / static_cast<double>(last(axis)); };
-  const std::array<std::int64_t, 2> version{1, 0};
-  const std::array<std::int64_t, 6> extent{0, last(surface.x), 0, last(surface.y), 0, 0};
-  const std::array<double, 3> origin{surface.x.low, surface.y.low, 0}, spacing{step(surface.x), step(surface.y), 1};
-  const std::array<double, 9> direction{1, 0, 0, 0, 1, 0, 0, 0, 1};
-  writer.make_group("/VTKHDF");
-  writer.attribute<std::int64_t>("/VTKHDF", "Version", version);
-  writer.ascii_attribute("/VTKHDF", "Type", "ImageData");
-  writer.attribute<std::int64_t>("/VTKHDF", "WholeExtent", extent);
-  writer.attribute<double>("/VTKHDF", "Origin", origin);
-  writer.attribute<double>("/VTKHDF", "Spacing", spacing);
-  writer.attribute<double>("/VTKHDF", "Direction", direction);
-  const std::string split(name_of(surface.split));
-  for (const auto& name : {split + "_loss", split + "_acc"}) {
-    writer.hard_link("/" + name, "/VTKHDF/PointData/" + name);
-  }
 }
 
 Axis read_axis(const Hdf5Reader& reader, const std::string& name) {
@@ -263,7 +233,8 @@ std::vector<double> spread_of_repeats(const Surface& all, const Surface& mean) {
 void write_root(Hdf5Writer& writer, const Surface& surface) {
   write_values(writer, surface, {surface.y.points, surface.x.points}, at_root(surface.split));
   write_coordinates(writer, surface);
-  write_vtkhdf(writer, surface);
+  const std::string split(name_of(surface.split));
+  write_vtkhdf(writer, surface.x.coordinates(), surface.y.coordinates(), {split + "_loss", split + "_acc"});
 }
 
 void write_layers(Hdf5Writer& writer, const Surface& surface, std::string_view group) {

@@ -13,6 +13,7 @@ planes     contour, contourf and heat
 relief     the surface in 3D
 multiples  the planes of all draws side by side
 curves     lines and histories
+descents   optimizers on functions of one or two variables
 saving     figures out: deterministic bytes, whole files or none
 figures    the figure that the options ask for
 watching   figures drawn anew while a sweep runs

@@ -10,14 +10,15 @@ from . import points, reading, saving, scales, style, summary, wording
 from .errors import NotYetError, PlotError, WordsError, one_line
 
 PLANE_KINDS = ("contour", "contourf", "heat", "surface")
-KINDS = (*PLANE_KINDS, "repeats", "line", "history")
+DESCENT_KINDS = ("paths", "panels", "steps", "rates")
+KINDS = (*PLANE_KINDS, "repeats", "line", "history", *DESCENT_KINDS)
 
 # option -> the kinds that read it; the others are read by all
 READ_BY = {
-    "levels": ("contour", "contourf", "repeats"),
+    "levels": ("contour", "contourf", "repeats", "paths", "panels"),
     "elev": ("surface",),
     "azim": ("surface",),
-    "cmap": (*PLANE_KINDS, "repeats"),
+    "cmap": (*PLANE_KINDS, "repeats", "paths", "panels"),
     "draw": (*PLANE_KINDS, "line"),
     "numbers": (*PLANE_KINDS, "repeats", "line"),
 }
@@ -37,6 +38,8 @@ def draw_file(file, options):
     """As draw, of an open file."""
     if isinstance(file, reading.HistoryFile):
         kind, figure = "history", _history(file, options)
+    elif isinstance(file, reading.DescentFile):
+        kind, figure = _descents(file, options)
     else:
         kind, figure = _surface(file, options)
     paths = options.out or [_default_path(options, kind)]
@@ -70,9 +73,23 @@ def _history(file, options):
     return curves.draw_history(file, names, head, options.log, (options.vmin, options.vmax))
 
 
+def _descents(file, options):
+    """(the kind drawn, the figure)."""
+    from . import descents
+
+    kind = options.kind or descents.usual_kind(file)
+    fits = (*DESCENT_KINDS, "surface") if file.variables == 2 else DESCENT_KINDS
+    _require(kind in fits, file, f"descents on a function of {wording.counted(file.variables, 'variable')}:"
+             f" use --kind {', '.join(fits)}")
+    _report_unread(options, kind)
+    head = style.Head(_title(options, descents.title(file, kind)), descents.subtitle(file), options.size)
+    return kind, descents.draw(kind, file, head, options)
+
+
 def _surface(file, options):
     """(the kind drawn, the figure)."""
     _require(options.kind != "history", file, "a surface, not a training history: leave --kind out")
+    _require(options.kind not in DESCENT_KINDS, file, f"no descents to draw as {options.kind}: leave --kind out")
     if options.kind == "repeats":
         _require(file.draws > 1, file, "one draw of directions only (made without --repeat):"
                  f" use --kind {', '.join(PLANE_KINDS)}")

@@ -96,6 +96,9 @@ def loss_unit(settings):
 
 def axis_label(number, settings):
     """`number` is 1 or 2 in a plane, 0 for the one direction of a line."""
+    variables = settings.get("variables")  # of a function: its own names
+    if isinstance(variables, list) and len(variables) >= number:
+        return str(variables[max(number - 1, 0)])
     which = f"direction {number}" if number else "the direction"
     normalization = _known(settings, "normalization")
     unit = f" ({NORMALIZATIONS.get(normalization, normalization)})" if normalization else ""
@@ -171,4 +174,8 @@ def partial(done, total):
 
 
 def points(count):
-    return f"{grouped(count)} point" + ("" if count == 1 else "s")
+    return counted(count, "point")
+
+
+def counted(count, what):
+    return f"{grouped(count)} {what}" + ("" if count == 1 else "s")
