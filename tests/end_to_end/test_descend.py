@@ -229,7 +229,7 @@ def test_an_expression_with_an_error_is_pointed_at(lossatlas, tmp_path, function
     (2, ["--function=x*y", "--from=1"], "--from 1"), (2, ["--function=x^2", "--from=a"], "--from a"),
     (2, ["--function=x^2", "--from=1;"], "--from"), (2, ["--function=x^2", "--from=inf"], "--from"),
     (2, ["--function=rosenbrock", "--optimizer=adan"], "did you mean 'adam'?"),
-    (2, ["--function=rosenbrock", "--optimizer="], "--optimizer"),
+    (2, ["--function=rosenbrock", "--optimizer=gd,"], "--optimizer"),
     (2, ["--function=rosenbrock", "--optimizer=gd:x"], "--optimizer gd:x"),
     (2, ["--function=rosenbrock", "--optimizer=gd:-1"], "--optimizer gd:-1"),
     (2, ["--function=rosenbrock", "--rate=0"], "--rate 0"), (2, ["--function=rosenbrock", "--rate=nan"], "--rate nan"),

@@ -21,7 +21,7 @@ LOOKS = (
     ("#56b4e9", (1.4, 2.6), "X"),
 )
 WIDTH, HEIGHT = 4.6, 2.5  # inches: the usual body of a function of one variable
-LEGEND_ROW, LEGEND_GAP = 0.17, 0.52  # inches
+LEGEND_ROW, LEGEND_GAP = 0.147, 0.5  # inches
 MOST_MARKERS = 24  # on one path
 MOST_NUMBERS = 8  # steps that are numbered
 PALENESS = 0.5  # what is left of the colours below the paths
@@ -38,12 +38,14 @@ def title(file, kind):
     what = {"rates": "Effective learning rates", "steps": "Step by step:"}.get(kind, "")
     names = list(dict.fromkeys(_optimizer(d) for d in file.descents))
     if not names:
-        who = "tangents" if file.tangents else "the function"
+        who = "tangents" if file.variables == 1 else "tangent planes"
+        who = f"{who if len(file.tangents) > 1 else who[:-1]} of"
     else:
         who = names[0] if len(names) == 1 else f"{len(names)} optimizers"
         who += f" at {len(rules)} rates" if len(names) == 1 and len(rules) > 1 else ""
+        who += " on"
     joint = "of" if kind == "rates" else ""
-    return wording.capital(" ".join(f"{what} {joint} {who} on {function_name(file.settings)}".split()))
+    return wording.capital(" ".join(f"{what} {joint} {who} {function_name(file.settings)}".split()))
 
 
 def subtitle(file):
@@ -52,7 +54,7 @@ def subtitle(file):
         facts.append(f"f = {pretty(settings.get('expression', ''))}")
     starts = settings.get("from")
     if isinstance(starts, list) and starts:
-        facts.append(f"from {_point(starts[0])}" if len(starts) == 1 else f"{len(starts)} starts")
+        facts.append(f"from {point_text(starts[0])}" if len(starts) == 1 else f"{len(starts)} starts")
     if file.descents:
         facts.append(f"{wording.counted(settings.get('steps', 0), 'step')} at most")
     if settings.get("noise"):
@@ -103,7 +105,7 @@ def _optimizer(descent):
     return name.replace("descent", "ascent") if descent.ascend else name
 
 
-def _looks(descents):
+def looks_of(descents):
     """The look of each: rules differ where there are several, else starts do."""
     rules = _rules(descents)
     order = [rules.index(d.rule) if len(rules) > 1 else i for i, d in enumerate(descents)]
@@ -118,15 +120,16 @@ def _ending(descent):
 
 
 def _about(descent):
-    return f"{descent.label}: {_ending(descent)}, f = {scales.number(descent.value[-1])}"
+    label = re.sub(r"(?<=[ (])-(?=\d)", "\N{MINUS SIGN}", descent.label)
+    return f"{label}: {_ending(descent)}, f = {scales.number(descent.value[-1])}"
 
 
-def _point(point):
+def point_text(point):
     numbers = ", ".join(scales.number(float(part)) for part in np.atleast_1d(point))
     return f"({numbers})" if np.size(point) > 1 else numbers
 
 
-def _legend_lines(descents, looks):
+def legend_lines(descents, looks):
     """(look, text) of each entry; descents of one rule from several starts share one."""
     if len(_rules(descents)) == 1:
         return [(look, _about(descent)) for descent, look in zip(descents, looks)]
@@ -142,31 +145,31 @@ def _legend_lines(descents, looks):
     return lines
 
 
-def _legend(page, lines, gap=LEGEND_GAP):
-    """Entries below the body, one a row; the page has _legend_height more room there."""
+def draw_legend(page, lines, gap=LEGEND_GAP, outdent=0.3):
+    """Entries below the body, one a row; the page has legend_height more room there. Lengths in inches."""
     handles = [Line2D([], [], color=color, dashes=dashes, marker=marker, linewidth=1.4, markersize=4,
                       markeredgewidth=0, label=text) for (color, dashes, marker), text in lines]
     left, bottom, width, _ = page.rectangle()
     widest = max(style.text_width(text, style.NOTE) for _, text in lines)
-    room = page.body[0] + 0.3
+    room = page.body[0] + outdent
     page.figure.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(left - 0.3 / page.size[0],
+        handles=handles, loc="upper left", bbox_to_anchor=(left - outdent / page.size[0],
                                                            bottom - gap / page.size[1]),
         frameon=False, fontsize=min(style.NOTE, style.NOTE * room / (widest + 0.5)), handlelength=3.0,
         borderpad=0, borderaxespad=0, labelspacing=0.45, handletextpad=0.6)
 
 
-def _legend_height(lines):
-    return LEGEND_ROW * len(lines)
+def legend_height(lines):
+    return LEGEND_ROW * len(lines) + 0.08 if lines else 0.0
 
 
 # --- one variable ----------------------------------------------------------------------------------
 
 
 def _curve(file, head, options):
-    descents, looks = file.descents, _looks(file.descents)
-    lines = _legend_lines(descents, looks)
-    margins = style.Margins(0.62, 0.2, 0.47 + _legend_height(lines))
+    descents, looks = file.descents, looks_of(file.descents)
+    lines = legend_lines(descents, looks)
+    margins = style.Margins(0.66, 0.2, 0.47 + legend_height(lines))
     page = style.Page(head, _curve_notes(file), margins, (WIDTH, HEIGHT + 0.4), stretch=True)
     axes = page.figure.add_axes(page.rectangle())
     _function(axes, file, options)
@@ -177,7 +180,7 @@ def _curve(file, head, options):
     axes.set_xlabel("x", labelpad=3)
     axes.set_ylabel("f(x)", labelpad=3)
     if lines:
-        _legend(page, lines)
+        draw_legend(page, lines)
     return page.figure
 
 
@@ -193,7 +196,7 @@ def _panels(file, head, options):
     notes = _curve_notes(file)
     if count < len(rules):
         notes.append(f"the first {count} of {len(rules)} optimizers and rates are shown")
-    page = style.Page(head, notes, style.Margins(0.62, 0.2, 0.47),
+    page = style.Page(head, notes, style.Margins(0.66, 0.2, 0.47),
                       (WIDTH, count * (each + gap)), stretch=True)
     each = page.body[1] / count - gap
     starts = list(dict.fromkeys(tuple(d.position[0]) for d in file.descents))
@@ -266,7 +269,7 @@ def _steps_on_curve(axes, descent, look, numbered):
     """The positions on the curve, later ones more solid, with the jumps between them."""
     color, _, marker = look
     x, z = descent.position[:, 0], descent.value
-    axes.plot(x, z, color=color, linewidth=0.7, alpha=0.55, zorder=3, gid="path")
+    axes.plot(x, z, color=color, linewidth=0.6, alpha=0.4, zorder=3, gid="path")
     share = np.linspace(0.25, 1.0, len(x))
     tints = colors.to_rgb(color) * share[:, None] + (1 - share[:, None])
     axes.scatter(x, z, s=11, c=tints, marker=marker, edgecolors=color, linewidths=0.4, zorder=4)
@@ -285,12 +288,13 @@ def _ends(axes, x, y, look):
 
 
 def _numbers(axes, x, z, color):
-    """Numbers on the first steps, as far as they do not touch each other."""
+    """Numbers on the first steps, as far as they do not touch each other; few where the path turns."""
+    turns = np.any(np.diff(x[:8])[1:] * np.diff(x[:8])[:-1] < 0)
     frame = axes.get_window_extent()
     scale = 72.0 / axes.figure.dpi
     points = axes.transData.transform(np.column_stack([x, z])) * scale
     taken = []
-    for step, spot in enumerate(points[:60]):
+    for step, spot in enumerate(points[: 6 if turns else 60]):
         inside = frame.x0 * scale < spot[0] < frame.x1 * scale and frame.y0 * scale < spot[1] < frame.y1 * scale
         if not inside or any(np.hypot(*(spot - other)) < 15 for other in taken):
             continue
@@ -317,10 +321,12 @@ def _tangent_line(axes, file, tangent):
               gid="tangent")
     axes.plot(tangent.point, [tangent.value], marker="o", markersize=4.5, color=style.WARNING,
               markeredgecolor="white", markeredgewidth=0.7, linestyle="none", zorder=6)
-    side = "right" if slope > 0 else "left"
-    axes.annotate(f"slope {scales.number(slope)}", (tangent.point[0], tangent.value),
-                  (-7 if slope > 0 else 7, 6), textcoords="offset points", fontsize=style.NOTE,
-                  color=style.WARNING, ha=side, va="bottom", zorder=9,
+    # Beside the line; above a flat one.
+    steep = slope * span[0] / span[1]
+    slope = slope if abs(steep) > 1e-9 else 0.0
+    shift, side = ((0, 5), "center") if abs(steep) < 0.2 else ((-7, 6), "right") if slope > 0 else ((7, 6), "left")
+    axes.annotate(f"slope {scales.number(slope)}", (tangent.point[0], tangent.value), shift,
+                  textcoords="offset points", fontsize=style.NOTE, color=style.WARNING, ha=side, va="bottom", zorder=9,
                   bbox=dict(facecolor="white", edgecolor="none", alpha=0.75, pad=0.8))
 
 
@@ -348,11 +354,11 @@ def pale(name):
 
 
 def _plane(file, head, options):
-    descents, looks = file.descents, _looks(file.descents)
-    lines = _legend_lines(descents, looks)
+    descents, looks = file.descents, looks_of(file.descents)
+    lines = legend_lines(descents, looks)
     scale = value_scale(file, options)
     body, equal = planes.body_of(file.x, file.y)
-    margins = style.Margins(0.62, 0.86, 0.47 + _legend_height(lines))
+    margins = style.Margins(0.62, 0.86, 0.47 + legend_height(lines))
     page = style.Page(head, _plane_notes(file, scale, equal), margins, body)
     axes = page.figure.add_axes(page.rectangle())
     mappable = _map(axes, file, scale, options)
@@ -364,7 +370,7 @@ def _plane(file, head, options):
     axes.set_ylabel("y", labelpad=3)
     page.color_bar(mappable, scale, "f(x, y)", extend=planes.extend(scale))
     if lines:
-        _legend(page, lines)
+        draw_legend(page, lines)
     return page.figure
 
 
@@ -396,6 +402,8 @@ def _plane_panels(file, head, options, rules):
         axes.set_title(text + (f"\n{_ending(ends)}, f = {scales.number(ends.value[-1])}" if ends else ""),
                        fontsize=style.NOTE, loc="left", pad=2.5, color=style.INK, linespacing=1.15)
         axes.tick_params(labelleft=column == 0, labelbottom=number + columns >= count)
+        for label, side in zip(axes.get_xticklabels()[:: max(1, len(axes.get_xticklabels()) - 1)], ("left", "right")):
+            label.set_horizontalalignment(side)  # else it would touch that of the next panel
         if number + columns >= count:
             axes.set_xlabel("x", labelpad=2)
         if column == 0:
@@ -413,7 +421,7 @@ def _plane_notes(file, scale, equal):
                      + (" (one of several)" if len(_global(file)) > 1 else ""))
     if file.tangents:
         notes.append("arrow: the gradient, the way up that is steepest"
-                     + ("; dashed: the direction asked for" if file.tangents[0].direction is not None else ""))
+                     + ("; dashed: the direction" if file.tangents[0].direction is not None else ""))
     beyond = _beyond(file)
     if beyond:
         notes.append(f"{wording.counted(beyond, 'step')} outside the range drawn")
@@ -441,7 +449,7 @@ def _map(axes, file, scale, options, ticks=5):
     mappable = planes.paint(axes, "contourf", file.x, file.y, file.field, scale, pale(options.cmap), options.levels)
     planes.frame(axes, file.x, file.y, "contourf", ticks)
     for point in _global(file):
-        axes.plot(*point, marker="*", markersize=10, markerfacecolor="#f0e442", markeredgecolor=style.INK,
+        axes.plot(*point, marker="*", markersize=12, markerfacecolor="#f0e442", markeredgecolor=style.INK,
                   markeredgewidth=0.7, linestyle="none", zorder=12, gid="extremum")
     return mappable
 
@@ -488,7 +496,7 @@ def _draw_arrow(axes, point, vector, dashes, gid):
 def _steps(file, head, options):
     """The values over the steps, and below, of one variable, the positions."""
     descents = file.descents
-    lines = _legend_lines(descents, _looks(descents))
+    lines = legend_lines(descents, looks_of(descents))
     parts = [("f(x)" if file.variables == 1 else "f(x, y)", [d.value for d in descents], options)]
     if file.variables == 1:
         parts.append(("x", [d.position[:, 0] for d in descents], None))
@@ -501,12 +509,12 @@ def _rates(file, head):
     names = ("x",) if file.variables == 1 else ("x", "y")
     parts = [(f"effective rate along {name}", [d.effective_rate[:, i] for d in descents], None)
              for i, name in enumerate(names)]
-    return _over_steps(file, head, parts, _legend_lines(descents, _looks(descents)), together=True)
+    return _over_steps(file, head, parts, legend_lines(descents, looks_of(descents)), together=True)
 
 
 def _over_steps(file, head, parts, lines, together=False):
     """One panel a part: (label, values of each descent, options of the scale or None)."""
-    descents, looks = file.descents, _looks(file.descents)
+    descents, looks = file.descents, looks_of(file.descents)
     each, gap = (2.4 if len(parts) == 1 else 1.6), 0.16
     count = len(parts)
     choices = [_limits(file, label, curves, options) for label, curves, options in parts]
@@ -514,7 +522,7 @@ def _over_steps(file, head, parts, lines, together=False):
         low, high = (pick(choice[1][i] for choice in choices) for i, pick in ((0, min), (1, max)))
         choices = [(all(choice[0] for choice in choices), (low, high), [])] * count
     notes = [note for _, _, some in choices for note in some]
-    page = style.Page(head, list(dict.fromkeys(notes)), style.Margins(0.66, 0.2, 0.47 + _legend_height(lines)),
+    page = style.Page(head, list(dict.fromkeys(notes)), style.Margins(0.66, 0.2, 0.47 + legend_height(lines)),
                       (WIDTH, count * each + (count - 1) * gap), stretch=True)
     each = (page.body[1] - (count - 1) * gap) / count
     last = max(descent.steps for descent in descents)
@@ -535,7 +543,7 @@ def _over_steps(file, head, parts, lines, together=False):
         axes.set_axisbelow(True)
     axes.set_xlabel("step", labelpad=3)
     page.figure.align_ylabels()
-    _legend(page, lines)
+    draw_legend(page, lines)
     return page.figure
 
 

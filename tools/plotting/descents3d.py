@@ -4,7 +4,6 @@ import dataclasses
 import math
 
 import numpy as np
-from matplotlib.lines import Line2D
 from mpl_toolkits.mplot3d.art3d import Line3DCollection, Poly3DCollection
 
 from . import descents, relief, scales, style
@@ -20,20 +19,16 @@ def draw(file, head, options):
     elev = EYE[0] if options.elev is None else options.elev
     azim = EYE[1] if options.azim is None else options.azim
     head = dataclasses.replace(head, numbers=tuple(_facts(file)))
-    figure = relief.draw(file, file.field, scale, head, "f(x, y)", elev, azim, options.cmap)
+    looks = descents.looks_of(file.descents)
+    lines = descents.legend_lines(file.descents, looks)
+    legend = (descents.legend_height(lines), lambda page: descents.draw_legend(page, lines, 0.08, 0.0)) if lines else None
+    figure = relief.draw(file, file.field, scale, head, "f(x, y)", elev, azim, options.cmap, legend)
     axes = figure.axes[0]
     box = _Box(file, scale, elev, azim)
-    looks = descents._looks(file.descents)
     for descent, look in zip(file.descents, looks):
         _path(axes, box, descent, look)
     for tangent in file.tangents:
         _tangent(axes, box, tangent)
-    lines = descents._legend_lines(file.descents, looks)
-    if lines:
-        handles = [Line2D([], [], color=color, dashes=dashes, marker=marker, linewidth=1.3, markersize=3.6,
-                          markeredgewidth=0, label=text) for (color, dashes, marker), text in lines]
-        axes.legend(handles=handles, loc="upper left", frameon=False, fontsize=style.SMALLEST, handlelength=2.6,
-                    borderaxespad=0, labelspacing=0.35, bbox_to_anchor=(0.0, 1.0))
     return figure
 
 
@@ -41,9 +36,9 @@ def _facts(file):
     facts = []
     for tangent in file.tangents:
         x, y = (scales.number(float(part)) for part in tangent.gradient)
-        facts.append(f"at {descents._point(tangent.point)}: f = {scales.number(tangent.value)}, gradient ({x}, {y})")
+        facts.append(f"at {descents.point_text(tangent.point)}: f = {scales.number(tangent.value)}, gradient ({x}, {y})")
         if tangent.slope is not None:
-            facts.append(f"slope along {descents._point(tangent.direction)}: {scales.number(tangent.slope)}")
+            facts.append(f"slope along {descents.point_text(tangent.direction)}: {scales.number(tangent.slope)}")
     if file.tangents:
         facts.append("arrow: the gradient, on the tangent plane"
                      + ("; dashed: the direction" if file.tangents[0].direction is not None else ""))
@@ -117,11 +112,11 @@ def _path(axes, box, descent, look):
     shown = shown[shown % every == 0]
     axes.plot(*at[shown].T, heights[shown], marker=marker, markersize=3.2, markerfacecolor=color,
               markeredgecolor="white", markeredgewidth=0.35, linestyle="none", zorder=10)
-    for index, size, face in ((0, 6.0, "none"), (len(at) - 1, 5.5, color)):
+    for index, size, face, edge in ((0, 6.0, "none", color), (len(at) - 1, 5.5, color, "white")):
         if box.holds(*at[index]):
-            axes.plot(*at[index : index + 1].T, heights[index : index + 1], marker="o" if index == 0 else marker,
-                      markersize=size, markerfacecolor=face, markeredgecolor=color if index == 0 else "white",
-                      markeredgewidth=1.1, linestyle="none", zorder=11)
+            axes.plot(*at[index : index + 1].T, heights[index : index + 1], marker=marker if index else "o",
+                      markersize=size if seen[index] else 0.85 * size, markerfacecolor=face, markeredgecolor=edge,
+                      markeredgewidth=1.1, linestyle="none", alpha=1.0 if seen[index] else 0.8, zorder=11)
 
 
 def _finer(part, cuts=12):

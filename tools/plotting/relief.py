@@ -29,8 +29,9 @@ PALE = 0.55  # what is left of a colour where the values are guesses
 AMBIENT, DIFFUSE, SPECULAR, SHININESS = 0.50, 0.56, 0.08, 24
 
 
-def draw(surface, field, scale, head, label, elev=None, azim=None, cmap=None):
-    """A figure of one plane in 3D, seen from `elev` and `azim` degrees."""
+def draw(surface, field, scale, head, label, elev=None, azim=None, cmap=None, legend=None):
+    """A figure of one plane in 3D, seen from `elev` and `azim` degrees. `legend`: (inches below the body, what draws
+    there, given the page)."""
     x, y, field = planes.ascending(surface.x, surface.y, field)
     field = points.fill(surface, field, scale)
     notes = points.notes(field, "interpolated (paler)") + scale.notes
@@ -43,7 +44,7 @@ def draw(surface, field, scale, head, label, elev=None, azim=None, cmap=None):
     elev, azim = 32.0 if elev is None else elev, -57.0 if azim is None else azim
     if min(cells.box[:2]) == NARROWEST:
         notes.append("the axes are not to the same scale")
-    page = style.Page(head, notes, _margins(label, scale), (WIDTH, TALL))
+    page = style.Page(head, notes, _margins(label, scale, legend[0] if legend else 0.0), (WIDTH, TALL))
     axes = Axes3D(page.figure, rect=page.rectangle(), computed_zorder=False)
     page.figure.add_axes(axes)
     axes.view_init(elev=elev, azim=azim)
@@ -61,14 +62,16 @@ def draw(surface, field, scale, head, label, elev=None, azim=None, cmap=None):
     height = page.body[1]
     page.color_bar(ScalarMappable(norm, cmap), scale, label, bounds=(0.2 * height, BAR * height),
                    gap=0.16, extend=planes.extend(scale))
+    if legend:
+        legend[1](page)
     return page.figure
 
 
-def _margins(label, scale):
-    """Room for the colour bar, whose label may stand on two lines."""
+def _margins(label, scale, below):
+    """Room for the colour bar, whose label may stand on two lines, and inches below the body."""
     label = wording.on_log_scale(label) if scale.log else label
     extra = 0.17 if "\n" in style.broken(label, 0.9 * TALL) else 0.0
-    return style.Margins(0.15, 0.95 + extra, 0.05)
+    return style.Margins(0.15, 0.95 + extra, 0.05 + below)
 
 
 def _thinned(x, y, field):
