@@ -14,12 +14,6 @@ from .errors import PlotError
 
 OPTIMIZERS = {"gd": "gradient descent", "sgd": "SGD", "momentum": "momentum", "nesterov": "Nesterov momentum",
               "adagrad": "AdaGrad", "rmsprop": "RMSProp", "adam": "Adam"}
-# Told apart by colour (Okabe and Ito), by dash and by marker, so that grey print is read as well.
-LOOKS = (
-    ("#0072b2", (None, None), "o"), ("#d55e00", (5, 1.6), "s"), ("#1a1a1a", (1.4, 1.4), "^"),
-    ("#009e73", (6, 1.6, 1.4, 1.6), "D"), ("#aa4499", (3, 1.2), "v"), ("#b8860b", (8, 2), "P"),
-    ("#56b4e9", (1.4, 2.6), "X"),
-)
 WIDTH, HEIGHT = 4.6, 2.5  # inches: the usual body of a function of one variable
 LEGEND_ROW, LEGEND_GAP = 0.147, 0.5  # inches
 MOST_MARKERS = 24  # on one path
@@ -83,10 +77,6 @@ def draw(kind, file, head, options):
         return _steps(file, head, options)
     if kind == "rates":
         return _rates(file, head)
-    if kind == "surface":
-        from . import descents3d  # mplot3d costs start-up time that the other kinds need not pay
-
-        return descents3d.draw(file, head, options)
     if kind == "panels":
         return _panels(file, head, options)
     return (_curve if file.variables == 1 else _plane)(file, head, options)
@@ -106,10 +96,14 @@ def _optimizer(descent):
 
 
 def looks_of(descents):
-    """The look of each: rules differ where there are several, else starts do."""
+    """The look of each (colour, dashes, marker): rules differ where there are several, else starts do."""
     rules = _rules(descents)
-    order = [rules.index(d.rule) if len(rules) > 1 else i for i, d in enumerate(descents)]
-    return [LOOKS[i % len(LOOKS)] for i in order]
+    return [_look(rules.index(d.rule) if len(rules) > 1 else i) for i, d in enumerate(descents)]
+
+
+def _look(number):
+    look = style.series(number)
+    return look["color"], look["dashes"], look["marker"]
 
 
 def _ending(descent):
@@ -147,14 +141,14 @@ def legend_lines(descents, looks):
 
 def draw_legend(page, lines, gap=LEGEND_GAP, outdent=0.3):
     """Entries below the body, one a row; the page has legend_height more room there. Lengths in inches."""
-    handles = [Line2D([], [], color=color, dashes=dashes, marker=marker, linewidth=1.4, markersize=4,
-                      markeredgewidth=0, label=text) for (color, dashes, marker), text in lines]
+    handles = [Line2D([], [], color=color, dashes=dashes, marker=marker, linewidth=1.4 * style.ZOOM, markersize=4 * style.ZOOM,
+                      markeredgewidth=0 * style.ZOOM, label=text) for (color, dashes, marker), text in lines]
     left, bottom, width, _ = page.rectangle()
     widest = max(style.text_width(text, style.NOTE) for _, text in lines)
     room = page.body[0] + outdent
     page.figure.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(left - outdent / page.size[0],
-                                                           bottom - gap / page.size[1]),
+        handles=handles, loc="upper left", bbox_to_anchor=(left - outdent * style.ZOOM / page.size[0],
+                                                           bottom - gap * style.ZOOM / page.size[1]),
         frameon=False, fontsize=min(style.NOTE, style.NOTE * room / (widest + 0.5)), handlelength=3.0,
         borderpad=0, borderaxespad=0, labelspacing=0.45, handletextpad=0.6)
 
@@ -205,7 +199,7 @@ def _panels(file, head, options):
         _function(axes, file, options)
         own = [d for d in file.descents if d.rule == rule]
         for descent in own:
-            look = LOOKS[starts.index(tuple(descent.position[0])) % len(LOOKS)]
+            look = _look(starts.index(tuple(descent.position[0])))
             _steps_on_curve(axes, descent, look, len(own) == 1)
         _panel_title(axes, own)
         axes.set_ylabel("f(x)", labelpad=3)
@@ -249,7 +243,7 @@ def _beyond(file):
 def _function(axes, file, options):
     """The curve, and the frame that fits it."""
     values = file.field.values
-    axes.plot(file.x, values, color=style.INK, linewidth=1.1, zorder=2, gid="function")
+    axes.plot(file.x, values, color=style.INK, linewidth=1.1 * style.ZOOM, zorder=2, gid="function")
     finite = values[np.isfinite(values)]
     low, high = float(finite.min()), float(finite.max())
     low = low if options.vmin is None else options.vmin
@@ -261,7 +255,7 @@ def _function(axes, file, options):
     style.coordinate_ticks(axes.yaxis, *axes.get_ylim(), 5)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    axes.grid(color=style.FAINT, linewidth=0.4, zorder=0)
+    axes.grid(color=style.FAINT, linewidth=0.4 * style.ZOOM, zorder=0)
     axes.set_axisbelow(True)
 
 
@@ -269,10 +263,10 @@ def _steps_on_curve(axes, descent, look, numbered):
     """The positions on the curve, later ones more solid, with the jumps between them."""
     color, _, marker = look
     x, z = descent.position[:, 0], descent.value
-    axes.plot(x, z, color=color, linewidth=0.6, alpha=0.4, zorder=3, gid="path")
+    axes.plot(x, z, color=color, linewidth=0.6 * style.ZOOM, alpha=0.4, zorder=3, gid="path")
     share = np.linspace(0.25, 1.0, len(x))
-    tints = colors.to_rgb(color) * share[:, None] + (1 - share[:, None])
-    axes.scatter(x, z, s=11, c=tints, marker=marker, edgecolors=color, linewidths=0.4, zorder=4)
+    tints = colors.to_rgb(color) * share[:, None] + colors.to_rgb(style.PAPER) * (1 - share[:, None])
+    axes.scatter(x, z, s=11 * style.ZOOM**2, c=tints, marker=marker, edgecolors=color, linewidths=0.4 * style.ZOOM, zorder=4)
     _ends(axes, x, z, look)
     if numbered:
         _numbers(axes, x, z, color)
@@ -281,10 +275,10 @@ def _steps_on_curve(axes, descent, look, numbered):
 def _ends(axes, x, y, look):
     """A ring where it starts, a large filled marker where it ends."""
     color, _, marker = look
-    axes.plot(x[:1], y[:1], marker="o", markersize=6.5, markerfacecolor="none", markeredgecolor=color,
-              markeredgewidth=1.3, linestyle="none", zorder=6, gid="start")
-    axes.plot(x[-1:], y[-1:], marker=marker, markersize=6, markerfacecolor=color, markeredgecolor="white",
-              markeredgewidth=0.8, linestyle="none", zorder=7, gid="end")
+    axes.plot(x[:1], y[:1], marker="o", markersize=6.5 * style.ZOOM, markerfacecolor="none", markeredgecolor=color,
+              markeredgewidth=1.3 * style.ZOOM, linestyle="none", zorder=6, gid="start")
+    axes.plot(x[-1:], y[-1:], marker=marker, markersize=6 * style.ZOOM, markerfacecolor=color, markeredgecolor=style.CASING,
+              markeredgewidth=0.8 * style.ZOOM, linestyle="none", zorder=7, gid="end")
 
 
 def _numbers(axes, x, z, color):
@@ -296,12 +290,12 @@ def _numbers(axes, x, z, color):
     taken = []
     for step, spot in enumerate(points[: 6 if turns else 60]):
         inside = frame.x0 * scale < spot[0] < frame.x1 * scale and frame.y0 * scale < spot[1] < frame.y1 * scale
-        if not inside or any(np.hypot(*(spot - other)) < 15 for other in taken):
+        if not inside or any(np.hypot(*(spot - other)) < 15 * style.ZOOM for other in taken):
             continue
         # Away from the step before: where the path has been is where lines are.
         shift = spot - points[step - 1] if step else spot - points[min(1, len(points) - 1)]
         up = 1 if shift[1] >= 0 else -1
-        axes.annotate(str(step), (x[step], z[step]), (0, 8 * up), textcoords="offset points", fontsize=style.SMALLEST,
+        axes.annotate(str(step), (x[step], z[step]), (0, 8 * up * style.ZOOM), textcoords="offset points", fontsize=style.SMALLEST,
                       color=color, ha="center", va="center", zorder=8)
         taken.append(spot)
         if len(taken) == MOST_NUMBERS:
@@ -317,17 +311,17 @@ def _tangent_line(axes, file, tangent):
     along = np.array([1.0, slope]) / span * size
     step = 0.18 * size[0] / np.hypot(*along)
     at = tangent.point[0] + step * np.array([-1.0, 1.0])
-    axes.plot(at, tangent.value + slope * (at - tangent.point[0]), color=style.WARNING, linewidth=1.4, zorder=5,
+    axes.plot(at, tangent.value + slope * (at - tangent.point[0]), color=style.WARNING, linewidth=1.4 * style.ZOOM, zorder=5,
               gid="tangent")
-    axes.plot(tangent.point, [tangent.value], marker="o", markersize=4.5, color=style.WARNING,
-              markeredgecolor="white", markeredgewidth=0.7, linestyle="none", zorder=6)
+    axes.plot(tangent.point, [tangent.value], marker="o", markersize=4.5 * style.ZOOM, color=style.WARNING,
+              markeredgecolor=style.CASING, markeredgewidth=0.7 * style.ZOOM, linestyle="none", zorder=6)
     # Beside the line; above a flat one.
     steep = slope * span[0] / span[1]
     slope = slope if abs(steep) > 1e-9 else 0.0
     shift, side = ((0, 5), "center") if abs(steep) < 0.2 else ((-7, 6), "right") if slope > 0 else ((7, 6), "left")
     axes.annotate(f"slope {scales.number(slope)}", (tangent.point[0], tangent.value), shift,
                   textcoords="offset points", fontsize=style.NOTE, color=style.WARNING, ha=side, va="bottom", zorder=9,
-                  bbox=dict(facecolor="white", edgecolor="none", alpha=0.75, pad=0.8))
+                  bbox=style.plate())
 
 
 # --- two variables ---------------------------------------------------------------------------------
@@ -350,7 +344,7 @@ def value_scale(file, options, linear=False):
 def pale(name):
     """The colour map made light enough for paths to stand out."""
     ramp = style.color_map(name)(np.linspace(0, 1, 256))[:, :3]
-    return colors.ListedColormap(1 - PALENESS * (1 - ramp))
+    return colors.ListedColormap(PALENESS * ramp + (1 - PALENESS) * np.array(colors.to_rgb(style.PAPER)))
 
 
 def _plane(file, head, options):
@@ -396,7 +390,7 @@ def _plane_panels(file, head, options, rules):
         mappable = _map(axes, file, scale, options, 4)
         own = [d for d in file.descents if d.rule == rule]
         for descent in own:
-            _path(axes, descent, LOOKS[number % len(LOOKS)])
+            _path(axes, descent, _look(number))
         ends = own[0] if len(own) == 1 else None
         text = f"{wording.capital(_optimizer(own[0]))}, rate {scales.number(own[0].rate)}"
         axes.set_title(text + (f"\n{_ending(ends)}, f = {scales.number(ends.value[-1])}" if ends else ""),
@@ -449,19 +443,19 @@ def _map(axes, file, scale, options, ticks=5):
     mappable = planes.paint(axes, "contourf", file.x, file.y, file.field, scale, pale(options.cmap), options.levels)
     planes.frame(axes, file.x, file.y, "contourf", ticks)
     for point in _global(file):
-        axes.plot(*point, marker="*", markersize=12, markerfacecolor="#f0e442", markeredgecolor=style.INK,
-                  markeredgewidth=0.7, linestyle="none", zorder=12, gid="extremum")
+        axes.plot(*point, marker="*", markersize=12 * style.ZOOM, markerfacecolor="#f0e442", markeredgecolor=style.INK,
+                  markeredgewidth=0.7 * style.ZOOM, linestyle="none", zorder=12, gid="extremum")
     return mappable
 
 
 def _path(axes, descent, look):
     color, dashes, marker = look
     x, y = descent.position.T
-    axes.plot(x, y, color="white", linewidth=2.8, alpha=0.8, zorder=8, solid_joinstyle="round")
-    axes.plot(x, y, color=color, linewidth=1.3, dashes=dashes, zorder=9, gid="path")
+    axes.plot(x, y, color=style.CASING, linewidth=2.8 * style.ZOOM, alpha=0.8, zorder=8, solid_joinstyle="round")
+    axes.plot(x, y, color=color, linewidth=1.3 * style.ZOOM, dashes=dashes, zorder=9, gid="path")
     every = max(1, math.ceil(len(x) / MOST_MARKERS))
-    axes.plot(x[::every], y[::every], marker=marker, markersize=3.4, markerfacecolor=color, markeredgecolor="white",
-              markeredgewidth=0.4, linestyle="none", zorder=10)
+    axes.plot(x[::every], y[::every], marker=marker, markersize=3.4 * style.ZOOM, markerfacecolor=color, markeredgecolor=style.CASING,
+              markeredgewidth=0.4 * style.ZOOM, linestyle="none", zorder=10)
     _ends_above(axes, x, y, look)
 
 
@@ -480,13 +474,13 @@ def _arrow(axes, file, tangent):
         _draw_arrow(axes, tangent.point, tangent.gradient / length * reach, "-", "gradient")
     if tangent.direction is not None:
         _draw_arrow(axes, tangent.point, tangent.direction * reach, (0, (3, 1.5)), "direction")
-    axes.plot(*tangent.point, marker="o", markersize=4.5, color=style.WARNING, markeredgecolor="white",
-              markeredgewidth=0.7, linestyle="none", zorder=14)
+    axes.plot(*tangent.point, marker="o", markersize=4.5 * style.ZOOM, color=style.WARNING, markeredgecolor=style.CASING,
+              markeredgewidth=0.7 * style.ZOOM, linestyle="none", zorder=14)
 
 
 def _draw_arrow(axes, point, vector, dashes, gid):
     axes.annotate("", point + vector, point, zorder=13, arrowprops=dict(
-        arrowstyle="-|>,head_width=0.22,head_length=0.45", color=style.WARNING, linewidth=1.6, linestyle=dashes,
+        arrowstyle="-|>,head_width=0.22,head_length=0.45", color=style.WARNING, linewidth=1.6 * style.ZOOM, linestyle=dashes,
         shrinkA=0, shrinkB=0, gid=gid))
 
 
@@ -530,8 +524,8 @@ def _over_steps(file, head, parts, lines, together=False):
         axes = page.figure.add_axes(page.rectangle(0, (count - 1 - number) * (each + gap), page.body[0], each))
         for values, (color, dashes, marker) in zip(curves, looks):
             steps = np.arange(len(values))
-            axes.plot(steps, values, color=color, dashes=dashes, linewidth=1.3, marker=marker, markersize=3.2,
-                      markeredgewidth=0, markevery=max(1, math.ceil(last / 20)), zorder=3, gid="path")
+            axes.plot(steps, values, color=color, dashes=dashes, linewidth=1.3 * style.ZOOM, marker=marker, markersize=3.2 * style.ZOOM,
+                      markeredgewidth=0 * style.ZOOM, markevery=max(1, math.ceil(last / 20)), zorder=3, gid="path")
         axes.set_xlim(-0.015 * last, 1.015 * last)
         _value_axis(axes, log, limits)
         axes.set_ylabel(style.broken(label, each), labelpad=4)
@@ -539,7 +533,7 @@ def _over_steps(file, head, parts, lines, together=False):
         axes.tick_params(labelbottom=number == count - 1)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
-        axes.grid(color=style.FAINT, linewidth=0.4, zorder=0)
+        axes.grid(color=style.FAINT, linewidth=0.4 * style.ZOOM, zorder=0)
         axes.set_axisbelow(True)
     axes.set_xlabel("step", labelpad=3)
     page.figure.align_ylabels()
