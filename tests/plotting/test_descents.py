@@ -128,11 +128,21 @@ def test_tangent_of_a_curve_touches_it(tmp_path):
     assert np.interp(1.0, x, z) == pytest.approx(0.5)
 
 
-def test_optimizers_differ_in_grey_print():
-    from plotting import descents
+def test_optimizers_differ_in_grey_print(tmp_path):
+    from plotting import descents, reading
 
-    marks = [(dashes, marker) for _, dashes, marker in descents.LOOKS]
-    assert len(set(marks)) == len(marks) and len({marker for _, marker in marks}) == len(marks)
+    rules = [(name, 0.05) for name in ("gd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")]
+    with reading.open_file(write_descents(tmp_path / "d.h5", 2, rules=rules)) as file:
+        looks = descents.looks_of(file.descents)
+    assert len({marker for _, _, marker in looks}) == len({dashes for _, dashes, _ in looks}) == len(rules)
+
+
+@pytest.mark.parametrize("style", ["slides", "dark"])
+def test_styles(pixels, tmp_path, style):
+    file = write_descents(tmp_path / "d.h5", 2)
+    paper, other = pixels(file), pixels(file, "--style", style)
+    assert (other[0, 0].mean() < 0.3) == (style == "dark")
+    assert paper.shape != other.shape or style == "dark"
 
 
 def test_descents_that_end_early_say_so(svg, tmp_path):

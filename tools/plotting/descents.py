@@ -14,6 +14,7 @@ from .errors import PlotError
 
 OPTIMIZERS = {"gd": "gradient descent", "sgd": "SGD", "momentum": "momentum", "nesterov": "Nesterov momentum",
               "adagrad": "AdaGrad", "rmsprop": "RMSProp", "adam": "Adam"}
+ORDER = (2, 0, 3, 4, 5, 1)  # of the looks of runs: first those that are neither the curve's nor the tangents' colour
 WIDTH, HEIGHT = 4.6, 2.5  # inches: the usual body of a function of one variable
 LEGEND_ROW, LEGEND_GAP = 0.147, 0.5  # inches
 MOST_MARKERS = 24  # on one path
@@ -102,7 +103,7 @@ def looks_of(descents):
 
 
 def _look(number):
-    look = style.series(number)
+    look = style.series(ORDER[number % len(ORDER)])
     return look["color"], look["dashes"], look["marker"]
 
 
@@ -164,7 +165,7 @@ def _curve(file, head, options):
     descents, looks = file.descents, looks_of(file.descents)
     lines = legend_lines(descents, looks)
     margins = style.Margins(0.66, 0.2, 0.47 + legend_height(lines))
-    page = style.Page(head, _curve_notes(file), margins, (WIDTH, HEIGHT + 0.4), stretch=True)
+    page = style.Page(head, _curve_notes(file, len(descents) == 1), margins, (WIDTH, HEIGHT + 0.4), stretch=True)
     axes = page.figure.add_axes(page.rectangle())
     _function(axes, file, options)
     for descent, look in zip(descents, looks):
@@ -187,7 +188,7 @@ def _panels(file, head, options):
         return _plane_panels(file, head, options, rules)
     count = min(len(rules), MOST_PANELS)
     each, gap = 1.55, 0.3
-    notes = _curve_notes(file)
+    notes = _curve_notes(file, len(rules) == len(file.descents))
     if count < len(rules):
         notes.append(f"the first {count} of {len(rules)} optimizers and rates are shown")
     page = style.Page(head, notes, style.Margins(0.66, 0.2, 0.47),
@@ -215,11 +216,11 @@ def _panel_title(axes, own):
                    pad=3, color=style.INK)
 
 
-def _curve_notes(file):
+def _curve_notes(file, numbered):
     notes = []
     if file.descents:
         notes.append("ring: start; filled: where it ended" + (
-            "; numbers: steps" if len(file.descents) == 1 else ""))
+            "; numbers: steps" if numbered else ""))
     beyond = _beyond(file)
     if beyond:
         notes.append(f"{wording.counted(beyond, 'step')} outside the range drawn")

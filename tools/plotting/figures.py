@@ -153,6 +153,7 @@ def _descents(file, options):
     fits = (*DESCENT_KINDS, "surface") if file.variables == 2 else DESCENT_KINDS
     _require(kind in fits, file, f"descents on a function of {wording.counted(file.variables, 'variable')}:"
              f" use --kind {', '.join(fits)}")
+    _require(options.field is None, file, "descents, which have no other values: leave --field out")
     _report_unread(options, kind)
     head = _head(options, descents.title(file, kind), descents.subtitle(file))
     if kind == "surface":
