@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "models/network.h"
@@ -40,6 +41,13 @@ CheckpointIndex index_checkpoint(const std::filesystem::path& file);
 /// Elements first, …, first + out.size() - 1 of a tensor of the index, in row-major order, each rounded to float.
 /// Opens the file anew; any thread may call it. Throws Error naming the file, where it has become shorter.
 void read_numbers(const CheckpointIndex& index, const StoredTensor& tensor, std::int64_t first, std::span<float> out);
+
+/// Reads all parameters and statistics of a state: float32, contiguous, on the CPU, names and sizes as in the index
+/// (check_fit). What is not floating-point is left alone.
+void read_state(const CheckpointIndex& index, NetworkState& state);
+
+/// The tensor of that name; null where there is none.
+const StoredTensor* find_tensor(const CheckpointIndex& index, std::string_view name);
 
 /// Throws the Error that load_into would.
 void check_fit(const CheckpointIndex& index, const Network& network, const std::string& architecture);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <new>
+#include <stdexcept>
 
 #include "base/error.h"
 #include "checkpoint/checkpoint.h"
@@ -144,6 +145,25 @@ void read_numbers(const CheckpointIndex& index, const StoredTensor& tensor, std:
     numbers = pickle::typed(bytes, tensor.type);
   }
   torch::from_blob(out.data(), {count}, torch::kFloat).copy_(numbers);
+}
+
+const StoredTensor* find_tensor(const CheckpointIndex& index, std::string_view name) {
+  const auto found = std::find_if(index.tensors.begin(), index.tensors.end(),
+                                  [&](const StoredTensor& stored) { return stored.name == name; });
+  return found == index.tensors.end() ? nullptr : &*found;
+}
+
+void read_state(const CheckpointIndex& index, NetworkState& state) {
+  for (const auto* list : {&state.parameters, &state.buffers}) {
+    for (const auto& [name, tensor] : *list) {
+      if (!tensor.is_floating_point()) continue;
+      const StoredTensor* stored = find_tensor(index, name);
+      if (stored == nullptr || stored->numel() != tensor.numel()) {
+        throw std::logic_error("read_state: another network's checkpoint");
+      }
+      read_numbers(index, *stored, 0, {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())});
+    }
+  }
 }
 
 }  // namespace lossatlas

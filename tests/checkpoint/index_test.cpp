@@ -103,3 +103,15 @@ TEST_CASE("what does not fit a network is refused as if the whole checkpoint wer
   CHECK_THROWS_WITH(check_fit(bad, *network, "linear"), expected);
   CHECK(expected.find("linear.weight is [3, 3] there") != std::string::npos);
 }
+
+TEST_CASE("a state is read into tensors that are there") {
+  const TemporaryFolder folder;
+  write_checkpoint(folder / "a.pt", {{"bn.running_var", ramp({2}) + 5}, {"bn.num_batches_tracked", torch::tensor(9)},
+                                     {"w", ramp({2, 2}).to(torch::kDouble)}}, {});
+  NetworkState state{{{"w", torch::zeros({2, 2})}},
+                     {{"bn.running_var", torch::zeros({2})}, {"bn.num_batches_tracked", torch::tensor(1)}}};
+  read_state(index_checkpoint(folder / "a.pt"), state);
+  CHECK(state.parameters[0].tensor.equal(ramp({2, 2})));
+  CHECK(state.buffers[0].tensor.equal(ramp({2}) + 5));
+  CHECK(state.buffers[1].tensor.item<std::int64_t>() == 1);
+}
