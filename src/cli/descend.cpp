@@ -124,7 +124,8 @@ std::vector<double> rates_of(const std::string& option, const std::string& words
 std::vector<DescentOptions> optimizers_of(const DescendWords& words) {
   std::vector<DescentOptions> list;
   std::vector<std::string> names;
-  for (const std::string& part : CLI::detail::split(words.optimizers, ',')) {
+  for (const std::string_view word : split_at(words.optimizers, ',')) {
+    const std::string part(word);
     const auto colon = part.find(':');
     DescentOptions options = words.options;
     options.optimizer = words.numbers.options(part.substr(0, colon), 0);

@@ -73,7 +73,7 @@ std::vector<double> parse_numbers(const std::string& option, const std::string& 
 
 std::vector<std::vector<double>> parse_points(const std::string& option, const std::string& words) {
   std::vector<std::vector<double>> points;
-  for (const std::string_view part : split(words, ';')) points.push_back(parse_numbers(option, std::string(part)));
+  for (const std::string_view part : split_at(words, ';')) points.push_back(parse_numbers(option, std::string(part)));
   return points;
 }
 
