@@ -12,6 +12,7 @@ from .errors import NotYetError, PlotError, WordsError, one_line
 
 PLANE_KINDS = ("contour", "contourf", "heat", "surface")
 DESCENT_KINDS = ("paths", "panels", "steps", "rates")
+ANIMATIONS = ("spin", "trajectory", "epochs")
 KINDS = (*PLANE_KINDS, "trajectory", "repeats", "line", "path", "history", *DESCENT_KINDS)
 
 # option -> the kinds that read it; the others are read by all
@@ -38,14 +39,28 @@ def draw(options):
 
 def draw_files(files, options):
     """As draw, of open files."""
-    kind, figure = figure_of(files, options)
-    paths = options.out or [_default_path(options, kind)]
+    wanted = {saving.extension(path) for path in options.out or ()}
     # All are rendered before one is written: a failure then leaves every old figure in place.
-    rendered = {extension: saving.render(figure, extension, options.dpi)
-                for extension in map(saving.extension, paths)}
+    rendered, paths, figure = {}, options.out, None
+    if ".html" in wanted:
+        from .page import document
+
+        rendered[".html"] = document.render(files, options, file_names(files, options))
+    if options.animate or wanted & set(saving.ANIMATIONS):
+        from . import animation
+
+        kind = animation.kind_of(files, options)
+        paths = paths or [_default_path(options, kind, ".gif")]
+        kinds = [each for each in saving.ANIMATIONS if each in map(saving.extension, paths)]
+        rendered |= animation.render(kind, files, options, kinds)
+    if wanted & set(saving.METADATA) or not paths:
+        kind, figure = figure_of(files, options)
+        paths = paths or [_default_path(options, kind, ".png")]
+        rendered |= {extension: saving.render(figure, extension, options.dpi)
+                     for extension in map(saving.extension, paths) if extension in saving.METADATA}
     for path in paths:
         saving.write(path, rendered[saving.extension(path)])
-    if not options.caption:
+    if figure is not None and not options.caption:
         say(f"caption: {figure.get_label()}")
     return paths
 
@@ -89,14 +104,14 @@ def figure_of(files, options):
     return _plane(files[0], options)
 
 
-def _default_path(options, kind):
-    stem, extension = os.path.splitext(options.file)
-    if extension.lower() not in (".h5", ".hdf5"):
+def _default_path(options, kind, extension):
+    stem, old = os.path.splitext(options.file)
+    if old.lower() not in (".h5", ".hdf5"):
         stem = options.file
     others = "".join(f"_{os.path.splitext(os.path.basename(path))[0]}" for path in options.files[1:])
     field = f"_{options.field}" if options.field else ""
     number = f"_draw{options.draw}" if options.draw else ""
-    return f"{stem}{others[:80]}{field}{number}_{kind}.png"
+    return f"{stem}{others[:80]}{field}{number}_{kind}{extension}"
 
 
 def _check(file, options):
@@ -310,19 +325,21 @@ def _one_scale(files, fields, options):
 
 def _names(files, options, all_facts):
     """(a name for each file, notes on what else differs): --names, or what tells the files apart."""
-    if options.names:
-        names = options.names
-    else:
-        names = _distinct([str(file.settings.get("arch", "")) for file in files]) or _distinct(
-            [str(file.settings.get("optimizer", "")) for file in files]) or _distinct(
-            [os.path.splitext(os.path.basename(file.path))[0] for file in files]) or _distinct(
-            [os.path.basename(os.path.dirname(os.path.abspath(file.path))) for file in files]) or [
-            file.path for file in files]
+    names = file_names(files, options)
     if len(files) == 1:
         return names, []
     _, rest = wording.apart(all_facts)
     rest = [[fact for fact in facts if fact != os.path.basename(file.path)] for file, facts in zip(files, rest)]
     return names, [f"{name}: {', '.join(facts)}" for name, facts in zip(names, rest) if facts]
+
+
+def file_names(files, options):
+    """What each file is called: --names, or what tells them apart."""
+    return options.names or _distinct([str(file.settings.get("arch", "")) for file in files]) or _distinct(
+        [str(file.settings.get("optimizer", "")) for file in files]) or _distinct(
+        [os.path.splitext(os.path.basename(file.path))[0] for file in files]) or _distinct(
+        [os.path.basename(os.path.dirname(os.path.abspath(file.path))) for file in files]) or [
+        file.path for file in files]
 
 
 def _distinct(texts):

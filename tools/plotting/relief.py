@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from copy import copy
 from dataclasses import replace
 
 import contourpy
@@ -30,14 +31,31 @@ def draw(surface, field, scale, head, label, view=View(), levels=None, cmap=None
     relief = (make or Relief)(surface, field, scale, view)
     if view.azim is None:
         _turn([relief])
-    notes = relief.notes() + style.notes_on(cmap)
-    page = style.Page(head, notes, _margins(label, scale, TALL, legend[0] if legend else 0.0), (WIDTH, TALL))
+    return figure(relief, head, relief.notes(), label, levels, cmap, dpi, legend=legend)
+
+
+def figure(relief, head, notes, label, levels=None, cmap=None, dpi=300, place=None, legend=None):
+    """A figure of one relief. `place` is where its box stands (see `steady_place`), None: where it fills the page.
+    `legend`: as in `draw`."""
+    below = legend[0] if legend else 0.0
+    page = style.Page(head, notes + style.notes_on(cmap), _margins(label, relief.scale, TALL, below), (WIDTH, TALL))
     color_map = style.color_map(cmap)
-    relief.draw(page, (0.0, 0.0, *page.body), levels, color_map, dpi)
-    _color_bar(page, scale, label, color_map)
+    relief.draw(page, (0.0, 0.0, *page.body), levels, color_map, dpi, place=place)
+    _color_bar(page, relief.scale, label, color_map)
     if legend:
         legend[1](page)
     return page.figure
+
+
+def steady_place(relief, head, label, sides):
+    """(scale, origin) at which the box of `figure` fits its page from all `sides` (azimuths, in degrees), its
+    axis standing still."""
+    size = style.Page(head, relief.notes(), _margins(label, relief.scale, TALL), (WIDTH, TALL)).body
+    frames = [_Frame(relief.seen_from(side), size, False) for side in sides]
+    scale = min(frame.scale for frame in frames)
+    middle = np.array([0.0, 0.5 * (relief.box[2] + relief.floor) * math.cos(math.radians(relief.view.elev))])
+    heights = [(frame.inches([middle]))[0, 1] for frame in frames]
+    return scale, np.array([size[0] / 2, np.mean(heights)]) - scale * middle
 
 
 def draw_several(entries, scale, head, label, view=View(), levels=None, cmap=None, dpi=300):
@@ -130,13 +148,19 @@ class Relief:
             notes.append("pink parts of the sheet stand as high as their neighbours")
         return notes + ([] if self.equal else ["the axes are not to the same scale"])
 
-    def draw(self, page, body, levels, cmap, dpi, small=False):
+    def seen_from(self, azim):
+        """The same plane from another side."""
+        turned = copy(self)
+        turned.view = replace(self.view, azim=azim)
+        return turned
+
+    def draw(self, page, body, levels, cmap, dpi, small=False, place=None):
         """Draws into `body` (left, bottom, width, height) inches of the page's body."""
         axes = page.figure.add_axes(page.rectangle(*body))
         axes.set_axis_off()
         axes.set_xlim(0.0, body[2])
         axes.set_ylim(0.0, body[3])
-        frame = _Frame(self, body[2:], small)
+        frame = _Frame(self, body[2:], small, place)
         values = self._levels(levels)
         low, high = self.scale.span
         positions = [p for p in map(self.scale.position, values) if low < p < high]
@@ -305,8 +329,9 @@ def _corners(box, low, high):
 class _Frame:
     """The box around the sheet with its ticks and labels, and where all that stands on the page."""
 
-    def __init__(self, relief, size, small):
-        """`size` (width, height) is that of the place to draw in, in inches."""
+    def __init__(self, relief, size, small, place=None):
+        """`size` (width, height) is that of the place to draw in, in inches; `place` the scale and origin, None: to
+        fill it."""
         self._relief, self.size = relief, size
         self._view = relief.view
         self._tick = style.TICK - (1.0 if small else 0.5) * style.ZOOM
@@ -314,7 +339,11 @@ class _Frame:
         self._short = small
         self.scale, self._origin = 1.0, np.zeros(2)
         self._choose_edges()
-        self._fit()
+        if place is None:
+            self._fit()
+        else:
+            self.scale, self._origin = place
+            self._lay_out = self._texts()
 
     def inches(self, placed):
         """(right, up, …) on the page in units of the box to inches, [n, 2]."""
