@@ -40,6 +40,8 @@ def write_descents(path, variables=2, rules=(("gd", 0.05), ("adagrad", 0.15)), s
         file["value"] = grid if values is None else values(grid)
         own = file.create_group("lossatlas")
         own.attrs["format"], own.attrs["kind"] = 1, "descent"
+        if variables == 1:
+            own["derivative"] = x
         own.attrs["settings"] = json.dumps(settings or {
             "function": "", "expression": "0.5*x^2 + 5*y^2", "variables": ["x", "y"][:variables],
             "from": [[2.5, 0.8][:variables]] * starts, "steps": steps, "global": [{"point": [0, 0][:variables], "value": 0}]})

@@ -107,16 +107,19 @@ def _look(number):
     return look["color"], look["dashes"], look["marker"]
 
 
-def _ending(descent):
+def ending(descent):
     """'20 steps' and how it ended, where that is not simply the last step."""
     steps = wording.counted(descent.steps, "step")
     return {"converged": f"converged after {steps}", "diverged": f"diverged after {steps}",
             "undefined": f"left the function’s domain after {steps}"}.get(descent.end, steps)
 
 
+def label_of(descent):
+    return re.sub(r"(?<=[ (])-(?=\d)", "\N{MINUS SIGN}", descent.label)
+
+
 def _about(descent):
-    label = re.sub(r"(?<=[ (])-(?=\d)", "\N{MINUS SIGN}", descent.label)
-    return f"{label}: {_ending(descent)}, f = {scales.number(descent.value[-1])}"
+    return f"{label_of(descent)}: {ending(descent)}, f = {scales.number(descent.value[-1])}"
 
 
 def point_text(point):
@@ -133,7 +136,7 @@ def legend_lines(descents, looks):
         own = [(d, look) for d, look in zip(descents, looks) if d.rule == rule]
         descent, look = own[0]
         text = f"{_optimizer(descent)}, rate {scales.number(descent.rate)}"
-        ends = list(dict.fromkeys(_ending(d) for d, _ in own))
+        ends = list(dict.fromkeys(ending(d) for d, _ in own))
         values = ", ".join(scales.number(d.value[-1]) for d, _ in own[:4])
         more = ", …" if len(own) > 4 else ""
         lines.append((look, f"{text}: {' or '.join(ends)}, f = {values}{more}"))
@@ -211,7 +214,7 @@ def _panels(file, head, options):
 
 def _panel_title(axes, own):
     text = f"{wording.capital(_optimizer(own[0]))}, rate {scales.number(own[0].rate)}"
-    ends = list(dict.fromkeys(_ending(descent) for descent in own))
+    ends = list(dict.fromkeys(ending(descent) for descent in own))
     axes.set_title(f"{text}: {' or '.join(ends[:2])}{' or …' if len(ends) > 2 else ''}", fontsize=style.TICK, loc="left",
                    pad=3, color=style.INK)
 
@@ -335,8 +338,8 @@ def value_scale(file, options, linear=False):
     log, low = options.log, options.vmin
     if log is None:
         positive = finite[finite > 0]
-        log = (not linear and finite.min() >= 0 and positive.size > 0
-               and finite.max() > scales.AUTO_LOG_RATIO * np.quantile(positive, 0.02))
+        log = bool(not linear and finite.min() >= 0 and positive.size > 0
+                   and finite.max() > scales.AUTO_LOG_RATIO * np.quantile(positive, 0.02))
     if log and low is None and finite.max() > 0 and finite.min() < LOWEST * finite.max():
         low = LOWEST * float(finite.max())
     return scales.choose(values, "value", log, low, options.vmax)
@@ -394,7 +397,7 @@ def _plane_panels(file, head, options, rules):
             _path(axes, descent, _look(number))
         ends = own[0] if len(own) == 1 else None
         text = f"{wording.capital(_optimizer(own[0]))}, rate {scales.number(own[0].rate)}"
-        axes.set_title(text + (f"\n{_ending(ends)}, f = {scales.number(ends.value[-1])}" if ends else ""),
+        axes.set_title(text + (f"\n{ending(ends)}, f = {scales.number(ends.value[-1])}" if ends else ""),
                        fontsize=style.NOTE, loc="left", pad=2.5, color=style.INK, linespacing=1.15)
         axes.tick_params(labelleft=column == 0, labelbottom=number + columns >= count)
         for label, side in zip(axes.get_xticklabels()[:: max(1, len(axes.get_xticklabels()) - 1)], ("left", "right")):
@@ -411,9 +414,9 @@ def _plane_notes(file, scale, equal):
     notes = list(scale.notes)
     if file.descents:
         notes.append("ring: start; large marker: where it ended")
-    if _global(file):
-        notes.append("star: " + ("global maximum" if _maximizes(file) else "global minimum")
-                     + (" (one of several)" if len(_global(file)) > 1 else ""))
+    if known_extrema(file):
+        notes.append(f"star: global {extremum(file)}"
+                     + (" (one of several)" if len(known_extrema(file)) > 1 else ""))
     if file.tangents:
         notes.append("arrow: the gradient, the way up that is steepest"
                      + ("; dashed: the direction" if file.tangents[0].direction is not None else ""))
@@ -428,11 +431,11 @@ def _plane_notes(file, scale, equal):
     return notes
 
 
-def _maximizes(file):
-    return any(descent.ascend for descent in file.descents)
+def extremum(file):
+    return "maximum" if any(descent.ascend for descent in file.descents) else "minimum"
 
 
-def _global(file):
+def known_extrema(file):
     """The points of the known global extrema, [m, d]."""
     known = file.settings.get("global")
     points = [entry["point"] for entry in known] if isinstance(known, list) else []
@@ -443,7 +446,7 @@ def _map(axes, file, scale, options, ticks=5):
     """The function's values, pale; what a colour bar is made from."""
     mappable = planes.paint(axes, "contourf", file.x, file.y, file.field, scale, pale(options.cmap), options.levels)
     planes.frame(axes, file.x, file.y, "contourf", ticks)
-    for point in _global(file):
+    for point in known_extrema(file):
         axes.plot(*point, marker="*", markersize=12 * style.ZOOM, markerfacecolor="#f0e442", markeredgecolor=style.INK,
                   markeredgewidth=0.7 * style.ZOOM, linestyle="none", zorder=12, gid="extremum")
     return mappable

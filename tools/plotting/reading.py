@@ -373,6 +373,7 @@ class DescentFile(_File):
             self.y = self._array("ycoordinates") if has_y else None
             self.shape = (len(self.x),) if self.y is None else (len(self.y), len(self.x))
             values = self._array("value").reshape(self.shape)
+            self.derivative = None if has_y else self._array("lossatlas/derivative").reshape(self.shape)
             self.descents = [self._descent(group) for group in self._numbered("descents")]
             self.tangents = [self._tangent(group) for group in self._numbered("tangents")]
         except (KeyError, ValueError, TypeError, AttributeError) as error:
