@@ -132,7 +132,7 @@ Undefined why(const Expression::Operation& operation, double a, double b) {
 
 /// Recursive descent; writes operations in postfix order as it goes.
 ///   sum: product {(+|-) product}    product: signed {(*|/) signed}    signed: (+|-) signed | power
-///   power: atom [^ signed]          atom: number | name | name(sum, …) | (sum)
+///   power: atom [^ signed | ² | ³]        atom: number | name | name(sum, …) | (sum)
 class Parser {
  public:
   Parser(const std::string& text, Expression& out) : text_(text), out_(out) {}
@@ -172,7 +172,7 @@ class Parser {
     while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t')) ++at_;
   }
 
-  /// Takes the words, if they stand here. "−" (U+2212) and "·", as printed in books, are - and *.
+  /// Takes the words, if they stand here. "−" (U+2212), "·", "²" and "³", as printed in books, are -, *, ^2 and ^3.
   bool takes(std::string_view words) {
     skip_spaces();
     if (!std::string_view(text_).substr(at_).starts_with(words)) return false;
@@ -219,6 +219,9 @@ class Parser {
       atom();
       if (takes_power()) {
         signed_power();
+        put({Kind::power});
+      } else if (const bool square = takes("²"); square || takes("³")) {
+        put({Kind::number, square ? 2.0 : 3.0});
         put({Kind::power});
       }
     }

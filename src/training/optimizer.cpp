@@ -27,8 +27,7 @@ class RuleOptimizer : public Optimizer {
       auto& theta = parameters_[p].tensor;
       std::vector<torch::Tensor> memory;  // the same storage: a rule changes it in place
       for (std::size_t m = p; m < memory_.size(); m += parameters_.size()) memory.push_back(memory_[m].tensor);
-      const auto move =
-          move_of<torch::Tensor>(options_, steps_, gradient_of(theta, options_.weight_decay), memory);
+      const auto move = move_of<torch::Tensor>(options_, steps_, gradient_of(theta, options_.weight_decay), memory);
       if (move.divisor) {
         theta.addcdiv_(move.direction, *move.divisor, -learning_rate);
       } else {

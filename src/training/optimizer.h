@@ -12,7 +12,7 @@ namespace lossatlas {
 
 /// What a minibatch is of its epoch: gd adds the gradients up, and steps once an epoch.
 struct MinibatchShare {
-  double images = 1;   // its part of the epoch's images
+  double images = 1;    // its part of the epoch's images
   bool is_last = true;  // the epoch ends with it
 };
 
@@ -21,8 +21,8 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
-  /// Applies one step to the parameters from their .grad(). gd does so with the last minibatch of an epoch alone, by the
-  /// mean gradient of all of them.
+  /// Applies one step to the parameters from their .grad(). gd does so with the last minibatch of an epoch alone, by
+  /// the mean gradient of all of them.
   virtual void step(double learning_rate, const MinibatchShare& share = {}) = 0;
 
   /// What a resumed run must have: the rule's memory, first for all parameters under their names, then (adam) again

@@ -45,7 +45,8 @@ TEST_CASE("expressions have the value and the precedence of mathematics") {
   CHECK(at("1.5e2 + .5", 0).value == 150.5);
   CHECK(at("pi", 0).value == std::numbers::pi);
   CHECK(at("e", 0).value == std::numbers::e);
-  CHECK(at("25·sin(x) − x^2", 2).value == 25 * std::sin(2.0) - 4);  // as printed in books
+  CHECK(at("25·sin(x) − x²", 2).value == 25 * std::sin(2.0) - 4);  // as printed in books
+  CHECK(at("-x² + 2·x³", 2).value == 12);
   CHECK(at("pow(x, 3) + min(x, y)*max(x, y)", 2, 5).value == 18);
   CHECK(at("log(e^x)", 3).value == Approx(3));
 }

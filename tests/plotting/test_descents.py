@@ -179,6 +179,21 @@ def test_kinds_that_do_not_fit(plot, tmp_path, variables, words, culprit):
     assert result.status == 1 and (culprit in result.line() or "use --kind paths" in result.line())
 
 
+@pytest.mark.parametrize("words, culprit", [
+    (["--field", "train_loss"], "leave --field out"), (["-o", "a.gif"], "-o D.html"), (["--animate", "spin"], "-o D.html")])
+def test_what_does_not_go_with_descents(plot, tmp_path, words, culprit):
+    result = plot(write_descents(tmp_path / "d.h5"), *words)
+    assert result.status == 1 and culprit in result.line()
+    assert not (tmp_path / "a.gif").exists()
+
+
+def test_one_file_at_a_time(plot, tmp_path):
+    files = [write_descents(tmp_path / name) for name in ("a.h5", "b.h5")]
+    for out in ("c.png", "c.html"):
+        result = plot(*files, "-o", tmp_path / out)
+        assert result.status == 1 and "descents" in result.line()
+
+
 def test_files_that_are_broken(plot, tmp_path):
     path = tmp_path / "d.h5"
     file = write_descents(path)

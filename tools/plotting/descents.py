@@ -14,7 +14,7 @@ from .errors import PlotError
 
 OPTIMIZERS = {"gd": "gradient descent", "sgd": "SGD", "momentum": "momentum", "nesterov": "Nesterov momentum",
               "adagrad": "AdaGrad", "rmsprop": "RMSProp", "adam": "Adam"}
-ORDER = (2, 0, 3, 4, 5, 1)  # of the looks of runs: first those that are neither the curve's nor the tangents' colour
+ORDER = (2, 0, 3, 4, 5, 1)  # of the colours of runs: first those that are neither the curve's nor the tangents'
 WIDTH, HEIGHT = 4.6, 2.5  # inches: the usual body of a function of one variable
 LEGEND_ROW, LEGEND_GAP = 0.147, 0.5  # inches
 MOST_MARKERS = 24  # on one path
@@ -103,8 +103,8 @@ def looks_of(descents):
 
 
 def _look(number):
-    look = style.series(ORDER[number % len(ORDER)])
-    return look["color"], look["dashes"], look["marker"]
+    look = style.series(number)
+    return style.series(ORDER[number % len(ORDER)])["color"], look["dashes"], look["marker"]
 
 
 def ending(descent):

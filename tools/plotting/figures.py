@@ -47,6 +47,9 @@ def draw_files(files, options):
 
         rendered[".html"] = document.render(files, options, file_names(files, options))
     if options.animate or wanted & set(saving.ANIMATIONS):
+        for file in files:
+            _require(not isinstance(file, reading.DescentFile), file,
+                     "descents, which are not animated: -o D.html makes a page that plays them")
         from . import animation
 
         kind = animation.kind_of(files, options)
