@@ -22,7 +22,7 @@ def draw(kind, surface, field, scale, head, label, levels=None, cmap=None):
     plane = Plane(kind, surface, field, scale)
     body, equal = body_of(plane.x, plane.y)
     notes = plane.notes(equal, cmap)
-    page = style.Page(head, notes, margins(body, head.size, label, surface), body)
+    page = style.Page(head, notes, _margins(body, head.size, label, surface), body)
     plane.draw(page, page.rectangle(), label, levels, cmap)
     return page.figure
 
@@ -116,7 +116,7 @@ def body_of(x, y):
     return (width * grow, height * grow), True
 
 
-def margins(body, size, label, surface):
+def _margins(body, size, label, surface):
     """Room for labels, which stand on two lines where the side of the body is short.
 
     Where the user sets the `size` of the page, the body's is estimated, rather too small.
