@@ -15,9 +15,6 @@ struct OptimizerOptions {
   double delta = 1e-7;                      // adagrad, rmsprop, adam: δ > 0
   double rho = 0.99;                        // rmsprop: ρ in [0, 1)
   std::array<double, 2> betas{0.9, 0.999};  // adam: β₁, β₂ in [0, 1)
-
-  /// Whether two step sizes of one name differ in nothing but the rate.
-  bool operator==(const OptimizerOptions&) const = default;
 };
 
 /// gd, sgd, momentum, nesterov, adagrad, rmsprop, adam.
