@@ -19,7 +19,9 @@ struct CommandContext {
 void add_train(CLI::App& app, CommandContext& context);
 void add_surface(CLI::App& app, CommandContext& context);
 void add_line(CLI::App& app, CommandContext& context);
+void add_trajectory(CLI::App& app, CommandContext& context);
 void add_layers(CLI::App& app, CommandContext& context);
+void add_descend(CLI::App& app, CommandContext& context);
 void add_info(CLI::App& app, CommandContext& context);
 
 }  // namespace lossatlas

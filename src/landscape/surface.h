@@ -12,6 +12,7 @@
 
 #include "data/data_set.h"
 #include "evaluation/loss.h"
+#include "landscape/trajectory.h"
 
 namespace lossatlas {
 
@@ -72,6 +73,7 @@ struct Surface {
   std::vector<std::int64_t> test_samples;  // of both splits: those of the test images
   std::vector<MarkedPoint> points;
   double unit = kNotKnown;  // length of both directions, where it is the same
+  Trajectory trajectory;    // paths of optimizers through the plane
   std::string direction_file;         // "" where directions come from the seed alone
   nlohmann::json settings = nlohmann::json::object();    // all that decides the values
   nlohmann::json provenance = nlohmann::json::object();  // how this file came about: may differ between equal surfaces
@@ -106,7 +108,7 @@ struct Surface {
 std::vector<std::int64_t> levels_of(const nlohmann::json& settings);
 std::size_t layers_of(const nlohmann::json& settings);
 
-/// A surface without points of the same kind, axes, split and values, with the same settings and marked points.
+/// A surface without points of the same kind, axes, split and values, with the same settings, marked points and paths.
 Surface empty_like(const Surface& surface, std::size_t layers = 1);
 
 /// The mean over the repeats at each point, where all of them are evaluated; standard errors are averaged, since all

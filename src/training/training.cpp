@@ -186,13 +186,14 @@ struct TrainingRun::Impl {
     const auto loss = torch::nn::functional::cross_entropy(logits, labels);
     network->zero_grad();
     loss.backward();
-    optimizer->step(learning_rate());
+    const std::int64_t count = labels.size(0);
+    optimizer->step(learning_rate(), {static_cast<double>(count) / static_cast<double>(sampler.images()),
+                                      step + 1 == sampler.steps()});
     const double value = loss.item<double>();
     if (!std::isfinite(value)) {
       throw Error("the training loss became {} in step {} of epoch {}; the learning rate {} is probably too large",
                   value, step + 1, epoch + 1, learning_rate());
     }
-    const std::int64_t count = labels.size(0);
     sums.loss += value * static_cast<double>(count);
     sums.correct += logits.argmax(1).eq(labels).sum().item<std::int64_t>();
     sums.images += count;
@@ -259,6 +260,8 @@ json settings_of(const TrainingOptions& options, const DataSet& train, const tor
                    {"augment", options.augment},
                    {"seed", options.seed},
                    {"device", device.is_cuda() ? "cuda" : "cpu"}});
+  if (options.optimizer.name == "rmsprop") settings["rho"] = options.optimizer.rho;
+  if (options.optimizer.name == "adam") settings["betas"] = options.optimizer.betas;
   return settings;
 }
 
@@ -301,9 +304,10 @@ void TrainingRun::resume() {
   }
   load_into(saved, *impl_->network, impl_->options.network.architecture, file);
   const auto memory = saved.groups.find("optimizer");
-  impl_->optimizer->restore(memory == saved.groups.end() ? std::vector<NamedTensor>{} : memory->second);
   impl_->epoch = state.at("epoch");
   impl_->step = state.at("step");
+  impl_->optimizer->restore(memory == saved.groups.end() ? std::vector<NamedTensor>{} : memory->second,
+                            impl_->epoch * impl_->sampler.steps() + impl_->step);
   impl_->sums = {state.at("loss_sum"), state.at("correct"), state.at("images"), state.at("seconds")};
   impl_->history.rows = read_history(impl_->folder / kHistory).rows;
   std::erase_if(impl_->history.rows, [&](const HistoryRow& row) { return row.epoch > impl_->epoch; });

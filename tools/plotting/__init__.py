@@ -18,6 +18,8 @@ frame         the box around a sheet in 3D: its place on the page, ticks and lab
 relief        the surface in 3D: the sheet in its box, and its marks
 trajectories  a plane with its runs, and what the plane cannot show
 curves        charts of curves with one or more panels
+descents      optimizers on functions of one or two variables
+descents3d    the same in 3D
 charts        which curves the charts of lines, paths and histories show
 saving        figures out: deterministic bytes, whole files or none
 figures       the figure that the options ask for

@@ -46,7 +46,7 @@ def render(kind, files, options, extensions):
         raise PlotError("ffmpeg is not here, which writes .mp4: install it (Debian: apt-get install ffmpeg),"
                         " or write a .gif")
     dpi = min(options.dpi, DPI) if options.dpi != 300 else DPI
-    film = {"spin": _Spin, "trajectory": _Run, "epochs": _Epochs}[kind](files, options, dpi)
+    film = KINDS[kind](files, options, dpi)
     return {extension: WRITERS[extension](film.frames(FRAMES[extension]), FRAMES[extension]) for extension in extensions}
 
 
@@ -219,6 +219,9 @@ class _Run:
                 color=style.series(number)["color"] if len(self.runs) > 1 else style.INK,
                 path_effects=style.cased(2.5 * style.ZOOM)))
         return texts
+
+
+KINDS = {"spin": _Spin, "trajectory": _Run, "epochs": _Epochs}
 
 
 # --- files -----------------------------------------------------------------------------------------
