@@ -3,6 +3,7 @@
 `.venv/bin/python tests/plotting/references.py` makes them anew (look at each before you keep it).
 """
 
+import contextlib
 import pathlib
 import sys
 import tempfile
@@ -93,6 +94,7 @@ if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for case in sys.argv[1:] or CASES:
         with tempfile.TemporaryDirectory() as made:
-            drawn, _ = draw(case, pathlib.Path(made))
+            with contextlib.redirect_stdout(None):
+                drawn, _ = draw(case, pathlib.Path(made))
             (FOLDER / f"{case}.png").write_bytes(drawn.read_bytes())
         print(FOLDER / f"{case}.png")

@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 import pytest
-from conftest import words_of, write_fan, write_history, write_line, write_path, write_surface
+from conftest import add_points, words_of, write_fan, write_history, write_line, write_path, write_surface
 from plotting import charts, reading, style
 
 
@@ -79,6 +79,12 @@ def test_a_path_asked_for_as_something_else(plot, tmp_path, kind):
     assert result.status == 1 and result.line()
 
 
+def test_a_path_says_which_networks_it_joins(svg, tmp_path):
+    path = add_points(write_path(tmp_path / "p.h5"), ("a", "b"))
+    words = words_of(svg(path))
+    assert "position t, from a (0) to b (1)" in words and "Bezier curve of 1 bend" in words and "plane" not in words
+
+
 def test_a_path_without_the_straight_line(svg, tmp_path):
     path = write_path(tmp_path / "p.h5")
     with h5py.File(path, "a") as file:
@@ -118,3 +124,21 @@ def test_values_that_are_not_finite_along_a_line(svg, tmp_path):
         file["train_loss"][4] = np.inf
     text = svg(path)
     assert 'id="nonfinite"' in text and "1 point evaluated but not finite (pink)" in words_of(text)
+
+
+def test_files_are_told_apart_without_colour(tmp_path):
+    with reading.open_file(write_line(tmp_path / "a.h5")) as a, reading.open_file(write_line(tmp_path / "b.h5")) as b:
+        chart, _ = charts.of_lines([a, b], None, labels=["a", "b"])
+    assert {each.marker for each in chart.series[:4]} == {"o"} and {each.marker for each in chart.series[4:]} == {"s"}
+    assert [key.marker for key in chart.keys] == ["o", "s", None, None]
+
+
+def test_where_values_are_not_finite():
+    x = np.array([0.0, 1.0, 2.0, 3.0, 5.0])
+    assert charts._stretches(x, np.array([True, True, False, False, True])) == [(0.0, 1.5), (4.0, 5.0)]
+    assert charts._stretches(x, np.zeros(5, bool)) == []
+
+
+def test_lines_of_different_directions(svg, tmp_path):
+    between = add_points(write_line(tmp_path / "b.h5"))
+    assert ">multiples of the direction<" in svg(write_fan(tmp_path / "f.h5"), between)

@@ -1,5 +1,7 @@
 """Trajectories, marked checkpoints and curves, over planes and on lines."""
 
+import json
+
 import h5py
 import numpy as np
 import pytest
@@ -11,12 +13,23 @@ from plotting import marks, reading
 def test_runs_come_in_their_order_with_their_values(tmp_path):
     with reading.open_file(write_trajectory(tmp_path / "t.h5", 2)) as file:
         first, second = marks.runs(file)
-        assert (first.label, second.label) == ("run 1", "run 0")
+        assert (first.label, second.label) == ("run 1 (AdaGrad)", "run 0 (SGD)")
         assert first.epoch.tolist() == list(range(13)) and first.x[-1] == 0.0
         assert second.own("train_loss")[0] == pytest.approx(0.6 * second.in_plane("train_loss")[0])
+        assert marks._label("sgd-2", "sgd") == "sgd-2" and marks._label("a", "") == "a"
         assert np.isnan(first.own("test_loss")).all() and np.isnan(first.in_plane("train_acc")).all()
         assert marks.explained(file) == (0.723, 0.101)
         assert marks.points(file) is None and marks.curves(file) == []
+
+
+def test_the_plane_of_a_second_split_has_its_own_name(tmp_path):
+    path = write_trajectory(tmp_path / "t.h5")
+    with h5py.File(path, "a") as file:
+        run = file["lossatlas/runs/run0"]
+        run["test_loss"], run["plane_test_loss"] = np.full(13, 2.0), np.full(13, 3.0)
+    with reading.open_file(path) as file:
+        run, = marks.runs(file)
+        assert run.in_plane("test_loss")[0] == 3.0 and run.in_plane("train_loss")[0] == run.group["plane_loss"][0]
 
 
 def test_points_and_curves(tmp_path):
@@ -52,7 +65,8 @@ def test_several_runs_have_colours_markers_and_names(svg, tmp_path):
     text = svg(write_trajectory(tmp_path / "t.h5", 3))
     words = words_of(text)
     for number in range(3):
-        assert f"run {number}, epoch 12" in words and f"run {number}: checkpoints lie up to" in words
+        name = f"run {number} ({('SGD', 'AdaGrad')[number % 2]})"
+        assert f"{name}, epoch 12" in words and f"{name}: checkpoints lie up to" in words
         assert f'id="epochs_run{number}"' in text
 
 
@@ -102,6 +116,18 @@ def test_checkpoints_on_a_line(svg, tmp_path):
     assert "position between epoch-0010 (0) and epoch-0020 (1)" in words_of(text)
     assert text.count('id="checkpoint"') + text.count('id="checkpoint_') >= 1
     assert ">epoch-0010<" in text and ">epoch-0020<" in text
+    assert 'id="own_train_loss"' in text and 'id="own_test_loss"' not in text
+    assert "circles: the checkpoints’ own" in words_of(text)
+
+
+def test_the_barrier_on_a_line_is_said(svg, tmp_path):
+    path = add_points(write_line(tmp_path / "l.h5"))
+    with h5py.File(path, "a") as file:
+        ways = {"train_loss": {"ends": [1, 2], "highest": 3, "at": 0.5, "barrier": 1.5},
+                "test_err": {"ends": [1, 2], "highest": 3, "at": 0.5, "barrier": 12.25}}
+        file["lossatlas"].attrs["summary"] = json.dumps({"interpolation": ways})
+    words = words_of(svg(path))
+    assert "barrier of training loss: 1.5" in words and "barrier of test error: 12.25 percentage points" in words
 
 
 def damage(path, what):
@@ -137,3 +163,16 @@ def test_trajectories_without_what_is_optional(svg, tmp_path):
     words = words_of(svg(path))
     assert "checkpoint" in words and "no training loss of the checkpoints" in words
     assert "multiples of direction 1" in words
+
+
+def test_names_of_checkpoints_in_3d(svg, tmp_path):
+    text = svg(add_points(write_surface(tmp_path / "s.h5"), ("A", "B"), (0, 0.8), (0, 0.2)), "--kind", "surface", "--elev", "70")
+    assert ">A<" in text and ">B<" in text
+
+
+def test_images_are_those_of_the_split_that_is_drawn(svg, tmp_path):
+    path = write_surface(tmp_path / "s.h5", more={"test_loss": np.ones((9, 9)) + np.arange(9)})
+    with h5py.File(path, "a") as file:
+        file["lossatlas/samples_train"], file["lossatlas/samples_test"] = np.arange(700), np.arange(300)
+    assert "700 training images" in words_of(svg(path)) and "300" not in words_of(svg(path))
+    assert "300 test images" in words_of(svg(path, "--field", "test_loss"))

@@ -47,6 +47,12 @@ def test_every_pixel_shows_the_point_of_a_tilted_plane_that_projects_there(elev,
     assert np.abs(x).max() <= 0.5 + 1e-6 and np.abs(y).max() <= 0.5 + 1e-6
 
 
+def test_how_much_of_the_upper_side_is_seen():
+    assert picture(lambda x, y: 0 * x + 0.5, View(30, 120)).upper() == pytest.approx(0.5, rel=0.02)
+    steep = [picture(lambda x, y: 0.5 + 0.5 * x, View(15, azim)).upper() for azim in (180, 0)]
+    assert steep[0] > 0.6 and steep[1] == 0.0  # facing the slope, and from below it
+
+
 @pytest.mark.parametrize("elev", [90, 45, 20])
 def test_a_level_sheet_covers_its_projection(elev):
     pic = picture(lambda x, y: 0 * x + 0.5, View(elev, 30))
@@ -71,6 +77,14 @@ def test_a_ridge_hides_what_is_behind_it():
     pic = picture(ridge, view)
     placed = np.array([(0.0, y / 2, 0.5 * float(ridge(0, y)) + 0.002) for y in (-0.6, 0.0, 0.3, 0.95)])
     assert pic.hidden(view.project(placed)).tolist() == [False, False, True, False]
+
+
+@pytest.mark.parametrize("view", [View(90, -90), View(30, -57), View(15, 120)])
+@pytest.mark.parametrize("value", [0.1, 0.5, 0.9])
+def test_a_level_part_in_the_open_has_the_colour_of_the_colour_bar(view, value):
+    drawn = image(picture(lambda x, y: 0 * x + value, view))
+    opaque = drawn[drawn[..., 3] == 255][:, :3].astype(int)
+    assert np.abs(opaque - round(255 * value)).max() <= 3
 
 
 def test_a_hole_is_seen_through():

@@ -108,7 +108,7 @@ class _Spin(_Solid):
         solid = self.relief(self.fields[0])
         place = relief.steady_place(solid, head, self.label, np.arange(0.0, 360.0, 30.0))
         turns = self.view.azim + np.linspace(0.0, 360.0, round(SPIN * rate), endpoint=False)
-        return [self.image(solid.seen_from(float(azim)), head, place) for azim in turns]
+        return [self.image(solid.turned_to(float(azim)), head, place) for azim in turns]
 
 
 class _Epochs(_Solid):
@@ -171,7 +171,10 @@ class _Run:
         head = _head(files, options, self.name, points.mark(field))
         self.label = wording.value_label(self.name, self.file.settings)
         body, equal = planes.body_of(self.plane.x, self.plane.y)
-        self.page = style.Page(head, self.plane.notes(equal, options.cmap), planes.margins(body, head.size, self.label, self.file), body)
+        margins = planes.margins(body, self.label, *(marks.axis_label(self.file, number) for number in (1, 2)),
+                                 planes.y_extra(self.plane.y), planes.bar_extra(self.scale))
+        notes = self.plane.notes(equal, options.cmap)
+        self.page = style.Page(head, notes, margins, body)
         self.axes = self.plane.draw(self.page, self.page.rectangle(), self.label, options.levels, options.cmap)
 
     def frames(self, rate):

@@ -198,7 +198,7 @@ def _plane(file, options):
     scale = scales.choose(field.values, name, options.log, options.vmin, options.vmax)
     label = wording.value_label(name, file.settings)
     title = wording.title(wording.short_label(name, file.settings), file.settings)
-    head = _surface_head([file], options, title, points.mark(field), name.endswith("_spread"))
+    head = _surface_head([file], options, title, points.mark(field), name.endswith("_spread"), name)
     if kind == "surface":
         from . import relief
 
@@ -237,7 +237,7 @@ def _repeats(file, options):
     title = wording.title(wording.short_label(name, file.settings), file.settings)
     done, total = file.progress()
     mark = wording.partial(done, total) if done < total else None
-    head = _surface_head([file], options, f"{title}: {file.draws} draws of directions", mark, each=True)
+    head = _surface_head([file], options, f"{title}: {file.draws} draws of directions", mark, True, name)
     notes = [f"the first {len(entries)} of {file.draws} draws are shown"] * (len(entries) < file.draws)
     return multiples.draw("contourf", entries, scale, head, wording.value_label(name, file.settings), notes,
                           options.levels, options.cmap)
@@ -269,8 +269,9 @@ def _several(files, options):
     if len({field.name for field in fields}) > 1:
         raise PlotError(f"{files[0].path} holds {fields[0].name} and another file only"
                         f" {next(f.name for f in fields if f.name != fields[0].name)}: choose with --field")
-    names, _ = _names(files, options, [wording.facts(file) for file in files])
-    _, rest = wording.apart([wording.facts(file) for file in files])
+    all_facts = [wording.facts(file, name=fields[0].name) for file in files]
+    names, _ = _names(files, options, all_facts)
+    _, rest = wording.apart(all_facts)
     entries = [multiples.Entry(file, field, name, wording.joined(facts))
                for file, field, name, facts in zip(files, fields, names, rest)]
     label = wording.value_label(fields[0].name, files[0].settings)
@@ -278,7 +279,7 @@ def _several(files, options):
                           *(file.settings for file in files))
     partial = [name for name, field in zip(names, fields) if field.missing.any()]
     mark = f"PARTIAL: not all points of {', '.join(partial)} are evaluated" if partial else None
-    head = _surface_head(files, options, title, mark)
+    head = _surface_head(files, options, title, mark, name=fields[0].name)
     if kind == "surface":
         from . import relief
 
@@ -330,9 +331,9 @@ def _head(options, title, subtitle, mark=None, numbers=()):
     return style.Head(title, subtitle, options.size, mark, numbers, options.caption)
 
 
-def _surface_head(files, options, title, mark, each=False):
-    """What stands above the drawing of surfaces; `each`: it is about each of the draws."""
-    facts = wording.joined(_common(files, lambda file: wording.facts(file, each)))
+def _surface_head(files, options, title, mark, each=False, name=""):
+    """What stands above the drawing of surfaces; `each` and `name` as in wording.facts."""
+    facts = wording.joined(_common(files, lambda file: wording.facts(file, each, name)))
     return _head(options, title, facts, mark, _numbers(files, options))
 
 

@@ -124,11 +124,12 @@ class _Labels:
         height = self._dpi * size / 72
         spot = self._axes.transData.transform((x, y))
         best, least = None, math.inf
-        for reach in (0.075, 0.13, 0.2) if needed else (0.075, 0.11):
+        for reach in (0.075, 0.13, 0.2, 0.3, 0.45) if needed else (0.075, 0.11):
             for across, up in WHERE:
                 reached = reach * style.ZOOM * self._dpi
                 center = (spot[0] + across * (reached + width / 2), spot[1] + up * (reached + height / 2))
-                box = (center[0] - width / 2, center[1] - height / 2, center[0] + width / 2, center[1] + height / 2)
+                box = (center[0] - width / 2, center[1] - height / 2,
+                       center[0] + width / 2, center[1] + height / 2)
                 cost = self._cost(box)
                 if cost < least:
                     best, least = (center, box), cost
