@@ -26,6 +26,9 @@ namespace {
 using nlohmann::json;
 
 std::string grid_text(const Surface& surface) {
+  if (surface.kind == SurfaceKind::line) {
+    return fmt::format("{} points over x {}:{}", surface.x.points, surface.x.low, surface.x.high);
+  }
   const auto range = [](const Axis& axis) { return fmt::format("{}:{}", axis.low, axis.high); };
   return fmt::format("{}x{} over x {} and y {}", surface.x.points, surface.y.points, range(surface.x),
                      range(surface.y));
@@ -121,6 +124,7 @@ class OwnerRun {
     if (!remains) return;
     take_over(job_, surface_, remains->surface, report_);
     surface_.centre_check = remains->surface.centre_check;
+    if (!remains->surface.points.empty()) surface_.points = remains->surface.points;
     for (const std::string& remark : remains->remarks) report_.say("note: " + remark);
     for (const auto& file : remains->damaged) std::filesystem::rename(file, file.string() + ".damaged");
     reused_ = surface_.size() - missing_points_of(surface_);
@@ -169,6 +173,7 @@ class OwnerRun {
   int compute() {
     journal_.emplace(journal_of(job_.out), surface_.settings, surface_.more_names());
     evaluate_centre();
+    if (job_.mark) job_.mark(surface_, stop_);
     if (has_levels()) {
       const int status = LevelRun(job_, *journal_, report_, stop_, computed_).run();
       remove_journals();
@@ -237,7 +242,8 @@ class OwnerRun {
     const int threads = torch::get_num_threads();
     torch::set_num_threads(1);
     NetworkState point = copy_state(job_.planes.origin(), job_.engine.device());
-    place(*job_.planes.at(0), std::array{0.0, 0.0}, point);
+    const auto plane = job_.planes.at(0);
+    place(*plane, std::vector<double>(plane->directions.size()), point);
     auto found = job_.engine.make_evaluator()->evaluate(point, sizes);
     torch::set_num_threads(threads);
     return found;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -30,6 +31,8 @@ struct SurfaceJob {
   /// The loss of the untouched checkpoint over the first images, through LibTorch.
   std::function<double(std::int64_t images)> checkpoint_loss;
   LevelGoal goal = {};  // of a surface in levels
+  /// Adds what belongs to the file besides the grid, before the sweep; what an earlier run added is there. May be null.
+  std::function<void(Surface&, const std::atomic<bool>& stop)> mark = nullptr;
 };
 
 /// Computes the surface: alone, going on, or with others, whatever the job says and the files beside `out` show. Every

@@ -11,8 +11,8 @@ namespace {
 
 class EagerEvaluator : public Evaluator {
  public:
-  EagerEvaluator(const EngineOptions& options, std::shared_ptr<const Batches> batches)
-      : Evaluator(options, std::move(batches)), network_(make_network(options.network)) {
+  EagerEvaluator(const EngineOptions& options, ImageSets images)
+      : Evaluator(options, std::move(images)), network_(make_network(options.network)) {
     network_->eval();
     for (torch::Tensor& parameter : network_->parameters()) parameter.requires_grad_(false);
     own_ = state_of(*network_);
@@ -24,9 +24,9 @@ class EagerEvaluator : public Evaluator {
     use_tensors(own_.buffers, state.buffers);
   }
 
-  void add(std::int64_t first, std::int64_t count, LossSum& sum) override {
-    const auto logits = network_->forward(batches().batch(first, count)).to(torch::kCPU).contiguous();
-    sum.add({logits.data_ptr<float>(), static_cast<std::size_t>(logits.numel())}, batches().labels(first, count));
+  void add(const Batches& images, std::int64_t first, std::int64_t count, LossSum& sum) override {
+    const auto logits = network_->forward(images.batch(first, count)).to(torch::kCPU).contiguous();
+    sum.add({logits.data_ptr<float>(), static_cast<std::size_t>(logits.numel())}, images.labels(first, count));
   }
 
   std::shared_ptr<Network> network_;
@@ -35,8 +35,8 @@ class EagerEvaluator : public Evaluator {
 
 }  // namespace
 
-std::unique_ptr<Evaluator> make_eager_evaluator(const EngineOptions& options, std::shared_ptr<const Batches> batches) {
-  return std::make_unique<EagerEvaluator>(options, std::move(batches));
+std::unique_ptr<Evaluator> make_eager_evaluator(const EngineOptions& options, ImageSets images) {
+  return std::make_unique<EagerEvaluator>(options, std::move(images));
 }
 
 }  // namespace lossatlas

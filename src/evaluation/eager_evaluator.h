@@ -7,6 +7,6 @@
 namespace lossatlas {
 
 /// Runs the network through LibTorch as it stands, operator by operator, on any device.
-std::unique_ptr<Evaluator> make_eager_evaluator(const EngineOptions& options, std::shared_ptr<const Batches> batches);
+std::unique_ptr<Evaluator> make_eager_evaluator(const EngineOptions& options, ImageSets images);
 
 }  // namespace lossatlas

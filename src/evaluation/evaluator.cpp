@@ -48,34 +48,38 @@ EngineChoice engine_of(const std::string& name) {
   throw UsageError("--engine {}: wants auto, eager or fused", name);
 }
 
-Evaluator::Evaluator(const EngineOptions& options, std::shared_ptr<const Batches> batches)
-    : options_(options), batches_(std::move(batches)) {
+Evaluator::Evaluator(const EngineOptions& options, ImageSets images) : options_(options), images_(std::move(images)) {
   if (options_.recalibration) {
-    recalibration_ = std::make_unique<Recalibration>(options_.network, options_.recalibration, batches_->device());
+    recalibration_ = std::make_unique<Recalibration>(options_.network, options_.recalibration, images_.first->device());
   }
 }
 
 Evaluator::~Evaluator() = default;
 
 Evaluation Evaluator::evaluate(const NetworkState& state) {
-  return evaluate(state, std::array{batches_->size()}).front();
+  return evaluate(state, std::array{images_.first->size()}).front();
 }
 
 std::vector<Evaluation> Evaluator::evaluate(const NetworkState& state, std::span<const std::int64_t> sizes) {
   const torch::NoGradGuard no_gradients;
   load(recalibration_ ? recalibration_->apply(state) : state);
   const Extras& extras = options_.extras;
-  const std::int64_t population = options_.population > 0 ? options_.population : batches_->size();
+  const std::int64_t population = options_.population > 0 ? options_.population : images_.first->size();
   LossSum sum(options_.loss, extras);
   std::vector<Evaluation> results;
   std::int64_t first = 0;
   for (const std::int64_t size : sizes) {
-    while (first < size) {
-      const std::int64_t count = std::min(options_.batch_size, size - first);
-      add(first, count, sum);
-      first += count;
-    }
+    add_all(*images_.first, first, size, sum);
+    first = size;
     results.push_back(sum.result(population));
+  }
+  if (images_.second) {
+    const Evaluation second = evaluate_second();
+    for (Evaluation& result : results) {
+      const auto images = static_cast<double>(second.images);
+      result.more.insert(result.more.end(), {second.loss, second.loss_se, second.accuracy, second.accuracy_se, images});
+      result.more.insert(result.more.end(), second.more.begin(), second.more.end());
+    }
   }
   if (extras.weight_decay > 0) {
     const double term = l2_term(state.parameters, extras.weight_decay);
@@ -84,21 +88,43 @@ std::vector<Evaluation> Evaluator::evaluate(const NetworkState& state, std::span
   return results;
 }
 
+void Evaluator::add_all(const Batches& images, std::int64_t first, std::int64_t end, LossSum& sum) {
+  while (first < end) {
+    const std::int64_t count = std::min(options_.batch_size, end - first);
+    add(images, first, count, sum);
+    first += count;
+  }
+}
+
+Evaluation Evaluator::evaluate_second() {
+  const std::int64_t size = images_.second->size();
+  LossSum sum(options_.loss, options_.extras);
+  add_all(*images_.second, 0, size, sum);
+  return sum.result(options_.second_population > 0 ? options_.second_population : size);
+}
+
 Engine::Engine(EngineOptions options, std::shared_ptr<const DataSet> data, torch::Device device)
     : options_(std::move(options)), device_(device) {
-  if (data->shape != options_.network.input) {
-    throw Error("the images are {} in shape, the network takes {}", fmt::join(data->shape, "x"),
-                fmt::join(options_.network.input, "x"));
-  }
-  if (data->classes > options_.network.classes) {
-    throw Error("{} has {} classes, the network tells {} apart", data->name, data->classes, options_.network.classes);
-  }
+  check_fit(*data);
+  if (options_.second) check_fit(*options_.second);
   if (options_.recalibration) check_recalibration(options_.network);
-  batches_ = std::make_shared<Batches>(std::move(data), device);
+  images_.first = std::make_shared<Batches>(std::move(data), device);
+  if (options_.second) images_.second = std::make_shared<Batches>(options_.second, device);
   if (options_.engine != EngineChoice::eager) {
     compile();
   } else if (options_.precision != Precision::fp32) {
     throw UsageError("only the fused engine computes in {}", name_of(options_.precision));
+  }
+}
+
+void Engine::check_fit(const DataSet& data) const {
+  const NetworkSpec& network = options_.network;
+  if (data.shape != network.input) {
+    throw Error("the images are {} in shape, the network takes {}", fmt::join(data.shape, "x"),
+                fmt::join(network.input, "x"));
+  }
+  if (data.classes > network.classes) {
+    throw Error("{} has {} classes, the network tells {} apart", data.name, data.classes, network.classes);
   }
 }
 
@@ -117,7 +143,7 @@ void Engine::compile() {
 }
 
 std::unique_ptr<Evaluator> Engine::make_evaluator() const {
-  return is_fused() ? make_fused_evaluator(options_, graph_, batches_) : make_eager_evaluator(options_, batches_);
+  return is_fused() ? make_fused_evaluator(options_, graph_, images_) : make_eager_evaluator(options_, images_);
 }
 
 std::string Engine::instruction_set() const {

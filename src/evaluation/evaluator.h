@@ -35,36 +35,48 @@ struct EngineOptions {
   Extras extras = {};
   /// Training images from which batch-norm statistics are estimated anew at each point; null: they are as stored.
   std::shared_ptr<const DataSet> recalibration = nullptr;
+  /// Images of a second split, evaluated at each point after the engine's own; null: none. Their values stand in
+  /// Evaluation::more.
+  std::shared_ptr<const DataSet> second = nullptr;
+  std::int64_t second_population = 0;  // images in the whole second split; 0: the data set's own
 };
 
 class Recalibration;
+
+/// The images that evaluators run the network on.
+struct ImageSets {
+  std::shared_ptr<const Batches> first;
+  std::shared_ptr<const Batches> second;  // null: none
+};
 
 /// The seam between the landscape and whatever runs the network: parameters in, loss and accuracy out.
 /// One evaluator a thread; evaluators made by one Engine may run at the same time.
 class Evaluator {
  public:
-  Evaluator(const EngineOptions& options, std::shared_ptr<const Batches> batches);
+  Evaluator(const EngineOptions& options, ImageSets images);
   virtual ~Evaluator();
 
   /// The mean loss over the engine's images at these parameters and batch-norm statistics (batch norm in evaluation
   /// mode; where the options ask for it, with statistics estimated anew for these parameters). Tensors: names, order
   /// and shapes of state_of(network), float32, contiguous, on the engine's device.
   Evaluation evaluate(const NetworkState& state);
-  /// The same over the first sizes[0], sizes[1], … images; sizes ascend.
+  /// The same over the first sizes[0], sizes[1], … images, each with all of the second set; sizes ascend.
   std::vector<Evaluation> evaluate(const NetworkState& state, std::span<const std::int64_t> sizes);
 
  protected:
   const EngineOptions& options() const { return options_; }
-  const Batches& batches() const { return *batches_; }
+  const ImageSets& images() const { return images_; }
 
  private:
   /// Takes parameters and statistics for the batches to come; the state lives as long as they do.
   virtual void load(const NetworkState& state) = 0;
-  /// Adds the losses of images first, …, first + count - 1; count <= options().batch_size.
-  virtual void add(std::int64_t first, std::int64_t count, LossSum& sum) = 0;
+  /// Adds the losses of images first, …, first + count - 1 of one of the sets; count <= options().batch_size.
+  virtual void add(const Batches& images, std::int64_t first, std::int64_t count, LossSum& sum) = 0;
+  void add_all(const Batches& images, std::int64_t first, std::int64_t end, LossSum& sum);
+  Evaluation evaluate_second();
 
   EngineOptions options_;
-  std::shared_ptr<const Batches> batches_;
+  ImageSets images_;
   std::unique_ptr<Recalibration> recalibration_;
 };
 
@@ -77,7 +89,9 @@ class Engine {
   std::unique_ptr<Evaluator> make_evaluator() const;
   torch::Device device() const { return device_; }
   const EngineOptions& options() const { return options_; }
-  std::int64_t images() const { return batches_->size(); }
+  /// Images of the first set, and of both.
+  std::int64_t images() const { return images_.first->size(); }
+  std::int64_t images_per_point() const { return images() + (images_.second ? images_.second->size() : 0); }
   bool is_fused() const { return graph_ != nullptr; }
   /// What kept an automatic choice from the fused engine: "the operator aten::…"; "" where nothing did.
   const std::string& why_eager() const { return why_eager_; }
@@ -85,11 +99,12 @@ class Engine {
   std::string instruction_set() const;
 
  private:
+  void check_fit(const DataSet& data) const;
   void compile();
 
   EngineOptions options_;
   torch::Device device_;
-  std::shared_ptr<const Batches> batches_;
+  ImageSets images_;
   std::shared_ptr<const Graph> graph_;  // where the engine is fused
   std::string why_eager_;
 };

@@ -18,22 +18,26 @@ PlanarImages planar(const float* data, std::int64_t images, const std::array<std
 
 class FusedEvaluator : public Evaluator {
  public:
-  FusedEvaluator(const EngineOptions& options, std::shared_ptr<const Graph> graph, std::shared_ptr<const Batches> data)
-      : Evaluator(options, std::move(data)),
-        batch_(std::min(options.batch_size, batches().size())),
+  FusedEvaluator(const EngineOptions& options, std::shared_ptr<const Graph> graph, ImageSets sets)
+      : Evaluator(options, std::move(sets)),
+        batch_(std::min(options.batch_size, largest_set())),
         plan_(std::move(graph), {options.instruction_set, batch_, options.precision}) {
-    pixels_.resize(static_cast<std::size_t>(batch_) * batches().data().image_bytes());
+    pixels_.resize(static_cast<std::size_t>(batch_) * images().first->data().image_bytes());
     logits_.resize(static_cast<std::size_t>(batch_ * plan_.classes()));
   }
 
  private:
   void load(const NetworkState& state) override { plan_.load(tensors_of(state)); }
 
-  void add(std::int64_t first, std::int64_t count, LossSum& sum) override {
-    batches().read(first, count, pixels_);
+  std::int64_t largest_set() const {
+    return std::max(images().first->size(), images().second ? images().second->size() : 0);
+  }
+
+  void add(const Batches& images, std::int64_t first, std::int64_t count, LossSum& sum) override {
+    images.read(first, count, pixels_);
     const auto logits = std::span(logits_).first(static_cast<std::size_t>(count * plan_.classes()));
     plan_.run(planar(pixels_.data(), count, options().network.input), logits);
-    sum.add(logits, batches().labels(first, count));
+    sum.add(logits, images.labels(first, count));
   }
 
   std::int64_t batch_;
@@ -89,8 +93,8 @@ std::shared_ptr<const Graph> make_fused_graph(const NetworkSpec& spec) {
 }
 
 std::unique_ptr<Evaluator> make_fused_evaluator(const EngineOptions& options, std::shared_ptr<const Graph> graph,
-                                                std::shared_ptr<const Batches> batches) {
-  return std::make_unique<FusedEvaluator>(options, std::move(graph), std::move(batches));
+                                                ImageSets images) {
+  return std::make_unique<FusedEvaluator>(options, std::move(graph), std::move(images));
 }
 
 }  // namespace lossatlas

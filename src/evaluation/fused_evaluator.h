@@ -16,6 +16,6 @@ Tensors tensors_of(const NetworkState& state);
 
 /// Runs a fused graph on the CPU with kernels of our own, one thread, float32.
 std::unique_ptr<Evaluator> make_fused_evaluator(const EngineOptions& options, std::shared_ptr<const Graph> graph,
-                                                std::shared_ptr<const Batches> batches);
+                                                ImageSets images);
 
 }  // namespace lossatlas

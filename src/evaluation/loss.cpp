@@ -53,12 +53,22 @@ LossFunction loss_function_of(const std::string& name) {
   throw UsageError("--loss {}: wants cross-entropy or mse", name);
 }
 
-std::vector<std::string> names_of(const Extras& extras, Split split, std::int64_t classes) {
+std::vector<std::string> names_of(const Extras& extras, Split split, std::int64_t classes,
+                                  std::optional<Split> second) {
   std::vector<std::string> names;
-  for (std::int64_t c = 0; c < (extras.class_losses ? classes : 0); ++c) {
-    names.push_back(fmt::format("{}_loss_class_{}", name_of(split), c));
+  const auto add_extras = [&](Split of) {
+    for (std::int64_t c = 0; c < (extras.class_losses ? classes : 0); ++c) {
+      names.push_back(fmt::format("{}_loss_class_{}", name_of(of), c));
+    }
+    if (extras.top5) names.push_back(fmt::format("{}_acc_top5", name_of(of)));
+  };
+  add_extras(split);
+  if (second) {
+    for (const char* value : {"loss", "loss_se", "acc", "acc_se", "images"}) {
+      names.push_back(fmt::format("{}_{}", name_of(*second), value));
+    }
+    add_extras(*second);
   }
-  if (extras.top5) names.push_back(fmt::format("{}_acc_top5", name_of(split)));
   if (extras.weight_decay > 0) names.emplace_back("l2");
   return names;
 }

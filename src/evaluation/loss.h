@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,8 +27,10 @@ struct Extras {
   double weight_decay = 0;    // λ: the L2 term λ/2 ‖θ‖² over all parameters, where it is above 0
 };
 
-/// Names of what Extras ask for, in the order of Evaluation::more: train_loss_class_0, …, train_acc_top5, l2.
-std::vector<std::string> names_of(const Extras& extras, Split split, std::int64_t classes);
+/// Names of Evaluation::more, in its order: what Extras ask for, train_loss_class_0, …, train_acc_top5; where a second
+/// split is evaluated too, test_loss, test_loss_se, test_acc, test_acc_se, test_images and the same of it; l2.
+std::vector<std::string> names_of(const Extras& extras, Split split, std::int64_t classes,
+                                  std::optional<Split> second = std::nullopt);
 
 /// The loss of one parameter vector over a set of images.
 struct Evaluation {
@@ -36,7 +39,7 @@ struct Evaluation {
   double accuracy = 0;     // percent
   double accuracy_se = 0;  // percent
   std::int64_t images = 0;
-  std::vector<double> more = {};  // what else was asked for, class losses, top 5, L2 term: as far as Extras ask
+  std::vector<double> more = {};  // what else was asked for: names_of() says what
 };
 
 /// Sums the losses of images in double. Images whose logits are not finite make the loss not finite, as it is, and

@@ -1,5 +1,7 @@
 #include "landscape/direction.h"
 
+#include <fnmatch.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -19,10 +21,6 @@ constexpr std::array<std::pair<Normalization, std::string_view>, 6> kNames{{{Nor
                                                                             {Normalization::dlayer, "dlayer"},
                                                                             {Normalization::none, "none"}}};
 
-std::span<float> numbers(const torch::Tensor& tensor) {
-  return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
-}
-
 double norm_of(std::span<const float> values) {
   double sum = 0;
   for (const float value : values) sum += static_cast<double>(value) * static_cast<double>(value);
@@ -36,12 +34,18 @@ void scale_to(std::span<float> direction, double length) {
   for (float& value : direction) value = static_cast<float>(value * factor);
 }
 
-void draw(std::span<float> out, std::uint64_t seed, std::uint64_t number) {
-  constexpr std::size_t kChunk = 8192;
+constexpr std::size_t kChunk = 8192;  // numbers that one thread draws or adds up at a time
+
+void draw(std::span<float> out, std::uint64_t number, const DirectionOptions& options) {
+  if (options.distribution == Distribution::uniform) {
+    RandomStream stream(options.seed, Purpose::direction, number);
+    for (float& value : out) value = static_cast<float>(2 * stream.uniform() - 1);
+    return;
+  }
 #pragma omp parallel for schedule(static)
   for (std::size_t first = 0; first < out.size(); first += kChunk) {
     const auto part = out.subspan(first, std::min(kChunk, out.size() - first));
-    fill_normal(part, seed, Purpose::direction, number, first);
+    fill_normal(part, options.seed, Purpose::direction, number, first);
   }
 }
 
@@ -62,19 +66,66 @@ void normalize(std::span<float> direction, std::span<const float> theta, std::si
   }
 }
 
-/// Names of the one-dimensional parameters that belong to a batch norm: those beside a one-dimensional NAME.weight.
-std::set<std::string> batch_norm_parameters(const std::vector<NamedTensor>& parameters) {
-  constexpr std::string_view kWeight = "weight";
-  std::set<std::string> names;
-  for (const auto& [name, tensor] : parameters) {
-    if (tensor.dim() != 1 || !name.ends_with(kWeight)) continue;
-    names.insert(name);
-    names.insert(name.substr(0, name.size() - kWeight.size()) + "bias");
-  }
-  return names;
+/// float32 on the CPU, contiguous.
+torch::Tensor plain(const torch::Tensor& tensor) {
+  return tensor.detach().to(torch::kCPU, torch::kFloat32).contiguous();
 }
 
+std::size_t filters_of(const torch::Tensor& theta) {
+  return theta.dim() > 1 ? static_cast<std::size_t>(theta.size(0)) : 1;
+}
+
+bool is_zero(std::span<const float> values) {
+  return std::all_of(values.begin(), values.end(), [](float value) { return value == 0; });
+}
+
+/// The entries of a network that are zero in a direction.
+class Ignored {
+ public:
+  Ignored(const NetworkState& network, const Ignore& ignore) : ignore_(ignore) {
+    for (const auto& [name, tensor] : network.parameters) {
+      if (tensor.dim() == 1 && name.ends_with(kWeight)) norms_.insert(name.substr(0, name.size() - kWeight.size()));
+    }
+    for (const std::string& pattern : ignore.patterns) {
+      const auto fits = [&](const NamedTensor& entry) { return matches(pattern, entry.name); };
+      if (std::any_of(network.parameters.begin(), network.parameters.end(), fits)) continue;
+      if (std::any_of(network.buffers.begin(), network.buffers.end(), fits)) continue;
+      throw UsageError("--ignore {}: no parameter has such a name; wants bias, bn, patterns as in fc.*, or none", pattern);
+    }
+  }
+
+  bool holds(const NamedTensor& entry) const {
+    const auto fits = [&](const std::string& pattern) { return matches(pattern, entry.name); };
+    if (std::any_of(ignore_.patterns.begin(), ignore_.patterns.end(), fits)) return true;
+    const bool is_norm = norms_.contains(entry.name.substr(0, entry.name.rfind('.') + 1));
+    return entry.tensor.dim() <= 1 && (is_norm ? ignore_.bn : ignore_.bias);
+  }
+
+ private:
+  static constexpr std::string_view kWeight = "weight";
+
+  static bool matches(const std::string& pattern, const std::string& name) {
+    return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+  }
+
+  const Ignore& ignore_;
+  std::set<std::string> norms_;  // "layer1.0.bn1.": modules with a one-dimensional weight
+};
+
 }  // namespace
+
+std::string_view name_of(DirectionType type) { return type == DirectionType::weights ? "weights" : "states"; }
+
+DirectionType direction_type_of(const std::string& name) {
+  for (const DirectionType type : {DirectionType::weights, DirectionType::states}) {
+    if (name == name_of(type)) return type;
+  }
+  throw UsageError("--dir-type {}: wants weights or states", name);
+}
+
+DirectionType type_of(const Direction& direction) {
+  return direction.buffers.empty() ? DirectionType::weights : DirectionType::states;
+}
 
 std::string_view name_of(Normalization normalization) {
   const auto* found = std::find_if(kNames.begin(), kNames.end(), [&](auto& p) { return p.first == normalization; });
@@ -88,47 +139,110 @@ Normalization normalization_of(const std::string& name) {
   throw UsageError("--norm {}: wants filter, layer, weight, dfilter, dlayer or none", name);
 }
 
+std::string_view name_of(Distribution distribution) {
+  return distribution == Distribution::gaussian ? "gaussian" : "uniform";
+}
+
+Distribution distribution_of(const std::string& name) {
+  for (const Distribution distribution : {Distribution::gaussian, Distribution::uniform}) {
+    if (name == name_of(distribution)) return distribution;
+  }
+  throw UsageError("--distribution {}: wants gaussian or uniform", name);
+}
+
 Ignore ignore_of(const std::string& words) {
-  if (words == "none") return {false, false};
-  if (words == "bias") return {true, false};
-  if (words == "bn") return {false, true};
-  if (words == "bias,bn" || words == "bn,bias") return {true, true};
-  throw UsageError("--ignore {}: wants bias, bn, both as bias,bn, or none", words);
-}
-
-std::string name_of(Ignore ignore) {
-  if (ignore.bias && ignore.bn) return "bias,bn";
-  return ignore.bias ? "bias" : ignore.bn ? "bn" : "none";
-}
-
-Direction random_direction(const std::vector<NamedTensor>& parameters, std::uint32_t number,
-                           const DirectionOptions& options) {
-  const auto batch_norm = batch_norm_parameters(parameters);
-  Direction direction;
-  direction.reserve(parameters.size());
-  for (std::size_t p = 0; p < parameters.size(); ++p) {
-    const auto& [name, given] = parameters[p];
-    const auto theta = given.detach().to(torch::kCPU, torch::kFloat32).contiguous();
-    const auto values = torch::empty_like(theta);
-    const bool is_batch_norm = batch_norm.contains(name);
-    const bool ignored = theta.dim() <= 1 && (is_batch_norm ? options.ignore.bn : options.ignore.bias);
-    if (ignored) {
-      values.zero_();
+  Ignore ignore{false, false, {}};
+  if (words == "none") return ignore;
+  for (std::size_t first = 0; first != std::string::npos;) {
+    const std::size_t end = words.find(',', first);
+    const std::string word = words.substr(first, end - first);
+    first = end == std::string::npos ? end : end + 1;
+    if (word.empty()) throw UsageError("--ignore '{}': wants bias, bn, patterns of names as in fc.*, or none", words);
+    if (word == "bias") {
+      ignore.bias = true;
+    } else if (word == "bn") {
+      ignore.bn = true;
     } else {
-      draw(numbers(values), options.seed, static_cast<std::uint64_t>(number) << 32 | p);
-      const std::size_t filters = theta.dim() > 1 ? static_cast<std::size_t>(theta.size(0)) : 1;
-      normalize(numbers(values), numbers(theta), filters, options.normalization);
+      ignore.patterns.push_back(word);
     }
-    direction.push_back({name, values});
+  }
+  return ignore;
+}
+
+std::string name_of(const Ignore& ignore) {
+  std::vector<std::string> words = ignore.patterns;
+  if (ignore.bn) words.insert(words.begin(), "bn");
+  if (ignore.bias) words.insert(words.begin(), "bias");
+  return words.empty() ? "none" : fmt::format("{}", fmt::join(words, ","));
+}
+
+Direction random_direction(const NetworkState& origin, std::uint32_t number, const DirectionOptions& options) {
+  const Ignored ignored(origin, options.ignore);
+  const auto stream = [&](std::size_t entry) { return static_cast<std::uint64_t>(number) << 32 | entry; };
+  bool moves = false;
+  const auto draw_entry = [&](const NamedTensor& entry, std::size_t index) {
+    const auto theta = plain(entry.tensor);
+    const auto values = torch::zeros_like(theta);
+    if (!ignored.holds(entry) && entry.tensor.is_floating_point()) {
+      draw(numbers_of(values), stream(index), options);
+      normalize(numbers_of(values), numbers_of(theta), filters_of(theta), options.normalization);
+      moves = true;
+    }
+    return NamedTensor{entry.name, values};
+  };
+  Direction direction;
+  const std::size_t count = origin.parameters.size();
+  for (std::size_t p = 0; p < count; ++p) direction.parameters.push_back(draw_entry(origin.parameters[p], p));
+  if (!moves) throw UsageError("--ignore {}: leaves nothing to move", name_of(options.ignore));
+  if (options.type == DirectionType::weights) return direction;
+  for (std::size_t b = 0; b < origin.buffers.size(); ++b) {
+    direction.buffers.push_back(draw_entry(origin.buffers[b], count + b));
   }
   return direction;
 }
 
+void make_orthogonal(const Direction& fixed, Direction& moved, const NetworkState& origin, Normalization normalization) {
+  constexpr double kNearZero = 1e-7;
+  constexpr int kMost = 100;
+  const bool once = normalization == Normalization::weight || normalization == Normalization::none;
+  const double length = dot(fixed, fixed);
+  for (int turn = 0; turn < kMost; ++turn) {
+    if (norm(moved) == 0) break;
+    if (std::abs(cosine(fixed, moved)) < kNearZero) return;
+    const double share = dot(fixed, moved) / length;
+    for (std::size_t p = 0; p < moved.parameters.size(); ++p) {
+      const auto from = numbers_of(fixed.parameters[p].tensor), to = numbers_of(moved.parameters[p].tensor);
+#pragma omp parallel for schedule(static)
+      for (std::size_t i = 0; i < to.size(); ++i) {
+        to[i] = static_cast<float>(static_cast<double>(to[i]) - share * static_cast<double>(from[i]));
+      }
+      const auto theta = plain(origin.parameters[p].tensor);
+      if (!once && !is_zero(from)) normalize(to, numbers_of(theta), filters_of(theta), normalization);
+    }
+  }
+  throw Error("the second direction cannot be made orthogonal to the first: there are too few filters for {}",
+              name_of(normalization));
+}
+
+std::span<float> numbers_of(const torch::Tensor& tensor) {
+  return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
+}
+
 double dot(const Direction& a, const Direction& b) {
   double sum = 0;
-  for (std::size_t p = 0; p < a.size(); ++p) {
-    const auto left = numbers(a[p].tensor), right = numbers(b[p].tensor);
-    for (std::size_t i = 0; i < left.size(); ++i) sum += static_cast<double>(left[i]) * static_cast<double>(right[i]);
+  for (std::size_t p = 0; p < a.parameters.size(); ++p) {
+    const auto left = numbers_of(a.parameters[p].tensor), right = numbers_of(b.parameters[p].tensor);
+    std::vector<double> parts((left.size() + kChunk - 1) / kChunk);
+#pragma omp parallel for schedule(static)
+    for (std::size_t part = 0; part < parts.size(); ++part) {
+      const std::size_t end = std::min(left.size(), (part + 1) * kChunk);
+      double own = 0;
+      for (std::size_t i = part * kChunk; i < end; ++i) {
+        own += static_cast<double>(left[i]) * static_cast<double>(right[i]);
+      }
+      parts[part] = own;
+    }
+    for (const double part : parts) sum += part;
   }
   return sum;
 }

@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,8 +12,22 @@
 
 namespace lossatlas {
 
-/// Names and shapes of a network's parameters, in their order; float32 on the CPU.
-using Direction = std::vector<NamedTensor>;
+/// What moves along a direction (Li et al.'s dir_type).
+enum class DirectionType {
+  weights,  // parameters; batch-norm statistics stay those of the origin
+  states,   // running means and variances too
+};
+
+std::string_view name_of(DirectionType type);
+/// Throws UsageError for a name that is not "weights" or "states".
+DirectionType direction_type_of(const std::string& name);
+
+/// A step through a network's state: its parameters, in their order; for `states` also its buffers, in theirs, those
+/// that are not floating-point (num_batches_tracked) zero; for `weights` no buffers. float32 on the CPU, contiguous.
+/// Lengths and angles are those of the parameters: statistics are carried along.
+using Direction = NetworkState;
+
+DirectionType type_of(const Direction& direction);
 
 /// How a direction d is scaled to the parameters θ (Li et al. 2018, section 4). A filter is one slice along the first
 /// dimension of a parameter of more than one: a convolution's output channel, a linear layer's row.
@@ -29,33 +44,54 @@ std::string_view name_of(Normalization normalization);
 /// Throws UsageError for an unknown name.
 Normalization normalization_of(const std::string& name);
 
-/// Which one-dimensional parameters are zero in a direction.
-struct Ignore {
-  bool bias = true;  // biases of convolutions and linear layers
-  bool bn = true;    // weight and bias of batch norm: where a parameter NAME.weight has one dimension
+/// What the numbers are drawn from before they are normalized.
+enum class Distribution {
+  gaussian,  // mean 0, deviation 1
+  uniform,   // on [-1, 1): mean 0, so that two draws have no common part
 };
 
-/// "bias", "bn", "bias,bn", "none". Throws UsageError for other words.
+std::string_view name_of(Distribution distribution);
+/// Throws UsageError for a name that is not "gaussian" or "uniform".
+Distribution distribution_of(const std::string& name);
+
+/// Which parameters are zero in a direction.
+struct Ignore {
+  bool bias = true;  // one-dimensional ones: biases of convolutions and linear layers
+  bool bn = true;    // weight, bias and statistics of batch norm: where a parameter NAME.weight has one dimension
+  std::vector<std::string> patterns = {};  // names, as in "fc.*" or "*.bn1.*": * is any text, ? any character
+};
+
+/// "bias", "bn" and patterns, with commas between them; "none". Throws UsageError for an empty word.
 Ignore ignore_of(const std::string& words);
-std::string name_of(Ignore ignore);
+std::string name_of(const Ignore& ignore);
 
 struct DirectionOptions {
   std::uint64_t seed = 0;
   Normalization normalization = Normalization::filter;
-  Ignore ignore;
+  Ignore ignore = {};
+  Distribution distribution = Distribution::gaussian;
+  DirectionType type = DirectionType::weights;
 };
 
-/// Direction number `number` of a seed (0 for x, 1 for y): Gaussian, normalized, ignored parameters zero. Bits depend
+/// Direction number `number` of a seed (0 for x, 1 for y): drawn, normalized, ignored parameters zero. Bits depend
 /// on the seed, the number and the parameters alone: not on threads, processor or device. A one-dimensional parameter
-/// that is not ignored is one filter: a Gaussian vector scaled to ‖θ‖ (Li et al.'s code takes θ itself there, which
-/// gives all directions a common part).
-Direction random_direction(const std::vector<NamedTensor>& parameters, std::uint32_t number,
-                           const DirectionOptions& options);
+/// (or statistic) that is not ignored is one filter: a drawn vector scaled to ‖θ‖ (Li et al.'s code takes θ itself
+/// there, which gives all directions a common part). Throws UsageError where a pattern matches nothing, or where
+/// nothing is left to move.
+Direction random_direction(const NetworkState& origin, std::uint32_t number, const DirectionOptions& options);
 
-/// ⟨a, b⟩ and ‖a‖ over all parameters, in double.
+/// Makes `moved` orthogonal to `fixed`, |cosine| < 1e-7, and keeps its normalization. For filter, layer, dfilter and
+/// dlayer it is projected and normalized again in turns; for weight and none projected once, which keeps neither
+/// d = draw · θ nor the draw exactly. Throws Error where it does not converge: too few filters.
+void make_orthogonal(const Direction& fixed, Direction& moved, const NetworkState& origin, Normalization normalization);
+
+/// ⟨a, b⟩ and ‖a‖ over all parameters, in double; the same bits on any number of threads.
 double dot(const Direction& a, const Direction& b);
 double norm(const Direction& a);
 /// Of the angle between them; 0 where one is zero.
 double cosine(const Direction& a, const Direction& b);
+
+/// Numbers of a float32 tensor on the CPU that is contiguous.
+std::span<float> numbers_of(const torch::Tensor& tensor);
 
 }  // namespace lossatlas

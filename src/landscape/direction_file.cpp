@@ -1,6 +1,10 @@
 #include "landscape/direction_file.h"
 
+#include <algorithm>
 #include <array>
+#include <iterator>
+#include <map>
+#include <string_view>
 
 #include "base/error.h"
 #include "storage/hdf5.h"
@@ -10,53 +14,84 @@ namespace {
 
 constexpr std::array<const char*, 2> kGroups{"/xdirection", "/ydirection"};
 
-Direction read_direction(const Hdf5Reader& reader, const std::string& group,
-                         const std::vector<NamedTensor>& parameters) {
-  const std::size_t count = reader.members(group).size();
-  if (count != parameters.size()) {
-    throw Error("{}: {} holds {} tensors, the network has {} parameters; directions belong to one architecture",
-                reader.file().string(), group, count, parameters.size());
+/// "layer1.0.bn1." of "layer1.0.bn1.running_mean".
+std::string_view module_of(std::string_view name) { return name.substr(0, name.rfind('.') + 1); }
+
+torch::Tensor read_entry(const Hdf5Reader& reader, const std::string& dataset, const NamedTensor& entry) {
+  if (!reader.has(dataset)) throw Error("{}: has no {}", reader.file().string(), dataset);
+  const Shape shape = reader.shape(dataset);
+  const Shape wanted(entry.tensor.sizes().begin(), entry.tensor.sizes().end());
+  if (shape != wanted) {
+    throw Error("{}: {} is [{}], but {} is [{}]", reader.file().string(), dataset, fmt::join(shape, ", "), entry.name,
+                fmt::join(wanted, ", "));
+  }
+  return torch::tensor(reader.read<float>(dataset), torch::kFloat32).view(entry.tensor.sizes());
+}
+
+/// The network's entries that a file with so many datasets holds.
+std::vector<NamedTensor> entries_of(const NetworkState& network, std::size_t count, const Hdf5Reader& reader,
+                                    const std::string& group) {
+  if (count == network.parameters.size()) return network.parameters;
+  std::vector<NamedTensor> states = in_state_dict_order(network);
+  const std::size_t all = states.size();
+  if (count == all) return states;
+  std::erase_if(states, [](const NamedTensor& entry) { return !entry.tensor.is_floating_point(); });
+  if (count == states.size()) return states;
+  throw Error("{}: {} holds {} tensors, the network has {} parameters and {} states; directions belong to one architecture",
+              reader.file().string(), group, count, network.parameters.size(), all);
+}
+
+Direction read_direction(const Hdf5Reader& reader, const std::string& group, const NetworkState& network) {
+  const auto entries = entries_of(network, reader.members(group).size(), reader, group);
+  std::map<std::string, torch::Tensor> read;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    read[entries[i].name] = read_entry(reader, fmt::format("{}/{}", group, i), entries[i]);
   }
   Direction direction;
-  for (std::size_t p = 0; p < count; ++p) {
-    const auto& [name, theta] = parameters[p];
-    const std::string dataset = fmt::format("{}/{}", group, p);
-    if (!reader.has(dataset)) throw Error("{}: has no {}", reader.file().string(), dataset);
-    const Shape shape = reader.shape(dataset);
-    const Shape wanted(theta.sizes().begin(), theta.sizes().end());
-    if (shape != wanted) {
-      throw Error("{}: {} is [{}], but {} is [{}]", reader.file().string(), dataset, fmt::join(shape, ", "), name,
-                  fmt::join(wanted, ", "));
-    }
-    const auto values = reader.read<float>(dataset);
-    direction.push_back({name, torch::tensor(values, torch::kFloat32).view(theta.sizes())});
+  for (const auto& [name, tensor] : network.parameters) direction.parameters.push_back({name, read.at(name)});
+  if (entries.size() == network.parameters.size()) return direction;
+  for (const auto& [name, tensor] : network.buffers) {
+    const bool moves = tensor.is_floating_point();
+    direction.buffers.push_back({name, moves ? read.at(name) : torch::zeros(tensor.sizes(), torch::kFloat32)});
   }
   return direction;
 }
 
 }  // namespace
 
+std::vector<NamedTensor> in_state_dict_order(const NetworkState& state) {
+  std::vector<NamedTensor> entries = state.parameters;
+  auto after = entries.begin();
+  for (const NamedTensor& buffer : state.buffers) {
+    const auto is_beside = [&](const NamedTensor& entry) { return module_of(entry.name) == module_of(buffer.name); };
+    const auto last = std::find_if(entries.rbegin(), entries.rend(), is_beside).base();
+    if (last != entries.begin()) after = last;  // else a module without parameters: after the buffer before it
+    after = std::next(entries.insert(after, buffer));
+  }
+  return entries;
+}
+
 void write_directions(const std::filesystem::path& file, const std::vector<Direction>& directions) {
   Hdf5Writer writer;
   for (std::size_t d = 0; d < directions.size(); ++d) {
-    for (std::size_t p = 0; p < directions[d].size(); ++p) {
-      const auto& tensor = directions[d][p].tensor;
+    const auto entries = in_state_dict_order(directions[d]);
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const auto& tensor = entries[i].tensor;
       const Shape shape(tensor.sizes().begin(), tensor.sizes().end());
-      writer.write<float>(fmt::format("{}/{}", kGroups.at(d), p),
-                          {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())}, shape);
+      writer.write<float>(fmt::format("{}/{}", kGroups.at(d), i), numbers_of(tensor), shape);
     }
   }
   writer.save(file);
 }
 
-std::vector<Direction> read_directions(const std::filesystem::path& file, const std::vector<NamedTensor>& parameters) {
+std::vector<Direction> read_directions(const std::filesystem::path& file, const NetworkState& network) {
   const Hdf5Reader reader(file);
   if (!reader.has(kGroups[0])) {
     throw Error("{}: no group 'xdirection': not a file of directions", file.string());
   }
   std::vector<Direction> directions;
   for (const char* group : kGroups) {
-    if (reader.has(group)) directions.push_back(read_direction(reader, group, parameters));
+    if (reader.has(group)) directions.push_back(read_direction(reader, group, network));
   }
   return directions;
 }

@@ -7,12 +7,17 @@
 
 namespace lossatlas {
 
+/// A state's entries as Python's state_dict() lists them: the buffers of a module after its parameters.
+std::vector<NamedTensor> in_state_dict_order(const NetworkState& state);
+
 /// Directions in Li et al.'s layout: groups "xdirection" and "ydirection" (the second is absent for a line), each with
-/// float32 datasets "0", "1", …, one a parameter in the network's order.
+/// float32 datasets "0", "1", …: one a parameter in the network's order for weights, one an entry of the state_dict for
+/// states.
 void write_directions(const std::filesystem::path& file, const std::vector<Direction>& directions);
 
-/// Reads one or two directions for a network with these parameters. Throws Error where the file holds another count or
-/// other shapes, naming the first that differs.
-std::vector<Direction> read_directions(const std::filesystem::path& file, const std::vector<NamedTensor>& parameters);
+/// Reads one or two directions for this network; how many tensors they hold says whether of weights or of states (with
+/// or without num_batches_tracked). Throws Error where the file holds another count or other shapes, naming the first
+/// that differs.
+std::vector<Direction> read_directions(const std::filesystem::path& file, const NetworkState& network);
 
 }  // namespace lossatlas

@@ -33,6 +33,21 @@ void place_on_device(const torch::Tensor& origin, const std::vector<torch::Tenso
   out.copy_(value);
 }
 
+void place_entry(const torch::Tensor& origin, const std::vector<torch::Tensor>& directions,
+                 std::span<const double> coordinates, const torch::Tensor& out) {
+  if (!origin.is_cpu() || directions.size() > 2) return place_on_device(origin, directions, coordinates, out);
+  std::vector<const float*> numbers;
+  for (const auto& direction : directions) numbers.push_back(direction.data_ptr<float>());
+  place_on_cpu(origin, numbers, coordinates, out);
+}
+
+/// Entry `index` of each direction.
+std::vector<torch::Tensor> entries_of(const Plane& plane, std::vector<NamedTensor> Direction::*list, std::size_t index) {
+  std::vector<torch::Tensor> entries;
+  for (const Direction& direction : plane.directions) entries.push_back((direction.*list)[index].tensor);
+  return entries;
+}
+
 }  // namespace
 
 Planes::Planes(Plane plane) : origin_(plane.origin) {
@@ -49,7 +64,7 @@ std::shared_ptr<const Plane> Planes::at(std::size_t repeat) const {
     if (!make_) throw std::logic_error("Planes: there is one plane");
     const auto device = origin_.parameters.front().tensor.device();
     Plane plane{origin_, make_(repeat)};
-    for (Direction& direction : plane.directions) direction = copy_state({direction, {}}, device).parameters;
+    for (Direction& direction : plane.directions) direction = copy_state(direction, device);
     kept_.emplace_front(repeat, std::make_shared<const Plane>(std::move(plane)));
     if (kept_.size() > 2) kept_.pop_back();
     return kept_.front().second;
@@ -61,16 +76,15 @@ std::shared_ptr<const Plane> Planes::at(std::size_t repeat) const {
 void place(const Plane& plane, std::span<const double> coordinates, NetworkState& point) {
   if (coordinates.size() != plane.directions.size()) throw std::logic_error("place: coordinates and directions");
   for (std::size_t p = 0; p < point.parameters.size(); ++p) {
-    const auto& origin = plane.origin.parameters[p].tensor;
-    if (origin.is_cpu() && plane.directions.size() <= 2) {
-      std::vector<const float*> directions;
-      for (const Direction& direction : plane.directions) directions.push_back(direction[p].tensor.data_ptr<float>());
-      place_on_cpu(origin, directions, coordinates, point.parameters[p].tensor);
-    } else {
-      std::vector<torch::Tensor> directions;
-      for (const Direction& direction : plane.directions) directions.push_back(direction[p].tensor);
-      place_on_device(origin, directions, coordinates, point.parameters[p].tensor);
-    }
+    place_entry(plane.origin.parameters[p].tensor, entries_of(plane, &Direction::parameters, p), coordinates,
+                point.parameters[p].tensor);
+  }
+  const auto moves = [](const Direction& direction) { return type_of(direction) == DirectionType::states; };
+  if (!std::all_of(plane.directions.begin(), plane.directions.end(), moves)) return;
+  for (std::size_t b = 0; b < point.buffers.size(); ++b) {
+    if (!point.buffers[b].tensor.is_floating_point()) continue;
+    place_entry(plane.origin.buffers[b].tensor, entries_of(plane, &Direction::buffers, b), coordinates,
+                point.buffers[b].tensor);
   }
 }
 

@@ -14,7 +14,8 @@
 
 namespace lossatlas {
 
-/// The points θ + Σ c_k d_k for coordinates c: a plane for two directions, a line for one. All tensors on one device.
+/// The points θ + Σ c_k d_k for coordinates c: a plane for two directions, a line for one. All tensors on one device;
+/// directions of one type.
 struct Plane {
   NetworkState origin;
   std::vector<Direction> directions;
@@ -40,9 +41,10 @@ class Planes {
   mutable std::deque<std::pair<std::size_t, std::shared_ptr<const Plane>>> kept_;  // the one used last in front
 };
 
-/// Writes the parameters of the point into `point`, which has the origin's shapes; buffers are left alone. Each number
-/// is computed in double and rounded once, and origin and directions are never written: no drift, and at coordinates 0
-/// the origin's own bits.
+/// Writes the parameters of the point into `point`, which has the origin's shapes, and along directions of states its
+/// batch-norm statistics; other buffers are left alone. Each number is computed in double and rounded once, and origin
+/// and directions are never written: no drift, and at coordinates 0 the origin's own bits. As many coordinates as
+/// directions.
 void place(const Plane& plane, std::span<const double> coordinates, NetworkState& point);
 
 }  // namespace lossatlas

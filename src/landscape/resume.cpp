@@ -13,8 +13,8 @@ namespace {
 using nlohmann::json;
 
 /// Named before all others where they differ: the rest often follows from them.
-constexpr std::array kFirst{"checkpoint", "arch",  "data", "split",         "samples", "sample_seed",
-                            "loss",       "plane", "seed", "normalization", "ignore",  "directions"};
+constexpr std::array kFirst{"checkpoint", "arch", "kind",   "data",   "split", "samples",       "sample_seed",
+                            "loss",       "plane", "points", "seed", "normalization", "ignore", "directions"};
 /// They decide the last bits of a value, not what it means.
 constexpr std::array kArithmetic{"engine", "instruction_set", "batch_size", "libtorch"};
 /// Compared otherwise (the grid), or a consequence of others.
@@ -25,12 +25,31 @@ bool holds(const std::array<const char*, N>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
+/// A setting that older files lack, as they were made.
+json before_there_was(const std::string& key) {
+  static const json values{
+      {"kind", "surface"}, {"distribution", "gaussian"}, {"orthogonal", false}, {"dir_type", "weights"}};
+  return values.value(key, json(nullptr));
+}
+
+/// A file is known by its digest, not by its name.
+json identity(const json& value) {
+  return value.is_object() && value.contains("sha256") ? value.at("sha256") : value;
+}
+
+std::string value_text(const json& value) {
+  if (!value.is_object() || !value.contains("sha256")) return json_text(value);
+  const auto digest = value.at("sha256").get<std::string>();
+  return fmt::format("{} (SHA-256 {}…)", value.value("file", "?"), digest.substr(0, 12));
+}
+
 std::string value_text(const json& settings, const std::string& key) {
   const auto found = settings.find(key);
   if (found == settings.end()) return "not set";
-  if (!found->is_object() || !found->contains("sha256")) return json_text(*found);
-  const auto digest = found->at("sha256").get<std::string>();
-  return fmt::format("{} (SHA-256 {}…)", found->value("file", "?"), digest.substr(0, 12));
+  if (!found->is_array() || found->empty() || !found->front().is_object()) return value_text(*found);
+  std::vector<std::string> texts;
+  for (const json& entry : *found) texts.push_back(value_text(entry));
+  return fmt::format("{}", fmt::join(texts, ", "));
 }
 
 bool is_own(const json& settings) {
@@ -51,6 +70,7 @@ Surface surface_of(const JournalContents& contents, const std::filesystem::path&
   };
   const Split split = settings.value("split", "train") == "test" ? Split::test : Split::train;
   Surface surface(axis("x", 0), axis("y", 1), split, contents.more_names, layers_of(settings));
+  if (settings.value("kind", "surface") == "line") surface.kind = SurfaceKind::line;
   surface.levels = levels_of(settings);
   surface.settings = settings;
   surface.provenance = json::object();
@@ -119,8 +139,11 @@ std::optional<Remains> read_remains(const std::filesystem::path& file) {
 
 json identity(const json& settings, const std::string& key) {
   const auto found = settings.find(key);
-  if (found == settings.end()) return nullptr;
-  return found->is_object() && found->contains("sha256") ? found->at("sha256") : *found;
+  if (found == settings.end()) return before_there_was(key);
+  if (!found->is_array()) return identity(*found);
+  json list = json::array();
+  for (const json& entry : *found) list.push_back(identity(entry));
+  return list;
 }
 
 std::optional<Difference> difference(const json& now, const json& before) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <stdexcept>
 
 namespace lossatlas {
 
@@ -47,6 +48,16 @@ std::vector<std::string> Surface::more_names() const {
   return names;
 }
 
+bool Surface::has_both_splits() const {
+  return std::any_of(more.begin(), more.end(), [](const Measure& measure) { return measure.name == "test_loss"; });
+}
+
+const std::vector<double>& Surface::values_of(std::string_view measure) const {
+  const auto found = std::find_if(more.begin(), more.end(), [&](const Measure& own) { return own.name == measure; });
+  if (found == more.end()) throw std::logic_error("Surface: no such measure");
+  return found->values;
+}
+
 std::optional<std::size_t> Surface::index_of(double at_x, double at_y) const {
   const auto column = x.index_of(at_x), row = y.index_of(at_y);
   if (!column || !row) return std::nullopt;
@@ -81,9 +92,18 @@ std::size_t Surface::not_finite() const {
   return count;
 }
 
+std::string_view name_of(SurfaceKind kind) { return kind == SurfaceKind::line ? "line" : "surface"; }
+
+Surface empty_like(const Surface& surface, std::size_t layers) {
+  Surface empty(surface.x, surface.y, surface.split, surface.more_names(), layers);
+  empty.kind = surface.kind;
+  empty.settings = surface.settings;
+  empty.points = surface.points;
+  return empty;
+}
+
 Surface mean_of_repeats(const Surface& all) {
-  Surface mean(all.x, all.y, all.split, all.more_names());
-  mean.settings = all.settings;
+  Surface mean = empty_like(all);
   for (std::size_t i = 0; i < mean.size(); ++i) {
     Evaluation sum = all.at(i);
     bool complete = all.state[i] != PointState::missing;
@@ -106,8 +126,7 @@ Surface mean_of_repeats(const Surface& all) {
 }
 
 Surface repeat_of(const Surface& all, std::size_t repeat) {
-  Surface one(all.x, all.y, all.split, all.more_names());
-  one.settings = all.settings;
+  Surface one = empty_like(all);
   for (std::size_t i = 0; i < one.size(); ++i) {
     const std::size_t from = repeat * one.size() + i;
     if (all.state[from] == PointState::missing) continue;

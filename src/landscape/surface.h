@@ -3,9 +3,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/data_set.h"
@@ -26,6 +28,13 @@ struct Axis {
   std::optional<std::size_t> index_of(double coordinate) const;
 };
 
+enum class SurfaceKind {
+  surface,  // along two directions
+  line,     // along one: a grid of one row, at y = 0, which its file has no coordinates of
+};
+
+std::string_view name_of(SurfaceKind kind);
+
 /// State of a grid point, as the file stores it.
 enum class PointState : std::uint8_t { missing = 0, evaluated = 1, reconstructed = 2 };
 
@@ -35,19 +44,34 @@ struct Measure {
   std::vector<double> values;
 };
 
+inline constexpr double kNotKnown = std::numeric_limits<double>::quiet_NaN();
+
+/// A checkpoint in the plane or beside it.
+struct MarkedPoint {
+  std::string name;
+  double x = 0, y = 0;  // coordinates of its projection
+  double distance = 0;  // Euclidean, out of the plane; 0 on it
+  double loss = kNotKnown, accuracy = kNotKnown;            // its own, with its own statistics, over the same images
+  double test_loss = kNotKnown, test_accuracy = kNotKnown;  // where the surface is of both splits
+};
+
 /// Loss and accuracy on a grid. Values are [layers, ny, nx], x fastest; NaN where nothing was evaluated, which `state`
 /// tells from a loss that is NaN. There is one layer, or one for each of several pairs of directions (repeats), or one
 /// for each number of images in `levels`.
 struct Surface {
+  SurfaceKind kind = SurfaceKind::surface;
   Axis x, y;
-  Split split = Split::train;
+  Split split = Split::train;  // of both splits: train, and the test values are in `more`
   std::size_t layers = 1;
   std::vector<std::int64_t> levels;                          // images of each layer, ascending; empty for repeats
   std::vector<double> loss, loss_se, accuracy, accuracy_se;  // accuracies in percent
   std::vector<std::int64_t> images;                          // that made the value; 0 where it is missing
   std::vector<Measure> more;
   std::vector<PointState> state;
-  std::vector<std::int64_t> samples;  // indices of the images within the split
+  std::vector<std::int64_t> samples;       // indices of the images within the split
+  std::vector<std::int64_t> test_samples;  // of both splits: those of the test images
+  std::vector<MarkedPoint> points;
+  double unit = kNotKnown;  // length of both directions, where it is the same
   std::string direction_file;         // "" where directions come from the seed alone
   nlohmann::json settings = nlohmann::json::object();    // all that decides the values
   nlohmann::json provenance = nlohmann::json::object();  // how this file came about: may differ between equal surfaces
@@ -63,6 +87,10 @@ struct Surface {
   std::size_t size() const { return loss.size(); }
   std::size_t grid_size() const { return x.points * y.points; }
   std::vector<std::string> more_names() const;
+  /// True where test values stand in `more` beside those of training.
+  bool has_both_splits() const;
+  /// Of `more`, by name. Throws std::logic_error where there is no such measure.
+  const std::vector<double>& values_of(std::string_view measure) const;
   /// The point at exactly these coordinates, if there is one; of the first layer.
   std::optional<std::size_t> index_of(double at_x, double at_y) const;
   /// That point in another layer.
@@ -77,6 +105,9 @@ struct Surface {
 /// The levels that a file's settings name, and how many layers it has.
 std::vector<std::int64_t> levels_of(const nlohmann::json& settings);
 std::size_t layers_of(const nlohmann::json& settings);
+
+/// A surface without points of the same kind, axes, split and values, with the same settings and marked points.
+Surface empty_like(const Surface& surface, std::size_t layers = 1);
 
 /// The mean over the repeats at each point, where all of them are evaluated; standard errors are averaged, since all
 /// repeats see the same images.
@@ -95,7 +126,7 @@ void write_surface(const std::filesystem::path& file, const Surface& surface);
 /// The same for a surface in levels: `shown` is what they add up to, which every reader finds at the root.
 void write_surface(const std::filesystem::path& file, const Surface& levels, const Surface& shown);
 
-/// Reads a two-dimensional surface: ours, or one of tomgoldstein/loss-landscape (its -1 means not evaluated).
+/// Reads a surface or a line: ours, or one of tomgoldstein/loss-landscape (its -1 means not evaluated).
 /// Of a surface in levels, what they add up to. Throws Error for a file that is no surface, and for one of a newer
 /// format.
 Surface read_surface(const std::filesystem::path& file);

@@ -16,8 +16,36 @@ namespace {
 
 /// Where the values of each repeat stand, where there are several.
 constexpr std::string_view kRepeats = "/lossatlas/repeats/";
+/// The same of each line of a fan.
+constexpr std::string_view kLines = "/lossatlas/lines/";
 /// The same of each number of images.
 constexpr std::string_view kLevels = "/lossatlas/levels/";
+constexpr std::string_view kPoints = "/lossatlas/points";
+
+/// What is known of a surface's datasets before they are read.
+struct Form {
+  SurfaceKind kind;
+  Axis x, y;
+  Split split;
+};
+
+std::string group_of_layers(SurfaceKind kind, bool has_levels) {
+  if (has_levels) return std::string(kLevels);
+  return std::string(kind == SurfaceKind::line ? kLines : kRepeats);
+}
+
+/// [layers, ny, nx], or [layers, nx] of lines; without layers of what stands at the root.
+template <class Described>
+Shape shape_of(const Described& surface, std::size_t layers = 0) {
+  Shape shape;
+  if (layers > 0) shape.push_back(layers);
+  if (surface.kind == SurfaceKind::surface) shape.push_back(surface.y.points);
+  shape.push_back(surface.x.points);
+  return shape;
+}
+
+/// Numbers of images among `more`: stored as whole numbers.
+bool is_count(std::string_view name) { return name.ends_with("_images"); }
 
 /// Names of the values: loss and accuracy at the root, as tomgoldstein/loss-landscape has them, the rest of ours under
 /// /lossatlas.
@@ -40,6 +68,12 @@ std::vector<std::uint8_t> numbers_of(const std::vector<PointState>& states) {
   return numbers;
 }
 
+std::vector<std::int64_t> counts_of(const std::vector<double>& values) {
+  std::vector<std::int64_t> counts;
+  for (const double value : values) counts.push_back(std::isnan(value) ? 0 : static_cast<std::int64_t>(value));
+  return counts;
+}
+
 /// All values, each dataset at the path that `place` gives to its name.
 template <class Place>
 void write_values(Hdf5Writer& writer, const Surface& surface, const Shape& shape, const Place& place) {
@@ -50,14 +84,19 @@ void write_values(Hdf5Writer& writer, const Surface& surface, const Shape& shape
   writer.write<double>(place(names.accuracy_se), surface.accuracy_se, shape);
   writer.write<std::int64_t>(place(names.images), surface.images, shape);
   writer.write<std::uint8_t>(place(names.evaluated), numbers_of(surface.state), shape);
-  for (const auto& [name, values] : surface.more) writer.write<double>(place(name), values, shape);
+  for (const auto& [name, values] : surface.more) {
+    if (is_count(name)) {
+      writer.write<std::int64_t>(place(name), counts_of(values), shape);
+    } else {
+      writer.write<double>(place(name), values, shape);
+    }
+  }
 }
 
-std::function<std::string(const std::string&)> at_root(Split split) {
-  const Names names(split);
-  return [names](const std::string& name) {
-    return (name == names.loss || name == names.accuracy ? "/" : "/lossatlas/") + name;
-  };
+std::string at_root(const std::string& name) {
+  constexpr std::array kRoot{"train_loss", "train_acc", "test_loss", "test_acc"};
+  const bool is_there = std::find(kRoot.begin(), kRoot.end(), name) != kRoot.end();
+  return (is_there ? "/" : "/lossatlas/") + name;
 }
 
 /// Coordinates twice: Li et al.'s names, and x and y as dimension scales, which name the axes to xarray.
@@ -69,27 +108,37 @@ void write_axis(Hdf5Writer& writer, const std::string& name, const std::string& 
   writer.attach_scale(name, 0, scale);
 }
 
+void attach_scales(Hdf5Writer& writer, const std::string& dataset, const Surface& surface) {
+  const bool is_line = surface.kind == SurfaceKind::line;
+  if (!is_line) writer.attach_scale(dataset, 0, "/y");
+  writer.attach_scale(dataset, is_line ? 0 : 1, "/x");
+}
+
+std::vector<std::string> splits_of(const Surface& surface) {
+  std::vector<std::string> splits{std::string(name_of(surface.split))};
+  if (surface.has_both_splits()) splits.emplace_back("test");
+  return splits;
+}
+
 void write_coordinates(Hdf5Writer& writer, const Surface& surface) {
   write_axis(writer, "/xcoordinates", "/x", "multiples of direction 1", surface.x.coordinates());
-  write_axis(writer, "/ycoordinates", "/y", "multiples of direction 2", surface.y.coordinates());
+  const bool is_line = surface.kind == SurfaceKind::line;
+  if (!is_line) write_axis(writer, "/ycoordinates", "/y", "multiples of direction 2", surface.y.coordinates());
   const Names names(surface.split);
   std::vector<std::string> on_the_grid{names.loss,   names.accuracy,  names.loss_se, names.accuracy_se,
                                        names.images, names.evaluated};
   for (const auto& [name, values] : surface.more) on_the_grid.push_back(name);
-  for (const auto& name : on_the_grid) {
-    const std::string dataset = at_root(surface.split)(name);
-    writer.attach_scale(dataset, 0, "/y");
-    writer.attach_scale(dataset, 1, "/x");
+  for (const auto& name : on_the_grid) attach_scales(writer, at_root(name), surface);
+  for (const std::string& split : splits_of(surface)) {
+    writer.attribute("/" + split + "_loss", "long_name", split + " loss");
+    writer.attribute("/" + split + "_acc", "long_name", split + " accuracy");
+    writer.attribute("/" + split + "_acc", "units", "percent");
   }
-  const std::string split(name_of(surface.split));
-  writer.attribute("/" + split + "_loss", "long_name", split + " loss");
-  writer.attribute("/" + split + "_acc", "long_name", split + " accuracy");
-  writer.attribute("/" + split + "_acc", "units", "percent");
 }
 
 /// What VTK's vtkHDFReader and ParaView read: an image of nx x ny x 1 points whose data are the root datasets.
 void write_vtkhdf(Hdf5Writer& writer, const Surface& surface) {
-  if (surface.x.points < 2 || surface.y.points < 2) return;
+  if (surface.kind == SurfaceKind::line || surface.x.points < 2 || surface.y.points < 2) return;
   const auto last = [](const Axis& axis) { return static_cast<std::int64_t>(axis.points) - 1; };
   const auto step = [&](const Axis& axis) { return (axis.high - axis.low) / static_cast<double>(last(axis)); };
   const std::array<std::int64_t, 2> version{1, 0};
@@ -103,9 +152,10 @@ void write_vtkhdf(Hdf5Writer& writer, const Surface& surface) {
   writer.attribute<double>("/VTKHDF", "Origin", origin);
   writer.attribute<double>("/VTKHDF", "Spacing", spacing);
   writer.attribute<double>("/VTKHDF", "Direction", direction);
-  const std::string split(name_of(surface.split));
-  for (const auto& name : {split + "_loss", split + "_acc"}) {
-    writer.hard_link("/" + name, "/VTKHDF/PointData/" + name);
+  for (const std::string& split : splits_of(surface)) {
+    for (const auto& name : {split + "_loss", split + "_acc"}) {
+      writer.hard_link("/" + name, "/VTKHDF/PointData/" + name);
+    }
   }
 }
 
@@ -193,8 +243,35 @@ Contents contents_of(const Hdf5Reader& reader, const nlohmann::json& settings) {
   return {repeats.get<std::size_t>(), levels_of(settings), names.get<std::vector<std::string>>()};
 }
 
+/// The checkpoints that are marked in the file, if any.
+void read_points(const Hdf5Reader& reader, Surface& surface) {
+  const std::string group = std::string(kPoints) + "/";
+  if (!reader.has(group + "name")) return;
+  const auto names = reader.read_texts(group + "name");
+  surface.points.resize(names.size());
+  const auto read = [&](const std::string& name, double MarkedPoint::*member) {
+    if (!reader.has(group + name)) return;
+    const auto values = read_grid(reader, group + name, {names.size()});
+    for (std::size_t i = 0; i < values.size(); ++i) surface.points[i].*member = values[i];
+  };
+  for (std::size_t i = 0; i < names.size(); ++i) surface.points[i].name = names[i];
+  read("x", &MarkedPoint::x);
+  read("y", &MarkedPoint::y);
+  read("distance", &MarkedPoint::distance);
+  const std::string split(name_of(surface.split));
+  read(split + "_loss", &MarkedPoint::loss);
+  read(split + "_acc", &MarkedPoint::accuracy);
+  if (surface.has_both_splits()) {
+    read("test_loss", &MarkedPoint::test_loss);
+    read("test_acc", &MarkedPoint::test_accuracy);
+  }
+  const std::string object(kPoints);
+  if (reader.has_attribute(object, "unit")) surface.unit = reader.number_attribute(object, "unit");
+}
+
 /// The values that one of our files holds: all layers of them, or what levels add up to.
-Surface read_own(const Hdf5Reader& reader, const Axis& x, const Axis& y, Split split, bool wants_levels) {
+Surface read_own(const Hdf5Reader& reader, const Form& form, bool wants_levels) {
+  const Split split = form.split;
   check_format(reader);
   const auto settings = read_object(reader, "settings");
   auto [repeats, levels, more_names] = contents_of(reader, settings);
@@ -202,9 +279,9 @@ Surface read_own(const Hdf5Reader& reader, const Axis& x, const Axis& y, Split s
   if (has_levels && !wants_levels) more_names.push_back(error_name(split));
   const std::size_t layers = !has_levels ? repeats : wants_levels ? levels.size() : 1;
   const bool is_flat = has_levels ? !wants_levels : layers == 1;
-  const Shape shape = is_flat ? Shape{y.points, x.points} : Shape{layers, y.points, x.points};
-  const auto place = [&, group = has_levels ? kLevels : kRepeats](const std::string& name) {
-    return is_flat ? at_root(split)(name) : std::string(group) + name;
+  const Shape shape = shape_of(form, is_flat ? 0 : layers);
+  const auto place = [&, group = group_of_layers(form.kind, has_levels)](const std::string& name) {
+    return is_flat ? at_root(name) : group + name;
   };
   for (const auto& name : more_names) {
     if (!reader.has(place(name))) throw Error("{}: has no {}", reader.file().string(), place(name));
@@ -212,7 +289,8 @@ Surface read_own(const Hdf5Reader& reader, const Axis& x, const Axis& y, Split s
   const Names names(split);
   // Before the surface takes memory for all its points: long axes in a small file multiply to far more than it holds.
   auto loss = read_grid(reader, place(names.loss), shape);
-  Surface surface(x, y, split, more_names, layers);
+  Surface surface(form.x, form.y, split, more_names, layers);
+  surface.kind = form.kind;
   if (wants_levels) surface.levels = levels;
   surface.loss = std::move(loss);
   surface.accuracy = read_grid(reader, place(names.accuracy), shape);
@@ -221,6 +299,8 @@ Surface read_own(const Hdf5Reader& reader, const Axis& x, const Axis& y, Split s
   surface.state = read_states(reader, place(names.evaluated), shape);
   for (auto& [name, values] : surface.more) values = read_grid(reader, place(name), shape);
   surface.samples = reader.read<std::int64_t>("/lossatlas/samples_" + std::string(name_of(split)));
+  if (surface.has_both_splits()) surface.test_samples = reader.read<std::int64_t>("/lossatlas/samples_test");
+  read_points(reader, surface);
   if (reader.has(place(names.images))) {
     surface.images = read_images(reader, place(names.images), shape);
   } else {  // files of before there was such a dataset: all images made each value
@@ -236,24 +316,26 @@ Surface read_own(const Hdf5Reader& reader, const Axis& x, const Axis& y, Split s
 }
 
 /// A surface of tomgoldstein/loss-landscape.
-Surface read_theirs(const Hdf5Reader& reader, const Axis& x, const Axis& y, Split split) {
-  const Names names(split);
-  const Shape shape{y.points, x.points};
+Surface read_theirs(const Hdf5Reader& reader, const Form& form) {
+  const Names names(form.split);
+  const Shape shape = shape_of(form);
   auto loss = read_grid(reader, "/" + names.loss, shape);
-  Surface surface(x, y, split);
+  Surface surface(form.x, form.y, form.split);
+  surface.kind = form.kind;
   surface.loss = std::move(loss);
   if (reader.has("/" + names.accuracy)) surface.accuracy = read_grid(reader, "/" + names.accuracy, shape);
   unmark(surface);
   return surface;
 }
 
-/// The standard deviation of the loss over the repeats at each point of their mean.
-std::vector<double> spread_of_repeats(const Surface& all, const Surface& mean) {
+/// The standard deviation of a value over the repeats at each point of their mean.
+std::vector<double> spread_of_repeats(const Surface& all, const std::vector<double>& values, const Surface& mean,
+                                      const std::vector<double>& means) {
   std::vector<double> spread(mean.size(), std::numeric_limits<double>::quiet_NaN());
   for (std::size_t i = 0; i < mean.size(); ++i) {
     double squares = 0;
     for (std::size_t at = i; at < all.size(); at += mean.size()) {
-      squares += (all.loss[at] - mean.loss[i]) * (all.loss[at] - mean.loss[i]);
+      squares += (values[at] - means[i]) * (values[at] - means[i]);
     }
     if (mean.state[i] != PointState::missing) spread[i] = std::sqrt(squares / static_cast<double>(all.layers - 1));
   }
@@ -261,25 +343,54 @@ std::vector<double> spread_of_repeats(const Surface& all, const Surface& mean) {
 }
 
 void write_root(Hdf5Writer& writer, const Surface& surface) {
-  write_values(writer, surface, {surface.y.points, surface.x.points}, at_root(surface.split));
+  write_values(writer, surface, shape_of(surface), at_root);
   write_coordinates(writer, surface);
   write_vtkhdf(writer, surface);
 }
 
-void write_layers(Hdf5Writer& writer, const Surface& surface, std::string_view group) {
-  write_values(writer, surface, {surface.layers, surface.y.points, surface.x.points},
-               [&](const std::string& name) { return std::string(group) + name; });
+void write_layers(Hdf5Writer& writer, const Surface& surface) {
+  const std::string group = group_of_layers(surface.kind, !surface.levels.empty());
+  write_values(writer, surface, shape_of(surface, surface.layers),
+               [&](const std::string& name) { return group + name; });
 }
 
 /// The mean at the root, where every reader finds a surface; each repeat by itself, and their spread, under /lossatlas.
 void write_repeats(Hdf5Writer& writer, const Surface& surface) {
   const Surface mean = mean_of_repeats(surface);
   write_root(writer, mean);
-  write_layers(writer, surface, kRepeats);
-  const std::string spread = "/lossatlas/" + Names(surface.split).loss + "_spread";
-  writer.write<double>(spread, spread_of_repeats(surface, mean), {surface.y.points, surface.x.points});
-  writer.attach_scale(spread, 0, "/y");
-  writer.attach_scale(spread, 1, "/x");
+  write_layers(writer, surface);
+  const auto write_spread = [&](const std::string& name, const std::vector<double>& values,
+                                const std::vector<double>& means) {
+    const std::string spread = "/lossatlas/" + name + "_spread";
+    writer.write<double>(spread, spread_of_repeats(surface, values, mean, means), shape_of(surface));
+    attach_scales(writer, spread, surface);
+  };
+  write_spread(Names(surface.split).loss, surface.loss, mean.loss);
+  if (surface.has_both_splits()) write_spread("test_loss", surface.values_of("test_loss"), mean.values_of("test_loss"));
+}
+
+void write_points(Hdf5Writer& writer, const Surface& surface) {
+  if (surface.points.empty()) return;
+  const std::string group = std::string(kPoints) + "/";
+  const auto write = [&](const std::string& name, double MarkedPoint::*member) {
+    std::vector<double> values;
+    for (const MarkedPoint& point : surface.points) values.push_back(point.*member);
+    writer.write<double>(group + name, values, {values.size()});
+  };
+  std::vector<std::string> names;
+  for (const MarkedPoint& point : surface.points) names.push_back(point.name);
+  writer.write_texts(group + "name", names);
+  write("x", &MarkedPoint::x);
+  if (surface.kind == SurfaceKind::surface) write("y", &MarkedPoint::y);
+  write("distance", &MarkedPoint::distance);
+  const std::string split(name_of(surface.split));
+  write(split + "_loss", &MarkedPoint::loss);
+  write(split + "_acc", &MarkedPoint::accuracy);
+  if (surface.has_both_splits()) {
+    write("test_loss", &MarkedPoint::test_loss);
+    write("test_acc", &MarkedPoint::test_accuracy);
+  }
+  if (!std::isnan(surface.unit)) writer.attribute<double>(std::string(kPoints), "unit", std::array{surface.unit});
 }
 
 /// What a file holds besides its values: what is known of `surface`, and the numbers of what is `shown` of it.
@@ -287,9 +398,13 @@ void finish(Hdf5Writer& writer, const std::filesystem::path& file, const Surface
   const std::array<std::int64_t, 1> format{kSurfaceFormat};
   writer.write<std::int64_t>("/lossatlas/samples_" + std::string(name_of(surface.split)), surface.samples,
                              {surface.samples.size()});
+  if (surface.has_both_splits()) {
+    writer.write<std::int64_t>("/lossatlas/samples_test", surface.test_samples, {surface.test_samples.size()});
+  }
+  write_points(writer, surface);
   writer.write_text("/dir_file", surface.direction_file);
   writer.attribute<std::int64_t>("/lossatlas", "format", format);
-  writer.attribute("/lossatlas", "kind", "surface");
+  writer.attribute("/lossatlas", "kind", name_of(surface.kind));
   writer.attribute("/lossatlas", "settings", json_text(surface.settings));
   writer.attribute("/lossatlas", "provenance", json_text(surface.provenance));
   if (!surface.centre_check.is_null()) {
@@ -316,7 +431,7 @@ void write_surface(const std::filesystem::path& file, const Surface& surface) {
 void write_surface(const std::filesystem::path& file, const Surface& levels, const Surface& shown) {
   Hdf5Writer writer;
   write_root(writer, shown);
-  write_layers(writer, levels, kLevels);
+  write_layers(writer, levels);
   finish(writer, file, levels, shown);
 }
 
@@ -324,17 +439,18 @@ namespace {
 
 Surface read_any(const std::filesystem::path& file, bool wants_levels) {
   const Hdf5Reader reader(file);
-  const bool has_axes = reader.has("/xcoordinates") && reader.has("/ycoordinates");
+  const bool is_line = !reader.has("/ycoordinates");
   const Split split = reader.has("/train_loss") ? Split::train : Split::test;
   const std::string prefix(name_of(split));
-  if (!has_axes || !reader.has("/" + prefix + "_loss")) {
+  if (!reader.has("/xcoordinates") || !reader.has("/" + prefix + "_loss")) {
     throw Error(
-        "{}: no two-dimensional surface (wants xcoordinates, ycoordinates and train_loss or test_loss; it holds "
-        "{})",
+        "{}: no surface or line (wants xcoordinates, ycoordinates unless it is a line, and train_loss or test_loss; it "
+        "holds {})",
         file.string(), fmt::join(reader.members("/"), ", "));
   }
-  const Axis x = read_axis(reader, "/xcoordinates"), y = read_axis(reader, "/ycoordinates");
-  Surface surface = reader.has("/lossatlas") ? read_own(reader, x, y, split, wants_levels) : read_theirs(reader, x, y, split);
+  const Axis x = read_axis(reader, "/xcoordinates"), y = is_line ? Axis{0, 0, 1} : read_axis(reader, "/ycoordinates");
+  const Form form{is_line ? SurfaceKind::line : SurfaceKind::surface, x, y, split};
+  Surface surface = reader.has("/lossatlas") ? read_own(reader, form, wants_levels) : read_theirs(reader, form);
   if (reader.has("/dir_file")) surface.direction_file = reader.read_text("/dir_file");
   return surface;
 }

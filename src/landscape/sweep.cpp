@@ -70,12 +70,12 @@ class Sweep {
   void evaluate(Evaluator& evaluator, NetworkState& point, std::size_t index) {
     const std::size_t column = index % surface_.x.points, row = index % surface_.grid_size() / surface_.x.points;
     const std::size_t layer = index / surface_.grid_size();
+    const auto plane = planes_.at(surface_.levels.empty() ? layer : 0);
     const std::array at{surface_.x.at(column), surface_.y.at(row)};
+    place(*plane, std::span(at).first(plane->directions.size()), point);
     if (surface_.levels.empty()) {
-      place(*planes_.at(layer), at, point);
       take(evaluator.evaluate(point), index);
     } else {
-      place(*planes_.at(0), at, point);
       const auto values = evaluator.evaluate(point, std::span(surface_.levels).first(layer + 1));
       for (std::size_t level = 0; level <= layer; ++level) {
         take(values[level], index - (layer - level) * surface_.grid_size());
@@ -83,7 +83,7 @@ class Sweep {
     }
     const std::scoped_lock lock(mutex_);
     ++computed_;
-    images_ += surface_.levels.empty() ? engine_.images() : surface_.levels[layer];
+    images_ += surface_.levels.empty() ? engine_.images_per_point() : surface_.levels[layer];
     report();
   }
 

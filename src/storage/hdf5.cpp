@@ -156,6 +156,14 @@ void Hdf5Writer::write_text(const std::string& path, std::string_view text) {
   checked(H5Dwrite(impl_->create_dataset(path, type, {}), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, &data), path);
 }
 
+void Hdf5Writer::write_texts(const std::string& path, const std::vector<std::string>& texts) {
+  const Handle type = text_type(H5T_VARIABLE, H5T_CSET_UTF8);
+  std::vector<const char*> data;
+  for (const std::string& text : texts) data.push_back(text.c_str());
+  const Handle dataset = impl_->create_dataset(path, type, {texts.size()});
+  checked(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()), path);
+}
+
 void Hdf5Writer::attribute(const std::string& path, const std::string& name, std::string_view text) {
   const std::string copy(text);
   const char* data = copy.c_str();
@@ -253,6 +261,17 @@ struct Hdf5Reader::Impl {
   Handle attribute(const std::string& object, const std::string& name) const {
     return Handle(H5Aopen_by_name(file, object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
                   where(object + "@" + name));
+  }
+
+  /// An attribute of one number.
+  template <class T>
+  T number(const std::string& object, const std::string& name) const {
+    const std::string what = object + "@" + name;
+    const Handle opened = attribute(object, name);
+    check_single(Handle(H5Aget_space(opened), H5Sclose, where(what)), what);
+    T value = 0;
+    checked(H5Aread(opened, type_of<T>(), &value), where(what));
+    return value;
   }
 
   /// Reads one string, fixed or variable in length, through `read(memory type, buffer)`.
@@ -357,6 +376,23 @@ std::string Hdf5Reader::read_text(const std::string& dataset) const {
       dataset);
 }
 
+std::vector<std::string> Hdf5Reader::read_texts(const std::string& dataset) const {
+  const Handle opened = impl_->dataset(dataset);
+  const Handle stored(H5Dget_type(opened), H5Tclose, impl_->where(dataset));
+  const bool is_text = H5Tget_class(stored) == H5T_STRING && H5Tis_variable_str(stored) > 0;
+  const Shape sizes = shape(dataset);
+  if (!is_text || sizes.size() != 1) throw Error("{}: not a list of texts", impl_->where(dataset));
+  impl_->check_size(opened, stored, sizes, dataset);
+  std::vector<char*> data(sizes[0], nullptr);
+  checked(H5Dread(opened, stored, H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()), impl_->where(dataset));
+  std::vector<std::string> texts;
+  for (char* text : data) {
+    texts.emplace_back(text ? text : "");
+    H5free_memory(text);
+  }
+  return texts;
+}
+
 std::string Hdf5Reader::text_attribute(const std::string& path, const std::string& name) const {
   const Handle opened = impl_->attribute(path, name);
   const Handle stored(H5Aget_type(opened), H5Tclose, impl_->where(path));
@@ -366,12 +402,11 @@ std::string Hdf5Reader::text_attribute(const std::string& path, const std::strin
 }
 
 std::int64_t Hdf5Reader::integer_attribute(const std::string& path, const std::string& name) const {
-  const std::string what = path + "@" + name;
-  const Handle opened = impl_->attribute(path, name);
-  impl_->check_single(Handle(H5Aget_space(opened), H5Sclose, impl_->where(what)), what);
-  std::int64_t value = 0;
-  checked(H5Aread(opened, H5T_NATIVE_INT64, &value), impl_->where(what));
-  return value;
+  return impl_->number<std::int64_t>(path, name);
+}
+
+double Hdf5Reader::number_attribute(const std::string& path, const std::string& name) const {
+  return impl_->number<double>(path, name);
 }
 
 }  // namespace lossatlas

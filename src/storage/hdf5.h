@@ -27,6 +27,8 @@ class Hdf5Writer {
   template <class T>
   void write(const std::string& path, std::span<const T> values, const Shape& shape);
   void write_text(const std::string& path, std::string_view text);
+  /// A list of texts, [texts.size()].
+  void write_texts(const std::string& path, const std::vector<std::string>& texts);
 
   /// Attributes of the object at `path` ("/" for the root). Text is variable-length UTF-8.
   void attribute(const std::string& path, const std::string& name, std::string_view text);
@@ -69,8 +71,11 @@ class Hdf5Reader {
   template <class T>
   std::vector<T> read(const std::string& dataset) const;
   std::string read_text(const std::string& dataset) const;
+  /// A list of texts of any length, as write_texts() leaves it.
+  std::vector<std::string> read_texts(const std::string& dataset) const;
   std::string text_attribute(const std::string& path, const std::string& name) const;
   std::int64_t integer_attribute(const std::string& path, const std::string& name) const;
+  double number_attribute(const std::string& path, const std::string& name) const;
 
   const std::filesystem::path& file() const;
 

@@ -238,7 +238,8 @@ def _gif(frames, rate):
     palette = sample.quantize(COLORS, method=Image.Quantize.MEDIANCUT)
     colors = np.array(palette.getpalette()).reshape(-1, 3)
     paper = frames[0][0, 0].astype(int)
-    colors[np.abs(colors - paper).sum(axis=1).argmin()] = paper  # exactly, not a mean with what is near
+    colors[np.abs(colors - paper).sum(axis=1) < 30] = paper  # exactly, not a mean with what is near
+    palette = Image.new("P", (1, 1))
     palette.putpalette(colors.ravel().tolist())
     images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     buffer = io.BytesIO()

@@ -1,0 +1,124 @@
+#include "cli/landscape_inputs.h"
+
+#include <torch/version.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/sha256.h"
+#include "models/registry.h"
+
+namespace lossatlas {
+namespace {
+
+using nlohmann::json;
+
+void check_count(const char* option, std::int64_t count, Split split, const DataSet& data) {
+  if (count <= static_cast<std::int64_t>(data.size())) return;
+  throw UsageError("{} {}: the {} split of {} has {} images", option, count, name_of(split), data.name, data.size());
+}
+
+/// `count` images, or all; with `is_nested` all in the order of a sample.
+SampledImages sample(DataSet data, std::int64_t count, std::uint64_t seed, bool is_nested) {
+  SampledImages images;
+  images.is_sample = count > 0 || is_nested;
+  images.population = static_cast<std::int64_t>(data.size());
+  if (images.is_sample) {
+    const auto wanted = count > 0 ? static_cast<std::size_t>(count) : data.size();
+    images.samples = stratified_sample(data.labels, wanted, seed);
+    data = subset(data, images.samples);
+  } else {
+    images.samples.resize(data.size());
+    std::iota(images.samples.begin(), images.samples.end(), 0);
+  }
+  images.data = std::make_shared<const DataSet>(std::move(data));
+  return images;
+}
+
+std::shared_ptr<const DataSet> read_recalibration(const LandscapeWords& words, const json& metadata) {
+  if (words.batch_norm == "stored") return nullptr;
+  const DataSet data = words.data.load(Split::train, metadata);
+  check_count("--bn-images", words.batch_norm_images, Split::train, data);
+  const auto count = static_cast<std::size_t>(words.batch_norm_images);
+  return std::make_shared<const DataSet>(subset(data, stratified_sample(data.labels, count, words.sample_seed)));
+}
+
+}  // namespace
+
+LandscapeInputs read_inputs(const LandscapeWords& words, const LandscapeOptions& options,
+                            const std::filesystem::path& file, bool is_nested) {
+  const Checkpoint checkpoint = read_checkpoint(file);
+  DataSet data = words.data.load(options.split, checkpoint.metadata);
+  LandscapeInputs inputs;
+  inputs.checkpoint = file;
+  inputs.metadata = checkpoint.metadata;
+  inputs.recalibration = read_recalibration(words, checkpoint.metadata);
+  check_count("--samples", words.samples, options.split, data);
+  inputs.spec = words.network.spec(data, checkpoint, file);
+  inputs.images = sample(std::move(data), words.samples, words.sample_seed, is_nested);
+  if (options.second) {
+    DataSet second = words.data.load(*options.second, checkpoint.metadata);
+    const auto most = std::min(words.samples, static_cast<std::int64_t>(second.size()));
+    inputs.second = sample(std::move(second), most, words.sample_seed, false);
+  }
+  const auto network = make_network(inputs.spec);
+  load_into(checkpoint, *network, inputs.spec.architecture, file);
+  inputs.network = network;
+  inputs.origin = copy_state(state_of(*network), torch::kCPU);
+  return inputs;
+}
+
+NetworkState read_state(const std::filesystem::path& file, const LandscapeInputs& inputs) {
+  const auto network = make_network(inputs.spec);
+  load_into(read_checkpoint(file), *network, inputs.spec.architecture, file);
+  return copy_state(state_of(*network), torch::kCPU);
+}
+
+Engine make_engine(const LandscapeWords& words, const LandscapeOptions& options, const LandscapeInputs& inputs,
+                   torch::Device device) {
+  EngineOptions engine;
+  engine.network = inputs.spec;
+  engine.loss = options.loss;
+  engine.batch_size = words.batch_size;
+  engine.population = inputs.images.population;
+  engine.engine = options.engine;
+  engine.instruction_set = options.arithmetic.instruction_set;
+  engine.precision = options.arithmetic.precision;
+  engine.extras = words.extras;
+  engine.recalibration = inputs.recalibration;
+  engine.second = inputs.second.data;
+  engine.second_population = inputs.second.population;
+  return Engine(std::move(engine), inputs.images.data, device);
+}
+
+json settings_of_file(const std::filesystem::path& file) {
+  return {{"file", file.filename().string()}, {"sha256", sha256_of_file(file)}};
+}
+
+json settings_of(const LandscapeWords& words, const LandscapeOptions& options, const LandscapeInputs& inputs,
+                 const Engine& engine) {
+  const DataSet& data = *inputs.images.data;
+  json settings = settings_of(engine.options().network);
+  settings.update(settings_of(data));
+  settings.update({
+      {"checkpoint", settings_of_file(inputs.checkpoint)},
+      {"split", words.split},
+      {"samples", data.size()},
+      {"sample_seed", inputs.images.is_sample ? json(words.sample_seed) : json(nullptr)},
+      {"loss", words.loss},
+      {"bn", words.batch_norm},
+      {"bn_images", inputs.recalibration ? json(inputs.recalibration->size()) : json(nullptr)},
+      {"more", names_of(words.extras, options.split, inputs.spec.classes, options.second)},
+      {"l2", words.extras.weight_decay > 0 ? json(words.extras.weight_decay) : json(nullptr)},
+      {"engine", engine.is_fused() ? "fused" : "eager"},
+      {"dtype", name_of(engine.options().precision)},
+      {"batch_size", words.batch_size},
+      {"device", engine.device().is_cuda() ? "cuda" : "cpu"},
+      {"instruction_set", engine.instruction_set()},
+      {"libtorch", TORCH_VERSION}});
+  if (options.second) settings["test_samples"] = inputs.second.data->size();
+  return settings;
+}
+
+}  // namespace lossatlas

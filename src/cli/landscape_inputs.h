@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "cli/landscape_words.h"
+#include "data/data_set.h"
+#include "landscape/surface.h"
+#include "models/network.h"
+
+namespace lossatlas {
+
+/// Images of one split.
+struct SampledImages {
+  std::shared_ptr<const DataSet> data;
+  std::vector<std::int64_t> samples;  // indices within the split
+  bool is_sample = false;             // a stratified one, seeded
+  std::int64_t population = 0;        // images in the whole split
+};
+
+/// What is read before anything is computed.
+struct LandscapeInputs {
+  std::filesystem::path checkpoint;
+  nlohmann::json metadata;  // the checkpoint's
+  SampledImages images;
+  SampledImages second;                          // of both splits: the test images; else without data
+  std::shared_ptr<const DataSet> recalibration;  // training images for the batch-norm statistics, on request
+  NetworkSpec spec;
+  std::shared_ptr<const Network> network;  // as it was read
+  NetworkState origin;                     // a copy of its tensors
+};
+
+/// Reads the checkpoint at the origin and the images. `is_nested`: all images in the order of a stratified sample, so
+/// that the first of them are one too.
+LandscapeInputs read_inputs(const LandscapeWords& words, const LandscapeOptions& options,
+                            const std::filesystem::path& checkpoint, bool is_nested = false);
+
+/// Another checkpoint of the same network, on the CPU. Throws Error naming the file where it does not fit.
+NetworkState read_state(const std::filesystem::path& file, const LandscapeInputs& inputs);
+
+Engine make_engine(const LandscapeWords& words, const LandscapeOptions& options, const LandscapeInputs& inputs,
+                   torch::Device device);
+
+/// A file in the settings: {"file": its name, "sha256": …}.
+nlohmann::json settings_of_file(const std::filesystem::path& file);
+
+/// What decides the values at a point of a plane: network, checkpoint, images, arithmetic.
+nlohmann::json settings_of(const LandscapeWords& words, const LandscapeOptions& options, const LandscapeInputs& inputs,
+                           const Engine& engine);
+
+}  // namespace lossatlas

@@ -1,0 +1,225 @@
+#include "cli/landscape_run.h"
+
+#include <array>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/lock.h"
+#include "base/process.h"
+#include "base/text.h"
+#include "cli/surface_run.h"
+#include "cli/version.h"
+#include "landscape/direction_file.h"
+#include "landscape/journal.h"
+
+namespace lossatlas {
+namespace {
+
+using nlohmann::json;
+
+/// A wrong normalization of the images is the commonest mistake, and silent. Poor is ten points below the accuracy that
+/// the checkpoint recorded, or below three times chance where it recorded none.
+void warn_of_poor_centre(const Evaluation& centre, const json& metadata, const NetworkSpec& spec, Report& report) {
+  const double chance = 100.0 / static_cast<double>(spec.classes);
+  const double recorded = metadata_value(metadata, "acc", std::nan(""));
+  const bool known = recorded >= 0 && recorded <= 100;
+  const bool poor = known ? centre.accuracy + 3 * centre.accuracy_se + 10 < recorded : centre.accuracy < 3 * chance;
+  if (metadata_value(metadata, "epoch", 1.0) == 0) {
+    report.say("note: this checkpoint was saved before training");
+  } else if (poor) {
+    report.say(fmt::format(
+        "warning: {:.1f} % accuracy at the centre is poor for a trained network{}; are --mean and --std those it "
+        "was trained with, and is it the right data?",
+        centre.accuracy, known ? fmt::format(" (the checkpoint recorded {:.1f} %)", recorded) : ""));
+  }
+}
+
+/// Completes the surface with what is known before a point is evaluated.
+void describe(LandscapeTask& task, const Planes& planes, const std::string& command_line) {
+  Surface& surface = task.surface;
+  surface.samples = task.inputs.images.samples;
+  surface.test_samples = task.inputs.second.samples;
+  surface.points = task.plane.points;
+  surface.unit = task.plane.unit;
+  json settings = settings_of(task.words, task.options, task.inputs, task.engine);
+  settings.update(task.plane.settings);
+  settings.update({{"kind", name_of(surface.kind)},
+                   {"grid", {surface.x.points, surface.y.points}},
+                   {"x", {surface.x.low, surface.x.high}},
+                   {"y", {surface.y.low, surface.y.high}}});
+  settings.update(surface.settings);
+  json cosines = json::array();
+  for (std::size_t repeat = 0; repeat < settings.at("repeat").get<std::size_t>(); ++repeat) {
+    const auto plane = planes.at(repeat);
+    if (plane->directions.size() > 1) cosines.push_back(cosine(plane->directions[0], plane->directions[1]));
+  }
+  if (!cosines.empty()) settings["cosine"] = cosines.size() == 1 ? cosines.at(0) : cosines;
+  surface.settings = std::move(settings);
+  surface.provenance = {
+      {"command", command_line}, {"version", version()}, {"started", utc_now()}, {"threads", task.words.threads}};
+}
+
+/// Along directions of states a variance may fall below 0, where no network is: the loss there is not a number.
+void warn_of_variances(const Planes& planes, const Surface& surface, Report& report) {
+  const auto plane = planes.at(0);
+  NetworkState point = copy_state(planes.origin(), planes.origin().parameters.front().tensor.device());
+  for (const double x : {surface.x.low, surface.x.high}) {
+    for (const double y : {surface.y.low, surface.y.high}) {
+      const std::array at{x, y};
+      place(*plane, std::span(at).first(plane->directions.size()), point);
+      for (const auto& [name, tensor] : point.buffers) {
+        if (!name.ends_with("running_var") || tensor.min().item<double>() >= 0) continue;
+        return report.say(
+            "note: at an end of the range a batch-norm variance falls below 0, and the loss is not a number; --bn "
+            "recalibrate estimates statistics anew, --dir-type weights keeps those of the origin");
+      }
+    }
+  }
+}
+
+bool are_equal(const std::vector<NamedTensor>& a, const std::vector<NamedTensor>& b) {
+  const auto same = [](const NamedTensor& x, const NamedTensor& y) { return torch::equal(x.tensor, y.tensor); };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), same);
+}
+
+/// Writes the directions for other tools. Where a sweep goes on, its file is there already.
+void save(const std::filesystem::path& file, const LandscapeTask& task) {
+  const auto directions = task.plane.directions(0);
+  check_writable(file);
+  if (!task.words.goes_on() || !std::filesystem::exists(file)) return write_directions(file, directions);
+  const auto saved = read_directions(file, task.inputs.origin);
+  const auto same = [](const Direction& a, const Direction& b) {
+    return are_equal(a.parameters, b.parameters) && are_equal(a.buffers, b.buffers);
+  };
+  if (std::equal(saved.begin(), saved.end(), directions.begin(), directions.end(), same)) return;
+  throw Error("{}: exists and holds other directions; choose another --save-directions", file.string());
+}
+
+/// The command line again, for a run that was cut off.
+std::string command_to_go_on(const LandscapeWords& words, std::vector<std::string> command) {
+  if (!words.resume) command.push_back("--resume");
+  return shell_line(command);
+}
+
+std::string introduction(const LandscapeTask& task) {
+  const Surface& surface = task.surface;
+  const bool is_line = surface.kind == SurfaceKind::line, has_levels = !surface.levels.empty();
+  const std::string several = surface.layers > 1 && !has_levels
+                                  ? fmt::format("{} {}", surface.layers, is_line ? "lines of " : "times ")
+                                  : "";
+  const std::string grid = is_line ? "" : fmt::format("x{}", surface.y.points);
+  std::string images = fmt::format("{} {}", surface.samples.size(), name_of(surface.split));
+  if (task.options.second) images += fmt::format(" and {} {}", surface.test_samples.size(), name_of(*task.options.second));
+  return fmt::format("{}{}{} points, {} images{}, {} engine ({}), into {}", several, surface.x.points, grid, images,
+                     has_levels ? " in all" : " each", task.engine.is_fused() ? "fused" : "eager",
+                     task.engine.instruction_set(), task.words.out.string());
+}
+
+/// The loss of the network as it was read, through LibTorch, with the batch-norm statistics it came with.
+double loss_of_checkpoint(const LandscapeInputs& inputs, const Engine& engine, std::int64_t images) {
+  EngineOptions options = engine.options();
+  options.engine = EngineChoice::eager;
+  options.precision = Precision::fp32;
+  options.extras = {};
+  options.recalibration = nullptr;
+  options.second = nullptr;
+  std::vector<std::int64_t> first(static_cast<std::size_t>(images));
+  std::iota(first.begin(), first.end(), 0);
+  const auto data = std::make_shared<const DataSet>(subset(*inputs.images.data, first));
+  const Engine eager(std::move(options), data, engine.device());
+  return eager.make_evaluator()->evaluate(copy_state(state_of(*inputs.network), engine.device())).loss;
+}
+
+/// The marked checkpoints' own losses, each with its own statistics, where they are not there yet.
+void mark_points(Surface& surface, const LandscapeTask& task, const std::atomic<bool>& stop) {
+  EngineOptions options = task.engine.options();
+  options.extras = {};
+  options.recalibration = nullptr;
+  const Engine engine(std::move(options), task.inputs.images.data, task.engine.device());
+  const auto evaluator = engine.make_evaluator();
+  for (std::size_t i = 0; i < surface.points.size() && !stop; ++i) {
+    MarkedPoint& point = surface.points[i];
+    if (!std::isnan(point.accuracy)) continue;
+    const auto own = evaluator->evaluate(copy_state(read_state(task.plane.files[i], task.inputs), engine.device()));
+    point.loss = own.loss;
+    point.accuracy = own.accuracy;
+    if (!task.options.second) continue;
+    point.test_loss = own.more.at(0);
+    point.test_accuracy = own.more.at(2);
+  }
+}
+
+}  // namespace
+
+void check_files(const LandscapeWords& words, const std::filesystem::path& save_directions,
+                 const std::vector<std::filesystem::path>& inputs) {
+  const auto& out = words.out;
+  const auto holder = words.join ? std::nullopt : FileLock::holder(lock_of(out));
+  if (holder) throw Error("{}", busy_text(out, *holder));
+  check_output("--out", out, true);
+  if (!words.force && !words.goes_on()) {
+    for (const auto& file : {out, journal_of(out)}) {
+      if (!std::filesystem::exists(file)) continue;
+      throw Error("{}: exists; go on with it by --resume, replace it by --force, or choose another --out", file.string());
+    }
+  }
+  if (!save_directions.empty()) check_output("--save-directions", save_directions, words.force || words.goes_on());
+  auto all = inputs;
+  all.push_back(words.checkpoint);
+  for (const auto& output : {out, save_directions, words.log}) {
+    for (const auto& input : all) {
+      if (same_file(output, input)) {
+        throw UsageError("{}: would be read and written; choose another name", output.string());
+      }
+    }
+  }
+  if (same_file(out, save_directions)) {
+    throw UsageError("{}: --out and --save-directions are the same file", out.string());
+  }
+  for (const auto& output : {out, save_directions, journal_of(out), lock_of(out)}) {
+    if (same_file(words.log, output)) throw UsageError("--log {}: is written by the sweep; choose another name", output.string());
+  }
+}
+
+int with_report(const LandscapeWords& words, const LandscapeOptions& options, const std::function<int(Report&)>& work) {
+  Report report(options.progress, words.log);
+  try {
+    return work(report);
+  } catch (const std::exception& error) {
+    const std::string text = error.what();
+    report.note("lossatlas: " + text.substr(0, text.find('\n')));
+    throw;
+  }
+}
+
+int run_landscape(LandscapeTask task, const CommandContext& context, Report& report) {
+  if (!task.engine.why_eager().empty()) {
+    report.say("note: LibTorch runs this network, operator by operator: it has " + task.engine.why_eager());
+  }
+  const Planes planes(copy_state(task.inputs.origin, task.engine.device()), task.plane.directions);
+  describe(task, planes, context.command_line);
+  if (!task.save_directions.empty()) {
+    task.surface.direction_file = task.save_directions.string();
+    save(task.save_directions, task);
+  }
+  const bool moves_variances =
+      task.surface.settings.value("dir_type", "weights") == "states" && !task.inputs.recalibration;
+  const auto judge_centre = [&](const Evaluation& centre) {
+    if (moves_variances) warn_of_variances(planes, task.surface, report);
+    report.say(fmt::format("centre: loss {:.6g}, accuracy {:.2f} %", centre.loss, centre.accuracy));
+    warn_of_poor_centre(centre, task.inputs.metadata, task.inputs.spec, report);
+  };
+  const auto checkpoint_loss = [&](std::int64_t images) { return loss_of_checkpoint(task.inputs, task.engine, images); };
+  auto mark = task.mark;
+  if (!mark && !task.surface.points.empty()) {
+    mark = [&](Surface& surface, const std::atomic<bool>& stop) { mark_points(surface, task, stop); };
+  }
+  const LandscapeWords& words = task.words;
+  return run_surface({words.out, planes, task.engine, task.surface, words.threads, words.resume, words.join, words.force,
+                      introduction(task), command_to_go_on(words, context.words), judge_centre, checkpoint_loss,
+                      task.goal, mark},
+                     report);
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,67 @@
+#include "cli/landscape_words.h"
+
+namespace lossatlas {
+
+void LandscapeWords::add_inputs_to(CLI::App& command) {
+  command.add_option("--checkpoint", checkpoint, "parameters: .pt, .pth, .safetensors or TorchScript")
+      ->type_name("FILE");
+  network.add_to(command, false);
+  data.add_to(command);
+  command.add_option("--out", out, "the file to write")->capture_default_str();
+}
+
+void LandscapeWords::add_values_to(CLI::App& command) {
+  command.add_option("--split", split, "train, test or both")
+      ->check(CLI::IsMember({"train", "test", "both"}))
+      ->capture_default_str();
+  command.add_option("--samples", samples, "images of the split, a stratified sample (default: all)")->check(above_zero());
+  command.add_option("--sample-seed", sample_seed, "decides which images")->check(whole_number())->capture_default_str();
+  command.add_option("--loss", loss, "cross-entropy or mse")->capture_default_str();
+  command.add_flag("--class-loss", extras.class_losses, "also the loss over the images of each class");
+  command.add_flag("--top5", extras.top5, "also the accuracy among the five largest logits");
+  command.add_option("--l2", extras.weight_decay, "also the L2 term of this weight decay λ: λ/2 ‖θ‖²")
+      ->check(above_zero())
+      ->type_name("λ");
+  command.add_option("--bn", batch_norm, "batch-norm statistics: stored, or recalibrate: estimated anew at each point")
+      ->check(CLI::IsMember({"stored", "recalibrate"}))
+      ->capture_default_str();
+  command.add_option("--bn-images", batch_norm_images, "training images for --bn recalibrate")
+      ->check(CLI::Range(2, 1'000'000'000))
+      ->capture_default_str();
+}
+
+void LandscapeWords::add_running_to(CLI::App& command) {
+  command.add_option("--batch-size", batch_size, "images in one forward pass")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  command.add_option("--device", device, "cpu, cuda or cuda:N")->capture_default_str();
+  command.add_option("--engine", engine, "auto, eager (LibTorch) or fused (kernels of our own, CPU)")
+      ->capture_default_str();
+  command.add_option("--dtype", dtype, "fp32, or bf16: products of bfloat16 numbers (fused engine, AMX)")
+      ->capture_default_str();
+  command.add_option("--instruction-set", instruction_set, "of the fused engine: auto, amx, avx512, avx2, portable")
+      ->capture_default_str();
+  command.add_option("--threads", threads, "points evaluated at a time (default: all processors)")
+      ->check(CLI::Range(1, 1024));
+  command.add_option("--progress", progress, "line, json (for programs) or none")->capture_default_str();
+  command.add_option("--log", log, "add messages and progress, with times, to this file")->type_name("FILE");
+}
+
+void LandscapeWords::add_going_on_to(CLI::App& command) {
+  command.add_flag("--resume", resume, "go on with --out, if it is there");
+  command.add_flag("--join", join, "share the work with the process that computes --out");
+  command.add_flag("--force", force,
+                   "replace an existing --out; with --resume: go on though engine, instruction set, batch size or LibTorch differ");
+}
+
+LandscapeOptions check(const LandscapeWords& words) {
+  const bool both = words.split == "both";
+  return {words.split == "test" ? Split::test : Split::train,
+          both ? std::optional(Split::test) : std::nullopt,
+          loss_function_of(words.loss),
+          engine_of(words.engine),
+          parse_arithmetic(words.instruction_set, words.dtype),
+          progress_style_of(words.progress)};
+}
+
+}  // namespace lossatlas

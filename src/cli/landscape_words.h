@@ -1,0 +1,63 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "cli/inputs.h"
+#include "cli/report.h"
+#include "cli/words.h"
+#include "evaluation/evaluator.h"
+
+namespace lossatlas {
+
+/// The words that commands which evaluate a landscape share: what is evaluated, on which images, how, and into what.
+struct LandscapeWords {
+  std::filesystem::path checkpoint;
+  NetworkWords network;
+  DataWords data;
+  std::filesystem::path out = "outputs/surface.h5";
+  std::string split = "train";  // or test, or both
+  std::int64_t samples = 0;     // 0: all
+  std::uint64_t sample_seed = 0;
+  std::string loss = "cross-entropy";
+  Extras extras;
+  std::string batch_norm = "stored";
+  std::int64_t batch_norm_images = 1000;
+  std::int64_t batch_size = 128;
+  std::string device = "cpu";
+  std::string engine = "auto", instruction_set = "auto", dtype = "fp32";
+  int threads = default_threads();
+  std::string progress = "line";
+  std::filesystem::path log;
+  bool force = false, resume = false, join = false;
+
+  /// --checkpoint, the network, the data, --out.
+  void add_inputs_to(CLI::App& command);
+  /// Images and values: --split to --bn-images.
+  void add_values_to(CLI::App& command);
+  /// --batch-size, device and engine, threads, progress.
+  void add_running_to(CLI::App& command);
+  /// --resume, --join, --force.
+  void add_going_on_to(CLI::App& command);
+
+  /// True where an existing --out is gone on with, not replaced.
+  bool goes_on() const { return resume || join; }
+};
+
+/// The same, as far as it is checked without a file.
+struct LandscapeOptions {
+  Split split;
+  std::optional<Split> second;  // with --split both
+  LossFunction loss;
+  EngineChoice engine;
+  Arithmetic arithmetic;
+  ProgressStyle progress;
+};
+
+/// Throws UsageError for wrong words.
+LandscapeOptions check(const LandscapeWords& words);
+
+}  // namespace lossatlas

@@ -1,0 +1,226 @@
+#include "cli/plane_words.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+
+#include "base/error.h"
+#include "landscape/checkpoint_plane.h"
+#include "landscape/direction_file.h"
+
+namespace lossatlas {
+namespace {
+
+using nlohmann::json;
+
+constexpr double kMargin = 0.2;  // of the points' extent
+
+std::vector<std::filesystem::path> split_files(const std::string& words) {
+  std::vector<std::filesystem::path> files;
+  for (std::size_t first = 0; first != std::string::npos;) {
+    const std::size_t end = words.find(',', first);
+    files.emplace_back(words.substr(first, end - first));
+    first = end == std::string::npos ? end : end + 1;
+  }
+  return files;
+}
+
+/// "random", "points:A,B,C", "file:F".
+void parse_source(const std::string& words, PlaneOptions& options) {
+  const std::size_t colon = words.find(':');
+  const std::string source = words.substr(0, colon);
+  const std::string rest = colon == std::string::npos ? "" : words.substr(colon + 1);
+  if (words == "random") return;
+  options.files = split_files(rest);
+  const bool has_files = std::none_of(options.files.begin(), options.files.end(), [](auto& file) { return file.empty(); });
+  if (source == "points" && has_files) {
+    options.source = PlaneSource::points;
+  } else if (source == "file" && has_files && options.files.size() == 1) {
+    options.source = PlaneSource::file;
+  } else {
+    throw UsageError("--plane {}: wants random, points:A,B,C or file:F", words);
+  }
+}
+
+/// The last parts of each path that tell all of them apart: "epoch-0003", or "sgd/epoch-0003" beside another run's.
+std::vector<std::string> short_names(const std::vector<std::filesystem::path>& files) {
+  std::vector<std::string> names(files.size());
+  std::vector<std::filesystem::path> rest(files.size());
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const auto path = std::filesystem::absolute(files[i]).lexically_normal();
+    names[i] = path.stem().string();
+    rest[i] = path.parent_path();
+  }
+  const auto count = [&](const std::string& name) { return std::count(names.begin(), names.end(), name); };
+  for (bool grew = true; grew;) {
+    grew = false;
+    const auto before = names;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (std::count(before.begin(), before.end(), before[i]) == 1) continue;
+      if (rest[i].filename() == "checkpoints") rest[i] = rest[i].parent_path();
+      if (rest[i].filename().empty()) continue;
+      names[i] = rest[i].filename().string() + "/" + names[i];
+      rest[i] = rest[i].parent_path();
+      grew = true;
+    }
+  }
+  for (std::size_t i = 0; i < names.size(); ++i) {  // one file twice
+    if (count(names[i]) > 1) names[i] += fmt::format(" ({})", i + 1);
+  }
+  return names;
+}
+
+ChosenPlane random_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs) {
+  DirectionOptions direction = options.direction;
+  direction.type = options.type.value_or(DirectionType::weights);
+  ChosenPlane plane;
+  plane.settings = {{"plane", "random"},
+                    {"seed", direction.seed},
+                    {"normalization", name_of(direction.normalization)},
+                    {"ignore", name_of(direction.ignore)},
+                    {"distribution", name_of(direction.distribution)},
+                    {"orthogonal", options.is_orthogonal},
+                    {"dir_type", name_of(direction.type)}};
+  plane.directions = [=, origin = inputs.origin, is_orthogonal = options.is_orthogonal](std::size_t repeat) {
+    std::vector<Direction> directions;
+    for (std::size_t k = 0; k < count; ++k) {
+      directions.push_back(random_direction(origin, static_cast<std::uint32_t>(count * repeat + k), direction));
+    }
+    if (is_orthogonal) make_orthogonal(directions[0], directions[1], origin, direction.normalization);
+    return directions;
+  };
+  return plane;
+}
+
+ChosenPlane plane_of_file(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs) {
+  const auto& file = options.files.front();
+  auto directions = read_directions(file, inputs.origin);
+  if (directions.size() < count) throw Error("{}: holds one direction, a surface takes two", file.string());
+  directions.resize(count);
+  const DirectionType type = type_of(directions.front());
+  if (options.type && *options.type != type) {
+    throw Error("{}: holds directions of {}, --dir-type asks for {}", file.string(), name_of(type), name_of(*options.type));
+  }
+  ChosenPlane plane;
+  plane.settings = {{"plane", "file"}, {"directions", settings_of_file(file)}, {"dir_type", name_of(type)}};
+  plane.directions = [directions](std::size_t) { return directions; };
+  return plane;
+}
+
+ChosenPlane plane_through(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs) {
+  const DirectionType type = options.type.value_or(DirectionType::states);
+  const auto& files = options.files;
+  const NamedState origin{inputs.checkpoint.string(), inputs.origin};
+  const NamedState first{files[0].string(), read_state(files[0], inputs)};
+  std::vector<Direction> directions;
+  if (count == 1) {
+    directions = {direction_between(origin, first, type)};
+  } else {
+    directions = directions_through(origin, first, {files[1].string(), read_state(files[1], inputs)}, type);
+  }
+  ChosenPlane plane;
+  plane.unit = norm(directions.front());
+  plane.files = files;
+  plane.files.insert(plane.files.begin(), inputs.checkpoint);
+  json digests = json::array();
+  for (const auto& file : plane.files) digests.push_back(settings_of_file(file));
+  plane.settings = {{"plane", "points"}, {"points", digests}, {"dir_type", name_of(type)}};
+  const auto names = short_names(plane.files);
+  for (std::size_t i = 0; i < plane.files.size(); ++i) {
+    Projection at = project(read_state(plane.files[i], inputs), {inputs.origin, directions});
+    if (i == 1) at = {{1, 0}, 0};  // the end of the first direction, without the rounding
+    plane.points.push_back({names[i], at.coordinates[0], count > 1 ? at.coordinates[1] : 0, at.distance});
+  }
+  plane.directions = [directions](std::size_t) { return directions; };
+  return plane;
+}
+
+}  // namespace
+
+void PlaneWords::add_plane_to(CLI::App& command) {
+  command.add_option("--plane", plane, "random, points:A,B,C (through checkpoints) or file:F (directions)")
+      ->capture_default_str()
+      ->type_name("PLANE");
+  command.add_flag("--orthogonal", orthogonal, "make the second random direction orthogonal to the first");
+  command.add_option("--repeat", repeat, "pairs of random directions, each with its surface")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+}
+
+void PlaneWords::add_directions_to(CLI::App& command) {
+  command.add_option("--norm", normalization, "filter, layer, weight, dfilter, dlayer or none")->capture_default_str();
+  command
+      .add_option("--ignore", ignore,
+                  "parameters that stay: bias, bn (one-dimensional ones), patterns of names as in fc.*, or none")
+      ->capture_default_str();
+  command.add_option("--distribution", distribution, "gaussian, or uniform on [-1, 1]")->capture_default_str();
+  command.add_option("--seed", seed, "decides the directions")->check(whole_number())->capture_default_str();
+  command.add_option("--dir-type", type,
+                     "what moves: weights, or states: batch-norm statistics too (default: weights along random "
+                     "directions, states between checkpoints)");
+  command.add_option("--directions", directions, "use the directions of this file")->type_name("FILE.h5");
+  command.add_option("--save-directions", save_directions, "write the directions, for other tools")
+      ->type_name("FILE.h5");
+}
+
+std::string_view name_of(PlaneSource source) {
+  if (source == PlaneSource::random) return "random";
+  return source == PlaneSource::points ? "points" : "file";
+}
+
+PlaneOptions check(const PlaneWords& words) {
+  PlaneOptions options;
+  parse_source(words.plane, options);
+  if (!words.directions.empty()) {
+    if (words.plane != "random") throw UsageError("--directions: cannot be used with --plane {}", words.plane);
+    options.source = PlaneSource::file;
+    options.files = {words.directions};
+  }
+  options.direction = {words.seed, normalization_of(words.normalization), ignore_of(words.ignore),
+                       distribution_of(words.distribution)};
+  options.is_orthogonal = words.orthogonal;
+  if (!words.type.empty()) options.type = direction_type_of(words.type);
+  if (options.source == PlaneSource::random) {
+    if (words.repeat > 1 && !words.save_directions.empty()) {
+      throw UsageError("--repeat {}: draws its directions, a file of them holds one pair", words.repeat);
+    }
+    return options;
+  }
+  if (words.repeat > 1) throw UsageError("--repeat {}: draws its directions; this plane is given", words.repeat);
+  if (words.orthogonal) throw UsageError("--orthogonal: goes with random directions");
+  return options;
+}
+
+std::filesystem::path take_origin(const std::filesystem::path& checkpoint, PlaneOptions& options,
+                                  std::size_t directions) {
+  std::filesystem::path origin = checkpoint;
+  auto& files = options.files;
+  if (origin.empty() && options.source == PlaneSource::points) {
+    origin = files.front();
+    files.erase(files.begin());
+  }
+  if (origin.empty()) throw UsageError("--checkpoint is required");
+  if (options.source == PlaneSource::points && files.size() < directions) {
+    throw UsageError("--plane points: a plane takes three checkpoints, that at the origin included");
+  }
+  return origin;
+}
+
+ChosenPlane choose_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs) {
+  switch (options.source) {
+    case PlaneSource::file: return plane_of_file(options, count, inputs);
+    case PlaneSource::points: return plane_through(options, count, inputs);
+    case PlaneSource::random: break;
+  }
+  return random_plane(options, count, inputs);
+}
+
+Axis axis_around(const std::vector<MarkedPoint>& points, double MarkedPoint::*coordinate, std::size_t count) {
+  const auto less = [&](const MarkedPoint& a, const MarkedPoint& b) { return a.*coordinate < b.*coordinate; };
+  const auto [low, high] = std::minmax_element(points.begin(), points.end(), less);
+  const double margin = kMargin * ((*high).*coordinate - (*low).*coordinate);
+  if (count == 1) return {0, 0, 1};
+  return {(*low).*coordinate - margin, (*high).*coordinate + margin, count};
+}
+
+}  // namespace lossatlas
