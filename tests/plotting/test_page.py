@@ -178,7 +178,7 @@ def test_a_line_beside_a_plane_and_a_line_as_a_surface_are_refused(plot, tmp_pat
 def browser():
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (tools/setup)")
     if BROWSER is None:
-        pytest.skip("Chromium is not installed (tools/setup --browser)")
+        pytest.skip("Chromium is not installed (tools/setup --tests)")
     with sync_api.sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=BROWSER, args=[
             "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"])

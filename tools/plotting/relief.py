@@ -52,7 +52,7 @@ def steady_place(relief, head, label, sides):
     """(scale, origin) at which the box of `figure` fits its page from all `sides` (azimuths, in degrees), its
     axis standing still."""
     size = style.Page(head, relief.notes(), _margins(label, relief.scale, TALL), (WIDTH, TALL)).body
-    frames = [Frame(relief.seen_from(side), size, False) for side in sides]
+    frames = [Frame(relief.turned_to(side), size, False) for side in sides]
     scale = min(frame.scale for frame in frames)
     middle = np.array([0.0, 0.5 * (relief.box[2] + relief.floor) * math.cos(math.radians(relief.view.elev))])
     heights = [(frame.inches([middle]))[0, 1] for frame in frames]
@@ -150,7 +150,7 @@ class Relief:
             notes.append("pink parts of the sheet stand as high as their neighbours")
         return notes + ([] if self.equal else ["the axes are not to the same scale"])
 
-    def seen_from(self, azim):
+    def turned_to(self, azim):
         """The same plane from another side."""
         turned = copy(self)
         turned.view = replace(self.view, azim=azim)
