@@ -98,11 +98,29 @@ ordered_json range_of(const std::vector<double>& values) {
   return low <= high ? ordered_json{low, high} : ordered_json(nullptr);
 }
 
+/// Numbers that JSON can hold: null for NaN.
+ordered_json number_of(double value) { return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr); }
+
+ordered_json describe_run(const RunPath& run, Split split) {
+  const PathSummary summary = summarize(run, split);
+  return {{"name", run.name},
+          {"optimizer", run.optimizer},
+          {"checkpoints", run.size()},
+          {"epochs", {run.epoch.front(), run.epoch.back()}},
+          {"longest", summary.longest},
+          {"median_distance", summary.median_distance},
+          {"largest_distance", summary.largest_distance},
+          {"median_difference", number_of(summary.median_difference)},
+          {"largest_difference", number_of(summary.largest_difference)}};
+}
+
 /// Numbers and hints as JSON, or in lines for people.
 ordered_json describe_surface(const std::filesystem::path& file, bool as_json) {
   const Surface surface = read_surface(file);
   const std::string check = centre_check_text(surface.centre_check);
-  return {{"kind", "surface"},
+  ordered_json runs = ordered_json::array();
+  for (const RunPath& run : surface.trajectory.runs) runs.push_back(describe_run(run, surface.split));
+  ordered_json description{{"kind", "surface"},
           {"file", file.string()},
           {"split", name_of(surface.split)},
           {"grid", {surface.x.points, surface.y.points}},
@@ -118,6 +136,8 @@ ordered_json describe_surface(const std::filesystem::path& file, bool as_json) {
           {"centre_check", as_json ? ordered_json(surface.centre_check) : ordered_json(check.empty() ? "none" : check)},
           {"settings", surface.settings},
           {"provenance", surface.provenance}};
+  if (!runs.empty()) description["runs"] = runs;
+  return description;
 }
 
 ordered_json describe_difference(const std::filesystem::path& first, const std::filesystem::path& second) {
@@ -195,7 +215,21 @@ ordered_json describe_directions(const Hdf5Reader& reader) {
   for (const std::string group : {"xdirection", "ydirection"}) {
     if (reader.has("/" + group)) groups[group] = reader.members("/" + group).size();
   }
-  return {{"kind", "directions"}, {"file", reader.file().string()}, {"tensors", groups}};
+  ordered_json description{{"kind", "directions"}, {"file", reader.file().string()}, {"tensors", groups}};
+  for (const char* name : {"explained_variance_ratio_", "explained_variance_", "singular_values_"}) {
+    if (reader.has(std::string("/") + name)) description[name] = reader.read<double>(std::string("/") + name);
+  }
+  return description;
+}
+
+/// A path as tomgoldstein/loss-landscape projects it.
+ordered_json describe_projection(const Hdf5Reader& reader) {
+  const auto x = reader.read<double>("/proj_xcoord"), y = reader.read<double>("/proj_ycoord");
+  return {{"kind", "projection"},
+          {"file", reader.file().string()},
+          {"checkpoints", x.size()},
+          {"x", range_of(x)},
+          {"y", range_of(y)}};
 }
 
 ordered_json describe(const std::filesystem::path& file, bool as_json) {
@@ -207,6 +241,7 @@ ordered_json describe(const std::filesystem::path& file, bool as_json) {
   const Hdf5Reader reader(file);
   if (reader.has("/epoch")) return describe_history(file);
   if (reader.has("/xdirection")) return describe_directions(reader);
+  if (reader.has("/proj_xcoord") && reader.has("/proj_ycoord")) return describe_projection(reader);
   if (reader.has("/xcoordinates") && !reader.has("/ycoordinates")) return describe_line(reader);
   return describe_surface(file, as_json);
 }
