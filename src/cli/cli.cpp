@@ -87,6 +87,7 @@ int run_command_line(int argc, char** argv) {
   CommandContext context{fmt::format("{}", fmt::join(argv, argv + argc, " ")), {argv, argv + argc}, kDone};
   add_train(app, context);
   add_surface(app, context);
+  add_line(app, context);
   add_trajectory(app, context);
   add_layers(app, context);
   add_info(app, context);

@@ -18,6 +18,7 @@ struct CommandContext {
 /// Each adds its subcommand, which runs while the command line is parsed. The context outlives the app.
 void add_train(CLI::App& app, CommandContext& context);
 void add_surface(CLI::App& app, CommandContext& context);
+void add_line(CLI::App& app, CommandContext& context);
 void add_trajectory(CLI::App& app, CommandContext& context);
 void add_layers(CLI::App& app, CommandContext& context);
 void add_info(CLI::App& app, CommandContext& context);

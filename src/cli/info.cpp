@@ -114,13 +114,44 @@ ordered_json describe_run(const RunPath& run, Split split) {
           {"largest_difference", number_of(summary.largest_difference)}};
 }
 
-/// Numbers and hints as JSON, or in lines for people.
+/// Finite extremes of test values beside those of training; nothing where there are none.
+void add_test_values(const Surface& surface, ordered_json& description) {
+  if (!surface.has_both_splits()) return;
+  description["test_loss"] = range_of(surface.values_of("test_loss"));
+  description["test_accuracy"] = range_of(surface.values_of("test_acc"));
+}
+
+/// The checkpoints that are marked; nothing where there are none.
+void add_points(const Surface& surface, ordered_json& description) {
+  for (const MarkedPoint& point : surface.points) {
+    ordered_json entry{{"name", point.name}, {"x", point.x}};
+    if (surface.kind == SurfaceKind::surface) entry["y"] = point.y;
+    entry["distance"] = point.distance;
+    entry["loss"] = point.loss;
+    entry["accuracy"] = point.accuracy;
+    if (surface.has_both_splits()) {
+      entry["test_loss"] = point.test_loss;
+      entry["test_accuracy"] = point.test_accuracy;
+    }
+    description["marked"].push_back(entry);
+  }
+}
+
+/// What stands in our own files alone; numbers and hints as JSON, or in lines for people.
+void add_own(const Surface& surface, bool as_json, ordered_json& description) {
+  const std::string check = centre_check_text(surface.centre_check);
+  description["summary"] = as_json ? summary_json(surface) : ordered_json(summary_lines(surface));
+  add_points(surface, description);
+  for (const RunPath& run : surface.trajectory.runs) description["runs"].push_back(describe_run(run, surface.split));
+  description["centre_check"] = as_json ? ordered_json(surface.centre_check) : ordered_json(check.empty() ? "none" : check);
+  description["settings"] = surface.settings;
+  description["provenance"] = surface.provenance;
+}
+
 ordered_json describe_surface(const std::filesystem::path& file, bool as_json) {
   const Surface surface = read_surface(file);
-  const std::string check = centre_check_text(surface.centre_check);
-  ordered_json runs = ordered_json::array();
-  for (const RunPath& run : surface.trajectory.runs) runs.push_back(describe_run(run, surface.split));
-  ordered_json description{{"kind", "surface"},
+  ordered_json description{
+          {"kind", "surface"},
           {"file", file.string()},
           {"split", name_of(surface.split)},
           {"grid", {surface.x.points, surface.y.points}},
@@ -130,13 +161,10 @@ ordered_json describe_surface(const std::filesystem::path& file, bool as_json) {
           {"evaluated", surface.evaluated()},
           {"not_finite", surface.not_finite()},
           {"loss", range_of(surface.loss)},
-          {"accuracy", range_of(surface.accuracy)},
-          {"dir_file", surface.direction_file},
-          {"summary", as_json ? summary_json(surface) : ordered_json(summary_lines(surface))},
-          {"centre_check", as_json ? ordered_json(surface.centre_check) : ordered_json(check.empty() ? "none" : check)},
-          {"settings", surface.settings},
-          {"provenance", surface.provenance}};
-  if (!runs.empty()) description["runs"] = runs;
+          {"accuracy", range_of(surface.accuracy)}};
+  add_test_values(surface, description);
+  description["dir_file"] = surface.direction_file;
+  add_own(surface, as_json, description);
   return description;
 }
 
@@ -182,17 +210,26 @@ void print_difference(const ordered_json& difference) {
   if (difference["same_values"] == true) fmt::print("the same values\n");
 }
 
-/// A surface along one direction, as tomgoldstein/loss-landscape writes it: every [nx] dataset and its range.
-ordered_json describe_line(const Hdf5Reader& reader) {
+/// A surface along one direction, ours or as tomgoldstein/loss-landscape writes it: every [nx] dataset at the root and
+/// its range.
+ordered_json describe_line(const Hdf5Reader& reader, bool as_json) {
   const auto x = reader.read<double>("/xcoordinates");
   ordered_json values = ordered_json::object();
   for (const std::string& name : reader.members("/")) {
-    if (name == "xcoordinates" || !reader.is_dataset("/" + name) || reader.shape("/" + name) != Shape{x.size()})
+    if (name == "xcoordinates" || name == "x" || !reader.is_dataset("/" + name) || reader.shape("/" + name) != Shape{x.size()})
       continue;
     values[name] = range_of(reader.read<double>("/" + name));
   }
-  return {
+  ordered_json description{
       {"kind", "line"}, {"file", reader.file().string()}, {"points", x.size()}, {"x", range_of(x)}, {"values", values}};
+  if (!reader.has_attribute("/lossatlas", "kind") || reader.text_attribute("/lossatlas", "kind") != "line") return description;
+  const Surface line = read_surface(reader.file());
+  description["lines"] = line.layers;
+  description["evaluated"] = line.evaluated();
+  description["not_finite"] = line.not_finite();
+  description["dir_file"] = line.direction_file;
+  add_own(line, as_json, description);
+  return description;
 }
 
 ordered_json describe_history(const std::filesystem::path& file) {
@@ -242,7 +279,7 @@ ordered_json describe(const std::filesystem::path& file, bool as_json) {
   if (reader.has("/epoch")) return describe_history(file);
   if (reader.has("/xdirection")) return describe_directions(reader);
   if (reader.has("/proj_xcoord") && reader.has("/proj_ycoord")) return describe_projection(reader);
-  if (reader.has("/xcoordinates") && !reader.has("/ycoordinates")) return describe_line(reader);
+  if (reader.has("/xcoordinates") && !reader.has("/ycoordinates")) return describe_line(reader, as_json);
   return describe_surface(file, as_json);
 }
 

@@ -61,6 +61,24 @@ void describe(LandscapeTask& task, const Planes& planes, const std::string& comm
       {"command", command_line}, {"version", version()}, {"started", utc_now()}, {"threads", task.words.threads}};
 }
 
+/// Along directions of states a variance may fall below 0, where no network is: the loss there is not a number.
+void warn_of_variances(const Planes& planes, const Surface& surface, Report& report) {
+  const auto plane = planes.at(0);
+  NetworkState point = copy_state(planes.origin(), planes.origin().parameters.front().tensor.device());
+  for (const double x : {surface.x.low, surface.x.high}) {
+    for (const double y : {surface.y.low, surface.y.high}) {
+      const std::array at{x, y};
+      place(*plane, std::span(at).first(plane->directions.size()), point);
+      for (const auto& [name, tensor] : point.buffers) {
+        if (!name.ends_with("running_var") || tensor.min().item<double>() >= 0) continue;
+        return report.say(
+            "note: at an end of the range a batch-norm variance falls below 0, and the loss is not a number; --bn "
+            "recalibrate estimates statistics anew, --dir-type weights keeps those of the origin");
+      }
+    }
+  }
+}
+
 bool are_equal(const std::vector<NamedTensor>& a, const std::vector<NamedTensor>& b) {
   const auto same = [](const NamedTensor& x, const NamedTensor& y) { return torch::equal(x.tensor, y.tensor); };
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), same);
@@ -188,7 +206,10 @@ int run_landscape(LandscapeTask task, const CommandContext& context, Report& rep
     task.surface.direction_file = task.save_directions.string();
     save(task.save_directions, task);
   }
+  const bool moves_variances =
+      task.surface.settings.value("dir_type", "weights") == "states" && !task.inputs.recalibration;
   const auto judge_centre = [&](const Evaluation& centre) {
+    if (moves_variances) warn_of_variances(planes, task.surface, report);
     report.say(fmt::format("centre: loss {:.6g}, accuracy {:.2f} %", centre.loss, centre.accuracy));
     warn_of_poor_centre(centre, task.inputs.metadata, task.inputs.spec, report);
   };

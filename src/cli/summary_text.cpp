@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "landscape/barrier.h"
 #include "landscape/summary.h"
 
 namespace lossatlas {
@@ -57,6 +58,20 @@ std::vector<std::string> lines_of(const Summary& summary) {
   return lines;
 }
 
+/// "from loss 0.31 to 0.35, highest …": one value along the way between two checkpoints.
+std::string barrier_text(std::string value, const nlohmann::ordered_json& barrier) {
+  std::replace(value.begin(), value.end(), '_', ' ');
+  const bool is_error = value.ends_with("err");
+  if (is_error) value += "or";
+  const auto number = [&](const nlohmann::ordered_json& found) {
+    if (!found.is_number() || !std::isfinite(found.get<double>())) return std::string("not finite");
+    return fmt::format("{:.4g}{}", found.get<double>(), is_error ? " %" : "");
+  };
+  return fmt::format("{} from {} to {}, highest {} at {:.3g}: barrier {}", value, number(barrier["ends"][0]),
+                     number(barrier["ends"][1]), number(barrier["highest"]), barrier["at"].get<double>(),
+                     number(barrier["barrier"]));
+}
+
 /// One number of each repeat: "width of each: 0.81, 0.79, 0.9".
 template <class Text>
 std::string list_text(const std::string& name, const std::vector<Summary>& repeats, const Text& text) {
@@ -99,14 +114,16 @@ std::vector<std::string> path_lines(const Trajectory& trajectory, Split split) {
 }  // namespace
 
 std::vector<std::string> summary_lines(const Surface& surface) {
-  std::vector<std::string> lines;
   if (surface.layers == 1) {
-    lines = lines_of(summarize(surface));
+    auto lines = lines_of(summarize(surface));
+    const auto interpolation = interpolation_json(surface);
+    for (const auto& [value, barrier] : interpolation.items()) lines.push_back(barrier_text(value, barrier));
     const auto of_paths = path_lines(surface.trajectory, surface.split);
     lines.insert(lines.end(), of_paths.begin(), of_paths.end());
     return lines;
   }
-  lines = {fmt::format("the mean of {} repeats:", surface.layers)};
+  const char* layers = surface.kind == SurfaceKind::line ? "lines" : "repeats";
+  std::vector<std::string> lines{fmt::format("the mean of {} {}:", surface.layers, layers)};
   for (const auto& line : lines_of(summarize(mean_of_repeats(surface)))) lines.push_back("  " + line);
   std::vector<Summary> repeats;
   for (std::size_t r = 0; r < surface.layers; ++r) repeats.push_back(summarize(repeat_of(surface, r)));

@@ -46,7 +46,7 @@ void add_options(CLI::App& command, SurfaceWords& words) {
 }
 
 /// The words that need no file to be checked.
-struct Checked {
+struct CheckedSurface {
   LandscapeOptions landscape;
   PlaneOptions plane;
   std::size_t columns, rows;
@@ -67,10 +67,10 @@ void check_levels(const SurfaceWords& words) {
   if (words.landscape.extras.weight_decay > 0) refuse("--l2");
 }
 
-Checked check(const SurfaceWords& words) {
+CheckedSurface check(const SurfaceWords& words) {
   const auto [columns, rows] = parse_grid(words.grid);
   check_levels(words);
-  Checked checked{check(words.landscape), check(words.plane), columns, rows, {}, {}};
+  CheckedSurface checked{check(words.landscape), check(words.plane), columns, rows, {}, {}};
   const auto source = checked.plane.source;
   const bool has_default = source != PlaneSource::points && source != PlaneSource::pca;
   const auto axis = [&](const char* option, const std::string& range, std::size_t points) -> std::optional<Axis> {
@@ -83,7 +83,7 @@ Checked check(const SurfaceWords& words) {
 }
 
 /// Without points. Throws UsageError where --budget does not suffice for a pilot.
-Surface empty_surface(const SurfaceWords& words, const Checked& checked, const LandscapeInputs& inputs,
+Surface empty_surface(const SurfaceWords& words, const CheckedSurface& checked, const LandscapeInputs& inputs,
                       const ChosenPlane& plane) {
   const bool has_paths = !plane.trajectory.runs.empty();
   const auto held = [&](double MarkedPoint::*of_points, std::vector<double> Projected::*of_paths, std::size_t count) {
@@ -113,7 +113,7 @@ json settings_of(const SurfaceWords& words, const Surface& surface) {
 }
 
 int surface(const SurfaceWords& words, const CommandContext& context) {
-  Checked checked = check(words);
+  CheckedSurface checked = check(words);
   const LandscapeWords& landscape = words.landscape;
   const auto origin = take_origin(landscape.checkpoint, checked.plane, 2);
   auto files = checked.plane.files;

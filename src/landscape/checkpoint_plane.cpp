@@ -9,6 +9,7 @@ namespace lossatlas {
 namespace {
 
 constexpr double kOnOneLine = 1e-4;  // sine of an angle: what float32 leaves of three states on a line is smaller
+constexpr double kRounding = 1e-6;    // of a length: what float32 leaves of a state that lies in the plane
 
 /// to − from, rounded once; zeros where the entry is not floating-point.
 NamedTensor subtract(const NamedTensor& to, const NamedTensor& from) {
@@ -78,8 +79,10 @@ Projection project(const NetworkState& state, const Plane& plane) {
     const double x = dot(way, d[0]), y = dot(way, d[1]), determinant = xx * yy - xy * xy;
     found.coordinates = {(x * yy - y * xy) / determinant, (y * xx - x * xy) / determinant};
   }
+  const double length = norm(way);
   for (std::size_t k = 0; k < d.size(); ++k) way = combine(d[k], way, found.coordinates[k], 1);
   found.distance = norm(way);
+  if (found.distance < kRounding * length) found.distance = 0;
   return found;
 }
 

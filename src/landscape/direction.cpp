@@ -207,6 +207,7 @@ void make_orthogonal(const Direction& fixed, Direction& moved, const NetworkStat
   const bool once = normalization == Normalization::weight || normalization == Normalization::none;
   const double length = dot(fixed, fixed);
   for (int turn = 0; turn < kMost; ++turn) {
+    if (norm(moved) == 0) break;
     if (std::abs(cosine(fixed, moved)) < kNearZero) return;
     const double share = dot(fixed, moved) / length;
     for (std::size_t p = 0; p < moved.parameters.size(); ++p) {

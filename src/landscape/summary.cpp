@@ -11,6 +11,8 @@
 #include <span>
 #include <utility>
 
+#include "landscape/barrier.h"
+
 namespace lossatlas {
 namespace {
 
@@ -410,7 +412,7 @@ Summary summarize(const Surface& surface) {
   summary.standard_error = median_of_finite(surface.loss_se);
   if (!summary.is_complete()) return summary;
   hint_at_range(surface, heights, summary);
-  hint_at_centre(surface, centre, summary);
+  if (surface.points.empty()) hint_at_centre(surface, centre, summary);  // else the lowest is no news
   hint_at_error(summary);
   return summary;
 }
@@ -443,7 +445,13 @@ nlohmann::ordered_json json_of(const Summary& summary) {
 }
 
 nlohmann::ordered_json summary_json(const Surface& surface) {
-  if (surface.layers == 1) return json_of(summarize(surface));
+  if (surface.layers == 1) {
+    auto summary = json_of(summarize(surface));
+    if (auto interpolation = interpolation_json(surface); !interpolation.is_null()) {
+      summary["interpolation"] = std::move(interpolation);
+    }
+    return summary;
+  }
   auto summary = json_of(summarize(mean_of_repeats(surface)));
   for (std::size_t repeat = 0; repeat < surface.layers; ++repeat) {
     summary["repeats"].push_back(json_of(summarize(repeat_of(surface, repeat))));

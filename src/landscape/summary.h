@@ -71,7 +71,8 @@ struct Summary {
 ///  * the range is too large: more than half of the points are not finite, or more than three quarters are far out: not
 ///    finite, above 100 times the centre's loss and above 1, or, for cross-entropy, above log(classes), the loss of a
 ///    uniform guess, where the centre is below 90 % of it;
-///  * the centre is not the lowest point: lower by more than 10 % of its loss, 0.01 and twice both standard errors;
+///  * the centre is not the lowest point: lower by more than 10 % of its loss, 0.01 and twice both standard errors
+///    (not where checkpoints are marked);
 ///  * all losses are finite, and their median standard error is larger than highest − lowest.
 /// The first two want at least nine points; none is given before all points are there.
 Summary summarize(const Surface& surface);
@@ -79,7 +80,8 @@ Summary summarize(const Surface& surface);
 /// As the file and `info --json` hold it.
 nlohmann::ordered_json json_of(const Summary& summary);
 
-/// Of any surface; for several repeats the numbers of their mean, and under "repeats" the list of each one's.
+/// Of any surface; for several repeats the numbers of their mean, and under "repeats" the list of each one's. Of a line
+/// between checkpoints also "interpolation" (interpolation_json).
 nlohmann::ordered_json summary_json(const Surface& surface);
 
 }  // namespace lossatlas

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <stdexcept>
 
 namespace lossatlas {
 
@@ -49,6 +50,12 @@ std::vector<std::string> Surface::more_names() const {
 
 bool Surface::has_both_splits() const {
   return std::any_of(more.begin(), more.end(), [](const Measure& measure) { return measure.name == "test_loss"; });
+}
+
+const std::vector<double>& Surface::values_of(std::string_view measure) const {
+  const auto found = std::find_if(more.begin(), more.end(), [&](const Measure& own) { return own.name == measure; });
+  if (found == more.end()) throw std::logic_error("Surface: no such measure");
+  return found->values;
 }
 
 std::optional<std::size_t> Surface::index_of(double at_x, double at_y) const {

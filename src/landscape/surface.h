@@ -91,6 +91,8 @@ struct Surface {
   std::vector<std::string> more_names() const;
   /// True where test values stand in `more` beside those of training.
   bool has_both_splits() const;
+  /// Of `more`, by name. Throws std::logic_error where there is no such measure.
+  const std::vector<double>& values_of(std::string_view measure) const;
   /// The point at exactly these coordinates, if there is one; of the first layer.
   std::optional<std::size_t> index_of(double at_x, double at_y) const;
   /// That point in another layer.

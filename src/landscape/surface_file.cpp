@@ -367,9 +367,7 @@ void write_repeats(Hdf5Writer& writer, const Surface& surface) {
     attach_scales(writer, spread, surface);
   };
   write_spread(Names(surface.split).loss, surface.loss, mean.loss);
-  for (std::size_t m = 0; m < surface.more.size(); ++m) {
-    if (surface.more[m].name == "test_loss") write_spread("test_loss", surface.more[m].values, mean.more[m].values);
-  }
+  if (surface.has_both_splits()) write_spread("test_loss", surface.values_of("test_loss"), mean.values_of("test_loss"));
 }
 
 void write_points(Hdf5Writer& writer, const Surface& surface) {

@@ -156,3 +156,66 @@ TEST_CASE("what is no surface is refused with what it holds") {
   writer.save(folder / "other.h5");
   CHECK_THROWS_WITH(read_surface(folder / "other.h5"), ContainsSubstring("words"));
 }
+
+TEST_CASE("a line has no y, its fan stands under lines, and test values beside those of training") {
+  const TemporaryFolder folder;
+  const auto more = names_of({}, Split::train, 10, Split::test);
+  Surface fan({-1, 1, 3}, {0, 0, 1}, Split::train, more, 2);
+  fan.kind = SurfaceKind::line;
+  fan.settings = {{"repeat", 2}, {"more", more}};
+  fan.samples = {1, 2};
+  fan.test_samples = {3};
+  fan.set(1, {1, 0.25, 50, 2, 10, {2, 0.1, 40, 1, 5}});
+  fan.set(3 + 1, {4, 0.75, 70, 4, 10, {6, 0.3, 60, 1, 5}});
+  write_surface(folder / "l.h5", fan);
+  const Hdf5Reader reader(folder / "l.h5");
+  CHECK(reader.text_attribute("/lossatlas", "kind") == "line");
+  for (const char* absent : {"/ycoordinates", "/y", "/VTKHDF", "/lossatlas/repeats"}) CHECK_FALSE(reader.has(absent));
+  for (const char* name : {"/train_loss", "/train_acc", "/test_loss", "/test_acc", "/lossatlas/evaluated",
+                           "/lossatlas/test_loss_spread"}) {
+    CHECK(reader.shape(name) == Shape{3});
+  }
+  CHECK(reader.shape("/lossatlas/lines/test_acc") == Shape{2, 3});
+  CHECK(reader.read<double>("/test_loss")[1] == 4);
+  CHECK(reader.read<double>("/lossatlas/test_loss_spread")[1] == Approx(4 / std::sqrt(2.0)));
+  CHECK(reader.read<std::int64_t>("/lossatlas/test_images") == std::vector<std::int64_t>{0, 5, 0});
+  const Surface read = read_surface(folder / "l.h5");
+  CHECK((read.kind == SurfaceKind::line));
+  CHECK(read.layers == 2);
+  CHECK((read.state == fan.state));
+  CHECK(read.test_samples == fan.test_samples);
+  CHECK(read.values_of("test_acc")[4] == 60);
+  CHECK(read.values_of("test_images")[4] == 5);
+}
+
+TEST_CASE("marked checkpoints are read back") {
+  const TemporaryFolder folder;
+  Surface surface = example();
+  surface.points = {{"a", 0, 0, 0, 1.5, 80}, {"run/b é", 1, -0.25, 0.5}};
+  surface.unit = 3.25;
+  write_surface(folder / "s.h5", surface);
+  const Surface read = read_surface(folder / "s.h5");
+  REQUIRE(read.points.size() == 2);
+  CHECK(read.points[1].name == "run/b é");
+  CHECK(read.points[1].y == -0.25);
+  CHECK(read.points[1].distance == 0.5);
+  CHECK(read.points[0].loss == 1.5);
+  CHECK(read.points[0].accuracy == 80);
+  CHECK(std::isnan(read.points[1].loss));
+  CHECK(read.unit == 3.25);
+  CHECK(Hdf5Reader(folder / "s.h5").shape("/lossatlas/points/test_loss") == Shape{2});
+}
+
+TEST_CASE("a line of tomgoldstein/loss-landscape is read") {
+  const TemporaryFolder folder;
+  Hdf5Writer writer;
+  const std::vector<double> x{-1, 0, 1}, z{3, -1, 2};
+  writer.write<double>("/xcoordinates", x, {3});
+  writer.write<double>("/train_loss", z, {3});
+  writer.write<double>("/train_acc", z, {3});
+  writer.save(folder / "li.h5");
+  const Surface line = read_surface(folder / "li.h5");
+  CHECK((line.kind == SurfaceKind::line));
+  CHECK(line.evaluated() == 2);
+  CHECK(line.loss[2] == 2);
+}

@@ -27,7 +27,7 @@ struct Example {
                std::make_shared<const DataSet>(load_data("synthetic:40", Split::train)), torch::kCPU) {
     torch::manual_seed(4);
     plane.origin = copy_state(state_of(*make_network(spec_of(architecture))), torch::kCPU);
-    for (std::uint32_t k = 0; k < 2; ++k) plane.directions.push_back(random_direction(plane.origin.parameters, k, {}));
+    for (std::uint32_t k = 0; k < 2; ++k) plane.directions.push_back(random_direction(plane.origin, k, {}));
   }
   Plane plane;
   Engine engine;
@@ -53,8 +53,8 @@ TEST_CASE("a point of the plane is origin plus multiples, rounded once, and the 
   place(example.plane, std::array{0.3, -0.7}, point);
   for (std::size_t p = 0; p < point.parameters.size(); ++p) {
     const auto wide = [](const NamedTensor& t) { return t.tensor.to(torch::kFloat64); };
-    const auto expected = wide(example.plane.origin.parameters[p]) + 0.3 * wide(example.plane.directions[0][p]) +
-                          -0.7 * wide(example.plane.directions[1][p]);
+    const auto expected = wide(example.plane.origin.parameters[p]) + 0.3 * wide(example.plane.directions[0].parameters[p]) +
+                          -0.7 * wide(example.plane.directions[1].parameters[p]);
     CHECK(torch::equal(point.parameters[p].tensor, expected.to(torch::kFloat32)));
   }
   place(example.plane, std::array{0.0, 0.0}, point);
@@ -79,7 +79,8 @@ TEST_CASE("planes are made when they are asked for, and the two used last are ke
   planes.at(1);
   CHECK(made == std::vector<std::size_t>{0, 1, 2, 1});
   const Planes single(example.plane);
-  CHECK(torch::equal(single.at(0)->directions[1][0].tensor, example.plane.directions[1][0].tensor));
+  CHECK(torch::equal(single.at(0)->directions[1].parameters[0].tensor,
+                     example.plane.directions[1].parameters[0].tensor));
   CHECK_THROWS(single.at(1));
 }
 
@@ -89,7 +90,7 @@ TEST_CASE("the first repeat of a sweep is the surface of one pair of directions"
     std::vector<Direction> directions;
     for (std::uint32_t k = 0; k < 2; ++k) {
       const auto number = static_cast<std::uint32_t>(2 * repeat) + k;
-      directions.push_back(random_direction(example.plane.origin.parameters, number, {}));
+      directions.push_back(random_direction(example.plane.origin, number, {}));
     }
     return directions;
   });
@@ -136,7 +137,7 @@ TEST_CASE("a direction to a second network passes through its loss at 1") {
   torch::manual_seed(5);
   const NetworkState other = copy_state(state_of(*make_network(spec_of("mlp"))), torch::kCPU);
   for (std::size_t p = 0; p < other.parameters.size(); ++p) {
-    example.plane.directions[0][p].tensor = other.parameters[p].tensor - example.plane.origin.parameters[p].tensor;
+    example.plane.directions[0].parameters[p].tensor = other.parameters[p].tensor - example.plane.origin.parameters[p].tensor;
   }
   Surface surface({0, 1, 2}, {0, 0, 1}, Split::train);
   sweep(example.plane, example.engine, surface, {});
@@ -183,7 +184,7 @@ TEST_CASE("a stopped sweep keeps its points, and another fills in the rest alone
 
 TEST_CASE("losses that are not finite are kept as they are and told from missing ones") {
   Example example("linear");
-  example.plane.directions[0][0].tensor.fill_(3e38f);
+  example.plane.directions[0].parameters[0].tensor.fill_(3e38f);
   Surface surface({0, 1, 2}, {0, 0, 1}, Split::train);
   sweep(example.plane, example.engine, surface, {});
   CHECK(surface.evaluated() == 2);
@@ -198,4 +199,25 @@ TEST_CASE("an exception on one thread ends the sweep and reaches the caller") {
   SweepOptions options;
   options.threads = 2;
   CHECK_THROWS(sweep(example.plane, example.engine, surface, options));
+}
+
+TEST_CASE("a second set of images gives the values that it has alone, and changes none of the first") {
+  const Example example("lenet");
+  const auto test = std::make_shared<const DataSet>(load_data("synthetic:40", Split::test));
+  const auto train = std::make_shared<const DataSet>(load_data("synthetic:40", Split::train));
+  EngineOptions options{spec_of("lenet"), LossFunction::cross_entropy, 16};
+  options.extras.top5 = true;
+  options.second = test;
+  const Engine both(options, train, torch::kCPU);
+  options.second = nullptr;
+  const Engine first(options, train, torch::kCPU), second(options, test, torch::kCPU);
+  const auto value = [&](const Engine& engine) { return engine.make_evaluator()->evaluate(example.plane.origin); };
+  const Evaluation found = value(both), a = value(first), b = value(second);
+  CHECK(both.images_per_point() == 50);
+  CHECK(found.loss == a.loss);
+  CHECK(found.accuracy_se == a.accuracy_se);
+  CHECK(found.more == std::vector<double>{a.more[0], b.loss, b.loss_se, b.accuracy, b.accuracy_se, 10, b.more[0]});
+  CHECK(names_of(options.extras, Split::train, 10, Split::test) ==
+        std::vector<std::string>{"train_acc_top5", "test_loss", "test_loss_se", "test_acc", "test_acc_se", "test_images",
+                                 "test_acc_top5"});
 }

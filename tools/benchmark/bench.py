@@ -87,12 +87,16 @@ class Ours:
             return file["train_loss"][0, file["xcoordinates"].size // 2], file["lossatlas/samples_train"][:]
 
 
-def cifar10(folder):
-    """All training images, normalized as Li et al. do, and labels."""
+def training_files(folder):
     folder = pathlib.Path(folder)
     nested = folder / "cifar-10-batches-bin"
-    parts = [path.read_bytes() for path in sorted((nested if nested.is_dir() else folder).glob("data_batch_*.bin"))]
-    rows = torch.frombuffer(bytearray(b"".join(parts)), dtype=torch.uint8).view(-1, 3073)
+    return sorted((nested if nested.is_dir() else folder).glob("data_batch_*.bin"))
+
+
+def cifar10(folder):
+    """All training images, normalized as Li et al. do, and labels."""
+    records = b"".join(path.read_bytes() for path in training_files(folder))
+    rows = torch.frombuffer(bytearray(records), dtype=torch.uint8).view(-1, 3073)
     mean = torch.tensor([125.3, 123.0, 113.9], dtype=torch.float64).view(1, 3, 1, 1)
     deviation = torch.tensor([63.0, 62.1, 66.7], dtype=torch.float64).view(1, 3, 1, 1)
     return rows[:, 1:].view(-1, 3, 32, 32).double().sub(mean).div(deviation).float(), rows[:, 0].long()
@@ -126,32 +130,40 @@ def bench(options, arch, folder):
     theirs = ways[-1].evaluate()
     if not abs(loss - theirs) <= 1e-4 * max(abs(theirs), 0.1):  # of the first way: name bf16 later
         sys.exit(f"bench: {arch}: our loss {loss} is not PyTorch's {theirs}")
-    rates = {way.name: [] for way in ways}
-    for _ in range(options.rounds):
-        for way in ways:
-            rates[way.name].append(way.rate())
-    print_table(arch, rates)
+    measure(arch, options.rounds, {way.name: way.rate for way in ways})
+
+
+def first_images(source, folder, count):
+    """A folder of CIFAR-10's layout with the first images of another: what a training of few steps reads."""
+    records = b"".join(path.read_bytes() for path in training_files(source))
+    folder.mkdir(exist_ok=True)
+    for k in range(5):
+        first, last = k * count // 5, (k + 1) * count // 5
+        (folder / f"data_batch_{k + 1}.bin").write_bytes(records[first * 3073 : last * 3073])
+    (folder / "test_batch.bin").write_bytes(records[:3073])
+    return folder
 
 
 def train_ours(options, arch, folder):
     """Images/s of the second epoch of lossatlas train, its test and checkpoint not counted."""
     out = folder / "run"
-    subprocess.run([str(BINARY), "train", "--arch", arch, "--data", options.data, "--out", str(out), "--epochs", "2",
-                    "--batch-size", "128", "--threads", str(options.threads), "--augment", "--lr", "0.01", "--force"],
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    command = [BINARY, "train", "--arch", arch, "--data", f"cifar10:{folder / 'images'}", "--out", out, "--epochs", 2,
+               "--batch-size", 128, "--threads", options.threads, "--augment", "--lr", 0.01, "--force"]
+    result = subprocess.run([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if result.returncode != 0:
+        sys.exit(result.stderr)
     with h5py.File(out / "history.h5") as file:
-        images = json.loads(file["lossatlas"].attrs["settings"])["train_images"]
-        return images // 128 * 128 / file["seconds"][-1]
+        return options.samples // 128 * 128 / file["seconds"][-1]
 
 
-def train_pytorch(options, arch, images, labels, channels_last):
-    """Images/s of a plain loop over ready batches: SGD with momentum and weight decay."""
+def train_pytorch(arch, images, labels, channels_last):
+    """Images/s of a plain loop over ready batches, after one that is not timed: SGD with momentum and weight decay."""
     network = randomized(arch).train()
     if channels_last:
         network, images = network.to(memory_format=torch.channels_last), images.contiguous(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-    steps = min(len(images) // 128, 20)
-    for step in range(-2, steps):
+    steps = len(images) // 128
+    for step in range(-1, steps):
         if step == 0:
             start = time.perf_counter()
         batch = slice(max(step, 0) * 128, max(step, 0) * 128 + 128)
@@ -162,14 +174,33 @@ def train_pytorch(options, arch, images, labels, channels_last):
 
 
 def bench_training(options, arch, folder):
-    images, labels = cifar10(options.data.removeprefix("cifar10:"))
-    rates = {"lossatlas train, augmented": [], "pytorch, NCHW": [], "pytorch, channels-last": []}
-    for _ in range(options.rounds):
-        for (name, values), channels_last in zip(rates.items(), (None, False, True)):
-            ours = channels_last is None
-            values.append(train_ours(options, arch, folder) if ours
-                          else train_pytorch(options, arch, images, labels, channels_last))
-    print_table(f"training {arch}, batch 128", rates)
+    source = options.data.removeprefix("cifar10:")
+    images, labels = cifar10(first_images(source, folder / "images", options.samples))
+    ways = {"lossatlas train, augmented": lambda: train_ours(options, arch, folder),
+            "pytorch, NCHW": lambda: train_pytorch(arch, images, labels, False),
+            "pytorch, channels-last": lambda: train_pytorch(arch, images, labels, True)}
+    measure(f"training {arch}, batch 128", options.rounds, ways)
+
+
+def bench_scaling(options, arch, folder):
+    """As many points a thread, so that starts and the last points weigh alike."""
+    checkpoint = folder / f"{arch}.pt"
+    torch.save(randomized(arch).state_dict(), checkpoint)
+    ways = {}
+    for threads in sorted({options.threads, 1}, reverse=True):
+        part = argparse.Namespace(**vars(options) | {"threads": threads, "points": options.points // 2 * 2 * threads + 1})
+        ways[f"{threads} thread{'s'[:threads - 1]}"] = Ours(part, arch, options.engines[0], checkpoint, folder).rate
+    measure(f"{arch}, {options.engines[0]}, {options.points // 2 * 2} points a thread", options.rounds, ways)
+
+
+def measure(title, rounds, ways):
+    """All ways in turn, so that a machine that slows down slows all of them."""
+    rates = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, rate in ways.items():
+            rates[name].append(rate())
+            print(f"  {name:44} {rates[name][-1]:8.1f} images/s", file=sys.stderr, flush=True)
+    print_table(title, rates)
 
 
 def print_table(arch, rates):
@@ -190,7 +221,8 @@ def main():
     parser.add_argument("--samples", type=int, default=512, help="images")
     parser.add_argument("--points", type=int, default=5, help="of our sweep, odd")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--training", action="store_true", help="time training instead")
+    parser.add_argument("--training", action="store_true", help="time training instead, on as many images")
+    parser.add_argument("--scaling", action="store_true", help="time one thread beside --threads of them instead")
     parser.add_argument("--rounds", type=int, default=5, help="each runs everything once")
     options = parser.parse_args()
     if not options.data.startswith("cifar10:"):
@@ -200,7 +232,8 @@ def main():
     print(f"{processor()}, {options.threads} threads, torch {torch.__version__}, {options.samples} images")
     with tempfile.TemporaryDirectory() as folder:
         for arch in NETWORKS if options.archs == "all" else options.archs.split(","):
-            (bench_training if options.training else bench)(options, arch, pathlib.Path(folder))
+            way = bench_training if options.training else bench_scaling if options.scaling else bench
+            way(options, arch, pathlib.Path(folder))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,97 @@
+#include <memory>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/landscape_inputs.h"
+#include "cli/landscape_run.h"
+#include "cli/landscape_words.h"
+#include "cli/plane_words.h"
+#include "evaluation/device.h"
+
+namespace lossatlas {
+namespace {
+
+constexpr std::size_t kPoints = 51, kPointsBetween = 61;  // 61 from -0.5 to 1.5: both checkpoints are among them
+
+struct LineWords {
+  LandscapeWords landscape;
+  PlaneWords direction;
+  std::filesystem::path to;
+  std::string x;           // "" for the default
+  std::size_t points = 0;  // likewise
+  std::size_t lines = 1;
+};
+
+void add_options(CLI::App& command, LineWords& words) {
+  words.landscape.out = "outputs/line.h5";
+  words.landscape.split = "both";
+  words.landscape.add_inputs_to(command);
+  command.add_option("--to", words.to, "a second checkpoint: the line from the first through it")->type_name("FILE");
+  command.add_option("--x", words.x, "range along the direction (default: -1:1; with --to -0.5:1.5, 1 is the second)")
+      ->type_name("LOW:HIGH");
+  command.add_option("--points", words.points, "points on the line (default: 51; with --to 61)")
+      ->check(CLI::Range(1, 1'000'000));
+  command.add_option("--lines", words.lines, "random directions, each with its line")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  words.direction.add_directions_to(command);
+  words.landscape.add_values_to(command);
+  words.landscape.add_running_to(command);
+  words.landscape.add_going_on_to(command);
+}
+
+/// The words that need no file to be checked.
+struct CheckedLine {
+  LandscapeOptions landscape;
+  PlaneOptions direction;
+  Axis x;
+};
+
+CheckedLine check(const LineWords& words) {
+  CheckedLine checked{check(words.landscape), check(words.direction), {}};
+  const bool has_end = !words.to.empty(), has_file = !words.direction.directions.empty();
+  if (has_end && has_file) throw UsageError("--to: cannot be used with --directions");
+  if (words.lines > 1 && (has_end || has_file || !words.direction.save_directions.empty())) {
+    throw UsageError("--lines {}: draws its directions; goes with neither --to nor a file of directions", words.lines);
+  }
+  if (has_end) {
+    checked.direction.source = PlaneSource::points;
+    checked.direction.files = {words.to};
+  }
+  const std::size_t points = words.points > 0 ? words.points : has_end ? kPointsBetween : kPoints;
+  checked.x = parse_axis("--x", !words.x.empty() ? words.x : has_end ? "-0.5:1.5" : "-1:1", points);
+  return checked;
+}
+
+int line(const LineWords& words, const CommandContext& context) {
+  CheckedLine checked = check(words);
+  const LandscapeWords& landscape = words.landscape;
+  if (landscape.checkpoint.empty()) throw UsageError("--checkpoint is required");
+  check_files(landscape, words.direction.save_directions, checked.direction.files);
+  return with_report(landscape, checked.landscape, [&](Report& report) {
+    const auto device = open_device(landscape.device);
+    const LandscapeInputs inputs = read_inputs(landscape, checked.landscape, landscape.checkpoint);
+    check_writable(landscape.out);
+    const ChosenPlane plane = choose_plane(checked.direction, 1, inputs, landscape.threads);
+    const Engine engine = make_engine(landscape, checked.landscape, inputs, device);
+    const LandscapeOptions& options = checked.landscape;
+    Surface empty(checked.x, {0, 0, 1}, options.split,
+                  names_of(landscape.extras, options.split, inputs.spec.classes, options.second), words.lines);
+    empty.kind = SurfaceKind::line;
+    empty.settings = {{"repeat", words.lines}};
+    empty.direction_file = words.direction.directions.string();
+    return run_landscape({landscape, options, inputs, engine, plane, words.direction.save_directions, std::move(empty)},
+                         context, report);
+  });
+}
+
+}  // namespace
+
+void add_line(CLI::App& app, CommandContext& context) {
+  auto* command = app.add_subcommand("line", "Evaluate the loss along a line through a checkpoint");
+  const auto words = std::make_shared<LineWords>();
+  add_options(*command, *words);
+  command->callback([words, &context] { context.status = line(*words, context); });
+}
+
+}  // namespace lossatlas

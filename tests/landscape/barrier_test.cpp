@@ -1,0 +1,38 @@
+#include "landscape/barrier.h"
+
+#include <cmath>
+#include <vector>
+
+#include "catch.h"
+#include "landscape/surface.h"
+
+using namespace lossatlas;
+
+TEST_CASE("a barrier is the highest value between the ends above their mean") {
+  const std::vector<double> t{-0.5, 0, 0.5, 0.75, 1, 1.5}, values{9, 1, 4, 3, 2, 9};
+  const Barrier barrier = barrier_of(t, values, 1, 2);
+  CHECK(barrier.highest == 4);
+  CHECK(barrier.at == 0.5);
+  CHECK(barrier.height == 2.5);
+  const Barrier low = barrier_of(t, std::vector<double>{0, 0, 0, 0, 0, 0}, 1, 2);
+  CHECK(low.at == 1);
+  CHECK(low.height == 0.5);
+  CHECK(std::isinf(barrier_of(t, std::vector<double>{0, 0, std::nan(""), 0, 0, 0}, 1, 2).height));
+}
+
+TEST_CASE("only a complete line between two checkpoints has one") {
+  Surface line({0, 1, 3}, {0, 0, 1}, Split::train);
+  line.kind = SurfaceKind::line;
+  line.points = {{"a", 0, 0, 0, 1, 90}, {"b", 1, 0, 0, 2, 80}};
+  line.set(0, {1, 0, 90, 0, 1});
+  line.set(1, {5, 0, 40, 0, 1});
+  CHECK(interpolation_json(line).is_null());
+  line.set(2, {2, 0, 80, 0, 1});
+  const auto found = interpolation_json(line);
+  CHECK(found.size() == 2);
+  CHECK(found["train_loss"]["barrier"] == 3.5);
+  CHECK(found["train_err"]["highest"] == 60);
+  CHECK(found["train_err"]["barrier"] == 45);
+  line.kind = SurfaceKind::surface;
+  CHECK(interpolation_json(line).is_null());
+}
