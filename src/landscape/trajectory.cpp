@@ -168,6 +168,7 @@ PathSummary summarize(const RunPath& path, Split split) {
     }
     differences.push_back(difference);
   }
+  summary.compared = differences.size();
   summary.median_distance = median_of(distances);
   summary.largest_distance = path.size() > 0 ? path.points.distance[summary.farthest] : 0;
   summary.median_difference = median_of(differences);
