@@ -103,9 +103,12 @@ std::vector<std::string> path_lines(const Trajectory& trajectory, Split split) {
         at_epoch(summary.largest_distance, run, summary.farthest), part(summary.median_distance),
         part(summary.largest_distance)));
     if (!std::isnan(summary.median_difference)) {
-      lines.push_back(fmt::format("{}: the plane's loss under a checkpoint differs from its own by {:.4g} (median), {} (largest)",
-                                  run.label, summary.median_difference,
-                                  at_epoch(summary.largest_difference, run, summary.most_different)));
+      const auto beside = summary.compared == run.size()
+                              ? std::string()
+                              : fmt::format(", over the {} where both are finite", summary.compared);
+      lines.push_back(fmt::format(
+          "{}: the plane's loss under a checkpoint differs from its own by {:.4g} (median), {} (largest){}", run.label,
+          summary.median_difference, at_epoch(summary.largest_difference, run, summary.most_different), beside));
     }
   }
   return lines;

@@ -54,6 +54,7 @@ RunPath read_run(const Hdf5Reader& reader, const std::string& name) {
   run.label = reader.text_attribute(group, "label");
   run.optimizer = reader.text_attribute(group, "optimizer");
   run.file = reader.read_texts(group + "/file");
+  if (run.file.empty()) throw Error("{}: {} names no checkpoint", reader.file().string(), group);
   const auto read = [&]<class T>(const std::string& dataset, std::vector<T>& values) {
     values = reader.read<T>(group + "/" + dataset);
     if (values.size() == run.size()) return;
@@ -167,6 +168,7 @@ PathSummary summarize(const RunPath& path, Split split) {
     }
     differences.push_back(difference);
   }
+  summary.compared = differences.size();
   summary.median_distance = median_of(distances);
   summary.largest_distance = path.size() > 0 ? path.points.distance[summary.farthest] : 0;
   summary.median_difference = median_of(differences);

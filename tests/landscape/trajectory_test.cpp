@@ -118,7 +118,7 @@ TEST_CASE("the path of gradient descent on a quadratic bowl has the PCA that geo
   // L = ½ Σ λ_k θ_k², so θ_k after t steps is θ_k (1 - η λ_k)^t.
   constexpr int kSteps = 12;
   const std::array start{3.0, -2.0}, rate{0.9, 0.5};
-  const auto rows = torch::zeros({kSteps, 7}, torch::kFloat64);
+  const auto rows = torch::zeros({kSteps, 8}, torch::kFloat64);
   for (int t = 0; t < kSteps; ++t) {
     for (int k = 0; k < 2; ++k) rows[t][k + 2] = start[static_cast<std::size_t>(k)] * std::pow(rate[static_cast<std::size_t>(k)], t);
   }
@@ -227,9 +227,13 @@ TEST_CASE("a trajectory comes back from a file as it was") {
   }
   trajectory.pca = {{5, 3, 1}, {0.5, 0.3, 0.1}, {4, 2, 1}, {}};
   const TemporaryFolder folder;
-  Hdf5Writer writer;
-  write_trajectory(writer, trajectory);
-  writer.save(folder / "t.h5");
+  const auto write = [&](const char* name, const Trajectory& written) {
+    Hdf5Writer writer;
+    write_trajectory(writer, written);
+    writer.attribute("/", "other", "content");
+    writer.save(folder / name);
+  };
+  write("t.h5", trajectory);
   const Trajectory read = read_trajectory(Hdf5Reader(folder / "t.h5"));
   REQUIRE(read.runs.size() == 2);
   CHECK(read.runs[0].name == "sgd");
@@ -241,9 +245,7 @@ TEST_CASE("a trajectory comes back from a file as it was") {
   CHECK(read.runs[0].find("train_loss")->front() == 3);
   CHECK(std::isnan(read.runs[0].find("train_loss")->back()));
   CHECK(read.pca.singular_values == trajectory.pca.singular_values);
-  Hdf5Writer empty;
-  write_trajectory(empty, {});
-  empty.save(folder / "empty.h5");
+  write("empty.h5", {});
   CHECK(read_trajectory(Hdf5Reader(folder / "empty.h5")).runs.empty());
 
   std::vector<Direction> directions(2);
@@ -270,6 +272,7 @@ TEST_CASE("a summary says how far the path lies from what is shown") {
   CHECK(summary.median_difference == 0.5);
   CHECK(summary.largest_difference == 3);
   CHECK(summary.most_different == 1);
+  CHECK(summary.compared == 3);
   run.values.clear();
   CHECK(std::isnan(summarize(run, Split::train).largest_difference));
 }
