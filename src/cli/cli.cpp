@@ -88,6 +88,7 @@ int run_command_line(int argc, char** argv) {
   add_train(app, context);
   add_surface(app, context);
   add_layers(app, context);
+  add_export(app, context);
   add_info(app, context);
   std::signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is then an error like a full disk
   try {

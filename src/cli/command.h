@@ -19,6 +19,7 @@ struct CommandContext {
 void add_train(CLI::App& app, CommandContext& context);
 void add_surface(CLI::App& app, CommandContext& context);
 void add_layers(CLI::App& app, CommandContext& context);
+void add_export(CLI::App& app, CommandContext& context);
 void add_info(CLI::App& app, CommandContext& context);
 
 }  // namespace lossatlas

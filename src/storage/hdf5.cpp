@@ -85,6 +85,16 @@ Handle text_type(std::size_t size, H5T_cset_t characters) {
   return type;
 }
 
+Stored kind_of_values(hid_t type) {
+  const std::size_t size = H5Tget_size(type);
+  switch (H5Tget_class(type)) {
+    case H5T_FLOAT: return size == 4 ? Stored::float32 : Stored::float64;
+    case H5T_INTEGER: return size == 1 && H5Tget_sign(type) == H5T_SGN_NONE ? Stored::uint8 : Stored::int64;
+    case H5T_STRING: return Stored::text;
+    default: return Stored::other;
+  }
+}
+
 Handle space_of(const Shape& shape) {
   if (shape.empty()) return Handle(H5Screate(H5S_SCALAR), H5Sclose, "space");
   const std::vector<hsize_t> sizes(shape.begin(), shape.end());
@@ -246,6 +256,14 @@ struct Hdf5Reader::Impl {
     if (H5Sget_simple_extent_npoints(space) != 1) throw Error("{}: not a single value", where(what));
   }
 
+  /// H5I_BADID where nothing can be opened.
+  H5I_type_t kind_of(const std::string& name) const {
+    const hid_t object = H5Oopen(file, name.c_str(), H5P_DEFAULT);
+    if (object < 0) return H5I_BADID;
+    const Handle owned(object, H5Oclose, name);
+    return H5Iget_type(object);
+  }
+
   Handle dataset(const std::string& name) const {
     return Handle(H5Dopen2(file, name.c_str(), H5P_DEFAULT), H5Dclose, where(name));
   }
@@ -253,6 +271,17 @@ struct Hdf5Reader::Impl {
   Handle attribute(const std::string& object, const std::string& name) const {
     return Handle(H5Aopen_by_name(file, object.c_str(), name.c_str(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose,
                   where(object + "@" + name));
+  }
+
+  /// The one number of an attribute.
+  template <class T>
+  T single(const std::string& object, const std::string& name) const {
+    const std::string what = object + "@" + name;
+    const Handle opened = attribute(object, name);
+    check_single(Handle(H5Aget_space(opened), H5Sclose, where(what)), what);
+    T value = 0;
+    checked(H5Aread(opened, type_of<T>(), &value), where(what));
+    return value;
   }
 
   /// Reads one string, fixed or variable in length, through `read(memory type, buffer)`.
@@ -303,12 +332,9 @@ bool Hdf5Reader::has_attribute(const std::string& path, const std::string& name)
   return H5Aexists_by_name(impl_->file, path.c_str(), name.c_str(), H5P_DEFAULT) > 0;
 }
 
-bool Hdf5Reader::is_dataset(const std::string& path) const {
-  const hid_t object = H5Oopen(impl_->file, path.c_str(), H5P_DEFAULT);
-  if (object < 0) return false;
-  const Handle owned(object, H5Oclose, path);
-  return H5Iget_type(object) == H5I_DATASET;
-}
+bool Hdf5Reader::is_dataset(const std::string& path) const { return impl_->kind_of(path) == H5I_DATASET; }
+
+bool Hdf5Reader::is_group(const std::string& path) const { return impl_->kind_of(path) == H5I_GROUP; }
 
 std::vector<std::string> Hdf5Reader::members(const std::string& group) const {
   const Handle opened(H5Gopen2(impl_->file, group.c_str(), H5P_DEFAULT), H5Gclose, impl_->where(group));
@@ -322,6 +348,28 @@ std::vector<std::string> Hdf5Reader::members(const std::string& group) const {
               &names),
           impl_->where(group));
   return names;
+}
+
+std::vector<std::string> Hdf5Reader::attributes(const std::string& path) const {
+  const Handle opened(H5Oopen(impl_->file, path.c_str(), H5P_DEFAULT), H5Oclose, impl_->where(path));
+  std::vector<std::string> names;
+  checked(H5Aiterate2(
+              opened, H5_INDEX_NAME, H5_ITER_INC, nullptr,
+              [](hid_t, const char* name, const H5A_info_t*, void* list) -> herr_t {
+                static_cast<std::vector<std::string>*>(list)->emplace_back(name);
+                return 0;
+              },
+              &names),
+          impl_->where(path));
+  return names;
+}
+
+Stored Hdf5Reader::stored(const std::string& dataset) const {
+  return kind_of_values(Handle(H5Dget_type(impl_->dataset(dataset)), H5Tclose, impl_->where(dataset)));
+}
+
+Stored Hdf5Reader::stored(const std::string& path, const std::string& attribute) const {
+  return kind_of_values(Handle(H5Aget_type(impl_->attribute(path, attribute)), H5Tclose, impl_->where(path)));
 }
 
 Shape Hdf5Reader::shape(const std::string& dataset) const {
@@ -357,6 +405,32 @@ std::string Hdf5Reader::read_text(const std::string& dataset) const {
       dataset);
 }
 
+std::vector<std::string> Hdf5Reader::read_texts(const std::string& dataset) const {
+  const Handle opened = impl_->dataset(dataset);
+  const Handle stored(H5Dget_type(opened), H5Tclose, impl_->where(dataset));
+  if (H5Tget_class(stored) != H5T_STRING) throw Error("{}: not text", impl_->where(dataset));
+  const Shape sizes = shape(dataset);
+  impl_->check_size(opened, stored, sizes, dataset);
+  std::vector<std::string> texts(product(sizes));
+  if (H5Tis_variable_str(stored) > 0) {
+    std::vector<char*> data(texts.size(), nullptr);
+    checked(H5Dread(opened, stored, H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()), impl_->where(dataset));
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      if (data[i]) texts[i] = data[i];
+      H5free_memory(data[i]);
+    }
+  } else {
+    const std::size_t length = H5Tget_size(stored);
+    std::string data(texts.size() * length, '\0');
+    checked(H5Dread(opened, stored, H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()), impl_->where(dataset));
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      texts[i] = data.substr(i * length, length);
+      texts[i].resize(std::min(texts[i].find('\0'), length));
+    }
+  }
+  return texts;
+}
+
 std::string Hdf5Reader::text_attribute(const std::string& path, const std::string& name) const {
   const Handle opened = impl_->attribute(path, name);
   const Handle stored(H5Aget_type(opened), H5Tclose, impl_->where(path));
@@ -366,12 +440,11 @@ std::string Hdf5Reader::text_attribute(const std::string& path, const std::strin
 }
 
 std::int64_t Hdf5Reader::integer_attribute(const std::string& path, const std::string& name) const {
-  const std::string what = path + "@" + name;
-  const Handle opened = impl_->attribute(path, name);
-  impl_->check_single(Handle(H5Aget_space(opened), H5Sclose, impl_->where(what)), what);
-  std::int64_t value = 0;
-  checked(H5Aread(opened, H5T_NATIVE_INT64, &value), impl_->where(what));
-  return value;
+  return impl_->single<std::int64_t>(path, name);
+}
+
+double Hdf5Reader::number_attribute(const std::string& path, const std::string& name) const {
+  return impl_->single<double>(path, name);
 }
 
 }  // namespace lossatlas
