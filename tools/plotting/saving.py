@@ -13,6 +13,7 @@ METADATA = {
     ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     ".svg": {"Date": None, "Creator": None},
 }
+CAPTION = {".png": "Description", ".pdf": "Subject", ".svg": "Description"}  # where the caption is kept
 
 
 def extension(path):
@@ -28,7 +29,8 @@ def render(figure, kind, dpi):
     """The bytes of a file of `kind`, which is '.png', '.pdf' or '.svg'."""
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind[1:], dpi=dpi, metadata=METADATA[kind], facecolor="white")
+    metadata = {**METADATA[kind], CAPTION[kind]: one_line(figure.get_label()) or None}
+    figure.savefig(buffer, format=kind[1:], dpi=dpi, metadata=metadata, facecolor=figure.get_facecolor())
     return buffer.getvalue()
 
 

@@ -94,11 +94,20 @@ def loss_unit(settings):
     return f" ({LOSSES.get(loss, loss)})" if loss else ""
 
 
-def axis_label(number, settings):
-    """`number` is 1 or 2 in a plane, 0 for the one direction of a line."""
+def axis_label(number, settings, share=None, unit=None):
+    """`number` is 1 or 2 in a plane, 0 for the one direction of a line.
+
+    `share` is the part of the variance that a principal component explains, `unit` the length of
+    direction 1; None: not such a plane, or not known.
+    """
+    if share is not None:
+        return f"{('first', 'second')[number - 1]} principal component ({100 * share:.3g} % of variance)"
     which = f"direction {number}" if number else "the direction"
+    if unit is not None:
+        return f"multiples of {which} (1 is a distance of {unit:.3g})"
     normalization = _known(settings, "normalization")
-    unit = f" ({NORMALIZATIONS.get(normalization, normalization)})" if normalization else ""
+    named = normalization and _known(settings, "plane") in ("", "random")
+    unit = f" ({NORMALIZATIONS.get(normalization, normalization)})" if named else ""
     return f"multiples of {which}{unit}"
 
 
@@ -112,10 +121,15 @@ def capital(text):
     return text[:1].upper() + text[1:]
 
 
-def title(what, settings):
-    """'Training loss of resnet18 on cifar10', as much of it as is known."""
-    arch, data = _known(settings, "arch"), data_name(settings)
+def title(what, *settings):
+    """'Training loss of resnet18 on cifar10', as much of it as is known of all `settings` alike."""
+    arch, data = (_common([known(each) for each in settings])
+                  for known in (lambda each: _known(each, "arch"), data_name))
     return capital(what) + (f" of {arch}" if arch else "") + (f" on {data}" if data else "")
+
+
+def _common(texts):
+    return texts[0] if len(set(texts)) == 1 else ""
 
 
 def data_name(settings):
@@ -126,33 +140,57 @@ def data_name(settings):
     return kind
 
 
-def subtitle(settings, shape, path, draws=1, draw=None):
-    """The facts a reader needs to trust or repeat the figure. `shape` is [ny, nx] or [nx].
-
-    Of several `draws` of directions, `draw` is the one shown; None: their mean.
-    """
-    facts = []
-    samples = settings.get("samples")
-    if isinstance(samples, int) and samples > 0:
-        split = SPLITS.get(_known(settings, "split"), "")
-        facts.append(f"{grouped(samples)} {split} images".replace("  ", " "))
-    normalization = _known(settings, "normalization")
-    plane = _known(settings, "plane")
-    if normalization:
-        facts.append(f"{NORMALIZATIONS.get(normalization, normalization)} directions")
+def facts(file, each=False):
+    """What a reader needs to trust or repeat a figure of this file; `each`: it is about each of the draws."""
+    settings, found = file.settings, [evaluated_images(file)]
+    normalization, plane = _known(settings, "normalization"), _known(settings, "plane")
+    if normalization and plane in ("", "random"):
+        found.append(f"{NORMALIZATIONS.get(normalization, normalization)} directions")
     if plane and plane != "random":
-        facts.append(f"plane {plane if len(plane) <= 40 else plane.partition(':')[0]}")
-    if _known(settings, "seed"):
-        facts.append(f"seed {_known(settings, 'seed')}")
+        found.append(PLANES.get(plane, f"plane {plane if len(plane) <= 40 else plane.partition(':')[0]}"))
+    if _known(settings, "seed") and plane in ("", "random"):
+        found.append(f"seed {_known(settings, 'seed')}")
+    if _known(settings, "bn") == "recalibrate":
+        found.append("batch norm recalibrated")
+    draws = 1 if each else file.draws
     if draws > 1:
-        facts.append(f"mean of {draws} draws" if draw is None else f"draw {draw} of {draws}")
+        found.append(f"mean of {draws} {file.DRAWS}" if file.draw is None else f"draw {file.draw} of {draws}")
     for key in ("tolerance", "budget"):
         if _known(settings, key):
-            facts.append(f"{key} {_known(settings, key)}")
-    if not facts:
-        facts.append(os.path.basename(path))
-    facts.append(" × ".join(grouped(n) for n in reversed(shape)) + " points")
-    return joined(facts)
+            found.append(f"{key} {_known(settings, key)}")
+    found = list(filter(None, found)) or [os.path.basename(file.path)]
+    return found + [" × ".join(grouped(n) for n in reversed(file.shape)) + " points"]
+
+
+PLANES = {"pca": "plane of the two principal components", "points": "plane through checkpoints",
+          "file": "directions from a file"}
+
+
+def evaluated_images(file):
+    """'5000 training and 1000 test images', '' where it is not known."""
+    counts = {split: file.sample_count(split) for split in SPLITS}
+    counts = {split: count for split, count in counts.items() if count}
+    samples = file.settings.get("samples")
+    if not counts and isinstance(samples, int) and not isinstance(samples, bool) and samples > 0:
+        counts = {_known(file.settings, "split"): samples}
+    named = [f"{grouped(count)} {SPLITS.get(split, '')}".strip() for split, count in counts.items()]
+    return f"{' and '.join(named)} images" if named else ""
+
+
+def subtitle(file, each=False):
+    return joined(facts(file, each))
+
+
+def apart(all_facts):
+    """(the facts that all lists have, the rest of each list)."""
+    common = [fact for fact in all_facts[0] if all(fact in each for each in all_facts)]
+    return common, [[fact for fact in each if fact not in common] for each in all_facts]
+
+
+def caption(head, notes):
+    """All that stands above and below a drawing, as running text."""
+    texts = [head.title, head.mark, head.subtitle, joined(notes), joined(head.numbers)]
+    return ". ".join(filter(None, texts)).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def joined(facts):
