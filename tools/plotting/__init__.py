@@ -15,6 +15,8 @@ multiples  the planes of all draws side by side
 curves     lines and histories
 saving     figures out: deterministic bytes, whole files or none
 figures    the figure that the options ask for
+run_files  what belongs to a run
+report     all that a run made on one page
 watching   figures drawn anew while a sweep runs
 command    the command line
 """
