@@ -1,3 +1,4 @@
+#include <cmath>
 #include <memory>
 
 #include "base/error.h"
@@ -38,7 +39,7 @@ std::string format_of(const ExportWords& words) {
 }
 
 /// Refuses options that a format has no use for: a table holds the values as they are.
-void check_options(const CLI::App& command, const std::string& format) {
+void check_options(const CLI::App& command, const ExportWords& words, const std::string& format) {
   const bool is_solid = format == "stl" || format == "obj", is_mesh = is_solid || format == "vtp";
   const auto refuse = [&](const char* option, bool fits, const char* why) {
     if (!fits && command.get_option(option)->count() > 0) throw UsageError("{}: {} {}", option, format, why);
@@ -48,6 +49,7 @@ void check_options(const CLI::App& command, const std::string& format) {
   }
   for (const char* option : {"--size", "--base"}) refuse(option, is_solid, "has no millimetres");
   refuse("--draw", format != "npz", "holds all draws");
+  if (words.heights.zmax && !std::isfinite(*words.heights.zmax)) throw UsageError("--zmax: wants a finite number");
 }
 
 /// F.vtp -> F-paths.vtp: where the paths of a trajectory go.
@@ -84,7 +86,7 @@ void export_mesh(const ExportWords& words, const std::string& format, const std:
 
 int export_file(const ExportWords& words, const CLI::App& command) {
   const std::string format = format_of(words);
-  check_options(command, format);
+  check_options(command, words, format);
   check_output("--out", words.out, words.force);
   if (same_file(words.file, words.out)) throw UsageError("--out {}: is the file to be exported", words.out.string());
   std::vector<std::filesystem::path> written{words.out};

@@ -163,7 +163,9 @@ class Converter {
     }
   }
 
+  /// Single values; lists as attributes are not among ours.
   void add_attribute(const std::string& path, const std::string& attribute) {
+    if (!reader_.shape(path, attribute).empty()) return;
     const std::string name = path == "/lossatlas" ? attribute : path.substr(1) + "@" + attribute;
     switch (reader_.stored(path, attribute)) {
       case Stored::text: return archive_.add(name, npy_of_texts({}, {reader_.text_attribute(path, attribute)}));

@@ -101,6 +101,12 @@ Handle space_of(const Shape& shape) {
   return Handle(H5Screate_simple(static_cast<int>(sizes.size()), sizes.data(), nullptr), H5Sclose, "space");
 }
 
+Shape shape_of(hid_t space, const std::string& what) {
+  std::vector<hsize_t> sizes(static_cast<std::size_t>(checked(H5Sget_simple_extent_ndims(space), what)));
+  if (!sizes.empty()) checked(H5Sget_simple_extent_dims(space, sizes.data(), nullptr), what);
+  return Shape(sizes.begin(), sizes.end());
+}
+
 std::size_t product(const Shape& shape) {
   return std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>());
 }
@@ -373,10 +379,11 @@ Stored Hdf5Reader::stored(const std::string& path, const std::string& attribute)
 }
 
 Shape Hdf5Reader::shape(const std::string& dataset) const {
-  const Handle space(H5Dget_space(impl_->dataset(dataset)), H5Sclose, impl_->where(dataset));
-  std::vector<hsize_t> sizes(static_cast<std::size_t>(checked(H5Sget_simple_extent_ndims(space), dataset)));
-  if (!sizes.empty()) checked(H5Sget_simple_extent_dims(space, sizes.data(), nullptr), impl_->where(dataset));
-  return Shape(sizes.begin(), sizes.end());
+  return shape_of(Handle(H5Dget_space(impl_->dataset(dataset)), H5Sclose, impl_->where(dataset)), impl_->where(dataset));
+}
+
+Shape Hdf5Reader::shape(const std::string& path, const std::string& attribute) const {
+  return shape_of(Handle(H5Aget_space(impl_->attribute(path, attribute)), H5Sclose, impl_->where(path)), impl_->where(path));
 }
 
 template <class T>

@@ -70,6 +70,7 @@ class Hdf5Reader {
   /// Names of an object's attributes, in alphabetical order.
   std::vector<std::string> attributes(const std::string& path) const;
   Shape shape(const std::string& dataset) const;
+  Shape shape(const std::string& path, const std::string& attribute) const;
   Stored stored(const std::string& dataset) const;
   Stored stored(const std::string& path, const std::string& attribute) const;
 

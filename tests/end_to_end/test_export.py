@@ -196,6 +196,22 @@ def test_paths_lie_on_the_surface(export, tmp_path):
                 assert not ((lines > low + 1e-12) & (lines < high - 1e-12)).any()
 
 
+def test_descents_of_functions_are_paths(export, tmp_path):
+    source = write_surface(tmp_path / "d.h5")
+    with h5py.File(source, "r+") as file:
+        for number in range(11):
+            descent = file.create_group(f"lossatlas/descents/{number}")
+            descent.attrs["label"] = f"from {number}"
+            descent["position"], descent["value"] = [[-0.5, 0.5], [0.5, 0.1 * number]], [2.0, 1.0]
+            descent["gradient"] = [[1.0, 2.0], [3.0, 4.0]]
+    export(source, "d.csv")[0].ok()
+    rows = read_csv(tmp_path / "d-paths.csv")
+    assert [row["path"] for row in rows[::2]] == [f"from {number}" for number in range(11)]
+    assert [rows[5][name] for name in ("step", "x", "y", "value", "gradient_x", "gradient_y")] == ["1", "0.5", "0.2", "1", "3", "4"]
+    export(source, "d.vtp")[0].ok()
+    assert vtk_read("vtkXMLPolyDataReader", tmp_path / "d-paths.vtp").GetNumberOfLines() == 11
+
+
 def test_names_that_xml_cannot_hold_are_escaped(export, tmp_path):
     name = 'loss<&">'
     source = write_surface(tmp_path / "s.h5", more={name: np.ones((4, 5))})
@@ -361,6 +377,7 @@ def test_draws(export, tmp_path):
     ("s.vtp", ("--size", "10"), 2, "--size: vtp has no millimetres"),
     ("s.stl", ("--size", "0"), 2, "--size"),
     ("s.vtp", ("--zmax", "high"), 2, "--zmax"),
+    ("s.vtp", ("--zmax", "nan"), 2, "--zmax"),
     ("s.vtp", ("--interp", "1"), 2, "--interp"),
     ("s.vtp", ("--field", "train_los"), 2, "did you mean 'train_loss'?"),
     ("s.vtp", ("--draw", "1"), 2, "holds one draw only"),

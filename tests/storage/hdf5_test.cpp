@@ -48,6 +48,7 @@ TEST_CASE("what HDF5 objects hold is told before it is read") {
   CHECK(reader.stored("/about", "format") == Stored::int64);
   CHECK(reader.stored("/about", "text") == Stored::text);
   CHECK(reader.attributes("/about") == std::vector<std::string>{"Type", "format", "text"});
+  CHECK(reader.shape("/about", "format").empty());
   CHECK(reader.number_attribute("/about", "format") == 3.0);
   CHECK(reader.read_texts("/name") == std::vector<std::string>{"häuser"});
   CHECK_THROWS_WITH(reader.read_texts("/x"), ContainsSubstring("not text"));
