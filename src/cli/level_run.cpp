@@ -10,6 +10,11 @@
 #include "landscape/sweep.h"
 
 namespace lossatlas {
+namespace {
+
+constexpr std::size_t kShare = 8;  // points of a request between two looks at the clock: the pilot's are many and long
+
+}  // namespace
 
 LevelRun::LevelRun(SurfaceJob& job, Journal& journal, Report& report, const std::atomic<bool>& stop,
                    std::size_t computed)
@@ -29,18 +34,22 @@ int LevelRun::run() {
   for (auto requests = plan_.next(); !requests.empty(); requests = plan_.next()) {
     if (plan_.forecast() && !is_announced) announce();
     is_announced = plan_.forecast().has_value();
-    if (!evaluate(requests)) return end(false);
-    for (const LevelRequest& request : requests) plan_.add(request, values_of(request));
-    if (saved.seconds() < wait) continue;
-    save();
-    wait = std::min(2 * wait, SweepOptions().save_seconds);
-    saved.restart();
+    const std::size_t share = std::max(kShare, static_cast<std::size_t>(job_.threads));
+    for (std::size_t first = 0; first < requests.size(); first += share) {
+      const auto part = std::span(requests).subspan(first, std::min(share, requests.size() - first));
+      if (!evaluate(part)) return end(false);
+      for (const LevelRequest& request : part) plan_.add(request, values_of(request));
+      if (saved.seconds() < wait) continue;
+      save();
+      wait = std::min(2 * wait, SweepOptions().save_seconds);
+      saved.restart();
+    }
   }
   return end(true);
 }
 
 /// Evaluates what is not there yet. False where it was stopped before the end.
-bool LevelRun::evaluate(const std::vector<LevelRequest>& requests) {
+bool LevelRun::evaluate(std::span<const LevelRequest> requests) {
   const std::vector<std::size_t> missing = missing_of(requests);
   if (missing.empty()) return !stop_;
   std::atomic<std::size_t> next{0};
@@ -65,7 +74,7 @@ bool LevelRun::evaluate(const std::vector<LevelRequest>& requests) {
   return missing_of(requests).empty();
 }
 
-std::vector<std::size_t> LevelRun::missing_of(const std::vector<LevelRequest>& requests) const {
+std::vector<std::size_t> LevelRun::missing_of(std::span<const LevelRequest> requests) const {
   std::vector<std::size_t> missing;
   for (const auto& [point, rung] : requests) {
     const std::size_t index = surface_.index_in(rung, point);
@@ -128,11 +137,14 @@ int LevelRun::end(bool is_done) {
     return kInterrupted;
   }
   const auto count = [&](PointState state) { return std::count(found.state.begin(), found.state.end(), state); };
+  const auto on_all = std::count(found.images.begin(), found.images.end(), surface_.levels.back());
+  const auto few = count(PointState::evaluated) - on_all;  // a loss that is not finite on some images is so on all
   const auto missing = count(PointState::missing);
   const std::string left = missing > 0 ? fmt::format(", {} left out", missing) : "";
-  report_.say(fmt::format("{} points evaluated on all images, {} reconstructed{}; {} image evaluations in {}, 1/{:.1f} of "
+  const std::string broken = few > 0 ? fmt::format(", {} not finite on fewer", few) : "";
+  report_.say(fmt::format("{} points evaluated on all images{}, {} reconstructed{}; {} image evaluations in {}, 1/{:.1f} of "
                           "all images at every point",
-                          count(PointState::evaluated), count(PointState::reconstructed), left, plan_.cost(),
+                          on_all, broken, count(PointState::reconstructed), left, plan_.cost(),
                           duration_text(watch_.seconds()), all_evaluations() / cost));
   if (missing == 0) {
     report_.say(fmt::format("largest error expected {:.2g} % of the range of log loss", 100 * plan_.error().value_or(0)));

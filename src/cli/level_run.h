@@ -25,8 +25,8 @@ class LevelRun {
   int run();
 
  private:
-  bool evaluate(const std::vector<LevelRequest>& requests);
-  std::vector<std::size_t> missing_of(const std::vector<LevelRequest>& requests) const;
+  bool evaluate(std::span<const LevelRequest> requests);
+  std::vector<std::size_t> missing_of(std::span<const LevelRequest> requests) const;
   std::vector<Evaluation> values_of(const LevelRequest& request) const;
   void show(const SweepProgress& now, std::optional<double> error);
   void announce();

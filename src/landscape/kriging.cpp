@@ -94,15 +94,20 @@ void Kriging::add(std::size_t place, std::span<const double> values) {
   solve(place);
 }
 
-void Kriging::fit() {
-  double best = -std::numeric_limits<double>::infinity(), chosen = length_;
+void Kriging::fit(std::span<Kriging* const> together) {
+  double best = -std::numeric_limits<double>::infinity(), chosen = kUsualLength;
   for (int step = 0; step < kLengths; ++step) {
     const double length = length_at(step), prior = std::log(length / kUsualLength) / kPriorWidth;
-    const double found = likelihood(length) - 0.5 * prior * prior;
+    double found = -0.5 * prior * prior;
+    for (const Kriging* kriging : together) found += kriging->likelihood(length);
     if (found > best) best = found, chosen = length;
   }
-  if (chosen == length_) return;
-  length_ = chosen;
+  for (Kriging* kriging : together) kriging->assume_length(chosen);
+}
+
+void Kriging::assume_length(double length) {
+  if (length == length_) return;
+  length_ = length;
   reset();
   for (const std::size_t place : known_) {
     append(place);

@@ -23,7 +23,11 @@ class Kriging {
   /// Takes note of the values at a place: one for each column, finite. Once a place.
   void add(std::size_t place, std::span<const double> values);
   /// Decides ℓ anew. To be called when there are several values.
-  void fit();
+  void fit() { fit(std::array{this}); }
+  /// Decides one ℓ for several, taken to be equally smooth: by their likelihoods together.
+  static void fit(std::span<Kriging* const> together);
+  /// Takes ℓ from elsewhere.
+  void assume_length(double length);
   /// Lets the variances differ from place to place: larger than s² says where the values nearby are badly foretold by
   /// all others (each left out in turn), smaller where they are foretold well. Lasts until it is called again.
   void localize();

@@ -20,9 +20,10 @@ constexpr std::size_t kMostKriged = 900;      // points of a level: beyond, eval
 constexpr double kRefit = 1.15;               // growth of a level after which its ℓ is decided anew
 constexpr std::size_t kForecastGrid = 25;     // points along an axis of the grid on which costs are foretold
 constexpr std::size_t kMostForecast = 700;    // evaluations after which a forecast gives up
-// Standard deviations of the kriging that hold the true error at about 95 % of the points, and the largest deviation's
-// that hold the largest error of all on nine subsets of images of ten; chosen by measurement (docs/performance.md).
-constexpr double kHalfWidth = 2.8, kLargest = 4.5;
+// Standard deviations of the kriging that hold the true error at 95 % of the points and more, and the largest deviation's
+// that hold the largest error of all on nine samples of images of ten or more; chosen by measurement
+// (docs/performance.md).
+constexpr double kHalfWidth = 2.8, kLargest = 4.35;
 constexpr double kLeastLoss = 1e-12;  // a loss of 0 has no logarithm
 
 double log_loss(const Evaluation& value) { return std::log(std::max(value.loss, kLeastLoss)); }
@@ -218,17 +219,23 @@ double LevelPlan::independence(std::size_t below, std::size_t rung) const {
   return 1 / static_cast<double>(ladder_[below]) - 1 / static_cast<double>(ladder_[rung]);
 }
 
-/// s² of differences, over their independence: by all steps of the ladder together.
-double LevelPlan::measure_spread() const {
+/// s² of differences over their independence, and ℓ, by all steps of the ladder together: they differ in size, but all
+/// come from the same losses of single images, and are equally smooth.
+LevelPlan::Differences LevelPlan::measure_differences() const {
   std::vector<Kriging::Place> places;
   for (const std::size_t p : pilots()) places.push_back(places_[p]);
-  double spread = 0;
-  for (std::size_t rung = 1; rung < ladder_.size(); ++rung) {
-    Kriging step(places, 1);
-    add_pilot(step, 0, rung, rung - 1);
-    spread += step.scale() / independence(rung - 1, rung) / static_cast<double>(ladder_.size() - 1);
+  std::vector<Kriging> steps(ladder_.size() - 1, Kriging(places, 1));
+  std::vector<Kriging*> together;
+  for (std::size_t k = 0; k < steps.size(); ++k) {
+    add_pilot(steps[k], 0, k + 1, k);
+    together.push_back(&steps[k]);
   }
-  return spread;
+  Kriging::fit(together);
+  double spread = 0;
+  for (std::size_t k = 0; k < steps.size(); ++k) {
+    spread += steps[k].scale() / independence(k, k + 1) / static_cast<double>(steps.size());
+  }
+  return {spread, steps.empty() ? 0 : steps[0].length()};
 }
 
 /// What a set of rungs would cost, by the variances and lengths that the pilot shows: the choices to come are played
@@ -243,8 +250,10 @@ LevelForecast LevelPlan::play(const std::vector<std::size_t>& rungs) const {
   for (std::size_t k = 0; k < rungs.size(); ++k) {
     add_pilot(levels[k], count, rungs[k], k == 0 ? std::nullopt : std::optional(rungs[k - 1]));
     if (k == 0) levels[k].fit();
-    // The pilot has too few points to tell how large one difference is.
-    if (k > 0) levels[k].assume_scale(spread_ * independence(rungs[k - 1], rungs[k]));
+    if (k > 0) {  // the pilot has too few points to tell how large and smooth one difference is
+      levels[k].assume_scale(differences_.spread * independence(rungs[k - 1], rungs[k]));
+      levels[k].assume_length(differences_.length);
+    }
     candidates.prices.push_back(ladder_[rungs[k]]);
     candidates.variances.emplace_back();
   }
@@ -274,7 +283,7 @@ void LevelPlan::choose_levels() {
   std::vector<std::size_t> chosen{ladder_.size() - 1};
   const bool is_hopeless = pilots().size() < kFewestPilots || range() == 0;
   if (!is_hopeless) {
-    spread_ = measure_spread();
+    differences_ = measure_differences();
     for (const auto& rungs : candidates()) {
       const LevelForecast found = play(rungs);
       if (forecast_ && !is_better(found, *forecast_)) continue;
@@ -299,18 +308,25 @@ bool LevelPlan::is_better(const LevelForecast& a, const LevelForecast& b) const 
 /// Some losses are not finite.
 bool LevelPlan::is_broken() const { return std::find(is_finite_.begin(), is_finite_.end(), false) != is_finite_.end(); }
 
-/// Decides lengths anew where enough was learnt, and which levels are too rough to be interpolated.
+/// Decides lengths anew where enough was learnt, one for all differences, and which levels are too rough to be
+/// interpolated.
 void LevelPlan::refine_levels() {
+  std::vector<Kriging*> differences;
+  bool has_grown = false;
   for (std::size_t k = levels_.size(); k-- > 0;) {
     Level& level = levels_[k];
     const bool is_above_complete = k + 1 < levels_.size() && levels_[k + 1].is_complete;
     if (is_above_complete || level.kriging.size() > kMostKriged || (k == 0 && is_broken())) level.is_complete = true;
     if (level.is_complete) continue;
-    if (static_cast<double>(level.kriging.size()) >= kRefit * static_cast<double>(level.fitted)) {
-      level.kriging.fit();
-      level.fitted = level.kriging.size();
-    }
-    level.kriging.localize();
+    const bool has_news = static_cast<double>(level.kriging.size()) >= kRefit * static_cast<double>(level.fitted);
+    if (k == 0 && has_news) level.kriging.fit();
+    if (k > 0) differences.push_back(&level.kriging);
+    if (k > 0 && has_news) has_grown = true;
+    if (has_news) level.fitted = level.kriging.size();
+  }
+  if (has_grown) Kriging::fit(differences);
+  for (Level& level : levels_) {
+    if (!level.is_complete) level.kriging.localize();
   }
 }
 

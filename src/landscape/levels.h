@@ -76,13 +76,19 @@ class LevelPlan {
     bool is_complete = false;  // to be evaluated at every point, and not interpolated
   };
 
+  /// What all differences between subsets have in common.
+  struct Differences {
+    double spread = 0;  // s² over their independence
+    double length = 0;  // ℓ
+  };
+
   void learn(std::size_t level, std::size_t point);
   double difference(std::size_t level, std::size_t point, std::size_t column) const;
   std::vector<std::vector<std::size_t>> candidates() const;
   std::vector<std::size_t> pilots() const;
   void add_pilot(Kriging& level, std::size_t first, std::size_t rung, std::optional<std::size_t> below) const;
   double independence(std::size_t below, std::size_t rung) const;
-  double measure_spread() const;
+  Differences measure_differences() const;
   LevelForecast play(const std::vector<std::size_t>& rungs) const;
   bool is_better(const LevelForecast& a, const LevelForecast& b) const;
   void choose_levels();
@@ -107,7 +113,7 @@ class LevelPlan {
   std::vector<bool> is_finite_;                  // false where a value was not
   std::vector<Level> levels_;
   bool is_piloted_ = false, is_started_ = false;
-  double spread_ = 0;
+  Differences differences_;
   std::int64_t cost_ = 0;
   std::optional<LevelForecast> forecast_;
 };

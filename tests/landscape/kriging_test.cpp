@@ -84,3 +84,22 @@ TEST_CASE("variances are larger where values are badly foretold") {
   CHECK(after[20 * 21 + 19] > 2 * before[20 * 21 + 19]);
   CHECK(after[1] < before[1]);
 }
+
+TEST_CASE("several that are equally smooth share a length: few values of one lean on many of another") {
+  const auto places = grid(41);
+  const auto rough = [](const Kriging::Place& place) { return std::sin(19 * place[0]) * std::cos(17 * place[1]); };
+  Kriging many(places, 1), few(places, 1), alone(places, 1);
+  for (std::size_t p = 0; p < places.size(); ++p) {
+    const std::size_t column = p % 41, row = p / 41;
+    const std::array value{rough(places[p])}, small{0.1 * value[0]};
+    if (column % 2 == 0 && row % 2 == 0) many.add(p, value);
+    if (column % 10 != 0 || row % 10 != 0) continue;
+    few.add(p, small);
+    alone.add(p, small);
+  }
+  alone.fit();
+  Kriging::fit(std::array{&many, &few});
+  CHECK(many.length() == few.length());
+  CHECK(few.length() < 0.8 * alone.length());
+  CHECK(few.scale() < 0.1 * many.scale());  // each keeps its own
+}

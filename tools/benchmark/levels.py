@@ -2,6 +2,7 @@
 sample seed, and prints a table. What is there already is used, so that a study may be interrupted and called again."""
 
 import argparse
+import copy
 import json
 import os
 import pathlib
@@ -36,8 +37,21 @@ class Surface:
                 sys.exit(f"study-levels: {path}: has no {split}_loss")
             ours = file["lossatlas"]
             self.path, self.loss, self.state = path, file[f"{split}_loss"][:], ours["evaluated"][:]
+            self.x, self.y = file["xcoordinates"][:], file["ycoordinates"][:]
             self.settings, self.provenance = (json.loads(ours.attrs[name]) for name in ("settings", "provenance"))
             self.stated = ours[f"{split}_loss_error"][:] if f"{split}_loss_error" in ours else None
+
+    def at(self, other):
+        """The same at the points of another, whose grid holds every few of this one's points."""
+        def places(own, its):
+            return [place for value in its for place in np.flatnonzero(np.isclose(own, value, rtol=0, atol=1e-12))]
+
+        columns, rows = places(self.x, other.x), places(self.y, other.y)
+        if len(columns) < len(other.x) or len(rows) < len(other.y):
+            sys.exit(f"study-levels: {self.path}: its grid does not hold all points of {other.path}")
+        part = copy.copy(self)
+        part.loss, part.state, part.stated = (values[np.ix_(rows, columns)] for values in (self.loss, self.state, self.stated))
+        return part
 
     def log_loss(self):
         with np.errstate(invalid="ignore"):
@@ -49,7 +63,7 @@ class Surface:
 
 
 # What decides the values, but for the sample and how it is evaluated.
-SHARED = ("checkpoint", "data", "samples", "split", "loss", "bn", "bn_images", "grid", "x", "y", "plane", "seed",
+SHARED = ("checkpoint", "data", "samples", "split", "loss", "bn", "bn_images", "x", "y", "plane", "seed",
           "normalization", "ignore", "directions", "mean", "std")
 
 
@@ -64,11 +78,12 @@ class Row:
     """How one surface compares with the full one."""
 
     def __init__(self, full, found):
+        self.saved = found.evaluations() / found.provenance["image_evaluations"]
+        found = found.at(full)
         truth = full.log_loss()
         known = np.isfinite(truth) & np.isfinite(found.loss)
         errors = 100 * np.abs(found.log_loss() - truth)[known] / np.ptp(truth[known])
         between = known & (found.state == 2)
-        self.saved = full.evaluations() / found.provenance["image_evaluations"]
         self.largest, self.rms = errors.max(), np.sqrt((errors**2).mean())
         # Of the points that were not evaluated: the others are right by themselves.
         right = np.abs(found.loss - full.loss)[between] <= found.stated[between]
@@ -152,7 +167,7 @@ def main():
     parser.add_argument("--tolerance", type=float, default=0.01, help="of log loss over its range (default 0.01)")
     parser.add_argument("--seeds", type=int, default=10, help="samples of images (default 10)")
     parser.add_argument("--split", default="train", choices=("train", "test"))
-    parser.add_argument("--full", type=pathlib.Path, metavar="FILE.h5", help="all images at every point, if it is there already")
+    parser.add_argument("--full", type=pathlib.Path, metavar="FILE.h5", help="all images at every point, if it is there already; its grid may hold every second or third point alone")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "outputs" / "levels", metavar="DIR",
                         help="where the surfaces are kept (default outputs/levels)")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
