@@ -126,7 +126,7 @@ def write_path(path, n=31):
     with h5py.File(path, "w") as file:
         file["xcoordinates"] = t
         summary = {}
-        group = _ours(file, "path", {**SETTINGS, "curve": "bezier"})
+        group = _ours(file, "path", {**SETTINGS, "plane": "path", "curve": "bezier", "bends": 1})
         group["evaluated"] = np.ones(n, np.uint8)
         for way, height, where in (("curve", 0.1, file), ("linear", 2.0, group.create_group("linear"))):
             where["train_loss"], where["test_loss"] = 0.1 + height * hump, 0.3 + height * hump
@@ -214,7 +214,7 @@ def svg(plot, tmp_path):
 
     def run(file, *words):
         out = tmp_path / "drawn.svg"
-        result = plot(file, "-o", out, *words)
+        result = plot(file, "-o", out, "--dpi", "60", *words)
         assert (result.status, result.err) == (0, "")
         return out.read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
 

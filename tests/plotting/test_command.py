@@ -123,7 +123,7 @@ def test_an_unknown_value_lists_those_present_and_suggests_one(plot, tmp_path, w
         (["--size", "90x90"], "pixels a side"),
         (["--size", "1x1"], "leave no room"),
         (["--cmap", "virdis"], "unknown colour map 'virdis', did you mean 'viridis'?"),
-        (["-o", "fig.gif"], "fig.gif has extension '.gif': figures are .png, .pdf or .svg"),
+        (["-o", "fig.bmp"], "fig.bmp has extension '.bmp'"),
         (["-o", "fig"], "fig has no extension"),
         (["-o"], "expected one argument"),
     ],

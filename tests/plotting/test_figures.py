@@ -284,3 +284,42 @@ def test_size_in_inches(pixels, tmp_path):
 def test_color_maps(pixels, tmp_path):
     file = write_surface(tmp_path / "s.h5")
     assert not np.array_equal(pixels(file), pixels(file, "--cmap", "cividis"))
+
+
+def test_values_too_far_apart_for_a_sheet(plot, tmp_path):
+    z = np.full((9, 9), np.inf)
+    z[0, 0], z[0, 1], z[5, 5] = 1.0, 2.0, 3.0
+    result = plot(write_surface(tmp_path / "s.h5", z), "--kind", "surface")
+    assert result.status == 1 and "no four neighbouring evaluated points: try --kind heat" in result.line()
+
+
+def test_the_side_is_chosen_from_which_the_most_is_seen(tmp_path):
+    from plotting import reading, relief, scales
+
+    def sides(values):
+        """What is seen from each side, and the side that is chosen."""
+        with reading.open_file(write_surface(tmp_path / "s.h5", values)) as file:
+            field = file.field("train_loss")
+            each = relief.Relief(file, field, scales.choose(field.values, "train_loss"), relief.View())
+            seen = {azim: each.shown_from(azim) for azim in relief.SIDES}
+            relief._turn([each])
+            return seen, each.view.azim
+
+    for sx, sy in itertools.product((-1, 1), (-1, 1)):
+        seen, chosen = sides(lambda x, y: np.where(sx * x + sy * y > 0.6, 10.0, 1.0 + 0.1 * x))
+        assert seen[chosen] >= max(seen.values()) - 0.02
+        assert max(seen.values()) > min(seen.values()) + 0.05
+    assert sides(bowl)[1] == -57
+
+
+def test_large_surfaces_are_drawn_in_time(tmp_path):
+    """A generous limit: a machine may be slow and busy."""
+    import time
+
+    from plotting import command
+
+    file = write_surface(tmp_path / "s.h5", nx=201, ny=201)
+    for kind in PLANES:
+        start = time.monotonic()
+        assert command.main([file, "--kind", kind, "-o", str(tmp_path / "s.png")]) == 0
+        assert time.monotonic() - start < 24

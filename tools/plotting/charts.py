@@ -8,8 +8,6 @@ from . import curves, marks, reading, scales, style, wording
 from .curves import Chart, Key, Series
 from .errors import NotYetError
 
-OPTIMIZERS = {"sgd": "SGD", "adagrad": "AdaGrad", "adam": "Adam", "rmsprop": "RMSprop",
-              "momentum": "SGD with momentum", "nesterov": "Nesterov", "gd": "gradient descent"}
 TEST = (4, 1.6)  # dashes
 
 
@@ -29,9 +27,10 @@ def of_lines(files, names, along=0, labels=None, notes=()):
             color = _color(field.name, number, len(files), file.draws, names)
             fan = _fan(file, field.name, order)
             spread = None if fan is None else np.std(fan, axis=0, ddof=1)
-            series.append(Series(field.name, x[order], field.values, color, _dashes(field.name), fan, spread))
+            series.append(Series(field.name, x[order], field.values, color, _dashes(field.name),
+                                 _marker(number, len(files)), fan, spread))
             fields.append(field)
-            bad += list(x[order][field.nonfinite])
+            bad += _stretches(x[order], field.nonfinite)
     if all(field.blank.all() for field in fields):
         raise NotYetError(f"{files[0].path} holds no evaluated point: nothing to draw")
     file = files[0]
@@ -40,16 +39,53 @@ def of_lines(files, names, along=0, labels=None, notes=()):
         notes = [*notes, f"thin: {len(fan)} lines, each along a direction of its own; thick: their mean;"
                          " band: mean ± standard deviation"]
     found = marks.points(file) if len(files) == 1 else None
-    chart = Chart(file.path, file.settings, _line_label(file, along, found), series,
+    kinds = {marks.axis_label(each, along) for each in files}
+    label = _line_label(file, along, found) if len(kinds) == 1 else "multiples of the direction"
+    chart = Chart(file.path, file.settings, label, series,
                   notes=[*notes, *curves.field_notes(fields)], bad=sorted(set(bad)),
                   marks=[] if found is None else list(zip(found.x, found.names)),
                   twin=len(files) == 1 and file.draws == 1 and not names)
     chart.keys = _keys(series, labels if len(files) > 1 else None, chart.twin)
+    if found is not None:
+        chart.notes += _interpolation(file)
+        chart.spots = _own(found, series)
+        chart.notes += ["circles: the checkpoints’ own"] * bool(chart.spots)
     return chart, fields[0]
+
+
+def _stretches(x, which):
+    """(from, to) of every run of the points `which`, up to halfway to the points beside it."""
+    edges = np.concatenate([x[:1], 0.5 * (x[1:] + x[:-1]), x[-1:]])
+    ends = np.flatnonzero(np.diff(np.concatenate([[0], which.astype(int), [0]])))
+    return [(float(edges[start]), float(edges[stop])) for start, stop in zip(ends[::2], ends[1::2])]
+
+
+def _own(found, series):
+    """The checkpoints' own values, where they lie in the range that is drawn."""
+    low, high = min(each.x[0] for each in series), max(each.x[-1] for each in series)
+    inside = (found.x >= low) & (found.x <= high)
+    spots = [(each.name, found.x[inside], found.own(each.name)[inside], each.color) for each in series]
+    return [spot for spot in spots if np.isfinite(spot[2]).any()]
+
+
+def _interpolation(file):
+    """'barrier of training loss: 1.2'"""
+    way = file.summary.get("interpolation")
+    found = [(name, _barrier(way, name)) for name in ("train_loss", "test_err")]
+    return [f"barrier of {wording.short_label(name)}: {_with_unit(rise, name)}"
+            for name, rise in found if rise is not None]
+
+
+def _with_unit(rise, name):
+    return scales.number(rise) + (" percentage points" if name.endswith("err") else "")
 
 
 def default_names(file):
     return ([name for name in reading.HISTORY_VALUES if name in file.names] or [file.default_name()])
+
+
+def _marker(number, files):
+    return style.series(number)["marker"] if files > 1 else None
 
 
 def _color(name, number, files, draws, names):
@@ -73,12 +109,16 @@ def _fan(file, name, order):
 
 
 def _line_label(file, along, found):
-    if found is not None and len(found.x) >= 2:
-        ends = [next((name for x, name in zip(found.x, found.names) if math.isclose(x, at, abs_tol=1e-9)),
-                     None) for at in (0.0, 1.0)]
-        if all(ends):
-            return f"position between {ends[0]} (0) and {ends[1]} (1)"
-    return marks.axis_label(file, along)
+    ends = _ends(found)
+    return f"position between {ends[0]} (0) and {ends[1]} (1)" if ends else marks.axis_label(file, along)
+
+
+def _ends(found):
+    """The names of the checkpoints at coordinates 0 and 1, or None."""
+    names = [] if found is None else [
+        next((name for x, name in zip(found.x, found.names) if math.isclose(x, at, abs_tol=1e-9)), "")
+        for at in (0.0, 1.0)]
+    return names if names and all(names) else None
 
 
 def _keys(series, labels, twin):
@@ -86,8 +126,8 @@ def _keys(series, labels, twin):
     splits = {each.name.partition("_")[0] for each in series}
     both = {"train", "test"} <= splits
     if labels:
-        colors = list(dict.fromkeys(each.color for each in series))
-        keys = [Key(label, color) for label, color in zip(labels, colors)]
+        looks = map(style.series, range(len(labels)))
+        keys = [Key(label, look["color"], marker=look["marker"]) for label, look in zip(labels, looks)]
         return keys + ([Key("training", style.GREY), Key("test", style.GREY, TEST)] if both else [])
     if not both:
         return []
@@ -104,21 +144,25 @@ def of_paths(files, names, labels=None):
         for name in names or _path_names(file):
             field = file.field(name)
             color = style.series(number)["color"] if len(files) > 1 else style.LOSS
-            series.append(Series(name, file.x, field.values, color, _dashes(name)))
+            marker = _marker(number, len(files))
+            series.append(Series(name, file.x, field.values, color, _dashes(name), marker))
             linear = file.linear(name)
             if linear is not None:
-                series.append(Series(name, file.x, linear, _paler(number, len(files)), _dashes(name)))
+                series.append(Series(name, file.x, linear, _paler(number, len(files)), _dashes(name), marker))
             fields.append(field)
-            bad += list(file.x[field.nonfinite])
+            bad += _stretches(file.x, field.nonfinite)
         notes += _barriers(file, labels[number] if len(files) > 1 else "")
-    chart = Chart(files[0].path, files[0].settings, "position t between the two networks",
+    ends = _ends(marks.points(files[0])) if len(files) == 1 else None
+    way = f", from {ends[0]} (0) to {ends[1]} (1)" if ends else " between the two networks"
+    chart = Chart(files[0].path, files[0].settings, f"position t{way}",
                   series, notes=[*notes, *curves.field_notes(fields)], bad=sorted(set(bad)), centre=False)
     chart.keys = []
     for number, label in enumerate(labels if len(files) > 1 else [""]):
         color = style.series(number)["color"] if len(files) > 1 else style.LOSS
-        chart.keys.append(Key(f"{label}, curve" if label else "curve", color))
+        marker = _marker(number, len(files))
+        chart.keys.append(Key(f"{label}, curve" if label else "curve", color, marker=marker))
         chart.keys.append(Key(f"{label}, straight line" if label else "straight line",
-                              _paler(number, len(files))))
+                              _paler(number, len(files)), marker=marker))
     if {"train", "test"} <= {each.name.partition("_")[0] for each in series}:
         chart.keys += [Key("training", style.INK), Key("test", style.INK, TEST)]
     return chart, fields[0]
@@ -146,10 +190,9 @@ def _barriers(file, label):
     for name in ("train_loss", "test_err"):
         rises = [_barrier(summary.get(way), name) for way in ("curve", "linear")]
         if None not in rises:
-            unit = " percentage points" if name.endswith("err") else ""
+            curve, line = (_with_unit(rise, name) for rise in rises)
             notes.append(f"{label}{': ' if label else ''}barrier of {wording.short_label(name)}:"
-                         f" {scales.number(rises[0])}{unit} on the curve, {scales.number(rises[1])}{unit}"
-                         " on the straight line")
+                         f" {curve} on the curve, {line} on the straight line")
     return notes
 
 
@@ -166,7 +209,8 @@ def of_histories(files, names, labels=None):
         for name in names or file.names:
             color = (style.series(number)["color"] if len(files) > 1
                      else style.TRAIN_TEST.get(name.partition("_")[0], style.INK))
-            series.append(Series(name, file.epoch, file.values(name), color, _dashes(name)))
+            series.append(Series(name, file.epoch, file.values(name), color, _dashes(name),
+                                 _marker(number, len(files))))
     chart = Chart(files[0].path, files[0].settings, "epoch", series, centre=False)
     chart.keys = _keys(series, labels if len(files) > 1 else None, False)
     return chart
@@ -179,7 +223,7 @@ def history_facts(file):
                       ("weight_decay", "weight decay {}"), ("seed", "seed {}")):
         value = settings.get(key)
         if isinstance(value, (str, int, float)) and not isinstance(value, bool):
-            facts.append(form.format(OPTIMIZERS.get(value, value)))
+            facts.append(form.format(wording.OPTIMIZERS.get(value, value)))
     facts.append(f"{len(file.epoch) - 1} epochs" if len(file.epoch) != 2 else "1 epoch")
     if "test_acc" in file.names:
         accuracy = file.values("test_acc")

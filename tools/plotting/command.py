@@ -11,7 +11,7 @@ import warnings
 
 from . import figures, saving, style, watching
 from .errors import PlotError, WordsError
-from .figures import KINDS
+from .figures import ANIMATIONS, KINDS
 
 MOST_PIXELS = 20_000  # a side
 WATCH = 1.0  # seconds between two looks at the file
@@ -91,6 +91,8 @@ def parse(words):
         raise WordsError("--watch follows one file")
     for path in options.out or ():
         saving.extension(path)
+    if options.animate and options.out and not {*map(saving.extension, options.out)} & {*saving.ANIMATIONS}:
+        raise WordsError(f"--animate {options.animate} needs an output .gif or .mp4")
     if options.cmap:
         style.color_map(options.cmap)
     return options
@@ -128,8 +130,12 @@ def _parser():
     add("--kind", type=_kind, metavar="|".join(KINDS),
         help="what to draw (default: trajectory for a plane with runs, contourf for other planes, else"
         " what the file is)")
-    add("-o", "--out", action="append", metavar="FIG.png|.pdf|.svg",
-        help="may be given several times (default: FILE_KIND.png beside the file)")
+    add("-o", "--out", action="append", metavar="FIG.png|.pdf|.svg|.html|.gif|.mp4",
+        help="a figure, a page to turn and explore, or an animation; may be given several times"
+        " (default: FILE_KIND.png beside the file)")
+    add("--animate", choices=ANIMATIONS, metavar="|".join(ANIMATIONS),
+        help="for .gif and .mp4: the surface turned once around; its trajectories run; the files one after"
+        " another (default: epochs for several files, trajectory for one with runs, else spin)")
     add("--field", "--value", metavar="NAME",
         help="any value on the grid: train_loss, test_acc, train_loss_class_3, l2 …; 'error': the"
         " stated error of reconstructed losses (default: the first loss)")

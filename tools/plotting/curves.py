@@ -11,7 +11,8 @@ from .errors import PlotError
 
 WIDTH, HEIGHT, ALONE, GAP = 4.3, 1.75, 2.6, 0.14  # inches: panels, one that is alone, between two
 LEGEND = 0.2  # inches: a line of the legend, above the first panel
-BAND, THIN = 0.16, 0.45  # opacity of a band of spread, and of the single lines of a fan
+MARKERS = 12  # about so many on a curve that is told from others by them
+BAND, THIN, BAD = 0.16, 0.45, 0.5  # opacity: a band of spread, the lines of a fan, values not finite
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Series:
     values: np.ndarray
     color: str
     dashes: tuple = (None, None)
+    marker: str | None = None  # of the file, where there are several
     fan: np.ndarray | None = None  # [K, n]: what `values` is the mean of
     spread: np.ndarray | None = None  # [n]: standard deviation of the fan
 
@@ -43,7 +45,7 @@ class Key:
     label: str
     color: str
     dashes: tuple = (None, None)
-    width: float = 1.4
+    marker: str | None = None
 
 
 @dataclass
@@ -57,8 +59,9 @@ class Chart:
     keys: list = field(default_factory=list)
     notes: list = field(default_factory=list)
     twin: bool = False  # losses and accuracies in one panel with two axes
-    bad: list = field(default_factory=list)  # coordinates of values that are not finite
+    bad: list = field(default_factory=list)  # (from, to): where values are not finite
     marks: list = field(default_factory=list)  # (coordinate, name)
+    spots: list = field(default_factory=list)  # (name, coordinates, values, colour): drawn as circles
     centre: bool = True  # whether coordinate 0 is the network itself
 
 
@@ -75,6 +78,11 @@ def draw(chart, head, log=None, limits=(None, None), pad=0.0):
     room = pad * (high - low) or (0.5 if high == low else 0.0)
     for number, (ax, panel) in enumerate(zip(axes, panels)):
         _draw(ax, panel, twin and number == 1)
+        for name, x, values, color in chart.spots:
+            if any(each.name == name for each in panel.series):
+                ax.plot(x, values, linestyle="none", marker="o", markersize=5.0 * style.ZOOM,
+                        color=style.PAPER, markeredgecolor=color, markeredgewidth=1.2 * style.ZOOM, zorder=3.5, clip_on=False,
+                        gid=f"own_{name}")
         if not (twin and number == 1):
             _mark(ax, chart, low, high, number == 0)
         ax.set_xlim(low - room, high + room)
@@ -162,10 +170,12 @@ def _draw(ax, panel, right):
                             gid=f"{each.name}_spread")
         for line in () if each.fan is None else each.fan:
             ax.plot(each.x, line, zorder=2, linewidth=0.6 * style.ZOOM, alpha=THIN, **look)
-        markers = len(each.x) <= 30 or _has_lone_points(each.values)
-        ax.plot(each.x, each.values, zorder=3, gid=each.name, marker="o" if markers else None,
+        lone = _has_lone_points(each.values)
+        marker = each.marker or ("o" if lone or len(each.x) <= 30 else None)
+        every = max(1, len(each.x) // MARKERS) if each.marker and not lone else 1
+        ax.plot(each.x, each.values, zorder=3, gid=each.name, marker=marker, markevery=every,
                 linewidth=(1.4 if each.fan is None else 1.9) * style.ZOOM,
-                markersize=2.6 * style.ZOOM, markeredgewidth=0, **look)
+                markersize=(3.8 if each.marker else 2.6) * style.ZOOM, markeredgewidth=0, **look)
     _value_axis(ax, panel)
     ax.spines["top"].set_visible(False)
     ax.spines["left" if right else "right"].set_visible(False)
@@ -177,9 +187,9 @@ def _draw(ax, panel, right):
 
 
 def _mark(ax, chart, low, high, named):
-    """Vertical lines: values that are not finite, the centre, checkpoints by their names."""
-    for value in chart.bad:
-        ax.axvline(value, color=style.NONFINITE, linewidth=1.2 * style.ZOOM, zorder=0, gid="nonfinite")
+    """Where values are not finite, and vertical lines: the centre, checkpoints by their names."""
+    for left, right in chart.bad:
+        ax.axvspan(left, right, color=style.NONFINITE, alpha=BAD, linewidth=0, zorder=0, gid="nonfinite")
     dashed = dict(color=style.GREY, linewidth=0.6 * style.ZOOM, dashes=(4, 3), zorder=0.5)
     if chart.centre and low <= 0.0 <= high:
         ax.axvline(0.0, gid="center", **dashed)
@@ -193,8 +203,7 @@ def _mark(ax, chart, low, high, named):
             ax.annotate(name, (coordinate, 1.0), xycoords=("data", "axes fraction"),
                         xytext=((2.5 if side == "left" else -2.5) * style.ZOOM, -1.5 * style.ZOOM),
                         textcoords="offset points", ha=side, va="top", fontsize=style.NOTE,
-                        color=style.GREY, parse_math=False, zorder=4,
-                        path_effects=style.cased(2.0 * style.ZOOM))
+                        color=style.GREY, parse_math=False, zorder=4, bbox=style.plate())
 
 
 def _color_axes(axes, panels):
@@ -236,8 +245,9 @@ def _legend(page, ax, keys):
         x = position.x0 * width
         for key in line:
             ax.figure.add_artist(Line2D(
-                [x / width, (x + 0.25 * style.ZOOM) / width], [y / height] * 2, color=key.color,
-                linewidth=key.width * style.ZOOM, dashes=key.dashes, transform=ax.figure.transFigure,
+                [(x + share * style.ZOOM) / width for share in (0.0, 0.125, 0.25)], [y / height] * 3,
+                color=key.color, linewidth=1.4 * style.ZOOM, dashes=key.dashes, marker=key.marker, markevery=[1],
+                markersize=3.8 * style.ZOOM, markeredgewidth=0, transform=ax.figure.transFigure,
             ))
             ax.figure.text((x + 0.3 * style.ZOOM) / width, y / height, key.label, fontsize=style.TICK,
                            va="center_baseline", ha="left", parse_math=False)

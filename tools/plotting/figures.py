@@ -11,6 +11,7 @@ from . import points, reading, saving, scales, style, summary, wording
 from .errors import NotYetError, PlotError, WordsError, one_line
 
 PLANE_KINDS = ("contour", "contourf", "heat", "surface")
+ANIMATIONS = ("spin", "trajectory", "epochs")
 KINDS = (*PLANE_KINDS, "trajectory", "repeats", "line", "path", "history")
 
 # option -> the kinds that read it; the others are read by all
@@ -37,14 +38,28 @@ def draw(options):
 
 def draw_files(files, options):
     """As draw, of open files."""
-    kind, figure = figure_of(files, options)
-    paths = options.out or [_default_path(options, kind)]
+    wanted = {saving.extension(path) for path in options.out or ()}
     # All are rendered before one is written: a failure then leaves every old figure in place.
-    rendered = {extension: saving.render(figure, extension, options.dpi)
-                for extension in map(saving.extension, paths)}
+    rendered, paths, figure = {}, options.out, None
+    if ".html" in wanted:
+        from .page import document
+
+        rendered[".html"] = document.render(files, options, file_names(files, options))
+    if options.animate or wanted & set(saving.ANIMATIONS):
+        from . import animation
+
+        kind = animation.kind_of(files, options)
+        paths = paths or [_default_path(options, kind, ".gif")]
+        kinds = [each for each in saving.ANIMATIONS if each in map(saving.extension, paths)]
+        rendered |= animation.render(kind, files, options, kinds)
+    if wanted & set(saving.METADATA) or not paths:
+        kind, figure = figure_of(files, options)
+        paths = paths or [_default_path(options, kind, ".png")]
+        rendered |= {extension: saving.render(figure, extension, options.dpi)
+                     for extension in map(saving.extension, paths) if extension in saving.METADATA}
     for path in paths:
         saving.write(path, rendered[saving.extension(path)])
-    if not options.caption:
+    if figure is not None and not options.caption:
         say(f"caption: {figure.get_label()}")
     return paths
 
@@ -82,14 +97,14 @@ def figure_of(files, options):
     return _plane(files[0], options)
 
 
-def _default_path(options, kind):
-    stem, extension = os.path.splitext(options.file)
-    if extension.lower() not in (".h5", ".hdf5"):
+def _default_path(options, kind, extension):
+    stem, old = os.path.splitext(options.file)
+    if old.lower() not in (".h5", ".hdf5"):
         stem = options.file
     others = "".join(f"_{os.path.splitext(os.path.basename(path))[0]}" for path in options.files[1:])
     field = f"_{options.field}" if options.field else ""
     number = f"_draw{options.draw}" if options.draw else ""
-    return f"{stem}{others[:80]}{field}{number}_{kind}.png"
+    return f"{stem}{others[:80]}{field}{number}_{kind}{extension}"
 
 
 def _check(file, options):
@@ -183,7 +198,7 @@ def _plane(file, options):
     scale = scales.choose(field.values, name, options.log, options.vmin, options.vmax)
     label = wording.value_label(name, file.settings)
     title = wording.title(wording.short_label(name, file.settings), file.settings)
-    head = _surface_head([file], options, title, points.mark(field), name.endswith("_spread"))
+    head = _surface_head([file], options, title, points.mark(field), name.endswith("_spread"), name)
     if kind == "surface":
         from . import relief
 
@@ -222,7 +237,7 @@ def _repeats(file, options):
     title = wording.title(wording.short_label(name, file.settings), file.settings)
     done, total = file.progress()
     mark = wording.partial(done, total) if done < total else None
-    head = _surface_head([file], options, f"{title}: {file.draws} draws of directions", mark, each=True)
+    head = _surface_head([file], options, f"{title}: {file.draws} draws of directions", mark, True, name)
     notes = [f"the first {len(entries)} of {file.draws} draws are shown"] * (len(entries) < file.draws)
     return multiples.draw("contourf", entries, scale, head, wording.value_label(name, file.settings), notes,
                           options.levels, options.cmap)
@@ -254,8 +269,9 @@ def _several(files, options):
     if len({field.name for field in fields}) > 1:
         raise PlotError(f"{files[0].path} holds {fields[0].name} and another file only"
                         f" {next(f.name for f in fields if f.name != fields[0].name)}: choose with --field")
-    names, _ = _names(files, options, [wording.facts(file) for file in files])
-    _, rest = wording.apart([wording.facts(file) for file in files])
+    all_facts = [wording.facts(file, name=fields[0].name) for file in files]
+    names, _ = _names(files, options, all_facts)
+    _, rest = wording.apart(all_facts)
     entries = [multiples.Entry(file, field, name, wording.joined(facts))
                for file, field, name, facts in zip(files, fields, names, rest)]
     label = wording.value_label(fields[0].name, files[0].settings)
@@ -263,7 +279,7 @@ def _several(files, options):
                           *(file.settings for file in files))
     partial = [name for name, field in zip(names, fields) if field.missing.any()]
     mark = f"PARTIAL: not all points of {', '.join(partial)} are evaluated" if partial else None
-    head = _surface_head(files, options, title, mark)
+    head = _surface_head(files, options, title, mark, name=fields[0].name)
     if kind == "surface":
         from . import relief
 
@@ -285,19 +301,21 @@ def _one_scale(files, fields, options):
 
 def _names(files, options, all_facts):
     """(a name for each file, notes on what else differs): --names, or what tells the files apart."""
-    if options.names:
-        names = options.names
-    else:
-        names = _distinct([str(file.settings.get("arch", "")) for file in files]) or _distinct(
-            [str(file.settings.get("optimizer", "")) for file in files]) or _distinct(
-            [os.path.splitext(os.path.basename(file.path))[0] for file in files]) or _distinct(
-            [os.path.basename(os.path.dirname(os.path.abspath(file.path))) for file in files]) or [
-            file.path for file in files]
+    names = file_names(files, options)
     if len(files) == 1:
         return names, []
     _, rest = wording.apart(all_facts)
     rest = [[fact for fact in facts if fact != os.path.basename(file.path)] for file, facts in zip(files, rest)]
     return names, [f"{name}: {', '.join(facts)}" for name, facts in zip(names, rest) if facts]
+
+
+def file_names(files, options):
+    """What each file is called: --names, or what tells them apart."""
+    return options.names or _distinct([str(file.settings.get("arch", "")) for file in files]) or _distinct(
+        [str(file.settings.get("optimizer", "")) for file in files]) or _distinct(
+        [os.path.splitext(os.path.basename(file.path))[0] for file in files]) or _distinct(
+        [os.path.basename(os.path.dirname(os.path.abspath(file.path))) for file in files]) or [
+        file.path for file in files]
 
 
 def _distinct(texts):
@@ -313,9 +331,9 @@ def _head(options, title, subtitle, mark=None, numbers=()):
     return style.Head(title, subtitle, options.size, mark, numbers, options.caption)
 
 
-def _surface_head(files, options, title, mark, each=False):
-    """What stands above the drawing of surfaces; `each`: it is about each of the draws."""
-    facts = wording.joined(_common(files, lambda file: wording.facts(file, each)))
+def _surface_head(files, options, title, mark, each=False, name=""):
+    """What stands above the drawing of surfaces; `each` and `name` as in wording.facts."""
+    facts = wording.joined(_common(files, lambda file: wording.facts(file, each, name)))
     return _head(options, title, facts, mark, _numbers(files, options))
 
 

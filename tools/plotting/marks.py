@@ -33,11 +33,9 @@ class Run:
 
     def in_plane(self, name):
         """The plane's value of that name ('train_loss') at the projections, [m]."""
-        split, _, what = name.rpartition("_")
-        for candidate in (f"plane_{name}", f"{split}_plane_{what}", f"plane_{what}"):
-            if candidate in self.group:
-                return _column(self.group, candidate, len(self.x))
-        return np.full(len(self.x), np.nan)
+        first = f"plane_{name.rpartition('_')[2]}"  # of the first split; that of another names it
+        place = f"plane_{name}" if f"plane_{name}" in self.group or name not in self.group else first
+        return _column(self.group, place, len(self.x))
 
 
 @dataclass
@@ -71,10 +69,17 @@ def runs(file):
     for name, group in _groups(file, "runs"):
         x = _required(file, group, "x")
         columns = [_column(group, each, len(x)) for each in ("epoch", "distance", "length")]
-        run = Run(name, text(group.attrs.get("label", "")) or name, text(group.attrs.get("optimizer", "")),
+        optimizer = text(group.attrs.get("optimizer", ""))
+        run = Run(name, _label(text(group.attrs.get("label", "")) or name, optimizer), optimizer,
                   x, _required(file, group, "y", len(x)), *columns, group)
         found.append((int(group.attrs.get("order", len(found))), run))
     return [run for _, run in sorted(found, key=lambda item: item[0])]
+
+
+def _label(label, optimizer):
+    """The label, with the optimizer where it does not say it."""
+    known = not optimizer or optimizer.lower() in label.lower()
+    return label if known else f"{label} ({wording.OPTIMIZERS.get(optimizer, optimizer)})"
 
 
 def points(file):

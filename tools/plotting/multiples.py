@@ -43,7 +43,8 @@ def draw(kind, entries, scale, head, label, notes, levels=None, cmap=None):
     notes = notes + _notes(panels, scale, equal) + style.notes_on(cmap)
     grown = 1.0 if head.size is None else max(0.0, (head.size[0] - 1.6 * zoom) / body[0])
     seen = (grown * body[0], grown * body[1])  # about what is left of it on a page of the user's width
-    page = style.Page(head, notes, planes.margins(seen, label, *(("", "") if own else labels[0])), body)
+    wide = max(planes.y_extra(panel.y) for panel in panels), planes.bar_extra(scale)
+    page = style.Page(head, notes, planes.margins(seen, label, *(("", "") if own else labels[0]), *wide), body)
     each = _shrunk(each, columns, rows, page, across, above, up)
     lines = [name_lines(panel.entry, each[0]) for panel in panels]
     cmap = style.color_map(cmap)

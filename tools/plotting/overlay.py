@@ -124,11 +124,12 @@ class _Labels:
         height = self._dpi * size / 72
         spot = self._axes.transData.transform((x, y))
         best, least = None, math.inf
-        for reach in (0.075, 0.13, 0.2) if needed else (0.075, 0.11):
+        for reach in (0.075, 0.13, 0.2, 0.3, 0.45) if needed else (0.075, 0.11):
             for across, up in WHERE:
                 reached = reach * style.ZOOM * self._dpi
                 center = (spot[0] + across * (reached + width / 2), spot[1] + up * (reached + height / 2))
-                box = (center[0] - width / 2, center[1] - height / 2, center[0] + width / 2, center[1] + height / 2)
+                box = (center[0] - width / 2, center[1] - height / 2,
+                       center[0] + width / 2, center[1] + height / 2)
                 cost = self._cost(box)
                 if cost < least:
                     best, least = (center, box), cost
@@ -140,7 +141,7 @@ class _Labels:
         self._boxes.append(box)
         self._axes.text(*self._axes.transData.inverted().transform(center), text, color=color,
                         fontsize=size, ha="center", va="center", zorder=16, parse_math=False,
-                        fontweight="bold", path_effects=style.cased(2.2 * style.ZOOM))
+                        fontweight="bold", bbox=style.plate())
 
     def _cost(self, box):
         x0, y0, x1, y1 = box

@@ -22,7 +22,7 @@ def draw(kind, surface, field, scale, head, label, levels=None, cmap=None):
     plane = Plane(kind, surface, field, scale)
     body, equal = body_of(plane.x, plane.y)
     notes = plane.notes(equal, cmap)
-    page = style.Page(head, notes, _margins(body, head.size, label, surface), body)
+    page = style.Page(head, notes, page_margins(plane, body, head.size, label), body)
     plane.draw(page, page.rectangle(), label, levels, cmap)
     return page.figure
 
@@ -116,7 +116,7 @@ def body_of(x, y):
     return (width * grow, height * grow), True
 
 
-def _margins(body, size, label, surface):
+def page_margins(plane, body, size, label):
     """Room for labels, which stand on two lines where the side of the body is short.
 
     Where the user sets the `size` of the page, the body's is estimated, rather too small.
@@ -125,17 +125,34 @@ def _margins(body, size, label, surface):
         up = (size[1] - 1.4 * style.ZOOM) / body[1] if size[1] else 1.0
         shrink = max(0.0, min((size[0] - 1.8 * style.ZOOM) / body[0], up))
         body = (shrink * body[0], shrink * body[1])
-    return margins(body, label, *(marks.axis_label(surface, number) for number in (1, 2)))
+    labels = [marks.axis_label(plane.surface, number) for number in (1, 2)]
+    return margins(body, label, *labels, y_extra(plane.y), bar_extra(plane.scale))
 
 
-def margins(body, label, along, up):
-    """Room for the labels of colour bar and axes of a body of that (width, height) in inches."""
+def margins(body, label, along, up, left=0.0, right=0.0):
+    """Room for the labels of colour bar and axes of a body of that (width, height) in inches; `left` and
+    `right` are for wide tick labels."""
     extra = 0.14
     return style.Margins(
-        0.62 + (extra if "\n" in style.broken(up, 1.1 * body[1]) else 0.0),
-        0.86 + (extra if "\n" in style.broken(wording.on_log_scale(label), body[1]) else 0.0),
+        0.62 + left + (extra if "\n" in style.broken(up, 1.1 * body[1]) else 0.0),
+        0.86 + right + (extra if "\n" in style.broken(wording.on_log_scale(label), body[1]) else 0.0),
         0.47 + (extra if "\n" in style.broken(along, 1.1 * body[0]) else 0.0),
     )
+
+
+def y_extra(y):
+    """Inches that the tick labels of this axis are wider than usual, at the text sizes of paper."""
+    return _wider(style.round_ticks(y[0], y[-1])[1])
+
+
+def bar_extra(scale):
+    """The same of the colour bar."""
+    return _wider(scale.ticks(8)[1])
+
+
+def _wider(texts):
+    widest = max((style.text_width(text, style.TICK) for text in texts), default=0.0)
+    return max(0.0, widest / style.ZOOM - 0.28)
 
 
 def frame(axes, x, y, kind, ticks=5):

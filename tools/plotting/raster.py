@@ -54,8 +54,6 @@ class Sheet:
         self.along = _scaled(self.y, box[1])
         self.height = box[2] * (self.z - self.low) / (self.high - self.low)  # [ny, nx], of the box
         self.slopes = (_slope(self.height.T, self.across).T, _slope(self.height, self.along))
-        finite = np.isfinite(self.z)
-        self.whole = finite[1:, 1:] & finite[1:, :-1] & finite[:-1, 1:] & finite[:-1, :-1]
 
     def place(self, x, y):
         """Coordinates of the plane to the box's, [n, 2]."""
@@ -174,7 +172,8 @@ class Picture:
         return np.round(255 * fine[::-1]).astype(np.uint8)
 
     def _lit(self, color, dx, dy):
-        """Light from the sky, as much of it as is not hidden by higher parts, and from one lamp."""
+        """Light from the sky, as much of it as is not hidden by higher parts, and from one lamp. A level part
+        in the open keeps its colour."""
         e, a = math.radians(self.view.elev), math.radians(self.view.azim)
         lamp = _towards(math.radians(50.0), a - math.radians(70.0))  # over the reader's left shoulder
         half = lamp + _towards(max(e, 0.1), a)
@@ -189,8 +188,9 @@ class Picture:
         ambient = AMBIENT * sky * (0.72 + 0.28 * np.clip(side / length, -1.0, 1.0))
         light = ambient + DIFFUSE * np.clip(towards(lamp), 0.0, 1.0) * (0.35 + 0.65 * sky)
         light *= np.where(self.over, 1.0, UNDERSIDE)
-        shine = SPECULAR * sky * np.clip(towards(half), 0.0, 1.0) ** SHININESS
-        return color * (light * np.float32(1.12))[:, None] + shine[:, None]
+        level = AMBIENT + DIFFUSE * lamp[2]  # what falls on a level part that sees all of the sky
+        shine = SPECULAR * sky * (np.clip(towards(half), 0.0, 1.0) ** SHININESS - half[2] ** SHININESS)
+        return color * (light / level)[:, None] + np.maximum(shine, 0.0)[:, None]
 
     def _lines(self, color, value, dx, dy, levels, line):
         """Contour lines of even width on the page."""
@@ -210,6 +210,10 @@ class Picture:
         share *= np.clip(1.5 - 4.0 * FINER * width * steep / gap, 0.0, 1.0)  # where lines would merge
         share = (opacity * share)[:, None].astype(np.float32)
         return color * (1.0 - share) + share * np.asarray(ink, np.float32)
+
+    def upper(self):
+        """How much of the page the sheet's upper side takes, as a share of the plane's own area."""
+        return float(self.over.sum() / self._fine**2 / (self.sheet.box[0] * self.sheet.box[1]))
 
     def hidden(self, points):
         """Whether the sheet hides these points [n, 3] of the page (right, up, depth)."""

@@ -1,4 +1,4 @@
-"""Figures out. The same figure gives the same bytes, and a file is written whole or not at all."""
+"""Figures, pages and animations out. The same figure gives the same bytes, and a file is written whole or not at all."""
 
 import io
 import os
@@ -13,15 +13,17 @@ METADATA = {
     ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     ".svg": {"Date": None, "Creator": None},
 }
+PAGES = (".html",)
+ANIMATIONS = (".gif", ".mp4")
 CAPTION = {".png": "Description", ".pdf": "Subject", ".svg": "Description"}  # where the caption is kept
 
 
 def extension(path):
     """The extension of `path` in lower case; one that cannot be drawn is refused."""
     found = os.path.splitext(path)[1].lower()
-    if found not in METADATA:
+    if found not in (*METADATA, *PAGES, *ANIMATIONS):
         what = f"extension '{found}'" if found else "no extension"
-        raise WordsError(f"{path} has {what}: figures are .png, .pdf or .svg")
+        raise WordsError(f"{path} has {what}: figures are .png, .pdf or .svg, pages .html, animations .gif or .mp4")
     return found
 
 

@@ -128,8 +128,14 @@ def series(number):
 
 
 def cased(width):
-    """Path effects that set a line or text of that `width` (points) off from what is below."""
+    """Path effects that set a line of that `width` (points) off from what is below. Not for text: it
+    would no longer be text in vector files."""
     return [withStroke(linewidth=width, foreground=CASING)]
+
+
+def plate(opacity=0.72):
+    """The box that sets a text off from what is below."""
+    return {"boxstyle": "round,pad=0.12", "facecolor": CASING, "edgecolor": "none", "alpha": opacity}
 
 
 @dataclass

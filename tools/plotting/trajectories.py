@@ -9,7 +9,7 @@ from .errors import PlotError, WordsError
 
 PLANE, PANEL = 3.2, 1.9  # inches: widths of plane and panels
 BAR = 0.8  # inches: colour bar and its labels
-ACROSS, BETWEEN = 0.62, 0.36  # inches: left of the panels, between two
+ACROSS, BETWEEN, LEGEND = 0.62, 0.36, 0.16  # inches: left of the panels, between two, above the upper
 NARROW = 5.0  # inches: a page below that has the panels under the plane
 BENEATH, PANELS = 0.85, 2.3  # inches: between plane and panels there, and the panels
 TALLEST, SHORTEST = 4.5, 2.2  # inches: of the plane, of the body
@@ -24,10 +24,11 @@ def draw(surface, field, scale, head, label, kind="contourf", levels=None, cmap=
         raise PlotError(f"{surface.path} holds no trajectory (/lossatlas/runs): leave --kind out")
     sides, equal = planes.body_of(plane.x, plane.y)
     zoom, tall = style.ZOOM, sides[1] / sides[0]
-    margins = style.Margins(0.66, 0.12, 0.47)
+    margins = style.Margins(0.66 + planes.y_extra(plane.y), 0.12, 0.47)
+    bar = BAR + planes.bar_extra(scale)
     beneath = head.size is not None and head.size[0] < NARROW * zoom
     # What does not grow with the page: the colour bar, and the room for labels.
-    across, up = (BAR * zoom, (BENEATH + PANELS) * zoom) if beneath else ((BAR + ACROSS) * zoom, 0.0)
+    across, up = (bar * zoom, (BENEATH + PANELS) * zoom) if beneath else ((bar + ACROSS) * zoom, 0.0)
     side = PANEL * zoom
     share = 1.0 if beneath else PLANE / (PLANE + side)
     wide = (PLANE if beneath else PLANE + side) if head.size is None else (
@@ -49,7 +50,7 @@ def draw(surface, field, scale, head, label, kind="contourf", levels=None, cmap=
     if min(width, panel) < 0.4:
         raise WordsError(f"{page.size[0]:.3g} x {page.size[1]:.3g} inches leave no room for the drawing")
     plane.draw(page, page.rectangle(*at, width, height), label, levels, cmap, at=width)
-    each = (room - BETWEEN * zoom) / 2
+    each = (room - (BETWEEN + LEGEND) * zoom) / 2
     upper = page.figure.add_axes(page.rectangle(left, each + BETWEEN * zoom, panel, each))
     lower = page.figure.add_axes(page.rectangle(left, 0.0, panel, each))
     _losses(upper, runs, field.name, surface.settings)
@@ -86,7 +87,8 @@ def _curve(axes, run, number, values, dashes):
     look = style.series(number)
     over, _ = _progress([run])
     own = dashes == OWN
-    axes.plot(over(run), values, color=look["color"], linewidth=(1.2 if own else 0.9) * style.ZOOM, dashes=dashes,
+    axes.plot(over(run), values, color=look["color"], dashes=dashes,
+              linewidth=(1.2 if own else 0.9) * style.ZOOM,
               marker=look["marker"] if own and len(run.x) <= 60 else None, markersize=2.8 * style.ZOOM,
               markeredgewidth=0, zorder=3 if own else 2.5, gid=f"{'own' if own else 'plane'}_{run.name}")
 
@@ -137,7 +139,10 @@ def _legend(axes, texts):
     """What is solid and what is dashed, above the panel."""
     handles = [Line2D([], [], color=style.INK, linewidth=width * style.ZOOM, dashes=dashes, label=text)
                for text, dashes, width in zip(texts, (OWN, SHOWN), (1.2, 0.9))]
-    legend = axes.legend(handles=handles, ncols=2, frameon=False, fontsize=style.NOTE, handlelength=1.6,
+    width = axes.get_position().width * axes.figure.get_figwidth()
+    needed = sum(style.text_width(text, style.NOTE) for text in texts) + 5.4 * style.NOTE / 72
+    size = style.NOTE * min(1.0, width / needed)
+    legend = axes.legend(handles=handles, ncols=2, frameon=False, fontsize=size, handlelength=1.6,
                          loc="lower left", bbox_to_anchor=(-0.02, 0.985), borderaxespad=0.1, borderpad=0.1,
                          columnspacing=0.9, handletextpad=0.4)
     legend.set_zorder(5)

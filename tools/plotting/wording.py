@@ -14,6 +14,8 @@ NORMALIZATIONS = {
     "dfilter": "filters of unit norm",
     "dlayer": "layers of unit norm",
 }
+OPTIMIZERS = {"sgd": "SGD", "adagrad": "AdaGrad", "adam": "Adam", "rmsprop": "RMSprop",
+              "momentum": "SGD with momentum", "nesterov": "Nesterov", "gd": "gradient descent"}
 EIGENVALUES = {"min_eig": "smallest Hessian eigenvalue", "max_eig": "largest Hessian eigenvalue"}
 SEPARATOR = " · "
 
@@ -140,14 +142,22 @@ def data_name(settings):
     return kind
 
 
-def facts(file, each=False):
-    """What a reader needs to trust or repeat a figure of this file; `each`: it is about each of the draws."""
-    settings, found = file.settings, [evaluated_images(file)]
+def facts(file, each=False, name=""):
+    """What a reader needs to trust or repeat a figure of this file; `each`: it is about each of the draws;
+    `name`: it is of that value alone."""
+    settings, found = file.settings, [evaluated_images(file, name.partition("_")[0])]
     normalization, plane = _known(settings, "normalization"), _known(settings, "plane")
     if normalization and plane in ("", "random"):
         found.append(f"{NORMALIZATIONS.get(normalization, normalization)} directions")
     if plane and plane != "random":
-        found.append(PLANES.get(plane, f"plane {plane if len(plane) <= 40 else plane.partition(':')[0]}"))
+        named = PLANES.get(plane, f"plane {plane if len(plane) <= 40 else plane.partition(':')[0]}")
+        found.append(named if file.y is not None else named.replace("plane", "line"))
+    if _known(settings, "curve") and file.y is None:
+        bends = settings.get("bends")
+        known = isinstance(bends, int) and not isinstance(bends, bool)
+        curve = _known(settings, "curve")
+        found.append(f"{CURVES.get(curve, curve)} curve"
+                     + (f" of {bends} bend{'' if bends == 1 else 's'}" if known else ""))
     if _known(settings, "seed") and plane in ("", "random"):
         found.append(f"seed {_known(settings, 'seed')}")
     if _known(settings, "bn") == "recalibrate":
@@ -163,13 +173,15 @@ def facts(file, each=False):
 
 
 PLANES = {"pca": "plane of the two principal components", "points": "plane through checkpoints",
-          "file": "directions from a file"}
+          "file": "directions from a file", "path": ""}
+CURVES = {"bezier": "Bezier", "polygon": "polygonal"}
 
 
-def evaluated_images(file):
-    """'5000 training and 1000 test images', '' where it is not known."""
+def evaluated_images(file, only=""):
+    """'5000 training and 1000 test images', '' where it is not known; of the split `only`, where it is one."""
     counts = {split: file.sample_count(split) for split in SPLITS}
     counts = {split: count for split, count in counts.items() if count}
+    counts = {only: counts[only]} if only in counts else counts
     samples = file.settings.get("samples")
     if not counts and isinstance(samples, int) and not isinstance(samples, bool) and samples > 0:
         counts = {_known(file.settings, "split"): samples}
@@ -177,8 +189,9 @@ def evaluated_images(file):
     return f"{' and '.join(named)} images" if named else ""
 
 
-def subtitle(file, each=False):
-    return joined(facts(file, each))
+def subtitle(file, each=False, name=""):
+    """The facts on one line."""
+    return joined(facts(file, each, name))
 
 
 def apart(all_facts):
