@@ -118,9 +118,6 @@ Surface mean_of_repeats(const Surface& all);
 /// One of several repeats, alone.
 Surface repeat_of(const Surface& all, std::size_t repeat);
 
-/// Version of the layout that docs/file-format.md describes.
-inline constexpr std::int64_t kSurfaceFormat = 1;
-
 /// Writes the whole file anew and renames it into place: readers see the old surface or the new one, never half. Its
 /// numbers (summary.h) stand in it where no point is missing.
 void write_surface(const std::filesystem::path& file, const Surface& surface);

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "landscape/summary.h"
 #include "landscape/surface.h"
+#include "storage/format.h"
 #include "storage/grid.h"
 #include "storage/hdf5.h"
 
@@ -142,14 +143,6 @@ std::vector<double> read_grid(const Hdf5Reader& reader, const std::string& name,
                 fmt::join(reader.shape(name), ", "), fmt::join(shape, ", "));
   }
   return reader.read<double>(name);
-}
-
-void check_format(const Hdf5Reader& reader) {
-  const std::int64_t format = reader.integer_attribute("/lossatlas", "format");
-  if (format > kSurfaceFormat) {
-    throw Error("{}: surface format {}, this program knows up to {}; use a newer Lossatlas", reader.file().string(),
-                format, kSurfaceFormat);
-  }
 }
 
 nlohmann::json read_object(const Hdf5Reader& reader, const std::string& name) {
@@ -368,7 +361,7 @@ void write_points(Hdf5Writer& writer, const Surface& surface) {
 
 /// What a file holds besides its values: what is known of `surface`, and the numbers of what is `shown` of it.
 void finish(Hdf5Writer& writer, const std::filesystem::path& file, const Surface& surface, const Surface& shown) {
-  const std::array<std::int64_t, 1> format{kSurfaceFormat};
+  const std::array<std::int64_t, 1> format{kFileFormat};
   writer.write<std::int64_t>("/lossatlas/samples_" + std::string(name_of(surface.split)), surface.samples,
                              {surface.samples.size()});
   if (surface.has_both_splits()) {

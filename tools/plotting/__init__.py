@@ -23,6 +23,8 @@ descents3d    the same in 3D
 charts        which curves the charts of lines, paths and histories show
 saving        figures out: deterministic bytes, whole files or none
 figures       the figure that the options ask for
+run_files     what belongs to a run
+report        all that a run made on one page
 watching      figures drawn anew while a sweep runs
 command       the command line
 """
