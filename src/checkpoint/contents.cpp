@@ -53,9 +53,14 @@ const Value* unwrap_once(const Dict& dict) {
   return nullptr;
 }
 
+struct NamedView {
+  std::string name;
+  const TensorView* view;
+};
+
 /// In the order of the dictionary; what is not a tensor is passed over (torch's own `_extra_state` may be anything).
-std::vector<NamedTensor> load_all(const Dict& dict, TensorLoader& loader) {
-  std::vector<NamedTensor> tensors;
+std::vector<NamedView> views_of(const Dict& dict) {
+  std::vector<NamedView> views;
   std::unordered_map<std::string_view, std::size_t> places;
   for (const auto& [key, value] : dict.items) {
     const auto* view = value->as<const TensorView*>();
@@ -66,19 +71,34 @@ std::vector<NamedTensor> load_all(const Dict& dict, TensorLoader& loader) {
     if (name == nullptr || !is_utf8(*name)) {
       throw Error("holds a tensor whose name is not text");
     }
-    const auto [place, is_new] = places.emplace(*name, tensors.size());
+    const auto [place, is_new] = places.emplace(*name, views.size());
     if (is_new) {
-      tensors.push_back({*name, loader.load(**view)});
+      views.push_back({*name, *view});
     } else {
-      tensors[place->second].tensor = loader.load(**view);
+      views[place->second].view = *view;
     }
   }
-  remove_module_prefix(tensors);
+  remove_module_prefix(views);
+  return views;
+}
+
+std::vector<NamedTensor> load_all(const Dict& dict, TensorLoader& loader) {
+  std::vector<NamedTensor> tensors;
+  for (const auto& [name, view] : views_of(dict)) {
+    tensors.push_back({name, loader.load(*view)});
+  }
   return tensors;
 }
 
+/// What a pickle holds, its tensors not loaded yet.
+struct Contents {
+  const Dict* state;
+  std::vector<std::pair<std::string, const Dict*>> groups;
+  nlohmann::json metadata = nlohmann::json::object();
+};
+
 /// What stands in `dict` beside the state_dict.
-void add_rest(const Dict& dict, const Value* state, Checkpoint& checkpoint, PlainValues& plain, TensorLoader& loader) {
+void add_rest(const Dict& dict, const Value* state, Contents& contents, PlainValues& plain) {
   for (const auto& [key, value] : dict.items) {
     const std::string* name = text_of(*key);
     if (value == state || name == nullptr || !is_utf8(*name)) {
@@ -86,9 +106,9 @@ void add_rest(const Dict& dict, const Value* state, Checkpoint& checkpoint, Plai
     }
     const Dict* inner = value->as<Dict>();
     if (inner != nullptr && holds_tensors_alone(*inner)) {
-      checkpoint.groups[*name] = load_all(*inner, loader);
+      contents.groups.emplace_back(*name, inner);
     } else if (auto kept = plain.convert(*value)) {
-      checkpoint.metadata[*name] = std::move(*kept);
+      contents.metadata[*name] = std::move(*kept);
     }
   }
 }
@@ -108,10 +128,8 @@ void add_rest(const Dict& dict, const Value* state, Checkpoint& checkpoint, Plai
               names.empty() ? "none" : names, fmt::join(kWrappers, "', '"));
 }
 
-}  // namespace
-
-Checkpoint checkpoint_of(const Value& root, TensorLoader& loader) {
-  Checkpoint checkpoint{"", {}, {}, nlohmann::json::object()};
+Contents contents_of(const Value& root, TensorLoader& loader) {
+  Contents contents;
   PlainValues plain(loader);
   const Value* state = &root;
   for (int depth = 0; depth < kMaxWrappers && state->as<Dict>() != nullptr; ++depth) {
@@ -120,27 +138,34 @@ Checkpoint checkpoint_of(const Value& root, TensorLoader& loader) {
     if (inner == nullptr) {
       break;
     }
-    add_rest(dict, inner, checkpoint, plain, loader);
+    add_rest(dict, inner, contents, plain);
     state = inner;
   }
   if (state->as<Dict>() == nullptr || !holds_tensors(*state->as<Dict>())) {
     no_state(root);
   }
-  checkpoint.tensors = load_all(*state->as<Dict>(), loader);
+  contents.state = state->as<Dict>();
+  return contents;
+}
+
+}  // namespace
+
+Checkpoint checkpoint_of(const Value& root, TensorLoader& loader) {
+  Contents contents = contents_of(root, loader);
+  Checkpoint checkpoint{"", load_all(*contents.state, loader), {}, std::move(contents.metadata)};
+  for (const auto& [name, group] : contents.groups) checkpoint.groups[name] = load_all(*group, loader);
   return checkpoint;
 }
 
-}  // namespace lossatlas::pickle
-
-namespace lossatlas {
-
-void remove_module_prefix(std::vector<NamedTensor>& tensors) {
-  static constexpr std::string_view prefix = "module.";
-  const bool everywhere = std::all_of(tensors.begin(), tensors.end(),
-                                      [](const NamedTensor& named) { return named.name.starts_with(prefix); });
-  for (NamedTensor& named : tensors) {
-    named.name.erase(0, everywhere ? prefix.size() : 0);
+CheckpointIndex index_of(const Value& root, TensorLoader& loader) {
+  Contents contents = contents_of(root, loader);
+  CheckpointIndex index{{}, "", {}, std::move(contents.metadata)};
+  for (const auto& [name, view] : views_of(*contents.state)) {
+    StoredTensor stored{name, view->sizes, view->type, loader.offset_of(*view), {}};
+    if (!stored.offset) stored.tensor = loader.load(*view);
+    index.tensors.push_back(std::move(stored));
   }
+  return index;
 }
 
-}  // namespace lossatlas
+}  // namespace lossatlas::pickle

@@ -1,6 +1,10 @@
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/index.h"
 #include "checkpoint/tensors.h"
 #include "checkpoint/value.h"
 
@@ -9,5 +13,8 @@ namespace lossatlas::pickle {
 /// Finds the state_dict in what a pickle holds, and sorts what stands beside it into groups and metadata.
 /// `format` is left empty. Throws Error, without a file's name, if there is no state_dict.
 Checkpoint checkpoint_of(const Value& root, TensorLoader& loader);
+
+/// The same without the tensors' numbers, and without groups. `format` and `file` are left empty.
+CheckpointIndex index_of(const Value& root, TensorLoader& loader);
 
 }  // namespace lossatlas::pickle

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/index.h"
 
 namespace lossatlas {
 namespace {
@@ -12,6 +13,12 @@ namespace {
 constexpr std::size_t kShown = 3;
 
 using Named = std::map<std::string_view, torch::Tensor>;
+
+/// A tensor's name and sizes, of a checkpoint or of a network.
+struct Shaped {
+  std::string_view name;
+  at::IntArrayRef sizes;
+};
 
 Named by_name(const std::vector<NamedTensor>& tensors) {
   Named named;
@@ -25,33 +32,46 @@ bool may_be_missing(std::string_view name) {
   return name == "num_batches_tracked" || name.ends_with(".num_batches_tracked");
 }
 
-std::string shape(const torch::Tensor& tensor) { return fmt::format("[{}]", fmt::join(tensor.sizes(), ", ")); }
+std::vector<Shaped> shapes_of(const std::vector<NamedTensor>& tensors) {
+  std::vector<Shaped> shapes;
+  for (const NamedTensor& named : tensors) {
+    shapes.push_back({named.name, named.tensor.sizes()});
+  }
+  return shapes;
+}
+
+std::string text_of(at::IntArrayRef sizes) { return fmt::format("[{}]", fmt::join(sizes, ", ")); }
 
 /// One line for each tensor that does not fit: those of the network in its order, then what is left over.
-std::vector<std::string> differences(const std::vector<NamedTensor>& wanted, const std::vector<NamedTensor>& given) {
+std::vector<std::string> differences(const std::vector<Shaped>& wanted, const std::vector<Shaped>& given) {
   std::vector<std::string> lines;
-  const Named from = by_name(given);
-  for (const NamedTensor& target : wanted) {
+  std::map<std::string_view, at::IntArrayRef> from, to;
+  for (const Shaped& source : given) from[source.name] = source.sizes;
+  for (const Shaped& target : wanted) to[target.name] = target.sizes;
+  for (const Shaped& target : wanted) {
     const auto source = from.find(target.name);
     if (source == from.end()) {
       if (!may_be_missing(target.name)) {
-        lines.push_back(fmt::format("{} {} is missing", target.name, shape(target.tensor)));
+        lines.push_back(fmt::format("{} {} is missing", target.name, text_of(target.sizes)));
       }
-    } else if (source->second.sizes() != target.tensor.sizes()) {
-      lines.push_back(fmt::format("{} is {} there, {} in the network", target.name, shape(source->second),
-                                  shape(target.tensor)));
+    } else if (source->second != target.sizes) {
+      lines.push_back(fmt::format("{} is {} there, {} in the network", target.name, text_of(source->second),
+                                  text_of(target.sizes)));
     }
   }
-  const Named to = by_name(wanted);
-  for (const NamedTensor& source : given) {
+  for (const Shaped& source : given) {
     if (!to.contains(source.name)) {
-      lines.push_back(fmt::format("{} {} is unknown to the network", source.name, shape(source.tensor)));
+      lines.push_back(fmt::format("{} {} is unknown to the network", source.name, text_of(source.sizes)));
     }
   }
   return lines;
 }
 
-[[noreturn]] void refuse(const std::vector<std::string>& lines, const std::string& file, const std::string& network) {
+/// Throws Error where there are lines.
+void refuse(const std::vector<std::string>& lines, const std::string& file, const std::string& network) {
+  if (lines.empty()) {
+    return;
+  }
   const std::size_t shown = std::min(lines.size(), kShown);
   std::string text = fmt::format("{} does not fit {}: {}", file, network,
                                  fmt::join(lines.begin(), lines.begin() + static_cast<std::ptrdiff_t>(shown), "; "));
@@ -66,10 +86,7 @@ std::vector<std::string> differences(const std::vector<NamedTensor>& wanted, con
 void load_into(const Checkpoint& checkpoint, Network& network, const std::string& architecture,
                const std::filesystem::path& file) {
   const std::vector<NamedTensor> targets = all_tensors(state_of(network));
-  const auto lines = differences(targets, checkpoint.tensors);
-  if (!lines.empty()) {
-    refuse(lines, file.string(), architecture);
-  }
+  refuse(differences(shapes_of(targets), shapes_of(checkpoint.tensors)), file.string(), architecture);
   const torch::NoGradGuard no_gradients;
   const Named sources = by_name(checkpoint.tensors);
   for (const NamedTensor& target : targets) {
@@ -77,6 +94,15 @@ void load_into(const Checkpoint& checkpoint, Network& network, const std::string
       torch::Tensor(target.tensor).copy_(source->second);
     }
   }
+}
+
+void check_fit(const CheckpointIndex& index, const Network& network, const std::string& architecture) {
+  const std::vector<NamedTensor> targets = all_of(network);
+  std::vector<Shaped> given;
+  for (const StoredTensor& stored : index.tensors) {
+    given.push_back({stored.name, stored.sizes});
+  }
+  refuse(differences(shapes_of(targets), given), index.file.string(), architecture);
 }
 
 }  // namespace lossatlas

@@ -1,8 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
+#include <string_view>
+#include <vector>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/index.h"
 
 /// One reader a format, each in a file of its own. They throw Error without the file's name, or c10::Error;
 /// read_checkpoint adds the name.
@@ -17,10 +21,23 @@ Checkpoint read_legacy(const std::filesystem::path& file);
 /// https://huggingface.co/docs/safetensors: a length, a JSON header, the tensors.
 Checkpoint read_safetensors(const std::filesystem::path& file);
 
+/// The same of each format, but for the tensors' numbers. `file` of the index is left empty.
+CheckpointIndex index_zip(const std::filesystem::path& file);
+CheckpointIndex index_legacy(const std::filesystem::path& file);
+CheckpointIndex index_safetensors(const std::filesystem::path& file);
+
 /// The magic number that a legacy file starts with, as a pickle after the two bytes of its protocol.
 inline constexpr std::string_view kLegacyMagic{"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 13};
 
 /// Removes "module.", which torch.nn.DataParallel puts before every name, if every name has it.
-void remove_module_prefix(std::vector<NamedTensor>& tensors);
+template <class Named>
+void remove_module_prefix(std::vector<Named>& tensors) {
+  static constexpr std::string_view prefix = "module.";
+  const bool everywhere =
+      std::all_of(tensors.begin(), tensors.end(), [](const Named& named) { return named.name.starts_with(prefix); });
+  for (Named& named : tensors) {
+    named.name.erase(0, everywhere ? prefix.size() : 0);
+  }
+}
 
 }  // namespace lossatlas

@@ -16,7 +16,8 @@ constexpr std::int64_t kProtocol = 1001;
 /// The end of the file: for each key, the number of its elements (int64), then the elements. Always little-endian.
 class RawStorages : public pickle::StorageBytes {
  public:
-  RawStorages(std::string_view rest, const pickle::Value& keys, const pickle::Arena& arena) {
+  RawStorages(std::string_view content, std::string_view rest, const pickle::Value& keys, const pickle::Arena& arena)
+      : content_(content) {
     const pickle::List* list = keys.as<pickle::List>();
     if (list == nullptr) {
       throw Error("is damaged: it lists no storages");
@@ -45,6 +46,10 @@ class RawStorages : public pickle::StorageBytes {
     }
   }
 
+  std::optional<std::uint64_t> offset(const std::string& key) override {
+    return static_cast<std::uint64_t>(find(key).data() - content_.data());
+  }
+
  private:
   static std::unordered_map<std::string, std::size_t> element_sizes(const pickle::Arena& arena) {
     std::unordered_map<std::string, std::size_t> sizes;
@@ -71,6 +76,7 @@ class RawStorages : public pickle::StorageBytes {
     return found->second;
   }
 
+  std::string_view content_;  // of the whole file
   std::unordered_map<std::string, std::string_view> bytes_;
 };
 
@@ -99,9 +105,9 @@ void check_protocol(const pickle::Value& value) {
   }
 }
 
-}  // namespace
-
-Checkpoint read_legacy(const std::filesystem::path& file) {
+/// What `use` makes of the state_dict's pickle and the storages.
+template <class Use>
+auto read(const std::filesystem::path& file, const Use& use) {
   InputFile input(file);
   const std::string content = input.text(0, input.size());
   pickle::Arena arena;
@@ -111,11 +117,17 @@ Checkpoint read_legacy(const std::filesystem::path& file) {
   pickles.next();  // the writer's byte order and type sizes, which PyTorch does not use either
   const pickle::Ref root = pickles.next();
   const pickle::Ref keys = pickles.next();
-  RawStorages storages(pickles.rest(), *keys, arena);
+  RawStorages storages(content, pickles.rest(), *keys, arena);
   pickle::TensorLoader loader(storages, content.size());
-  Checkpoint checkpoint = pickle::checkpoint_of(*root, loader);
-  checkpoint.format = "PyTorch legacy";
-  return checkpoint;
+  auto result = use(*root, loader);
+  result.format = "PyTorch legacy";
+  return result;
 }
+
+}  // namespace
+
+Checkpoint read_legacy(const std::filesystem::path& file) { return read(file, pickle::checkpoint_of); }
+
+CheckpointIndex index_legacy(const std::filesystem::path& file) { return read(file, pickle::index_of); }
 
 }  // namespace lossatlas

@@ -1,15 +1,23 @@
+#include <torch/utils.h>
+
 #include <algorithm>
 #include <new>
+#include <stdexcept>
 
 #include "base/error.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/formats.h"
 #include "checkpoint/input_file.h"
+#include "checkpoint/tensors.h"
 
 namespace lossatlas {
 namespace {
 
-using Reader = Checkpoint (*)(const std::filesystem::path&);
+/// How one format is read: whole, and without the tensors' numbers.
+struct Reader {
+  Checkpoint (*checkpoint)(const std::filesystem::path&);
+  CheckpointIndex (*index)(const std::filesystem::path&);
+};
 
 bool is_text(std::string_view start) {
   return std::all_of(start.begin(), start.end(), [](char letter) {
@@ -55,14 +63,14 @@ Reader reader_for(InputFile& file) {
     throw Error("is empty");
   }
   if (start.starts_with("PK\x03\x04")) {
-    return read_zip;
+    return {read_zip, index_zip};
   }
   // Two bytes for the protocol; from protocol 4 on, nine more may announce a frame.
   if (start.starts_with('\x80') && start.substr(0, 32).find(kLegacyMagic) != std::string::npos) {
-    return read_legacy;
+    return {read_legacy, index_legacy};
   }
   if (looks_like_safetensors(start)) {
-    return read_safetensors;
+    return {read_safetensors, index_safetensors};
   }
   throw Error("{}", guess(start));
 }
@@ -77,16 +85,11 @@ std::string_view reason(std::string_view message) {
   return message.substr(0, message.find(". "));
 }
 
-}  // namespace
-
-Checkpoint read_checkpoint(const std::filesystem::path& file) {
+/// What `read` returns, with the file's name in whatever error it throws.
+template <class Read>
+auto with_name(const std::filesystem::path& file, const Read& read) {
   try {
-    Reader reader = nullptr;
-    {
-      InputFile input(file);
-      reader = reader_for(input);
-    }
-    return reader(file);
+    return read();
   } catch (const Error& error) {
     throw Error("{}: {}", file.string(), error.what());
   } catch (const c10::Error& error) {
@@ -96,6 +99,70 @@ Checkpoint read_checkpoint(const std::filesystem::path& file) {
     throw Error("{}: does not fit into memory", file.string());
   } catch (const std::filesystem::filesystem_error& error) {
     throw Error("{}: {}", file.string(), error.code().message());
+  }
+}
+
+std::int64_t width_of(const StoredTensor& tensor) { return static_cast<std::int64_t>(c10::elementSize(tensor.type)); }
+
+/// The bytes of a tensor in the file, from an element on.
+void read_bytes(const CheckpointIndex& index, const StoredTensor& tensor, std::int64_t first,
+                std::span<std::byte> bytes) {
+  with_name(index.file, [&] {
+    InputFile(index.file).read(*tensor.offset + static_cast<std::uint64_t>(first * width_of(tensor)), bytes);
+  });
+}
+
+Reader find_reader(const std::filesystem::path& file) {
+  InputFile input(file);
+  return reader_for(input);
+}
+
+}  // namespace
+
+Checkpoint read_checkpoint(const std::filesystem::path& file) {
+  return with_name(file, [&] { return find_reader(file).checkpoint(file); });
+}
+
+CheckpointIndex index_checkpoint(const std::filesystem::path& file) {
+  CheckpointIndex index = with_name(file, [&] { return find_reader(file).index(file); });
+  index.file = file;
+  return index;
+}
+
+std::int64_t StoredTensor::numel() const { return c10::multiply_integers(sizes); }
+
+void read_numbers(const CheckpointIndex& index, const StoredTensor& tensor, std::int64_t first, std::span<float> out) {
+  const auto count = static_cast<std::int64_t>(out.size());
+  torch::Tensor numbers;
+  if (!tensor.offset) {
+    numbers = tensor.tensor.reshape({-1}).slice(0, first, first + count);
+  } else if (tensor.type == torch::kFloat) {
+    return read_bytes(index, tensor, first, std::as_writable_bytes(out));
+  } else {
+    const torch::Tensor bytes = torch::empty({count * width_of(tensor)}, torch::kUInt8);
+    read_bytes(index, tensor, first,
+               {reinterpret_cast<std::byte*>(bytes.data_ptr<std::uint8_t>()), static_cast<std::size_t>(bytes.numel())});
+    numbers = pickle::typed(bytes, tensor.type);
+  }
+  torch::from_blob(out.data(), {count}, torch::kFloat).copy_(numbers);
+}
+
+const StoredTensor* find_tensor(const CheckpointIndex& index, std::string_view name) {
+  const auto found = std::find_if(index.tensors.begin(), index.tensors.end(),
+                                  [&](const StoredTensor& stored) { return stored.name == name; });
+  return found == index.tensors.end() ? nullptr : &*found;
+}
+
+void read_state(const CheckpointIndex& index, NetworkState& state) {
+  for (const auto* list : {&state.parameters, &state.buffers}) {
+    for (const auto& [name, tensor] : *list) {
+      if (!tensor.is_floating_point()) continue;
+      const StoredTensor* stored = find_tensor(index, name);
+      if (stored == nullptr || stored->numel() != tensor.numel()) {
+        throw std::logic_error("read_state: another network's checkpoint");
+      }
+      read_numbers(index, *stored, 0, {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())});
+    }
   }
 }
 

@@ -14,6 +14,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr auto kFormat = "safetensors";
 constexpr std::uint64_t kMaxHeader = 100'000'000;  // the format's own limit
 
 struct Entry {
@@ -108,18 +109,20 @@ torch::Tensor read_tensor(InputFile& file, const Entry& entry, std::uint64_t dat
   return pickle::typed(bytes, entry.type).view(entry.sizes);
 }
 
-}  // namespace
-
-Checkpoint read_safetensors(const std::filesystem::path& path) {
-  static_assert(std::endian::native == std::endian::little, "numbers are read as they stand in the file");
-  InputFile file(path);
+struct Header {
+  std::vector<Entry> entries;  // in file order
+  json metadata = json::object();
   std::uint64_t data_begin = 0;
-  const json header = read_header(file, data_begin);
-  Checkpoint checkpoint{"safetensors", {}, {}, json::object()};
-  std::vector<Entry> entries;
+};
+
+Header parse(InputFile& file) {
+  static_assert(std::endian::native == std::endian::little, "numbers are read as they stand in the file");
+  Header result;
+  const json header = read_header(file, result.data_begin);
+  std::vector<Entry>& entries = result.entries;
   for (const auto& [name, item] : header.items()) {
     if (name == "__metadata__" && item.is_object()) {
-      checkpoint.metadata = item;
+      result.metadata = item;
     } else {
       entries.push_back(entry_of(name, item));
     }
@@ -127,12 +130,31 @@ Checkpoint read_safetensors(const std::filesystem::path& path) {
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
   });
-  check(entries, file.size() - data_begin);
-  for (const Entry& entry : entries) {
-    checkpoint.tensors.push_back({entry.name, read_tensor(file, entry, data_begin)});
+  check(entries, file.size() - result.data_begin);
+  remove_module_prefix(entries);
+  return result;
+}
+
+}  // namespace
+
+Checkpoint read_safetensors(const std::filesystem::path& path) {
+  InputFile file(path);
+  Header header = parse(file);
+  Checkpoint checkpoint{kFormat, {}, {}, std::move(header.metadata)};
+  for (const Entry& entry : header.entries) {
+    checkpoint.tensors.push_back({entry.name, read_tensor(file, entry, header.data_begin)});
   }
-  remove_module_prefix(checkpoint.tensors);
   return checkpoint;
+}
+
+CheckpointIndex index_safetensors(const std::filesystem::path& path) {
+  InputFile file(path);
+  Header header = parse(file);
+  CheckpointIndex index{{}, kFormat, {}, std::move(header.metadata)};
+  for (const Entry& entry : header.entries) {
+    index.tensors.push_back({entry.name, entry.sizes, entry.type, header.data_begin + entry.begin, {}});
+  }
+  return index;
 }
 
 }  // namespace lossatlas

@@ -52,6 +52,17 @@ std::int64_t check_inside(const TensorView& view) {
   return bytes;
 }
 
+bool is_row_major(const TensorView& view) {
+  std::int64_t step = 1;
+  for (std::size_t i = view.sizes.size(); i-- > 0;) {
+    if (view.sizes[i] != 1 && view.strides[i] != step) {
+      return false;
+    }
+    step *= view.sizes[i];
+  }
+  return true;
+}
+
 }  // namespace
 
 std::int64_t byte_count(std::span<const std::int64_t> sizes, c10::ScalarType type) {
@@ -118,6 +129,22 @@ torch::Tensor TensorLoader::load(const TensorView& view) {
   const torch::Tensor tensor = flat.as_strided(view.sizes, view.strides, flat.storage_offset() + view.offset);
   const bool whole = size == bytes.numel() && tensor.is_contiguous();
   return whole && handed_out_.insert(view.storage->key).second ? tensor : copy(tensor);
+}
+
+std::optional<std::uint64_t> TensorLoader::offset_of(const TensorView& view) {
+  byte_count(view.sizes, view.type);
+  const std::int64_t size = check_inside(view);
+  const Storage& storage = *view.storage;
+  if (bytes_.size(storage.key) < static_cast<std::uint64_t>(size)) {
+    throw Error("storage '{}' is shorter than its length", storage.key);
+  }
+  const auto begin = bytes_.offset(storage.key);
+  if (!begin || !is_row_major(view)) {
+    return std::nullopt;
+  }
+  const std::int64_t skipped = storage.view_offset * static_cast<std::int64_t>(c10::elementSize(storage.type)) +
+                               view.offset * static_cast<std::int64_t>(c10::elementSize(view.type));
+  return *begin + static_cast<std::uint64_t>(skipped);
 }
 
 }  // namespace lossatlas::pickle

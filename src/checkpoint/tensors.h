@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -20,6 +21,8 @@ class StorageBytes {
   virtual std::uint64_t size(const std::string& key) = 0;
   /// Copies the storage into `bytes`, which is of that size.
   virtual void read(const std::string& key, std::span<std::byte> bytes) = 0;
+  /// Where in the file its bytes begin; nothing where they do not stand there as they are.
+  virtual std::optional<std::uint64_t> offset(const std::string& key) = 0;
 };
 
 /// Makes tensors of their descriptions, each storage being read once, when first needed.
@@ -31,6 +34,10 @@ class TensorLoader {
   /// On the CPU, contiguous, in memory that no other tensor shares.
   /// Throws Error, without a file's name, if the view is not inside its storage, or the storage not inside the file.
   torch::Tensor load(const TensorView& view);
+
+  /// Where in the file the tensor's elements begin, if they stand there one after the other, row-major.
+  /// Throws as load does.
+  std::optional<std::uint64_t> offset_of(const TensorView& view);
 
  private:
   /// uint8 [at least `size`]

@@ -12,12 +12,14 @@
 namespace lossatlas {
 namespace {
 
+constexpr auto kZipFormat = "PyTorch zip";
+
 /// The records of the archive. torch.save never compresses, so a record that is larger than the file is damaged or
 /// was compressed afterwards; sizes are checked before memory is taken.
 class Archive : public pickle::StorageBytes {
  public:
   explicit Archive(const std::filesystem::path& file)
-      : file_size_(std::filesystem::file_size(file)), reader_(file.string()) {}
+      : file_(file), file_size_(std::filesystem::file_size(file)), reader_(file.string()) {}
 
   std::uint64_t file_size() const { return file_size_; }
   bool has(const std::string& record) { return reader_.hasRecord(record); }
@@ -38,6 +40,17 @@ class Archive : public pickle::StorageBytes {
     }
   }
 
+  /// Nothing for a record that was compressed afterwards, as its own header says.
+  std::optional<std::uint64_t> offset(const std::string& key) override {
+    const std::string record = "data/" + key;
+    std::uint16_t method = 0;
+    InputFile(file_).read(reader_.getRecordHeaderOffset(record) + 8, std::as_writable_bytes(std::span(&method, 1)));
+    if (method != 0) {
+      return std::nullopt;
+    }
+    return reader_.getRecordOffset(record);
+  }
+
  private:
   std::uint64_t size_of(const std::string& record) {
     if (!has(record)) {
@@ -51,6 +64,7 @@ class Archive : public pickle::StorageBytes {
     return size;
   }
 
+  std::filesystem::path file_;
   std::uint64_t file_size_;
   caffe2::serialize::PyTorchStreamReader reader_;
 };
@@ -81,6 +95,15 @@ Checkpoint read_script(const std::filesystem::path& file) {
   return checkpoint;
 }
 
+CheckpointIndex index_script(const std::filesystem::path& file) {
+  Checkpoint checkpoint = read_script(file);
+  CheckpointIndex index{{}, checkpoint.format, {}, std::move(checkpoint.metadata)};
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    index.tensors.push_back({name, tensor.sizes().vec(), tensor.scalar_type(), std::nullopt, tensor});
+  }
+  return index;
+}
+
 }  // namespace
 
 Checkpoint read_zip(const std::filesystem::path& file) {
@@ -91,8 +114,20 @@ Checkpoint read_zip(const std::filesystem::path& file) {
   const pickle::Loaded loaded = pickle::unpickle(archive.text("data.pkl"), arena);
   pickle::TensorLoader loader(archive, archive.file_size());
   Checkpoint checkpoint = pickle::checkpoint_of(*loaded.root, loader);
-  checkpoint.format = "PyTorch zip";
+  checkpoint.format = kZipFormat;
   return checkpoint;
+}
+
+CheckpointIndex index_zip(const std::filesystem::path& file) {
+  Archive archive(file);
+  if (archive.has("constants.pkl")) return index_script(file);
+  check_kind(archive);
+  pickle::Arena arena;
+  const pickle::Loaded loaded = pickle::unpickle(archive.text("data.pkl"), arena);
+  pickle::TensorLoader loader(archive, archive.file_size());
+  CheckpointIndex index = pickle::index_of(*loaded.root, loader);
+  index.format = kZipFormat;
+  return index;
 }
 
 }  // namespace lossatlas

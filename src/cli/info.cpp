@@ -98,6 +98,22 @@ ordered_json range_of(const std::vector<double>& values) {
   return low <= high ? ordered_json{low, high} : ordered_json(nullptr);
 }
 
+/// Numbers that JSON can hold: null for NaN.
+ordered_json number_of(double value) { return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr); }
+
+ordered_json describe_run(const RunPath& run, Split split) {
+  const PathSummary summary = summarize(run, split);
+  return {{"name", run.name},
+          {"optimizer", run.optimizer},
+          {"checkpoints", run.size()},
+          {"epochs", {run.epoch.front(), run.epoch.back()}},
+          {"longest", summary.longest},
+          {"median_distance", summary.median_distance},
+          {"largest_distance", summary.largest_distance},
+          {"median_difference", number_of(summary.median_difference)},
+          {"largest_difference", number_of(summary.largest_difference)}};
+}
+
 /// Finite extremes of test values beside those of training; nothing where there are none.
 void add_test_values(const Surface& surface, ordered_json& description) {
   if (!surface.has_both_splits()) return;
@@ -126,6 +142,7 @@ void add_own(const Surface& surface, bool as_json, ordered_json& description) {
   const std::string check = centre_check_text(surface.centre_check);
   description["summary"] = as_json ? summary_json(surface) : ordered_json(summary_lines(surface));
   add_points(surface, description);
+  for (const RunPath& run : surface.trajectory.runs) description["runs"].push_back(describe_run(run, surface.split));
   description["centre_check"] = as_json ? ordered_json(surface.centre_check) : ordered_json(check.empty() ? "none" : check);
   description["settings"] = surface.settings;
   description["provenance"] = surface.provenance;
@@ -237,7 +254,47 @@ ordered_json describe_directions(const Hdf5Reader& reader) {
   for (const std::string group : {"xdirection", "ydirection"}) {
     if (reader.has("/" + group)) groups[group] = reader.members("/" + group).size();
   }
-  return {{"kind", "directions"}, {"file", reader.file().string()}, {"tensors", groups}};
+  ordered_json description{{"kind", "directions"}, {"file", reader.file().string()}, {"tensors", groups}};
+  for (const char* name : {"explained_variance_ratio_", "explained_variance_", "singular_values_"}) {
+    if (reader.has(std::string("/") + name)) description[name] = reader.read<double>(std::string("/") + name);
+  }
+  return description;
+}
+
+/// A path as tomgoldstein/loss-landscape projects it.
+ordered_json describe_projection(const Hdf5Reader& reader) {
+  const auto x = reader.read<double>("/proj_xcoord"), y = reader.read<double>("/proj_ycoord");
+  return {{"kind", "projection"},
+          {"file", reader.file().string()},
+          {"checkpoints", x.size()},
+          {"x", range_of(x)},
+          {"y", range_of(y)}};
+}
+
+/// What optimizers did on a function: how each descent ended.
+ordered_json describe_descents(const Hdf5Reader& reader) {
+  const auto settings = parse_json(reader.text_attribute("/lossatlas", "settings"));
+  if (!settings.is_object()) throw Error("{}: /lossatlas@settings is not a JSON object", reader.file().string());
+  ordered_json descents = ordered_json::array();
+  for (std::size_t i = 0;; ++i) {
+    const std::string group = fmt::format("/lossatlas/descents/{}", i);
+    if (!reader.has(group)) break;
+    const auto position = reader.read<double>(group + "/position"), value = reader.read<double>(group + "/value");
+    const auto shape = reader.shape(group + "/position");
+    if (value.empty() || shape.size() != 2) throw Error("{}: {} holds no steps", reader.file().string(), group);
+    descents.push_back({{"label", reader.text_attribute(group, "label")},
+                        {"optimizer", reader.text_attribute(group, "optimizer")},
+                        {"end", reader.text_attribute(group, "end")},
+                        {"steps", value.size() - 1},
+                        {"position", std::vector<double>(position.end() - static_cast<std::ptrdiff_t>(shape[1]), position.end())},
+                        {"value", value.back()}});
+  }
+  return {{"kind", "descent"},
+          {"file", reader.file().string()},
+          {"expression", settings.value("expression", "")},
+          {"descents", descents},
+          {"settings", settings},
+          {"provenance", parse_json(reader.text_attribute("/lossatlas", "provenance"))}};
 }
 
 ordered_json describe(const std::filesystem::path& file, bool as_json) {
@@ -248,7 +305,9 @@ ordered_json describe(const std::filesystem::path& file, bool as_json) {
   if (!Hdf5Reader::is_hdf5(file)) return describe_checkpoint(file);
   const Hdf5Reader reader(file);
   if (reader.has("/epoch")) return describe_history(file);
+  if (reader.has("/lossatlas/derivative") || reader.has("/lossatlas/gradient_x")) return describe_descents(reader);
   if (reader.has("/xdirection")) return describe_directions(reader);
+  if (reader.has("/proj_xcoord") && reader.has("/proj_ycoord")) return describe_projection(reader);
   if (reader.has("/xcoordinates") && !reader.has("/ycoordinates")) return describe_line(reader, as_json);
   return describe_surface(file, as_json);
 }

@@ -42,6 +42,7 @@ void describe(LandscapeTask& task, const Planes& planes, const std::string& comm
   surface.test_samples = task.inputs.second.samples;
   surface.points = task.plane.points;
   surface.unit = task.plane.unit;
+  surface.trajectory = task.plane.trajectory;
   json settings = settings_of(task.words, task.options, task.inputs, task.engine);
   settings.update(task.plane.settings);
   settings.update({{"kind", name_of(surface.kind)},
@@ -89,7 +90,9 @@ bool are_equal(const std::vector<NamedTensor>& a, const std::vector<NamedTensor>
 void save(const std::filesystem::path& file, const LandscapeTask& task) {
   const auto directions = task.plane.directions(0);
   check_writable(file);
-  if (!task.words.goes_on() || !std::filesystem::exists(file)) return write_directions(file, directions);
+  if (!task.words.goes_on() || !std::filesystem::exists(file)) {
+    return write_directions(file, directions, task.plane.trajectory.pca);
+  }
   const auto saved = read_directions(file, task.inputs.origin);
   const auto same = [](const Direction& a, const Direction& b) {
     return are_equal(a.parameters, b.parameters) && are_equal(a.buffers, b.buffers);
@@ -205,10 +208,10 @@ int run_landscape(LandscapeTask task, const CommandContext& context, Report& rep
     task.surface.direction_file = task.save_directions.string();
     save(task.save_directions, task);
   }
-  if (task.surface.settings.value("dir_type", "weights") == "states" && !task.inputs.recalibration) {
-    warn_of_variances(planes, task.surface, report);
-  }
+  const bool moves_variances =
+      task.surface.settings.value("dir_type", "weights") == "states" && !task.inputs.recalibration;
   const auto judge_centre = [&](const Evaluation& centre) {
+    if (moves_variances) warn_of_variances(planes, task.surface, report);
     report.say(fmt::format("centre: loss {:.6g}, accuracy {:.2f} %", centre.loss, centre.accuracy));
     warn_of_poor_centre(centre, task.inputs.metadata, task.inputs.spec, report);
   };

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "cli/path_plane.h"
 #include "landscape/checkpoint_plane.h"
 #include "landscape/direction_file.h"
 
@@ -25,12 +26,17 @@ std::vector<std::filesystem::path> split_files(const std::string& words) {
   return files;
 }
 
-/// "random", "points:A,B,C", "file:F".
+/// "random", "points:A,B,C", "file:F", "pca:RUN".
 void parse_source(const std::string& words, PlaneOptions& options) {
   const std::size_t colon = words.find(':');
   const std::string source = words.substr(0, colon);
   const std::string rest = colon == std::string::npos ? "" : words.substr(colon + 1);
   if (words == "random") return;
+  if (source == "pca" && !rest.empty()) {
+    options.source = PlaneSource::pca;
+    options.runs = {run_of_words("--plane pca:RUN", rest)};
+    return;
+  }
   options.files = split_files(rest);
   const bool has_files = std::none_of(options.files.begin(), options.files.end(), [](auto& file) { return file.empty(); });
   if (source == "points" && has_files) {
@@ -38,7 +44,7 @@ void parse_source(const std::string& words, PlaneOptions& options) {
   } else if (source == "file" && has_files && options.files.size() == 1) {
     options.source = PlaneSource::file;
   } else {
-    throw UsageError("--plane {}: wants random, points:A,B,C or file:F", words);
+    throw UsageError("--plane {}: wants random, points:A,B,C, file:F or pca:RUN", words);
   }
 }
 
@@ -110,7 +116,7 @@ ChosenPlane plane_through(const PlaneOptions& options, std::size_t count, const 
 }  // namespace
 
 void PlaneWords::add_plane_to(CLI::App& command) {
-  command.add_option("--plane", plane, "random, points:A,B,C (through checkpoints) or file:F (directions)")
+  command.add_option("--plane", plane, "random, points:A,B,C (through checkpoints), file:F (directions) or pca:RUN (a run's checkpoints)")
       ->capture_default_str()
       ->type_name("PLANE");
   command.add_flag("--orthogonal", orthogonal, "make the second random direction orthogonal to the first");
@@ -137,6 +143,7 @@ void PlaneWords::add_directions_to(CLI::App& command) {
 
 std::string_view name_of(PlaneSource source) {
   if (source == PlaneSource::random) return "random";
+  if (source == PlaneSource::pca) return "pca";
   return source == PlaneSource::points ? "points" : "file";
 }
 
@@ -171,6 +178,7 @@ std::filesystem::path take_origin(const std::filesystem::path& checkpoint, Plane
     origin = files.front();
     files.erase(files.begin());
   }
+  if (origin.empty() && options.source == PlaneSource::pca) origin = options.runs.front().files.back();
   if (origin.empty()) throw UsageError("--checkpoint is required");
   if (options.source == PlaneSource::points && files.size() < directions) {
     throw UsageError("--plane points: a plane takes three checkpoints, that at the origin included");
@@ -178,8 +186,12 @@ std::filesystem::path take_origin(const std::filesystem::path& checkpoint, Plane
   return origin;
 }
 
-ChosenPlane choose_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs) {
+ChosenPlane choose_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs, int threads) {
   switch (options.source) {
+    case PlaneSource::pca: {
+      const DirectionType type = options.type.value_or(DirectionType::states);
+      return plane_of_pca(index_runs(options.runs, inputs), inputs, type, ProjectionRule::cos, threads);
+    }
     case PlaneSource::file: return plane_of_file(options, count, inputs);
     case PlaneSource::points: return plane_through(options, count, inputs);
     case PlaneSource::random: break;

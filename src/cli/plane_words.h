@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cli/landscape_inputs.h"
+#include "cli/run_files.h"
 #include "landscape/direction.h"
 #include "landscape/plane.h"
 #include "landscape/surface.h"
@@ -17,7 +18,7 @@ namespace lossatlas {
 
 /// The words that say along which directions parameters move.
 struct PlaneWords {
-  std::string plane = "random";  // or points:A,B,C, or file:F
+  std::string plane = "random";  // or points:A,B,C, file:F, pca:RUN
   std::string normalization = "filter", ignore = "bias,bn", distribution = "gaussian";
   std::uint64_t seed = 0;
   bool orthogonal = false;
@@ -32,7 +33,7 @@ struct PlaneWords {
 };
 
 /// Where directions come from.
-enum class PlaneSource { random, points, file };
+enum class PlaneSource { random, points, file, pca };
 
 std::string_view name_of(PlaneSource source);
 
@@ -40,6 +41,7 @@ std::string_view name_of(PlaneSource source);
 struct PlaneOptions {
   PlaneSource source = PlaneSource::random;
   std::vector<std::filesystem::path> files;  // the checkpoints that the plane goes through, or the file of directions
+  std::vector<RunFiles> runs;                // of pca
   DirectionOptions direction;
   bool is_orthogonal = false;
   std::optional<DirectionType> type;  // as asked for
@@ -61,11 +63,12 @@ struct ChosenPlane {
   std::vector<MarkedPoint> points;    // checkpoints that are marked, without their own losses
   std::vector<std::filesystem::path> files;  // of the points
   double unit = kNotKnown;                   // length of its directions, where it is one
+  Trajectory trajectory;                     // of pca: the paths, without losses
 };
 
 /// A plane (count = 2) or a line (1) around the inputs' origin. Reads the files that it takes. Throws Error naming the
-/// file that does not fit.
-ChosenPlane choose_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs);
+/// file that does not fit. `threads`: for what is read of many checkpoints.
+ChosenPlane choose_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs, int threads);
 
 /// The last parts of each path that tell all of them apart: "epoch-0003", or "sgd/epoch-0003" beside another run's.
 std::vector<std::string> short_names(const std::vector<std::filesystem::path>& files);

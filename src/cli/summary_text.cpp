@@ -117,6 +117,40 @@ std::string list_text(const std::string& name, const std::vector<Summary>& repea
   return fmt::format("  {} of each: {}", name, list);
 }
 
+/// "2.31 at epoch 3".
+std::string at_epoch(double value, const RunPath& run, std::size_t checkpoint) {
+  return fmt::format("{:.4g} at epoch {}", value, run.epoch[checkpoint]);
+}
+
+/// The variance that a plane of runs holds, and for each run how far its path lies from the plane, in parameters and in
+/// loss.
+std::vector<std::string> path_lines(const Trajectory& trajectory, Split split) {
+  std::vector<std::string> lines;
+  if (const auto& ratio = trajectory.pca.explained_variance_ratio; ratio.size() > 1) {
+    lines.push_back(fmt::format("explained variance of the paths: {:.2f} % along x, {:.2f} % along y, {:.2f} % together",
+                                100 * ratio[0], 100 * ratio[1], 100 * (ratio[0] + ratio[1])));
+  }
+  for (const RunPath& run : trajectory.runs) {
+    const PathSummary summary = summarize(run, split);
+    const auto part = [&](double distance) { return summary.longest > 0 ? 100 * distance / summary.longest : 0; };
+    lines.push_back(fmt::format(
+        "{}: {} checkpoints, up to {:.4g} from the origin; out of the plane by {:.4g} (median), {} (largest): {:.2g} % "
+        "and {:.2g} % of that",
+        run.label, run.size(), summary.longest, summary.median_distance,
+        at_epoch(summary.largest_distance, run, summary.farthest), part(summary.median_distance),
+        part(summary.largest_distance)));
+    if (!std::isnan(summary.median_difference)) {
+      const auto beside = summary.compared == run.size()
+                              ? std::string()
+                              : fmt::format(", over the {} where both are finite", summary.compared);
+      lines.push_back(fmt::format(
+          "{}: the plane's loss under a checkpoint differs from its own by {:.4g} (median), {} (largest){}", run.label,
+          summary.median_difference, at_epoch(summary.largest_difference, run, summary.most_different), beside));
+    }
+  }
+  return lines;
+}
+
 }  // namespace
 
 std::vector<std::string> summary_lines(const Surface& surface) {
@@ -125,6 +159,8 @@ std::vector<std::string> summary_lines(const Surface& surface) {
     auto lines = lines_of(summarize(surface));
     const auto interpolation = interpolation_json(surface);
     for (const auto& [value, barrier] : interpolation.items()) lines.push_back(barrier_text(value, barrier));
+    const auto of_paths = path_lines(surface.trajectory, surface.split);
+    lines.insert(lines.end(), of_paths.begin(), of_paths.end());
     return lines;
   }
   const char* layers = surface.kind == SurfaceKind::line ? "lines" : "repeats";

@@ -7,6 +7,7 @@
 #include "cli/landscape_inputs.h"
 #include "cli/landscape_run.h"
 #include "cli/landscape_words.h"
+#include "cli/path_plane.h"
 #include "cli/plane_words.h"
 #include "evaluation/device.h"
 
@@ -70,7 +71,8 @@ CheckedSurface check(const SurfaceWords& words) {
   const auto [columns, rows] = parse_grid(words.grid);
   check_levels(words);
   CheckedSurface checked{check(words.landscape), check(words.plane), columns, rows, {}, {}};
-  const bool has_default = checked.plane.source != PlaneSource::points;
+  const auto source = checked.plane.source;
+  const bool has_default = source != PlaneSource::points && source != PlaneSource::pca;
   const auto axis = [&](const char* option, const std::string& range, std::size_t points) -> std::optional<Axis> {
     if (range.empty() && !has_default) return std::nullopt;
     return parse_axis(option, range.empty() ? "-1:1" : range, points);
@@ -83,8 +85,12 @@ CheckedSurface check(const SurfaceWords& words) {
 /// Without points. Throws UsageError where --budget does not suffice for a pilot.
 Surface empty_surface(const SurfaceWords& words, const CheckedSurface& checked, const LandscapeInputs& inputs,
                       const ChosenPlane& plane) {
-  const Axis x = checked.x ? *checked.x : axis_around(plane.points, &MarkedPoint::x, checked.columns);
-  const Axis y = checked.y ? *checked.y : axis_around(plane.points, &MarkedPoint::y, checked.rows);
+  const bool has_paths = !plane.trajectory.runs.empty();
+  const auto held = [&](double MarkedPoint::*of_points, std::vector<double> Projected::*of_paths, std::size_t count) {
+    return has_paths ? axis_around(plane.trajectory, of_paths, count) : axis_around(plane.points, of_points, count);
+  };
+  const Axis x = checked.x ? *checked.x : held(&MarkedPoint::x, &Projected::x, checked.columns);
+  const Axis y = checked.y ? *checked.y : held(&MarkedPoint::y, &Projected::y, checked.rows);
   const LandscapeOptions& options = checked.landscape;
   const auto more = names_of(words.landscape.extras, options.split, inputs.spec.classes, options.second);
   if (!words.in_levels()) return Surface(x, y, options.split, more, words.plane.repeat);
@@ -111,13 +117,14 @@ int surface(const SurfaceWords& words, const CommandContext& context) {
   const LandscapeWords& landscape = words.landscape;
   const auto origin = take_origin(landscape.checkpoint, checked.plane, 2);
   auto files = checked.plane.files;
+  for (const RunFiles& run : checked.plane.runs) files.insert(files.end(), run.files.begin(), run.files.end());
   files.push_back(origin);
   check_files(landscape, words.plane.save_directions, files);
   return with_report(landscape, checked.landscape, [&](Report& report) {
     const auto device = open_device(landscape.device);
     const LandscapeInputs inputs = read_inputs(landscape, checked.landscape, origin, words.in_levels());
     check_writable(landscape.out);
-    const ChosenPlane plane = choose_plane(checked.plane, 2, inputs);
+    const ChosenPlane plane = choose_plane(checked.plane, 2, inputs, landscape.threads);
     const Engine engine = make_engine(landscape, checked.landscape, inputs, device);
     Surface empty = empty_surface(words, checked, inputs, plane);
     empty.settings = settings_of(words, empty);

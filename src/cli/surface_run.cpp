@@ -125,6 +125,7 @@ class OwnerRun {
     take_over(job_, surface_, remains->surface, report_);
     surface_.centre_check = remains->surface.centre_check;
     if (!remains->surface.points.empty()) surface_.points = remains->surface.points;
+    if (!remains->surface.trajectory.runs.empty()) surface_.trajectory = remains->surface.trajectory;
     for (const std::string& remark : remains->remarks) report_.say("note: " + remark);
     for (const auto& file : remains->damaged) std::filesystem::rename(file, file.string() + ".damaged");
     reused_ = surface_.size() - missing_points_of(surface_);

@@ -19,12 +19,16 @@ std::optional<T> parse_whole(std::string_view text) {
 }
 
 std::optional<double> parse_finite(std::string_view text) {
+  while (text.starts_with(' ')) text.remove_prefix(1);
+  while (text.ends_with(' ')) text.remove_suffix(1);
   if (text.starts_with('+')) text.remove_prefix(1);
   const auto value = parse_whole<double>(text);
   return value && std::isfinite(*value) ? value : std::nullopt;
 }
 
-std::vector<std::string_view> split(std::string_view text, char separator) {
+}  // namespace
+
+std::vector<std::string_view> split_at(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
   for (std::size_t first = 0;;) {
     const std::size_t end = text.find(separator, first);
@@ -34,11 +38,9 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
   }
 }
 
-}  // namespace
-
 std::pair<std::size_t, std::size_t> parse_grid(const std::string& words) {
   constexpr std::size_t kMost = 10'000;
-  const auto parts = split(words, 'x');
+  const auto parts = split_at(words, 'x');
   const auto x = parse_whole<std::size_t>(parts[0]);
   const auto y = parts.size() == 2 ? parse_whole<std::size_t>(parts[1]) : std::nullopt;
   if (!x || !y || *x < 1 || *y < 1 || *x > kMost || *y > kMost) {
@@ -48,7 +50,7 @@ std::pair<std::size_t, std::size_t> parse_grid(const std::string& words) {
 }
 
 Axis parse_axis(const std::string& option, const std::string& range, std::size_t points) {
-  const auto parts = split(range, ':');
+  const auto parts = split_at(range, ':');
   const auto low = parse_finite(parts[0]);
   const auto high = parts.size() == 2 ? parse_finite(parts[1]) : std::nullopt;
   if (!low || !high) throw UsageError("{} {}: wants a range LOW:HIGH, as in -1:1", option, range);
@@ -61,7 +63,7 @@ Axis parse_axis(const std::string& option, const std::string& range, std::size_t
 
 std::vector<double> parse_numbers(const std::string& option, const std::string& words) {
   std::vector<double> numbers;
-  for (const std::string_view part : split(words, ',')) {
+  for (const std::string_view part : split_at(words, ',')) {
     const auto number = parse_finite(part);
     if (!number) throw UsageError("{} {}: wants numbers with commas between them", option, words);
     numbers.push_back(*number);
@@ -69,10 +71,16 @@ std::vector<double> parse_numbers(const std::string& option, const std::string& 
   return numbers;
 }
 
+std::vector<std::vector<double>> parse_points(const std::string& option, const std::string& words) {
+  std::vector<std::vector<double>> points;
+  for (const std::string_view part : split_at(words, ';')) points.push_back(parse_numbers(option, std::string(part)));
+  return points;
+}
+
 std::vector<std::int64_t> parse_epochs(const std::string& option, const std::string& words) {
   std::vector<std::int64_t> epochs;
   if (words.empty()) return epochs;
-  for (const std::string_view part : split(words, ',')) {
+  for (const std::string_view part : split_at(words, ',')) {
     const auto epoch = parse_whole<std::int64_t>(part);
     if (!epoch || *epoch < 1 || (!epochs.empty() && *epoch <= epochs.back())) {
       throw UsageError("{} {}: wants increasing epochs, as in 60,120", option, words);

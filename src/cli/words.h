@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -9,6 +10,9 @@
 #include "landscape/surface.h"
 
 namespace lossatlas {
+
+/// "a,b,": "a", "b", "". The parts lie in `text`.
+std::vector<std::string_view> split_at(std::string_view text, char separator);
 
 /// "51x41": points along x and y, each 1 to 10000. Throws UsageError.
 std::pair<std::size_t, std::size_t> parse_grid(const std::string& words);
@@ -18,6 +22,9 @@ Axis parse_axis(const std::string& option, const std::string& range, std::size_t
 
 /// "0.49,0.48,0.45". Throws UsageError naming the option.
 std::vector<double> parse_numbers(const std::string& option, const std::string& words);
+
+/// "0,1;2,3": points with `;` between them. Throws UsageError naming the option.
+std::vector<std::vector<double>> parse_points(const std::string& option, const std::string& words);
 
 /// The arithmetic of the fused engine.
 struct Arithmetic {

@@ -71,7 +71,7 @@ std::vector<NamedTensor> in_state_dict_order(const NetworkState& state) {
   return entries;
 }
 
-void write_directions(const std::filesystem::path& file, const std::vector<Direction>& directions) {
+void write_directions(const std::filesystem::path& file, const std::vector<Direction>& directions, const Pca& pca) {
   Hdf5Writer writer;
   for (std::size_t d = 0; d < directions.size(); ++d) {
     const auto entries = in_state_dict_order(directions[d]);
@@ -80,6 +80,14 @@ void write_directions(const std::filesystem::path& file, const std::vector<Direc
       const Shape shape(tensor.sizes().begin(), tensor.sizes().end());
       writer.write<float>(fmt::format("{}/{}", kGroups.at(d), i), numbers_of(tensor), shape);
     }
+  }
+  if (pca.is_known()) {
+    const auto write = [&](const char* name, const std::vector<double>& values) {
+      writer.write<double>(name, std::span(values).first(2), {2});
+    };
+    write("/explained_variance_ratio_", pca.explained_variance_ratio);
+    write("/explained_variance_", pca.explained_variance);
+    write("/singular_values_", pca.singular_values);
   }
   writer.save(file);
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "landscape/direction.h"
+#include "landscape/pca.h"
 
 namespace lossatlas {
 
@@ -13,7 +14,8 @@ std::vector<NamedTensor> in_state_dict_order(const NetworkState& state);
 /// Directions in Li et al.'s layout: groups "xdirection" and "ydirection" (the second is absent for a line), each with
 /// float32 datasets "0", "1", …: one a parameter in the network's order for weights, one an entry of the state_dict for
 /// states.
-void write_directions(const std::filesystem::path& file, const std::vector<Direction>& directions);
+/// Where they are of a PCA, its explained_variance_ratio_, explained_variance_ and singular_values_, [2] each.
+void write_directions(const std::filesystem::path& file, const std::vector<Direction>& directions, const Pca& pca = {});
 
 /// Reads one or two directions for this network; how many tensors they hold says whether of weights or of states (with
 /// or without num_batches_tracked). Throws Error where the file holds another count or other shapes, naming the first

@@ -14,7 +14,7 @@ using nlohmann::json;
 
 /// Named before all others where they differ: the rest often follows from them.
 constexpr std::array kFirst{"checkpoint", "arch", "kind",   "data",   "split", "samples",       "sample_seed",
-                            "loss",       "plane", "points", "seed", "normalization", "ignore", "directions"};
+                            "loss",       "plane", "points", "runs",   "seed", "normalization", "ignore", "directions"};
 /// They decide the last bits of a value, not what it means.
 constexpr std::array kArithmetic{"engine", "instruction_set", "batch_size", "libtorch"};
 /// Compared otherwise (the grid), or a consequence of others.

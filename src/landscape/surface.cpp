@@ -102,6 +102,7 @@ Surface empty_like(const Surface& surface, std::size_t layers) {
   empty.kind = surface.kind;
   empty.settings = surface.settings;
   empty.points = surface.points;
+  empty.trajectory = surface.trajectory;
   return empty;
 }
 

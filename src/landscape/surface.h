@@ -12,6 +12,7 @@
 
 #include "data/data_set.h"
 #include "evaluation/loss.h"
+#include "landscape/trajectory.h"
 
 namespace lossatlas {
 
@@ -80,6 +81,7 @@ struct Surface {
   std::vector<MarkedPoint> points;
   std::vector<PlaneCurve> curves;
   double unit = kNotKnown;  // length of both directions, where it is the same
+  Trajectory trajectory;    // paths of optimizers through the plane
   std::string direction_file;         // "" where directions come from the seed alone
   nlohmann::json settings = nlohmann::json::object();    // all that decides the values
   nlohmann::json provenance = nlohmann::json::object();  // how this file came about: may differ between equal surfaces
@@ -116,7 +118,7 @@ struct Surface {
 std::vector<std::int64_t> levels_of(const nlohmann::json& settings);
 std::size_t layers_of(const nlohmann::json& settings);
 
-/// A surface without points of the same kind, axes, split and values, with the same settings and marked points.
+/// A surface without points of the same kind, axes, split and values, with the same settings, marked points and paths.
 Surface empty_like(const Surface& surface, std::size_t layers = 1);
 
 /// The mean over the repeats at each point, where all of them are evaluated; standard errors are averaged, since all
@@ -125,9 +127,6 @@ Surface mean_of_repeats(const Surface& all);
 
 /// One of several repeats, alone.
 Surface repeat_of(const Surface& all, std::size_t repeat);
-
-/// Version of the layout that docs/file-format.md describes.
-inline constexpr std::int64_t kSurfaceFormat = 1;
 
 /// Writes the whole file anew and renames it into place: readers see the old surface or the new one, never half. Its
 /// numbers (summary.h) stand in it where no point is missing.

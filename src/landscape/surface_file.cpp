@@ -10,6 +10,8 @@
 #include "landscape/path.h"
 #include "landscape/summary.h"
 #include "landscape/surface.h"
+#include "storage/format.h"
+#include "storage/grid.h"
 #include "storage/hdf5.h"
 
 namespace lossatlas {
@@ -103,15 +105,6 @@ std::string at_root(const std::string& name) {
   return (is_there ? "/" : "/lossatlas/") + name;
 }
 
-/// Coordinates twice: Li et al.'s names, and x and y as dimension scales, which name the axes to xarray.
-void write_axis(Hdf5Writer& writer, const std::string& name, const std::string& scale, const std::string& meaning,
-                const std::vector<double>& values) {
-  writer.write<double>(name, values, {values.size()});
-  writer.write<double>(scale, values, {values.size()});
-  writer.attribute(scale, "long_name", meaning);
-  writer.attach_scale(name, 0, scale);
-}
-
 void attach_scales(Hdf5Writer& writer, const std::string& dataset, const Surface& surface) {
   if (!surface.is_flat()) writer.attach_scale(dataset, 0, "/y");
   writer.attach_scale(dataset, surface.is_flat() ? 0 : 1, "/x");
@@ -140,29 +133,6 @@ void write_coordinates(Hdf5Writer& writer, const Surface& surface) {
   }
 }
 
-/// What VTK's vtkHDFReader and ParaView read: an image of nx x ny x 1 points whose data are the root datasets.
-void write_vtkhdf(Hdf5Writer& writer, const Surface& surface) {
-  if (surface.is_flat() || surface.x.points < 2 || surface.y.points < 2) return;
-  const auto last = [](const Axis& axis) { return static_cast<std::int64_t>(axis.points) - 1; };
-  const auto step = [&](const Axis& axis) { return (axis.high - axis.low) / static_cast<double>(last(axis)); };
-  const std::array<std::int64_t, 2> version{1, 0};
-  const std::array<std::int64_t, 6> extent{0, last(surface.x), 0, last(surface.y), 0, 0};
-  const std::array<double, 3> origin{surface.x.low, surface.y.low, 0}, spacing{step(surface.x), step(surface.y), 1};
-  const std::array<double, 9> direction{1, 0, 0, 0, 1, 0, 0, 0, 1};
-  writer.make_group("/VTKHDF");
-  writer.attribute<std::int64_t>("/VTKHDF", "Version", version);
-  writer.ascii_attribute("/VTKHDF", "Type", "ImageData");
-  writer.attribute<std::int64_t>("/VTKHDF", "WholeExtent", extent);
-  writer.attribute<double>("/VTKHDF", "Origin", origin);
-  writer.attribute<double>("/VTKHDF", "Spacing", spacing);
-  writer.attribute<double>("/VTKHDF", "Direction", direction);
-  for (const std::string& split : splits_of(surface)) {
-    for (const auto& name : {split + "_loss", split + "_acc"}) {
-      writer.hard_link("/" + name, "/VTKHDF/PointData/" + name);
-    }
-  }
-}
-
 Axis read_axis(const Hdf5Reader& reader, const std::string& name) {
   const auto values = reader.read<double>(name);
   if (values.empty() || reader.shape(name).size() != 1) {
@@ -177,14 +147,6 @@ std::vector<double> read_grid(const Hdf5Reader& reader, const std::string& name,
                 fmt::join(reader.shape(name), ", "), fmt::join(shape, ", "));
   }
   return reader.read<double>(name);
-}
-
-void check_format(const Hdf5Reader& reader) {
-  const std::int64_t format = reader.integer_attribute("/lossatlas", "format");
-  if (format > kSurfaceFormat) {
-    throw Error("{}: surface format {}, this program knows up to {}; use a newer Lossatlas", reader.file().string(),
-                format, kSurfaceFormat);
-  }
 }
 
 nlohmann::json read_object(const Hdf5Reader& reader, const std::string& name) {
@@ -352,6 +314,7 @@ Surface read_own(const Hdf5Reader& reader, const Form& form, bool wants_levels) 
   if (surface.has_both_splits()) surface.test_samples = reader.read<std::int64_t>("/lossatlas/samples_test");
   read_points(reader, surface);
   read_curves(reader, surface);
+  surface.trajectory = read_trajectory(reader);
   surface.settings = settings;
   surface.provenance = read_object(reader, "provenance");
   if (reader.has_attribute("/lossatlas", "centre_check")) surface.centre_check = read_object(reader, "centre_check");
@@ -388,7 +351,10 @@ std::vector<double> spread_of_repeats(const Surface& all, const std::vector<doub
 void write_root(Hdf5Writer& writer, const Surface& surface) {
   write_values(writer, surface, shape_of(surface), at_root);
   write_coordinates(writer, surface);
-  write_vtkhdf(writer, surface);
+  if (surface.is_flat()) return;
+  std::vector<std::string> images;
+  for (const std::string& split : splits_of(surface)) images.insert(images.end(), {split + "_loss", split + "_acc"});
+  write_vtkhdf(writer, surface.x.coordinates(), surface.y.coordinates(), images);
 }
 
 void write_layers(Hdf5Writer& writer, const Surface& surface) {
@@ -454,7 +420,7 @@ void write_curves(Hdf5Writer& writer, const Surface& surface) {
 
 /// What a file holds besides its values: what is known of `surface`, and the numbers of what is `shown` of it.
 void finish(Hdf5Writer& writer, const std::filesystem::path& file, const Surface& surface, const Surface& shown) {
-  const std::array<std::int64_t, 1> format{kSurfaceFormat};
+  const std::array<std::int64_t, 1> format{kFileFormat};
   writer.write<std::int64_t>("/lossatlas/samples_" + std::string(name_of(surface.split)), surface.samples,
                              {surface.samples.size()});
   if (surface.has_both_splits()) {
@@ -462,6 +428,7 @@ void finish(Hdf5Writer& writer, const std::filesystem::path& file, const Surface
   }
   write_points(writer, surface);
   write_curves(writer, surface);
+  write_trajectory(writer, surface.trajectory);
   writer.write_text("/dir_file", surface.direction_file);
   writer.attribute<std::int64_t>("/lossatlas", "format", format);
   writer.attribute("/lossatlas", "kind", name_of(surface.kind));

@@ -154,7 +154,7 @@ struct CurveRun::Impl {
     torch::set_num_threads(options.threads);
     network->to(device);
     loop.emplace(options.loop, network, std::move(train), device,
-                 TrainingLoop::Step{[this] { return learning_rate(); }, [this](double rate) { descend(rate); },
+                 TrainingLoop::Step{[this] { return learning_rate(); }, [this](double rate, const MinibatchShare&) { descend(rate); },
                                     [this] { prepare(); }});
     point = state_of(*network).parameters;
     for (const auto& given_point : start.points) {
@@ -238,8 +238,9 @@ void CurveRun::resume() {
   }
   impl_->restore_bends(saved.tensors);
   const auto memory = saved.groups.find("optimizer");
-  impl_->optimizer->restore(memory == saved.groups.end() ? std::vector<NamedTensor>{} : memory->second);
   impl_->loop->restore(state);
+  impl_->optimizer->restore(memory == saved.groups.end() ? std::vector<NamedTensor>{} : memory->second,
+                            impl_->loop->steps_taken());
   impl_->rows = rows_of(state.at("history"));
 }
 

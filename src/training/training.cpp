@@ -62,7 +62,8 @@ struct TrainingRun::Impl {
     network = make_network(options.network);
     network->to(device);
     loop.emplace(LoopOptions{options.batch_size, options.epochs, options.seed, options.augment}, network, train, device,
-                 TrainingLoop::Step{[this] { return learning_rate(); }, [this](double rate) { optimizer->step(rate); }});
+                 TrainingLoop::Step{[this] { return learning_rate(); },
+                                    [this](double rate, const MinibatchShare& share) { optimizer->step(rate, share); }});
     optimizer = make_optimizer(options.optimizer, state_of(*network).parameters);
     history.settings = settings_of(options, *train, device);
   }
@@ -124,6 +125,8 @@ json settings_of(const TrainingOptions& options, const DataSet& train, const tor
                    {"augment", options.augment},
                    {"seed", options.seed},
                    {"device", device.is_cuda() ? "cuda" : "cpu"}});
+  if (options.optimizer.name == "rmsprop") settings["rho"] = options.optimizer.rho;
+  if (options.optimizer.name == "adam") settings["betas"] = options.optimizer.betas;
   return settings;
 }
 
@@ -167,8 +170,9 @@ void TrainingRun::resume() {
   }
   load_into(saved, *impl_->network, impl_->options.network.architecture, file);
   const auto memory = saved.groups.find("optimizer");
-  impl_->optimizer->restore(memory == saved.groups.end() ? std::vector<NamedTensor>{} : memory->second);
   impl_->loop->restore(state);
+  impl_->optimizer->restore(memory == saved.groups.end() ? std::vector<NamedTensor>{} : memory->second,
+                            impl_->loop->steps_taken());
   impl_->history.rows = read_history(impl_->folder / kHistory).rows;
   std::erase_if(impl_->history.rows, [&](const HistoryRow& row) { return row.epoch > impl_->loop->epoch(); });
   if (impl_->history.rows.empty()) throw Error("{}: history.h5 has no epoch to go on from", impl_->folder.string());

@@ -65,13 +65,13 @@ void TrainingLoop::train_step() {
   network_->zero_grad();
   loss.backward();
   const double rate = rule_.learning_rate();
-  rule_.descend(rate);
+  const std::int64_t count = labels.size(0);
+  rule_.descend(rate, {static_cast<double>(count) / static_cast<double>(sampler_.images()), step_ + 1 == sampler_.steps()});
   const double value = loss.item<double>();
   if (!std::isfinite(value)) {
     throw Error("the training loss became {} in step {} of epoch {}; the learning rate {} is probably too large", value,
                 step_ + 1, epoch_ + 1, rate);
   }
-  const std::int64_t count = labels.size(0);
   sums_.loss += value * static_cast<double>(count);
   sums_.correct += logits.argmax(1).eq(labels).sum().item<std::int64_t>();
   sums_.images += count;

@@ -15,6 +15,7 @@
 #include "models/network.h"
 #include "training/history.h"
 #include "training/minibatch.h"
+#include "training/optimizer.h"
 
 namespace lossatlas {
 
@@ -46,7 +47,8 @@ class TrainingLoop {
   /// What one step does around the gradient of the minibatch's loss (cross-entropy, batch norm in training mode).
   struct Step {
     std::function<double()> learning_rate;     // of the step to come
-    std::function<void(double rate)> descend;  // takes .grad() of the network's parameters
+    /// Takes .grad() of the network's parameters.
+    std::function<void(double rate, const MinibatchShare& share)> descend;
     std::function<void()> prepare = {};        // before the gradient: puts parameters into the network
   };
 
@@ -61,7 +63,8 @@ class TrainingLoop {
 
   std::int64_t epoch() const { return epoch_; }  // finished epochs
   std::int64_t step() const { return step_; }    // finished steps of the next one
-  std::int64_t steps() const { return sampler_.steps(); }
+  std::int64_t steps() const { return sampler_.steps(); }  // of an epoch
+  std::int64_t steps_taken() const { return epoch_ * steps() + step_; }
   torch::MemoryFormat layout() const { return layout_; }
 
   /// Where it stands, for a run that is cut off, and back.

@@ -89,7 +89,7 @@ def test_both_splits_are_those_of_each(sweep, tmp_path):
 
 def test_more_samples_than_test_images(sweep, tmp_path):
     found = helpers.read(sweep(tmp_path / "s.h5", "--samples", 100, "--split", "both"))
-    assert (len(found["samples_train"]), len(found["samples_test"])) == (100, 60)
+    assert (len(found["lossatlas/samples_train"]), len(found["lossatlas/samples_test"])) == (100, 60)
 
 
 def test_directions_of_states_give_the_same_bits(through, lossatlas, epochs, pictures, tmp_path):
@@ -156,7 +156,7 @@ def test_tolerance_on_a_plane_through_checkpoints(lossatlas, pictures, epochs, t
     (["--plane", "random"], 2, ["--checkpoint"]),
     (["--checkpoint", "A", "--plane", "file:missing.h5"], 1, ["missing.h5"]),
     (["--checkpoint", "A", "--split", "both", "--tolerance", "0.1"], 2, ["--tolerance", "--split both"]),
-], ids=" ".join)
+], ids=lambda part: " ".join(part) if isinstance(part, list) else str(part))
 def test_bad_input(lossatlas, words, status, culprits, epochs, mlp_run, pictures, tmp_path):
     mlp = tmp_path / "mlp.pt"
     mlp.write_bytes((mlp_run / "checkpoints" / "epoch-0002.pt").read_bytes())

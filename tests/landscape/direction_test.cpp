@@ -109,7 +109,6 @@ TEST_CASE("ignoring biases or batch norm alone zeroes the one and not the other"
 
 TEST_CASE("directions depend on seed and number, not on threads") {
   const auto origin = state_of("lenet");
-  const auto& parameters = origin.parameters;
   const int threads = omp_get_max_threads();
   omp_set_num_threads(1);
   const auto one = random_direction(origin, 0, {3, Normalization::filter, {}});

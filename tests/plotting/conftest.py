@@ -3,6 +3,7 @@ person would, through tools/plot."""
 
 import json
 import pathlib
+import re
 import sys
 
 import h5py
@@ -69,6 +70,97 @@ def write_line(path, n=21):
     return str(path)
 
 
+def _ours(file, kind, settings, **attributes):
+    group = file.create_group("lossatlas")
+    group.attrs["kind"], group.attrs["format"] = kind, 1
+    group.attrs["settings"] = json.dumps(settings)
+    for name, value in attributes.items():
+        group.attrs[name] = json.dumps(value)
+    return group
+
+
+def write_fan(path, lines=5, n=21):
+    """A line of ours: several directions, their mean at the root, both splits."""
+    x = np.linspace(-1, 1, n)
+    bends = (1 + np.arange(lines))[:, None] / lines
+    with h5py.File(path, "w") as file:
+        file["xcoordinates"] = x
+        group = _ours(file, "line", {**SETTINGS, "split": "both", "samples": None})
+        group["evaluated"] = np.ones(n, np.uint8)
+        group["samples_train"], group["samples_test"] = np.arange(800), np.arange(200)
+        group["lines/evaluated"] = np.ones((lines, n), np.uint8)
+        for name, each in (("train_loss", 0.2 + bends * x**2), ("test_loss", 0.4 + bends * x**2),
+                           ("train_acc", 95 - 50 * bends * x**2), ("test_acc", 90 - 50 * bends * x**2)):
+            group[f"lines/{name}"] = each
+            file[name] = each.mean(axis=0)
+            if name.endswith("loss"):
+                group[f"{name}_spread"] = each.std(axis=0, ddof=1)
+    return str(path)
+
+
+def add_points(path, names=("epoch-0010", "epoch-0020"), x=(0.0, 1.0), y=None, distance=None, unit=12.5):
+    """Marks checkpoints in a file that is there."""
+    with h5py.File(path, "a") as file:
+        group = file.require_group("lossatlas").create_group("points")
+        group["name"] = list(names)
+        group["x"], group["distance"] = np.asarray(x, float), np.asarray(distance or [0.0] * len(x))
+        group["train_loss"] = np.full(len(x), 0.5)
+        if y is not None:
+            group["y"] = np.asarray(y, float)
+        group.attrs["unit"] = unit
+    return str(path)
+
+
+def add_curve(path, name="curve"):
+    t = np.linspace(0, 1, 31)
+    with h5py.File(path, "a") as file:
+        group = file.require_group(f"lossatlas/curves/{name}")
+        group["t"], group["x"], group["y"] = t, t * 0.8, 0.9 * t * (1 - t) * 2
+    return str(path)
+
+
+def write_path(path, n=31):
+    """A curve between two networks beside the straight line."""
+    t = np.linspace(0, 1, n)
+    hump = 4 * t * (1 - t)
+    with h5py.File(path, "w") as file:
+        file["xcoordinates"] = t
+        summary = {}
+        group = _ours(file, "path", {**SETTINGS, "plane": "path", "curve": "bezier", "bends": 1})
+        group["evaluated"] = np.ones(n, np.uint8)
+        for way, height, where in (("curve", 0.1, file), ("linear", 2.0, group.create_group("linear"))):
+            where["train_loss"], where["test_loss"] = 0.1 + height * hump, 0.3 + height * hump
+            where["train_acc"], where["test_acc"] = 98 - 20 * height * hump, 92 - 20 * height * hump
+            summary[way] = {"train_loss": {"ends": [0.1, 0.1], "highest": 0.1 + height, "at": 0.5, "barrier": height},
+                            "test_err": {"ends": [8, 8], "highest": 8 + 20 * height, "at": 0.5,
+                                         "barrier": 20 * height}}
+        group.attrs["summary"] = json.dumps(summary)
+    return str(path)
+
+
+def write_trajectory(path, runs=1, epochs=12, n=21):
+    """A plane of principal components with the runs that it was made from."""
+    settings = {**SETTINGS, "plane": "pca"}
+    write_surface(path, lambda x, y: 0.1 + 0.02 * x**2 + 0.1 * y**2, n, n, x=(-4, 12), y=(-5, 5), settings=settings)
+    with h5py.File(path, "a") as file:
+        group = file["lossatlas"]
+        group["pca/explained_variance_ratio"] = [0.723, 0.101, 0.05]
+        e = np.arange(epochs + 1)
+        for number in range(runs):
+            run = group.create_group(f"runs/run{number}")
+            run.attrs["order"], run.attrs["label"] = runs - number, f"run {number}"
+            run.attrs["optimizer"] = ("sgd", "adagrad")[number % 2]
+            left = (1 - e / epochs) ** (1 + number)
+            run["x"], run["y"] = 10 * left, (2 + 2 * number) * np.sin(2 * left) * (-1) ** number
+            run["epoch"], run["file"] = e, [f"epoch-{i:04d}.pt" for i in e]
+            run["distance"] = 2 * np.sin(np.pi * left)
+            run["length"] = np.sqrt(run["x"][()] ** 2 + run["y"][()] ** 2 + run["distance"][()] ** 2)
+            plane = 0.1 + 0.02 * run["x"][()] ** 2 + 0.1 * run["y"][()] ** 2
+            run["plane_loss"], run["train_loss"] = plane, plane * (0.6 + 0.4 * e / epochs)
+            run["train_acc"] = 90 - 20 * plane
+    return str(path)
+
+
 def write_history(path, epochs=5, settings=None):
     e = np.arange(epochs + 1)
     loss = 2.0 * np.exp(-0.3 * e)
@@ -81,6 +173,11 @@ def write_history(path, epochs=5, settings=None):
         group.attrs["kind"], group.attrs["format"] = "history", 1
         group.attrs["settings"] = json.dumps(settings or {"arch": "cnn", "optimizer": "sgd"})
     return str(path)
+
+
+def words_of(text):
+    """The text of a figure, in whatever lines it stands."""
+    return " ".join(" ".join(re.findall(r">([^<>]+)</t", text)).split())
 
 
 class Run:
@@ -117,7 +214,7 @@ def svg(plot, tmp_path):
 
     def run(file, *words):
         out = tmp_path / "drawn.svg"
-        result = plot(file, "-o", out, *words)
+        result = plot(file, "-o", out, "--dpi", "60", *words)
         assert (result.status, result.err) == (0, "")
         return out.read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
 

@@ -1,10 +1,8 @@
 """Every value on the grid by its name, reconstructed points, and the numbers of a summary."""
 
-import re
-
 import numpy as np
 import pytest
-from conftest import SETTINGS, bowl, write_history, write_line, write_surface
+from conftest import SETTINGS, bowl, words_of, write_history, write_line, write_surface
 from plotting import wording
 from test_figures import PLANES
 
@@ -27,11 +25,6 @@ def write_fields(path):
     more.update({f"lossatlas/train_loss_class_{c}": GRID for c in (0, 1, 10)})
     more["lossatlas/train_images"] = np.full((9, 9), 200)
     return write_surface(path, more=more, settings={**SETTINGS, "l2": 0.0005})
-
-
-def words_of(text):
-    """The text of a figure, in whatever lines it stands."""
-    return " ".join(" ".join(re.findall(r">([^<>]+)</t", text)).split())
 
 
 @pytest.mark.parametrize("name", LABELS)

@@ -6,7 +6,7 @@ import re
 import h5py
 import numpy as np
 import pytest
-from conftest import bowl, write_history, write_line, write_surface
+from conftest import bowl, words_of, write_history, write_line, write_surface
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -136,7 +136,7 @@ def test_log_heights_have_decades_on_their_axis(svg, tmp_path):
 
 @pytest.mark.parametrize("kind", PLANES)
 def test_text_is_text_and_says_what_is_drawn(svg, tmp_path, kind):
-    text = svg(write_surface(tmp_path / "s.h5"), "--kind", kind)
+    text = words_of(svg(write_surface(tmp_path / "s.h5"), "--kind", kind))
     for words in (
         "Training loss of resnet18 on cifar10",
         "1000 training images · filter-normalized directions · seed 7 · 9 × 9 points",
@@ -200,41 +200,24 @@ def test_contour_labels_stay_inside_the_frame(tmp_path):
         assert not any(box.overlaps(other) for other in boxes[:i])
 
 
-def test_nothing_leaves_the_page(tmp_path):
-    """The box of a surface and its labels, seen from several sides, stay below the title."""
+@pytest.mark.parametrize("elev, azim", [(32, -57), (10, 40), (70, 130), (5, -45), (90, 0), (-20, 200), (30, 90)])
+@pytest.mark.parametrize("label", [(-1, 1), (-100000.5, 99999.5)])
+def test_texts_in_3d_stay_on_the_page_and_apart(tmp_path, elev, azim, label):
     from plotting import reading, relief, scales, style
 
     style.apply()
-    path = write_surface(tmp_path / "s.h5")
-    for elev, azim in ((32, -57), (10, 40), (70, 130)):
-        with reading.open_file(path) as file:
-            field = file.field("train_loss")
-            scale = scales.choose(field.values, "train_loss")
-            figure = relief.draw(file, field, scale, style.Head("title", "sub"), "loss", elev, azim)
-        figure.draw_without_rendering()
-        renderer, page = figure.canvas.get_renderer(), figure.bbox
-        title = min(text.get_window_extent(renderer).y0 for text in figure.texts)
-        axes = figure.axes[0]
-        for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
-            box = axis.get_tightbbox(renderer)
-            assert box.x0 > 0 and box.y0 > 0 and box.x1 < page.x1 and box.y1 < title
-
-
-def test_tick_labels_of_two_axes_do_not_meet_in_3d(tmp_path):
-    from plotting import reading, relief, scales, style
-
-    style.apply()
-    path = write_surface(tmp_path / "s.h5")
-    for elev, azim in ((32, -57), (15, 40), (60, 135), (5, -45)):
-        with reading.open_file(path) as file:
-            field = file.field("train_loss")
-            scale = scales.choose(field.values, "train_loss")
-            figure = relief.draw(file, field, scale, style.Head("title", "sub"), "loss", elev, azim)
-        figure.draw_without_rendering()
-        axes = figure.axes[0]
-        boxes = [tick.label1.get_window_extent() for axis in (axes.xaxis, axes.yaxis)
-                 for tick in axis.get_major_ticks()]
-        assert not any(a.padded(1).overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    with reading.open_file(write_surface(tmp_path / "s.h5", x=label)) as file:
+        field = file.field("train_loss")
+        scale = scales.choose(field.values, "train_loss")
+        figure = relief.draw(file, field, scale, style.Head("title", "sub"), "loss", relief.View(elev, azim), dpi=40)
+    figure.draw_without_rendering()
+    axes, page = figure.axes[0], figure.bbox
+    title = min(text.get_window_extent().y0 for text in figure.texts if text.get_position()[1] > 0.5)
+    boxes = [text.get_window_extent() for text in axes.texts]
+    for box in boxes:
+        assert box.x0 > -1 and box.y0 > -1 and box.x1 < page.x1 and box.y1 < title + 1
+    ticks = [box for text, box in zip(axes.texts, boxes) if text.get_rotation() == 0 and "mult" not in text.get_text()]
+    assert not any(a.padded(-1).overlaps(b.padded(-1)) for a, b in itertools.combinations(ticks, 2))
 
 
 def test_scattered_points_are_drawn_as_cells(svg, tmp_path):
@@ -301,3 +284,42 @@ def test_size_in_inches(pixels, tmp_path):
 def test_color_maps(pixels, tmp_path):
     file = write_surface(tmp_path / "s.h5")
     assert not np.array_equal(pixels(file), pixels(file, "--cmap", "cividis"))
+
+
+def test_values_too_far_apart_for_a_sheet(plot, tmp_path):
+    z = np.full((9, 9), np.inf)
+    z[0, 0], z[0, 1], z[5, 5] = 1.0, 2.0, 3.0
+    result = plot(write_surface(tmp_path / "s.h5", z), "--kind", "surface")
+    assert result.status == 1 and "no four neighbouring evaluated points: try --kind heat" in result.line()
+
+
+def test_the_side_is_chosen_from_which_the_most_is_seen(tmp_path):
+    from plotting import reading, relief, scales
+
+    def sides(values):
+        """What is seen from each side, and the side that is chosen."""
+        with reading.open_file(write_surface(tmp_path / "s.h5", values)) as file:
+            field = file.field("train_loss")
+            each = relief.Relief(file, field, scales.choose(field.values, "train_loss"), relief.View())
+            seen = {azim: each.shown_from(azim) for azim in relief.SIDES}
+            relief._turn([each])
+            return seen, each.view.azim
+
+    for sx, sy in itertools.product((-1, 1), (-1, 1)):
+        seen, chosen = sides(lambda x, y: np.where(sx * x + sy * y > 0.6, 10.0, 1.0 + 0.1 * x))
+        assert seen[chosen] >= max(seen.values()) - 0.02
+        assert max(seen.values()) > min(seen.values()) + 0.05
+    assert sides(bowl)[1] == -57
+
+
+def test_large_surfaces_are_drawn_in_time(tmp_path):
+    """A generous limit: a machine may be slow and busy."""
+    import time
+
+    from plotting import command
+
+    file = write_surface(tmp_path / "s.h5", nx=201, ny=201)
+    for kind in PLANES:
+        start = time.monotonic()
+        assert command.main([file, "--kind", kind, "-o", str(tmp_path / "s.png")]) == 0
+        assert time.monotonic() - start < 24

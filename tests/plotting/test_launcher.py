@@ -48,6 +48,17 @@ def test_the_bytes_do_not_depend_on_the_process_or_matplotlibrc(tmp_path):
     assert outs[0].read_bytes() == outs[1].read_bytes()
 
 
+@pytest.mark.parametrize("kind", ["contour", "surface"])
+def test_a_surface_is_drawn_in_time(tmp_path, kind):
+    """From the start of the process to the file; the limit is generous, a machine may be slow and busy."""
+    import time
+
+    file = write_surface(tmp_path / "s.h5", nx=51, ny=51)
+    start = time.monotonic()
+    assert run(file, "--kind", kind).returncode == 0
+    assert time.monotonic() - start < 15
+
+
 @pytest.fixture
 def bare_copy(tmp_path):
     """A copy of the tools where there is no .venv."""

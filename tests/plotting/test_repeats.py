@@ -3,9 +3,8 @@
 import h5py
 import numpy as np
 import pytest
-from conftest import write_repeats, write_surface
+from conftest import words_of, write_repeats, write_surface
 from plotting import reading
-from test_fields import words_of
 
 
 def test_the_mean_is_drawn_and_named(svg, tmp_path):
@@ -65,7 +64,7 @@ def test_draws_that_are_not_done(svg, plot, tmp_path):
 @pytest.mark.parametrize("words, status, line", [
     (["--draw", "4"], 1, "no draw 4 in "),
     (["--kind", "repeats", "--draw", "1"], 2, "leave one of them out"),
-    (["--kind", "repeats", "--size", "2x1.6"], 2, "leaves no room for"),
+    (["--kind", "repeats", "--size", "2x1.6"], 2, "leave no room for"),
     (["--kind", "repeats", "--field", "l2"], 1, "no value 'l2'"),
 ])
 def test_wrong_words(plot, tmp_path, words, status, line):

@@ -11,7 +11,7 @@ import warnings
 
 from . import figures, saving, style, watching
 from .errors import PlotError, WordsError
-from .figures import KINDS
+from .figures import ANIMATIONS, KINDS
 
 MOST_PIXELS = 20_000  # a side
 WATCH = 1.0  # seconds between two looks at the file
@@ -23,8 +23,13 @@ def main(words):
         warnings.simplefilter("ignore")  # what matters of them is said in our own words
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
+        if any(word.split("=")[0] == "--report" for word in words) and not {"-h", "--help"} & set(words):
+            from . import report
+
+            print(report.main(words))
+            return 0
         options = parse(words)
-        style.apply()
+        style.apply(options.style)
         if options.watch is not None:
             watching.watch(options)
         else:
@@ -60,7 +65,11 @@ def parse(words):
     """The options as a namespace; WordsError where they are wrong."""
     parser = _parser()
     options, unknown = parser.parse_known_args(_joined(words))
+    options.file = options.files[0]
     options.said_unread = False  # a note on options without effect is said once, however often drawn
+    # argparse takes words after the first option for strays where it has had its files already.
+    while unknown and not unknown[0].startswith("-"):
+        options.files.append(unknown.pop(0))
     if unknown:
         word = unknown[0].partition("=")[0]
         near = difflib.get_close_matches(word, parser.known_options(), 1, 0.6)
@@ -69,10 +78,21 @@ def parse(words):
         parser.error(f"unknown {what} '{word}'{hint}")
     if options.vmin is not None and options.vmax is not None and options.vmin >= options.vmax:
         raise WordsError(f"--vmin {options.vmin:g} must be below --vmax {options.vmax:g}")
-    if options.size and max(options.size) * options.dpi > MOST_PIXELS:
-        raise WordsError(f"--size times --dpi is more than {MOST_PIXELS} pixels a side")
+    if options.width is not None:
+        if options.size:
+            raise WordsError("--size and --width both say how wide the figure is: leave one of them out")
+        options.size = (options.width, None)
+    if options.size and max(filter(None, options.size)) * options.dpi > MOST_PIXELS:
+        raise WordsError(f"the figure is more than {MOST_PIXELS} pixels a side: lower --dpi")
+    if options.names and len(options.names) != len(options.files):
+        count = len(options.files)
+        raise WordsError(f"--names gives {len(options.names)} names for {count} file{'s' * (count > 1)}")
+    if options.watch is not None and len(options.files) > 1:
+        raise WordsError("--watch follows one file")
     for path in options.out or ():
         saving.extension(path)
+    if options.animate and options.out and not {*map(saving.extension, options.out)} & {*saving.ANIMATIONS}:
+        raise WordsError(f"--animate {options.animate} needs an output .gif or .mp4")
     if options.cmap:
         style.color_map(options.cmap)
     return options
@@ -102,11 +122,20 @@ def _parser():
         " lossatlas, or a surface of tomgoldstein/loss-landscape. Prints the files it wrote.",
     )
     add = parser.add_argument
-    add("file", metavar="FILE.h5", help="a surface, a line, or history.h5 of a training run")
+    add("files", nargs="+", metavar="FILE.h5",
+        help="surfaces, lines, paths, or histories (history.h5) of training runs; several of one sort"
+        " are drawn in one figure with one scale")
+    add("--report", metavar="RUN_DIR",
+        help="in place of files: all that a run made on one page, -o report.html (default: in RUN_DIR)")
     add("--kind", type=_kind, metavar="|".join(KINDS),
-        help="what to draw (default: contourf for a plane, else what the file is)")
-    add("-o", "--out", action="append", metavar="FIG.png|.pdf|.svg",
-        help="may be given several times (default: FILE_KIND.png beside the file)")
+        help="what to draw (default: trajectory for a plane with runs, contourf for other planes, else"
+        " what the file is)")
+    add("-o", "--out", action="append", metavar="FIG.png|.pdf|.svg|.html|.gif|.mp4",
+        help="a figure, a page to turn and explore, or an animation; may be given several times"
+        " (default: FILE_KIND.png beside the file)")
+    add("--animate", choices=ANIMATIONS, metavar="|".join(ANIMATIONS),
+        help="for .gif and .mp4: the surface turned once around; its trajectories run; the files one after"
+        " another (default: epochs for several files, trajectory for one with runs, else spin)")
     add("--field", "--value", metavar="NAME",
         help="any value on the grid: train_loss, test_acc, train_loss_class_3, l2 …; 'error': the"
         " stated error of reconstructed losses (default: the first loss)")
@@ -126,14 +155,23 @@ def _parser():
         help="about N contour levels at round values, or these")
     add("--vmin", type=_number, help="least value drawn; the figure states the cut")
     add("--vmax", type=_number, help="largest value drawn; the figure states the cut")
-    add("--elev", type=_number, help="surface: height of the eye in degrees (default 32)")
+    add("--elev", type=_elevation, help="surface: height of the eye in degrees (default 30)")
     add("--azim", type=_number, help="surface: direction of the eye in degrees (default -57)")
+    add("--no-floor", dest="floor", action="store_false", default=None,
+        help="surface: without the contours on the floor below")
     add("--cmap", metavar="NAME",
         help=f"a matplotlib colour map (default {style.COLOR_MAPS[0]}; also good:"
         f" {', '.join(style.COLOR_MAPS[1:])})")
+    add("--style", choices=tuple(style.THEMES), default="paper",
+        help="paper (default), slides (larger text and lines) or dark")
     add("--title", metavar="TEXT", help="title in place of the one made from the file's settings")
+    add("--names", type=_names, metavar="A,B,…", help="of several files, what each is called in the figure")
+    add("--no-caption", dest="caption", action="store_false",
+        help="draw no words above and below the picture; they are printed, for a caption of your own")
     add("--dpi", type=_dpi, default=300, help="pixels an inch (default 300)")
     add("--size", type=_size, metavar="WxH", help="size of the figure in inches")
+    add("--width", type=_width, metavar="column|text|Ncm|Nin",
+        help="width of the figure; its height follows (column: 8.6 cm, text: 17.8 cm)")
     return parser
 
 
@@ -181,6 +219,29 @@ def _dpi(word):
     if not word.isdecimal() or not 20 <= int(word) <= 2400:
         raise argparse.ArgumentTypeError(f"'{word}' is not a whole number from 20 to 2400")
     return int(word)
+
+
+def _elevation(word):
+    value = _number(word)
+    if not -89.0 <= value <= 90.0:
+        raise argparse.ArgumentTypeError(f"'{word}' is not a number of degrees from -89 to 90")
+    return value
+
+
+def _names(word):
+    return [name.strip() for name in word.split(",")]
+
+
+def _width(word):
+    """Inches."""
+    if word in style.WIDTHS:
+        return style.WIDTHS[word]
+    match = re.fullmatch(r"(\d*\.?\d+)(cm|mm|in)", word.lower())
+    inches = float(match[1]) / {"cm": 2.54, "mm": 25.4, "in": 1.0}[match[2]] if match else 0.0
+    if not 1.0 <= inches <= 100.0:
+        raise argparse.ArgumentTypeError(
+            f"'{word}' is none of column, text, Ncm, Nmm and Nin, 1 to 100 inches")
+    return inches
 
 
 def _size(word):

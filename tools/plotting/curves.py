@@ -1,4 +1,6 @@
-"""Curves: losses and accuracies along a line, and over the epochs of a training run."""
+"""Curves: losses and accuracies along lines and paths, and over the epochs of training runs."""
+
+from dataclasses import dataclass, field
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -7,74 +9,101 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
 from . import points, scales, style, wording
 from .errors import PlotError
 
-WIDTH, HEIGHT, GAP = 4.3, 1.75, 0.14  # inches: a panel, and the room between two
+WIDTH, HEIGHT, ALONE, GAP = 4.3, 1.75, 2.6, 0.14  # inches: panels, one that is alone, between two
+LEGEND = 0.2  # inches: a line of the legend, above the first panel
+MARKERS = 12  # about so many on a curve that is told from others by them
+BAND, THIN, BAD = 0.16, 0.45, 0.5  # opacity: a band of spread, the lines of a fan, values not finite
 
 
-OPTIMIZERS = {"sgd": "SGD", "adagrad": "AdaGrad", "adam": "Adam", "rmsprop": "RMSprop"}
+@dataclass
+class Series:
+    """One curve: values [n] over x [n]; NaN where there is nothing to draw."""
+
+    name: str  # the dataset: train_loss
+    x: np.ndarray
+    values: np.ndarray
+    color: str
+    dashes: tuple = (None, None)
+    marker: str | None = None  # of the file, where there are several
+    fan: np.ndarray | None = None  # [K, n]: what `values` is the mean of
+    spread: np.ndarray | None = None  # [n]: standard deviation of the fan
+
+    @property
+    def reach(self):
+        """All values that are drawn."""
+        return np.concatenate([np.ravel(a) for a in (self.values, self.fan, *self.band) if a is not None])
+
+    @property
+    def band(self):
+        return (None, None) if self.spread is None else (self.values - self.spread, self.values + self.spread)
 
 
-def draw_line(path, settings, x, fields, head, axis_label, log=None, limits=(None, None), notes=()):
-    """Losses above, accuracies below, over the coordinate `x` [nx]. `fields` are of that shape."""
-    if x[0] > x[-1]:
-        x, fields = x[::-1], [field.changed(lambda array: array[::-1]) for field in fields]
-    curves = {field.name: field.values for field in fields}
-    panels = _panels(path, curves, settings, log, limits)
-    notes = list(notes) + _line_notes(fields) + _scale_notes(panels)
-    bad = np.any([field.nonfinite for field in fields], axis=0)
-    page, axes = _page(head, notes, panels)
-    for ax, panel in zip(axes, panels):
-        _draw(ax, panel, x, ax is axes[0])
-        for value in x[bad]:
-            ax.axvline(value, color=style.NONFINITE, linewidth=1.2, zorder=0, gid="nonfinite")
-        if x[0] <= 0.0 <= x[-1]:
-            ax.axvline(0.0, color=style.GREY, linewidth=0.6, dashes=(4, 3), zorder=0.5, gid="center")
-        ax.set_xlim(x[0], x[-1])
-        style.coordinate_ticks(ax.xaxis, x[0], x[-1], 6)
-    _finish(axes, axis_label, page.body[0])
+@dataclass
+class Key:
+    """One entry of the legend."""
+
+    label: str
+    color: str
+    dashes: tuple = (None, None)
+    marker: str | None = None
+
+
+@dataclass
+class Chart:
+    """What is drawn over one coordinate axis. Series of one quantity share a panel."""
+
+    path: str  # of the file, for messages
+    settings: dict
+    axis_label: str
+    series: list
+    keys: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
+    twin: bool = False  # losses and accuracies in one panel with two axes
+    bad: list = field(default_factory=list)  # (from, to): where values are not finite
+    marks: list = field(default_factory=list)  # (coordinate, name)
+    spots: list = field(default_factory=list)  # (name, coordinates, values, colour): drawn as circles
+    centre: bool = True  # whether coordinate 0 is the network itself
+
+
+def draw(chart, head, log=None, limits=(None, None), pad=0.0):
+    """A figure of the chart. `pad` is the room at either end, as a share of the range."""
+    panels = _panels(chart, log, limits)
+    twin = chart.twin and len(panels) == 2
+    notes = list(chart.notes) + _scale_notes(panels)
+    page, axes = _page(head, notes, 1 if twin else len(panels), chart.keys, twin)
+    if twin:
+        axes.append(axes[0].twinx())
+    everything = np.concatenate([each.x for each in chart.series])
+    low, high = float(np.nanmin(everything)), float(np.nanmax(everything))
+    room = pad * (high - low) or (0.5 if high == low else 0.0)
+    for number, (ax, panel) in enumerate(zip(axes, panels)):
+        _draw(ax, panel, twin and number == 1)
+        for name, x, values, color in chart.spots:
+            if any(each.name == name for each in panel.series):
+                ax.plot(x, values, linestyle="none", marker="o", markersize=5.0 * style.ZOOM,
+                        color=style.PAPER, markeredgecolor=color, markeredgewidth=1.2 * style.ZOOM, zorder=3.5, clip_on=False,
+                        gid=f"own_{name}")
+        if not (twin and number == 1):
+            _mark(ax, chart, low, high, number == 0)
+        ax.set_xlim(low - room, high + room)
+        style.coordinate_ticks(ax.xaxis, low, high, 6, whole=chart.axis_label == "epoch")
+    if twin:
+        _color_axes(axes, panels)
+    _legend(page, axes[0], chart.keys)
+    _finish(axes if not twin else axes[:1], chart.axis_label, page.body[0])
     return page.figure
-
-
-def draw_history(history, names, head, log=None, limits=(None, None)):
-    """Losses above, accuracies below, over the epochs; epoch 0 is before training."""
-    curves = {name: history.values(name) for name in names}
-    panels = _panels(history.path, curves, history.settings, log, limits)
-    page, axes = _page(head, _scale_notes(panels), panels)
-    epoch = history.epoch
-    low, high = float(np.nanmin(epoch)), float(np.nanmax(epoch))
-    pad = 0.015 * (high - low) or 0.5
-    for ax, panel in zip(axes, panels):
-        _draw(ax, panel, epoch, ax is axes[0])
-        ax.set_xlim(low - pad, high + pad)
-        style.coordinate_ticks(ax.xaxis, low, high, min(8, max(1, int(high - low))))
-    _finish(axes, "epoch", page.body[0])
-    return page.figure
-
-
-def history_subtitle(history):
-    """The run's facts, and where it ended."""
-    settings, facts = history.settings, []
-    for key, form in (("optimizer", "{}"), ("lr", "learning rate {}"), ("batch_size", "batch {}"),
-                      ("weight_decay", "weight decay {}"), ("seed", "seed {}")):
-        value = settings.get(key)
-        if isinstance(value, (str, int, float)) and not isinstance(value, bool):
-            facts.append(form.format(OPTIMIZERS.get(value, value)))
-    facts.append(f"{len(history.epoch) - 1} epochs" if len(history.epoch) != 2 else "1 epoch")
-    if "test_acc" in history.names:
-        accuracy = history.values("test_acc")
-        if np.isfinite(accuracy[-1]):
-            facts.append(f"final test accuracy {accuracy[-1]:.2f} %")
-    return wording.joined(facts)
 
 
 class _Panel:
     """Curves with one value axis: all losses, or all accuracies, or one other value."""
 
-    def __init__(self, name, curves, settings, log, limits):
-        self.curves = curves
-        together = np.concatenate(list(curves.values()))
-        self.scale = scales.choose(together, name, log, *limits)
-        split, _, what = name.rpartition("_")
-        if len(curves) > 1:
+    def __init__(self, series, settings, log, limits):
+        self.series = series
+        names = {each.name for each in series}
+        name = series[0].name
+        self.scale = scales.choose(np.concatenate([each.reach for each in series]), name, log, *limits)
+        what = name.rpartition("_")[2]
+        if len(names) > 1:
             label = {"loss": "loss" + wording.loss_unit(settings), "acc": "accuracy (%)",
                      "err": "error (%)"}.get(what, what)
         else:
@@ -85,25 +114,25 @@ class _Panel:
         self.limited = limits != (None, None)
 
 
-def _panels(path, curves, settings, log, limits):
+def _panels(chart, log, limits):
     groups = {}
-    for name, values in curves.items():
-        if np.isfinite(values).any():
-            groups.setdefault(name.rpartition("_")[2] or name, {})[name] = values
+    for each in chart.series:
+        if np.isfinite(each.values).any():
+            groups.setdefault(each.name.rpartition("_")[2] or each.name, []).append(each)
     if not groups:
-        raise PlotError(f"{path} has no evaluated point with a finite value: nothing to draw")
+        raise PlotError(f"{chart.path} has no evaluated point with a finite value: nothing to draw")
     panels = []
     for what, group in groups.items():
         # --log and the limits are about losses; a single other value is what was asked for.
         asked = what == "loss" or len(groups) == 1
-        panels.append(_Panel(next(iter(group)), group, settings, log if asked else False,
+        panels.append(_Panel(group, chart.settings, log if asked else False,
                              limits if asked else (None, None)))
     return panels
 
 
-def _line_notes(fields):
+def field_notes(fields):
     """Each note once: the values of a line share their mask."""
-    return list(dict.fromkeys(note for field in fields for note in points.notes(field)))
+    return list(dict.fromkeys(note for each in fields for note in points.notes(each)))
 
 
 def _scale_notes(panels):
@@ -111,41 +140,119 @@ def _scale_notes(panels):
             for panel in panels for note in panel.scale.notes]
 
 
-def _page(head, notes, panels):
-    count = len(panels)
-    height = 2.6 if count == 1 else HEIGHT
-    narrow = head.size is not None and head.size[0] < 3.8
-    margins = style.Margins(0.84, 0.2, 0.61 if narrow else 0.47)
-    page = style.Page(head, notes, margins, (WIDTH, count * height + (count - 1) * GAP), stretch=True)
-    each = (page.body[1] - (count - 1) * GAP) / count
+def _page(head, notes, count, keys, twin):
+    height = ALONE if count == 1 else HEIGHT
+    above = style.ZOOM * LEGEND if keys else 0.0
+    gap = style.ZOOM * GAP
+    narrow = head.size is not None and head.size[0] < 3.8 * style.ZOOM
+    margins = style.Margins(0.84, 0.78 if twin else 0.2, 0.61 if narrow else 0.47)
+    body = (WIDTH, count * height + (count - 1) * gap + above)
+    if keys:  # the legend may need more lines on a page of the user's width
+        width = head.size[0] - margins.sides if head.size else WIDTH
+        above *= len(_legend_lines(keys, width))
+    page = style.Page(head, notes, margins, body, stretch=True)
+    each = (page.body[1] - above - (count - 1) * gap) / count
     axes = [
-        page.figure.add_axes(page.rectangle(0.0, (count - 1 - i) * (each + GAP), page.body[0], each))
+        page.figure.add_axes(page.rectangle(0.0, (count - 1 - i) * (each + gap), page.body[0], each))
         for i in range(count)
     ]
     return page, axes
 
 
-def _draw(ax, panel, x, legend):
-    """Draws the curves of one panel; `legend` only in the first, the colours being the same."""
+def _draw(ax, panel, right):
     length = ax.get_position().height * ax.figure.get_figheight()
-    handles = []
-    for name, values in panel.curves.items():
-        split = name.partition("_")[0]
-        color = style.TRAIN_TEST.get(split, style.INK)
-        markers = len(x) <= 30 or _has_lone_points(values)
-        look = dict(color=color, linewidth=1.4, dashes=(4, 1.6) if split == "test" else (None, None),
-                    marker="o" if markers else None, markersize=2.6, markeredgewidth=0)
-        ax.plot(x, values, zorder=3, gid=name, **look)
-        handles.append(Line2D([], [], label=wording.SPLITS.get(split, name), **look))
+    for each in panel.series:
+        look = dict(color=each.color, dashes=each.dashes)
+        if each.spread is not None:
+            low, high = each.band
+            low = np.maximum(low, panel.scale.lo) if panel.scale.log else low
+            ax.fill_between(each.x, low, high, color=each.color, alpha=BAND, linewidth=0, zorder=1.5,
+                            gid=f"{each.name}_spread")
+        for line in () if each.fan is None else each.fan:
+            ax.plot(each.x, line, zorder=2, linewidth=0.6 * style.ZOOM, alpha=THIN, **look)
+        lone = _has_lone_points(each.values)
+        marker = each.marker or ("o" if lone or len(each.x) <= 30 else None)
+        every = max(1, len(each.x) // MARKERS) if each.marker and not lone else 1
+        ax.plot(each.x, each.values, zorder=3, gid=each.name, marker=marker, markevery=every,
+                linewidth=(1.4 if each.fan is None else 1.9) * style.ZOOM,
+                markersize=(3.8 if each.marker else 2.6) * style.ZOOM, markeredgewidth=0, **look)
     _value_axis(ax, panel)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
-    ax.grid(color=style.FAINT, linewidth=0.4, zorder=0)
-    ax.set_axisbelow(True)
-    ax.set_ylabel(style.broken(panel.label, 1.15 * length), labelpad=4)
-    if legend and len(handles) > 1:
-        ax.legend(handles=handles, frameon=False, fontsize=style.TICK, loc="best", handlelength=2.4,
-                  borderaxespad=0.3, labelspacing=0.3)
+    ax.spines["top"].set_visible(False)
+    ax.spines["left" if right else "right"].set_visible(False)
+    if not right:
+        ax.grid(color=style.FAINT, linewidth=0.4 * style.ZOOM, zorder=0)
+        ax.set_axisbelow(True)
+    label = style.broken(panel.label, 1.15 * length)
+    ax.set_ylabel(label, labelpad=4 * style.ZOOM, fontsize=style.fitting(label, 1.15 * length))
+
+
+def _mark(ax, chart, low, high, named):
+    """Where values are not finite, and vertical lines: the centre, checkpoints by their names."""
+    for left, right in chart.bad:
+        ax.axvspan(left, right, color=style.NONFINITE, alpha=BAD, linewidth=0, zorder=0, gid="nonfinite")
+    dashed = dict(color=style.GREY, linewidth=0.6 * style.ZOOM, dashes=(4, 3), zorder=0.5)
+    if chart.centre and low <= 0.0 <= high:
+        ax.axvline(0.0, gid="center", **dashed)
+    for coordinate, name in chart.marks:
+        if not low <= coordinate <= high:
+            continue
+        ax.axvline(coordinate, gid="checkpoint", **dashed)
+        if named:
+            share = (coordinate - low) / ((high - low) or 1.0)
+            side = "left" if share < 0.9 else "right"
+            ax.annotate(name, (coordinate, 1.0), xycoords=("data", "axes fraction"),
+                        xytext=((2.5 if side == "left" else -2.5) * style.ZOOM, -1.5 * style.ZOOM),
+                        textcoords="offset points", ha=side, va="top", fontsize=style.NOTE,
+                        color=style.GREY, parse_math=False, zorder=4, bbox=style.plate())
+
+
+def _color_axes(axes, panels):
+    """Each of two axes in the colour of its curves."""
+    for ax, panel, side in zip(axes, panels, ("left", "right")):
+        color = panel.series[0].color
+        ax.yaxis.label.set_color(color)
+        ax.tick_params(axis="y", which="both", color=color, labelcolor=color)
+        ax.spines[side].set_color(color)
+    axes[0].set_zorder(axes[1].get_zorder() + 1)
+    axes[0].patch.set_visible(False)
+
+
+def _key_width(key):
+    return style.text_width(key.label, style.TICK) + 0.46 * style.ZOOM
+
+
+def _legend_lines(keys, width):
+    """The keys in lines that are not wider than `width` inches."""
+    lines, used = [[]], 0.0
+    for key in keys:
+        if lines[-1] and used + _key_width(key) > width:
+            lines.append([])
+            used = 0.0
+        lines[-1].append(key)
+        used += _key_width(key)
+    return lines
+
+
+def _legend(page, ax, keys):
+    """The keys from left to right above the first panel."""
+    if not keys:
+        return
+    position = ax.get_position()
+    width, height = page.size
+    lines = _legend_lines(keys, page.body[0])
+    y = position.y1 * height + style.ZOOM * (LEGEND * len(lines) - 0.11)
+    for line in lines:
+        x = position.x0 * width
+        for key in line:
+            ax.figure.add_artist(Line2D(
+                [(x + share * style.ZOOM) / width for share in (0.0, 0.125, 0.25)], [y / height] * 3,
+                color=key.color, linewidth=1.4 * style.ZOOM, dashes=key.dashes, marker=key.marker, markevery=[1],
+                markersize=3.8 * style.ZOOM, markeredgewidth=0, transform=ax.figure.transFigure,
+            ))
+            ax.figure.text((x + 0.3 * style.ZOOM) / width, y / height, key.label, fontsize=style.TICK,
+                           va="center_baseline", ha="left", parse_math=False)
+            x += _key_width(key)
+        y -= style.ZOOM * LEGEND
 
 
 def _has_lone_points(values):
@@ -177,11 +284,11 @@ def _value_axis(ax, panel):
     ax.yaxis.set_major_formatter(FixedFormatter(texts))
     ax.yaxis.set_minor_locator(FixedLocator(drawn.minor()))
     ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.tick_params(axis="y", which="minor", length=1.6, width=0.45)
 
 
 def _finish(axes, label, width):
     for ax in axes[:-1]:
         ax.tick_params(labelbottom=False)
-    axes[-1].set_xlabel(style.broken(label, 1.1 * width), labelpad=4)
+    label = style.broken(label, 1.1 * width)
+    axes[-1].set_xlabel(label, labelpad=4 * style.ZOOM, fontsize=style.fitting(label, 1.15 * width))
     axes[0].figure.align_ylabels(axes)

@@ -1,5 +1,6 @@
-"""The figure that the options ask for: which kind fits the file, what it says, drawn and written."""
+"""The figure that the options ask for: which kind fits the files, what it says, drawn and written."""
 
+import contextlib
 import math
 import os
 import sys
@@ -10,16 +11,19 @@ from . import points, reading, saving, scales, style, summary, wording
 from .errors import NotYetError, PlotError, WordsError, one_line
 
 PLANE_KINDS = ("contour", "contourf", "heat", "surface")
-KINDS = (*PLANE_KINDS, "repeats", "line", "history")
+DESCENT_KINDS = ("paths", "panels", "steps", "rates")
+ANIMATIONS = ("spin", "trajectory", "epochs")
+KINDS = (*PLANE_KINDS, "trajectory", "repeats", "line", "path", "history", *DESCENT_KINDS)
 
 # option -> the kinds that read it; the others are read by all
 READ_BY = {
-    "levels": ("contour", "contourf", "repeats"),
+    "levels": ("contour", "contourf", "repeats", "trajectory", "surface", "paths", "panels"),
     "elev": ("surface",),
     "azim": ("surface",),
-    "cmap": (*PLANE_KINDS, "repeats"),
-    "draw": (*PLANE_KINDS, "line"),
-    "numbers": (*PLANE_KINDS, "repeats", "line"),
+    "floor": ("surface",),
+    "cmap": (*PLANE_KINDS, "repeats", "trajectory", "paths", "panels"),
+    "draw": (*PLANE_KINDS, "trajectory", "line"),
+    "numbers": (*PLANE_KINDS, "repeats", "line", "trajectory", "path"),
 }
 
 
@@ -28,71 +32,106 @@ def say(text):
 
 
 def draw(options):
-    """Draws the file's figure and writes it; the paths written."""
-    with reading.open_file(options.file) as file:
-        return draw_file(file, options)
+    """Draws the figure of the files and writes it; the paths written."""
+    with contextlib.ExitStack() as stack:
+        return draw_files([stack.enter_context(reading.open_file(path)) for path in options.files], options)
 
 
-def draw_file(file, options):
-    """As draw, of an open file."""
-    if isinstance(file, reading.HistoryFile):
-        kind, figure = "history", _history(file, options)
-    else:
-        kind, figure = _surface(file, options)
-    paths = options.out or [_default_path(options, kind)]
+def draw_files(files, options):
+    """As draw, of open files."""
+    wanted = {saving.extension(path) for path in options.out or ()}
     # All are rendered before one is written: a failure then leaves every old figure in place.
-    for extension in {saving.extension(path): None for path in paths}:
-        data = saving.render(figure, extension, options.dpi)
-        rendered = [(path, data) for path in paths if saving.extension(path) == extension]
-        for path, data in rendered:
-            saving.write(path, data)
+    rendered, paths, figure = {}, options.out, None
+    if ".html" in wanted:
+        from .page import document
+
+        rendered[".html"] = document.render(files, options, file_names(files, options))
+    if options.animate or wanted & set(saving.ANIMATIONS):
+        for file in files:
+            _require(not isinstance(file, reading.DescentFile), file,
+                     "descents, which are not animated: -o D.html makes a page that plays them")
+        from . import animation
+
+        kind = animation.kind_of(files, options)
+        paths = paths or [_default_path(options, kind, ".gif")]
+        kinds = [each for each in saving.ANIMATIONS if each in map(saving.extension, paths)]
+        rendered |= animation.render(kind, files, options, kinds)
+    if wanted & set(saving.METADATA) or not paths:
+        kind, figure = figure_of(files, options)
+        paths = paths or [_default_path(options, kind, ".png")]
+        rendered |= {extension: saving.render(figure, extension, options.dpi)
+                     for extension in map(saving.extension, paths) if extension in saving.METADATA}
+    for path in paths:
+        saving.write(path, rendered[saving.extension(path)])
+    if figure is not None and not options.caption:
+        say(f"caption: {figure.get_label()}")
     return paths
 
 
-def _default_path(options, kind):
-    stem, extension = os.path.splitext(options.file)
-    if extension.lower() not in (".h5", ".hdf5"):
+def figure_of(files, options):
+    """(the kind drawn, the figure)."""
+    histories = [isinstance(file, reading.HistoryFile) for file in files]
+    if any(histories):
+        if not all(histories):
+            raise PlotError(f"{files[histories.index(False)].path} is no training history, as"
+                            f" {files[histories.index(True)].path} is: draw them apart")
+        return "history", _history(files, options)
+    descents = [isinstance(file, reading.DescentFile) for file in files]
+    if any(descents):
+        if len(files) > 1:
+            raise PlotError(f"{files[descents.index(True)].path} holds descents, which are drawn one file at a time")
+        return _descents(files[0], options)
+    for file in files:
+        _require(options.kind not in DESCENT_KINDS, file, f"no descents to draw as {options.kind}: leave --kind out")
+        _require(options.kind != "history", file, "a surface, not a training history: leave --kind out")
+        _check(file, options)
+    paths = [isinstance(file, reading.PathFile) for file in files]
+    lines = [file.y is None or 1 in file.shape for file in files]
+    for flags, what in ((paths, "a path between networks"), (lines, "a line")):
+        if any(flags) and not all(flags):
+            raise PlotError(f"{files[flags.index(False)].path} does not hold {what}, as"
+                            f" {files[flags.index(True)].path} does: draw them apart")
+    if all(paths):
+        _require(options.kind in (None, "path"), files[0],
+                 f"a path between networks, not a plane to draw as {options.kind}: use --kind path")
+        return "path", _path(files, options)
+    _require(options.kind != "path", files[0], "no path between networks (lossatlas path): leave --kind out")
+    if all(lines):
+        return "line", _line(files, options)
+    _require(options.kind != "line", files[0],
+             f"a plane, not a line: use --kind {', '.join(PLANE_KINDS)}")
+    if len(files) > 1:
+        return _several(files, options)
+    if options.kind == "repeats":
+        return "repeats", _repeats(files[0], options)
+    return _plane(files[0], options)
+
+
+def _default_path(options, kind, extension):
+    stem, old = os.path.splitext(options.file)
+    if old.lower() not in (".h5", ".hdf5"):
         stem = options.file
+    others = "".join(f"_{os.path.splitext(os.path.basename(path))[0]}" for path in options.files[1:])
     field = f"_{options.field}" if options.field else ""
     number = f"_draw{options.draw}" if options.draw else ""
-    return f"{stem}{field}{number}_{kind}.png"
+    return f"{stem}{others[:80]}{field}{number}_{kind}{extension}"
 
 
-def _history(file, options):
-    from . import curves
-
-    _require(options.kind in (None, "history"), file,
-             f"a training history, not a plane to draw as {options.kind}: leave --kind out")
-    _report_unread(options, "history")
-    names = [options.field] if options.field else file.names
-    head = style.Head(_title(options, wording.title("training", file.settings)),
-                      curves.history_subtitle(file), options.size)
-    return curves.draw_history(file, names, head, options.log, (options.vmin, options.vmax))
-
-
-def _surface(file, options):
-    """(the kind drawn, the figure)."""
-    _require(options.kind != "history", file, "a surface, not a training history: leave --kind out")
+def _check(file, options):
+    """Refuses kinds and draws that a surface, line or path does not have."""
     if options.kind == "repeats":
         _require(file.draws > 1, file, "one draw of directions only (made without --repeat):"
                  f" use --kind {', '.join(PLANE_KINDS)}")
+        _require(file.y is not None, file, "lines, which stand in one picture: leave --kind out")
+    if options.kind == "trajectory":
+        _require(file.group("runs") is not None, file, "no trajectory (/lossatlas/runs): leave --kind out")
     if options.draw is not None:
         file.choose_draw(options.draw)
     if math.prod(file.shape) == 1:
         raise PlotError(f"{file.path} holds one point only: nothing to draw")
-    if file.y is None:
+    if file.y is None and not isinstance(file, reading.PathFile):
         _require(options.kind in (None, "line"), file,
                  f"a line (no ycoordinates), not a plane to draw as {options.kind}: use --kind line")
-        return "line", _line(file, options, file.x, 0, [])
-    if 1 in file.shape:
-        along = 1 if file.shape[0] == 1 else 2
-        note = f"the plane has one {'row' if along == 1 else 'column'} of points: drawn as a line"
-        return "line", _line(file, options, file.x if along == 1 else file.y, along, [note])
-    _require(options.kind != "line", file,
-             f"a plane, not a line: use --kind {', '.join(PLANE_KINDS)}")
-    if options.kind == "repeats":
-        return "repeats", _repeats(file, options)
-    return _plane(file, options)
 
 
 def _require(fits, file, what):
@@ -107,27 +146,79 @@ def _require_points(file, field):
         raise NotYetError(f"{file.path} holds no finite value of {field.name}: nothing to draw")
 
 
-def _line(file, options, x, along, notes):
-    from . import curves
+# --- charts ----------------------------------------------------------------------------------------
+
+
+def _history(files, options):
+    from . import charts, curves
+
+    _require(options.kind in (None, "history"), files[0],
+             f"a training history, not a plane to draw as {options.kind}: leave --kind out")
+    _report_unread(options, "history")
+    names, facts = _names(files, options, [charts.history_facts(file) for file in files])
+    chart = charts.of_histories(files, [options.field] if options.field else None, names)
+    chart.notes += facts
+    title = wording.title("training", *(file.settings for file in files))
+    return curves.draw(chart, _head(options, title, wording.joined(_common(files, charts.history_facts))),
+                       options.log, (options.vmin, options.vmax), pad=0.015)
+
+
+def _descents(file, options):
+    """(the kind drawn, the figure)."""
+    from . import descents
+
+    kind = options.kind or descents.usual_kind(file)
+    fits = (*DESCENT_KINDS, "surface") if file.variables == 2 else DESCENT_KINDS
+    _require(kind in fits, file, f"descents on a function of {wording.counted(file.variables, 'variable')}:"
+             f" use --kind {', '.join(fits)}")
+    _require(options.field is None, file, "descents, which have no other values: leave --field out")
+    _report_unread(options, kind)
+    head = _head(options, descents.title(file, kind), descents.subtitle(file))
+    if kind == "surface":
+        from . import descents3d
+
+        return kind, descents3d.draw(file, head, options, _view(options))
+    return kind, descents.draw(kind, file, head, options)
+
+
+def _path(files, options):
+    from . import charts, curves
+
+    _report_unread(options, "path")
+    names, facts = _names(files, options, [wording.facts(file) for file in files])
+    chart, field = charts.of_paths(files, [options.field] if options.field else None, names)
+    chart.notes += facts
+    title = wording.title("loss and error", *(file.settings for file in files))
+    head = _surface_head(files, options, f"{title} along a curve", points.mark(field))
+    return curves.draw(chart, head, options.log, (options.vmin, options.vmax))
+
+
+def _line(files, options):
+    from . import charts, curves
 
     _report_unread(options, "line")
-    if options.field:
-        names = [file.full_name(options.field)]
-    else:
-        names = [name for name in reading.HISTORY_VALUES if name in file.names] or [file.default_name()]
-    fields = [file.field(name).squeeze() for name in names]
-    if all(field.blank.all() for field in fields):
-        raise NotYetError(f"{file.path} holds no evaluated point: nothing to draw")
-    what = wording.short_label(names[0], file.settings) if len(names) == 1 else "loss"
-    head = _head(file, options, wording.title(what, file.settings) + " along a line",
-                 points.mark(fields[0]))
-    return curves.draw_line(file.path, file.settings, x, fields, head,
-                            wording.axis_label(along, file.settings), options.log,
-                            (options.vmin, options.vmax), notes)
+    names, facts = _names(files, options, [wording.facts(file) for file in files])
+    along, notes = 0, []
+    if files[0].y is not None:
+        along = 1 if files[0].shape[0] == 1 else 2
+        notes = [f"the plane has one {'row' if along == 1 else 'column'} of points: drawn as a line"]
+    fields = [options.field] if options.field else None
+    chart, field = charts.of_lines(files, fields, along, names, notes)
+    chart.notes += facts
+    one = len({each.name for each in chart.series}) == 1
+    what = wording.short_label(field.name, files[0].settings) if one else "loss"
+    title = wording.title(what, *(file.settings for file in files))
+    head = _surface_head(files, options, f"{title} along {'lines' if len(files) > 1 else 'a line'}",
+                         points.mark(field))
+    return curves.draw(chart, head, options.log, (options.vmin, options.vmax))
+
+
+# --- planes ----------------------------------------------------------------------------------------
 
 
 def _plane(file, options):
-    kind = options.kind or "contourf"
+    has_runs = file.group("runs") is not None and len(file.group("runs")) > 0
+    kind = options.kind or ("trajectory" if has_runs and not options.field else "contourf")
     _report_unread(options, kind)
     name = file.full_name(options.field or file.default_name())
     field = file.field(name)
@@ -135,15 +226,27 @@ def _plane(file, options):
     scale = scales.choose(field.values, name, options.log, options.vmin, options.vmax)
     label = wording.value_label(name, file.settings)
     title = wording.title(wording.short_label(name, file.settings), file.settings)
-    head = _head(file, options, title, points.mark(field), name.endswith("_spread"))
+    head = _surface_head([file], options, title, points.mark(field), name.endswith("_spread"), name)
     if kind == "surface":
-        from . import relief  # mplot3d costs start-up time that the other kinds need not pay
+        from . import relief
 
-        return kind, relief.draw(file, field, scale, head, label, options.elev, options.azim,
-                                 options.cmap)
+        return kind, relief.draw(file, field, scale, head, label, _view(options), options.levels,
+                                 options.cmap, options.dpi)
+    if kind == "trajectory":
+        from . import trajectories
+
+        return kind, trajectories.draw(file, field, scale, head, label, "contourf", options.levels,
+                                       options.cmap)
     from . import planes
 
     return kind, planes.draw(kind, file, field, scale, head, label, options.levels, options.cmap)
+
+
+def _view(options):
+    from . import relief
+
+    given = {name: getattr(options, name) for name in ("elev", "azim", "floor")}
+    return relief.View(**{name: value for name, value in given.items() if value is not None})
 
 
 def _repeats(file, options):
@@ -151,40 +254,127 @@ def _repeats(file, options):
     from . import multiples
 
     _report_unread(options, "repeats")
-    fields = []
+    entries = []
     for number in range(1, min(file.draws, multiples.MOST) + 1):
         file.choose_draw(number)
-        fields.append(file.field(file.full_name(options.field or file.default_name())))
-    name = fields[0].name
-    all_draws = reading.together(fields)
-    _require_points(file, all_draws)
-    scale = scales.choose(all_draws.values, name, options.log, options.vmin, options.vmax)
+        field = file.field(file.full_name(options.field or file.default_name()))
+        entries.append(multiples.Entry(file, field, _draw_name(number, field)))
+    file.choose_draw(None)
+    fields = [entry.field for entry in entries]
+    name, scale = fields[0].name, _one_scale([file], fields, options)
     title = wording.title(wording.short_label(name, file.settings), file.settings)
     done, total = file.progress()
     mark = wording.partial(done, total) if done < total else None
-    head = _head(file, options, f"{title}: {file.draws} draws of directions", mark, each=True)
-    label = wording.value_label(name, file.settings)
-    return multiples.draw(file, fields, scale, head, label, options.levels, options.cmap)
+    head = _surface_head([file], options, f"{title}: {file.draws} draws of directions", mark, True, name)
+    notes = [f"the first {len(entries)} of {file.draws} draws are shown"] * (len(entries) < file.draws)
+    return multiples.draw("contourf", entries, scale, head, wording.value_label(name, file.settings), notes,
+                          options.levels, options.cmap)
 
 
-def _head(file, options, title, mark, each=False):
-    """What stands above the drawing of a surface; `each`: it is about each of the draws."""
-    draws = 1 if each else file.draws
-    subtitle = wording.subtitle(file.settings, file.shape, file.path, draws, file.draw)
-    return style.Head(_title(options, title), subtitle, options.size, mark, _numbers(file, options))
+def _draw_name(number, field):
+    missing = int(field.missing.sum())
+    size = field.blank.size
+    done = f" · {wording.grouped(size - missing)} of {wording.points(size)}" if missing else ""
+    return f"draw {number}{done}"
 
 
-def _numbers(file, options):
+def _several(files, options):
+    """(the kind drawn, the figure): the planes of several files side by side, on one scale."""
+    from . import multiples
+
+    kind = options.kind or "contourf"
+    if kind not in PLANE_KINDS:
+        raise WordsError(f"--kind {kind} draws one file: use --kind {', '.join(PLANE_KINDS)}")
+    if len(files) > multiples.MOST:
+        raise WordsError(f"{len(files)} files are too many for one figure: {multiples.MOST} at most")
+    _report_unread(options, kind)
+    fields = []
+    for file in files:
+        field = file.field(file.full_name(options.field or file.default_name()))
+        _require_points(file, field)
+        fields.append(field)
+    scale = _one_scale(files, fields, options)
+    if len({field.name for field in fields}) > 1:
+        raise PlotError(f"{files[0].path} holds {fields[0].name} and another file only"
+                        f" {next(f.name for f in fields if f.name != fields[0].name)}: choose with --field")
+    all_facts = [wording.facts(file, name=fields[0].name) for file in files]
+    names, _ = _names(files, options, all_facts)
+    _, rest = wording.apart(all_facts)
+    entries = [multiples.Entry(file, field, name, wording.joined(facts))
+               for file, field, name, facts in zip(files, fields, names, rest)]
+    label = wording.value_label(fields[0].name, files[0].settings)
+    title = wording.title(wording.short_label(fields[0].name, files[0].settings),
+                          *(file.settings for file in files))
+    partial = [name for name, field in zip(names, fields) if field.missing.any()]
+    mark = f"PARTIAL: not all points of {', '.join(partial)} are evaluated" if partial else None
+    head = _surface_head(files, options, title, mark, name=fields[0].name)
+    if kind == "surface":
+        from . import relief
+
+        return kind, relief.draw_several(entries, scale, head, label, _view(options), options.levels,
+                                         options.cmap, options.dpi)
+    return kind, multiples.draw(kind, entries, scale, head, label, [], options.levels, options.cmap)
+
+
+def _one_scale(files, fields, options):
+    """The scale for all fields together."""
+    values = np.concatenate([field.values.ravel() for field in fields])
+    if not np.isfinite(values).any():
+        _require_points(files[0], fields[0])
+    return scales.choose(values, fields[0].name, options.log, options.vmin, options.vmax)
+
+
+# --- words -----------------------------------------------------------------------------------------
+
+
+def _names(files, options, all_facts):
+    """(a name for each file, notes on what else differs): --names, or what tells the files apart."""
+    names = file_names(files, options)
+    if len(files) == 1:
+        return names, []
+    _, rest = wording.apart(all_facts)
+    rest = [[fact for fact in facts if fact != os.path.basename(file.path)] for file, facts in zip(files, rest)]
+    return names, [f"{name}: {', '.join(facts)}" for name, facts in zip(names, rest) if facts]
+
+
+def file_names(files, options):
+    """What each file is called: --names, or what tells them apart."""
+    return options.names or _distinct([str(file.settings.get("arch", "")) for file in files]) or _distinct(
+        [str(file.settings.get("optimizer", "")) for file in files]) or _distinct(
+        [os.path.splitext(os.path.basename(file.path))[0] for file in files]) or _distinct(
+        [os.path.basename(os.path.dirname(os.path.abspath(file.path))) for file in files]) or [
+        file.path for file in files]
+
+
+def _distinct(texts):
+    return texts if all(texts) and len(set(texts)) == len(texts) else None
+
+
+def _common(files, facts):
+    return wording.apart([facts(file) for file in files])[0]
+
+
+def _head(options, title, subtitle, mark=None, numbers=()):
+    title = title if options.title is None else options.title
+    return style.Head(title, subtitle, options.size, mark, numbers, options.caption)
+
+
+def _surface_head(files, options, title, mark, each=False, name=""):
+    """What stands above the drawing of surfaces; `each` and `name` as in wording.facts."""
+    facts = wording.joined(_common(files, lambda file: wording.facts(file, each, name)))
+    return _head(options, title, facts, mark, _numbers(files, options))
+
+
+def _numbers(files, options):
     if not options.numbers:
         return ()
-    facts = summary.facts(file.summary, file.draw)
-    if not facts:
-        say(f"note: {file.path} holds no numbers of its own (/lossatlas@summary): none are written")
-    return tuple(facts)
-
-
-def _title(options, made):
-    return made if options.title is None else options.title
+    found = []
+    for file in files:
+        facts = summary.facts(file.summary, file.draw)
+        if not facts:
+            say(f"note: {file.path} holds no numbers of its own (/lossatlas@summary): none are written")
+        found += [f"{os.path.basename(file.path)}: {fact}" if len(files) > 1 else fact for fact in facts]
+    return tuple(found)
 
 
 def _report_unread(options, kind):
@@ -195,5 +385,6 @@ def _report_unread(options, kind):
         if (option, kind) == ("draw", "repeats"):
             raise WordsError("--draw chooses one draw and --kind repeats draws all: leave one of them out")
         if not options.said_unread:
-            say(f"note: --{option} has no effect on --kind {kind}")
+            shown = "no-floor" if option == "floor" else option
+            say(f"note: --{shown} has no effect on --kind {kind}")
     options.said_unread = True

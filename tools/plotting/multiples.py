@@ -1,109 +1,180 @@
-"""The planes of all draws of directions side by side, on one scale."""
+"""Several planes side by side on one scale: the draws of directions of one file, or several files."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from . import planes, points, style, wording
+from . import marks, planes, points, style, wording
 from .errors import WordsError
 from .reading import together
 
-MOST = 36  # draws shown
-WIDTH, TALLEST = 6.0, 7.5  # inches: of all panels together
+MOST = 36  # panels shown
+WIDTH, TALLEST = 6.4, 7.5  # inches: of all panels together
+LARGEST = 2.9  # inches: the longer side of a panel
 SMALLEST = 0.15  # inches: the shorter side of a panel
-ACROSS, ABOVE = 0.12, 0.22  # inches: between two panels, and above each for its name
+ACROSS, ABOVE = 0.12, 0.09  # inches: between two panels, and above each besides its name and facts
+LINE = 0.13  # inches: a line of a panel's name or facts
+BELOW, BESIDE = 0.42, 0.42  # inches: for labels of a panel's own
 
 
-def draw(surface, fields, scale, head, label, levels=None, cmap=None):
-    """A figure of one panel a field. `levels` is None, a count, or a list in value units."""
-    panels = [_Panel(surface, field, scale) for field in fields]
-    columns, rows = _layout(len(panels))
-    each, equal = _panel_size(panels[0].x, panels[0].y, columns, rows)
-    body = (columns * each[0] + (columns - 1) * ACROSS, rows * (each[1] + ABOVE))
-    notes = _notes(panels, surface.draws, scale, equal)
-    page = style.Page(head, notes, style.Margins(0.62, 0.86, 0.47), body)
-    each = _shrunk(each, columns, rows, page)
+@dataclass
+class Entry:
+    """What one panel shows, and the name and facts that stand above it."""
+
+    surface: object
+    field: object
+    name: str
+    facts: str = ""
+
+
+def draw(kind, entries, scale, head, label, notes, levels=None, cmap=None):
+    """A figure of one panel an entry. `notes` are of all; `levels` is None, a count, or a list."""
+    panels = [_Panel(kind, entry, scale) for entry in entries]
+    labels = _labels(panels)
+    own = len(labels) > 1
+    columns, rows = layout(len(panels))
+    zoom = style.ZOOM
+    across, up = (ACROSS + own * BESIDE) * zoom, own * BELOW * zoom
+    each, equal = _panel_size(panels, columns, rows, across, up)
+    lines = [name_lines(panel.entry, each[0]) for panel in panels]
+    above = (ABOVE + LINE * max(len(name) + len(facts) for name, facts in lines)) * zoom
+    body = (columns * each[0] + (columns - 1) * across, rows * (each[1] + above) + (rows - 1) * up)
+    notes = notes + _notes(panels, scale, equal) + style.notes_on(cmap)
+    grown = 1.0 if head.size is None else max(0.0, (head.size[0] - 1.6 * zoom) / body[0])
+    seen = (grown * body[0], grown * body[1])  # about what is left of it on a page of the user's width
+    wide = max(planes.y_extra(panel.y) for panel in panels), planes.bar_extra(scale)
+    page = style.Page(head, notes, planes.margins(seen, label, *(("", "") if own else labels[0]), *wide), body)
+    each = _shrunk(each, columns, rows, page, across, above, up)
+    lines = [name_lines(panel.entry, each[0]) for panel in panels]
     cmap = style.color_map(cmap)
     mappable = None
     for number, panel in enumerate(panels):
         row, column = divmod(number, columns)
-        axes = page.figure.add_axes(page.rectangle(
-            column * (each[0] + ACROSS), (rows - 1 - row) * (each[1] + ABOVE), *each))
-        mappable = panel.paint(axes, scale, cmap, levels, number + 1) or mappable
-        axes.tick_params(labelleft=column == 0, labelbottom=number + columns >= len(panels))
-    _axis_labels(page, surface.settings)
+        place = (column * (each[0] + across), (rows - 1 - row) * (each[1] + above + up))
+        axes = page.figure.add_axes(page.rectangle(*place, *each))
+        mappable = panel.paint(axes, scale, cmap, levels) or mappable
+        write_name(page, place[0], place[1] + each[1], lines[number])
+        if own:
+            _own_labels(axes, panel, each)
+        else:
+            axes.tick_params(labelleft=column == 0, labelbottom=number + columns >= len(panels))
+    if not own:
+        _axis_labels(page, labels[0])
     page.color_bar(mappable, scale, label, extend=planes.extend(scale))
     return page.figure
 
 
-def _layout(count):
-    columns = math.ceil(math.sqrt(count))
+def layout(count):
+    """(columns, rows): up to three in a row, then a square."""
+    columns = count if count <= 3 else math.ceil(math.sqrt(count))
     return columns, math.ceil(count / columns)
 
 
-def _panel_size(x, y, columns, rows):
+def _labels(panels):
+    """The (x, y) axis labels of the panels, each pair once."""
+    return list(dict.fromkeys(tuple(marks.axis_label(panel.entry.surface, n) for n in (1, 2))
+                              for panel in panels))
+
+
+def _panel_size(panels, columns, rows, across, up):
     """((width, height) of a panel in inches, whether both axes have the same scale)."""
-    (width, height), equal = planes.body_of(x, y)
-    across = (WIDTH - (columns - 1) * ACROSS) / columns
-    up = TALLEST / rows - ABOVE
-    shrink = min(across / width, up / height, 2.6 / max(width, height))
+    sizes = [planes.body_of(panel.x, panel.y) for panel in panels]
+    (width, height), equal = sizes[0][0], all(equal for _, equal in sizes)
+    wide = (WIDTH - (columns - 1) * across) / columns
+    tall = (TALLEST - (rows - 1) * up) / rows - 0.3 * style.ZOOM
+    shrink = min(wide / width, tall / height, LARGEST / max(width, height))
     return (width * shrink, height * shrink), equal
 
 
-def _shrunk(each, columns, rows, page):
+def _shrunk(each, columns, rows, page, across, above, up):
     """The size of a panel where the user's page is smaller: the room between panels stays."""
-    across = (page.body[0] - (columns - 1) * ACROSS) / (columns * each[0])
-    up = (page.body[1] - rows * ABOVE) / (rows * each[1])
-    shrink = min(across, up)
+    wide = (page.body[0] - (columns - 1) * across) / (columns * each[0])
+    tall = (page.body[1] - rows * above - (rows - 1) * up) / (rows * each[1])
+    shrink = min(wide, tall)
     if shrink * min(each) < SMALLEST:
-        raise WordsError(f"--size {page.size[0]:g}x{page.size[1]:g} inches leaves no room for"
+        raise WordsError(f"{page.size[0]:.3g} x {page.size[1]:.3g} inches leave no room for"
                          f" {columns} x {rows} panels")
     return each[0] * shrink, each[1] * shrink
 
 
 class _Panel:
-    def __init__(self, surface, field, scale):
-        self.missing = int(field.missing.sum())
-        self.x, self.y, field = planes.ascending(surface.x, surface.y, field)
-        self.kind, self.field, _ = planes.filled("contourf", surface, field, scale)
+    def __init__(self, kind, entry, scale):
+        self.entry = entry
+        self.missing = int(entry.field.missing.sum())
+        self.x, self.y, field = planes.ascending(entry.surface.x, entry.surface.y, entry.field)
+        self.kind, self.field, _ = planes.filled(kind, entry.surface, field, scale)
         self.has_values = bool((np.isfinite(self.field.values) | self.field.nonfinite).any())
+        self.fallen = self.kind == "heat" and kind != "heat" and self.has_values
 
-    def paint(self, axes, scale, cmap, levels, number):
+    def paint(self, axes, scale, cmap, levels):
         """Draws the values; what a colour bar is made from, or None where there are none."""
-        text = f"draw {number}"
-        if self.missing:
-            size = self.field.blank.size
-            text += f" · {wording.grouped(size - self.missing)} of {wording.points(size)}"
-        axes.set_title(text, fontsize=style.NOTE, loc="left", pad=2.5, color=style.INK)
         planes.frame(axes, self.x, self.y, self.kind, 3)
-        axes.tick_params(labelsize=style.NOTE, length=2.2, pad=2.0)
+        axes.tick_params(labelsize=style.NOTE, length=2.2 * style.ZOOM, pad=2.0 * style.ZOOM)
         across = axes.get_xticklabels()
         for label, side in zip((across[0], across[-1]), ("left", "right")):
             label.set_horizontalalignment(side)  # else it would touch that of the next panel
         if not self.has_values:
             return None
         mappable = planes.paint(axes, self.kind, self.x, self.y, self.field, scale, cmap, levels)
-        style.mark_center(axes, self.x, self.y)
+        overlay = planes.overlay.Overlay(self.entry.surface)
+        if not overlay.covers_center:
+            style.mark_center(axes, self.x, self.y)
+        taken = overlay.draw(axes)
+        if self.kind == "contour":
+            planes.label_lines(axes, scale, taken)
         return mappable
 
 
-def _notes(panels, draws, scale, equal):
+def name_lines(entry, width):
+    """(lines of the name, lines of the facts) above a panel of that width."""
+    name, facts = entry.name, entry.facts
+    return (style.wrapped(name, width, style.TICK, "bold" if facts else "normal"),
+            style.wrapped(facts, width, style.NOTE))
+
+
+def write_name(page, left, top, lines):
+    """Name and facts above a panel, whose upper left corner is at (left, top) inches of the body."""
+    zoom = style.ZOOM
+    x, y, _, _ = page.rectangle(left, top)
+    names, facts = lines
+    row = len(names) + len(facts)
+    for line, size, color, weight in (
+            [(line, style.TICK, style.INK, "bold" if facts else "normal") for line in names]
+            + [(line, style.NOTE, style.GREY, "normal") for line in facts]):
+        row -= 1
+        page.figure.text(x, y + (0.045 + LINE * row) * zoom / page.size[1], line, fontsize=size, color=color,
+                         fontweight=weight, ha="left", va="baseline", parse_math=False)
+
+
+def _notes(panels, scale, equal):
     """The notes on all panels taken together."""
-    notes = [f"the first {len(panels)} of {draws} draws are shown"] if len(panels) < draws else []
-    notes += ["one scale for all panels"] + scale.notes
+    notes = ["one scale for all panels"] + scale.notes
     kinds = {panel.kind for panel in panels if panel.field.guessed.any()}
     guesses = planes.GUESSES[kinds == {"heat"}]
-    notes += points.notes(together([panel.field for panel in panels]), guesses)
-    if any(panel.kind == "heat" and panel.has_values for panel in panels):
+    shapes = {panel.field.values.shape for panel in panels}
+    if len(shapes) == 1:
+        notes += points.notes(together([panel.field for panel in panels]), guesses)
+    else:
+        notes += [f"{panel.entry.name}: {note}" for panel in panels
+                  for note in points.notes(panel.field, guesses)]
+    if any(panel.fallen for panel in panels):
         notes.append("where there are too few neighbouring points for contours: drawn as cells")
     return notes + ([] if equal else ["the axes are not to the same scale"])
 
 
-def _axis_labels(page, settings):
+def _own_labels(axes, panel, each):
+    for number, write in ((1, axes.set_xlabel), (2, axes.set_ylabel)):
+        label = style.broken(marks.axis_label(panel.entry.surface, number), each[number - 1], style.NOTE)
+        write(label, labelpad=2 * style.ZOOM,
+              fontsize=style.fitting(label, 1.1 * each[number - 1], style.NOTE))
+
+
+def _axis_labels(page, labels):
     left, bottom, width, height = page.rectangle()
-    x, y = (style.broken(wording.axis_label(n, settings), 1.1 * side)
-            for n, side in zip((1, 2), page.body))
-    page.figure.text(left + width / 2, bottom - 0.24 / page.size[1], x, fontsize=style.LABEL,
+    x, y = (style.broken(label, 1.1 * side) for label, side in zip(labels, page.body))
+    zoom = style.ZOOM
+    page.figure.text(left + width / 2, bottom - 0.24 * zoom / page.size[1], x, fontsize=style.LABEL,
                      ha="center", va="top")
-    page.figure.text(left - 0.40 / page.size[0], bottom + height / 2, y, fontsize=style.LABEL,
+    page.figure.text(left - 0.40 * zoom / page.size[0], bottom + height / 2, y, fontsize=style.LABEL,
                      ha="right", va="center", rotation="vertical")

@@ -5,7 +5,7 @@ from matplotlib import colors
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PolyCollection
 
-from . import points, style, wording
+from . import marks, overlay, points, style, wording
 from .scales import labels
 
 SHORT, LONG = 3.55, 6.0  # inches: the usual side of the body, and the most
@@ -19,24 +19,45 @@ WIDEST = 6.0  # beyond this ratio of sides a plane is no longer drawn to equal s
 
 def draw(kind, surface, field, scale, head, label, levels=None, cmap=None):
     """A figure of one plane. `levels` is None, a count, or a list in value units."""
-    x, y, field = ascending(surface.x, surface.y, field)
-    kind, field, few = filled(kind, surface, field, scale)
-    notes = points.notes(field, GUESSES[kind == "heat"]) + scale.notes + few
-    body, equal = body_of(x, y)
-    if not equal:
-        notes.append("the axes are not to the same scale")
-    page = style.Page(head, notes, _margins(body, head.size, label, surface.settings), body)
-    axes = page.figure.add_axes(page.rectangle())
-    cmap = style.color_map(cmap)
-    mappable = paint(axes, kind, x, y, field, scale, cmap, levels)
-    frame(axes, x, y, kind)
-    _label_axes(axes, surface.settings, page.body)
-    style.mark_center(axes, x, y)
-    ends = {} if kind == "contourf" else {"extend": extend(scale)}
-    page.color_bar(mappable, scale, label, **ends)
-    if kind == "contour":
-        _label_lines(page, axes, _contours(axes), scale)
+    plane = Plane(kind, surface, field, scale)
+    body, equal = body_of(plane.x, plane.y)
+    notes = plane.notes(equal, cmap)
+    page = style.Page(head, notes, page_margins(plane, body, head.size, label), body)
+    plane.draw(page, page.rectangle(), label, levels, cmap)
     return page.figure
+
+
+class Plane:
+    """A surface seen from above, ready to be drawn into a page."""
+
+    def __init__(self, kind, surface, field, scale):
+        self.surface, self.scale = surface, scale
+        self.x, self.y, field = ascending(surface.x, surface.y, field)
+        self.kind, self.field, self._few = filled(kind, surface, field, scale)
+        self.overlay = overlay.Overlay(surface)
+
+    def notes(self, equal, cmap):
+        notes = points.notes(self.field, GUESSES[self.kind == "heat"]) + self.scale.notes + self._few
+        notes += self.overlay.notes() + style.notes_on(cmap)
+        return notes + ([] if equal else ["the axes are not to the same scale"])
+
+    def draw(self, page, rectangle, label, levels=None, cmap=None, at=None):
+        """Draws plane, labels and colour bar; `at`: where the plane ends, as for Page.color_bar."""
+        axes = page.figure.add_axes(rectangle)
+        cmap = style.color_map(cmap)
+        mappable = paint(axes, self.kind, self.x, self.y, self.field, self.scale, cmap, levels)
+        frame(axes, self.x, self.y, self.kind)
+        size = rectangle[2] * page.size[0], rectangle[3] * page.size[1]
+        _label_axes(axes, self.surface, size)
+        if not self.overlay.covers_center:
+            style.mark_center(axes, self.x, self.y)
+        taken = self.overlay.draw(axes)
+        ends = {} if self.kind == "contourf" else {"extend": extend(self.scale)}
+        page.color_bar(mappable, self.scale, label, at=at, bounds=(
+            rectangle[1] * page.size[1] - page.rectangle()[1] * page.size[1], size[1]), **ends)
+        if self.kind == "contour":
+            label_lines(axes, self.scale, taken)
+        return axes
 
 
 def filled(kind, surface, field, scale):
@@ -57,7 +78,7 @@ def paint(axes, kind, x, y, field, scale, cmap, levels):
         return _heat(axes, x, y, field, scale, norm, cmap)
     if kind == "contourf":
         return _filled(axes, x, y, field, scale, norm, cmap, levels)
-    return _lines(axes, x, y, field, scale, norm, style.darker(cmap), levels)
+    return _lines(axes, x, y, field, scale, norm, style.for_lines(cmap), levels)
 
 
 def _dots(axes, x, y, which):
@@ -68,7 +89,7 @@ def _dots(axes, x, y, which):
     width, height = (72 * side for side in axes.figure.get_size_inches() * axes.get_position().size)
     spacing = min(width / len(x), height / len(y))  # in points
     axes.plot(x[columns], y[rows], linestyle="none", marker="o", color=style.INK, markeredgewidth=0,
-              markersize=min(2.4, max(0.5, 0.35 * spacing)), zorder=10, gid="evaluated")
+              markersize=style.ZOOM * min(2.4, max(0.5, 0.35 * spacing)), zorder=10, gid="evaluated")
 
 
 def ascending(x, y, field):
@@ -95,21 +116,43 @@ def body_of(x, y):
     return (width * grow, height * grow), True
 
 
-def _margins(body, size, label, settings):
+def page_margins(plane, body, size, label):
     """Room for labels, which stand on two lines where the side of the body is short.
 
     Where the user sets the `size` of the page, the body's is estimated, rather too small.
     """
     if size:
-        shrink = max(0.0, min((size[0] - 1.8) / body[0], (size[1] - 1.4) / body[1]))
+        up = (size[1] - 1.4 * style.ZOOM) / body[1] if size[1] else 1.0
+        shrink = max(0.0, min((size[0] - 1.8 * style.ZOOM) / body[0], up))
         body = (shrink * body[0], shrink * body[1])
-    along, up = (wording.axis_label(number, settings) for number in (1, 2))
+    labels = [marks.axis_label(plane.surface, number) for number in (1, 2)]
+    return margins(body, label, *labels, y_extra(plane.y), bar_extra(plane.scale))
+
+
+def margins(body, label, along, up, left=0.0, right=0.0):
+    """Room for the labels of colour bar and axes of a body of that (width, height) in inches; `left` and
+    `right` are for wide tick labels."""
     extra = 0.14
     return style.Margins(
-        0.62 + (extra if "\n" in style.broken(up, 1.1 * body[1]) else 0.0),
-        0.86 + (extra if "\n" in style.broken(wording.on_log_scale(label), body[1]) else 0.0),
+        0.62 + left + (extra if "\n" in style.broken(up, 1.1 * body[1]) else 0.0),
+        0.86 + right + (extra if "\n" in style.broken(wording.on_log_scale(label), body[1]) else 0.0),
         0.47 + (extra if "\n" in style.broken(along, 1.1 * body[0]) else 0.0),
     )
+
+
+def y_extra(y):
+    """Inches that the tick labels of this axis are wider than usual, at the text sizes of paper."""
+    return _wider(style.round_ticks(y[0], y[-1])[1])
+
+
+def bar_extra(scale):
+    """The same of the colour bar."""
+    return _wider(scale.ticks(8)[1])
+
+
+def _wider(texts):
+    widest = max((style.text_width(text, style.TICK) for text in texts), default=0.0)
+    return max(0.0, widest / style.ZOOM - 0.28)
 
 
 def frame(axes, x, y, kind, ticks=5):
@@ -123,9 +166,11 @@ def frame(axes, x, y, kind, ticks=5):
     style.coordinate_ticks(axes.yaxis, y[0], y[-1], ticks)
 
 
-def _label_axes(axes, settings, body):
-    axes.set_xlabel(style.broken(wording.axis_label(1, settings), 1.1 * body[0]), labelpad=4)
-    axes.set_ylabel(style.broken(wording.axis_label(2, settings), 1.1 * body[1]), labelpad=3)
+def _label_axes(axes, surface, body):
+    for number, write, pad in ((1, axes.set_xlabel, 4), (2, axes.set_ylabel, 3)):
+        room = 1.1 * body[number - 1]
+        label = style.broken(marks.axis_label(surface, number), room)
+        write(label, labelpad=pad * style.ZOOM, fontsize=style.fitting(label, 1.1 * room))
 
 
 def edges(points):
@@ -155,7 +200,7 @@ def _filled(axes, x, y, field, scale, norm, cmap, levels):
     filled.set_edgecolor("face")
     filled.set_linewidth(0.25)
     if len(bounds) > 2:
-        axes.contour(x, y, z, levels=bounds[1:-1], colors="white", linewidths=0.35, alpha=0.45,
+        axes.contour(x, y, z, levels=bounds[1:-1], colors="white", linewidths=0.4 * style.ZOOM, alpha=0.45,
                      zorder=2)
     return filled
 
@@ -164,7 +209,7 @@ def _lines(axes, x, y, field, scale, norm, cmap, levels):
     bounds = _distinct([scale.position(v) for v in _level_list(scale, levels, LINE_LEVELS)])
     z = np.ma.masked_invalid(scale.forward(field.values))
     if bounds and not scale.constant:
-        axes.contour(x, y, z, levels=bounds, norm=norm, cmap=cmap, linewidths=1.0, zorder=2)
+        axes.contour(x, y, z, levels=bounds, norm=norm, cmap=cmap, linewidths=style.ZOOM, zorder=2)
     return ScalarMappable(norm, cmap)
 
 
@@ -219,27 +264,29 @@ def _nonfinite(axes, x, y, field, kind):
 
 # --- labels on contour lines ---------------------------------------------------------------------
 
-LABEL_SIZE = 6.2
 MOST_LABELS = 26
 MOST_TRIED = 80  # lines, the longest: a noisy surface has thousands
 
 
-def _label_lines(page, axes, lines, scale):
-    """Writes values on the lines: straight stretches first, never at the frame or on each other."""
+def label_lines(axes, scale, taken=()):
+    """Writes values on the contours: straight stretches first, never at the frame, on each other or on
+    the places that are `taken` (pixels)."""
+    lines = _contours(axes)
     if lines is None:
         return
     texts = dict(zip(lines.levels, labels([10.0**v if scale.log else v for v in lines.levels],
                                           scale.log)))
-    dpi = page.figure.dpi
+    dpi = axes.figure.dpi
     frame = axes.get_window_extent()
-    places = []  # (centre in pixels, radius)
+    size = 0.94 * style.NOTE
+    places = [(spot, 0.09 * style.ZOOM * dpi) for spot in taken]  # (centre in pixels, radius)
     center = axes.transData.transform((0.0, 0.0))
     places.append((center, 0.10 * dpi))
     chosen = []
     paths = _longest_first(lines, axes)
     room = _Room([path for _, path in paths], frame, 0.02 * dpi)
     for index, (level, path) in enumerate(paths[:MOST_TRIED]):
-        radius = 0.5 * dpi * style.text_width(texts[level], LABEL_SIZE) + 0.02 * dpi
+        radius = 0.5 * dpi * style.text_width(texts[level], size) + 0.02 * dpi
         if len(chosen) == MOST_LABELS:
             break
         spot = _spot(path, radius, frame, places, lambda at: room.free(at, index))
@@ -247,7 +294,7 @@ def _label_lines(page, axes, lines, scale):
             places.append((spot, radius))
             chosen.append(axes.transData.inverted().transform(spot))
     if chosen:
-        written = lines.clabel(lines.levels, inline=True, inline_spacing=2, fontsize=LABEL_SIZE,
+        written = lines.clabel(lines.levels, inline=True, inline_spacing=2, fontsize=size,
                                fmt=texts, manual=[tuple(c) for c in chosen])
         for text in lines.labelTexts if written is None else written:
             text.set_parse_math(False)

@@ -65,14 +65,16 @@ def open_file(path):
         ours = isinstance(group, h5py.Group)
         if ours:
             _check_format(group, path)
-        kind = _text(group.attrs.get("kind", "")) if ours else ""
+        kind = text(group.attrs.get("kind", "")) if ours else ""
         if kind == "history" or ("epoch" in handle and "xcoordinates" not in handle):
             return HistoryFile(handle, path)
+        if kind == "descent":
+            return DescentFile(handle, path)
         if not isinstance(handle.get("xcoordinates"), h5py.Dataset):
             raise PlotError(
                 f"{path} is not a surface: it has no xcoordinates (its root holds {_listing(handle)})"
             )
-        return SurfaceFile(handle, path)
+        return PathFile(handle, path) if kind == "path" else SurfaceFile(handle, path)
     except OSError as error:
         handle.close()
         raise UnreadableError(f"cannot read {path}: {one_line(error)}") from error
@@ -101,10 +103,15 @@ class _File:
         if self._group is None or name not in self._group.attrs:
             return {}
         try:
-            value = json.loads(_text(self._group.attrs[name]))
+            value = json.loads(text(self._group.attrs[name]))
         except ValueError:
             return {}
         return value if isinstance(value, dict) else {}
+
+    def group(self, name):
+        """A group of /lossatlas, or None."""
+        found = self._group.get(name) if self._group is not None else None
+        return found if isinstance(found, h5py.Group) else None
 
     def _array(self, name, part=...):
         try:
@@ -127,7 +134,7 @@ class SurfaceFile(_File):
         self.y = self._coordinates("ycoordinates") if has_y else None
         self.shape = (len(self.x),) if self.y is None else (len(self.y), len(self.x))
         self.draw = None  # which draw the values are of, counted from 1; None: the mean, or the only one
-        self.draws = self._count_draws()
+        self._stack, self.draws = self._find_draws()
         self._places = self._find_places()
         if not self._places:
             grid = " x ".join(str(n) for n in self.shape)
@@ -145,11 +152,11 @@ class SurfaceFile(_File):
         return self._json("summary")
 
     def choose_draw(self, number):
-        """From now on the values are those of draw `number`, counted from 1."""
-        if self.draws == 1:
+        """From now on the values are those of draw `number`, counted from 1; None: their mean."""
+        if number is not None and self.draws == 1:
             raise PlotError(f"{self.path} holds one draw of directions only (made without --repeat):"
                             " leave --draw out")
-        if number > self.draws:
+        if number is not None and number > self.draws:
             raise PlotError(f"no draw {number} in {self.path}: it holds draws 1 to {self.draws}")
         self.draw = number
         self._places = self._find_places()
@@ -163,22 +170,30 @@ class SurfaceFile(_File):
             raise PlotError(f"{name} of {self.path} must rise or fall throughout, without repeats")
         return values
 
-    def _repeats(self):
-        group = self._group.get("repeats") if self._group is not None else None
-        return group if isinstance(group, h5py.Group) else None
+    def _find_draws(self):
+        """(the group that holds each draw by itself, how many): repeats of planes, or several lines."""
+        for name in ("repeats", "lines"):
+            stack = self.group(name)
+            mask = stack.get("evaluated") if stack is not None else None
+            if isinstance(mask, h5py.Dataset) and mask.shape[1:] == self.shape and mask.shape[0] > 1:
+                return stack, mask.shape[0]
+        return None, 1
 
-    def _count_draws(self):
-        repeats = self._repeats()
-        mask = repeats.get("evaluated") if repeats is not None else None
-        if isinstance(mask, h5py.Dataset) and mask.shape[1:] == self.shape and mask.shape[0] > 1:
-            return mask.shape[0]
-        return 1
+    @property
+    def DRAWS(self):
+        """What several draws of directions are called."""
+        return "lines" if self._stack is not None and self._stack.name.endswith("lines") else "draws"
+
+    def sample_count(self, split):
+        """How many images of the split were evaluated, 0 where the file does not say."""
+        samples = self._group.get(f"samples_{split}") if self._group is not None else None
+        return samples.size if isinstance(samples, h5py.Dataset) else 0
 
     def _find_places(self):
         """Name of each value on the grid -> where it is: the root's, then those of /lossatlas."""
         if self.draw is not None:
             shape = (self.draws, *self.shape)
-            return self._values_in(self._repeats(), lambda found: found == shape)
+            return self._values_in(self._stack, lambda found: found == shape)
         places = self._values_in(self._handle, self._fits)
         for name, place in self._values_in(self._group, lambda found: found == self.shape).items():
             places.setdefault(name, place)
@@ -227,7 +242,7 @@ class SurfaceFile(_File):
     def progress(self):
         """(points evaluated, points), those of all draws."""
         if self.draws > 1:
-            mask = self._array("lossatlas/repeats/evaluated")
+            mask = self._array(f"{self._stack.name}/evaluated")
             return int(np.count_nonzero(mask)), mask.size
         blank = self._field(self.default_name()).blank
         return int(np.count_nonzero(~blank)), blank.size
@@ -256,15 +271,31 @@ class SurfaceFile(_File):
 
     def _evaluated(self):
         """The mask of our own files, [ny, nx] or [nx]; None where there is none."""
-        place = "evaluated" if self.draw is None else "repeats/evaluated"
-        if self._group is None or not isinstance(self._group.get(place), h5py.Dataset):
+        holder = self._group if self.draw is None else self._stack
+        if holder is None or not isinstance(holder.get("evaluated"), h5py.Dataset):
             return None
-        mask = self._array(f"lossatlas/{place}", ... if self.draw is None else self.draw - 1)
+        mask = self._array(f"{holder.name}/evaluated", ... if self.draw is None else self.draw - 1)
         if mask.shape != self.shape:
             raise PlotError(
                 f"/lossatlas/evaluated of {self.path} has shape {mask.shape}, the grid {self.shape}"
             )
         return mask
+
+
+class PathFile(SurfaceFile):
+    """Values along a curve between two checkpoints, over t from 0 to 1, and beside it along the
+    straight line between them."""
+
+    def linear(self, name):
+        """The value `name` along the straight line, [n] with NaN where there is none; None without it."""
+        group = self.group("linear")
+        base, sign, shift = name, 1.0, 0.0
+        if group is not None and name.endswith("_err") and name not in group:
+            base, sign, shift = name.removesuffix("err") + "acc", -1.0, 100.0
+        if group is None or not isinstance(group.get(base), h5py.Dataset) or group[base].shape != self.shape:
+            return None
+        values = shift + sign * self._array(group[base].name)
+        return np.where(np.isfinite(values), values, np.nan)
 
 
 class HistoryFile(_File):
@@ -296,6 +327,86 @@ class HistoryFile(_File):
             raise PlotError(_unknown_value(name, self.names, self.path))
         values = self._array(name)
         return np.where(np.isfinite(values), values, np.nan)
+
+
+@dataclass
+class Descent:
+    """The way of one optimizer over a function: n rows of d coordinates, the start first."""
+
+    label: str
+    optimizer: str
+    rate: float
+    ascend: bool
+    end: str  # "steps", "converged", "diverged" or "undefined"
+    position: np.ndarray  # [n, d]
+    value: np.ndarray  # [n]
+    gradient: np.ndarray  # [n, d]
+    effective_rate: np.ndarray  # [n, d], NaN in the last row
+
+    @property
+    def steps(self):
+        return len(self.value) - 1
+
+    @property
+    def rule(self):
+        """What descents from several starts share."""
+        return self.optimizer, self.rate
+
+
+@dataclass
+class Tangent:
+    point: np.ndarray  # [d]
+    value: float
+    gradient: np.ndarray  # [d]
+    direction: np.ndarray | None = None  # [d], of length 1
+    slope: float | None = None  # along the direction
+
+
+class DescentFile(_File):
+    """A function of one variable (then `y` is None) or two, over a range, and what ran on it."""
+
+    def __init__(self, handle, path):
+        super().__init__(handle, path)
+        has_y = isinstance(handle.get("ycoordinates"), h5py.Dataset)
+        try:
+            self.x = self._array("xcoordinates")
+            self.y = self._array("ycoordinates") if has_y else None
+            self.shape = (len(self.x),) if self.y is None else (len(self.y), len(self.x))
+            values = self._array("value").reshape(self.shape)
+            self.derivative = None if has_y else self._array("lossatlas/derivative").reshape(self.shape)
+            self.descents = [self._descent(group) for group in self._numbered("descents")]
+            self.tangents = [self._tangent(group) for group in self._numbered("tangents")]
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise PlotError(f"{path} is not a whole file of descents: {one_line(error)}") from error
+        finite, none = np.isfinite(values), np.zeros(self.shape, bool)
+        self.field = Field("value", np.where(finite, values, np.nan), none, ~finite, none, none)
+
+    @property
+    def variables(self):
+        return len(self.shape)
+
+    def progress(self):
+        return self.field.values.size, self.field.values.size
+
+    def _numbered(self, name):
+        groups = self._group.get(name, {})
+        return [groups[number] for number in sorted(groups, key=int)]
+
+    def _descent(self, group):
+        rows = {name: self._array(f"{group.name}/{name}")
+                for name in ("position", "value", "gradient", "effective_rate")}
+        if len(rows["value"]) == 0 or any(len(array) != len(rows["value"]) for array in rows.values()):
+            raise ValueError(f"the datasets of {group.name} differ in length")
+        about = group.attrs
+        return Descent(text(about["label"]), text(about["optimizer"]), float(about["rate"]),
+                       bool(about["ascend"]), text(about["end"]), **rows)
+
+    def _tangent(self, group):
+        arrays = [self._array(f"{group.name}/{name}") if name in group else None
+                  for name in ("point", "gradient", "direction")]
+        slope = group.attrs.get("directional_derivative")
+        return Tangent(arrays[0], float(group.attrs["value"]), *arrays[1:],
+                       None if slope is None else float(slope))
 
 
 def _open_hdf5(path):
@@ -331,7 +442,7 @@ def _check_format(group, path):
         )
 
 
-def _text(value):
+def text(value):
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return str(value)

@@ -1,130 +1,307 @@
-"""The plane as a surface in three dimensions.
-
-mplot3d draws flat polygons. Every cell of the grid is therefore cut into smaller ones on the
-bilinear patch through its four corners (no value is invented beyond that), and lit with normals
-interpolated between the corners, so that the light changes smoothly and the grid does not show.
-"""
+"""The plane as a surface in three dimensions: the sheet, the box around it, and what is marked on it."""
 
 import itertools
 import math
+from copy import copy
+from dataclasses import replace
 
+import contourpy
 import numpy as np
 from matplotlib import colors
 from matplotlib.cm import ScalarMappable
-from matplotlib.transforms import Bbox
-from mpl_toolkits.mplot3d import Axes3D, proj3d
-from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+from matplotlib.collections import LineCollection, PolyCollection
 
-from . import planes, points, style, wording
-from .errors import NotYetError
+from . import multiples, overlay, planes, points, style, wording
+from .errors import NotYetError, WordsError
+from .frame import Frame, corners_of, patch
+from .raster import Picture, Sheet, View
 
-NARROWEST = 0.4  # the least horizontal side of the box
-MOST_FACES = 60_000  # small faces drawn: beyond it cells are cut less finely
-MOST_CELLS = 160_000  # beyond it only every k-th point is drawn, and the figure says so
-WIDTH, TALL = 4.45, 3.75  # inches
-BAR = 0.56  # length of the colour bar, the body being 1
-HEIGHT = 0.66  # of the box, its longer horizontal side being 1
-CORNER_ROOM = 0.07  # inches between tick labels of two axes
-PALE = 0.55  # what is left of a colour where the values are guesses
-AMBIENT, DIFFUSE, SPECULAR, SHININESS = 0.50, 0.56, 0.08, 24
+NARROWEST = 0.4  # the least horizontal side of the box, its longer one being 1
+WIDTH, TALL = 4.3, 4.0  # inches
+PANEL = 3.1  # inches: one of several
+BAR = 0.5  # length of the colour bar, the body being 1
+HEIGHT, BENEATH = 0.55, 0.42  # of the sheet's box, and of the room between it and the floor
+SIDES = (-57.0, 33.0, 123.0, -147.0)  # degrees: from where it is looked at
+LINES = 14  # about so many contours
+MOST_DPI, MOST_PIXELS = 600, 6e6  # of the sheet's image
 
 
-def draw(surface, field, scale, head, label, elev=None, azim=None, cmap=None):
-    """A figure of one plane in 3D, seen from `elev` and `azim` degrees."""
-    x, y, field = planes.ascending(surface.x, surface.y, field)
-    field = points.fill(surface, field, scale)
-    notes = points.notes(field, "interpolated (paler)") + scale.notes
-    x, y, field, step = _thinned(x, y, field)
-    if step > 1:
-        notes.append(f"every {step}th point along each axis is drawn")
-    cells = _Cells(x, y, scale.held(field.values), field.guessed, scale)
-    if not cells.whole.any():
-        raise NotYetError(f"{surface.path} has no four neighbouring evaluated points: try --kind heat")
-    elev, azim = 32.0 if elev is None else elev, -57.0 if azim is None else azim
-    if min(cells.box[:2]) == NARROWEST:
-        notes.append("the axes are not to the same scale")
-    page = style.Page(head, notes, _margins(label, scale), (WIDTH, TALL))
-    axes = Axes3D(page.figure, rect=page.rectangle(), computed_zorder=False)
-    page.figure.add_axes(axes)
-    axes.view_init(elev=elev, azim=azim)
-    cmap = style.color_map(cmap)
-    norm = colors.Normalize(*scale.span)
-    _box(axes, cells, x, y, scale, surface.settings, page.body[0])
-    _fit(page, axes)
-    if _part_labels(page, axes):
-        _fit(page, axes)
-    faces, shades = cells.faces(cmap, norm, _light(elev, azim))
-    axes.add_collection3d(Poly3DCollection(
-        faces, facecolors=shades, edgecolors=shades, linewidths=0.35, rasterized=True, zorder=5,
-    ), autolim=False)
-    _floor_marks(axes, x, y, field.nonfinite, scale)
-    height = page.body[1]
-    page.color_bar(ScalarMappable(norm, cmap), scale, label, bounds=(0.2 * height, BAR * height),
-                   gap=0.16, extend=planes.extend(scale))
+def draw(surface, field, scale, head, label, view=View(), levels=None, cmap=None, dpi=300, make=None, legend=None):
+    """A figure of one plane in 3D. `make`: Relief, or one with other marks; `legend`: (inches below the body, what draws
+    there, given the page)."""
+    relief = (make or Relief)(surface, field, scale, view)
+    if view.azim is None:
+        _turn([relief])
+    return figure(relief, head, relief.notes(), label, levels, cmap, dpi, legend=legend)
+
+
+def figure(relief, head, notes, label, levels=None, cmap=None, dpi=300, place=None, legend=None):
+    """A figure of one relief. `place` is where its box stands (see `steady_place`), None: where it fills the page.
+    `legend`: as in `draw`."""
+    below = legend[0] if legend else 0.0
+    page = style.Page(head, notes + style.notes_on(cmap), _margins(label, relief.scale, TALL, below), (WIDTH, TALL))
+    color_map = style.color_map(cmap)
+    relief.draw(page, (0.0, 0.0, *page.body), levels, color_map, dpi, place=place)
+    _color_bar(page, relief.scale, label, color_map)
+    if legend:
+        legend[1](page)
     return page.figure
 
 
-def _margins(label, scale):
-    """Room for the colour bar, whose label may stand on two lines."""
+def steady_place(relief, head, label, sides):
+    """(scale, origin) at which the box of `figure` fits its page from all `sides` (azimuths, in degrees), its
+    axis standing still."""
+    size = style.Page(head, relief.notes(), _margins(label, relief.scale, TALL), (WIDTH, TALL)).body
+    frames = [Frame(relief.turned_to(side), size, False) for side in sides]
+    scale = min(frame.scale for frame in frames)
+    middle = np.array([0.0, 0.5 * (relief.box[2] + relief.floor) * math.cos(math.radians(relief.view.elev))])
+    heights = [(frame.inches([middle]))[0, 1] for frame in frames]
+    return scale, np.array([size[0] / 2, np.mean(heights)]) - scale * middle
+
+
+def draw_several(entries, scale, head, label, view=View(), levels=None, cmap=None, dpi=300):
+    """A figure of one panel an entry (multiples.Entry), on one scale and from one side."""
+    reliefs = [Relief(entry.surface, entry.field, scale, view) for entry in entries]
+    if view.azim is None:
+        _turn(reliefs)
+    columns, rows = multiples.layout(len(entries))
+    side = min(PANEL, 2 * PANEL / columns + 0.3)
+    lines = [multiples.name_lines(entry, 0.95 * side) for entry in entries]
+    above = style.ZOOM * (multiples.ABOVE + multiples.LINE * max(len(a) + len(b) for a, b in lines))
+    body = (columns * side, rows * (TALL / WIDTH * side + above))
+    notes = ["one scale for all panels", *scale.notes, *style.notes_on(cmap)]
+    for entry, relief in zip(entries, reliefs):
+        notes += [f"{entry.name}: {note}" for note in relief.notes() if note not in scale.notes]
+    page = style.Page(head, notes, _margins(label, scale, body[1]), body)
+    color_map = style.color_map(cmap)
+    width, height = page.body[0] / columns, page.body[1] / rows - above
+    if min(width, height) < 0.8:
+        raise WordsError(f"{page.size[0]:.3g} x {page.size[1]:.3g} inches leave no room for"
+                         f" {columns} x {rows} panels")
+    for number, (entry, relief) in enumerate(zip(entries, reliefs)):
+        row, column = divmod(number, columns)
+        left, bottom = column * width, (rows - 1 - row) * (height + above)
+        relief.draw(page, (left, bottom, 0.97 * width, height), levels, color_map, dpi, small=True)
+        multiples.write_name(page, left, bottom + height, multiples.name_lines(entry, 0.95 * width))
+    _color_bar(page, scale, label, color_map)
+    return page.figure
+
+
+def _margins(label, scale, tall, below=0.0):
+    """Room for the colour bar, whose label may stand on two lines, and inches below the body."""
     label = wording.on_log_scale(label) if scale.log else label
-    extra = 0.17 if "\n" in style.broken(label, 0.9 * TALL) else 0.0
-    return style.Margins(0.15, 0.95 + extra, 0.05)
+    extra = 0.17 if "\n" in style.broken(label, 0.9 * tall) else 0.0
+    return style.Margins(0.12, 0.86 + extra, 0.08 + below)
 
 
-def _thinned(x, y, field):
-    """(x, y, field, step) with no more cells than can be drawn."""
-    step = max(1, math.ceil(math.sqrt(len(x) * len(y) / MOST_CELLS)))
-    return x[::step], y[::step], field.changed(lambda array: array[::step, ::step]), step
+def _color_bar(page, scale, label, cmap):
+    height = page.body[1]
+    share = BAR if height > 3 else 0.7
+    page.color_bar(ScalarMappable(colors.Normalize(*scale.span), cmap), scale, label,
+                   bounds=(0.5 * (1 - share) * height, share * height), gap=0.1, room=0.9 * height,
+                   extend=planes.extend(scale))
 
 
-class _Cells:
-    """The cells of a grid, in a box whose longer horizontal side is 1."""
+def _turn(reliefs):
+    """Where the user chose no side: that from which the most is seen, the usual one if in doubt."""
+    seen = np.mean([[relief.shown_from(azim) for azim in SIDES] for relief in reliefs], axis=0)
+    best = int(np.argmax(seen))
+    azim = SIDES[best if seen[best] > seen[0] + 0.02 else 0]
+    for relief in reliefs:
+        relief.view = replace(relief.view, azim=azim)
 
-    def __init__(self, x, y, z, guessed, scale):
-        self.x, self.y, self.z = x, y, z  # z in drawing units, [ny, nx]
-        self.guessed = _any_corner(guessed)
-        self.low, self.high = scale.span
-        width, depth = x[-1] - x[0], y[-1] - y[0]
+
+class Relief:
+    """One plane, ready to be drawn in 3D. The box: x and y around 0, z = 0 at the scale's lower end."""
+
+    def __init__(self, surface, field, scale, view):
+        """Where the view's `azim` is None, it is yet to be chosen (`turn`)."""
+        self.surface, self.scale, self.view = surface, scale, view
+        self.x, self.y, field = planes.ascending(surface.x, surface.y, field)
+        self.field = points.fill(surface, field, scale)
+        width, depth = self.x[-1] - self.x[0], self.y[-1] - self.y[0]
         longer = max(width, depth)
         # A plane far from square is shown squarer than it is: a sliver could not be read.
         self.box = (max(width / longer, NARROWEST), max(depth / longer, NARROWEST), HEIGHT)
-        finite = np.isfinite(z)
-        self.whole = finite[1:, 1:] & finite[1:, :-1] & finite[:-1, 1:] & finite[:-1, :-1]
+        self.equal = min(width, depth) / longer >= NARROWEST
+        z = scale.held(self.field.values)
+        if _any_corner(~np.isfinite(z)).all():
+            raise NotYetError(f"{surface.path} has no four neighbouring evaluated points: try --kind heat")
+        z, self.filled = _with_neighbours(z, self.field.nonfinite)
+        self.sheet = Sheet(self.x, self.y, z, scale.span, self.box)
+        self.floor = -BENEATH if view.floor else 0.0
+        self.overlay = overlay.Overlay(surface)
 
-    def faces(self, cmap, norm, light):
-        """([n, 4, 3] corners in data units, [n, 4] colours) of the small faces."""
-        rows, columns = np.nonzero(self.whole)
-        cuts = int(np.clip(math.sqrt(MOST_FACES / len(rows)), 1, 6))
-        at = np.linspace(0.0, 1.0, cuts + 1)
-        u, v = np.meshgrid(at, at)  # along x and along y within a cell
-        z = _patch(self.z, rows, columns, u, v)
-        x = self._along(self.x, columns, u)
-        y = self._along(self.y, rows, v)
-        points = np.stack([x, y, z], axis=-1)
-        corners = np.stack([points[:, :-1, :-1], points[:, :-1, 1:], points[:, 1:, 1:],
-                            points[:, 1:, :-1]], axis=-2).reshape(-1, 4, 3)
-        middle = (at[1:] + at[:-1]) / 2
-        u, v = np.meshgrid(middle, middle)
-        slopes = self._slopes()
-        dx, dy, height = (
-            _patch(a, rows, columns, u, v).reshape(-1) for a in (*slopes, self.z)
-        )
-        shades = _lit(cmap(norm(height))[:, :3], dx, dy, light)
-        pale = np.repeat(self.guessed[rows, columns], cuts * cuts)
-        shades[pale, :3] = 1.0 - PALE * (1.0 - shades[pale, :3])
-        return corners, shades
+    def shown_from(self, azim):
+        """How much of the sheet's upper side is seen from there, and, where paths run on it, of these."""
+        view = replace(self.view, azim=azim)
+        corners = view.project(corners_of(self.box, 0.0, self.box[2]))
+        picture = Picture(self.sheet, view, _bounds(corners), 60)
+        paths = [(each.x, each.y) for each in (*self.overlay.runs, *self.overlay.curves)]
+        shares = [picture.upper()]
+        for x, y in paths:
+            x, y = _finely(x, y, 100)
+            shares.append(1.0 - float(np.mean(picture.hidden(self._on_sheet(x, y, view=view)))))
+        return shares[0] + (float(np.mean(shares[1:])) if paths else 0.0)
 
-    @staticmethod
-    def _along(points, index, share):
-        start = points[index][:, None, None]
-        return start + (points[index + 1] - points[index])[:, None, None] * share
+    def notes(self):
+        notes = points.notes(self.field, "interpolated (paler)") + self.scale.notes + self.overlay.notes()
+        if self.filled.any():
+            notes.append("pink parts of the sheet stand as high as their neighbours")
+        return notes + ([] if self.equal else ["the axes are not to the same scale"])
 
-    def _slopes(self):
-        """dz/dx and dz/dy at the grid points in the box's own measure, [ny, nx]."""
-        tall = self.box[2] / (self.high - self.low)
-        wide = self.box[0] / (self.x[-1] - self.x[0])
-        deep = self.box[1] / (self.y[-1] - self.y[0])
-        return _slope(self.z.T, self.x).T * tall / wide, _slope(self.z, self.y) * tall / deep
+    def turned_to(self, azim):
+        """The same plane from another side."""
+        turned = copy(self)
+        turned.view = replace(self.view, azim=azim)
+        return turned
+
+    def draw(self, page, body, levels, cmap, dpi, small=False, place=None):
+        """Draws into `body` (left, bottom, width, height) inches of the page's body."""
+        axes = page.figure.add_axes(page.rectangle(*body))
+        axes.set_axis_off()
+        axes.set_xlim(0.0, body[2])
+        axes.set_ylim(0.0, body[3])
+        frame = Frame(self, body[2:], small, place)
+        values = self._levels(levels)
+        low, high = self.scale.span
+        positions = [p for p in map(self.scale.position, values) if low < p < high]
+        frame.draw_back(axes)
+        if self.view.floor:
+            self._floor(axes, frame, positions, cmap)
+        self._holes(axes, frame)
+        dpi = min(dpi, MOST_DPI, math.sqrt(MOST_PIXELS / (body[2] * body[3])))
+        picture = self._sheet(axes, frame, positions, cmap, dpi)
+        frame.draw_front(axes)
+        self._marks(axes, frame, picture)
+
+    def _levels(self, levels):
+        if isinstance(levels, list):
+            return [value for value in levels if value > 0 or not self.scale.log]
+        if self.scale.constant:
+            return []
+        return self.scale.round_values(levels or LINES)
+
+    def _sheet(self, axes, frame, levels, cmap, dpi):
+        corners = self.view.project(corners_of(self.box, 0.0, self.box[2]))
+        picture = Picture(self.sheet, self.view, _bounds(corners), frame.scale * dpi)
+        pale, flat = (_any_corner(mask) for mask in (self.field.guessed, self.filled))
+        image = picture.image(cmap, levels, ((1.0, 1.0, 1.0), 0.55 * style.ZOOM * dpi / 72, 0.55), pale,
+                              (flat, colors.to_rgb(style.NONFINITE)))
+        left, top, bottom, end = (picture.bounds[0], picture.bounds[3], picture.bounds[2], picture.bounds[1])
+        low, high = frame.inches(np.array([[left, bottom], [end, top]]))
+        axes.imshow(image, extent=(low[0], high[0], low[1], high[1]), aspect="auto", zorder=5,
+                    interpolation="antialiased")
+        axes.set_xlim(0.0, frame.size[0])
+        axes.set_ylim(0.0, frame.size[1])
+        return picture
+
+    def _on_floor(self, x, y, frame):
+        """Coordinates of the plane to inches of the page, on the floor: [n, 2]."""
+        place = np.column_stack([self.sheet.place(x, y), np.full(len(x), self.floor)])
+        return frame.inches(self.view.project(place))
+
+    def _floor(self, axes, frame, levels, cmap):
+        """Contours on the floor, and the colours between them."""
+        z = self.scale.held(self.field.values)
+        generator = contourpy.contour_generator(self.x, self.y, np.ma.masked_invalid(z), name="serial",
+                                                fill_type="OuterOffset")
+        norm = colors.Normalize(*self.scale.span)
+        bounds = sorted({*self.scale.span, *levels})
+        paper = np.array(colors.to_rgb(style.PAPER))
+        low, high = bounds[0] - 1e-9 * (bounds[-1] - bounds[0]), bounds[-1] + 1e-9 * (bounds[-1] - bounds[0])
+        for a, b in zip([low, *bounds[1:-1]], [*bounds[1:-1], high]):
+            rings, offsets = generator.filled(a, b)
+            color = 0.45 * np.array(cmap(norm(0.5 * (a + b)))[:3]) + 0.55 * paper
+            for ring, offset in zip(rings, offsets):
+                placed = self._on_floor(ring[:, 0], ring[:, 1], frame)
+                axes.add_patch(patch(placed, offset, color))
+        shaded = style.for_lines(cmap)
+        lines, shades = [], []
+        for level in bounds[1:-1]:
+            for line in generator.lines(level):
+                lines.append(self._on_floor(line[:, 0], line[:, 1], frame))
+                shades.append(shaded(norm(level)))
+        axes.add_collection(LineCollection(lines, colors=shades, linewidths=0.7 * style.ZOOM, zorder=2.5),
+                            autolim=False)
+
+    def _holes(self, axes, frame):
+        """On the floor: the points without a finite value, where the surface has a hole."""
+        rows, columns = np.nonzero(self.field.nonfinite)
+        if rows.size == 0:
+            return
+        across, up = (np.concatenate(([axis[0]], axis, [axis[-1]])) for axis in (self.x, self.y))
+        boxes = [self._on_floor(across[[c, c + 2, c + 2, c]], up[[r, r, r + 2, r + 2]], frame)
+                 for r, c in zip(rows, columns)]
+        axes.add_collection(PolyCollection(boxes, facecolor=style.NONFINITE, edgecolor=style.NONFINITE,
+                                           linewidth=0.3, zorder=3, gid="nonfinite"), autolim=False)
+
+    # --- marks -------------------------------------------------------------------------------------
+
+    def _marks(self, axes, frame, picture):
+        for number, curve in enumerate(self.overlay.curves):
+            self._path(axes, frame, picture, curve.x, curve.y, style.series(number)["color"], 1.6)
+        for number, run in enumerate(self.overlay.runs):
+            look = style.series(number)
+            self._path(axes, frame, picture, run.x, run.y, look["color"], 1.3)
+            self._spots(axes, frame, picture, run.x, run.y, look["color"], look["marker"], 2.6)
+            self._spots(axes, frame, picture, run.x[-1:], run.y[-1:], look["color"], look["marker"], 5.0)
+        if self.overlay.points is not None:
+            found = self.overlay.points
+            self._spots(axes, frame, picture, found.x, found.y, style.INK, "o", 4.5)
+            self._point_names(axes, frame, picture)
+        inside = self.x[0] <= 0.0 <= self.x[-1] and self.y[0] <= 0.0 <= self.y[-1]
+        if inside and not self.overlay.covers_center:
+            self._centre(axes, frame, picture)
+
+    def _on_sheet(self, x, y, lift=0.004, view=None):
+        """Coordinates of the plane to (right, up, depth) on the sheet, [n, 3]; NaN where it has none."""
+        place = np.column_stack([self.sheet.place(x, y), self.sheet.at(x, y) + lift])
+        return (view or self.view).project(place)
+
+    def _path(self, axes, frame, picture, x, y, color, width):
+        """A path on the sheet, faint where the sheet hides it, and its shadow on the floor."""
+        x, y = _finely(x, y, 400)
+        if self.view.floor:
+            axes.plot(*self._on_floor(x, y, frame).T, color=color, linewidth=0.6 * width * style.ZOOM,
+                      zorder=3.2, alpha=0.8)
+        placed = self._on_sheet(x, y)
+        inches, hidden = frame.inches(placed), picture.hidden(placed)
+        cased = style.cased((width + 1.4) * style.ZOOM)
+        for seen, opacity, effects in ((False, 0.35, None), (True, 1.0, cased)):
+            shown = np.where((hidden != seen)[:, None], inches, np.nan)
+            axes.plot(*shown.T, color=color, linewidth=width * style.ZOOM, alpha=opacity, zorder=12 + seen,
+                      solid_joinstyle="round", path_effects=effects)
+
+    def _spots(self, axes, frame, picture, x, y, color, marker, size):
+        placed = self._on_sheet(x, y)
+        shown = ~picture.hidden(placed) & np.isfinite(placed).all(axis=1)
+        axes.plot(*frame.inches(placed)[shown].T, linestyle="none", marker=marker, color=color,
+                  markersize=size * style.ZOOM, markeredgecolor=style.CASING,
+                  markeredgewidth=0.5 * style.ZOOM, zorder=14)
+
+    def _point_names(self, axes, frame, picture):
+        """Above each marked checkpoint that is seen its name."""
+        found = self.overlay.points
+        placed = self._on_sheet(found.x, found.y)
+        shown = ~picture.hidden(placed) & np.isfinite(placed).all(axis=1)
+        for name, at in itertools.compress(zip(found.names, frame.inches(placed)), shown):
+            at = np.clip(at + (0.0, 0.1 * style.ZOOM), 0.0, frame.size)
+            half = 0.5 * style.text_width(name, style.NOTE, "bold")
+            axes.text(np.clip(at[0], half, max(half, frame.size[0] - half)), at[1], name, fontsize=style.NOTE,
+                      fontweight="bold", color=style.INK, ha="center", va="center", zorder=16, parse_math=False,
+                      bbox=style.plate())
+
+    def _centre(self, axes, frame, picture):
+        """A dot on the parameters the plane was laid through, and a cross below it on the floor."""
+        zero = np.zeros(1)
+        if self.view.floor:
+            axes.plot(*self._on_floor(zero, zero, frame).T, marker="+", color=style.INK,
+                      markersize=5 * style.ZOOM, markeredgewidth=0.8 * style.ZOOM, zorder=3.5, gid="center")
+        placed = self._on_sheet(zero, zero)
+        if np.isfinite(placed).all() and not picture.hidden(placed)[0]:
+            axes.plot(*frame.inches(placed).T, marker="o", color="white", markersize=2.8 * style.ZOOM,
+                      markeredgecolor="black", markeredgewidth=0.6 * style.ZOOM, zorder=14, gid="center")
 
 
 def _any_corner(mask):
@@ -132,135 +309,28 @@ def _any_corner(mask):
     return mask[1:, 1:] | mask[1:, :-1] | mask[:-1, 1:] | mask[:-1, :-1]
 
 
-def _patch(values, rows, columns, u, v):
-    """Bilinear interpolation within cells: [cells, *u.shape]."""
-    a, b, c, d = (
-        values[rows + i, columns + j][:, None, None] for i, j in ((0, 0), (0, 1), (1, 0), (1, 1))
-    )
-    return a * (1 - u) * (1 - v) + b * u * (1 - v) + c * (1 - u) * v + d * u * v
+def _with_neighbours(z, holes):
+    """(z with the highest of its neighbours' heights at each of the `holes`, step by step inwards;
+    which points were filled)."""
+    filled = np.zeros_like(holes)
+    while True:
+        padded = np.pad(z, 1, constant_values=np.nan)
+        near = np.stack([padded[1 + i : 1 + i + z.shape[0], 1 + j : 1 + j + z.shape[1]]
+                         for i in (-1, 0, 1) for j in (-1, 0, 1)])
+        open_now = holes & ~filled & np.isfinite(near).any(axis=0)
+        if not open_now.any():
+            return z, filled
+        z = np.where(open_now, np.max(np.where(np.isfinite(near), near, -np.inf), axis=0), z)
+        filled |= open_now
 
 
-def _slope(z, points):
-    """Slope along the first axis: the mean of the two sides, or the one there is; else 0."""
-    side = np.diff(z, axis=0) / np.diff(points)[:, None]
-    known = np.isfinite(side)
-    side = np.where(known, side, 0.0)
-    total, count = np.zeros(z.shape), np.zeros(z.shape)
-    for rows in (slice(None, -1), slice(1, None)):
-        total[rows] += side
-        count[rows] += known
-    return total / np.maximum(count, 1)
+def _finely(x, y, count):
+    """The same path with about `count` points more along it."""
+    along = np.concatenate(([0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))))
+    at = np.unique(np.concatenate([np.linspace(0.0, along[-1], count), along]))
+    return np.interp(at, along, x), np.interp(at, along, y)
 
 
-def _light(elev, azim):
-    """Unit vectors (towards the light, halfway between light and eye), in the box."""
-
-    def unit(vector):
-        return np.asarray(vector) / np.linalg.norm(vector)
-
-    def towards(elevation, azimuth):
-        e, a = math.radians(elevation), math.radians(azimuth)
-        return np.array([math.cos(e) * math.cos(a), math.cos(e) * math.sin(a), math.sin(e)])
-
-    lamp = towards(48.0, azim - 62.0)  # over the reader's left shoulder
-    return lamp, unit(lamp + towards(max(elev, 5.0), azim))
-
-
-def _lit(base, dx, dy, light):
-    """Blinn and Phong's light on `base` [n, 3] where the surface has slopes dx, dy."""
-    normal = np.stack([-dx, -dy, np.ones_like(dx)], axis=1)
-    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    lamp, half = light
-    diffuse = np.clip(normal @ lamp, 0.0, 1.0)
-    shine = np.clip(normal @ half, 0.0, 1.0) ** SHININESS
-    shade = base * (AMBIENT + DIFFUSE * diffuse)[:, None] + SPECULAR * shine[:, None]
-    return np.concatenate([np.clip(shade, 0.0, 1.0), np.ones((len(base), 1))], axis=1)
-
-
-def _box(axes, cells, x, y, scale, settings, width):
-    """Limits, ticks, panes and labels; `width` is that of the body in inches."""
-    axes.set_box_aspect(cells.box, zoom=1.0)
-    axes.set_xlim3d(x[0], x[-1], view_margin=0)
-    axes.set_ylim3d(y[0], y[-1], view_margin=0)
-    low, high = scale.span
-    axes.set_zlim3d(low - 0.02 * (high - low), high + 0.02 * (high - low), view_margin=0)
-    style.coordinate_ticks(axes.xaxis, x[0], x[-1])
-    style.coordinate_ticks(axes.yaxis, y[0], y[-1])
-    values, texts = scale.ticks(6)
-    axes.set_zticks([scale.position(v) for v in values], labels=texts)
-    longest = 72 * max((style.text_width(text, style.TICK) for text in texts), default=0.0)
-    beside = -1.5 + 0.5 * max(0.0, longest - 15.0)  # points; mplot3d centres the labels there
-    for axis, pad in ((axes.xaxis, -3.0), (axes.yaxis, -3.0), (axes.zaxis, beside)):
-        axis.set_tick_params(pad=pad, labelsize=style.TICK - 0.5)
-        axis.set_pane_color((0.965, 0.965, 0.965, 1.0))
-        axis.line.set_color(style.GREY)
-        axis.line.set_linewidth(0.6)
-        axis._axinfo["grid"].update(color="#dddddd", linewidth=0.5)
-        axis._axinfo["tick"].update(inward_factor=0.0, outward_factor=0.15)
-    for number, write in ((1, axes.set_xlabel), (2, axes.set_ylabel)):
-        label = style.broken(wording.axis_label(number, settings), 0.56 * width, style.LABEL - 1)
-        write(label, labelpad=2 if "\n" in label else -2, fontsize=style.LABEL - 1)
-
-
-def _fit(page, axes):
-    """Moves and scales the box until it fills the body with its labels, from any side it is seen."""
-    left, bottom, width, height = page.rectangle()
-    aspect = page.size[0] / page.size[1]
-    side = min(width * aspect, height)  # in figure heights; mplot3d draws into a square
-    center = np.array([left + width / 2, bottom + height / 2])
-    target = np.array([width, height])
-    for _ in range(4):
-        square = np.array([side / aspect, side])
-        axes.set_position((*(center - square / 2), *square))
-        page.figure.draw_without_rendering()
-        drawn = page.figure.transFigure.inverted().transform_bbox(Bbox.union(
-            [axis.get_tightbbox(page.figure.canvas.get_renderer())
-             for axis in (axes.xaxis, axes.yaxis, axes.zaxis)] + [_box_bounds(axes)]
-        ))
-        center += (left + width / 2, bottom + height / 2) - (drawn.min + drawn.max) / 2
-        side *= min(target / drawn.size)
-
-
-def _part_labels(page, axes):
-    """Moves tick labels of two axes that meet at a corner away from each other; whether any did."""
-    renderer = page.figure.canvas.get_renderer()
-    texts = [(number, tick.label1) for number, axis in enumerate((axes.xaxis, axes.yaxis, axes.zaxis))
-             for tick in axis.get_major_ticks() if tick.label1.get_text()]
-    boxes = [text.get_window_extent(renderer) for _, text in texts]
-    room = CORNER_ROOM * page.figure.dpi
-    moved = False
-    for i, j in itertools.combinations(range(len(texts)), 2):
-        if texts[i][0] == texts[j][0] or not boxes[i].padded(room).overlaps(boxes[j]):
-            continue
-        left, right = sorted((i, j), key=lambda k: boxes[k].x0 + boxes[k].x1)
-        texts[left][1].set_horizontalalignment("right")
-        texts[right][1].set_horizontalalignment("left")
-        moved = True
-    return moved
-
-
-def _box_bounds(axes):
-    """What the box itself covers, in pixels: the axes' own bounds leave its back corner out."""
-    limits = (axes.get_xlim3d(), axes.get_ylim3d(), axes.get_zlim3d())
-    corners = np.array(list(itertools.product(*limits))).T
-    across, up, _ = proj3d.proj_transform(*corners, axes.get_proj())
-    pixels = axes.transData.transform(np.column_stack([across, up]))
-    return Bbox([pixels.min(axis=0), pixels.max(axis=0)])
-
-
-def _floor_marks(axes, x, y, bad, scale):
-    """On the floor below: the points without a finite value, where the surface has a hole."""
-    rows, columns = np.nonzero(bad)
-    if rows.size == 0:
-        return
-    low, high = scale.span
-    floor = low - 0.02 * (high - low)
-    across, up = np.clip(planes.edges(x), x[0], x[-1]), np.clip(planes.edges(y), y[0], y[-1])
-    boxes = [
-        [(across[c], up[r], floor), (across[c + 1], up[r], floor),
-         (across[c + 1], up[r + 1], floor), (across[c], up[r + 1], floor)]
-        for r, c in zip(rows, columns)
-    ]
-    axes.add_collection3d(Poly3DCollection(
-        boxes, facecolors=style.NONFINITE, edgecolors=style.NONFINITE, linewidths=0.2, zorder=1,
-    ), autolim=False)
+def _bounds(placed):
+    """(left, right, bottom, top) of places on the page."""
+    return placed[:, 0].min(), placed[:, 0].max(), placed[:, 1].min(), placed[:, 1].max()

@@ -1,4 +1,4 @@
-"""Figures out. The same figure gives the same bytes, and a file is written whole or not at all."""
+"""Figures, pages and animations out. The same figure gives the same bytes, and a file is written whole or not at all."""
 
 import io
 import os
@@ -13,14 +13,17 @@ METADATA = {
     ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     ".svg": {"Date": None, "Creator": None},
 }
+PAGES = (".html",)
+ANIMATIONS = (".gif", ".mp4")
+CAPTION = {".png": "Description", ".pdf": "Subject", ".svg": "Description"}  # where the caption is kept
 
 
 def extension(path):
     """The extension of `path` in lower case; one that cannot be drawn is refused."""
     found = os.path.splitext(path)[1].lower()
-    if found not in METADATA:
+    if found not in (*METADATA, *PAGES, *ANIMATIONS):
         what = f"extension '{found}'" if found else "no extension"
-        raise WordsError(f"{path} has {what}: figures are .png, .pdf or .svg")
+        raise WordsError(f"{path} has {what}: figures are .png, .pdf or .svg, pages .html, animations .gif or .mp4")
     return found
 
 
@@ -28,7 +31,8 @@ def render(figure, kind, dpi):
     """The bytes of a file of `kind`, which is '.png', '.pdf' or '.svg'."""
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind[1:], dpi=dpi, metadata=METADATA[kind], facecolor="white")
+    metadata = {**METADATA[kind], CAPTION[kind]: one_line(figure.get_label()) or None}
+    figure.savefig(buffer, format=kind[1:], dpi=dpi, metadata=metadata, facecolor=figure.get_facecolor())
     return buffer.getvalue()
 
 

@@ -14,51 +14,80 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.mathtext import MathTextParser
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
 from . import wording
 from .errors import WordsError
 from .scales import labels
 
-SMALLEST = 6.0  # of a label that would not fit
-TITLE, SUBTITLE, LABEL, TICK, NOTE = 10.0, 7.2, 8.5, 7.5, 6.6
-INK, GREY, FAINT = "#1a1a1a", "#595959", "#d9d9d9"
-NONFINITE = "#e8308a"  # evaluated, not finite
-WARNING = "#b33c00"  # what must not be overlooked
-TRAIN_TEST = {"train": "#0072b2", "test": "#d55e00", "val": "#009e73"}  # Okabe and Ito
 COLOR_MAPS = ("viridis", "cividis", "magma", "inferno", "plasma")  # uniform, colour-blind safe
+UNIFORM = {*COLOR_MAPS, "gray", "grey", "Greys", "berlin", "managua", "vanimo"}  # equal steps look equal
+WIDTHS = {"column": 8.6 / 2.54, "text": 17.8 / 2.54}  # inches: of a two-column page
 
-SETTINGS = {
-    "font.family": "sans-serif",
-    "font.size": TICK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "axes.labelsize": LABEL,
-    "axes.linewidth": 0.6,
-    "axes.unicode_minus": True,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.labelsize": TICK,
-    "ytick.labelsize": TICK,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 3.0,
-    "ytick.major.size": 3.0,
-    "contour.negative_linestyle": "solid",
-    "lines.solid_capstyle": "round",
-    "pdf.fonttype": 42,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "lossatlas",
-    "text.hinting": "none",  # else text is wider on coarse pixels than it was measured
-    "path.simplify": True,
+# What is drawn with, set by `apply`. Text sizes are points; ZOOM is by how much text, lines and margins
+# are larger than on paper.
+THEMES = {
+    "paper": {
+        "ZOOM": 1.0,
+        "PAPER": "#ffffff", "INK": "#1a1a1a", "GREY": "#595959", "FAINT": "#d9d9d9", "PANE": "#f6f6f6",
+        "NONFINITE": "#e8308a",  # evaluated, not finite
+        "WARNING": "#b33c00",  # what must not be overlooked
+        "LOSS": "#0072b2", "ACCURACY": "#d55e00",  # Okabe and Ito, as all below
+        "TRAIN_TEST": {"train": "#0072b2", "test": "#d55e00", "val": "#009e73"},
+        # Runs and files beside one another: told apart in grey print by their markers and dashes.
+        "SERIES": ("#d9420b", "#1a1a1a", "#1f77e0", "#9b3fc4", "#0b8f6a", "#8a6100"),
+        "CASING": "#ffffff",  # around lines that run over a picture
+    },
 }
+THEMES["slides"] = {**THEMES["paper"], "ZOOM": 1.4}
+THEMES["dark"] = {
+    **THEMES["paper"],
+    "PAPER": "#15171c", "INK": "#eceef2", "GREY": "#a4a9b3", "FAINT": "#3a3f49", "PANE": "#1c1f26",
+    "NONFINITE": "#ff5fae", "WARNING": "#ff9d5c", "LOSS": "#56b4e9", "ACCURACY": "#f0a030",
+    "TRAIN_TEST": {"train": "#56b4e9", "test": "#f0a030", "val": "#2fc79a"},
+    "SERIES": ("#ff7a45", "#f4f5f7", "#6db3ff", "#d08cf0", "#3fd0a2", "#e3b341"),
+    "CASING": "#15171c",
+}
+SIZES = {"SMALLEST": 6.0, "TITLE": 10.0, "SUBTITLE": 7.2, "LABEL": 8.5, "TICK": 7.5, "NOTE": 6.6}
+MARKERS = ("o", "s", "^", "D", "v", "P")
+DASHES = ((None, None), (5, 1.6), (1.4, 1.3), (6, 1.4, 1.4, 1.4), (3, 1.2), (8, 2))
+globals().update(SIZES, **THEMES["paper"])
 
 
-def apply():
-    """Sets matplotlib up the same way whatever matplotlibrc the user has."""
+def apply(theme="paper"):
+    """Sets matplotlib and this module up the same way whatever matplotlibrc the user has."""
+    chosen = THEMES[theme]
+    zoom = chosen["ZOOM"]
+    globals().update({name: zoom * size for name, size in SIZES.items()}, **chosen)
     matplotlib.rcdefaults()
-    matplotlib.rcParams.update(SETTINGS)
+    matplotlib.rcParams.update({
+        "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans"],  # matplotlib's own: the same everywhere
+        "font.size": TICK,
+        "figure.facecolor": PAPER,
+        "savefig.facecolor": PAPER,
+        "axes.facecolor": PAPER,
+        "axes.edgecolor": INK,
+        "axes.labelcolor": INK,
+        "axes.labelsize": LABEL,
+        "axes.linewidth": 0.6 * zoom,
+        "axes.unicode_minus": True,
+        "text.color": INK,
+        "legend.labelcolor": INK,
+        "contour.negative_linestyle": "solid",
+        "lines.solid_capstyle": "round",
+        "pdf.fonttype": 42,  # text stays text
+        "svg.fonttype": "none",
+        "svg.hashsalt": "lossatlas",
+        "text.hinting": "none",  # else text is wider on coarse pixels than it was measured
+        "path.simplify": True,
+        **{f"{axis}tick.{name}": value for axis in "xy" for name, value in (
+            ("color", INK), ("labelcolor", INK), ("labelsize", TICK),
+            ("major.width", 0.6 * zoom), ("major.size", 3.0 * zoom), ("major.pad", 3.5 * zoom),
+            ("minor.width", 0.45 * zoom), ("minor.size", 1.6 * zoom),
+        )},
+    })
 
 
 def color_map(name):
@@ -73,32 +102,68 @@ def color_map(name):
     return maps[name]
 
 
-def darker(cmap):
-    """`cmap` without the tenth that is too light for thin lines on white paper."""
+def notes_on(name):
+    """A note on a colour map in which equal steps of the value do not look equal; none on others."""
+    if name is None or name.removesuffix("_r") in UNIFORM:
+        return []
+    return [f"colour map {name}: equal steps of the value do not look equal"]
+
+
+def for_lines(cmap):
+    """`cmap` without the end that thin lines on this paper would not be seen in."""
     ramp = cmap(np.linspace(0.0, 1.0, 256))
-    light = ramp[:, :3] @ (0.2126, 0.7152, 0.0722) > 0.72
-    return colors.ListedColormap(ramp[~light]) if 0 < light.sum() < 200 else cmap
+    light = ramp[:, :3] @ (0.2126, 0.7152, 0.0722)
+    away = light > 0.72 if _luminance(PAPER) > 0.5 else light < 0.13
+    return colors.ListedColormap(ramp[~away]) if 0 < away.sum() < 200 else cmap
+
+
+def _luminance(color):
+    return float(np.dot(colors.to_rgb(color), (0.2126, 0.7152, 0.0722)))
+
+
+def series(number):
+    """The look of the run or file of that number (from 0): colour, marker and dashes."""
+    return {"color": SERIES[number % len(SERIES)], "marker": MARKERS[number % len(MARKERS)],
+            "dashes": DASHES[number % len(DASHES)]}
+
+
+def cased(width):
+    """Path effects that set a line of that `width` (points) off from what is below. Not for text: it
+    would no longer be text in vector files."""
+    return [withStroke(linewidth=width, foreground=CASING)]
+
+
+def plate(opacity=0.72):
+    """The box that sets a text off from what is below."""
+    return {"boxstyle": "round,pad=0.12", "facecolor": CASING, "edgecolor": "none", "alpha": opacity}
 
 
 @dataclass
 class Head:
-    """What stands above and below the drawing. `size` is the user's figure size (width, height)
-    or None, `mark` what the reader must not overlook, `numbers` facts to stand below the notes."""
+    """What stands above and below the drawing. `size` is the user's figure size (width, height) in
+    inches, (width, None) where the height follows, or None; `mark` what the reader must not overlook,
+    `numbers` facts to stand below the notes. Without `caption` only the mark stands in the figure."""
 
     title: str
     subtitle: str
     size: tuple | None = None
     mark: str | None = None
     numbers: tuple = ()
+    caption: bool = True
 
 
 @dataclass
 class Margins:
-    """Room beside the body for ticks, labels and colour bar."""
+    """Room beside the body for ticks, labels and colour bar, at the text sizes of paper."""
 
     left: float
     right: float
     bottom: float
+
+    @property
+    def sides(self):
+        """Left and right together, at the text sizes in use."""
+        return ZOOM * (self.left + self.right)
 
 
 class Page:
@@ -107,54 +172,58 @@ class Page:
     def __init__(self, head, notes, margins, body, stretch=False):
         """`body` is (width, height); `head.size` overrules it, keeping its proportions unless the
         drawing may `stretch`."""
+        margins = Margins(*(ZOOM * side for side in (margins.left, margins.right, margins.bottom)))
         self._left = margins.left
         self.body = body
+        words = head if head.caption else Head("", "", mark=head.mark)
         # Twice: a body narrower than the user's page is centred, which leaves the text less room.
         for _ in range(1 if head.size is None else 2):
             width = head.size[0] if head.size else body[0] + margins.left + margins.right
             room = width - self._left - 0.1
-            title = _wrap(head.title, room, TITLE, "bold")
-            mark = _wrap(head.mark or "", room, SUBTITLE, "bold")
-            subtitle = _wrap(head.subtitle, room, SUBTITLE)
-            foot = [(line, GREY) for line in _wrap(wording.joined(notes), room, NOTE)]
-            foot += [(line, INK) for line in _wrap(wording.joined(head.numbers), room, NOTE)]
-            top = 0.12 + 0.185 * len(title) + 0.135 * len(mark + subtitle) + 0.07
-            below = margins.bottom + (0.08 + 0.12 * len(foot) if foot else 0.0)
+            title = wrapped(words.title, room, TITLE, "bold")
+            mark = wrapped(words.mark or "", room, SUBTITLE, "bold")
+            subtitle = wrapped(words.subtitle, room, SUBTITLE)
+            foot = [(line, GREY) for line in wrapped(wording.joined(notes), room, NOTE)]
+            foot += [(line, INK) for line in wrapped(wording.joined(head.numbers), room, NOTE)]
+            foot = foot if head.caption else []
+            top = ZOOM * (0.19 + 0.185 * len(title) + 0.135 * len(mark + subtitle))
+            below = margins.bottom + ZOOM * (0.08 + 0.12 * len(foot) if foot else 0.0)
             self.size = head.size or (width, top + body[1] + below)
             self._below = below
             if head.size:
                 self._fit(body, margins, top, stretch)
-        self.figure = Figure(figsize=self.size, facecolor="white")
+        self.figure = Figure(figsize=self.size, facecolor=PAPER)
         FigureCanvasAgg(self.figure)
+        self.figure.set_label(wording.caption(head, notes))  # kept in the file's metadata
         self._write_head(title, mark, subtitle)
         for rows_below, (line, color) in zip(reversed(range(len(foot))), foot):
-            self._text(line, 0.08 + 0.12 * rows_below, NOTE, color)
+            self._text(line, ZOOM * (0.08 + 0.12 * rows_below), NOTE, color)
 
     def _fit(self, body, margins, top, stretch):
         """The largest body that fits, in the middle of the page."""
         width = self.size[0] - margins.left - margins.right
+        if self.size[1] is None:
+            share = max(width, 0.0) / body[0]
+            height = body[1] * (share**0.5 if stretch else share)
+            self.size = (self.size[0], top + height + self._below)
         height = self.size[1] - top - self._below
         if width < 0.5 or height < 0.5:
-            raise WordsError(
-                f"--size {self.size[0]:g}x{self.size[1]:g} inches leaves no room for the drawing"
-            )
+            raise WordsError(f"{_inches(self.size)} leave no room for the drawing")
         shrink = min(width / body[0], height / body[1])
         self.body = (width, height) if stretch else (body[0] * shrink, body[1] * shrink)
         self._left = margins.left + 0.5 * (width - self.body[0])
         self._below += 0.5 * (height - self.body[1])
 
     def _write_head(self, title, mark, subtitle):
-        y = self.size[1] - 0.12
+        y = self.size[1] - 0.12 * ZOOM
         for line in title:
-            y -= 0.185
-            text = self._text(line, y + 0.055, TITLE, INK, weight="bold")
+            y -= 0.185 * ZOOM
+            text = self._text(line, y + 0.055 * ZOOM, TITLE, INK, weight="bold")
             text.set_parse_math(_is_math(line))
-        for line in mark:
-            y -= 0.135
-            self._text(line, y + 0.03, SUBTITLE, WARNING, weight="bold")
-        for line in subtitle:
-            y -= 0.135
-            self._text(line, y + 0.03, SUBTITLE, GREY)
+        for lines, color, weight in ((mark, WARNING, "bold"), (subtitle, GREY, "normal")):
+            for line in lines:
+                y -= 0.135 * ZOOM
+                self._text(line, y + 0.03 * ZOOM, SUBTITLE, color, weight=weight)
 
     def _text(self, line, y, size, color, **more):
         return self.figure.text(
@@ -170,43 +239,59 @@ class Page:
         y = self._below + bottom
         return (x / self.size[0], y / self.size[1], width / self.size[0], height / self.size[1])
 
-    def color_bar(self, mappable, scale, label, bounds=None, gap=0.12, **more):
-        """A colour bar right of the body, as high as `bounds` (bottom, height) or the body."""
+    def color_bar(self, mappable, scale, label, bounds=None, gap=0.12, at=None, room=None, **more):
+        """A colour bar right of the body, or of `at` (inches from its left); as high as `bounds`
+        (bottom, height) or the body, its label as long as `room` or the bar."""
         bottom, height = bounds or (0.0, self.body[1])
-        axes = self.figure.add_axes(self.rectangle(self.body[0] + gap, bottom, 0.13, height))
+        left = (self.body[0] if at is None else at) + gap * ZOOM
+        axes = self.figure.add_axes(self.rectangle(left, bottom, 0.13 * ZOOM, height))
         bar = self.figure.colorbar(mappable, cax=axes, **more)
-        values, texts = scale.ticks(max(3, min(8, int(height / 0.33))))
+        values, texts = scale.ticks(max(3, min(8, int(height / (0.33 * ZOOM)))))
         bar.set_ticks([scale.position(v) for v in values], labels=texts)
         bar.ax.yaxis.set_minor_locator(FixedLocator([scale.position(v) for v in scale.minor()]))
-        bar.ax.tick_params(length=2.5, pad=2.5)
-        bar.ax.tick_params(which="minor", length=1.4, width=0.45)
-        bar.outline.set_linewidth(0.6)
+        bar.ax.tick_params(length=2.5 * ZOOM, pad=2.5 * ZOOM)
+        bar.ax.tick_params(which="minor", length=1.4 * ZOOM, width=0.45 * ZOOM)
+        bar.outline.set_linewidth(0.6 * ZOOM)
         label = wording.on_log_scale(label) if scale.log else label
-        length = max(height, 0.9 * self.body[1])
+        length = room or height
         label = broken(label, length)
-        bar.set_label(label, fontsize=fitting(label, 1.12 * length), labelpad=5)
+        bar.set_label(label, fontsize=fitting(label, 1.12 * length), labelpad=5 * ZOOM)
         return bar
 
 
-def broken(label, length, size=LABEL):
+def _inches(size):
+    return f"{size[0]:.3g} x {size[1]:.3g} inches"
+
+
+def broken(label, length, size=None):
     """An axis label on two lines, its unit below, where it is longer than `length` inches."""
+    size = size or LABEL
     if text_width(label, size) <= length:
         return label
-    return label.replace(" (", "\n(", 1)
+    if " (" in label:
+        return label.replace(" (", "\n(", 1)
+    return "\n".join(wrapped(label, max(length, 0.55 * text_width(label, size)), size))
 
 
-def fitting(label, length, size=LABEL):
+def fitting(label, length, size=None):
     """The text size, `size` at most, at which no line of `label` is longer than `length` inches."""
+    size = size or LABEL
     widest = max(text_width(line, size) for line in label.split("\n"))
     return max(SMALLEST, min(size, size * length / widest)) if widest else size
 
 
-def coordinate_ticks(axis, low, high, count=5):
-    """Round ticks within [low, high] with as few digits as tell them apart."""
-    values = [v for v in MaxNLocator(count, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+def round_ticks(low, high, count=5, whole=False):
+    """(values, labels): round values within [low, high] with as few digits as tell them apart."""
+    steps = [1, 2, 5, 10] if whole else [1, 2, 2.5, 5, 10]
+    values = [v for v in MaxNLocator(count, steps=steps, integer=whole).tick_values(low, high)
               if low - 1e-9 * (high - low) <= v <= high + 1e-9 * (high - low)]
+    return values, labels([0.0 if abs(v) < 1e-15 else v for v in values])
+
+
+def coordinate_ticks(axis, low, high, count=5, whole=False):
+    values, texts = round_ticks(low, high, count, whole)
     axis.set_major_locator(FixedLocator(values))
-    axis.set_major_formatter(FixedFormatter(labels([0.0 if abs(v) < 1e-15 else v for v in values])))
+    axis.set_major_formatter(FixedFormatter(texts))
     axis.set_minor_locator(NullLocator())
 
 
@@ -214,7 +299,7 @@ def mark_center(axes, x, y):
     """A small cross on the parameters the plane was laid through, where they are in range."""
     if min(x) <= 0.0 <= max(x) and min(y) <= 0.0 <= max(y):
         for width, color in ((2.6, "white"), (1.0, "black")):
-            axes.plot([0.0], [0.0], marker="+", markersize=7, markeredgewidth=width,
+            axes.plot([0.0], [0.0], marker="+", markersize=7 * ZOOM, markeredgewidth=width * ZOOM,
                       markeredgecolor=color, linestyle="none", zorder=20, gid="center")
 
 
@@ -234,7 +319,7 @@ def text_width(text, size, weight="normal"):
 text_width.renderer = FigureCanvasAgg(Figure(figsize=(1, 1), dpi=MEASURE_DPI)).get_renderer()
 
 
-def _wrap(text, width, size, weight="normal"):
+def wrapped(text, width, size, weight="normal"):
     """Lines of at most `width` inches; a word longer than that is broken, at a no-break space if it
     has one."""
     lines = []

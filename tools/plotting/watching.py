@@ -52,7 +52,7 @@ def _draw(options):
     with reading.open_file(options.file) as file:
         done, total = file.progress()
         try:
-            paths = figures.draw_file(file, options)
+            paths = figures.draw_files([file], options)
         except NotYetError as error:
             if 0 < total <= done:  # waiting would not mend it
                 raise PlotError(str(error)) from error

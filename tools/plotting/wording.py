@@ -14,6 +14,8 @@ NORMALIZATIONS = {
     "dfilter": "filters of unit norm",
     "dlayer": "layers of unit norm",
 }
+OPTIMIZERS = {"sgd": "SGD", "adagrad": "AdaGrad", "adam": "Adam", "rmsprop": "RMSprop",
+              "momentum": "SGD with momentum", "nesterov": "Nesterov", "gd": "gradient descent"}
 EIGENVALUES = {"min_eig": "smallest Hessian eigenvalue", "max_eig": "largest Hessian eigenvalue"}
 SEPARATOR = " · "
 
@@ -94,11 +96,23 @@ def loss_unit(settings):
     return f" ({LOSSES.get(loss, loss)})" if loss else ""
 
 
-def axis_label(number, settings):
-    """`number` is 1 or 2 in a plane, 0 for the one direction of a line."""
+def axis_label(number, settings, share=None, unit=None):
+    """`number` is 1 or 2 in a plane, 0 for the one direction of a line.
+
+    `share` is the part of the variance that a principal component explains, `unit` the length of
+    direction 1; None: not such a plane, or not known.
+    """
+    variables = settings.get("variables")  # of a function: its own names
+    if isinstance(variables, list) and len(variables) >= number:
+        return str(variables[max(number - 1, 0)])
+    if share is not None:
+        return f"{('first', 'second')[number - 1]} principal component ({100 * share:.3g} % of variance)"
     which = f"direction {number}" if number else "the direction"
+    if unit is not None:
+        return f"multiples of {which} (1 is a distance of {unit:.3g})"
     normalization = _known(settings, "normalization")
-    unit = f" ({NORMALIZATIONS.get(normalization, normalization)})" if normalization else ""
+    named = normalization and _known(settings, "plane") in ("", "random")
+    unit = f" ({NORMALIZATIONS.get(normalization, normalization)})" if named else ""
     return f"multiples of {which}{unit}"
 
 
@@ -112,10 +126,15 @@ def capital(text):
     return text[:1].upper() + text[1:]
 
 
-def title(what, settings):
-    """'Training loss of resnet18 on cifar10', as much of it as is known."""
-    arch, data = _known(settings, "arch"), data_name(settings)
+def title(what, *settings):
+    """'Training loss of resnet18 on cifar10', as much of it as is known of all `settings` alike."""
+    arch, data = (_common([known(each) for each in settings])
+                  for known in (lambda each: _known(each, "arch"), data_name))
     return capital(what) + (f" of {arch}" if arch else "") + (f" on {data}" if data else "")
+
+
+def _common(texts):
+    return texts[0] if len(set(texts)) == 1 else ""
 
 
 def data_name(settings):
@@ -126,33 +145,68 @@ def data_name(settings):
     return kind
 
 
-def subtitle(settings, shape, path, draws=1, draw=None):
-    """The facts a reader needs to trust or repeat the figure. `shape` is [ny, nx] or [nx].
-
-    Of several `draws` of directions, `draw` is the one shown; None: their mean.
-    """
-    facts = []
-    samples = settings.get("samples")
-    if isinstance(samples, int) and samples > 0:
-        split = SPLITS.get(_known(settings, "split"), "")
-        facts.append(f"{grouped(samples)} {split} images".replace("  ", " "))
-    normalization = _known(settings, "normalization")
-    plane = _known(settings, "plane")
-    if normalization:
-        facts.append(f"{NORMALIZATIONS.get(normalization, normalization)} directions")
+def facts(file, each=False, name=""):
+    """What a reader needs to trust or repeat a figure of this file; `each`: it is about each of the draws;
+    `name`: it is of that value alone."""
+    settings, found = file.settings, [evaluated_images(file, name.partition("_")[0])]
+    normalization, plane = _known(settings, "normalization"), _known(settings, "plane")
+    if normalization and plane in ("", "random"):
+        found.append(f"{NORMALIZATIONS.get(normalization, normalization)} directions")
     if plane and plane != "random":
-        facts.append(f"plane {plane if len(plane) <= 40 else plane.partition(':')[0]}")
-    if _known(settings, "seed"):
-        facts.append(f"seed {_known(settings, 'seed')}")
+        named = PLANES.get(plane, f"plane {plane if len(plane) <= 40 else plane.partition(':')[0]}")
+        found.append(named if file.y is not None else named.replace("plane", "line"))
+    if _known(settings, "curve") and file.y is None:
+        bends = settings.get("bends")
+        known = isinstance(bends, int) and not isinstance(bends, bool)
+        curve = _known(settings, "curve")
+        found.append(f"{CURVES.get(curve, curve)} curve"
+                     + (f" of {bends} bend{'' if bends == 1 else 's'}" if known else ""))
+    if _known(settings, "seed") and plane in ("", "random"):
+        found.append(f"seed {_known(settings, 'seed')}")
+    if _known(settings, "bn") == "recalibrate":
+        found.append("batch norm recalibrated")
+    draws = 1 if each else file.draws
     if draws > 1:
-        facts.append(f"mean of {draws} draws" if draw is None else f"draw {draw} of {draws}")
+        found.append(f"mean of {draws} {file.DRAWS}" if file.draw is None else f"draw {file.draw} of {draws}")
     for key in ("tolerance", "budget"):
         if _known(settings, key):
-            facts.append(f"{key} {_known(settings, key)}")
-    if not facts:
-        facts.append(os.path.basename(path))
-    facts.append(" × ".join(grouped(n) for n in reversed(shape)) + " points")
-    return joined(facts)
+            found.append(f"{key} {_known(settings, key)}")
+    found = list(filter(None, found)) or [os.path.basename(file.path)]
+    return found + [" × ".join(grouped(n) for n in reversed(file.shape)) + " points"]
+
+
+PLANES = {"pca": "plane of the two principal components", "points": "plane through checkpoints",
+          "file": "directions from a file", "path": ""}
+CURVES = {"bezier": "Bezier", "polygon": "polygonal"}
+
+
+def evaluated_images(file, only=""):
+    """'5000 training and 1000 test images', '' where it is not known; of the split `only`, where it is one."""
+    counts = {split: file.sample_count(split) for split in SPLITS}
+    counts = {split: count for split, count in counts.items() if count}
+    counts = {only: counts[only]} if only in counts else counts
+    samples = file.settings.get("samples")
+    if not counts and isinstance(samples, int) and not isinstance(samples, bool) and samples > 0:
+        counts = {_known(file.settings, "split"): samples}
+    named = [f"{grouped(count)} {SPLITS.get(split, '')}".strip() for split, count in counts.items()]
+    return f"{' and '.join(named)} images" if named else ""
+
+
+def subtitle(file, each=False, name=""):
+    """The facts on one line."""
+    return joined(facts(file, each, name))
+
+
+def apart(all_facts):
+    """(the facts that all lists have, the rest of each list)."""
+    common = [fact for fact in all_facts[0] if all(fact in each for each in all_facts)]
+    return common, [[fact for fact in each if fact not in common] for each in all_facts]
+
+
+def caption(head, notes):
+    """All that stands above and below a drawing, as running text."""
+    texts = [head.title, head.mark, head.subtitle, joined(notes), joined(head.numbers)]
+    return ". ".join(filter(None, texts)).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def joined(facts):
@@ -171,4 +225,8 @@ def partial(done, total):
 
 
 def points(count):
-    return f"{grouped(count)} point" + ("" if count == 1 else "s")
+    return counted(count, "point")
+
+
+def counted(count, what):
+    return f"{grouped(count)} {what}" + ("" if count == 1 else "s")

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <c10/core/ScalarType.h>
+#include <torch/types.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "models/network.h"
+
+namespace lossatlas {
+
+/// A tensor of a checkpoint that stays in its file until numbers of it are asked for.
+struct StoredTensor {
+  std::string name;
+  std::vector<std::int64_t> sizes;
+  c10::ScalarType type;
+  std::optional<std::uint64_t> offset;  // in bytes, where the file holds all its elements in order
+  torch::Tensor tensor;                 // in memory where it does not: a TorchScript file's, a transposed one, …
+
+  std::int64_t numel() const;
+};
+
+/// What read_checkpoint reads, but for the tensors' numbers: a checkpoint of any size takes little memory.
+struct CheckpointIndex {
+  std::filesystem::path file;
+  std::string format;                 // as in Checkpoint
+  std::vector<StoredTensor> tensors;  // the state_dict, names as in Checkpoint
+  nlohmann::json metadata;            // as in Checkpoint
+};
+
+/// Throws Error naming the file, as read_checkpoint does.
+CheckpointIndex index_checkpoint(const std::filesystem::path& file);
+
+/// Elements first, …, first + out.size() - 1 of a tensor of the index, in row-major order, each rounded to float.
+/// Opens the file anew; any thread may call it. Throws Error naming the file, where it has become shorter.
+void read_numbers(const CheckpointIndex& index, const StoredTensor& tensor, std::int64_t first, std::span<float> out);
+
+/// Reads all parameters and statistics of a state: float32, contiguous, on the CPU, names and sizes as in the index
+/// (check_fit). What is not floating-point is left alone.
+void read_state(const CheckpointIndex& index, NetworkState& state);
+
+/// The tensor of that name; null where there is none.
+const StoredTensor* find_tensor(const CheckpointIndex& index, std::string_view name);
+
+/// Throws the Error that load_into would.
+void check_fit(const CheckpointIndex& index, const Network& network, const std::string& architecture);
+
+}  // namespace lossatlas

@@ -1,0 +1,118 @@
+#include "cli/run_files.h"
+
+#include <glob.h>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+
+#include "base/error.h"
+#include "cli/inputs.h"
+#include "cli/words.h"
+#include "training/history.h"
+
+namespace lossatlas {
+namespace {
+
+constexpr auto kCheckpoints = "checkpoints";
+
+bool is_digit(char letter) { return letter >= '0' && letter <= '9'; }
+
+/// The number or the single letter that stands at `at`, which is moved behind it; zeros in front do not count.
+std::string_view next_part(std::string_view text, std::size_t& at) {
+  std::size_t end = at;
+  while (end < text.size() && is_digit(text[end])) ++end;
+  if (end == at) return text.substr(at++, 1);
+  while (at + 1 < end && text[at] == '0') ++at;
+  const std::string_view part = text.substr(at, end - at);
+  at = end;
+  return part;
+}
+
+std::vector<std::filesystem::path> matching_files(const std::string& option, const std::string& pattern) {
+  glob_t found{};
+  const int failure = ::glob(pattern.c_str(), 0, nullptr, &found);
+  std::vector<std::filesystem::path> files;
+  if (failure == 0) files.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  ::globfree(&found);
+  if (files.empty()) throw UsageError("{} {}: matches no file", option, pattern);
+  std::stable_sort(files.begin(), files.end(),
+                   [](const auto& a, const auto& b) { return in_natural_order(a.string(), b.string()); });
+  return files;
+}
+
+/// The folder that files of a run belong to, whether or not they lie in its folder of checkpoints.
+std::filesystem::path folder_of(const std::filesystem::path& file) {
+  const auto folder = std::filesystem::weakly_canonical(file).parent_path();
+  return folder.filename() == kCheckpoints ? folder.parent_path() : folder;
+}
+
+RunFiles describe(std::string words, const std::filesystem::path& folder, std::vector<std::filesystem::path> files) {
+  RunFiles run{std::move(words), folder.filename().string(), "", std::move(files)};
+  if (run.label.empty()) run.label = "run";
+  std::error_code ignored;
+  if (const auto history = folder / "history.h5"; std::filesystem::exists(history, ignored)) {
+    run.optimizer = metadata_value<std::string>(read_history(history).settings, "optimizer", "");
+  }
+  return run;
+}
+
+}  // namespace
+
+bool in_natural_order(std::string_view a, std::string_view b) {
+  std::size_t i = 0, j = 0;
+  while (i < a.size() && j < b.size()) {
+    const std::string_view left = next_part(a, i), right = next_part(b, j);
+    if (left == right) continue;
+    if (is_digit(left[0]) && is_digit(right[0]) && left.size() != right.size()) return left.size() < right.size();
+    return left < right;
+  }
+  return a.size() - i < b.size() - j;
+}
+
+RunFiles run_of_folder(const std::filesystem::path& folder) {
+  if (!std::filesystem::is_directory(folder)) throw Error("{}: no such folder", folder.string());
+  std::vector<std::filesystem::path> files;
+  std::error_code code;
+  for (const auto& entry : std::filesystem::directory_iterator(folder / kCheckpoints, code)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("epoch-") && name.ends_with(".pt")) files.push_back(entry.path());
+  }
+  if (files.empty()) {
+    throw Error("{}: no run folder: it holds no {}/epoch-NNNN.pt; name other files with --checkpoints '{}'",
+                folder.string(), kCheckpoints, (folder / "*.pt").string());
+  }
+  std::sort(files.begin(), files.end(),
+            [](const auto& a, const auto& b) { return in_natural_order(a.string(), b.string()); });
+  return describe(folder.string(), std::filesystem::weakly_canonical(folder / kCheckpoints).parent_path(),
+                  std::move(files));
+}
+
+RunFiles run_of_words(const std::string& option, const std::string& words) {
+  if (std::filesystem::is_directory(words)) return run_of_folder(words);
+  std::vector<std::filesystem::path> files;
+  for (const std::string_view part : split_at(words, ',')) {
+    const std::string name(part);
+    if (name.empty()) throw UsageError("{} {}: wants files or a pattern, with commas between them", option, words);
+    const bool is_pattern = name.find_first_of("*?[") != std::string::npos && !std::filesystem::exists(name);
+    const auto found = is_pattern ? matching_files(option, name) : std::vector<std::filesystem::path>{name};
+    files.insert(files.end(), found.begin(), found.end());
+  }
+  const auto folder = folder_of(files.front());
+  return describe(words, folder, std::move(files));
+}
+
+std::int64_t epoch_of(const CheckpointIndex& checkpoint, std::size_t place) {
+  const auto given = metadata_value(checkpoint.metadata, "epoch", std::int64_t{-1});
+  if (given >= 0) return given;
+  const std::string stem = checkpoint.file.stem().string();
+  const std::size_t last = stem.find_last_of("0123456789");
+  if (last == std::string::npos) return static_cast<std::int64_t>(place);
+  std::size_t first = last;
+  while (first > 0 && is_digit(stem[first - 1])) --first;
+  std::int64_t number = 0;
+  const auto [end, failure] = std::from_chars(stem.data() + first, stem.data() + last + 1, number);
+  return failure == std::errc{} ? number : static_cast<std::int64_t>(place);
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "checkpoint/index.h"
+
+namespace lossatlas {
+
+/// The checkpoints of one run, in the order of its path.
+struct RunFiles {
+  std::string words;  // as they were given, for messages
+  std::string label;  // the run folder's name
+  std::string optimizer;  // as the run's history says; "" where there is none
+  std::vector<std::filesystem::path> files;
+};
+
+/// Of a run folder, its checkpoints/epoch-….pt. Throws Error where there is none.
+RunFiles run_of_folder(const std::filesystem::path& folder);
+
+/// Of files and glob patterns with commas between them: files of a pattern in natural order (2 before 10). A folder is
+/// taken as a run folder. Throws UsageError for a pattern that matches nothing.
+RunFiles run_of_words(const std::string& option, const std::string& words);
+
+/// True where `a` comes before `b`, numbers in them counting as numbers.
+bool in_natural_order(std::string_view a, std::string_view b);
+
+/// What the checkpoint says, else the last number in its name, else its place in the run.
+std::int64_t epoch_of(const CheckpointIndex& checkpoint, std::size_t place);
+
+}  // namespace lossatlas

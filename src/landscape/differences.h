@@ -1,0 +1,64 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "checkpoint/index.h"
+#include "landscape/direction.h"
+#include "models/network.h"
+
+namespace lossatlas {
+
+/// Inner products of n differences w_i = θ_i - θ with two directions, over the parameters.
+struct Products {
+  std::vector<std::array<double, 2>> with;       // ⟨w_i, d_k⟩
+  std::vector<double> squares;                   // ‖w_i‖²
+  std::array<std::array<double, 2>, 2> among{};  // ⟨d_j, d_k⟩
+};
+
+/// The differences w_i = θ_i - θ between many checkpoints and one origin, read from their files block by block: memory
+/// does not grow with the number of checkpoints. Differences and sums are in double; the bits of what is summed do not
+/// depend on the number of threads. Not while torch runs elsewhere: its number of threads is changed and put back.
+class Differences {
+ public:
+  /// `origin`: float32 on the CPU. Each checkpoint holds tensors of its names and sizes (check_fit), and outlives this
+  /// object.
+  Differences(NetworkState origin, std::vector<const CheckpointIndex*> checkpoints, int threads);
+
+  std::size_t count() const { return checkpoints_.size(); }
+
+  /// ⟨w_i, w_j⟩, [n, n]. Reads each file once. Throws Error naming a checkpoint whose parameters are not finite.
+  std::vector<double> gram() const;
+
+  /// Σ_i combinations[k][i] w_i for k = 0, 1, rounded to float; for states the statistics are combined likewise. The
+  /// parameter of largest magnitude is made positive (the first of equals), as scikit-learn (1.5 and later) fixes the
+  /// signs of components. Their products come from the same reading. Reads each file once.
+  std::vector<Direction> combine(std::span<const std::vector<double>> combinations, DirectionType type,
+                                 Products& products) const;
+
+  /// With two directions. Reads each file once.
+  Products products(const std::vector<Direction>& directions) const;
+
+ private:
+  /// Columns of the matrix whose rows are the differences: [n, count] double, from column `first` on.
+  torch::Tensor block(std::int64_t first, std::int64_t count) const;
+  /// The sum over the blocks, in their order, of what `part` makes of each; on several threads.
+  torch::Tensor sum(const std::function<torch::Tensor(std::int64_t first, const torch::Tensor& block)>& part) const;
+  /// The part of each parameter that lies in a block: use(parameter, first element in it, count, first column).
+  void for_each_part(std::int64_t first, std::int64_t count,
+                     const std::function<void(std::size_t, std::int64_t, std::int64_t, std::int64_t)>& use) const;
+  torch::Tensor combine_buffer(const NamedTensor& buffer, const std::vector<double>& combination) const;
+
+  NetworkState origin_;
+  std::vector<std::int64_t> begins_;  // first column of each parameter, and the end
+  std::vector<const CheckpointIndex*> checkpoints_;
+  std::vector<std::vector<const StoredTensor*>> stored_;  // [checkpoint][parameter]
+  int threads_;
+};
+
+}  // namespace lossatlas

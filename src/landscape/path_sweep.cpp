@@ -1,0 +1,161 @@
+#include "landscape/path_sweep.h"
+
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <exception>
+#include <mutex>
+
+namespace lossatlas {
+namespace {
+
+/// Where the value of one evaluation goes: the dataset, and its place in Evaluation (none: the first split's own).
+struct Target {
+  std::string loss, accuracy;
+  std::optional<std::size_t> loss_in_more, accuracy_in_more;
+};
+
+/// Of each split, for a checkpoint's own values or the plane's.
+std::vector<Target> targets_of(const Surface& surface, bool own) {
+  const auto target = [&](const PathValues& names) {
+    return own ? Target{names.loss, names.accuracy, {}, {}} : Target{names.plane_loss, names.plane_accuracy, {}, {}};
+  };
+  std::vector<Target> targets{target(path_values(surface.split))};
+  if (surface.has_both_splits()) {
+    targets.push_back(target(path_values(Split::test, true)));
+    const auto names = surface.more_names();
+    const auto place = [&](const char* name) {
+      return static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin());
+    };
+    targets.back().loss_in_more = place("test_loss");
+    targets.back().accuracy_in_more = place("test_acc");
+  }
+  return targets;
+}
+
+/// One evaluation: of a checkpoint, or of its point of the plane.
+struct Task {
+  std::size_t run, checkpoint;
+  bool own;
+};
+
+/// What was not computed is NaN. So may be what was: after a resume that is computed again.
+std::vector<Task> tasks_of(const Surface& surface) {
+  std::vector<Task> tasks;
+  for (std::size_t r = 0; r < surface.trajectory.runs.size(); ++r) {
+    const RunPath& run = surface.trajectory.runs[r];
+    for (std::size_t i = 0; i < run.size(); ++i) {
+      for (const bool own : {true, false}) {
+        const auto* values = run.find(targets_of(surface, own).front().loss);
+        if (!values || std::isnan((*values)[i])) tasks.push_back({r, i, own});
+      }
+    }
+  }
+  return tasks;
+}
+
+class PathSweep {
+ public:
+  PathSweep(const Plane& plane, const Engine& engine, const std::vector<std::vector<const CheckpointIndex*>>& runs,
+            Surface& surface, const PathSweepOptions& options)
+      : plane_(plane),
+        engine_(engine),
+        runs_(runs),
+        surface_(surface),
+        options_(options),
+        tasks_(tasks_of(surface)) {}
+
+  bool run() {
+    const int threads = engine_.device().is_cpu() ? std::max(1, options_.threads) : 1;
+    const int operator_threads = torch::get_num_threads();
+    if (engine_.device().is_cpu()) torch::set_num_threads(1);
+#pragma omp parallel num_threads(threads)
+    work();
+    torch::set_num_threads(operator_threads);
+    if (failure_) std::rethrow_exception(failure_);
+    return done_ == tasks_.size();
+  }
+
+ private:
+  void work() {
+    try {
+      torch::set_num_threads(1);  // the setting is a thread's own where OpenMP runs the operators
+      const auto evaluator = engine_.make_evaluator();
+      NetworkState read = copy_state(plane_.origin, torch::kCPU);
+      NetworkState point = copy_state(plane_.origin, engine_.device());
+      while (!has_failed_ && !(options_.stop && *options_.stop)) {
+        const std::size_t at = next_++;
+        if (at >= tasks_.size()) break;
+        take(tasks_[at], evaluate(*evaluator, tasks_[at], read, point));
+      }
+    } catch (...) {
+      const std::scoped_lock lock(mutex_);
+      if (!failure_) failure_ = std::current_exception();
+      has_failed_ = true;
+    }
+  }
+
+  Evaluation evaluate(Evaluator& evaluator, const Task& task, NetworkState& read, NetworkState& point) const {
+    if (task.own) {
+      read_state(*runs_[task.run][task.checkpoint], read);
+      return evaluator.evaluate(engine_.device().is_cpu() ? read : copy_state(read, engine_.device()));
+    }
+    // A plane of weights leaves the statistics alone: they are the origin's own here, never a checkpoint's.
+    const Projected& points = surface_.trajectory.runs[task.run].points;
+    place(plane_, std::array{points.x[task.checkpoint], points.y[task.checkpoint]}, point);
+    return evaluator.evaluate(point);
+  }
+
+  void take(const Task& task, const Evaluation& evaluation) {
+    const std::scoped_lock lock(mutex_);
+    for (const Target& target : targets_of(surface_, task.own)) {
+      set(task, target.loss, target.loss_in_more ? evaluation.more[*target.loss_in_more] : evaluation.loss);
+      set(task, target.accuracy,
+          target.accuracy_in_more ? evaluation.more[*target.accuracy_in_more] : evaluation.accuracy);
+    }
+    ++done_;
+    if (options_.on_value) options_.on_value(done_, tasks_.size(), evaluation);
+  }
+
+  void set(const Task& task, const std::string& dataset, double value) {
+    RunPath& run = surface_.trajectory.runs[task.run];
+    auto found = std::find_if(run.values.begin(), run.values.end(), [&](auto& named) { return named.first == dataset; });
+    found->second[task.checkpoint] = value;
+  }
+
+  const Plane& plane_;
+  const Engine& engine_;
+  const std::vector<std::vector<const CheckpointIndex*>>& runs_;
+  Surface& surface_;
+  const PathSweepOptions& options_;
+  std::vector<Task> tasks_;
+  std::atomic<std::size_t> next_{0};
+  std::atomic<bool> has_failed_{false};
+  std::mutex mutex_;
+  std::exception_ptr failure_;
+  std::size_t done_ = 0;
+};
+
+}  // namespace
+
+bool sweep_paths(const Plane& plane, const Engine& engine,
+                 const std::vector<std::vector<const CheckpointIndex*>>& runs, Surface& surface,
+                 const PathSweepOptions& options) {
+  // Every dataset is there, NaN where nothing is known yet.
+  for (RunPath& run : surface.trajectory.runs) {
+    for (const bool own : {true, false}) {
+      for (const Target& target : targets_of(surface, own)) {
+        for (const auto& name : {target.loss, target.accuracy}) {
+          if (!run.find(name)) run.values.emplace_back(name, std::vector<double>(run.size(), std::nan("")));
+        }
+      }
+    }
+  }
+  return PathSweep(plane, engine, runs, surface, options).run();
+}
+
+std::size_t missing_path_values(const Surface& surface) { return tasks_of(surface).size(); }
+
+}  // namespace lossatlas

@@ -1,0 +1,278 @@
+#include "landscape/trajectory.h"
+
+#include <ATen/ops/linalg_svd.h>
+#include <torch/utils.h>
+
+#include <array>
+#include <cmath>
+
+#include "base/error.h"
+#include "catch.h"
+#include "checkpoint/checkpoint.h"
+#include "landscape/differences.h"
+#include "landscape/pca.h"
+#include "landscape/projection_file.h"
+#include "storage/hdf5.h"
+#include "temporary_folder.h"
+
+using namespace lossatlas;
+
+namespace {
+
+torch::Tensor gram_of(const torch::Tensor& points) { return points.mm(points.t()).contiguous(); }
+
+Pca pca_of(const torch::Tensor& points, std::size_t components) {
+  const auto gram = gram_of(points);
+  const auto n = static_cast<std::size_t>(points.size(0));
+  return pca_of_gram({gram.data_ptr<double>(), n * n}, n, components);
+}
+
+torch::Tensor combined(const Pca& pca, std::size_t k, const torch::Tensor& points) {
+  return torch::tensor(pca.combinations[k], torch::kFloat64).unsqueeze(0).mm(points).squeeze(0);
+}
+
+/// Parameters "a" [2, count - 2] and "b" [2] from `count` numbers, and one statistic.
+NetworkState state_from(const torch::Tensor& numbers, double statistic) {
+  const auto all = numbers.to(torch::kFloat32).contiguous();
+  const std::int64_t count = all.numel();
+  return {{{"a", all.slice(0, 0, count - 2).view({2, -1}).clone()}, {"b", all.slice(0, count - 2).clone()}},
+          {{"running_mean", torch::full({3}, static_cast<float>(statistic))},
+           {"num_batches_tracked", torch::tensor(5)}}};
+}
+
+/// Checkpoints whose parameters are the rows, the last of which is the origin.
+class Rows {
+ public:
+  explicit Rows(const torch::Tensor& rows) {
+    for (std::int64_t i = 0; i < rows.size(0); ++i) {
+      const NetworkState state = state_from(rows[i], static_cast<double>(i));
+      std::vector<NamedTensor> tensors = state.parameters;
+      tensors.insert(tensors.end(), state.buffers.begin(), state.buffers.end());
+      write_checkpoint(folder_ / fmt::format("{}.pt", i), tensors, {});
+      indices_.push_back(index_checkpoint(folder_ / fmt::format("{}.pt", i)));
+      origin_ = state;
+    }
+  }
+
+  Differences differences(int threads) const {
+    std::vector<const CheckpointIndex*> checkpoints;
+    for (const CheckpointIndex& index : indices_) checkpoints.push_back(&index);
+    return {origin_, checkpoints, threads};
+  }
+
+ private:
+  TemporaryFolder folder_;
+  std::vector<CheckpointIndex> indices_;
+  NetworkState origin_;
+};
+
+struct Plane2 {
+  std::vector<Direction> directions;
+  Pca pca;
+  Projected points;
+};
+
+Plane2 plane_of(const Rows& rows, int threads = 2) {
+  const Differences differences = rows.differences(threads);
+  Plane2 plane;
+  plane.pca = pca_of_gram(differences.gram(), differences.count(), 10);
+  Products products;
+  plane.directions =
+      differences.combine(std::span(plane.pca.combinations).first(2), DirectionType::states, products);
+  plane.points = project(products, ProjectionRule::cos);
+  return plane;
+}
+
+torch::Tensor random_rows(std::int64_t rows, std::int64_t columns, std::uint64_t seed) {
+  torch::manual_seed(seed);
+  return torch::randn({rows, columns}, torch::kFloat64);
+}
+
+}  // namespace
+
+TEST_CASE("components follow from the Gram matrix alone, whatever the origin") {
+  const auto points = random_rows(6, 9, 1);
+  const auto centred = points - points.mean(0, true);
+  const auto [u, s, v] = at::linalg_svd(centred, false);
+  for (const auto& given : {points, points - points[5], points + 7}) {
+    const Pca pca = pca_of(given, 4);
+    REQUIRE(pca.explained_variance.size() == 4);
+    for (std::int64_t k = 0; k < 4; ++k) {
+      const double value = s[k].item<double>(), total = s.square().sum().item<double>();
+      const auto at = static_cast<std::size_t>(k);
+      CHECK(pca.singular_values[at] == Approx(value).epsilon(1e-10));
+      CHECK(pca.explained_variance[at] == Approx(value * value / 5).epsilon(1e-10));
+      CHECK(pca.explained_variance_ratio[at] == Approx(value * value / total).epsilon(1e-10));
+      const auto component = combined(pca, at, given);
+      CHECK(std::abs(component.dot(v[k]).item<double>()) == Approx(1).epsilon(1e-10));
+      CHECK(component.norm().item<double>() == Approx(1).epsilon(1e-10));
+    }
+  }
+  CHECK(pca_of(points, 99).explained_variance.size() == 6);
+  const Pca nothing = pca_of(torch::ones({4, 3}, torch::kFloat64), 2);
+  CHECK(nothing.explained_variance == std::vector<double>{0, 0});
+  CHECK(nothing.explained_variance_ratio == std::vector<double>{0, 0});
+}
+
+TEST_CASE("the path of gradient descent on a quadratic bowl has the PCA that geometric sums give") {
+  // L = ½ Σ λ_k θ_k², so θ_k after t steps is θ_k (1 - η λ_k)^t.
+  constexpr int kSteps = 12;
+  const std::array start{3.0, -2.0}, rate{0.9, 0.5};
+  const auto rows = torch::zeros({kSteps, 8}, torch::kFloat64);
+  for (int t = 0; t < kSteps; ++t) {
+    for (int k = 0; k < 2; ++k) rows[t][k + 2] = start[static_cast<std::size_t>(k)] * std::pow(rate[static_cast<std::size_t>(k)], t);
+  }
+  const auto sum = [](double ratio) { return (1 - std::pow(ratio, kSteps)) / (1 - ratio); };
+  const auto covariance = [&](std::size_t a, std::size_t b) {
+    return start[a] * start[b] * (sum(rate[a] * rate[b]) - sum(rate[a]) * sum(rate[b]) / kSteps) / (kSteps - 1);
+  };
+  const double mean = (covariance(0, 0) + covariance(1, 1)) / 2, half = (covariance(0, 0) - covariance(1, 1)) / 2;
+  const double root = std::hypot(half, covariance(0, 1));
+  const Plane2 plane = plane_of(Rows(rows));
+  CHECK(plane.pca.explained_variance[0] == Approx(mean + root).epsilon(1e-6));
+  CHECK(plane.pca.explained_variance[1] == Approx(mean - root).epsilon(1e-6));
+  CHECK(plane.pca.explained_variance_ratio[2] < 1e-12);
+  // The first axis is the eigenvector of the covariance.
+  const double angle = std::atan2(2 * covariance(0, 1), 2 * half) / 2;
+  const auto axis = plane.directions[0].parameters[0].tensor.flatten();
+  CHECK(std::abs(axis[2].item<double>() * std::cos(angle) + axis[3].item<double>() * std::sin(angle)) ==
+        Approx(1).epsilon(1e-6));
+}
+
+TEST_CASE("a path that lies in a plane is projected exactly") {
+  const auto basis = std::get<0>(at::linalg_svd(random_rows(400'002, 2, 2), false)).t();  // two orthonormal rows
+  const auto coordinates = random_rows(8, 2, 3) * 5;
+  const auto rows = coordinates.mm(basis) + random_rows(1, 400'002, 4);
+  const Plane2 plane = plane_of(Rows(rows));
+  const auto difference = [&](std::size_t i, std::size_t j) {
+    return (coordinates[static_cast<std::int64_t>(i)] - coordinates[static_cast<std::int64_t>(j)]).norm().item<double>();
+  };
+  for (std::size_t i = 0; i < 8; ++i) {
+    for (std::size_t j = 0; j < 8; ++j) {
+      const double drawn = std::hypot(plane.points.x[i] - plane.points.x[j], plane.points.y[i] - plane.points.y[j]);
+      CHECK(drawn == Approx(difference(i, j)).epsilon(1e-4).margin(1e-4));
+    }
+    CHECK(plane.points.length[i] == Approx(difference(i, 7)).epsilon(1e-4).margin(1e-4));
+    CHECK(plane.points.distance[i] < 1e-3);  // what rounding of 400,002 parameters to float32 leaves
+  }
+  CHECK(plane.points.x[7] == 0);
+  CHECK(plane.points.distance[7] == 0);
+}
+
+TEST_CASE("components are of unit length, orthogonal, of one sign, and carry the statistics along") {
+  const Plane2 plane = plane_of(Rows(random_rows(5, 20, 5)));
+  for (std::size_t k = 0; k < 2; ++k) {
+    const Direction& direction = plane.directions[k];
+    CHECK(norm(direction) == Approx(1).epsilon(1e-6));
+    const auto all = torch::cat({direction.parameters[0].tensor.flatten(), direction.parameters[1].tensor});
+    CHECK(all.max().item<float>() >= -all.min().item<float>());
+    // Statistic i is i, counted from the origin's 4: the same combination of them, with the sign of the direction.
+    double expected = 0;
+    for (std::size_t i = 0; i < 5; ++i) expected += plane.pca.combinations[k][i] * (static_cast<double>(i) - 4);
+    CHECK(std::abs(direction.buffers[0].tensor[0].item<double>()) == Approx(std::abs(expected)).epsilon(1e-5));
+    CHECK(direction.buffers[1].tensor.sum().item<float>() == 0);  // num_batches_tracked
+  }
+  CHECK(std::abs(cosine(plane.directions[0], plane.directions[1])) < 1e-6);
+}
+
+TEST_CASE("a plane of checkpoints has the same bits on any number of threads") {
+  const Rows rows(random_rows(4, 700'000, 6));
+  const Plane2 one = plane_of(rows, 1), three = plane_of(rows, 3);
+  CHECK(one.pca.explained_variance == three.pca.explained_variance);
+  CHECK(one.points.x == three.points.x);
+  CHECK(one.points.distance == three.points.distance);
+  for (std::size_t k = 0; k < 2; ++k) {
+    CHECK(torch::equal(one.directions[k].parameters[0].tensor, three.directions[k].parameters[0].tensor));
+  }
+  // What a second reading finds along the finished directions is what the first one said.
+  const Products again = rows.differences(2).products(one.directions);
+  CHECK(project(again, ProjectionRule::cos).x == one.points.x);
+}
+
+TEST_CASE("parameters that are not finite are refused by their file") {
+  auto rows = random_rows(4, 20, 7);
+  rows[2][3] = NAN;
+  CHECK_THROWS_WITH(Rows(rows).differences(1).gram(), ContainsSubstring("2.pt") && ContainsSubstring("not finite"));
+}
+
+TEST_CASE("cos and least squares differ where directions are not orthogonal") {
+  // d1 = (2, 0, 0), d2 = (1, 1, 0), w = (3, 1, 4) = 1 d1 + 1 d2 + (0, 0, 4).
+  const Products products{{{6, 4}}, {26}, {{{4, 2}, {2, 2}}}};
+  const Projected cos = project(products, ProjectionRule::cos);
+  CHECK(cos.x[0] == Approx(1.5));
+  CHECK(cos.y[0] == Approx(2));
+  CHECK(cos.distance[0] == Approx(std::sqrt(4 + 1 + 16)));  // (3, 1, 4) - (5, 2, 0)
+  const Projected lstsq = project(products, ProjectionRule::lstsq);
+  CHECK(lstsq.x[0] == Approx(1));
+  CHECK(lstsq.y[0] == Approx(1));
+  CHECK(lstsq.distance[0] == Approx(4));
+  CHECK(lstsq.length[0] == Approx(std::sqrt(26)));
+  const Products parallel{{{6, 3}}, {26}, {{{4, 2}, {2, 1}}}}, zero{{{0, 3}}, {26}, {{{0, 0}, {0, 1}}}};
+  CHECK_THROWS_WITH(project(parallel, ProjectionRule::lstsq), ContainsSubstring("parallel"));
+  CHECK_THROWS_WITH(project(zero, ProjectionRule::cos), ContainsSubstring("direction 1 is zero"));
+  CHECK_THROWS_AS(projection_rule_of("sin"), UsageError);
+}
+
+TEST_CASE("a trajectory comes back from a file as it was") {
+  Trajectory trajectory;
+  for (const char* name : {"sgd", "adagrad"}) {  // not in alphabetical order
+    RunPath run;
+    run.name = run.label = name;
+    run.optimizer = name;
+    run.file = {"a.pt", "a longer name.pt"};
+    run.epoch = {0, 7};
+    run.points = {{1.5, 0}, {-2, 0}, {0.25, 0}, {3, 0}};
+    run.values = {{"plane_loss", {2, 1}}, {"train_loss", {3, NAN}}};
+    trajectory.runs.push_back(run);
+  }
+  trajectory.pca = {{5, 3, 1}, {0.5, 0.3, 0.1}, {4, 2, 1}, {}};
+  const TemporaryFolder folder;
+  const auto write = [&](const char* name, const Trajectory& written) {
+    Hdf5Writer writer;
+    write_trajectory(writer, written);
+    writer.attribute("/", "other", "content");
+    writer.save(folder / name);
+  };
+  write("t.h5", trajectory);
+  const Trajectory read = read_trajectory(Hdf5Reader(folder / "t.h5"));
+  REQUIRE(read.runs.size() == 2);
+  CHECK(read.runs[0].name == "sgd");
+  CHECK(read.runs[1].optimizer == "adagrad");
+  CHECK(read.runs[1].file == trajectory.runs[1].file);
+  CHECK(read.runs[1].epoch == trajectory.runs[1].epoch);
+  CHECK(read.runs[1].points.distance == trajectory.runs[1].points.distance);
+  REQUIRE(read.runs[0].find("train_loss") != nullptr);
+  CHECK(read.runs[0].find("train_loss")->front() == 3);
+  CHECK(std::isnan(read.runs[0].find("train_loss")->back()));
+  CHECK(read.pca.singular_values == trajectory.pca.singular_values);
+  write("empty.h5", {});
+  CHECK(read_trajectory(Hdf5Reader(folder / "empty.h5")).runs.empty());
+
+  std::vector<Direction> directions(2);
+  directions[0].parameters = {{"w", torch::tensor({3.F, 4.F})}};
+  directions[1].parameters = {{"w", torch::tensor({0.F, 2.F})}};
+  write_projection(folder / "cos.h5", trajectory, ProjectionRule::cos, directions);
+  const Hdf5Reader cos(folder / "cos.h5");
+  CHECK(cos.read<double>("/proj_xcoord") == std::vector<double>{7.5, 0, 7.5, 0});
+  CHECK(cos.read<double>("/proj_ycoord") == std::vector<double>{-4, 0, -4, 0});
+  write_projection(folder / "lstsq.h5", trajectory, ProjectionRule::lstsq, directions);
+  CHECK(Hdf5Reader(folder / "lstsq.h5").read<double>("/proj_xcoord") == std::vector<double>{1.5, 0, 1.5, 0});
+}
+
+TEST_CASE("a summary says how far the path lies from what is shown") {
+  RunPath run;
+  run.file = {"0", "1", "2", "3"};
+  run.points = {{3, 2, 1, 0}, {0, 0, 0, 0}, {0.5, 2, 1, 0}, {4, 3, 2, 0}};
+  run.values = {{"train_loss", {2.5, 1, NAN, 0.5}}, {"plane_loss", {2, 4, 1, 0.5}}};
+  const PathSummary summary = summarize(run, Split::train);
+  CHECK(summary.longest == 4);
+  CHECK(summary.median_distance == 1);
+  CHECK(summary.largest_distance == 2);
+  CHECK(summary.farthest == 1);
+  CHECK(summary.median_difference == 0.5);
+  CHECK(summary.largest_difference == 3);
+  CHECK(summary.most_different == 1);
+  CHECK(summary.compared == 3);
+  run.values.clear();
+  CHECK(std::isnan(summarize(run, Split::train).largest_difference));
+}

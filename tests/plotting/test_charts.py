@@ -1,0 +1,144 @@
+"""Lines, fans of lines, paths and histories; several of them in one chart."""
+
+import h5py
+import numpy as np
+import pytest
+from conftest import add_points, words_of, write_fan, write_history, write_line, write_path, write_surface
+from plotting import charts, reading, style
+
+
+def axes_of(tmp_path, write, *words):
+    """The axes of the figure that would be written."""
+    from plotting import command, figures
+
+    path = write(tmp_path / "c.h5")
+    options = command.parse([path, *words])
+    style.apply(options.style)
+    with reading.open_file(path) as file:
+        return figures.figure_of([file], options)[1].axes
+
+
+def test_one_line_has_loss_to_the_left_and_accuracy_to_the_right(tmp_path):
+    left, right = axes_of(tmp_path, write_line)
+    assert left.get_position().bounds == right.get_position().bounds
+    assert left.get_ylabel() == "loss" and right.get_ylabel() == "accuracy (%)"
+    curves = {line.get_gid(): line for axes in (left, right) for line in axes.get_lines()}
+    for split, dashed in (("train", False), ("test", True)):
+        for what, color in (("loss", style.LOSS), ("acc", style.ACCURACY)):
+            line = curves[f"{split}_{what}"]
+            assert (line.is_dashed(), line.get_color()) == (dashed, color)
+    assert left.yaxis.label.get_color() == style.LOSS and right.yaxis.label.get_color() == style.ACCURACY
+
+
+def test_a_fan_shows_each_line_their_mean_and_their_spread(tmp_path):
+    upper, lower = axes_of(tmp_path, write_fan)
+    mean = next(line for line in upper.get_lines() if line.get_gid() == "train_loss")
+    thin = [line for line in upper.get_lines() if line.get_alpha() == pytest.approx(0.45)]
+    assert len(thin) == 10  # five of training, five of test
+    each = np.stack([line.get_ydata() for line in thin[:5]])
+    assert np.mean(each, axis=0) == pytest.approx(mean.get_ydata())
+    band = next(c for c in upper.collections if c.get_gid() == "train_loss_spread")
+    edge = band.get_paths()[0].vertices
+    highest = edge[edge[:, 0] == 1.0, 1].max()
+    assert highest == pytest.approx(mean.get_ydata()[-1] + np.std(each, axis=0, ddof=1)[-1])
+
+
+def test_the_spread_is_that_of_the_file(tmp_path):
+    with reading.open_file(write_fan(tmp_path / "f.h5")) as file:
+        chart, _ = charts.of_lines([file], None)
+        spread = next(s.spread for s in chart.series if s.name == "train_loss")
+        assert spread == pytest.approx(file.field("train_loss_spread").values)
+        assert file.draws == 5 and file.progress() == (105, 105)
+
+
+def test_a_fan_says_what_it_is(svg, tmp_path):
+    words = words_of(svg(write_fan(tmp_path / "f.h5")))
+    for said in ("800 training and 200 test images", "mean of 5 lines", "thin: 5 lines"):
+        assert said in words
+    one = words_of(svg(tmp_path / "f.h5", "--draw", "2"))
+    assert "draw 2 of 5" in one and "thin" not in one
+
+
+def test_a_path_stands_beside_the_straight_line(tmp_path, svg):
+    loss, error = axes_of(tmp_path, write_path)
+    assert loss.get_ylabel().startswith("loss") and error.get_ylabel() == "error (%)"
+    curve, line = (next(each for each in loss.get_lines() if each.get_gid() == "train_loss"
+                        and each.get_color() == color) for color in (style.LOSS, style.GREY))
+    assert max(curve.get_ydata()) == pytest.approx(0.2) and max(line.get_ydata()) == pytest.approx(2.1, rel=0.01)
+    middle = next(each for each in error.get_lines() if each.get_gid() == "train_err"
+                  and each.get_color() == style.GREY)
+    assert max(middle.get_ydata()) == pytest.approx(42, rel=0.01)
+    words = words_of(svg(tmp_path / "c.h5"))
+    assert "barrier of training loss: 0.1 on the curve, 2 on the straight line" in words
+    assert "straight line" in words and "position t between the two networks" in words
+
+
+@pytest.mark.parametrize("kind", ["contourf", "surface", "line", "history"])
+def test_a_path_asked_for_as_something_else(plot, tmp_path, kind):
+    result = plot(write_path(tmp_path / "p.h5"), "--kind", kind)
+    assert result.status == 1 and result.line()
+
+
+def test_a_path_says_which_networks_it_joins(svg, tmp_path):
+    path = add_points(write_path(tmp_path / "p.h5"), ("a", "b"))
+    words = words_of(svg(path))
+    assert "position t, from a (0) to b (1)" in words and "Bezier curve of 1 bend" in words and "plane" not in words
+
+
+def test_a_path_without_the_straight_line(svg, tmp_path):
+    path = write_path(tmp_path / "p.h5")
+    with h5py.File(path, "a") as file:
+        del file["lossatlas/linear"], file["lossatlas"].attrs["summary"]
+    assert 'id="train_loss"' in svg(path)
+
+
+@pytest.mark.parametrize("write", [write_line, write_path, write_fan, write_history])
+def test_several_in_one_chart(svg, tmp_path, write):
+    files = [write(tmp_path / f"{name}.h5") for name in "abc"]
+    words = words_of(svg(*files, "--names", "first one,second one,third one"))
+    for name in ("first one", "second one", "third one"):
+        assert name in words
+    assert "training" in words and "test" in words
+
+
+def test_histories_say_what_tells_them_apart(svg, tmp_path):
+    files = [write_history(tmp_path / f"{name}.h5", epochs=n, settings={"optimizer": name, "lr": lr, "arch": "cnn"})
+             for name, n, lr in (("sgd", 5, 0.1), ("adagrad", 8, 0.1))]
+    words = words_of(svg(*files))
+    assert "Training of cnn" in words and "learning rate 0.1" in words
+    assert "sgd: SGD, 5 epochs" in words and "adagrad: AdaGrad, 8 epochs" in words
+
+
+@pytest.mark.parametrize("first, second", [(write_line, write_surface), (write_history, write_surface),
+                                           (write_path, write_line)])
+def test_files_of_different_sorts(plot, tmp_path, first, second):
+    for files in ((first, second), (second, first)):
+        paths = [write(tmp_path / f"{i}.h5") for i, write in enumerate(files)]
+        result = plot(*paths)
+        assert result.status == 1 and "draw them apart" in result.line()
+
+
+def test_values_that_are_not_finite_along_a_line(svg, tmp_path):
+    path = write_path(tmp_path / "p.h5")
+    with h5py.File(path, "a") as file:
+        file["train_loss"][4] = np.inf
+    text = svg(path)
+    assert 'id="nonfinite"' in text and "1 point evaluated but not finite (pink)" in words_of(text)
+
+
+def test_files_are_told_apart_without_colour(tmp_path):
+    with reading.open_file(write_line(tmp_path / "a.h5")) as a, reading.open_file(write_line(tmp_path / "b.h5")) as b:
+        chart, _ = charts.of_lines([a, b], None, labels=["a", "b"])
+    assert {each.marker for each in chart.series[:4]} == {"o"} and {each.marker for each in chart.series[4:]} == {"s"}
+    assert [key.marker for key in chart.keys] == ["o", "s", None, None]
+
+
+def test_where_values_are_not_finite():
+    x = np.array([0.0, 1.0, 2.0, 3.0, 5.0])
+    assert charts._stretches(x, np.array([True, True, False, False, True])) == [(0.0, 1.5), (4.0, 5.0)]
+    assert charts._stretches(x, np.zeros(5, bool)) == []
+
+
+def test_lines_of_different_directions(svg, tmp_path):
+    between = add_points(write_line(tmp_path / "b.h5"))
+    assert ">multiples of the direction<" in svg(write_fan(tmp_path / "f.h5"), between)

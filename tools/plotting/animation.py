@@ -1,0 +1,265 @@
+"""Animations: a surface turned once around, trajectories that run, a landscape that changes from file
+to file. GIF by pillow, MP4 by ffmpeg. The same files give the same bytes."""
+
+import io
+import math
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import replace
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from . import marks, planes, points, relief, scales, style, wording
+from .errors import NotYetError, PlotError, WordsError
+
+FRAMES = {".gif": 12, ".mp4": 24}  # a second
+SPIN, RUN = 6.0, 6.0  # seconds: once around, along a trajectory
+HOLD, CHANGE = 0.7, 0.5  # seconds: one file, and from one to the next
+LONGEST = 90.0  # seconds
+DPI = 130
+AZIMUTH = -57.0  # degrees
+COLORS = 256  # of a GIF
+MOST_PIXELS = 1600  # a side
+
+
+def kind_of(files, options):
+    """What is animated: as --animate says, or what fits the files. Refuses what does not."""
+    for file in files:
+        if getattr(file, "y", None) is None or 1 in file.shape:
+            raise PlotError(f"{file.path} holds no plane to animate")
+    kind = options.animate or ("epochs" if len(files) > 1 else "trajectory" if marks.runs(files[0]) else "spin")
+    if kind == "epochs" and len(files) < 2:
+        raise WordsError("--animate epochs needs several files, in their order")
+    if kind != "epochs" and len(files) > 1:
+        raise WordsError(f"--animate {kind} needs one file, not {len(files)}")
+    if kind == "trajectory" and not marks.runs(files[0]):
+        raise PlotError(f"{files[0].path} holds no trajectory (/lossatlas/runs) to animate")
+    return kind
+
+
+def render(kind, files, options, extensions):
+    """{extension: the bytes of the animation}."""
+    if ".mp4" in extensions and shutil.which("ffmpeg") is None:
+        raise PlotError("ffmpeg is not here, which writes .mp4: install it (Debian: apt-get install ffmpeg),"
+                        " or write a .gif")
+    dpi = min(options.dpi, DPI) if options.dpi != 300 else DPI
+    film = KINDS[kind](files, options, dpi)
+    return {extension: WRITERS[extension](film.frames(FRAMES[extension]), FRAMES[extension]) for extension in extensions}
+
+
+# --- what is seen ----------------------------------------------------------------------------------
+
+
+def _scale(files, options):
+    """(fields, scale for all of them, name)."""
+    name = files[0].full_name(options.field or files[0].default_name())
+    fields = [file.field(name) for file in files]
+    for file, field in zip(files, fields):
+        if not np.isfinite(field.values).any():
+            raise NotYetError(f"{file.path} holds no finite value of {name}: nothing to draw")
+    values = np.concatenate([field.values.ravel() for field in fields])
+    return fields, scales.choose(values, name, options.log, options.vmin, options.vmax), name
+
+
+def _head(files, options, name, mark):
+    settings = [file.settings for file in files]
+    title = options.title or wording.title(wording.short_label(name, settings[0]), *settings)
+    common, _ = wording.apart([wording.facts(file) for file in files])
+    return style.Head(title, wording.joined(common), options.size, mark, (), options.caption)
+
+
+def _image(figure, dpi):
+    """The figure as RGB, [height, width, 3] uint8, both even as videos want it."""
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    image = np.asarray(canvas.buffer_rgba())[:, :, :3]
+    if max(image.shape) > MOST_PIXELS:
+        raise WordsError(f"an animation is at most {MOST_PIXELS} pixels a side: lower --dpi or --size")
+    return image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2].copy()
+
+
+class _Solid:
+    """Frames of a surface in 3D."""
+
+    def __init__(self, files, options, dpi):
+        self.options, self.dpi, self.files = options, dpi, files
+        self.fields, self.scale, self.name = _scale(files, options)
+        self.label = wording.value_label(self.name, files[0].settings)
+        given = {name: getattr(options, name) for name in ("elev", "floor") if getattr(options, name) is not None}
+        self.view = relief.View(azim=AZIMUTH if options.azim is None else options.azim, **given)
+
+    def relief(self, field):
+        return relief.Relief(self.files[0], field, self.scale, self.view)
+
+    def image(self, solid, head, place, notes=()):
+        """One frame, as RGB."""
+        figure = relief.figure(solid, head, [*solid.notes(), *notes], self.label, self.options.levels, self.options.cmap,
+                               self.dpi, place)
+        return _image(figure, self.dpi)
+
+
+class _Spin(_Solid):
+    def frames(self, rate):
+        head = _head(self.files, self.options, self.name, points.mark(self.fields[0]))
+        solid = self.relief(self.fields[0])
+        place = relief.steady_place(solid, head, self.label, np.arange(0.0, 360.0, 30.0))
+        turns = self.view.azim + np.linspace(0.0, 360.0, round(SPIN * rate), endpoint=False)
+        return [self.image(solid.turned_to(float(azim)), head, place) for azim in turns]
+
+
+class _Epochs(_Solid):
+    """Each file for a while, and from one to the next a smooth change, which is interpolated."""
+
+    def __init__(self, files, options, dpi):
+        super().__init__(files, options, dpi)
+        for file in files[1:]:
+            if not (np.array_equal(file.x, files[0].x) and np.array_equal(file.y, files[0].y)):
+                raise PlotError(f"{file.path} has another grid than {files[0].path}: an animation needs one grid")
+        missing = any(field.missing.any() for field in self.fields)
+        self.mark = "PARTIAL: not all points are evaluated" if missing else None
+        self.fields = [points.fill(file, field, self.scale) for file, field in zip(files, self.fields)]
+        if HOLD * len(files) + CHANGE * (len(files) - 1) > LONGEST:
+            raise WordsError(f"{len(files)} files are too many for one animation")
+
+    def frames(self, rate):
+        hold, change = round(HOLD * rate), round(CHANGE * rate)
+        frames = [self.frame(self.fields[0], 0)] * hold
+        for number, (a, b) in enumerate(zip(self.fields, self.fields[1:])):
+            for step in range(1, change):
+                share = 0.5 - 0.5 * math.cos(math.pi * step / change)
+                frames.append(self.frame(self.between(a, b, share), number + round(share)))
+            frames += [self.frame(b, number + 1)] * hold
+        return frames + frames[-1:] * hold
+
+    def frame(self, field, number):
+        head = _head(self.files, self.options, self.name, self.mark)
+        head.title += f": {self.title(number)}"
+        solid = self.relief(field)
+        place = relief.steady_place(solid, head, self.label, [self.view.azim])
+        return self.image(solid, head, place, ["one scale throughout; from file to file interpolated"])
+
+    def title(self, number):
+        """'epoch 4' where the file's checkpoint says so."""
+        if self.options.names:
+            return self.options.names[number]
+        checkpoint = self.files[number].settings.get("checkpoint")
+        file = str(checkpoint.get("file", "")) if isinstance(checkpoint, dict) else ""
+        stem = os.path.splitext(os.path.basename(file))[0] or os.path.basename(self.files[number].path)
+        kind, _, epoch = stem.partition("-")
+        return f"epoch {int(epoch)}" if kind == "epoch" and epoch.isdecimal() else stem
+
+    def between(self, a, b, share):
+        """A field between two; what has no value in one of them has none."""
+        values = self.scale.backward((1 - share) * self.scale.held(a.values) + share * self.scale.held(b.values))
+        return replace(a, values=values, blank=a.blank | b.blank, nonfinite=a.nonfinite | b.nonfinite,
+                       guessed=a.guessed | b.guessed)
+
+
+class _Run:
+    """Trajectories that run over the plane seen from above."""
+
+    def __init__(self, files, options, dpi):
+        self.dpi, self.file = dpi, files[0]
+        (field,), self.scale, self.name = _scale(files, options)
+        kind = options.kind if options.kind in ("contour", "contourf", "heat") else "contourf"
+        self.plane = planes.Plane(kind, self.file, field, self.scale)
+        body, equal = planes.body_of(self.plane.x, self.plane.y)
+        notes = self.plane.notes(equal, options.cmap)
+        self.runs, self.plane.overlay.runs = self.plane.overlay.runs, []
+        head = _head(files, options, self.name, points.mark(field))
+        self.label = wording.value_label(self.name, self.file.settings)
+        margins = planes.margins(body, self.label, *(marks.axis_label(self.file, number) for number in (1, 2)),
+                                 planes.y_extra(self.plane.y), planes.bar_extra(self.scale))
+        self.page = style.Page(head, notes, margins, body)
+        self.axes = self.plane.draw(self.page, self.page.rectangle(), self.label, options.levels, options.cmap)
+
+    def frames(self, rate):
+        last = max(len(run.x) for run in self.runs) - 1
+        steps = max(2, round(RUN * rate))
+        images = [self.frame(last * n / (steps - 1)) for n in range(steps)]
+        return images + [images[-1]] * rate
+
+    def frame(self, step):
+        drawn = []
+        for number, run in enumerate(self.runs):
+            at = min(step, len(run.x) - 1.0)
+            whole = int(at)
+            place = np.arange(len(run.x))
+            x, y = (np.append(values[: whole + 1], np.interp(at, place, values)) for values in (run.x, run.y))
+            look = style.series(number)
+            drawn += self.axes.plot(x, y, color=look["color"], linewidth=1.5 * style.ZOOM, zorder=12,
+                                    path_effects=style.cased(3 * style.ZOOM))
+            drawn += self.axes.plot(x[:-1], y[:-1], linestyle="none", marker=look["marker"], color=look["color"],
+                                    markersize=3.4 * style.ZOOM, markeredgecolor=style.CASING,
+                                    markeredgewidth=0.5 * style.ZOOM, zorder=13)
+            drawn += self.axes.plot(x[-1:], y[-1:], linestyle="none", marker=look["marker"], color=look["color"],
+                                    markersize=8 * style.ZOOM, markeredgecolor=style.CASING,
+                                    markeredgewidth=1.2 * style.ZOOM, zorder=14)
+        drawn += self.words(step)
+        image = _image(self.page.figure, self.dpi)
+        for artist in drawn:
+            artist.remove()
+        return image
+
+    def words(self, step):
+        """How far each run is, in the corner."""
+        texts = []
+        for number, run in enumerate(self.runs):
+            whole = int(min(step, len(run.x) - 1.0))
+            epoch = run.epoch[whole]
+            what = f"epoch {epoch:g}" if np.isfinite(epoch) else f"checkpoint {whole + 1}"
+            own = run.own(self.name)[whole]
+            loss = f", {wording.short_label(self.name)} {scales.number(float(own))}" if np.isfinite(own) else ""
+            label = f"{run.label}: " if len(self.runs) > 1 else ""
+            texts.append(self.axes.annotate(
+                label + what + loss, (0, 1), xycoords="axes fraction", textcoords="offset points",
+                xytext=(6, -8 - 12 * style.ZOOM * number), va="top", fontsize=style.TICK, zorder=20, parse_math=False,
+                color=style.series(number)["color"] if len(self.runs) > 1 else style.INK,
+                path_effects=style.cased(2.5 * style.ZOOM)))
+        return texts
+
+
+KINDS = {"spin": _Spin, "trajectory": _Run, "epochs": _Epochs}
+
+
+# --- files -----------------------------------------------------------------------------------------
+
+
+def _gif(frames, rate):
+    """One palette for all frames, from their colours taken together, so that nothing flickers."""
+    from PIL import Image
+
+    every = max(1, len(frames) // 8)
+    sample = Image.fromarray(np.concatenate(frames[::every]))
+    palette = sample.quantize(COLORS, method=Image.Quantize.MEDIANCUT)
+    colors = np.array(palette.getpalette()).reshape(-1, 3)
+    paper = frames[0][0, 0].astype(int)
+    colors[np.abs(colors - paper).sum(axis=1) < 30] = paper  # exactly, not a mean with what is near
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(colors.ravel().tolist())
+    images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    buffer = io.BytesIO()
+    images[0].save(buffer, format="GIF", save_all=True, append_images=images[1:], duration=round(1000 / rate), loop=0,
+                   optimize=False)
+    return buffer.getvalue()
+
+
+def _mp4(frames, rate):
+    height, width, _ = frames[0].shape
+    with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
+        words = ["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}",
+                 "-r", str(rate), "-i", "-", "-c:v", "libx264", "-preset", "medium", "-crf", "18", "-threads", "1",
+                 "-pix_fmt", "yuv420p", "-movflags", "+faststart", "-fflags", "+bitexact", "-flags:v", "+bitexact",
+                 "-map_metadata", "-1", file.name]
+        done = subprocess.run(words, input=b"".join(frame.tobytes() for frame in frames), capture_output=True, check=False)
+        if done.returncode:
+            raise PlotError(f"ffmpeg failed: {done.stderr.decode(errors='replace').strip().splitlines()[-1:]}")
+        with open(file.name, "rb") as written:
+            return written.read()
+
+
+WRITERS = {".gif": _gif, ".mp4": _mp4}

@@ -1,0 +1,141 @@
+"""What is marked in a plane or on a line: checkpoints, trajectories of training runs, and curves.
+
+Read from /lossatlas/points, /lossatlas/runs and /lossatlas/curves. What is absent comes out as NaN.
+"""
+
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+
+from . import wording
+from .errors import PlotError
+from .reading import text
+
+
+@dataclass
+class Run:
+    """A trajectory; arrays [m], in path order."""
+
+    name: str
+    label: str
+    optimizer: str
+    x: np.ndarray
+    y: np.ndarray
+    epoch: np.ndarray
+    distance: np.ndarray  # out of the plane
+    length: np.ndarray  # to the final parameters
+    group: h5py.Group
+
+    def own(self, name):
+        """The checkpoints' own value of that name, [m]."""
+        return _column(self.group, name, len(self.x))
+
+    def in_plane(self, name):
+        """The plane's value of that name ('train_loss') at the projections, [m]."""
+        first = f"plane_{name.rpartition('_')[2]}"  # of the first split; that of another names it
+        place = f"plane_{name}" if f"plane_{name}" in self.group or name not in self.group else first
+        return _column(self.group, place, len(self.x))
+
+
+@dataclass
+class Points:
+    """Marked checkpoints; arrays [m]."""
+
+    names: list
+    x: np.ndarray
+    y: np.ndarray  # NaN on lines
+    distance: np.ndarray
+    unit: float | None  # length of direction 1
+    group: h5py.Group
+
+    def own(self, name):
+        return _column(self.group, name, len(self.x))
+
+
+@dataclass
+class Curve:
+    """Where a curve runs in the plane; arrays [n]."""
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    t: np.ndarray
+
+
+def runs(file):
+    """The runs of a file, in their order."""
+    found = []
+    for name, group in _groups(file, "runs"):
+        x = _required(file, group, "x")
+        columns = [_column(group, each, len(x)) for each in ("epoch", "distance", "length")]
+        optimizer = text(group.attrs.get("optimizer", ""))
+        run = Run(name, _label(text(group.attrs.get("label", "")) or name, optimizer), optimizer,
+                  x, _required(file, group, "y", len(x)), *columns, group)
+        found.append((int(group.attrs.get("order", len(found))), run))
+    return [run for _, run in sorted(found, key=lambda item: item[0])]
+
+
+def _label(label, optimizer):
+    """The label, with the optimizer where it does not say it."""
+    known = not optimizer or optimizer.lower() in label.lower()
+    return label if known else f"{label} ({wording.OPTIMIZERS.get(optimizer, optimizer)})"
+
+
+def points(file):
+    """The marked checkpoints of a file, or None."""
+    group = file.group("points")
+    if group is None:
+        return None
+    x = _required(file, group, "x")
+    names = [text(name) for name in group["name"][()]] if "name" in group else []
+    unit = group.attrs.get("unit")
+    return Points(names + [""] * (len(x) - len(names)), x, _column(group, "y", len(x)),
+                  _column(group, "distance", len(x)), None if unit is None else float(unit), group)
+
+
+def curves(file):
+    return [Curve(name, x := _required(file, group, "x"), _required(file, group, "y", len(x)),
+                  _column(group, "t", len(x)))
+            for name, group in _groups(file, "curves")]
+
+
+def explained(file):
+    """The shares of the variance that the plane's axes explain, (x, y), or None."""
+    group = file.group("pca")
+    if group is None or "explained_variance_ratio" not in group:
+        return None
+    shares = np.atleast_1d(group["explained_variance_ratio"][()])
+    return (float(shares[0]), float(shares[1])) if len(shares) > 1 else None
+
+
+def axis_label(file, number):
+    """What coordinate 1 or 2 of a plane is, or (0) that of a line."""
+    shares, found = explained(file), points(file)
+    share = shares[number - 1] if shares and number else None
+    return wording.axis_label(number, file.settings, share, found.unit if found else None)
+
+
+def _groups(file, name):
+    group = file.group(name)
+    return [(each, item) for each, item in (group.items() if group is not None else ())
+            if isinstance(item, h5py.Group)]
+
+
+def _column(group, name, length):
+    """A dataset as float64 [length]; NaN where it is absent or of another shape."""
+    item = group.get(name)
+    if not isinstance(item, h5py.Dataset) or item.shape != (length,) or item.dtype.kind not in "fiu":
+        return np.full(length, np.nan)
+    return item[()].astype(np.float64)
+
+
+def _required(file, group, name, length=None):
+    item = group.get(name)
+    if not isinstance(item, h5py.Dataset) or item.ndim != 1 or length not in (None, len(item)):
+        shape = "" if length is None else f" of {length} numbers"
+        raise PlotError(f"{group.name} of {file.path} holds no list {name}{shape}")
+    values = item[()].astype(np.float64)
+    if not values.size or not np.isfinite(values).all():
+        raise PlotError(f"{group.name}/{name} of {file.path} must be finite numbers, at least one")
+    return values

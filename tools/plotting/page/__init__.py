@@ -1,0 +1,22 @@
+"""The page: files drawn as one self-contained HTML document that the reader turns and explores.
+
+content    what the page holds, as JSON: values, scales, words
+descent    the same of optimizers on functions
+document   the page around it: template, style and scripts put into one text
+
+The scripts, each using only those above it:
+
+data.js     what the page holds, decoded; value scales; numbers as text
+pen.js      small help for drawing on a plain canvas
+mesh.js     the triangles and contour lines of a surface
+scene.js    the renderer (WebGL 2)
+camera.js   the eye that turns around the box
+stage.js    the 3D pane
+map.js      the plane seen from above
+chart.js    curves over one coordinate
+theme.js    light and dark
+picture.js  the view as a PNG
+app.js      the page of surfaces
+curves.js   the page of lines, paths and histories
+descent.js  the page of descents on a function of one variable
+"""

@@ -1,0 +1,440 @@
+"""What a page holds, as a dictionary for JSON: values as packed arrays, scales with their ticks and
+levels, and every word that the figures say too."""
+
+import base64
+import json
+import math
+import os
+
+import numpy as np
+
+from .. import charts, figures, marks, overlay, points, reading, scales, style, summary, wording
+from ..errors import NotYetError, PlotError, WordsError
+
+MOST_VIEWS = 4
+MOST_DRAWS = 36
+BLANK, NONFINITE, RECONSTRUCTED, GUESSED = 1, 2, 3, 4  # as in data.js
+LEVELS = {False: 15, True: 20}  # contour lines, by log scale
+GUESSES = "interpolated (paler)"
+
+
+def of_files(files, options, names):
+    """The content of a page of these open files: surfaces side by side, or lines, paths or histories.
+
+    `names` are what the files are called where there are several."""
+    if isinstance(files[0], reading.DescentFile) and len(files) == 1:
+        from . import descent
+
+        return descent.of_file(files[0], options)
+    for file in files:
+        if isinstance(file, reading.SurfaceFile) and math.prod(file.shape) == 1:
+            raise PlotError(f"{file.path} holds one point only: nothing to draw")
+    sorts = [_sort(file) for file in files]
+    for file, sort in zip(files, sorts):
+        if sort != sorts[0]:
+            raise PlotError(f"{files[0].path} holds a {sorts[0]}, {file.path} a {sort}: make a page of each")
+    if sorts[0] == "function with descents":
+        raise PlotError(f"{files[0].path} holds a {sorts[0]}: make a page of each")
+    return _surfaces(files, options, names) if sorts[0] == "plane" else _curves(files, options, names)
+
+
+def _sort(file):
+    if isinstance(file, reading.HistoryFile):
+        return "training history"
+    if isinstance(file, reading.DescentFile):
+        return "function with descents"
+    if isinstance(file, reading.PathFile):
+        return "path between networks"
+    return "line" if file.y is None or 1 in file.shape else "plane"
+
+
+def _common(files, options):
+    return {"stem": os.path.splitext(os.path.basename(files[0].path))[0],
+            "theme": "dark" if options.style == "dark" else None}
+
+
+# --- surfaces --------------------------------------------------------------------------------------
+
+
+def _surfaces(files, options, called):
+    if len(files) > MOST_VIEWS:
+        raise WordsError(f"a page shows at most {MOST_VIEWS} surfaces, not {len(files)}")
+    if options.draw is not None:
+        for file in files:
+            file.choose_draw(options.draw)
+            file.choose_draw(None)
+    all_draws = [_fields_of(file) for file in files]
+    names = [name for name in all_draws[0][0] if all(name in draws[0] for draws in all_draws)]
+    chosen = _first_field(files, names, options)
+    fields = []
+    for name in sorted(names, key=lambda name: (_rank(name), names.index(name))):
+        record = _field_record(name, files, all_draws, options if name == chosen else None)
+        if record is not None:
+            fields.append(record)
+    if chosen not in (field["name"] for field in fields):
+        _explain_missing(files, all_draws, chosen)
+    kept = {field["name"] for field in fields}
+    return {
+        "kind": "surfaces", **_common(files, options),
+        "title": options.title or wording.title(fields_of(fields, chosen)["short"], *(f.settings for f in files)),
+        "colors": _packed(np.asarray(_ramp(options), np.uint8)),
+        "field": chosen,
+        "draw": options.draw or 0,
+        "camera": _camera(_drawn(all_draws[0][0][chosen].values, fields_of(fields, chosen)), options),
+        "fields": fields,
+        "views": [_view(file, draws, name, kept, fields, options) for file, draws, name in zip(files, all_draws, called)],
+    }
+
+
+def _drawn(values, record):
+    """Values as heights, by the scale that is shown first."""
+    if record["chosen"] and record["log"]:
+        return np.log(np.maximum(values, record["log"]["floor"]))
+    return values
+
+
+def _camera(values, options):
+    """From where the surface is seen first: over its lowest corner, unless the options say otherwise."""
+    half = [(slice(None, (n + 1) // 2), slice(n // 2, None)) for n in values.shape]
+    corners = {azimuth: values[half[0][up], half[1][right]]
+               for azimuth, right, up in ((-57.0, 1, 0), (33.0, 1, 1), (123.0, 0, 1), (213.0, 0, 0))}
+    means = {azimuth: float(np.nanmean(part)) for azimuth, part in corners.items() if np.isfinite(part).any()}
+    return {"azimuth": min(means, key=means.get, default=-57.0) if options.azim is None else options.azim,
+            "elevation": 30.0 if options.elev is None else min(max(options.elev, 0.0), 90.0)}
+
+
+def fields_of(records, name):
+    return next(record for record in records if record["name"] == name)
+
+
+def _rank(name):
+    """Losses first, then accuracies, then the rest; what belongs to another value last."""
+    if name in reading.HISTORY_VALUES:
+        return (0, reading.HISTORY_VALUES.index(name))
+    return (2 if name.endswith(("_se", "_error", "_images", "_spread")) else 1, 0)
+
+
+def _fields_of(file):
+    """[{name: Field} of the values shown first, then of each draw]. Rising coordinates."""
+    found = [{name: _rising(file, file.field(name)) for name in file.names}]
+    for number in range(1, min(file.draws, MOST_DRAWS) + 1) if file.draws > 1 else ():
+        file.choose_draw(number)
+        found.append({name: _rising(file, file.field(name)) for name in file.names})
+    file.choose_draw(None)
+    return found
+
+
+def _rising(file, field):
+    across, up = (slice(None, None, -1 if each[0] > each[-1] else 1) for each in (file.x, file.y))
+    return field.changed(lambda array: array[up, across])
+
+
+def _first_field(files, names, options):
+    if not names:
+        raise PlotError(f"{files[0].path} and {files[1].path} hold no value in common")
+    if options.field:
+        name = files[0].full_name(options.field)
+        for file in files:
+            file.field(name)  # says what there is where the name is wrong
+        return name
+    return next((name for name in (files[0].default_name(), *reading.HISTORY_VALUES) if name in names), names[0])
+
+
+def _explain_missing(files, all_draws, name):
+    for file, draws in zip(files, all_draws):
+        if draws[0][name].blank.all():
+            raise NotYetError(f"{file.path} holds no evaluated point of {name}: nothing to draw")
+    raise NotYetError(f"{files[0].path} holds no finite value of {name}: nothing to draw")
+
+
+def _field_record(name, files, all_draws, options):
+    """Label and scales of one value over all files and draws; None where it has no finite value.
+
+    `options` of the value that is shown first: its limits and scale.
+    """
+    values = np.concatenate([fields[name].values.ravel() for draws in all_draws for fields in draws if name in fields])
+    if not np.isfinite(values).any():
+        return None
+    limits = (options.vmin, options.vmax) if options else (None, None)
+    asked = options.log if options else None
+    both = _both_scales(values, name, asked, limits)
+    settings = files[0].settings
+    return {
+        "name": name, "short": wording.short_label(name, settings), "label": wording.value_label(name, settings),
+        "percent": wording.is_percent(name), "chosen": both["chosen"],
+        **{kind: both[kind] and _scale_record(both[kind], 7, options and options.levels) for kind in ("linear", "log")},
+    }
+
+
+def _both_scales(values, name, asked, limits):
+    """{"linear", "log": a Scale or None where there is none, "chosen": whether log is shown first}."""
+    found = {"chosen": scales.choose(values, name, asked, *limits).log}
+    for kind, log in (("linear", False), ("log", True)):
+        try:
+            scale = scales.choose(values, name, log, *limits)
+            found[kind] = scale if scale.log is log else None  # constant values have no log scale
+        except PlotError:  # the scale that was asked for is there: this is the other
+            found[kind] = None
+    return found
+
+
+def _scale_record(scale, ticks, levels):
+    """`levels` is None, a count, or a list in value units."""
+    low, high = scale.span
+    place = lambda value: float(np.clip((scale.position(value) - low) / (high - low), 0.0, 1.0))  # noqa: E731
+    values, texts = scale.ticks(ticks)
+    return {
+        "log": scale.log, "lo": scale.lo, "hi": scale.hi, "floor": scale.floor if scale.log else None,
+        "ticks": [[place(value), text] for value, text in zip(values, texts)],
+        "levels": [place(value) for value in _levels(scale, levels)],
+        "notes": scale.notes,
+    }
+
+
+def _levels(scale, levels):
+    if isinstance(levels, list):
+        return [value for value in levels if scale.lo <= value <= scale.hi]
+    return [] if scale.constant else scale.round_values(levels or LEVELS[scale.log])
+
+
+def _view(file, all_draws, name, kept, fields, options):
+    x, y = np.sort(file.x), np.sort(file.y)
+    sets = []
+    for number, of_draw in enumerate(all_draws):
+        primary = {n: f for n, f in of_draw.items() if n in kept or n.endswith(("_se", "_error", "_images"))}
+        sets.append({
+            "name": "mean of all" if number == 0 else f"draw {number}",
+            "partial": points.mark(of_draw[file.default_name()]) if file.default_name() in of_draw else None,
+            "fields": {n: _field_values(file, field, fields) for n, field in primary.items()},
+        })
+    notes = [] if file.draws <= MOST_DRAWS else [f"the first {MOST_DRAWS} of {file.draws} draws are here"]
+    notes += overlay.Overlay(file).notes()
+    if any(field.nonfinite.any() for field in all_draws[0].values()):
+        notes.append("pink parts of the surface stand as high as their neighbours")
+    return {
+        "name": name, "x": x.tolist(), "y": y.tolist(),
+        "xlabel": marks.axis_label(file, 1), "ylabel": marks.axis_label(file, 2),
+        "caption": wording.subtitle(file), "notes": notes, "sets": sets,
+        "titles": {record["name"]: options.title or wording.title(record["short"], file.settings)
+                   for record in fields},
+        "runs": [_run(run, kept) for run in marks.runs(file)],
+        "points": _points(marks.points(file)),
+        "curves": [{"name": curve.name, "x": curve.x.tolist(), "y": curve.y.tolist()} for curve in marks.curves(file)],
+        "words": _words(file, all_draws[0], fields_of(fields, file.default_name()) if file.default_name() in kept else fields[0]),
+    }
+
+
+def _field_values(file, field, fields):
+    """One value on the grid, packed. Missing points hold what stands in for them."""
+    record = next((each for each in fields if each["name"] == field.name), None)
+    if record is not None and field.blank.any():
+        try:
+            scale = scales.choose(field.values, field.name, record["chosen"])
+            field = points.fill(file, field, scale)
+        except (PlotError, ValueError):  # nothing finite in this draw
+            pass
+    state = np.zeros(field.blank.shape, np.uint8)
+    for mask, mark in ((field.reconstructed, RECONSTRUCTED), (field.guessed, GUESSED), (field.blank, BLANK),
+                       (field.nonfinite, NONFINITE)):
+        state[mask] = mark
+    values = np.where(field.blank, 0.0, field.values)  # what is not finite stays NaN
+    with np.errstate(over="ignore", under="ignore"):
+        narrow = values.astype(np.float32)
+    lost = np.isfinite(values) & (~np.isfinite(narrow) | ((narrow == 0) & (values != 0)))
+    packed = {"values": _packed(values.astype("<f8") if lost.any() else narrow.astype("<f4")),
+              "type": "f8" if lost.any() else "f4", "notes": points.notes(field, GUESSES)}
+    return {**packed, "state": _packed(state)} if state.any() else packed
+
+
+def _run(run, names):
+    label = run.label + (f" ({run.optimizer})" if run.optimizer and run.optimizer.lower() not in run.label.lower() else "")
+    known = np.isfinite(run.epoch).all() and (np.diff(run.epoch) > 0).all()
+    return {
+        "label": label, "x": run.x.tolist(), "y": run.y.tolist(),
+        "epoch": run.epoch.tolist() if known else list(range(len(run.x))),
+        "steps": "epoch" if known else "checkpoint",
+        "distance": _list(run.distance), "length": _list(run.length),
+        "values": _columns(run.own, names), "plane": _columns(run.in_plane, names),
+    }
+
+
+def _points(found):
+    if found is None or not np.isfinite(found.y).all():
+        return None
+    return {"name": list(found.names), "x": found.x.tolist(), "y": found.y.tolist(), "distance": _list(found.distance)}
+
+
+def _columns(column, names):
+    columns = {name: column(name) for name in names}
+    return {name: _list(values) for name, values in columns.items() if np.isfinite(values).any()}
+
+
+def _words(file, fields, record):
+    """The surface in sentences, for those who do not see it."""
+    field = fields[record["name"]]
+    x, y = np.sort(file.x), np.sort(file.y)
+    number = scales.number
+    texts = [f"{wording.capital(record['short'])} on a grid of {wording.grouped(len(x))} by {wording.grouped(len(y))} points:"
+             f" {marks.axis_label(file, 1)} from {number(x[0])} to {number(x[-1])},"
+             f" {marks.axis_label(file, 2)} from {number(y[0])} to {number(y[-1])}."]
+    if not np.isfinite(field.values).any():
+        return texts + ["It has no finite value."]
+    for word, find in (("lowest", np.nanargmin), ("highest", np.nanargmax)):
+        row, column = np.unravel_index(find(field.values), field.values.shape)
+        texts.append(f"The {word} value is {number(float(field.values[row, column]))} at"
+                     f" ({number(x[column])}, {number(y[row])}).")
+    row, column = np.argmin(abs(y)), np.argmin(abs(x))
+    if np.isfinite(field.values[row, column]):
+        texts.append(f"At ({number(x[column])}, {number(y[row])}), the point nearest to the origin, it is"
+                     f" {number(float(field.values[row, column]))}.")
+    for end, place in (("left", field.values[row, 0]), ("right", field.values[row, -1]),
+                       ("bottom", field.values[0, column]), ("top", field.values[-1, column])):
+        if np.isfinite(place):
+            texts.append(f"From there to the {end} edge it goes to {number(float(place))}.")
+    for run in marks.runs(file):
+        texts.append(f"The trajectory {run.label} has {wording.points(len(run.x))}, from ({number(run.x[0])},"
+                     f" {number(run.y[0])}) to ({number(run.x[-1])}, {number(run.y[-1])}).")
+    texts += [f"{wording.capital(note)}." for note in points.notes(field, "interpolated")]
+    facts = summary.facts(file.summary)
+    return texts + ([f"The file's own numbers: {'; '.join(facts)}."] if facts else [])
+
+
+def _ramp(options):
+    return np.round(255 * style.color_map(options.cmap)(np.linspace(0, 1, 256))[:, :3])
+
+
+# --- lines, paths and histories --------------------------------------------------------------------
+
+
+def _curves(files, options, names):
+    """Charts over one coordinate: one of losses, one of accuracies, one of any other value."""
+    if options.kind in figures.PLANE_KINDS:
+        raise PlotError(f"{files[0].path} holds no plane to draw as {options.kind}: leave --kind out")
+    chart, title, facts, mark = _chart(files, [options.field] if options.field else None, names)
+    groups = {}
+    for series in chart.series:
+        if np.isfinite(series.values).any():
+            groups.setdefault(series.name.rpartition("_")[2], []).append(series)
+    if not groups:
+        raise NotYetError(f"{chart.path} has no evaluated point with a finite value: nothing to draw")
+    labels = {id(series): _series_label(series, chart, files, names) for series in chart.series}
+    panels = [_panel(group, chart, files, options, labels, what == "loss" or len(groups) == 1)
+              for what, group in groups.items()]
+    every = np.concatenate([series.x for series in chart.series])
+    low, high = float(np.nanmin(every)), float(np.nanmax(every))
+    words = [text for panel in panels for each in panel["series"] for text in _curve_words(each, chart.axis_label)]
+    for file in files:
+        numbers = summary.facts(file.summary) if isinstance(file, reading.SurfaceFile) else []
+        words += [f"The numbers of {os.path.basename(file.path)}: {'; '.join(numbers)}."] if numbers else []
+    return {
+        "kind": "curves", **_common(files, options), "title": options.title or title, "caption": wording.joined(facts),
+        "partial": mark, "x": [low, high if high > low else low + 1.0], "xlabel": chart.axis_label,
+        "panels": panels, "notes": chart.notes, "words": words,
+        "marks": [{"x": float(at), "text": name} for at, name in chart.marks],
+    }
+
+
+def _chart(files, fields, names):
+    """(the chart of the files, its title, the facts they have in common, what marks it as partial)."""
+    several = len(files) > 1
+    settings = [file.settings for file in files]
+    if isinstance(files[0], reading.HistoryFile):
+        chart = charts.of_histories(files, fields, names)
+        return chart, wording.title("training", *settings), *_shared(files, names, chart, charts.history_facts), None
+    if isinstance(files[0], reading.PathFile):
+        chart, field = charts.of_paths(files, fields, names)
+        title = f"{wording.title('loss and error', *settings)} along a curve"
+    else:
+        along = 0 if files[0].y is None else 1 if files[0].shape[0] == 1 else 2
+        chart, field = charts.of_lines(files, fields, along, names)
+        one = len({series.name for series in chart.series}) == 1
+        what = wording.short_label(field.name, settings[0]) if one else "loss"
+        title = f"{wording.title(what, *settings)} along {'lines' if several else 'a line'}"
+    return chart, title, *_shared(files, names, chart, wording.facts), points.mark(field)
+
+
+def _shared(files, names, chart, facts_of):
+    """[the facts that all files have]; what only some have becomes notes of the chart."""
+    common, rest = wording.apart([facts_of(file) for file in files])
+    if len(files) > 1:
+        chart.notes += [f"{name}: {', '.join(facts)}" for name, facts in zip(names, rest) if facts]
+    return [common]
+
+
+def _series_label(series, chart, files, names):
+    """What a curve is called, and the colour it has in the page: (text, colour)."""
+    label, split = wording.short_label(series.name), series.name.partition("_")[0]
+    known = [style.series(number)["color"] for number in range(len(files))]
+    if isinstance(files[0], reading.PathFile):
+        first = next(each for each in chart.series if each.name == series.name and np.array_equal(each.x, series.x))
+        straight = series.color not in (*known, style.LOSS) if len(files) > 1 else series is not first
+        label += " on the straight line" if straight else " on the curve"
+        if straight:
+            return label, "quiet"
+    if len(files) > 1:
+        number = known.index(series.color) if series.color in known else 0
+        return f"{names[number]}: {label}", number
+    return label, split if split in ("train", "test") else 0
+
+
+def _panel(group, chart, files, options, labels, asked):
+    """One chart. `asked`: --log and the limits are about it."""
+    name, settings = group[0].name, files[0].settings
+    kind, percent = name.rpartition("_")[2], wording.is_percent(name)
+    limits = (options.vmin, options.vmax) if asked else (None, None)
+    values = np.concatenate([series.reach for series in group])
+    both = _both_scales(values, name, options.log if asked and not percent else None, limits)
+    if percent:
+        both["log"] = None
+    several = len({series.name for series in group}) > 1
+    short = {"loss": "loss", "acc": "accuracy", "err": "error"}.get(kind, kind) if several else wording.short_label(name)
+    label = {"loss": "loss" + wording.loss_unit(settings), "acc": "accuracy (%)", "err": "error (%)"}.get(kind, kind) \
+        if several else wording.value_label(name, settings)
+    records = []
+    for series in group:
+        text, color = labels[id(series)]
+        look = {"color": color, "dash": series.dashes != (None, None), "x": series.x.tolist()}
+        if series.fan is not None:
+            records += [{**look, "label": "", "faint": True, "y": _list(line)} for line in series.fan[:200]]
+        records.append({**look, "label": text, "faint": False, "y": _list(series.values),
+                        "se": _standard_errors(series, files),
+                        "spread": None if series.spread is None else _list(series.spread, 0.0)})
+    return {"label": label, "short": short, "percent": percent, "chosen": both["chosen"] and both["log"] is not None,
+            **{which: both[which] and _scale_record(both[which], 6, None) for which in ("linear", "log")},
+            "bad": [float(at) for at in chart.bad], "series": records}
+
+
+def _standard_errors(series, files):
+    name = f"{series.name}_se"
+    if len(files) > 1 or not isinstance(files[0], reading.SurfaceFile) or name not in files[0].names:
+        return None
+    values = files[0].field(name).squeeze().values
+    x = files[0].x if len(files[0].x) == len(values) else files[0].y
+    return _list(values[np.argsort(x)], 0.0) if len(values) == len(series.x) else None
+
+
+def _curve_words(series, xlabel):
+    x, y = series["x"], np.array([math.nan if value is None else value for value in series["y"]])
+    if not series["label"] or not np.isfinite(y).any():
+        return []
+    low, high = np.nanargmin(y), np.nanargmax(y)
+    number = scales.number
+    return [f"{wording.capital(series['label'])} over {xlabel} from {number(x[0])} to {number(x[-1])}: lowest"
+            f" {number(float(y[low]))} at {number(x[low])}, highest {number(float(y[high]))} at {number(x[high])}."]
+
+
+# --- packing ---------------------------------------------------------------------------------------
+
+
+def _packed(array):
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")
+
+
+def _list(values, missing=None):
+    return [float(value) if math.isfinite(value) else missing for value in values]
+
+
+def as_json(content):
+    """JSON that may stand within a <script>: it cannot end the element or begin a comment."""
+    text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

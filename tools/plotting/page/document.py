@@ -1,0 +1,143 @@
+"""The page as one text: nothing in it is loaded from anywhere else."""
+
+import base64
+import hashlib
+import html
+import os
+import re
+
+from . import content
+
+SCRIPTS = ("data", "pen", "mesh", "scene", "camera", "stage", "map", "chart", "theme", "picture", "app", "curves", "descent", "start")
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+
+
+def render(files, options, names):
+    """The document of these open files as bytes; `names` are what they are called where there are several."""
+    held = content.of_files(files, options, names)
+    parts = {"surfaces": _parts_of_surfaces, "curves": _parts_of_curves, "descent": _parts_of_descents}[held["kind"]](held)
+    script = "(() => {\n\"use strict\";\n" + "\n".join(_read(f"{name}.js") for name in SCRIPTS) + "})();\n"
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    parts |= {
+        "TITLE": html.escape(held["title"]), "HASH": f"sha256-{digest}", "STYLE": _read("page.css"), "SCRIPT": script,
+        "DATA": content.as_json(held),
+    }
+    # In one go: a mark within what was put in stays text.
+    return re.sub("@([A-Z]+)@", lambda match: parts[match[1]], _read("template.html")).encode()
+
+
+def _read(name):
+    with open(os.path.join(FOLDER, name), encoding="utf-8") as file:
+        return file.read()
+
+
+def _paragraphs(texts):
+    return "".join(f"<p>{html.escape(text)}</p>" for text in texts)
+
+
+def _caption(view, several):
+    name = f"<b>{html.escape(view['name'])}</b>: " if several else ""
+    return f'<p class="partial" hidden></p><p class="caption">{name}{html.escape(view["caption"])}</p>'
+
+
+def _parts_of_surfaces(held):
+    views, several = held["views"], len(held["views"]) > 1
+    body = "".join(_view(number, several) for number in range(len(views))) + _slice(held, several)
+    if any(view["runs"] for view in views):
+        body += _run(held)
+    words = "".join((f"<h2>{html.escape(view['name'])}</h2>" if several else "")
+                    + f'<div id="words-{number}">{_paragraphs(view["words"])}</div>' for number, view in enumerate(views))
+    return {"MAIN": f'<div class="{"many" if several else "one"}" id="main">{body}</div>', "WORDS": words,
+            "CAPTIONS": "".join(_caption(view, several) for view in views)}
+
+
+def _view(number, several):
+    head = '<h2></h2>' if several else ""
+    return f"""
+<section class="view">
+  <div class="stage-side">{head}
+    <div class="stage" tabindex="0" role="application" aria-describedby="words-{number}">
+      <canvas></canvas><canvas></canvas><div class="tip" hidden></div>
+      <p class="missing" hidden>The surface in 3D needs WebGL 2, which this browser does not have or has switched off.
+      The map and the slice work without it.</p>
+    </div>
+  </div>
+  <div class="map" tabindex="0" role="application" aria-describedby="words-{number}"><canvas></canvas></div>
+</section>"""
+
+
+def _legend(items):
+    return '<ul class="legend">' + "".join(
+        f'<li><i class="{"dash" if dash else ""}" style="border-color: var(--{color})"></i>{html.escape(text)}</li>'
+        for text, color, dash in items) + "</ul>"
+
+
+SERIES = ("one", "two", "three", "four")
+
+
+def _slice(held, several):
+    legend = _legend([(view["name"], SERIES[n % 4], n % 2 == 1) for n, view in enumerate(held["views"])]) if several else ""
+    return f"""
+<section class="wide" aria-label="Slice">
+  <div class="panel-head"><h2>Slice</h2>
+    <button type="button" id="along-x">Along x</button><button type="button" id="along-y">Along y</button>
+    <label><input type="checkbox" id="snap"> ends at grid points</label>
+  </div>
+  <p class="readout"><span id="slice-ends"></span> <span id="slice-value"></span></p>{legend}
+  <div class="chart" id="slice"><canvas role="img" aria-label="Values along the slice"></canvas></div>
+</section>"""
+
+
+def _run(held):
+    several = len(held["views"]) > 1
+    items = []
+    for n, view in enumerate(held["views"]):
+        for k, run in enumerate(view["runs"]):
+            color = SERIES[(k + (n if several else 0)) % 4]
+            items += [(run["label"], color, False)] if held.get("descents") else [
+                (f"{run['label']}: checkpoints’ own", color, False), (f"{run['label']}: in the plane", color, True)]
+    what = "Descent" if held.get("descents") else "Trajectory"
+    return f"""
+<section class="wide" aria-label="{what}">
+  <div class="panel-head"><h2>{what}</h2>
+    <button type="button" id="play" aria-pressed="false">Play</button>
+    <input type="range" id="step" min="0" max="1" step="0.01" aria-label="How far along">
+  </div>
+  <p class="readout" id="run-value"></p>{_legend(items)}
+  <div class="chart" id="run"><canvas role="img" aria-label="Values along the trajectory"></canvas></div>
+</section>"""
+
+
+def _parts_of_descents(held):
+    legend = _legend([(walk["label"], SERIES[walk["color"] % 4], False) for walk in held["walks"]])
+    steps = f"""
+<section aria-label="Step by step">
+  <div class="chart" role="img" aria-label="The position over the steps"><canvas></canvas></div>
+</section>""" if held["walks"] else ""
+    body = f"""
+<section aria-label="The function">
+  <div class="panel-head"><h2>Steps</h2>
+    <button type="button" id="play" aria-pressed="false">Play</button>
+    <input type="range" id="step" min="0" max="0" step="1" aria-label="Step">
+  </div>{legend}
+  <div class="chart tall" role="img" aria-label="The function, the steps on it, and the tangent" aria-describedby="words-0"><canvas></canvas></div>
+  <p class="readout" id="tangent"></p><p class="readout" id="run-value"></p>
+</section>{steps}"""
+    return {"MAIN": f'<div id="main">{body}</div>', "WORDS": f'<div id="words-0">{_paragraphs(held["words"])}</div>',
+            "CAPTIONS": f'<p class="caption">{html.escape(held["caption"])}</p>'}
+
+
+def _parts_of_curves(held):
+    partial = f'<p class="partial">{html.escape(held["partial"])}</p>' if held["partial"] else ""
+    body = ""
+    for panel in held["panels"]:
+        legend = _legend([(each["label"], each["color"] if isinstance(each["color"], str) else SERIES[each["color"]], each["dash"])
+                          for each in panel["series"] if each["label"]])
+        body += f"""
+<section aria-label="{html.escape(panel['short'])}">{legend}
+  <div class="chart tall" tabindex="0" role="application" aria-label="{html.escape(panel['label'])}: arrow keys go from point to point"
+    aria-describedby="words-0"><canvas></canvas></div>
+  <p class="readout"></p>
+</section>"""
+    return {"MAIN": f'<div id="main">{body}</div>', "WORDS": f'<div id="words-0">{_paragraphs(held["words"])}</div>',
+            "CAPTIONS": f'{partial}<p class="caption">{html.escape(held["caption"])}</p>'}

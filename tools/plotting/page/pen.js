@@ -1,0 +1,59 @@
+// Small help for drawing on a plain canvas.
+
+const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif";
+
+function segment(pen, x0, y0, x1, y1) {
+  pen.beginPath();
+  pen.moveTo(x0, y0);
+  pen.lineTo(x1, y1);
+  pen.stroke();
+}
+
+function disc(pen, x, y, radius, fill, rim, width = 1.2) {
+  pen.beginPath();
+  pen.arc(x, y, radius, 0, 2 * Math.PI);
+  pen.fillStyle = fill;
+  pen.fill();
+  if (!rim) return;
+  pen.lineWidth = width;
+  pen.strokeStyle = rim;
+  pen.stroke();
+}
+
+function haloed(pen, text, x, y, colors) {
+  pen.lineJoin = "round";
+  pen.lineWidth = 3;
+  pen.strokeStyle = colors.halo;
+  pen.strokeText(text, x, y);
+  pen.fillStyle = colors.text;
+  pen.fillText(text, x, y);
+}
+
+function polyline(pen, points) {
+  pen.beginPath();
+  let drawing = false;
+  for (const [x, y] of points) {
+    if (!Number.isFinite(x + y)) drawing = false;
+    else if (drawing) pen.lineTo(x, y);
+    else {
+      pen.moveTo(x, y);
+      drawing = true;
+    }
+  }
+  pen.stroke();
+}
+
+// A pen for `canvas` in CSS pixels, the canvas as large as its element and cleared: [pen, width, height]
+function freshPen(canvas) {
+  const ratio = Math.min(window.devicePixelRatio || 1, 3);
+  const { clientWidth: width, clientHeight: height } = canvas;
+  Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
+  const pen = canvas.getContext("2d");
+  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+  pen.clearRect(0, 0, width, height);
+  pen.ratio = ratio;
+  return [pen, width, height];
+}
+
+const css = (color) => (typeof color === "string" ? color
+  : `rgb(${color.slice(0, 3).map((c) => Math.round(255 * c)).join(" ")} / ${color[3] ?? 1})`);

@@ -1,0 +1,375 @@
+// The 3D pane of one surface: what stands in the scene, the words around the box, and the pointer.
+
+const LAMP = 62, LAMP_HEIGHT = 46; // degrees: over the reader's left shoulder
+
+class Stage {
+  // `page` is told of what the reader does: camera, probe
+  constructor(view, element, page) {
+    this.view = view;
+    this.page = page;
+    this.element = element;
+    [this.canvas, this.over] = element.querySelectorAll("canvas");
+    this.grown = 0;
+    this.mesh = null;
+    try {
+      this.scene = new Scene(this.canvas);
+    } catch (reason) {
+      element.classList.add("without");
+      element.querySelector(".missing").hidden = false;
+      return;
+    }
+    this.canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
+    this.canvas.addEventListener("webglcontextrestored", () => {
+      this.scene.setUp();
+      this.mesh = null;
+      page.refresh();
+    });
+    followPointer(element, this);
+  }
+
+  // New values: the surface grows from the old ones to them.
+  setValues(drawn) {
+    if (!this.scene) return;
+    this.drawn = drawn;
+    const mesh = meshOf(drawn, this.scene.software ? MOST_IN_SOFTWARE : MOST_VERTICES), same = this.mesh && this.mesh.at.length === mesh.at.length;
+    this.scene.setColors(decoded(DATA.colors, Uint8Array));
+    this.scene.setLevels(drawn.scale.levels);
+    this.scene.setMesh(mesh, same ? this.mesh : null);
+    this.mesh = mesh;
+    this.grown = same && !this.page.still ? 0 : 1;
+  }
+
+  // Height in the box of the surface at (x, y); NaN where there is none
+  height(x, y) {
+    return TALL * this.drawn.at(x, y);
+  }
+
+  resize() {
+    const ratio = Math.min(window.devicePixelRatio || 1, 3) * (this.page.coarse ? 0.5 : 1);
+    const { clientWidth, clientHeight } = this.element;
+    for (const canvas of [this.canvas, this.over]) {
+      const width = Math.round(clientWidth * ratio), height = Math.round(clientHeight * ratio);
+      if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    }
+    this.ratio = ratio;
+    this.width = clientWidth;
+    this.height_ = clientHeight;
+  }
+
+  // Whether the surface is still growing
+  draw(milliseconds) {
+    if (!this.scene || !this.element.clientWidth) return false;
+    this.resize();
+    this.grown = Math.min(1, this.grown + milliseconds / 350);
+    const colors = this.page.colors, frame = this.frame = this.page.camera.frame(this.width / this.height_);
+    const azimuth = this.page.camera.now.azimuth;
+    const lines = new Lines(this.ratio);
+    this.walls(lines, frame);
+    const behind = lines.count;
+    this.marks(lines);
+    this.scene.setLines(lines.numbers, behind);
+    const ease = this.grown * this.grown * (3 - 2 * this.grown);
+    this.scene.draw({
+      view: frame.view, eye: frame.eye, share: ease, thickness: 1.15 * this.ratio,
+      lamp: towards(azimuth - LAMP, LAMP_HEIGHT), fill: towards(azimuth + 100, 20),
+      ground: colors.ground, bad: colors.nonfinite,
+    });
+    this.words(frame);
+    return this.grown < 1;
+  }
+
+  // The sides of the box that lie away from the eye, with lines at the ticks
+  walls(lines, frame) {
+    const { box } = this.drawn.surface, half = box.map((side) => side / 2);
+    const farX = frame.eye[0] > 0 ? -half[0] : half[0], farY = frame.eye[1] > 0 ? -half[1] : half[1];
+    const { wall, edge } = this.page.colors;
+    const { across, up } = this.ticks();
+    const line = (from, to, color, width) => lines.add(from, to, color, width);
+    for (const [u] of across) line([u, farY, FLOOR], [u, farY, TALL], wall, 1);
+    for (const [v] of up) line([farX, v, FLOOR], [farX, v, TALL], wall, 1);
+    for (const [t] of this.drawn.scale.ticks) {
+      const z = t * TALL;
+      line([-half[0], farY, z], [half[0], farY, z], wall, 1);
+      line([farX, -half[1], z], [farX, half[1], z], wall, 1);
+    }
+    for (const z of [FLOOR, TALL]) {
+      line([-half[0], farY, z], [half[0], farY, z], edge, 1);
+      line([farX, -half[1], z], [farX, half[1], z], edge, 1);
+    }
+    line([-half[0], -farY, FLOOR], [half[0], -farY, FLOOR], edge, 1.2);
+    line([-farX, -half[1], FLOOR], [-farX, half[1], FLOOR], edge, 1.2);
+    for (const [x, y] of [[farX, farY], [-farX, farY], [farX, -farY]]) line([x, y, FLOOR], [x, y, TALL], edge, 1);
+  }
+
+  // Ticks along x and y: [place in the box, text]
+  ticks() {
+    const { surface } = this.drawn;
+    const along = (points, place) => roundTicks(points[0], points.at(-1), 5).map(([value, text]) => [place(value), text]);
+    return {
+      across: along(surface.x, (value) => surface.toBox(value, surface.y[0])[0]),
+      up: along(surface.y, (value) => surface.toBox(surface.x[0], value)[1]),
+    };
+  }
+
+  // The slice, paths, named points and the probe
+  marks(lines) {
+    const { slice, probe } = this.page.state, { surface } = this.drawn, colors = this.page.colors;
+    const draped = (points, color, width, rim) => {
+      const places = points.map(([x, y]) => [...surface.toBox(x, y), this.height(x, y) + 0.003]);
+      const chain = (paint, wide) => {
+        for (let i = 1; i < places.length; i++) {
+          if (Number.isFinite(places[i - 1][2] + places[i][2])) lines.add(places[i - 1], places[i], paint, wide);
+        }
+      };
+      if (rim) chain(rim, width + 2.4);
+      chain(color, width);
+    };
+    if (slice) {
+      const points = alongLine(slice, 160);
+      draped(points, colors.slice, 2.4, colors.rim);
+      const floor = [slice.from, slice.to].map(([x, y]) => [...surface.toBox(x, y), FLOOR + 0.003]);
+      if ([slice.from, slice.to].every(([x, y]) => surface.contains(x, y))) lines.add(...floor, colors.slice, 1.6);
+    }
+    for (const curve of this.view.curves) draped(refined(curve.x, curve.y), colors.curve, 2.4, colors.rim);
+    for (const run of this.page.runsOf(this.view)) {
+      const path = refined(run.x, run.y), done = refined(run.x, run.y, run.step);
+      draped(path, [...run.color.slice(0, 3), 0.55], 1.6, null);
+      draped(done, run.color, 3, colors.rim);
+      run.x.forEach((x, i) => {
+        const [u, v] = surface.toBox(x, run.y[i]), z = this.height(x, run.y[i]);
+        if (Number.isFinite(z)) lines.disc([u, v, z + 0.004], run.color, i <= run.step ? 6 : 4, colors.rim);
+      });
+      const [x, y] = run.at, z = this.height(x, y);
+      if (Number.isFinite(z)) lines.disc([...surface.toBox(x, y), z + 0.006], run.color, 13, colors.rim);
+      if (run.slopes && this.view.runs.length <= 2) this.tangent(lines, run);
+    }
+    if (this.view.points) {
+      this.view.points.x.forEach((x, i) => {
+        const z = this.height(x, this.view.points.y[i]);
+        if (Number.isFinite(z)) lines.disc([...surface.toBox(x, this.view.points.y[i]), z + 0.005], colors.curve, 9, colors.rim);
+      });
+    }
+    if (probe && surface.contains(...probe)) {
+      const [u, v] = surface.toBox(...probe), z = this.height(...probe);
+      if (Number.isFinite(z)) {
+        lines.add([u, v, FLOOR], [u, v, z], colors.edge, 1.2);
+        lines.disc([u, v, z + 0.005], colors.probe, 8, colors.rim);
+      }
+    }
+  }
+
+  // The tangent plane of a function at the step that is shown, as a net of lines
+  tangent(lines, run) {
+    const { surface, scale } = this.drawn, i = Math.round(run.step), [gx, gy] = run.slopes[i];
+    const value = run.values[this.page.state.field][i], color = [...run.color.slice(0, 3), 0.75];
+    const reach = [surface.x, surface.y].map((axis) => 0.16 * (axis.at(-1) - axis[0]));
+    const place = (u, v) => {
+      const dx = u * reach[0], dy = v * reach[1], t = scale.position(value + gx * dx + gy * dy);
+      const [x, y] = [run.x[i] + dx, run.y[i] + dy];
+      return t > -0.15 && t < 1.25 && surface.contains(x, y) ? [...surface.toBox(x, y), t * TALL + 0.004] : null;
+    };
+    const net = Array.from({ length: 9 }, (_, k) => k / 4 - 1);
+    for (const u of net) {
+      for (let k = 1; k < net.length; k++) {
+        for (const [from, to] of [[place(u, net[k - 1]), place(u, net[k])], [place(net[k - 1], u), place(net[k], u)]]) {
+          if (from && to) lines.add(from, to, color, Math.abs(u) === 1 ? 1.8 : 0.8);
+        }
+      }
+    }
+  }
+
+  // Tick labels and titles of the axes, on the edges of the box that face the reader
+  words(frame) {
+    const pen = this.over.getContext("2d"), { colors, camera } = this.page;
+    pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    pen.clearRect(0, 0, this.width, this.height_);
+    const { surface, scale } = this.drawn, half = surface.box.map((side) => side / 2);
+    const nearX = frame.eye[0] > 0 ? half[0] : -half[0], nearY = frame.eye[1] > 0 ? half[1] : -half[1];
+    const at = (place) => projected(frame, place, this.width, this.height_);
+    const small = this.width < 520;
+    const size = small ? 10.5 : 12;
+    pen.font = `${size}px ${FONT}`;
+    const { across, up } = this.ticks();
+    const out = (side) => Math.sign(side) * 0.055;
+    const axis = (ticks, place, outward, title) => {
+      const placed = [];
+      let widest = 0;
+      for (const [t, text] of ticks) {
+        const from = at(place(t)), to = at(plus(place(t), outward));
+        const along = Math.hypot(to[0] - from[0], to[1] - from[1]) || 1;
+        const unit = [(to[0] - from[0]) / along, (to[1] - from[1]) / along];
+        pen.strokeStyle = colors.faint;
+        segment(pen, from[0], from[1], from[0] + 5 * unit[0], from[1] + 5 * unit[1]);
+        const x = from[0] + 9 * unit[0], y = from[1] + 9 * unit[1];
+        pen.fillStyle = colors.text;
+        pen.textAlign = unit[0] > 0.35 ? "left" : unit[0] < -0.35 ? "right" : "center";
+        pen.textBaseline = unit[1] > 0.6 ? "top" : unit[1] < -0.6 ? "bottom" : "middle";
+        pen.fillText(text, x, y);
+        placed.push(unit);
+        widest = Math.max(widest, pen.measureText(text).width);
+      }
+      this.axisTitle(pen, at(place(ticks.length ? null : 0)), placed[0], title, size, widest);
+    };
+    const shorter = (text) => (small ? text.replace(/ \(.*/, "") : text);
+    const alongX = (u) => [u ?? 0, nearY, FLOOR], alongY = (v) => [nearX, v ?? 0, FLOOR];
+    this.angle = this.edgeAngle(at([-half[0], nearY, FLOOR]), at([half[0], nearY, FLOOR]));
+    axis(across, alongX, [0, out(nearY), 0], shorter(this.view.xlabel));
+    this.angle = this.edgeAngle(at([nearX, -half[1], FLOOR]), at([nearX, half[1], FLOOR]));
+    axis(up, alongY, [out(nearX), 0, 0], shorter(this.view.ylabel));
+    if (camera.now.elevation < 72) {
+      const corners = [[nearX, -nearY], [-nearX, nearY]];
+      const [cx, cy] = corners.sort((a, b) => at([...a, 0])[0] - at([...b, 0])[0])[0];
+      pen.textAlign = "right";
+      pen.textBaseline = "middle";
+      for (const [t, text] of scale.ticks) {
+        const [x, y] = at([cx, cy, t * TALL]);
+        pen.strokeStyle = colors.faint;
+        segment(pen, x - 5, y, x, y);
+        pen.fillStyle = colors.text;
+        pen.fillText(text, x - 8, y);
+      }
+    }
+    this.names(pen, at);
+  }
+
+  edgeAngle([x0, y0], [x1, y1]) {
+    const angle = Math.atan2(y1 - y0, x1 - x0);
+    return Math.abs(angle) > Math.PI / 2 ? angle - Math.sign(angle) * Math.PI : angle;
+  }
+
+  // Beyond the widest of the tick labels, by its size along `outward`
+  axisTitle(pen, [x, y], outward, title, size, widest) {
+    if (!outward) return;
+    const out = 9 + widest * Math.abs(outward[0]) + size * Math.abs(outward[1]) + 0.95 * size;
+    pen.save();
+    pen.translate(x + out * outward[0], y + out * outward[1]);
+    pen.rotate(this.angle);
+    pen.textAlign = "center";
+    pen.textBaseline = "middle";
+    pen.font = `${size}px ${FONT}`;
+    pen.fillStyle = this.page.colors.text;
+    pen.fillText(title, 0, 0);
+    pen.restore();
+  }
+
+  names(pen, at) {
+    const { points } = this.view, { surface } = this.drawn;
+    if (!points) return;
+    pen.textAlign = "left";
+    pen.textBaseline = "bottom";
+    points.name.forEach((name, i) => {
+      const z = this.height(points.x[i], points.y[i]);
+      if (!Number.isFinite(z)) return;
+      const [x, y] = at([...surface.toBox(points.x[i], points.y[i]), z]);
+      haloed(pen, name, x + 8, y - 5, this.page.colors);
+    });
+  }
+
+  // --- the pointer ----------------------------------------------------------------------------------
+
+  dragged(dx, dy, moving) {
+    const { camera } = this.page;
+    if (moving) camera.move((-dx / this.height_) * 1.6 / camera.now.zoom, (dy / this.height_) * 1.6 / camera.now.zoom);
+    else camera.turn(-dx * 0.45, dy * 0.35);
+    this.page.wake();
+  }
+
+  pinched(factor) {
+    this.page.camera.zoom(factor);
+    this.page.wake();
+  }
+
+  hovered(x, y) {
+    if (!this.frame) return;
+    const hit = struck(this.frame, this.drawn, x, y, this.width, this.height_);
+    this.page.probe(hit && [hit[0], hit[1]], this.view);
+  }
+
+  left() {
+    this.page.probe(null, this.view);
+  }
+}
+
+// Lines and discs for the scene; widths in CSS pixels
+class Lines {
+  constructor(ratio) {
+    this.ratio = ratio;
+    this.numbers = [];
+  }
+
+  get count() {
+    return this.numbers.length / 11;
+  }
+
+  add(from, to, color, width) {
+    this.numbers.push(...from, ...to, color[0], color[1], color[2], color[3] ?? 1, width * this.ratio);
+  }
+
+  disc(place, color, width, rim) {
+    this.add(place, place, rim, width + 2.4);
+    this.add(place, place, color, width);
+  }
+}
+
+// Turning with one finger or button, moving with Shift or the other button, zooming with two or the wheel
+function followPointer(element, target) {
+  const down = new Map();
+  let spread = 0;
+  const place = (event) => {
+    const box = element.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  };
+  const distance = () => {
+    const [a, b] = [...down.values()];
+    return Math.hypot(a[0] - b[0], a[1] - b[1]);
+  };
+  element.addEventListener("pointerdown", (event) => {
+    element.setPointerCapture(event.pointerId);
+    down.set(event.pointerId, place(event));
+    if (down.size === 2) spread = distance();
+  });
+  element.addEventListener("pointermove", (event) => {
+    const before = down.get(event.pointerId), now = place(event);
+    if (!before) {
+      if (event.pointerType !== "touch") target.hovered(...now);
+      return;
+    }
+    down.set(event.pointerId, now);
+    const dx = now[0] - before[0], dy = now[1] - before[1];
+    if (down.size === 1) target.dragged(dx, dy, event.shiftKey || event.buttons > 1);
+    if (down.size === 2) {
+      const wide = distance();
+      target.pinched(wide / spread);
+      target.dragged(dx / 2, dy / 2, true);
+      spread = wide;
+    }
+  });
+  for (const name of ["pointerup", "pointercancel"]) {
+    element.addEventListener(name, (event) => down.delete(event.pointerId));
+  }
+  element.addEventListener("pointerleave", () => target.left());
+  element.addEventListener("contextmenu", (event) => event.preventDefault());
+  element.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    target.pinched(Math.exp(-clamp(event.deltaY, -80, 80) * 0.0022));
+  }, { passive: false });
+}
+
+// Points along the slice, both ends included
+function alongLine({ from, to }, count) {
+  return Array.from({ length: count + 1 }, (_, i) =>
+    [from[0] + (to[0] - from[0]) * i / count, from[1] + (to[1] - from[1]) * i / count]);
+}
+
+// The path through the points up to step `last` (which may lie between two), with points in between
+function refined(x, y, last = x.length - 1, each = 8) {
+  const points = [[x[0], y[0]]];
+  for (let i = 1; i <= Math.ceil(last); i++) {
+    const share = Math.min(1, last - (i - 1));
+    for (let n = 1; n <= each; n++) {
+      const f = share * n / each;
+      points.push([x[i - 1] + f * (x[i] - x[i - 1]), y[i - 1] + f * (y[i] - y[i - 1])]);
+    }
+  }
+  return points;
+}

@@ -1,0 +1,35 @@
+// Light and dark: the reader's choice, else the system's.
+
+const darkWanted = matchMedia("(prefers-color-scheme: dark)");
+
+function themeControl(changed) {
+  const button = byId("theme");
+  let chosen = DATA.theme ?? null;
+  const apply = () => {
+    const dark = chosen ? chosen === "dark" : darkWanted.matches;
+    document.documentElement.dataset.theme = dark ? "dark" : "light";
+    button.textContent = dark ? "Light" : "Dark";
+    button.setAttribute("aria-label", dark ? "Light colours" : "Dark colours");
+  };
+  button.onclick = () => {
+    chosen = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+    apply();
+    changed();
+  };
+  darkWanted.addEventListener("change", () => {
+    apply();
+    changed();
+  });
+  apply();
+}
+
+// The colours of the style sheet: lists of 0 … 1 for what goes through WebGL, text for the rest
+function themeColors() {
+  const style = getComputedStyle(document.documentElement), text = (name) => style.getPropertyValue(`--${name}`).trim();
+  const list = (name) => [1, 3, 5].map((at) => parseInt(text(name).slice(at, at + 2), 16) / 255);
+  const lists = ["ground", "quiet", "wall", "edge", "rim", "slice", "probe", "curve", "nonfinite", "train", "test"];
+  return {
+    name: document.documentElement.dataset.theme, text: text("text"), faint: text("faint"), halo: text("halo"),
+    ...Object.fromEntries(lists.map((name) => [name, list(name)])), series: ["one", "two", "three", "four"].map(list),
+  };
+}

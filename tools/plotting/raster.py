@@ -1,0 +1,287 @@
+"""A height field seen from a point at infinite distance, as an image: hidden parts, light and lines exact
+to the pixel.
+
+In such a view every column of pixels looks along one straight line over the plane. Each column is
+sampled along its line from front to back; between two samples the sheet covers an interval of the
+column, and the frontmost interval is what is seen. Heights are bilinear within the cells of the grid
+(no value is invented beyond that); the light uses slopes interpolated between the grid's points, so
+that it changes smoothly and the grid does not show.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+FINER = 2  # samples a pixel along each axis
+MOST_SAMPLES = 1400  # along one line
+DIRECTIONS = 16  # in which the sky is looked for
+AMBIENT, DIFFUSE, SPECULAR, SHININESS = 0.60, 0.62, 0.10, 22
+UNDERSIDE = 1.15  # of the light there is on the upper side
+PALE = 0.55  # what is left of a colour where the values are guesses
+
+
+@dataclass
+class View:
+    """The direction of the eye, in degrees, and what is drawn."""
+
+    elev: float = 30.0
+    azim: float | None = None  # None: to be chosen
+    floor: bool = True
+
+    def axes(self):
+        """Unit vectors of the box to the right and upwards on the page, and (x, y) away from the eye."""
+        e, a = math.radians(self.elev), math.radians(self.azim)
+        right = np.array([-math.sin(a), math.cos(a), 0.0])
+        up = np.array([-math.sin(e) * math.cos(a), -math.sin(e) * math.sin(a), math.cos(e)])
+        return right, up, np.array([-math.cos(a), -math.sin(a)])
+
+    def project(self, points):
+        """[n, 3] of the box to (right, up, depth) on the page, [n, 3], in units of the box."""
+        right, up, away = self.axes()
+        return np.stack([points @ right, points @ up, points[:, :2] @ away], axis=1)
+
+
+class Sheet:
+    """The heights of a grid as a sheet in a box: x and y in [-w/2, w/2], [-d/2, d/2], z in [0, h]."""
+
+    def __init__(self, x, y, z, span, box):
+        """`z` [ny, nx] in drawing units, NaN where there is none, within `span` (low, high)."""
+        self.x, self.y, self.z = (np.asarray(a, np.float64) for a in (x, y, z))
+        self.low, self.high = span
+        self.box = box
+        self.across = _scaled(self.x, box[0])
+        self.along = _scaled(self.y, box[1])
+        self.height = box[2] * (self.z - self.low) / (self.high - self.low)  # [ny, nx], of the box
+        self.slopes = (_slope(self.height.T, self.across).T, _slope(self.height, self.along))
+
+    def place(self, x, y):
+        """Coordinates of the plane to the box's, [n, 2]."""
+        return np.stack([np.interp(x, self.x, self.across), np.interp(y, self.y, self.along)], axis=-1)
+
+    def at(self, x, y):
+        """Heights in the box at coordinates of the plane; NaN where there is none."""
+        row, column = (np.interp(v, axis, np.arange(len(axis))) for v, axis in ((y, self.y), (x, self.x)))
+        return Bilinear(row, column, self.z.shape)(self.height)
+
+
+class Bilinear:
+    """Interpolation at fractional rows and columns of a grid."""
+
+    def __init__(self, row, column, shape):
+        ny, nx = shape
+        i = np.clip(row.astype(np.int32), 0, ny - 2)
+        j = np.clip(column.astype(np.int32), 0, nx - 2)
+        self.cell = i * (nx - 1) + j  # of the grid's cells
+        self._corner = i * nx + j
+        self._nx = nx
+        self._u, self._v = (column - j).astype(np.float32), (row - i).astype(np.float32)
+
+    def __call__(self, values):
+        flat = np.ascontiguousarray(values, np.float32).ravel()
+        a, b = flat[self._corner], flat[self._corner + 1]
+        c, d = flat[self._corner + self._nx], flat[self._corner + self._nx + 1]
+        low = a + self._u * (b - a)
+        return low + self._v * (c + self._u * (d - c) - low)
+
+
+class Picture:
+    """What is seen of a sheet: for every pixel the place on the sheet, or nothing."""
+
+    def __init__(self, sheet, view, bounds, pixels):
+        """`bounds` (left, right, bottom, top) on the page in units of the box, `pixels` an inch of it."""
+        self.sheet, self.view = sheet, view
+        left, right, bottom, top = bounds
+        fine = FINER * pixels
+        self.columns = max(FINER, FINER * math.ceil((right - left) * pixels))
+        self.rows = max(FINER, FINER * math.ceil((top - bottom) * pixels))
+        self.bounds = (left, left + self.columns / fine, bottom, bottom + self.rows / fine)
+        self._fine, self._left, self._bottom = fine, left, bottom
+        self._see()
+
+    def _see(self):
+        """Finds, for each pixel, the frontmost point of the sheet."""
+        sheet, fine = self.sheet, self._fine
+        right, up, away = self.view.axes()
+        across = (self._left + (np.arange(self.columns) + 0.5) / fine)
+        start, end = _inside(sheet, across, right[:2], away)
+        seen = np.flatnonzero(end > start)
+        across, start, end = across[seen], start[seen], end[seen]
+        count = int(min(MOST_SAMPLES, max(4 * max(sheet.z.shape), 1.2 * fine * abs(up[:2] @ away) + 300)))
+        share = np.linspace(0.0, 1.0, count)[:, None]
+        depth = start + (end - start) * share  # [count, columns], front to back
+        height = self._lookup(across, depth)(sheet.height)
+        level = up[2] * height + (up[:2] @ away) * depth
+        position = (level - self._bottom) * fine - 0.5  # in rows of pixels
+        a, b = position[:-1], position[1:]
+        known = np.isfinite(a) & np.isfinite(b)
+        low = np.where(known, np.minimum(a, b), 0.0)
+        high = np.where(known, np.maximum(a, b), 0.0)
+        first = np.clip(np.ceil(low), 0, self.rows).astype(np.int32)
+        covered = np.clip(np.ceil(high), 0, self.rows).astype(np.int32) - first
+        # From back to front, so that what is assigned last is in front.
+        first, covered = first[::-1].ravel(), covered[::-1].ravel()
+        which = np.repeat(np.arange(len(first), dtype=np.int32), covered)
+        offset = np.arange(len(which), dtype=np.int32) - np.repeat(
+            (np.cumsum(covered) - covered).astype(np.int32), covered)
+        row = first[which] + offset
+        column = which % len(seen)
+        front = np.full(self.rows * self.columns, -1, np.int32)
+        front[row * self.columns + seen[column].astype(np.int32)] = which
+        self.pixel = np.flatnonzero(front >= 0)
+        which = front[self.pixel]
+        column = which % len(seen)
+        step = count - 2 - which // len(seen)
+        a, b = position[step, column], position[step + 1, column]
+        part = np.clip((self.pixel // self.columns - a) / np.where(b == a, 1.0, b - a), 0.0, 1.0)
+        self.depth = depth[step, column] + part * (depth[step + 1, column] - depth[step, column])
+        self.place = self._lookup(across[column], self.depth)
+        self.over = b >= a  # whether the upper side is seen
+
+    def _lookup(self, across, depth):
+        """The interpolation at places given by their column's coordinate and their depth."""
+        sheet = self.sheet
+        right, _, away = self.view.axes()
+        x = across * right[0] + depth * away[0]
+        y = across * right[1] + depth * away[1]
+        column = np.interp(x, sheet.across, np.arange(len(sheet.across)))
+        row = np.interp(y, sheet.along, np.arange(len(sheet.along)))
+        return Bilinear(row, column, sheet.z.shape)
+
+    def image(self, cmap, levels, line, pale, flat):
+        """RGBA [rows, columns, 4] as uint8, top row first. Contours run at `levels`, each a `line` (colour,
+        pixels, opacity); the cells `pale` [ny - 1, nx - 1] are drawn paler, and those of `flat` (cells,
+        colour) in that colour."""
+        sheet = self.sheet
+        value = self.place(sheet.z)
+        table = (cmap(np.linspace(0.0, 1.0, 2048))[:, :3] ** 2.2).astype(np.float32)  # light adds linearly
+        share = (value - sheet.low) / (sheet.high - sheet.low)
+        color = table[np.clip(share * 2047.0, 0, 2047).astype(np.int32)]
+        dx, dy = (self.place(slope) for slope in sheet.slopes)
+        color = self._lit(color, dx, dy)
+        color = np.clip(color, 0.0, 1.0) ** np.float32(1 / 2.2)
+        if levels:
+            color = self._lines(color, value, dx, dy, levels, line)
+        color = np.where(pale.ravel()[self.place.cell][:, None], 1.0 - PALE * (1.0 - color), color)
+        color = np.where(flat[0].ravel()[self.place.cell][:, None], np.float32(flat[1]), color)
+        fine = np.zeros((self.rows * self.columns, 4), np.float32)
+        fine[self.pixel, :3], fine[self.pixel, 3] = color, 1.0
+        fine = fine.reshape(self.rows // FINER, FINER, self.columns // FINER, FINER, 4).mean(axis=(1, 3))
+        alpha = fine[..., 3:]
+        fine[..., :3] /= np.maximum(alpha, 1e-6)
+        return np.round(255 * fine[::-1]).astype(np.uint8)
+
+    def _lit(self, color, dx, dy):
+        """Light from the sky, as much of it as is not hidden by higher parts, and from one lamp. A level part
+        in the open keeps its colour."""
+        e, a = math.radians(self.view.elev), math.radians(self.view.azim)
+        lamp = _towards(math.radians(50.0), a - math.radians(70.0))  # over the reader's left shoulder
+        half = lamp + _towards(max(e, 0.1), a)
+        half /= np.linalg.norm(half)
+        length = np.sqrt(1.0 + dx * dx + dy * dy)
+        side = np.where(self.over, 1.0, -1.0).astype(np.float32)
+
+        def towards(vector):
+            return side * (vector[2] - vector[0] * dx - vector[1] * dy) / length
+
+        sky = self.place(_open_sky(self.sheet))
+        ambient = AMBIENT * sky * (0.72 + 0.28 * np.clip(side / length, -1.0, 1.0))
+        light = ambient + DIFFUSE * np.clip(towards(lamp), 0.0, 1.0) * (0.35 + 0.65 * sky)
+        light *= np.where(self.over, 1.0, UNDERSIDE)
+        level = AMBIENT + DIFFUSE * lamp[2]  # what falls on a level part that sees all of the sky
+        shine = SPECULAR * sky * (np.clip(towards(half), 0.0, 1.0) ** SHININESS - half[2] ** SHININESS)
+        return color * (light / level)[:, None] + np.maximum(shine, 0.0)[:, None]
+
+    def _lines(self, color, value, dx, dy, levels, line):
+        """Contour lines of even width on the page."""
+        ink, width, opacity = line
+        right, up, away = self.view.axes()
+        unit = self.sheet.box[2] / (self.sheet.high - self.sheet.low)
+        along = dx * away[0] + dy * away[1]
+        across = dx * right[0] + dy * right[1]
+        tilt = np.abs((up[:2] @ away) + up[2] * along) + 1e-6
+        steep = np.sqrt(along**2 + (across * (up[:2] @ away)) ** 2) / tilt / unit / self._fine  # a pixel
+        levels = np.sort(np.asarray(levels, np.float32))
+        nearest = np.clip(np.searchsorted(levels, value), 1, max(1, len(levels) - 1))
+        away_from = np.abs(value - levels[np.minimum(nearest, len(levels) - 1)])
+        away_from = np.minimum(away_from, np.abs(value - levels[nearest - 1]))
+        gap = float(np.median(np.diff(levels))) if len(levels) > 1 else self.sheet.high - self.sheet.low
+        share = np.clip(0.5 + 0.5 * FINER * width - away_from / np.maximum(steep, 1e-12), 0.0, 1.0)
+        share *= np.clip(1.5 - 4.0 * FINER * width * steep / gap, 0.0, 1.0)  # where lines would merge
+        share = (opacity * share)[:, None].astype(np.float32)
+        return color * (1.0 - share) + share * np.asarray(ink, np.float32)
+
+    def upper(self):
+        """How much of the page the sheet's upper side takes, as a share of the plane's own area."""
+        return float(self.over.sum() / self._fine**2 / (self.sheet.box[0] * self.sheet.box[1]))
+
+    def hidden(self, points):
+        """Whether the sheet hides these points [n, 3] of the page (right, up, depth)."""
+        if not hasattr(self, "_depths"):
+            self._depths = np.full(self.rows * self.columns, np.inf, np.float32)
+            self._depths[self.pixel] = self.depth
+        column = ((points[:, 0] - self._left) * self._fine).astype(int)
+        row = ((points[:, 1] - self._bottom) * self._fine).astype(int)
+        inside = (column >= 0) & (column < self.columns) & (row >= 0) & (row < self.rows)
+        place = np.where(inside, row * self.columns + column, 0)
+        near = self._depths[place] < points[:, 2] - 0.02
+        return inside & near
+
+
+def _scaled(points, length):
+    """Coordinates of the plane in the box."""
+    return length * ((points - points[0]) / (points[-1] - points[0]) - 0.5)
+
+
+def _slope(z, points):
+    """Slope along the first axis: the mean of the two sides, or the one there is; else 0."""
+    side = np.diff(z, axis=0) / np.diff(points)[:, None]
+    known = np.isfinite(side)
+    side = np.where(known, side, 0.0)
+    total, count = np.zeros(z.shape), np.zeros(z.shape)
+    for rows in (slice(None, -1), slice(1, None)):
+        total[rows] += side
+        count[rows] += known
+    return total / np.maximum(count, 1)
+
+
+def _inside(sheet, across, right, away):
+    """Where the line of each column enters and leaves the plane, as depths."""
+    start, end = np.full(len(across), -np.inf), np.full(len(across), np.inf)
+    for i in (0, 1):
+        half = sheet.box[i] / 2
+        if abs(away[i]) < 1e-9:
+            outside = np.abs(across * right[i]) > half
+            start, end = np.where(outside, 1.0, start), np.where(outside, 0.0, end)
+            continue
+        a, b = ((sign * half - across * right[i]) / away[i] for sign in (-1.0, 1.0))
+        start, end = np.maximum(start, np.minimum(a, b)), np.minimum(end, np.maximum(a, b))
+    return start, end
+
+
+def _towards(elevation, azimuth):
+    return np.array([math.cos(elevation) * math.cos(azimuth), math.cos(elevation) * math.sin(azimuth),
+                     math.sin(elevation)])
+
+
+def _open_sky(sheet):
+    """The share of the sky that each grid point sees, [ny, nx]: 1 on a peak, less in a valley.
+
+    In each direction the highest angle under which another point stands is looked for, at distances
+    that double.
+    """
+    height = np.where(np.isfinite(sheet.height), sheet.height, np.nanmin(sheet.height))
+    rows, columns = np.indices(height.shape)
+    x, y = sheet.across[columns], sheet.along[rows]
+    sky = np.zeros(height.shape)
+    for angle in 2 * math.pi * np.arange(DIRECTIONS) / DIRECTIONS:
+        highest = np.zeros(height.shape)
+        for distance in (0.03, 0.06, 0.12, 0.2, 0.3, 0.45, 0.65):
+            px, py = x + distance * math.cos(angle), y + distance * math.sin(angle)
+            inside = (np.abs(px) <= sheet.box[0] / 2) & (np.abs(py) <= sheet.box[1] / 2)
+            column = np.interp(px, sheet.across, np.arange(len(sheet.across)))
+            row = np.interp(py, sheet.along, np.arange(len(sheet.along)))
+            rise = (Bilinear(row, column, height.shape)(height) - height) / distance
+            highest = np.where(inside, np.maximum(highest, rise), highest)
+        sky += 1.0 / (1.0 + highest**2)  # cos² of the horizon's angle: the sky above it
+    return sky / DIRECTIONS
