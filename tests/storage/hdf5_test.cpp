@@ -147,3 +147,18 @@ TEST_CASE("a failed save leaves the old file as it was") {
   CHECK_THROWS_WITH(save_example(folder / "taken.h5"), ContainsSubstring("cannot be replaced"));
   CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
 }
+
+TEST_CASE("a list of texts and a number as an attribute are read back") {
+  const TemporaryFolder folder;
+  const std::vector<std::string> texts{"epoch-0003", "", "sgd/é"};
+  const std::vector<double> unit{3.25};
+  Hdf5Writer writer;
+  writer.write_texts("/points/name", texts);
+  writer.attribute<double>("/points", "unit", unit);
+  writer.write_text("/single", "one");
+  writer.save(folder / "f.h5");
+  const Hdf5Reader reader(folder / "f.h5");
+  CHECK(reader.read_texts("/points/name") == texts);
+  CHECK(reader.number_attribute("/points", "unit") == 3.25);
+  CHECK_THROWS_WITH(reader.read_texts("/single"), ContainsSubstring("not a list of texts"));
+}
