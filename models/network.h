@@ -48,6 +48,9 @@ struct NetworkState {
 
 NetworkState state_of(const Network& network);
 
+/// Parameters, then buffers: the state_dict.
+std::vector<NamedTensor> all_tensors(const NetworkState& state);
+
 /// Makes tensors of a network use the memory of `given`, the same list of another state: nothing is copied.
 void use_tensors(const std::vector<NamedTensor>& own, const std::vector<NamedTensor>& given);
 

@@ -20,6 +20,8 @@ enum class Purpose : std::uint32_t {
   augment = 4,
   synthetic_train = 5,
   synthetic_test = 6,
+  curve = 7,
+  terms = 16,
 };
 
 /// Streams of random numbers from one seed. A stream is named by its purpose and one number of the caller's

@@ -20,14 +20,6 @@ struct Shaped {
   at::IntArrayRef sizes;
 };
 
-/// Parameters and buffers: the network's state_dict.
-std::vector<NamedTensor> all_of(const Network& network) {
-  NetworkState state = state_of(network);
-  std::vector<NamedTensor> all = std::move(state.parameters);
-  all.insert(all.end(), state.buffers.begin(), state.buffers.end());
-  return all;
-}
-
 Named by_name(const std::vector<NamedTensor>& tensors) {
   Named named;
   for (const NamedTensor& tensor : tensors) {
@@ -93,7 +85,7 @@ void refuse(const std::vector<std::string>& lines, const std::string& file, cons
 
 void load_into(const Checkpoint& checkpoint, Network& network, const std::string& architecture,
                const std::filesystem::path& file) {
-  const std::vector<NamedTensor> targets = all_of(network);
+  const std::vector<NamedTensor> targets = all_tensors(state_of(network));
   refuse(differences(shapes_of(targets), shapes_of(checkpoint.tensors)), file.string(), architecture);
   const torch::NoGradGuard no_gradients;
   const Named sources = by_name(checkpoint.tensors);
@@ -105,7 +97,7 @@ void load_into(const Checkpoint& checkpoint, Network& network, const std::string
 }
 
 void check_fit(const CheckpointIndex& index, const Network& network, const std::string& architecture) {
-  const std::vector<NamedTensor> targets = all_of(network);
+  const std::vector<NamedTensor> targets = all_tensors(state_of(network));
   std::vector<Shaped> given;
   for (const StoredTensor& stored : index.tensors) {
     given.push_back({stored.name, stored.sizes});

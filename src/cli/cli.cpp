@@ -90,6 +90,9 @@ int run_command_line(int argc, char** argv) {
   add_line(app, context);
   add_trajectory(app, context);
   add_layers(app, context);
+  add_path(app, context);
+  add_descend(app, context);
+  add_export(app, context);
   add_info(app, context);
   std::signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is then an error like a full disk
   try {

@@ -151,7 +151,7 @@ void add_own(const Surface& surface, bool as_json, ordered_json& description) {
 ordered_json describe_surface(const std::filesystem::path& file, bool as_json) {
   const Surface surface = read_surface(file);
   ordered_json description{
-          {"kind", "surface"},
+          {"kind", name_of(surface.kind)},
           {"file", file.string()},
           {"split", name_of(surface.split)},
           {"grid", {surface.x.points, surface.y.points}},
@@ -222,8 +222,10 @@ ordered_json describe_line(const Hdf5Reader& reader, bool as_json) {
   }
   ordered_json description{
       {"kind", "line"}, {"file", reader.file().string()}, {"points", x.size()}, {"x", range_of(x)}, {"values", values}};
-  if (!reader.has_attribute("/lossatlas", "kind") || reader.text_attribute("/lossatlas", "kind") != "line") return description;
+  if (!reader.has_attribute("/lossatlas", "kind")) return description;
   const Surface line = read_surface(reader.file());
+  if (!line.is_flat()) return description;
+  description["kind"] = name_of(line.kind);
   description["lines"] = line.layers;
   description["evaluated"] = line.evaluated();
   description["not_finite"] = line.not_finite();
@@ -269,6 +271,32 @@ ordered_json describe_projection(const Hdf5Reader& reader) {
           {"y", range_of(y)}};
 }
 
+/// What optimizers did on a function: how each descent ended.
+ordered_json describe_descents(const Hdf5Reader& reader) {
+  const auto settings = parse_json(reader.text_attribute("/lossatlas", "settings"));
+  if (!settings.is_object()) throw Error("{}: /lossatlas@settings is not a JSON object", reader.file().string());
+  ordered_json descents = ordered_json::array();
+  for (std::size_t i = 0;; ++i) {
+    const std::string group = fmt::format("/lossatlas/descents/{}", i);
+    if (!reader.has(group)) break;
+    const auto position = reader.read<double>(group + "/position"), value = reader.read<double>(group + "/value");
+    const auto shape = reader.shape(group + "/position");
+    if (value.empty() || shape.size() != 2) throw Error("{}: {} holds no steps", reader.file().string(), group);
+    descents.push_back({{"label", reader.text_attribute(group, "label")},
+                        {"optimizer", reader.text_attribute(group, "optimizer")},
+                        {"end", reader.text_attribute(group, "end")},
+                        {"steps", value.size() - 1},
+                        {"position", std::vector<double>(position.end() - static_cast<std::ptrdiff_t>(shape[1]), position.end())},
+                        {"value", value.back()}});
+  }
+  return {{"kind", "descent"},
+          {"file", reader.file().string()},
+          {"expression", settings.value("expression", "")},
+          {"descents", descents},
+          {"settings", settings},
+          {"provenance", parse_json(reader.text_attribute("/lossatlas", "provenance"))}};
+}
+
 ordered_json describe(const std::filesystem::path& file, bool as_json) {
   if (std::filesystem::is_directory(file)) {
     throw Error("{}: a folder; name a file in it{}", file.string(),
@@ -277,6 +305,7 @@ ordered_json describe(const std::filesystem::path& file, bool as_json) {
   if (!Hdf5Reader::is_hdf5(file)) return describe_checkpoint(file);
   const Hdf5Reader reader(file);
   if (reader.has("/epoch")) return describe_history(file);
+  if (reader.has("/lossatlas/derivative") || reader.has("/lossatlas/gradient_x")) return describe_descents(reader);
   if (reader.has("/xdirection")) return describe_directions(reader);
   if (reader.has("/proj_xcoord") && reader.has("/proj_ycoord")) return describe_projection(reader);
   if (reader.has("/xcoordinates") && !reader.has("/ycoordinates")) return describe_line(reader, as_json);

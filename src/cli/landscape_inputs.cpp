@@ -40,7 +40,8 @@ std::shared_ptr<const DataSet> read_recalibration(const LandscapeWords& words, c
   if (words.batch_norm == "stored") return nullptr;
   const DataSet data = words.data.load(Split::train, metadata);
   check_count("--bn-images", words.batch_norm_images, Split::train, data);
-  const auto count = static_cast<std::size_t>(words.batch_norm_images);
+  const auto count = words.batch_norm_images > 0 ? static_cast<std::size_t>(words.batch_norm_images)
+                                                 : std::min<std::size_t>(1000, data.size());
   return std::make_shared<const DataSet>(subset(data, stratified_sample(data.labels, count, words.sample_seed)));
 }
 

@@ -53,12 +53,14 @@ void describe(LandscapeTask& task, const Planes& planes, const std::string& comm
   json cosines = json::array();
   for (std::size_t repeat = 0; repeat < settings.at("repeat").get<std::size_t>(); ++repeat) {
     const auto plane = planes.at(repeat);
-    if (plane->directions.size() > 1) cosines.push_back(cosine(plane->directions[0], plane->directions[1]));
+    if (plane->directions.size() > 1 && !surface.is_flat()) cosines.push_back(cosine(plane->directions[0], plane->directions[1]));
   }
   if (!cosines.empty()) settings["cosine"] = cosines.size() == 1 ? cosines.at(0) : cosines;
   surface.settings = std::move(settings);
-  surface.provenance = {
-      {"command", command_line}, {"version", version()}, {"started", utc_now()}, {"threads", task.words.threads}};
+  surface.provenance.update({{"command", command_line},
+                             {"version", version()},
+                             {"started", utc_now()},
+                             {"threads", task.words.threads}});
 }
 
 /// Along directions of states a variance may fall below 0, where no network is: the loss there is not a number.
@@ -99,19 +101,14 @@ void save(const std::filesystem::path& file, const LandscapeTask& task) {
   throw Error("{}: exists and holds other directions; choose another --save-directions", file.string());
 }
 
-/// The command line again, for a run that was cut off.
-std::string command_to_go_on(const LandscapeWords& words, std::vector<std::string> command) {
-  if (!words.resume) command.push_back("--resume");
-  return shell_line(command);
-}
-
 std::string introduction(const LandscapeTask& task) {
   const Surface& surface = task.surface;
-  const bool is_line = surface.kind == SurfaceKind::line, has_levels = !surface.levels.empty();
-  const std::string several = surface.layers > 1 && !has_levels
-                                  ? fmt::format("{} {}", surface.layers, is_line ? "lines of " : "times ")
+  const bool is_flat = surface.is_flat(), has_levels = !surface.levels.empty();
+  const std::string several = surface.kind == SurfaceKind::path ? "curve and line of "
+                              : surface.layers > 1 && !has_levels
+                                  ? fmt::format("{} {}", surface.layers, is_flat ? "lines of " : "times ")
                                   : "";
-  const std::string grid = is_line ? "" : fmt::format("x{}", surface.y.points);
+  const std::string grid = is_flat ? "" : fmt::format("x{}", surface.y.points);
   std::string images = fmt::format("{} {}", surface.samples.size(), name_of(surface.split));
   if (task.options.second) images += fmt::format(" and {} {}", surface.test_samples.size(), name_of(*task.options.second));
   return fmt::format("{}{}{} points, {} images{}, {} engine ({}), into {}", several, surface.x.points, grid, images,
@@ -185,6 +182,11 @@ void check_files(const LandscapeWords& words, const std::filesystem::path& save_
   }
 }
 
+std::string command_to_go_on(const LandscapeWords& words, std::vector<std::string> command) {
+  if (!words.resume) command.push_back("--resume");
+  return shell_line(command);
+}
+
 int with_report(const LandscapeWords& words, const LandscapeOptions& options, const std::function<int(Report&)>& work) {
   Report report(options.progress, words.log);
   try {
@@ -200,7 +202,7 @@ int run_landscape(LandscapeTask task, const CommandContext& context, Report& rep
   if (!task.engine.why_eager().empty()) {
     report.say("note: LibTorch runs this network, operator by operator: it has " + task.engine.why_eager());
   }
-  const Planes planes(copy_state(task.inputs.origin, task.engine.device()), task.plane.directions);
+  const Planes planes(copy_state(task.inputs.origin, task.engine.device()), task.plane.directions, task.plane.locate);
   describe(task, planes, context.command_line);
   if (!task.save_directions.empty()) {
     task.surface.direction_file = task.save_directions.string();

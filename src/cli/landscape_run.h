@@ -20,6 +20,9 @@ namespace lossatlas {
 void check_files(const LandscapeWords& words, const std::filesystem::path& save_directions,
                  const std::vector<std::filesystem::path>& inputs);
 
+/// The command line again, for a run that was cut off.
+std::string command_to_go_on(const LandscapeWords& words, std::vector<std::string> command);
+
 /// Calls `work` with the report that the words ask for; the error that ends it stands in the log too.
 int with_report(const LandscapeWords& words, const LandscapeOptions& options, const std::function<int(Report&)>& work);
 

@@ -5,6 +5,10 @@ namespace lossatlas {
 void LandscapeWords::add_inputs_to(CLI::App& command) {
   command.add_option("--checkpoint", checkpoint, "parameters: .pt, .pth, .safetensors or TorchScript")
       ->type_name("FILE");
+  add_network_to(command);
+}
+
+void LandscapeWords::add_network_to(CLI::App& command) {
   network.add_to(command, false);
   data.add_to(command);
   command.add_option("--out", out, "the file to write")->capture_default_str();
@@ -25,9 +29,10 @@ void LandscapeWords::add_values_to(CLI::App& command) {
   command.add_option("--bn", batch_norm, "batch-norm statistics: stored, or recalibrate: estimated anew at each point")
       ->check(CLI::IsMember({"stored", "recalibrate"}))
       ->capture_default_str();
-  command.add_option("--bn-images", batch_norm_images, "training images for --bn recalibrate")
-      ->check(CLI::Range(2, 1'000'000'000))
-      ->capture_default_str();
+  command
+      .add_option("--bn-images", batch_norm_images,
+                  "training images for --bn recalibrate (default: 1000, or all where there are fewer)")
+      ->check(CLI::Range(2, 1'000'000'000));
 }
 
 void LandscapeWords::add_running_to(CLI::App& command) {

@@ -25,7 +25,7 @@ struct LandscapeWords {
   std::string loss = "cross-entropy";
   Extras extras;
   std::string batch_norm = "stored";
-  std::int64_t batch_norm_images = 1000;
+  std::int64_t batch_norm_images = 0;  // 0: 1000, or all where there are fewer
   std::int64_t batch_size = 128;
   std::string device = "cpu";
   std::string engine = "auto", instruction_set = "auto", dtype = "fp32";
@@ -36,6 +36,8 @@ struct LandscapeWords {
 
   /// --checkpoint, the network, the data, --out.
   void add_inputs_to(CLI::App& command);
+  /// Those but --checkpoint.
+  void add_network_to(CLI::App& command);
   /// Images and values: --split to --bn-images.
   void add_values_to(CLI::App& command);
   /// --batch-size, device and engine, threads, progress.

@@ -48,34 +48,6 @@ void parse_source(const std::string& words, PlaneOptions& options) {
   }
 }
 
-/// The last parts of each path that tell all of them apart: "epoch-0003", or "sgd/epoch-0003" beside another run's.
-std::vector<std::string> short_names(const std::vector<std::filesystem::path>& files) {
-  std::vector<std::string> names(files.size());
-  std::vector<std::filesystem::path> rest(files.size());
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    const auto path = std::filesystem::absolute(files[i]).lexically_normal();
-    names[i] = path.stem().string();
-    rest[i] = path.parent_path();
-  }
-  const auto count = [&](const std::string& name) { return std::count(names.begin(), names.end(), name); };
-  for (bool grew = true; grew;) {
-    grew = false;
-    const auto before = names;
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      if (std::count(before.begin(), before.end(), before[i]) == 1) continue;
-      if (rest[i].filename() == "checkpoints") rest[i] = rest[i].parent_path();
-      if (rest[i].filename().empty()) continue;
-      names[i] = rest[i].filename().string() + "/" + names[i];
-      rest[i] = rest[i].parent_path();
-      grew = true;
-    }
-  }
-  for (std::size_t i = 0; i < names.size(); ++i) {  // one file twice
-    if (count(names[i]) > 1) names[i] += fmt::format(" ({})", i + 1);
-  }
-  return names;
-}
-
 ChosenPlane random_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs) {
   DirectionOptions direction = options.direction;
   direction.type = options.type.value_or(DirectionType::weights);
@@ -225,6 +197,33 @@ ChosenPlane choose_plane(const PlaneOptions& options, std::size_t count, const L
     case PlaneSource::random: break;
   }
   return random_plane(options, count, inputs);
+}
+
+std::vector<std::string> short_names(const std::vector<std::filesystem::path>& files) {
+  std::vector<std::string> names(files.size());
+  std::vector<std::filesystem::path> rest(files.size());
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const auto path = std::filesystem::absolute(files[i]).lexically_normal();
+    names[i] = path.stem().string();
+    rest[i] = path.parent_path();
+  }
+  const auto count = [&](const std::string& name) { return std::count(names.begin(), names.end(), name); };
+  for (bool grew = true; grew;) {
+    grew = false;
+    const auto before = names;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (std::count(before.begin(), before.end(), before[i]) == 1) continue;
+      if (rest[i].filename() == "checkpoints") rest[i] = rest[i].parent_path();
+      if (rest[i].filename().empty()) continue;
+      names[i] = rest[i].filename().string() + "/" + names[i];
+      rest[i] = rest[i].parent_path();
+      grew = true;
+    }
+  }
+  for (std::size_t i = 0; i < names.size(); ++i) {  // one file twice
+    if (count(names[i]) > 1) names[i] += fmt::format(" ({})", i + 1);
+  }
+  return names;
 }
 
 Axis axis_around(const std::vector<MarkedPoint>& points, double MarkedPoint::*coordinate, std::size_t count) {

@@ -58,6 +58,7 @@ std::filesystem::path take_origin(const std::filesystem::path& checkpoint, Plane
 /// The plane, or line, that the words chose.
 struct ChosenPlane {
   Planes::MakeDirections directions;  // on the CPU
+  Planes::Locate locate = nullptr;    // null: a grid's coordinates are multiples of the directions
   nlohmann::json settings;            // plane, and what decides it
   std::vector<MarkedPoint> points;    // checkpoints that are marked, without their own losses
   std::vector<std::filesystem::path> files;  // of the points
@@ -68,6 +69,9 @@ struct ChosenPlane {
 /// A plane (count = 2) or a line (1) around the inputs' origin. Reads the files that it takes. Throws Error naming the
 /// file that does not fit. `threads`: for what is read of many checkpoints.
 ChosenPlane choose_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs, int threads);
+
+/// The last parts of each path that tell all of them apart: "epoch-0003", or "sgd/epoch-0003" beside another run's.
+std::vector<std::string> short_names(const std::vector<std::filesystem::path>& files);
 
 /// A range that holds the coordinates of all points, with a margin of a fifth of their extent on either side.
 Axis axis_around(const std::vector<MarkedPoint>& points, double MarkedPoint::*coordinate, std::size_t count);

@@ -26,7 +26,40 @@ std::string progress_text(const SweepProgress& now) {
                      now.images_per_second, duration_text(now.seconds_left()), now.lowest, now.highest);
 }
 
+nlohmann::json number(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr); }
+
+nlohmann::ordered_json json_of(const SweepProgress& now, const std::filesystem::path& file) {
+  nlohmann::ordered_json object{{"done", now.done},
+                                {"total", now.total},
+                                {"images_per_second", number(now.images_per_second)},
+                                {"seconds_left", number(now.seconds_left())},
+                                {"lowest", number(now.lowest)},
+                                {"highest", number(now.highest)},
+                                {"file", file.string()}};
+  if (now.images_total > 0) {
+    object.update({{"images", now.images}, {"images_total", now.images_total}, {"error", number(now.error.value_or(NAN))}});
+  }
+  return object;
+}
+
+nlohmann::ordered_json json_of(const TrainingProgress& now) {
+  return {{"epoch", now.epoch},
+          {"epochs", now.epochs},
+          {"step", now.step},
+          {"steps", now.steps},
+          {"loss", number(now.loss)},
+          {"accuracy", number(now.accuracy)},
+          {"images_per_second", number(now.images_per_second)},
+          {"seconds_left", number(now.seconds_left)}};
+}
+
 }  // namespace
+
+std::string progress_text(const TrainingProgress& now) {
+  return fmt::format("epoch {}/{}  {}/{}  loss {:.4f}  accuracy {:.1f} %  {:.0f} images/s  {} left", now.epoch,
+                     now.epochs, now.step, now.steps, now.loss, now.accuracy, now.images_per_second,
+                     duration_text(now.seconds_left));
+}
 
 ProgressStyle progress_style_of(const std::string& name) {
   if (name == "line") return ProgressStyle::line;
@@ -56,30 +89,23 @@ void Report::note(const std::string& text) {
 }
 
 void Report::progress(const SweepProgress& now, const std::filesystem::path& file) {
-  if (style_ == ProgressStyle::line) line_.update(progress_text(now));
-  if (style_ == ProgressStyle::json) print_json(now, file);
+  show(progress_text(now), json_of(now, file));
+}
+
+void Report::progress(const TrainingProgress& now) { show(progress_text(now), json_of(now)); }
+
+void Report::show(const std::string& text, const nlohmann::ordered_json& object) {
+  if (style_ == ProgressStyle::line) line_.update(text);
+  if (style_ == ProgressStyle::json) print_json(object);
   if (logged_.seconds() < kLogSeconds) return;
-  note(progress_text(now));
+  note(text);
   logged_.restart();
 }
 
-void Report::print_json(const SweepProgress& now, const std::filesystem::path& file) {
+void Report::print_json(const nlohmann::ordered_json& object) {
   if (printed_ && printed_->seconds() < kJsonSeconds) {
-    held_back_.emplace(now, file);
+    held_back_ = object;
     return;
-  }
-  const auto number = [](double value) {
-    return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
-  };
-  nlohmann::ordered_json object{{"done", now.done},
-                                      {"total", now.total},
-                                      {"images_per_second", number(now.images_per_second)},
-                                      {"seconds_left", number(now.seconds_left())},
-                                      {"lowest", number(now.lowest)},
-                                      {"highest", number(now.highest)},
-                                      {"file", file.string()}};
-  if (now.images_total > 0) {
-    object.update({{"images", now.images}, {"images_total", now.images_total}, {"error", number(now.error.value_or(NAN))}});
   }
   fmt::print(stderr, "{}\n", json_text(object));
   std::fflush(stderr);
@@ -91,8 +117,7 @@ void Report::finish() {
   line_.clear();
   if (!held_back_) return;
   printed_.reset();
-  const auto [now, file] = *held_back_;
-  print_json(now, file);
+  print_json(nlohmann::ordered_json(*held_back_));
 }
 
 }  // namespace lossatlas

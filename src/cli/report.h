@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
@@ -8,6 +9,7 @@
 #include "base/stopwatch.h"
 #include "cli/progress.h"
 #include "landscape/sweep.h"
+#include "training/training_loop.h"
 
 namespace lossatlas {
 
@@ -19,6 +21,8 @@ enum class ProgressStyle {
 
 /// Throws UsageError for a name that is not "line", "json" or "none".
 ProgressStyle progress_style_of(const std::string& name);
+
+std::string progress_text(const TrainingProgress& now);
 
 /// What a sweep says while it runs: messages and progress, on standard error, and with times in a log.
 class Report {
@@ -32,18 +36,21 @@ class Report {
   void note(const std::string& text);
   /// Progress of the sweep into `file`, unless the last is too young (JSON: half a second; log: a minute).
   void progress(const SweepProgress& now, const std::filesystem::path& file);
+  /// Of a training, the same way.
+  void progress(const TrainingProgress& now);
   /// The last state once more where it was held back, and the line taken away.
   void finish();
 
  private:
-  void print_json(const SweepProgress& now, const std::filesystem::path& file);
+  void show(const std::string& text, const nlohmann::ordered_json& object);
+  void print_json(const nlohmann::ordered_json& object);
 
   ProgressStyle style_;
   ProgressLine line_;
   std::optional<AppendFile> log_;
   Stopwatch logged_;
   std::optional<Stopwatch> printed_;
-  std::optional<std::pair<SweepProgress, std::filesystem::path>> held_back_;
+  std::optional<nlohmann::ordered_json> held_back_;
 };
 
 }  // namespace lossatlas

@@ -36,6 +36,43 @@ std::string minima_text(std::size_t minima) {
   return fmt::format("{} local minim{} inside the grid", minima, minima == 1 ? "um" : "a");
 }
 
+/// Ends and barriers of one value, along curve and line.
+std::string ways_text(const std::string& name, const nlohmann::ordered_json& curve, const nlohmann::ordered_json& line) {
+  const bool is_error = name.ends_with("_err");
+  const auto number = [&](const nlohmann::ordered_json& value) {
+    if (!value.is_number() || !std::isfinite(value.get<double>())) return std::string("not finite");
+    return is_error ? fmt::format("{:.2f} %", value.get<double>()) : fmt::format("{:.4g}", value.get<double>());
+  };
+  const auto way = [&](const nlohmann::ordered_json& barrier) {
+    return fmt::format("at most {} (t = {:.3g}), barrier {}", number(barrier["highest"]), barrier["at"].get<double>(),
+                       number(barrier["barrier"]));
+  };
+  return fmt::format("{} {}: ends {} and {}; curve {}; line {}", name.substr(0, name.find('_')),
+                     is_error ? "error" : "loss", number(curve["ends"][0]), number(curve["ends"][1]), way(curve), way(line));
+}
+
+/// What the ends have by themselves beside what they have on the curve.
+std::string own_text(const Surface& path) {
+  if (path.points.size() != 2 || std::isnan(path.points[1].loss)) return "";
+  const MarkedPoint &a = path.points[0], &b = path.points[1];
+  std::string text = fmt::format("the ends with the statistics they came with: {} loss {:.4g} and {:.4g}",
+                                 name_of(path.split), a.loss, b.loss);
+  if (path.has_both_splits()) text += fmt::format(", test loss {:.4g} and {:.4g}", a.test_loss, b.test_loss);
+  return text;
+}
+
+std::vector<std::string> path_lines(const Surface& path) {
+  const auto summary = summary_json(path);
+  std::vector<std::string> lines;
+  for (const auto& [name, curve] : summary["curve"].items()) {
+    lines.push_back(ways_text(name, curve, summary["linear"][name]));
+  }
+  if (const auto own = own_text(path); !own.empty()) lines.push_back(own);
+  const double curve = path.settings.value("curve_length", kUnknown), line = path.settings.value("line_length", kUnknown);
+  if (curve > 0) lines.push_back(fmt::format("the curve is {:.3g} times as long as the line", curve / line));
+  return lines;
+}
+
 std::vector<std::string> lines_of(const Summary& summary) {
   if (std::isnan(summary.lowest.loss)) return {"no finite loss: there is nothing to say"};
   std::vector<std::string> lines;
@@ -117,6 +154,7 @@ std::vector<std::string> path_lines(const Trajectory& trajectory, Split split) {
 }  // namespace
 
 std::vector<std::string> summary_lines(const Surface& surface) {
+  if (surface.kind == SurfaceKind::path) return path_lines(surface);
   if (surface.layers == 1) {
     auto lines = lines_of(summarize(surface));
     const auto interpolation = interpolation_json(surface);

@@ -26,7 +26,7 @@ namespace {
 using nlohmann::json;
 
 std::string grid_text(const Surface& surface) {
-  if (surface.kind == SurfaceKind::line) {
+  if (surface.is_flat()) {
     return fmt::format("{} points over x {}:{}", surface.x.points, surface.x.low, surface.x.high);
   }
   const auto range = [](const Axis& axis) { return fmt::format("{}:{}", axis.low, axis.high); };

@@ -7,7 +7,9 @@
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/interrupt.h"
+#include "cli/optimizer_words.h"
 #include "cli/progress.h"
+#include "cli/report.h"
 #include "cli/words.h"
 #include "evaluation/device.h"
 #include "models/registry.h"
@@ -25,28 +27,34 @@ struct TrainWords {
   std::string device = "cpu";
   bool resume = false;
   bool force = false;
+  OptimizerWords optimizer;
+  double weight_decay = 5e-4;
   CLI::Option* learning_rate = nullptr;
-  CLI::Option* momentum = nullptr;
 };
+
+constexpr double kMomentum = 0.9;  // of sgd, as Li et al. train
+
+double usual_rate(const std::string& optimizer) {
+  if (optimizer == "adagrad") return 0.01;
+  return optimizer == "rmsprop" || optimizer == "adam" ? 0.001 : 0.1;
+}
 
 void add_options(CLI::App& command, TrainWords& words) {
   words.network.add_to(command, true);
   words.data.add_to(command);
   auto& o = words.options;
   command.add_option("--out", words.out, "run folder")->capture_default_str();
-  command.add_option("--optimizer", o.optimizer.name, "sgd or adagrad")->capture_default_str();
-  words.learning_rate = command.add_option("--lr", o.learning_rate, "learning rate (default: sgd 0.1, adagrad 0.01)")
-                            ->check(above_zero());
+  command.add_option("--optimizer", o.optimizer.name, fmt::format("{}", fmt::join(optimizer_names(), ", ")))
+      ->capture_default_str();
+  words.learning_rate =
+      command.add_option("--lr", o.learning_rate, "learning rate (default: 0.1; adagrad 0.01; rmsprop, adam 0.001)")
+          ->check(above_zero());
   command.add_option("--lr-steps", words.learning_rate_steps, "epochs after which the rate drops, as in 150,225,275");
   command.add_option("--lr-factor", o.learning_rate_factor, "what the rate is multiplied by then")
       ->check(above_zero())
       ->capture_default_str();
-  o.optimizer.momentum = 0.9;
-  words.momentum = command.add_option("--momentum", o.optimizer.momentum, "sgd: μ")->capture_default_str();
-  command.add_flag("--nesterov", o.optimizer.nesterov, "sgd: Nesterov's momentum");
-  o.optimizer.weight_decay = 5e-4;
-  command.add_option("--weight-decay", o.optimizer.weight_decay, "λ in g ← g + λθ")->capture_default_str();
-  command.add_option("--delta", o.optimizer.delta, "adagrad: δ in ε/(δ+√r)")->capture_default_str();
+  words.optimizer.add_to(command);
+  command.add_option("--weight-decay", words.weight_decay, "λ in g ← g + λθ")->capture_default_str();
   command.add_option("--batch-size", o.batch_size, "images a step")
       ->check(CLI::Range(1, 1'000'000))
       ->capture_default_str();
@@ -73,25 +81,18 @@ void add_options(CLI::App& command, TrainWords& words) {
 void complete(TrainWords& words) {
   auto& o = words.options;
   o.learning_rate_steps = parse_epochs("--lr-steps", words.learning_rate_steps);
-  if (o.optimizer.name == "adagrad") {
-    if (words.momentum->count() > 0 || o.optimizer.nesterov) {
-      throw UsageError("--momentum and --nesterov belong to --optimizer sgd");
-    }
-    o.optimizer.momentum = 0;
-    if (words.learning_rate->count() == 0) o.learning_rate = 0.01;
-  }
-  make_optimizer(o.optimizer, {});  // checks its numbers before anything is loaded
+  o.optimizer = words.optimizer.options(o.optimizer.name, kMomentum);
+  words.optimizer.refuse_unread({o.optimizer.name});
+  o.optimizer.weight_decay = words.weight_decay;
+  check(o.optimizer);
+  if (words.learning_rate->count() == 0) o.learning_rate = usual_rate(o.optimizer.name);
   if (words.resume && words.force) throw UsageError("--resume goes on with a run, --force replaces it: choose one");
 }
 
 TrainingHooks hooks_for(ProgressLine& line) {
   TrainingHooks hooks;
   hooks.stop = &catch_interrupts();
-  hooks.on_step = [&line](const TrainingProgress& now) {
-    line.update(fmt::format("epoch {}/{}  {}/{}  loss {:.4f}  accuracy {:.1f} %  {:.0f} images/s  {} left", now.epoch,
-                            now.epochs, now.step, now.steps, now.loss, now.accuracy, now.images_per_second,
-                            duration_text(now.seconds_left)));
-  };
+  hooks.on_step = [&line](const TrainingProgress& now) { line.update(progress_text(now)); };
   hooks.on_epoch = [&line](const HistoryRow& row) {
     line.clear();
     fmt::print(stderr, "epoch {}: train loss {:.4f}, accuracy {:.2f} %; test loss {:.4f}, accuracy {:.2f} % ({})\n",

@@ -19,6 +19,8 @@ std::optional<T> parse_whole(std::string_view text) {
 }
 
 std::optional<double> parse_finite(std::string_view text) {
+  while (text.starts_with(' ')) text.remove_prefix(1);
+  while (text.ends_with(' ')) text.remove_suffix(1);
   if (text.starts_with('+')) text.remove_prefix(1);
   const auto value = parse_whole<double>(text);
   return value && std::isfinite(*value) ? value : std::nullopt;
@@ -67,6 +69,12 @@ std::vector<double> parse_numbers(const std::string& option, const std::string& 
     numbers.push_back(*number);
   }
   return numbers;
+}
+
+std::vector<std::vector<double>> parse_points(const std::string& option, const std::string& words) {
+  std::vector<std::vector<double>> points;
+  for (const std::string_view part : split_at(words, ';')) points.push_back(parse_numbers(option, std::string(part)));
+  return points;
 }
 
 std::vector<std::int64_t> parse_epochs(const std::string& option, const std::string& words) {

@@ -23,6 +23,9 @@ Axis parse_axis(const std::string& option, const std::string& range, std::size_t
 /// "0.49,0.48,0.45". Throws UsageError naming the option.
 std::vector<double> parse_numbers(const std::string& option, const std::string& words);
 
+/// "0,1;2,3": points with `;` between them. Throws UsageError naming the option.
+std::vector<std::vector<double>> parse_points(const std::string& option, const std::string& words);
+
 /// The arithmetic of the fused engine.
 struct Arithmetic {
   InstructionSet instruction_set;

@@ -1,6 +1,7 @@
 #include "landscape/plane.h"
 
 #include <algorithm>
+#include <array>
 #include <stdexcept>
 
 #include "evaluation/evaluator.h"
@@ -54,8 +55,8 @@ Planes::Planes(Plane plane) : origin_(plane.origin) {
   kept_.emplace_back(0, std::make_shared<const Plane>(std::move(plane)));
 }
 
-Planes::Planes(NetworkState origin, MakeDirections directions)
-    : origin_(std::move(origin)), make_(std::move(directions)) {}
+Planes::Planes(NetworkState origin, MakeDirections directions, Locate locate)
+    : origin_(std::move(origin)), make_(std::move(directions)), locate_(std::move(locate)) {}
 
 std::shared_ptr<const Plane> Planes::at(std::size_t repeat) const {
   const std::scoped_lock lock(mutex_);
@@ -64,6 +65,7 @@ std::shared_ptr<const Plane> Planes::at(std::size_t repeat) const {
     if (!make_) throw std::logic_error("Planes: there is one plane");
     const auto device = origin_.parameters.front().tensor.device();
     Plane plane{origin_, make_(repeat)};
+    if (locate_) plane.locate = [this, repeat](double x, double y) { return locate_(repeat, x, y); };
     for (Direction& direction : plane.directions) direction = copy_state(direction, device);
     kept_.emplace_front(repeat, std::make_shared<const Plane>(std::move(plane)));
     if (kept_.size() > 2) kept_.pop_back();
@@ -86,6 +88,12 @@ void place(const Plane& plane, std::span<const double> coordinates, NetworkState
     place_entry(plane.origin.buffers[b].tensor, entries_of(plane, &Direction::buffers, b), coordinates,
                 point.buffers[b].tensor);
   }
+}
+
+void place_on_grid(const Plane& plane, double x, double y, NetworkState& point) {
+  if (plane.locate) return place(plane, plane.locate(x, y), point);
+  const std::array at{x, y};
+  place(plane, std::span(at).first(plane.directions.size()), point);
 }
 
 }  // namespace lossatlas

@@ -19,17 +19,22 @@ namespace lossatlas {
 struct Plane {
   NetworkState origin;
   std::vector<Direction> directions;
+  /// Multiples of the directions at coordinates x, y of a grid, where these are not the multiples: along a curve. May
+  /// be null.
+  std::function<std::vector<double>(double x, double y)> locate = nullptr;
 };
 
 /// The planes of a surface through one origin: one for each repeat, made when it is asked for. Any thread may ask.
 class Planes {
  public:
   using MakeDirections = std::function<std::vector<Direction>(std::size_t repeat)>;
+  using Locate = std::function<std::vector<double>(std::size_t repeat, double x, double y)>;
 
   /// A single plane.
   Planes(Plane plane);
-  /// `directions` are made on the CPU and moved to the origin's device. The two planes used last are kept.
-  Planes(NetworkState origin, MakeDirections directions);
+  /// `directions` are made on the CPU and moved to the origin's device. The two planes used last are kept. `locate`: that
+  /// of each plane, or null.
+  Planes(NetworkState origin, MakeDirections directions, Locate locate = nullptr);
 
   std::shared_ptr<const Plane> at(std::size_t repeat) const;
   const NetworkState& origin() const { return origin_; }
@@ -37,6 +42,7 @@ class Planes {
  private:
   NetworkState origin_;
   MakeDirections make_;
+  Locate locate_;
   mutable std::mutex mutex_;
   mutable std::deque<std::pair<std::size_t, std::shared_ptr<const Plane>>> kept_;  // the one used last in front
 };
@@ -46,5 +52,8 @@ class Planes {
 /// and directions are never written: no drift, and at coordinates 0 the origin's own bits. As many coordinates as
 /// directions.
 void place(const Plane& plane, std::span<const double> coordinates, NetworkState& point);
+
+/// The same at coordinates of a grid; along a line y does not count.
+void place_on_grid(const Plane& plane, double x, double y, NetworkState& point);
 
 }  // namespace lossatlas

@@ -70,7 +70,9 @@ Surface surface_of(const JournalContents& contents, const std::filesystem::path&
   };
   const Split split = settings.value("split", "train") == "test" ? Split::test : Split::train;
   Surface surface(axis("x", 0), axis("y", 1), split, contents.more_names, layers_of(settings));
-  if (settings.value("kind", "surface") == "line") surface.kind = SurfaceKind::line;
+  for (const auto kind : {SurfaceKind::line, SurfaceKind::path}) {
+    if (settings.value("kind", "surface") == name_of(kind)) surface.kind = kind;
+  }
   surface.levels = levels_of(settings);
   surface.settings = settings;
   surface.provenance = json::object();

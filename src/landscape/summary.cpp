@@ -1,5 +1,7 @@
 #include "landscape/summary.h"
 
+#include "landscape/path.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -445,6 +447,7 @@ nlohmann::ordered_json json_of(const Summary& summary) {
 }
 
 nlohmann::ordered_json summary_json(const Surface& surface) {
+  if (surface.kind == SurfaceKind::path) return path_summary(surface);
   if (surface.layers == 1) {
     auto summary = json_of(summarize(surface));
     if (auto interpolation = interpolation_json(surface); !interpolation.is_null()) {

@@ -92,7 +92,10 @@ std::size_t Surface::not_finite() const {
   return count;
 }
 
-std::string_view name_of(SurfaceKind kind) { return kind == SurfaceKind::line ? "line" : "surface"; }
+std::string_view name_of(SurfaceKind kind) {
+  if (kind == SurfaceKind::path) return "path";
+  return kind == SurfaceKind::line ? "line" : "surface";
+}
 
 Surface empty_like(const Surface& surface, std::size_t layers) {
   Surface empty(surface.x, surface.y, surface.split, surface.more_names(), layers);

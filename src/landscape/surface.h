@@ -32,6 +32,7 @@ struct Axis {
 enum class SurfaceKind {
   surface,  // along two directions
   line,     // along one: a grid of one row, at y = 0, which its file has no coordinates of
+  path,     // the same of two layers: along a curve, and along the straight line between its ends (path.h)
 };
 
 std::string_view name_of(SurfaceKind kind);
@@ -56,6 +57,12 @@ struct MarkedPoint {
   double test_loss = kNotKnown, test_accuracy = kNotKnown;  // where the surface is of both splits
 };
 
+/// A curve in the plane, or its projection: a point for each t.
+struct PlaneCurve {
+  std::string name;
+  std::vector<double> t, x, y;
+};
+
 /// Loss and accuracy on a grid. Values are [layers, ny, nx], x fastest; NaN where nothing was evaluated, which `state`
 /// tells from a loss that is NaN. There is one layer, or one for each of several pairs of directions (repeats), or one
 /// for each number of images in `levels`.
@@ -72,6 +79,7 @@ struct Surface {
   std::vector<std::int64_t> samples;       // indices of the images within the split
   std::vector<std::int64_t> test_samples;  // of both splits: those of the test images
   std::vector<MarkedPoint> points;
+  std::vector<PlaneCurve> curves;
   double unit = kNotKnown;  // length of both directions, where it is the same
   Trajectory trajectory;    // paths of optimizers through the plane
   std::string direction_file;         // "" where directions come from the seed alone
@@ -87,6 +95,8 @@ struct Surface {
 
   /// All points, those of every layer.
   std::size_t size() const { return loss.size(); }
+  /// True for a grid of one row that has no y: a line or a path.
+  bool is_flat() const { return kind != SurfaceKind::surface; }
   std::size_t grid_size() const { return x.points * y.points; }
   std::vector<std::string> more_names() const;
   /// True where test values stand in `more` beside those of training.
@@ -117,9 +127,6 @@ Surface mean_of_repeats(const Surface& all);
 
 /// One of several repeats, alone.
 Surface repeat_of(const Surface& all, std::size_t repeat);
-
-/// Version of the layout that docs/file-format.md describes.
-inline constexpr std::int64_t kSurfaceFormat = 1;
 
 /// Writes the whole file anew and renames it into place: readers see the old surface or the new one, never half. Its
 /// numbers (summary.h) stand in it where no point is missing.

@@ -7,8 +7,11 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "landscape/path.h"
 #include "landscape/summary.h"
 #include "landscape/surface.h"
+#include "storage/format.h"
+#include "storage/grid.h"
 #include "storage/hdf5.h"
 
 namespace lossatlas {
@@ -20,7 +23,10 @@ constexpr std::string_view kRepeats = "/lossatlas/repeats/";
 constexpr std::string_view kLines = "/lossatlas/lines/";
 /// The same of each number of images.
 constexpr std::string_view kLevels = "/lossatlas/levels/";
+/// The values along the straight line, where those along the curve stand at the root.
+constexpr std::string_view kLinear = "/lossatlas/linear/";
 constexpr std::string_view kPoints = "/lossatlas/points";
+constexpr std::string_view kCurves = "/lossatlas/curves/";
 
 /// What is known of a surface's datasets before they are read.
 struct Form {
@@ -99,19 +105,9 @@ std::string at_root(const std::string& name) {
   return (is_there ? "/" : "/lossatlas/") + name;
 }
 
-/// Coordinates twice: Li et al.'s names, and x and y as dimension scales, which name the axes to xarray.
-void write_axis(Hdf5Writer& writer, const std::string& name, const std::string& scale, const std::string& meaning,
-                const std::vector<double>& values) {
-  writer.write<double>(name, values, {values.size()});
-  writer.write<double>(scale, values, {values.size()});
-  writer.attribute(scale, "long_name", meaning);
-  writer.attach_scale(name, 0, scale);
-}
-
 void attach_scales(Hdf5Writer& writer, const std::string& dataset, const Surface& surface) {
-  const bool is_line = surface.kind == SurfaceKind::line;
-  if (!is_line) writer.attach_scale(dataset, 0, "/y");
-  writer.attach_scale(dataset, is_line ? 0 : 1, "/x");
+  if (!surface.is_flat()) writer.attach_scale(dataset, 0, "/y");
+  writer.attach_scale(dataset, surface.is_flat() ? 0 : 1, "/x");
 }
 
 std::vector<std::string> splits_of(const Surface& surface) {
@@ -121,9 +117,10 @@ std::vector<std::string> splits_of(const Surface& surface) {
 }
 
 void write_coordinates(Hdf5Writer& writer, const Surface& surface) {
-  write_axis(writer, "/xcoordinates", "/x", "multiples of direction 1", surface.x.coordinates());
-  const bool is_line = surface.kind == SurfaceKind::line;
-  if (!is_line) write_axis(writer, "/ycoordinates", "/y", "multiples of direction 2", surface.y.coordinates());
+  const bool is_path = surface.kind == SurfaceKind::path;
+  write_axis(writer, "/xcoordinates", "/x", is_path ? "t, from one end to the other" : "multiples of direction 1",
+             surface.x.coordinates());
+  if (!surface.is_flat()) write_axis(writer, "/ycoordinates", "/y", "multiples of direction 2", surface.y.coordinates());
   const Names names(surface.split);
   std::vector<std::string> on_the_grid{names.loss,   names.accuracy,  names.loss_se, names.accuracy_se,
                                        names.images, names.evaluated};
@@ -133,29 +130,6 @@ void write_coordinates(Hdf5Writer& writer, const Surface& surface) {
     writer.attribute("/" + split + "_loss", "long_name", split + " loss");
     writer.attribute("/" + split + "_acc", "long_name", split + " accuracy");
     writer.attribute("/" + split + "_acc", "units", "percent");
-  }
-}
-
-/// What VTK's vtkHDFReader and ParaView read: an image of nx x ny x 1 points whose data are the root datasets.
-void write_vtkhdf(Hdf5Writer& writer, const Surface& surface) {
-  if (surface.kind == SurfaceKind::line || surface.x.points < 2 || surface.y.points < 2) return;
-  const auto last = [](const Axis& axis) { return static_cast<std::int64_t>(axis.points) - 1; };
-  const auto step = [&](const Axis& axis) { return (axis.high - axis.low) / static_cast<double>(last(axis)); };
-  const std::array<std::int64_t, 2> version{1, 0};
-  const std::array<std::int64_t, 6> extent{0, last(surface.x), 0, last(surface.y), 0, 0};
-  const std::array<double, 3> origin{surface.x.low, surface.y.low, 0}, spacing{step(surface.x), step(surface.y), 1};
-  const std::array<double, 9> direction{1, 0, 0, 0, 1, 0, 0, 0, 1};
-  writer.make_group("/VTKHDF");
-  writer.attribute<std::int64_t>("/VTKHDF", "Version", version);
-  writer.ascii_attribute("/VTKHDF", "Type", "ImageData");
-  writer.attribute<std::int64_t>("/VTKHDF", "WholeExtent", extent);
-  writer.attribute<double>("/VTKHDF", "Origin", origin);
-  writer.attribute<double>("/VTKHDF", "Spacing", spacing);
-  writer.attribute<double>("/VTKHDF", "Direction", direction);
-  for (const std::string& split : splits_of(surface)) {
-    for (const auto& name : {split + "_loss", split + "_acc"}) {
-      writer.hard_link("/" + name, "/VTKHDF/PointData/" + name);
-    }
   }
 }
 
@@ -173,14 +147,6 @@ std::vector<double> read_grid(const Hdf5Reader& reader, const std::string& name,
                 fmt::join(reader.shape(name), ", "), fmt::join(shape, ", "));
   }
   return reader.read<double>(name);
-}
-
-void check_format(const Hdf5Reader& reader) {
-  const std::int64_t format = reader.integer_attribute("/lossatlas", "format");
-  if (format > kSurfaceFormat) {
-    throw Error("{}: surface format {}, this program knows up to {}; use a newer Lossatlas", reader.file().string(),
-                format, kSurfaceFormat);
-  }
 }
 
 nlohmann::json read_object(const Hdf5Reader& reader, const std::string& name) {
@@ -269,6 +235,65 @@ void read_points(const Hdf5Reader& reader, Surface& surface) {
   if (reader.has_attribute(object, "unit")) surface.unit = reader.number_attribute(object, "unit");
 }
 
+/// The curves that are drawn in the file's plane, if any.
+void read_curves(const Hdf5Reader& reader, Surface& surface) {
+  const std::string group(kCurves.substr(0, kCurves.size() - 1));
+  if (!reader.has(group)) return;
+  for (const std::string& name : reader.members(group)) {
+    const std::string place = std::string(kCurves) + name + "/";
+    const Shape shape = reader.shape(place + "t");
+    surface.curves.push_back({name, read_grid(reader, place + "t", shape), read_grid(reader, place + "x", shape),
+                              read_grid(reader, place + "y", shape)});
+  }
+}
+
+/// Values of `layers` layers, each dataset at the path that `place` gives to its name.
+template <class Place>
+Surface read_values(const Hdf5Reader& reader, const Form& form, const std::vector<std::string>& more_names,
+                    std::size_t layers, const Shape& shape, const Place& place) {
+  for (const auto& name : more_names) {
+    if (!reader.has(place(name))) throw Error("{}: has no {}", reader.file().string(), place(name));
+  }
+  const Names names(form.split);
+  // Before the surface takes memory for all its points: long axes in a small file multiply to far more than it holds.
+  auto loss = read_grid(reader, place(names.loss), shape);
+  Surface surface(form.x, form.y, form.split, more_names, layers);
+  surface.kind = form.kind;
+  surface.loss = std::move(loss);
+  surface.accuracy = read_grid(reader, place(names.accuracy), shape);
+  surface.loss_se = read_grid(reader, place(names.loss_se), shape);
+  surface.accuracy_se = read_grid(reader, place(names.accuracy_se), shape);
+  surface.state = read_states(reader, place(names.evaluated), shape);
+  for (auto& [name, values] : surface.more) values = read_grid(reader, place(name), shape);
+  surface.samples = reader.read<std::int64_t>("/lossatlas/samples_" + std::string(name_of(form.split)));
+  if (reader.has(place(names.images))) {
+    surface.images = read_images(reader, place(names.images), shape);
+  } else {  // files of before there was such a dataset: all images made each value
+    const auto all = static_cast<std::int64_t>(surface.samples.size());
+    for (std::size_t i = 0; i < surface.size(); ++i) {
+      if (surface.state[i] != PointState::missing) surface.images[i] = all;
+    }
+  }
+  return surface;
+}
+
+/// Curve and line as two layers.
+Surface read_path(const Hdf5Reader& reader, const Form& form, const std::vector<std::string>& more_names) {
+  const Shape shape = shape_of(form);
+  const std::array ways{
+      read_values(reader, form, more_names, 1, shape, at_root),
+      read_values(reader, form, more_names, 1, shape, [](const std::string& name) { return std::string(kLinear) + name; })};
+  Surface both = empty_like(ways[kCurveLayer], ways.size());
+  both.samples = ways[kCurveLayer].samples;
+  for (std::size_t layer = 0; layer < ways.size(); ++layer) {
+    for (std::size_t i = 0; i < form.x.points; ++i) {
+      if (ways[layer].state[i] == PointState::missing) continue;
+      both.set(both.index_in(layer, i), ways[layer].at(i));
+    }
+  }
+  return both;
+}
+
 /// The values that one of our files holds: all layers of them, or what levels add up to.
 Surface read_own(const Hdf5Reader& reader, const Form& form, bool wants_levels) {
   const Split split = form.split;
@@ -283,33 +308,13 @@ Surface read_own(const Hdf5Reader& reader, const Form& form, bool wants_levels) 
   const auto place = [&, group = group_of_layers(form.kind, has_levels)](const std::string& name) {
     return is_flat ? at_root(name) : group + name;
   };
-  for (const auto& name : more_names) {
-    if (!reader.has(place(name))) throw Error("{}: has no {}", reader.file().string(), place(name));
-  }
-  const Names names(split);
-  // Before the surface takes memory for all its points: long axes in a small file multiply to far more than it holds.
-  auto loss = read_grid(reader, place(names.loss), shape);
-  Surface surface(form.x, form.y, split, more_names, layers);
-  surface.kind = form.kind;
+  Surface surface = form.kind == SurfaceKind::path ? read_path(reader, form, more_names)
+                                                   : read_values(reader, form, more_names, layers, shape, place);
   if (wants_levels) surface.levels = levels;
-  surface.loss = std::move(loss);
-  surface.accuracy = read_grid(reader, place(names.accuracy), shape);
-  surface.loss_se = read_grid(reader, place(names.loss_se), shape);
-  surface.accuracy_se = read_grid(reader, place(names.accuracy_se), shape);
-  surface.state = read_states(reader, place(names.evaluated), shape);
-  for (auto& [name, values] : surface.more) values = read_grid(reader, place(name), shape);
-  surface.samples = reader.read<std::int64_t>("/lossatlas/samples_" + std::string(name_of(split)));
   if (surface.has_both_splits()) surface.test_samples = reader.read<std::int64_t>("/lossatlas/samples_test");
   read_points(reader, surface);
+  read_curves(reader, surface);
   surface.trajectory = read_trajectory(reader);
-  if (reader.has(place(names.images))) {
-    surface.images = read_images(reader, place(names.images), shape);
-  } else {  // files of before there was such a dataset: all images made each value
-    const auto all = static_cast<std::int64_t>(surface.samples.size());
-    for (std::size_t i = 0; i < surface.size(); ++i) {
-      if (surface.state[i] != PointState::missing) surface.images[i] = all;
-    }
-  }
   surface.settings = settings;
   surface.provenance = read_object(reader, "provenance");
   if (reader.has_attribute("/lossatlas", "centre_check")) surface.centre_check = read_object(reader, "centre_check");
@@ -346,13 +351,23 @@ std::vector<double> spread_of_repeats(const Surface& all, const std::vector<doub
 void write_root(Hdf5Writer& writer, const Surface& surface) {
   write_values(writer, surface, shape_of(surface), at_root);
   write_coordinates(writer, surface);
-  write_vtkhdf(writer, surface);
+  if (surface.is_flat()) return;
+  std::vector<std::string> images;
+  for (const std::string& split : splits_of(surface)) images.insert(images.end(), {split + "_loss", split + "_acc"});
+  write_vtkhdf(writer, surface.x.coordinates(), surface.y.coordinates(), images);
 }
 
 void write_layers(Hdf5Writer& writer, const Surface& surface) {
   const std::string group = group_of_layers(surface.kind, !surface.levels.empty());
   write_values(writer, surface, shape_of(surface, surface.layers),
                [&](const std::string& name) { return group + name; });
+}
+
+/// The curve at the root, the line beside it.
+void write_path(Hdf5Writer& writer, const Surface& surface) {
+  write_root(writer, repeat_of(surface, kCurveLayer));
+  write_values(writer, repeat_of(surface, kLineLayer), shape_of(surface),
+               [](const std::string& name) { return std::string(kLinear) + name; });
 }
 
 /// The mean at the root, where every reader finds a surface; each repeat by itself, and their spread, under /lossatlas.
@@ -382,7 +397,7 @@ void write_points(Hdf5Writer& writer, const Surface& surface) {
   for (const MarkedPoint& point : surface.points) names.push_back(point.name);
   writer.write_texts(group + "name", names);
   write("x", &MarkedPoint::x);
-  if (surface.kind == SurfaceKind::surface) write("y", &MarkedPoint::y);
+  if (!surface.is_flat()) write("y", &MarkedPoint::y);
   write("distance", &MarkedPoint::distance);
   const std::string split(name_of(surface.split));
   write(split + "_loss", &MarkedPoint::loss);
@@ -394,15 +409,25 @@ void write_points(Hdf5Writer& writer, const Surface& surface) {
   if (!std::isnan(surface.unit)) writer.attribute<double>(std::string(kPoints), "unit", std::array{surface.unit});
 }
 
+void write_curves(Hdf5Writer& writer, const Surface& surface) {
+  for (const PlaneCurve& curve : surface.curves) {
+    const std::string place = std::string(kCurves) + curve.name + "/";
+    writer.write<double>(place + "t", curve.t, {curve.t.size()});
+    writer.write<double>(place + "x", curve.x, {curve.x.size()});
+    writer.write<double>(place + "y", curve.y, {curve.y.size()});
+  }
+}
+
 /// What a file holds besides its values: what is known of `surface`, and the numbers of what is `shown` of it.
 void finish(Hdf5Writer& writer, const std::filesystem::path& file, const Surface& surface, const Surface& shown) {
-  const std::array<std::int64_t, 1> format{kSurfaceFormat};
+  const std::array<std::int64_t, 1> format{kFileFormat};
   writer.write<std::int64_t>("/lossatlas/samples_" + std::string(name_of(surface.split)), surface.samples,
                              {surface.samples.size()});
   if (surface.has_both_splits()) {
     writer.write<std::int64_t>("/lossatlas/samples_test", surface.test_samples, {surface.test_samples.size()});
   }
   write_points(writer, surface);
+  write_curves(writer, surface);
   write_trajectory(writer, surface.trajectory);
   writer.write_text("/dir_file", surface.direction_file);
   writer.attribute<std::int64_t>("/lossatlas", "format", format);
@@ -422,7 +447,9 @@ void finish(Hdf5Writer& writer, const std::filesystem::path& file, const Surface
 
 void write_surface(const std::filesystem::path& file, const Surface& surface) {
   Hdf5Writer writer;
-  if (surface.layers == 1) {
+  if (surface.kind == SurfaceKind::path) {
+    write_path(writer, surface);
+  } else if (surface.layers == 1) {
     write_root(writer, surface);
   } else {
     write_repeats(writer, surface);
@@ -451,7 +478,9 @@ Surface read_any(const std::filesystem::path& file, bool wants_levels) {
         file.string(), fmt::join(reader.members("/"), ", "));
   }
   const Axis x = read_axis(reader, "/xcoordinates"), y = is_line ? Axis{0, 0, 1} : read_axis(reader, "/ycoordinates");
-  const Form form{is_line ? SurfaceKind::line : SurfaceKind::surface, x, y, split};
+  const bool is_path = reader.has_attribute("/lossatlas", "kind") && reader.text_attribute("/lossatlas", "kind") == "path";
+  const SurfaceKind kind = is_path ? SurfaceKind::path : is_line ? SurfaceKind::line : SurfaceKind::surface;
+  const Form form{kind, x, y, split};
   Surface surface = reader.has("/lossatlas") ? read_own(reader, form, wants_levels) : read_theirs(reader, form);
   if (reader.has("/dir_file")) surface.direction_file = reader.read_text("/dir_file");
   return surface;
@@ -471,6 +500,7 @@ std::vector<std::int64_t> levels_of(const nlohmann::json& settings) {
 
 std::size_t layers_of(const nlohmann::json& settings) {
   const auto levels = levels_of(settings);
+  if (settings.value("kind", "surface") == "path") return 2;
   return levels.empty() ? settings.value("repeat", std::size_t{1}) : levels.size();
 }
 

@@ -3,7 +3,6 @@
 #include <torch/utils.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <exception>
 #include <limits>
@@ -71,8 +70,7 @@ class Sweep {
     const std::size_t column = index % surface_.x.points, row = index % surface_.grid_size() / surface_.x.points;
     const std::size_t layer = index / surface_.grid_size();
     const auto plane = planes_.at(surface_.levels.empty() ? layer : 0);
-    const std::array at{surface_.x.at(column), surface_.y.at(row)};
-    place(*plane, std::span(at).first(plane->directions.size()), point);
+    place_on_grid(*plane, surface_.x.at(column), surface_.y.at(row), point);
     if (surface_.levels.empty()) {
       take(evaluator.evaluate(point), index);
     } else {

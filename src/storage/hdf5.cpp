@@ -85,10 +85,26 @@ Handle text_type(std::size_t size, H5T_cset_t characters) {
   return type;
 }
 
+Stored kind_of_values(hid_t type) {
+  const std::size_t size = H5Tget_size(type);
+  switch (H5Tget_class(type)) {
+    case H5T_FLOAT: return size == 4 ? Stored::float32 : Stored::float64;
+    case H5T_INTEGER: return size == 1 && H5Tget_sign(type) == H5T_SGN_NONE ? Stored::uint8 : Stored::int64;
+    case H5T_STRING: return Stored::text;
+    default: return Stored::other;
+  }
+}
+
 Handle space_of(const Shape& shape) {
   if (shape.empty()) return Handle(H5Screate(H5S_SCALAR), H5Sclose, "space");
   const std::vector<hsize_t> sizes(shape.begin(), shape.end());
   return Handle(H5Screate_simple(static_cast<int>(sizes.size()), sizes.data(), nullptr), H5Sclose, "space");
+}
+
+Shape shape_of(hid_t space, const std::string& what) {
+  std::vector<hsize_t> sizes(static_cast<std::size_t>(checked(H5Sget_simple_extent_ndims(space), what)));
+  if (!sizes.empty()) checked(H5Sget_simple_extent_dims(space, sizes.data(), nullptr), what);
+  return Shape(sizes.begin(), sizes.end());
 }
 
 std::size_t product(const Shape& shape) {
@@ -254,6 +270,14 @@ struct Hdf5Reader::Impl {
     if (H5Sget_simple_extent_npoints(space) != 1) throw Error("{}: not a single value", where(what));
   }
 
+  /// H5I_BADID where nothing can be opened.
+  H5I_type_t kind_of(const std::string& name) const {
+    const hid_t object = H5Oopen(file, name.c_str(), H5P_DEFAULT);
+    if (object < 0) return H5I_BADID;
+    const Handle owned(object, H5Oclose, name);
+    return H5Iget_type(object);
+  }
+
   Handle dataset(const std::string& name) const {
     return Handle(H5Dopen2(file, name.c_str(), H5P_DEFAULT), H5Dclose, where(name));
   }
@@ -263,9 +287,9 @@ struct Hdf5Reader::Impl {
                   where(object + "@" + name));
   }
 
-  /// An attribute of one number.
+  /// The one number of an attribute.
   template <class T>
-  T number(const std::string& object, const std::string& name) const {
+  T single(const std::string& object, const std::string& name) const {
     const std::string what = object + "@" + name;
     const Handle opened = attribute(object, name);
     check_single(Handle(H5Aget_space(opened), H5Sclose, where(what)), what);
@@ -322,12 +346,9 @@ bool Hdf5Reader::has_attribute(const std::string& path, const std::string& name)
   return H5Aexists_by_name(impl_->file, path.c_str(), name.c_str(), H5P_DEFAULT) > 0;
 }
 
-bool Hdf5Reader::is_dataset(const std::string& path) const {
-  const hid_t object = H5Oopen(impl_->file, path.c_str(), H5P_DEFAULT);
-  if (object < 0) return false;
-  const Handle owned(object, H5Oclose, path);
-  return H5Iget_type(object) == H5I_DATASET;
-}
+bool Hdf5Reader::is_dataset(const std::string& path) const { return impl_->kind_of(path) == H5I_DATASET; }
+
+bool Hdf5Reader::is_group(const std::string& path) const { return impl_->kind_of(path) == H5I_GROUP; }
 
 std::vector<std::string> Hdf5Reader::members(const std::string& group) const {
   const Handle opened(H5Gopen2(impl_->file, group.c_str(), H5P_DEFAULT), H5Gclose, impl_->where(group));
@@ -343,11 +364,34 @@ std::vector<std::string> Hdf5Reader::members(const std::string& group) const {
   return names;
 }
 
+std::vector<std::string> Hdf5Reader::attributes(const std::string& path) const {
+  const Handle opened(H5Oopen(impl_->file, path.c_str(), H5P_DEFAULT), H5Oclose, impl_->where(path));
+  std::vector<std::string> names;
+  checked(H5Aiterate2(
+              opened, H5_INDEX_NAME, H5_ITER_INC, nullptr,
+              [](hid_t, const char* name, const H5A_info_t*, void* list) -> herr_t {
+                static_cast<std::vector<std::string>*>(list)->emplace_back(name);
+                return 0;
+              },
+              &names),
+          impl_->where(path));
+  return names;
+}
+
+Stored Hdf5Reader::stored(const std::string& dataset) const {
+  return kind_of_values(Handle(H5Dget_type(impl_->dataset(dataset)), H5Tclose, impl_->where(dataset)));
+}
+
+Stored Hdf5Reader::stored(const std::string& path, const std::string& attribute) const {
+  return kind_of_values(Handle(H5Aget_type(impl_->attribute(path, attribute)), H5Tclose, impl_->where(path)));
+}
+
 Shape Hdf5Reader::shape(const std::string& dataset) const {
-  const Handle space(H5Dget_space(impl_->dataset(dataset)), H5Sclose, impl_->where(dataset));
-  std::vector<hsize_t> sizes(static_cast<std::size_t>(checked(H5Sget_simple_extent_ndims(space), dataset)));
-  if (!sizes.empty()) checked(H5Sget_simple_extent_dims(space, sizes.data(), nullptr), impl_->where(dataset));
-  return Shape(sizes.begin(), sizes.end());
+  return shape_of(Handle(H5Dget_space(impl_->dataset(dataset)), H5Sclose, impl_->where(dataset)), impl_->where(dataset));
+}
+
+Shape Hdf5Reader::shape(const std::string& path, const std::string& attribute) const {
+  return shape_of(Handle(H5Aget_space(impl_->attribute(path, attribute)), H5Sclose, impl_->where(path)), impl_->where(path));
 }
 
 template <class T>
@@ -379,16 +423,25 @@ std::string Hdf5Reader::read_text(const std::string& dataset) const {
 std::vector<std::string> Hdf5Reader::read_texts(const std::string& dataset) const {
   const Handle opened = impl_->dataset(dataset);
   const Handle stored(H5Dget_type(opened), H5Tclose, impl_->where(dataset));
-  const bool is_text = H5Tget_class(stored) == H5T_STRING && H5Tis_variable_str(stored) > 0;
+  if (H5Tget_class(stored) != H5T_STRING) throw Error("{}: not text", impl_->where(dataset));
   const Shape sizes = shape(dataset);
-  if (!is_text || sizes.size() != 1) throw Error("{}: not a list of texts", impl_->where(dataset));
   impl_->check_size(opened, stored, sizes, dataset);
-  std::vector<char*> data(sizes[0], nullptr);
-  checked(H5Dread(opened, stored, H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()), impl_->where(dataset));
-  std::vector<std::string> texts;
-  for (char* text : data) {
-    texts.emplace_back(text ? text : "");
-    H5free_memory(text);
+  std::vector<std::string> texts(product(sizes));
+  if (H5Tis_variable_str(stored) > 0) {
+    std::vector<char*> data(texts.size(), nullptr);
+    checked(H5Dread(opened, stored, H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()), impl_->where(dataset));
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      if (data[i]) texts[i] = data[i];
+      H5free_memory(data[i]);
+    }
+  } else {
+    const std::size_t length = H5Tget_size(stored);
+    std::string data(texts.size() * length, '\0');
+    checked(H5Dread(opened, stored, H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()), impl_->where(dataset));
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      texts[i] = data.substr(i * length, length);
+      texts[i].resize(std::min(texts[i].find('\0'), length));
+    }
   }
   return texts;
 }
@@ -402,11 +455,11 @@ std::string Hdf5Reader::text_attribute(const std::string& path, const std::strin
 }
 
 std::int64_t Hdf5Reader::integer_attribute(const std::string& path, const std::string& name) const {
-  return impl_->number<std::int64_t>(path, name);
+  return impl_->single<std::int64_t>(path, name);
 }
 
 double Hdf5Reader::number_attribute(const std::string& path, const std::string& name) const {
-  return impl_->number<double>(path, name);
+  return impl_->single<double>(path, name);
 }
 
 }  // namespace lossatlas

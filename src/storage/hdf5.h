@@ -13,6 +13,9 @@ namespace lossatlas {
 
 using Shape = std::vector<std::size_t>;
 
+/// What a dataset or an attribute holds. Floats of other sizes count as float64, whole numbers as int64.
+enum class Stored { float32, float64, int64, uint8, text, other };
+
 /// Builds an HDF5 file in memory; save() puts it on the disk whole or not at all, so that no reader ever sees half a
 /// file, a full disk harms nothing, and HDF5's file locks are never used. Paths are absolute ("/lossatlas/evaluated");
 /// missing groups are made. Errors of the library are thrown as Error.
@@ -63,15 +66,21 @@ class Hdf5Reader {
   bool has(const std::string& path) const;
   bool has_attribute(const std::string& path, const std::string& name) const;
   bool is_dataset(const std::string& path) const;
+  bool is_group(const std::string& path) const;
   /// Names in a group, in alphabetical order.
   std::vector<std::string> members(const std::string& group) const;
+  /// Names of an object's attributes, in alphabetical order.
+  std::vector<std::string> attributes(const std::string& path) const;
   Shape shape(const std::string& dataset) const;
+  Shape shape(const std::string& path, const std::string& attribute) const;
+  Stored stored(const std::string& dataset) const;
+  Stored stored(const std::string& path, const std::string& attribute) const;
 
   /// Numbers of any stored type, converted to T: double, float, std::int64_t, std::uint8_t.
   template <class T>
   std::vector<T> read(const std::string& dataset) const;
   std::string read_text(const std::string& dataset) const;
-  /// A list of texts of any length, as write_texts() leaves it.
+  /// All strings of a dataset, in the order of its rows.
   std::vector<std::string> read_texts(const std::string& dataset) const;
   std::string text_attribute(const std::string& path, const std::string& name) const;
   std::int64_t integer_attribute(const std::string& path, const std::string& name) const;

@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "storage/hdf5.h"
+#include "storage/format.h"
 
 namespace lossatlas {
 namespace {
@@ -18,8 +18,6 @@ constexpr std::array<std::pair<const char*, double HistoryRow::*>, 6> kColumns{
      {"/test_loss", &HistoryRow::test_loss},
      {"/test_acc", &HistoryRow::test_acc},
      {"/seconds", &HistoryRow::seconds}}};
-
-constexpr std::int64_t kHistoryFormat = 1;
 
 }  // namespace
 
@@ -35,7 +33,7 @@ void write_history(const std::filesystem::path& file, const History& history) {
     writer.write<double>(name, values, {count});
     writer.attach_scale(name, 0, "/epoch");
   }
-  const std::array<std::int64_t, 1> format{kHistoryFormat};
+  const std::array<std::int64_t, 1> format{kFileFormat};
   writer.make_group("/lossatlas");
   writer.attribute<std::int64_t>("/lossatlas", "format", format);
   writer.attribute("/lossatlas", "kind", "history");
@@ -48,10 +46,7 @@ History read_history(const std::filesystem::path& file) {
   if (!reader.has("/epoch") || !reader.has_attribute("/lossatlas", "settings")) {
     throw Error("{}: not a training history", file.string());
   }
-  if (const auto format = reader.integer_attribute("/lossatlas", "format"); format > kHistoryFormat) {
-    throw Error("{}: history format {}, this program knows up to {}; use a newer Lossatlas", file.string(), format,
-                kHistoryFormat);
-  }
+  check_format(reader);
   const auto epochs = reader.read<std::int64_t>("/epoch");
   History history{std::vector<HistoryRow>(epochs.size()), {}};
   for (std::size_t i = 0; i < epochs.size(); ++i) history.rows[i].epoch = epochs[i];

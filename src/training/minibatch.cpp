@@ -25,6 +25,10 @@ MinibatchSampler::MinibatchSampler(const DataSet& data, std::int64_t batch_size,
       steps_(count_steps(static_cast<std::int64_t>(data.size()), batch_size_)),
       table_(pixel_table(data.normalization)) {}
 
+std::int64_t MinibatchSampler::images() const {
+  return std::min(steps_ * batch_size_, static_cast<std::int64_t>(data_.size()));
+}
+
 Minibatch MinibatchSampler::at(std::int64_t epoch, std::int64_t step) {
   if (epoch != ordered_epoch_) {
     const auto count = static_cast<std::uint32_t>(data_.size());

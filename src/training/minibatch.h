@@ -26,6 +26,8 @@ class MinibatchSampler {
   /// Minibatches in an epoch. A last one of a single image is left out where there are others: batch norm has no
   /// variance of one.
   std::int64_t steps() const { return steps_; }
+  /// Images in an epoch.
+  std::int64_t images() const;
 
   /// Minibatch `step` of epoch `epoch`, both counted from 0.
   Minibatch at(std::int64_t epoch, std::int64_t step);

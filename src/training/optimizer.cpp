@@ -2,10 +2,10 @@
 
 #include <torch/utils.h>
 
-#include <cmath>
 #include <utility>
 
 #include "base/error.h"
+#include "optimizers/rule.h"
 
 namespace lossatlas {
 namespace {
@@ -15,22 +15,24 @@ torch::Tensor gradient_of(const torch::Tensor& parameter, double weight_decay) {
   return weight_decay == 0 ? parameter.grad() : parameter.grad().add(parameter, weight_decay);
 }
 
-class Sgd : public Optimizer {
+class RuleOptimizer : public Optimizer {
  public:
-  Sgd(const OptimizerOptions& options, std::vector<NamedTensor> parameters)
-      : Optimizer(std::move(parameters), options.momentum > 0), options_(options) {}
+  RuleOptimizer(const OptimizerOptions& options, std::vector<NamedTensor> parameters)
+      : Optimizer(std::move(parameters), memory_of(options)), options_(options) {}
 
-  void step(double learning_rate) override {
+  void step(double learning_rate, const MinibatchShare&) override {
     const torch::NoGradGuard no_gradients;
+    ++steps_;
     for (std::size_t p = 0; p < parameters_.size(); ++p) {
       auto& theta = parameters_[p].tensor;
-      auto direction = gradient_of(theta, options_.weight_decay);
-      if (options_.momentum > 0) {
-        auto& velocity = memory_[p].tensor;
-        velocity.mul_(options_.momentum).add_(direction);
-        direction = options_.nesterov ? direction.add(velocity, options_.momentum) : velocity;
+      std::vector<torch::Tensor> memory;  // the same storage: a rule changes it in place
+      for (std::size_t m = p; m < memory_.size(); m += parameters_.size()) memory.push_back(memory_[m].tensor);
+      const auto move = move_of<torch::Tensor>(options_, steps_, gradient_of(theta, options_.weight_decay), memory);
+      if (move.divisor) {
+        theta.addcdiv_(move.direction, *move.divisor, -learning_rate);
+      } else {
+        theta.add_(move.direction, -learning_rate);
       }
-      theta.add_(direction, -learning_rate);
     }
   }
 
@@ -38,34 +40,39 @@ class Sgd : public Optimizer {
   OptimizerOptions options_;
 };
 
-class AdaGrad : public Optimizer {
+/// gd: the gradient over all images, added up minibatch by minibatch.
+class FullBatch : public Optimizer {
  public:
-  AdaGrad(const OptimizerOptions& options, std::vector<NamedTensor> parameters)
-      : Optimizer(std::move(parameters), true), options_(options) {}
+  FullBatch(const OptimizerOptions& options, std::vector<NamedTensor> parameters)
+      : Optimizer(std::move(parameters), 1), weight_decay_(options.weight_decay) {}
 
-  void step(double learning_rate) override {
+  void step(double learning_rate, const MinibatchShare& share) override {
     const torch::NoGradGuard no_gradients;
     for (std::size_t p = 0; p < parameters_.size(); ++p) {
       auto& theta = parameters_[p].tensor;
-      auto& squares = memory_[p].tensor;
-      const auto gradient = gradient_of(theta, options_.weight_decay);
-      squares.addcmul_(gradient, gradient);
-      theta.addcdiv_(gradient, squares.sqrt().add_(options_.delta), -learning_rate);
+      auto& sum = memory_[p].tensor;
+      sum.add_(gradient_of(theta, weight_decay_), share.images);
+      if (!share.is_last) continue;
+      theta.add_(sum, -learning_rate);
+      sum.zero_();
     }
   }
 
  private:
-  OptimizerOptions options_;
+  double weight_decay_;
 };
 
 }  // namespace
 
-Optimizer::Optimizer(std::vector<NamedTensor> parameters, bool has_memory) : parameters_(std::move(parameters)) {
-  if (!has_memory) return;
-  for (const auto& [name, tensor] : parameters_) memory_.push_back({name, torch::zeros_like(tensor.detach())});
+Optimizer::Optimizer(std::vector<NamedTensor> parameters, std::size_t memories) : parameters_(std::move(parameters)) {
+  for (std::size_t m = 1; m <= memories; ++m) {
+    for (const auto& [name, tensor] : parameters_) {
+      memory_.push_back({m == 1 ? name : fmt::format("{}/{}", name, m), torch::zeros_like(tensor.detach())});
+    }
+  }
 }
 
-void Optimizer::restore(const std::vector<NamedTensor>& memory) {
+void Optimizer::restore(const std::vector<NamedTensor>& memory, std::int64_t steps) {
   const torch::NoGradGuard no_gradients;
   if (memory.size() != memory_.size()) throw Error("the optimizer's memory belongs to another optimizer or network");
   for (std::size_t p = 0; p < memory.size(); ++p) {
@@ -74,24 +81,13 @@ void Optimizer::restore(const std::vector<NamedTensor>& memory) {
     }
     memory_[p].tensor.copy_(memory[p].tensor);
   }
+  steps_ = steps;
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options, std::vector<NamedTensor> parameters) {
-  if (!(options.weight_decay >= 0 && std::isfinite(options.weight_decay)))
-    throw UsageError("--weight-decay {}: wants 0 or more", options.weight_decay);
-  if (options.name == "sgd") {
-    if (!(options.momentum >= 0 && options.momentum < 1)) {
-      throw UsageError("--momentum {}: wants 0 or more, below 1", options.momentum);
-    }
-    if (options.nesterov && options.momentum == 0) throw UsageError("--nesterov wants --momentum above 0");
-    return std::make_unique<Sgd>(options, std::move(parameters));
-  }
-  if (options.name == "adagrad") {
-    if (!(options.delta > 0 && std::isfinite(options.delta)))
-      throw UsageError("--delta {}: wants a number above 0", options.delta);
-    return std::make_unique<AdaGrad>(options, std::move(parameters));
-  }
-  throw UsageError("--optimizer {}: wants sgd or adagrad", options.name);
+  check(options);
+  if (options.name == "gd") return std::make_unique<FullBatch>(options, std::move(parameters));
+  return std::make_unique<RuleOptimizer>(options, std::move(parameters));
 }
 
 }  // namespace lossatlas

@@ -3,43 +3,40 @@
 #include <torch/types.h>
 
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "models/network.h"
+#include "optimizers/options.h"
 
 namespace lossatlas {
 
-struct OptimizerOptions {
-  std::string name = "sgd";  // "sgd" or "adagrad"
-  double momentum = 0;       // sgd, μ in [0, 1)
-  bool nesterov = false;     // sgd, wants momentum > 0
-  double weight_decay = 0;   // λ: g ← g + λ θ, before anything else
-  double delta = 1e-7;       // adagrad, δ > 0
+/// What a minibatch is of its epoch: gd adds the gradients up, and steps once an epoch.
+struct MinibatchShare {
+  double images = 1;    // its part of the epoch's images
+  bool is_last = true;  // the epoch ends with it
 };
 
-/// One rule for θ ← θ + step, over all parameters; ε is the learning rate of the step.
-///   sgd      v ← μ v + g;  step −ε v, with nesterov −ε (g + μ v). As PyTorch's, with dampening 0.
-///   adagrad  r ← r + g²;   step −ε / (δ + √r) · g, elementwise. Goodfellow, Bengio, Courville, "Deep Learning" (2016),
-///            algorithm 8.4. LibTorch's own takes δ = 1e-10 and can start r above 0 and decay ε; with those three
-///            equal it makes the same steps.
+/// One of the rules of optimizers/rule.h over all parameters.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
-  /// Applies one step to the parameters from their .grad().
-  virtual void step(double learning_rate) = 0;
+  /// Applies one step to the parameters from their .grad(). gd does so with the last minibatch of an epoch alone, by
+  /// the mean gradient of all of them.
+  virtual void step(double learning_rate, const MinibatchShare& share = {}) = 0;
 
-  /// Its memory (v or r), one tensor a parameter, under the parameters' names: what a resumed run must have.
+  /// What a resumed run must have: the rule's memory, first for all parameters under their names, then (adam) again
+  /// under "NAME/2"; of gd the gradient so far.
   const std::vector<NamedTensor>& memory() const { return memory_; }
-  /// Throws Error where names or shapes differ from the parameters'.
-  void restore(const std::vector<NamedTensor>& memory);
+  /// `steps`: how many were taken. Throws Error where names or shapes differ from the parameters'.
+  void restore(const std::vector<NamedTensor>& memory, std::int64_t steps);
 
  protected:
-  Optimizer(std::vector<NamedTensor> parameters, bool has_memory);
+  Optimizer(std::vector<NamedTensor> parameters, std::size_t memories);
 
   std::vector<NamedTensor> parameters_;
-  std::vector<NamedTensor> memory_;
+  std::vector<NamedTensor> memory_;  // [memories][parameters]
+  std::int64_t steps_ = 0;
 };
 
 /// Throws UsageError for an unknown name or numbers out of range.

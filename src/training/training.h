@@ -2,9 +2,7 @@
 
 #include <torch/nn/module.h>
 
-#include <atomic>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,6 +11,7 @@
 #include "models/network.h"
 #include "training/history.h"
 #include "training/optimizer.h"
+#include "training/training_loop.h"
 
 namespace lossatlas {
 
@@ -28,21 +27,6 @@ struct TrainingOptions {
   bool augment = false;
   std::int64_t save_every = 1;  // epochs between checkpoints; the first and the last are always kept
   int threads = 1;              // inside operators; with 1 a run gives the same bits each time
-};
-
-/// What is under way, for whoever draws it.
-struct TrainingProgress {
-  std::int64_t epoch = 0, epochs = 0;  // the epoch being trained, from 1
-  std::int64_t step = 0, steps = 0;    // minibatches of it that are done
-  double loss = 0, accuracy = 0;       // means over them; accuracy in percent
-  double images_per_second = 0;
-  double seconds_left = 0;  // of the whole run, tests not counted
-};
-
-struct TrainingHooks {
-  const std::atomic<bool>* stop = nullptr;  // when true: save and return after the step under way
-  std::function<void(const TrainingProgress&)> on_step;
-  std::function<void(const HistoryRow&)> on_epoch;
 };
 
 struct TrainingSummary {

@@ -134,9 +134,9 @@ def resnet20(state, images, statistics=None):
     def norm(name, x):
         mean, variance = state[f"{name}.running_mean"], state[f"{name}.running_var"]
         if statistics is not None:
-            mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), unbiased=False)
-            statistics[f"{name}.running_mean"], statistics[f"{name}.running_var"] = mean, x.var((0, 2, 3))
-        return F.batch_norm(x, mean, variance, state[f"{name}.weight"], state[f"{name}.bias"], training=False)
+            mean = variance = None
+            statistics[f"{name}.running_mean"], statistics[f"{name}.running_var"] = x.mean((0, 2, 3)), x.var((0, 2, 3))
+        return F.batch_norm(x, mean, variance, state[f"{name}.weight"], state[f"{name}.bias"], training=mean is None)
 
     x = F.relu(norm("bn1", conv("conv1", images)))
     for block in (f"layer{stage}.{number}" for stage in (1, 2, 3) for number in range(3)):

@@ -124,11 +124,21 @@ def adagrad(theta, gradient, memory, rate, delta):
     return theta - rate / (delta + memory.sqrt()) * gradient
 
 
+def rmsprop(theta, gradient, memory, rate, rho, delta):
+    """torch.optim.RMSprop, its alpha being ρ."""
+    memory[...] = rho * memory + (1 - rho) * gradient**2
+    return theta - rate / (memory.sqrt() + delta) * gradient
+
+
 OPTIMIZERS = {
     "sgd": (["--momentum", 0], sgd, {}, 0.3),
     "momentum": (["--momentum", 0.8], sgd, {"momentum": 0.8}, 0),
     "nesterov": (["--momentum", 0.8, "--nesterov"], sgd, {"momentum": 0.8, "nesterov": True}, 0.3),
     "adagrad": (["--optimizer", "adagrad", "--delta", 0.01], adagrad, {"delta": 0.01}, 0),
+    "rmsprop": (["--optimizer", "rmsprop", "--rho", 0.9, "--delta", 1e-6], rmsprop, {"rho": 0.9, "delta": 1e-6}, 0.1),
+    "gd": (["--optimizer", "gd"], sgd, {}, 0.1),
+    "momentum by name": (["--optimizer", "momentum", "--momentum", 0.8], sgd, {"momentum": 0.8}, 0),
+    "nesterov by name": (["--optimizer", "nesterov"], sgd, {"momentum": 0.9, "nesterov": True}, 0),
     "adagrad, weight decay": (["--optimizer", "adagrad", "--delta", 0.05], adagrad, {"delta": 0.05}, 0.1),
 }
 
@@ -157,6 +167,54 @@ def test_optimizer(lossatlas, pictures, tmp_path, name):
         for name, tensor in helpers.state_of(checkpoint(tmp_path, epoch)).items():
             moved = (state[name] - start[name]).norm()
             assert (tensor - state[name]).norm() < 1e-4 * moved, (epoch, name)
+
+
+@pytest.mark.parametrize("name, theirs, options", [
+    ("adam", torch.optim.Adam, {"betas": (0.8, 0.95)}), ("rmsprop", torch.optim.RMSprop, {"alpha": 0.99}),
+    ("nesterov", torch.optim.SGD, {"momentum": 0.9, "nesterov": True})])
+def test_optimizer_is_that_of_torch(lossatlas, pictures, tmp_path, name, theirs, options):
+    """All images in a batch, as above; torch.optim takes the steps in float64."""
+    words = ["--betas", "0.8,0.95"] if name == "adam" else []
+    lossatlas("train", "--arch", "linear", "--data", pictures.words, "--out", tmp_path, "--epochs", 5,
+              "--batch-size", 200, "--lr", 0.002, "--weight-decay", 0.1, "--optimizer", name, *words).ok()
+    images, labels = pictures.batch("train")
+    state = helpers.state_of(checkpoint(tmp_path, 0))
+    start = {name: tensor.clone() for name, tensor in state.items()}
+    for tensor in state.values():
+        tensor.requires_grad_(True)
+    optimizer = theirs(state.values(), lr=0.002, weight_decay=0.1, **options)
+    for epoch in range(1, 6):
+        optimizer.zero_grad()
+        F.cross_entropy(helpers.linear(state, images), labels).backward()
+        optimizer.step()
+        for key, tensor in helpers.state_of(checkpoint(tmp_path, epoch)).items():
+            moved = (state[key].detach() - start[key]).norm()
+            assert (tensor - state[key].detach()).norm() < 1e-4 * moved, (epoch, key)
+
+
+def test_gd_takes_one_step_an_epoch_over_all_images(lossatlas, pictures, tmp_path):
+    """In minibatches of any size the step is that of all images at once."""
+    ends = []
+    for size in (200, 64):
+        folder = tmp_path / str(size)
+        lossatlas("train", "--arch", "linear", "--data", pictures.words, "--out", folder, "--epochs", 3,
+                  "--optimizer", "gd", "--lr", 0.02, "--batch-size", size).ok()
+        ends.append(helpers.state_of(checkpoint(folder, 3)))
+    start = helpers.state_of(checkpoint(folder, 0))
+    for name in start:
+        assert (ends[0][name] - ends[1][name]).norm() < 1e-5 * (ends[0][name] - start[name]).norm()
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "gd"])
+def test_resumed_memory_of_other_optimizers(lossatlas, pictures, tmp_path, optimizer):
+    """Cut off within an epoch: moments, their step count, and a sum of gradients are brought back."""
+    words = ["train", "--arch", "resnet20", "--width", 4, "--data", pictures.words, "--batch-size", 5, "--epochs", 2,
+             "--threads", 1, "--optimizer", optimizer, "--out"]
+    lossatlas(*words, tmp_path / "whole").ok()
+    helpers.interrupt([*words, tmp_path / "cut"], "resnet20 on", wait=0.4)
+    assert helpers.load(tmp_path / "cut" / "resume.pt")["step"] > 0
+    lossatlas(*words, tmp_path / "cut", "--resume").ok()
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
 
 
 # --- the same bits -----------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "catch.h"
-#include "storage/hdf5.h"
+#include "storage/format.h"
 #include "temporary_folder.h"
 
 using namespace lossatlas;
@@ -118,7 +118,7 @@ TEST_CASE("a surface of a newer format is refused") {
   const TemporaryFolder folder;
   Hdf5Writer writer;
   const std::vector<double> one{0};
-  const std::vector<std::int64_t> format{kSurfaceFormat + 1};
+  const std::vector<std::int64_t> format{kFileFormat + 1};
   for (const char* name : {"/xcoordinates", "/ycoordinates"}) writer.write<double>(name, one, {1});
   writer.write<double>("/train_loss", one, {1, 1});
   writer.make_group("/lossatlas");

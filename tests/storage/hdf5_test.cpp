@@ -39,6 +39,24 @@ void save_example(const std::filesystem::path& file) {
 
 }  // namespace
 
+TEST_CASE("what HDF5 objects hold is told before it is read") {
+  const TemporaryFolder folder;
+  save_example(folder / "a.h5");
+  const Hdf5Reader reader(folder / "a.h5");
+  CHECK(reader.stored("/x") == Stored::float64);
+  CHECK(reader.stored("/name") == Stored::text);
+  CHECK(reader.stored("/about", "format") == Stored::int64);
+  CHECK(reader.stored("/about", "text") == Stored::text);
+  CHECK(reader.attributes("/about") == std::vector<std::string>{"Type", "format", "text"});
+  CHECK(reader.shape("/about", "format").empty());
+  CHECK(reader.number_attribute("/about", "format") == 3.0);
+  CHECK(reader.read_texts("/name") == std::vector<std::string>{"häuser"});
+  CHECK_THROWS_WITH(reader.read_texts("/x"), ContainsSubstring("not text"));
+  CHECK(reader.is_group("/about"));
+  CHECK_FALSE(reader.is_group("/x"));
+  CHECK_FALSE(reader.is_group("/none"));
+}
+
 TEST_CASE("what is written to HDF5 is read back") {
   const TemporaryFolder folder;
   const auto file = folder / "a.h5";

@@ -18,9 +18,13 @@ frame         the box around a sheet in 3D: its place on the page, ticks and lab
 relief        the surface in 3D: the sheet in its box, and its marks
 trajectories  a plane with its runs, and what the plane cannot show
 curves        charts of curves with one or more panels
+descents      optimizers on functions of one or two variables
+descents3d    the same in 3D
 charts        which curves the charts of lines, paths and histories show
 saving        figures out: deterministic bytes, whole files or none
 figures       the figure that the options ask for
+run_files     what belongs to a run
+report        all that a run made on one page
 watching      figures drawn anew while a sweep runs
 command       the command line
 """

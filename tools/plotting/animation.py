@@ -46,7 +46,7 @@ def render(kind, files, options, extensions):
         raise PlotError("ffmpeg is not here, which writes .mp4: install it (Debian: apt-get install ffmpeg),"
                         " or write a .gif")
     dpi = min(options.dpi, DPI) if options.dpi != 300 else DPI
-    film = {"spin": _Spin, "trajectory": _Run, "epochs": _Epochs}[kind](files, options, dpi)
+    film = KINDS[kind](files, options, dpi)
     return {extension: WRITERS[extension](film.frames(FRAMES[extension]), FRAMES[extension]) for extension in extensions}
 
 
@@ -108,7 +108,7 @@ class _Spin(_Solid):
         solid = self.relief(self.fields[0])
         place = relief.steady_place(solid, head, self.label, np.arange(0.0, 360.0, 30.0))
         turns = self.view.azim + np.linspace(0.0, 360.0, round(SPIN * rate), endpoint=False)
-        return [self.image(solid.seen_from(float(azim)), head, place) for azim in turns]
+        return [self.image(solid.turned_to(float(azim)), head, place) for azim in turns]
 
 
 class _Epochs(_Solid):
@@ -167,12 +167,14 @@ class _Run:
         (field,), self.scale, self.name = _scale(files, options)
         kind = options.kind if options.kind in ("contour", "contourf", "heat") else "contourf"
         self.plane = planes.Plane(kind, self.file, field, self.scale)
+        body, equal = planes.body_of(self.plane.x, self.plane.y)
+        notes = self.plane.notes(equal, options.cmap)
         self.runs, self.plane.overlay.runs = self.plane.overlay.runs, []
         head = _head(files, options, self.name, points.mark(field))
         self.label = wording.value_label(self.name, self.file.settings)
-        body, equal = planes.body_of(self.plane.x, self.plane.y)
-        self.page = style.Page(head, self.plane.notes(equal, options.cmap),
-                               planes.page_margins(self.plane, body, head.size, self.label), body)
+        margins = planes.margins(body, self.label, *(marks.axis_label(self.file, number) for number in (1, 2)),
+                                 planes.y_extra(self.plane.y), planes.bar_extra(self.scale))
+        self.page = style.Page(head, notes, margins, body)
         self.axes = self.plane.draw(self.page, self.page.rectangle(), self.label, options.levels, options.cmap)
 
     def frames(self, rate):
@@ -221,6 +223,9 @@ class _Run:
         return texts
 
 
+KINDS = {"spin": _Spin, "trajectory": _Run, "epochs": _Epochs}
+
+
 # --- files -----------------------------------------------------------------------------------------
 
 
@@ -231,6 +236,11 @@ def _gif(frames, rate):
     every = max(1, len(frames) // 8)
     sample = Image.fromarray(np.concatenate(frames[::every]))
     palette = sample.quantize(COLORS, method=Image.Quantize.MEDIANCUT)
+    colors = np.array(palette.getpalette()).reshape(-1, 3)
+    paper = frames[0][0, 0].astype(int)
+    colors[np.abs(colors - paper).sum(axis=1) < 30] = paper  # exactly, not a mean with what is near
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(colors.ravel().tolist())
     images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     buffer = io.BytesIO()
     images[0].save(buffer, format="GIF", save_all=True, append_images=images[1:], duration=round(1000 / rate), loop=0,

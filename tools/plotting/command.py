@@ -23,6 +23,11 @@ def main(words):
         warnings.simplefilter("ignore")  # what matters of them is said in our own words
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
+        if any(word.split("=")[0] == "--report" for word in words) and not {"-h", "--help"} & set(words):
+            from . import report
+
+            print(report.main(words))
+            return 0
         options = parse(words)
         style.apply(options.style)
         if options.watch is not None:
@@ -120,6 +125,8 @@ def _parser():
     add("files", nargs="+", metavar="FILE.h5",
         help="surfaces, lines, paths, or histories (history.h5) of training runs; several of one sort"
         " are drawn in one figure with one scale")
+    add("--report", metavar="RUN_DIR",
+        help="in place of files: all that a run made on one page, -o report.html (default: in RUN_DIR)")
     add("--kind", type=_kind, metavar="|".join(KINDS),
         help="what to draw (default: trajectory for a plane with runs, contourf for other planes, else"
         " what the file is)")

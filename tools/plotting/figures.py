@@ -11,16 +11,17 @@ from . import points, reading, saving, scales, style, summary, wording
 from .errors import NotYetError, PlotError, WordsError, one_line
 
 PLANE_KINDS = ("contour", "contourf", "heat", "surface")
+DESCENT_KINDS = ("paths", "panels", "steps", "rates")
 ANIMATIONS = ("spin", "trajectory", "epochs")
-KINDS = (*PLANE_KINDS, "trajectory", "repeats", "line", "path", "history")
+KINDS = (*PLANE_KINDS, "trajectory", "repeats", "line", "path", "history", *DESCENT_KINDS)
 
 # option -> the kinds that read it; the others are read by all
 READ_BY = {
-    "levels": ("contour", "contourf", "repeats", "trajectory", "surface"),
+    "levels": ("contour", "contourf", "repeats", "trajectory", "surface", "paths", "panels"),
     "elev": ("surface",),
     "azim": ("surface",),
     "floor": ("surface",),
-    "cmap": (*PLANE_KINDS, "repeats", "trajectory"),
+    "cmap": (*PLANE_KINDS, "repeats", "trajectory", "paths", "panels"),
     "draw": (*PLANE_KINDS, "trajectory", "line"),
     "numbers": (*PLANE_KINDS, "repeats", "line", "trajectory", "path"),
 }
@@ -46,6 +47,9 @@ def draw_files(files, options):
 
         rendered[".html"] = document.render(files, options, file_names(files, options))
     if options.animate or wanted & set(saving.ANIMATIONS):
+        for file in files:
+            _require(not isinstance(file, reading.DescentFile), file,
+                     "descents, which are not animated: -o D.html makes a page that plays them")
         from . import animation
 
         kind = animation.kind_of(files, options)
@@ -72,7 +76,13 @@ def figure_of(files, options):
             raise PlotError(f"{files[histories.index(False)].path} is no training history, as"
                             f" {files[histories.index(True)].path} is: draw them apart")
         return "history", _history(files, options)
+    descents = [isinstance(file, reading.DescentFile) for file in files]
+    if any(descents):
+        if len(files) > 1:
+            raise PlotError(f"{files[descents.index(True)].path} holds descents, which are drawn one file at a time")
+        return _descents(files[0], options)
     for file in files:
+        _require(options.kind not in DESCENT_KINDS, file, f"no descents to draw as {options.kind}: leave --kind out")
         _require(options.kind != "history", file, "a surface, not a training history: leave --kind out")
         _check(file, options)
     paths = [isinstance(file, reading.PathFile) for file in files]
@@ -151,6 +161,24 @@ def _history(files, options):
     title = wording.title("training", *(file.settings for file in files))
     return curves.draw(chart, _head(options, title, wording.joined(_common(files, charts.history_facts))),
                        options.log, (options.vmin, options.vmax), pad=0.015)
+
+
+def _descents(file, options):
+    """(the kind drawn, the figure)."""
+    from . import descents
+
+    kind = options.kind or descents.usual_kind(file)
+    fits = (*DESCENT_KINDS, "surface") if file.variables == 2 else DESCENT_KINDS
+    _require(kind in fits, file, f"descents on a function of {wording.counted(file.variables, 'variable')}:"
+             f" use --kind {', '.join(fits)}")
+    _require(options.field is None, file, "descents, which have no other values: leave --field out")
+    _report_unread(options, kind)
+    head = _head(options, descents.title(file, kind), descents.subtitle(file))
+    if kind == "surface":
+        from . import descents3d
+
+        return kind, descents3d.draw(file, head, options, _view(options))
+    return kind, descents.draw(kind, file, head, options)
 
 
 def _path(files, options):

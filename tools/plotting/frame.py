@@ -27,8 +27,8 @@ class Frame:
     """The box around the sheet with its ticks and labels, and where all that stands on the page."""
 
     def __init__(self, relief, size, small, place=None):
-        """`size` (width, height) is that of the place to draw in, in inches; `place` the scale and origin of
-        the box, None: to fill it."""
+        """`size` (width, height) is that of the place to draw in, in inches; `place` the scale and origin, None:
+        so that it is filled."""
         self._relief, self.size = relief, size
         self._view = relief.view
         self._tick = style.TICK - (1.0 if small else 0.5) * style.ZOOM

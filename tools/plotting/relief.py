@@ -26,20 +26,25 @@ LINES = 14  # about so many contours
 MOST_DPI, MOST_PIXELS = 600, 6e6  # of the sheet's image
 
 
-def draw(surface, field, scale, head, label, view=View(), levels=None, cmap=None, dpi=300):
-    """A figure of one plane in 3D."""
-    relief = Relief(surface, field, scale, view)
+def draw(surface, field, scale, head, label, view=View(), levels=None, cmap=None, dpi=300, make=None, legend=None):
+    """A figure of one plane in 3D. `make`: Relief, or one with other marks; `legend`: (inches below the body, what draws
+    there, given the page)."""
+    relief = (make or Relief)(surface, field, scale, view)
     if view.azim is None:
         _turn([relief])
-    return figure(relief, head, relief.notes(), label, levels, cmap, dpi)
+    return figure(relief, head, relief.notes(), label, levels, cmap, dpi, legend=legend)
 
 
-def figure(relief, head, notes, label, levels=None, cmap=None, dpi=300, place=None):
-    """A figure of one relief. `place` is where its box stands (see `steady_place`), None: where it fills the page."""
-    page = style.Page(head, notes + style.notes_on(cmap), _margins(label, relief.scale, TALL), (WIDTH, TALL))
+def figure(relief, head, notes, label, levels=None, cmap=None, dpi=300, place=None, legend=None):
+    """A figure of one relief. `place` is where its box stands (see `steady_place`), None: where it fills the page.
+    `legend`: as in `draw`."""
+    below = legend[0] if legend else 0.0
+    page = style.Page(head, notes + style.notes_on(cmap), _margins(label, relief.scale, TALL, below), (WIDTH, TALL))
     color_map = style.color_map(cmap)
     relief.draw(page, (0.0, 0.0, *page.body), levels, color_map, dpi, place=place)
     _color_bar(page, relief.scale, label, color_map)
+    if legend:
+        legend[1](page)
     return page.figure
 
 
@@ -47,7 +52,7 @@ def steady_place(relief, head, label, sides):
     """(scale, origin) at which the box of `figure` fits its page from all `sides` (azimuths, in degrees), its
     axis standing still."""
     size = style.Page(head, relief.notes(), _margins(label, relief.scale, TALL), (WIDTH, TALL)).body
-    frames = [Frame(relief.seen_from(side), size, False) for side in sides]
+    frames = [Frame(relief.turned_to(side), size, False) for side in sides]
     scale = min(frame.scale for frame in frames)
     middle = np.array([0.0, 0.5 * (relief.box[2] + relief.floor) * math.cos(math.radians(relief.view.elev))])
     heights = [(frame.inches([middle]))[0, 1] for frame in frames]
@@ -82,11 +87,11 @@ def draw_several(entries, scale, head, label, view=View(), levels=None, cmap=Non
     return page.figure
 
 
-def _margins(label, scale, tall):
-    """Room for the colour bar, whose label may stand on two lines."""
+def _margins(label, scale, tall, below=0.0):
+    """Room for the colour bar, whose label may stand on two lines, and inches below the body."""
     label = wording.on_log_scale(label) if scale.log else label
     extra = 0.17 if "\n" in style.broken(label, 0.9 * tall) else 0.0
-    return style.Margins(0.12, 0.86 + extra, 0.08)
+    return style.Margins(0.12, 0.86 + extra, 0.08 + below)
 
 
 def _color_bar(page, scale, label, cmap):
@@ -145,7 +150,7 @@ class Relief:
             notes.append("pink parts of the sheet stand as high as their neighbours")
         return notes + ([] if self.equal else ["the axes are not to the same scale"])
 
-    def seen_from(self, azim):
+    def turned_to(self, azim):
         """The same plane from another side."""
         turned = copy(self)
         turned.view = replace(self.view, azim=azim)

@@ -102,6 +102,9 @@ def axis_label(number, settings, share=None, unit=None):
     `share` is the part of the variance that a principal component explains, `unit` the length of
     direction 1; None: not such a plane, or not known.
     """
+    variables = settings.get("variables")  # of a function: its own names
+    if isinstance(variables, list) and len(variables) >= number:
+        return str(variables[max(number - 1, 0)])
     if share is not None:
         return f"{('first', 'second')[number - 1]} principal component ({100 * share:.3g} % of variance)"
     which = f"direction {number}" if number else "the direction"
@@ -222,4 +225,8 @@ def partial(done, total):
 
 
 def points(count):
-    return f"{grouped(count)} point" + ("" if count == 1 else "s")
+    return counted(count, "point")
+
+
+def counted(count, what):
+    return f"{grouped(count)} {what}" + ("" if count == 1 else "s")

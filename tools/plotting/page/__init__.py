@@ -1,6 +1,7 @@
 """The page: files drawn as one self-contained HTML document that the reader turns and explores.
 
 content    what the page holds, as JSON: values, scales, words
+descent    the same of optimizers on functions
 document   the page around it: template, style and scripts put into one text
 
 The scripts, each using only those above it:
@@ -17,4 +18,5 @@ theme.js    light and dark
 picture.js  the view as a PNG
 app.js      the page of surfaces
 curves.js   the page of lines, paths and histories
+descent.js  the page of descents on a function of one variable
 """

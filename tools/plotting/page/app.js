@@ -313,6 +313,7 @@ class SurfacePage {
   sayRun() {
     const texts = this.runsOf(this.views.length ? this.runs[0].view : null) && this.runs.map((run) => {
       const i = Math.round(Math.min(this.state.step, run.x.length - 1));
+      if (run.says) return `${run.label}: ${run.says[i]}`;
       const own = run.values[this.state.field]?.[i], plane = run.plane[this.state.field]?.[i];
       return [`${run.label}: ${run.steps} ${run.epoch[i]}`,
         own != null && `own ${this.field.short} ${numeral(own)}`,

@@ -58,7 +58,7 @@ class Chart {
       segment(pen, ...this.toScreen(this.cursor, -0.1), ...this.toScreen(this.cursor, 1.1));
       for (const series of shown.series) {
         const t = interpolated(series.x, series.t, this.cursor);
-        if (Number.isFinite(t) && !series.faint) disc(pen, ...this.toScreen(this.cursor, t), 4, css(series.color), css(colors.rim));
+        if (Number.isFinite(t) && !series.faint && !series.still) disc(pen, ...this.toScreen(this.cursor, t), 4, css(series.color), css(colors.rim));
       }
     }
     pen.restore();

@@ -22,6 +22,10 @@ def of_files(files, options, names):
     """The content of a page of these open files: surfaces side by side, or lines, paths or histories.
 
     `names` are what the files are called where there are several."""
+    if isinstance(files[0], reading.DescentFile) and len(files) == 1:
+        from . import descent
+
+        return descent.of_file(files[0], options)
     for file in files:
         if isinstance(file, reading.SurfaceFile) and math.prod(file.shape) == 1:
             raise PlotError(f"{file.path} holds one point only: nothing to draw")
@@ -29,12 +33,16 @@ def of_files(files, options, names):
     for file, sort in zip(files, sorts):
         if sort != sorts[0]:
             raise PlotError(f"{files[0].path} holds a {sorts[0]}, {file.path} a {sort}: make a page of each")
+    if sorts[0] == "function with descents":
+        raise PlotError(f"{files[0].path} holds a {sorts[0]}: make a page of each")
     return _surfaces(files, options, names) if sorts[0] == "plane" else _curves(files, options, names)
 
 
 def _sort(file):
     if isinstance(file, reading.HistoryFile):
         return "training history"
+    if isinstance(file, reading.DescentFile):
+        return "function with descents"
     if isinstance(file, reading.PathFile):
         return "path between networks"
     return "line" if file.y is None or 1 in file.shape else "plane"

@@ -8,14 +8,14 @@ import re
 
 from . import content
 
-SCRIPTS = ("data", "pen", "mesh", "scene", "camera", "stage", "map", "chart", "theme", "picture", "app", "curves", "start")
+SCRIPTS = ("data", "pen", "mesh", "scene", "camera", "stage", "map", "chart", "theme", "picture", "app", "curves", "descent", "start")
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
 def render(files, options, names):
     """The document of these open files as bytes; `names` are what they are called where there are several."""
     held = content.of_files(files, options, names)
-    parts = _parts_of_surfaces(held) if held["kind"] == "surfaces" else _parts_of_curves(held)
+    parts = {"surfaces": _parts_of_surfaces, "curves": _parts_of_curves, "descent": _parts_of_descents}[held["kind"]](held)
     script = "(() => {\n\"use strict\";\n" + "\n".join(_read(f"{name}.js") for name in SCRIPTS) + "})();\n"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     parts |= {
@@ -94,16 +94,37 @@ def _run(held):
     for n, view in enumerate(held["views"]):
         for k, run in enumerate(view["runs"]):
             color = SERIES[(k + (n if several else 0)) % 4]
-            items += [(f"{run['label']}: checkpoints’ own", color, False), (f"{run['label']}: in the plane", color, True)]
+            items += [(run["label"], color, False)] if held.get("descents") else [
+                (f"{run['label']}: checkpoints’ own", color, False), (f"{run['label']}: in the plane", color, True)]
+    what = "Descent" if held.get("descents") else "Trajectory"
     return f"""
-<section class="wide" aria-label="Trajectory">
-  <div class="panel-head"><h2>Trajectory</h2>
+<section class="wide" aria-label="{what}">
+  <div class="panel-head"><h2>{what}</h2>
     <button type="button" id="play" aria-pressed="false">Play</button>
-    <input type="range" id="step" min="0" max="1" step="0.01" aria-label="How far along the trajectory">
+    <input type="range" id="step" min="0" max="1" step="0.01" aria-label="How far along">
   </div>
   <p class="readout" id="run-value"></p>{_legend(items)}
   <div class="chart" id="run"><canvas role="img" aria-label="Values along the trajectory"></canvas></div>
 </section>"""
+
+
+def _parts_of_descents(held):
+    legend = _legend([(walk["label"], SERIES[walk["color"] % 4], False) for walk in held["walks"]])
+    steps = f"""
+<section aria-label="Step by step">
+  <div class="chart" role="img" aria-label="The position over the steps"><canvas></canvas></div>
+</section>""" if held["walks"] else ""
+    body = f"""
+<section aria-label="The function">
+  <div class="panel-head"><h2>Steps</h2>
+    <button type="button" id="play" aria-pressed="false">Play</button>
+    <input type="range" id="step" min="0" max="0" step="1" aria-label="Step">
+  </div>{legend}
+  <div class="chart tall" role="img" aria-label="The function, the steps on it, and the tangent" aria-describedby="words-0"><canvas></canvas></div>
+  <p class="readout" id="tangent"></p><p class="readout" id="run-value"></p>
+</section>{steps}"""
+    return {"MAIN": f'<div id="main">{body}</div>', "WORDS": f'<div id="words-0">{_paragraphs(held["words"])}</div>',
+            "CAPTIONS": f'<p class="caption">{html.escape(held["caption"])}</p>'}
 
 
 def _parts_of_curves(held):

@@ -141,6 +141,7 @@ class Stage {
       });
       const [x, y] = run.at, z = this.height(x, y);
       if (Number.isFinite(z)) lines.disc([...surface.toBox(x, y), z + 0.006], run.color, 13, colors.rim);
+      if (run.slopes && this.view.runs.length <= 2) this.tangent(lines, run);
     }
     if (this.view.points) {
       this.view.points.x.forEach((x, i) => {
@@ -153,6 +154,26 @@ class Stage {
       if (Number.isFinite(z)) {
         lines.add([u, v, FLOOR], [u, v, z], colors.edge, 1.2);
         lines.disc([u, v, z + 0.005], colors.probe, 8, colors.rim);
+      }
+    }
+  }
+
+  // The tangent plane of a function at the step that is shown, as a net of lines
+  tangent(lines, run) {
+    const { surface, scale } = this.drawn, i = Math.round(run.step), [gx, gy] = run.slopes[i];
+    const value = run.values[this.page.state.field][i], color = [...run.color.slice(0, 3), 0.75];
+    const reach = [surface.x, surface.y].map((axis) => 0.16 * (axis.at(-1) - axis[0]));
+    const place = (u, v) => {
+      const dx = u * reach[0], dy = v * reach[1], t = scale.position(value + gx * dx + gy * dy);
+      const [x, y] = [run.x[i] + dx, run.y[i] + dy];
+      return t > -0.15 && t < 1.25 && surface.contains(x, y) ? [...surface.toBox(x, y), t * TALL + 0.004] : null;
+    };
+    const net = Array.from({ length: 9 }, (_, k) => k / 4 - 1);
+    for (const u of net) {
+      for (let k = 1; k < net.length; k++) {
+        for (const [from, to] of [[place(u, net[k - 1]), place(u, net[k])], [place(net[k - 1], u), place(net[k], u)]]) {
+          if (from && to) lines.add(from, to, color, Math.abs(u) === 1 ? 1.8 : 0.8);
+        }
       }
     }
   }

@@ -1,2 +1,2 @@
 document.documentElement.dataset.theme = darkWanted.matches ? "dark" : "light";
-window.lossatlas = DATA.kind === "curves" ? new CurvesPage() : new SurfacePage();
+window.lossatlas = new ({ curves: CurvesPage, descent: DescentPage }[DATA.kind] ?? SurfacePage)();

@@ -1,0 +1,144 @@
+#include <cmath>
+#include <memory>
+
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/inputs.h"
+#include "export/grid_file.h"
+#include "export/npz.h"
+#include "export/paths.h"
+#include "export/poly_data.h"
+#include "export/relief.h"
+#include "export/solid.h"
+#include "export/tables.h"
+
+namespace lossatlas {
+namespace {
+
+const std::vector<std::string> kFormats{"vtp", "stl", "obj", "csv", "npz"};
+
+struct ExportWords {
+  std::filesystem::path file, out;
+  std::string format;  // "" : what `out` ends in
+  std::string field;   // "" : the loss
+  std::optional<std::size_t> draw;
+  HeightOptions heights;
+  double zscale = 1;
+  double side = 100;           // millimetres
+  std::optional<double> base;  // millimetres; a small part of `side`
+  bool force = false;
+};
+
+std::string format_of(const ExportWords& words) {
+  if (!words.format.empty()) return words.format;
+  const std::string extension = words.out.extension().string();
+  for (const auto& format : kFormats) {
+    if (extension == "." + format) return format;
+  }
+  throw UsageError("--out {}: ends in none of .{}; say which with --to", words.out.string(), fmt::join(kFormats, ", ."));
+}
+
+/// Refuses options that a format has no use for: a table holds the values as they are.
+void check_options(const CLI::App& command, const ExportWords& words, const std::string& format) {
+  const bool is_solid = format == "stl" || format == "obj", is_mesh = is_solid || format == "vtp";
+  const auto refuse = [&](const char* option, bool fits, const char* why) {
+    if (!fits && command.get_option(option)->count() > 0) throw UsageError("{}: {} {}", option, format, why);
+  };
+  for (const char* option : {"--field", "--log", "--zmax", "--interp", "--zscale"}) {
+    refuse(option, is_mesh, "holds all values as they are");
+  }
+  for (const char* option : {"--size", "--base"}) refuse(option, is_solid, "has no millimetres");
+  refuse("--draw", format != "npz", "holds all draws");
+  if (words.heights.zmax && !std::isfinite(*words.heights.zmax)) throw UsageError("--zmax: wants a finite number");
+}
+
+/// F.vtp -> F-paths.vtp: where the paths of a trajectory go.
+std::filesystem::path paths_file(const std::filesystem::path& out) {
+  auto name = out.stem();
+  return out.parent_path() / (name += "-paths").concat(out.extension().string());
+}
+
+void say(const std::string& text) { fmt::print(stderr, "{}\n", text); }
+
+void say_notes(const Relief& relief) {
+  for (const auto& note : relief.notes) say(fmt::format("note: {}: {}", relief.field, note));
+}
+
+void export_mesh(const ExportWords& words, const std::string& format, const std::vector<Path>& paths) {
+  const GridFile grid = read_grid_file(words.file, words.draw);
+  Relief relief = relief_of(grid, grid.field(words.field), words.heights);
+  if (format == "vtp") {
+    const auto others = words.heights.interpolate > 0 ? std::vector<Field>{} : grid.fields;
+    write_vtp(words.out, surface_mesh(relief, others, words.zscale));
+    if (!paths.empty()) write_vtp(paths_file(words.out), paths_on_surface(paths, relief, words.zscale, relief.notes));
+    return say_notes(relief);
+  }
+  constexpr double kReliefOfSide = 0.4, kBaseOfSide = 0.03;
+  const SolidSize size{words.side, words.zscale * kReliefOfSide * words.side, words.base.value_or(kBaseOfSide * words.side)};
+  const Solid solid = solid_of(relief, size);
+  const std::string title = fmt::format("{} of {}, by Lossatlas", relief.field, words.file.filename().string());
+  format == "stl" ? write_stl(words.out, solid, title) : write_obj(words.out, solid, title);
+  say_notes(relief);
+  say(fmt::format("{} triangles; {:.4g} x {:.4g} x {:.4g} mm", solid.triangles.size(),
+                  solid.points[relief.z.size() - 1][0] - solid.points[0][0],
+                  solid.points[relief.z.size() - 1][1] - solid.points[0][1], size.base + size.relief));
+}
+
+int export_file(const ExportWords& words, const CLI::App& command) {
+  const std::string format = format_of(words);
+  check_options(command, words, format);
+  check_output("--out", words.out, words.force);
+  if (same_file(words.file, words.out)) throw UsageError("--out {}: is the file to be exported", words.out.string());
+  std::vector<std::filesystem::path> written{words.out};
+  if (format == "npz") {
+    write_npz(words.out, words.file);
+  } else {
+    const auto paths = format == "vtp" || format == "csv" ? read_paths(words.file) : std::vector<Path>{};
+    if (!paths.empty()) {
+      written.push_back(paths_file(words.out));
+      check_output("--out", written.back(), words.force);
+    }
+    if (format == "csv") {
+      write_csv(words.out, read_grid_file(words.file, words.draw));
+      if (!paths.empty()) write_csv(written.back(), paths);
+    } else {
+      export_mesh(words, format, paths);
+    }
+  }
+  for (const auto& file : written) fmt::print("{}\n", file.string());
+  return kDone;
+}
+
+}  // namespace
+
+void add_export(CLI::App& app, CommandContext& context) {
+  auto* command = app.add_subcommand("export", "Write a surface for ParaView, Blender, printers, tables or NumPy");
+  const auto words = std::make_shared<ExportWords>();
+  command->add_option("file", words->file, "surface, line or history, ours or tomgoldstein/loss-landscape's")
+      ->required()
+      ->type_name("S.h5");
+  command->add_option("--out", words->out, "the file to write")->required()->type_name("F");
+  command->add_option("--to", words->format, "vtp, stl, obj, csv or npz (default: what --out ends in)")
+      ->check(CLI::IsMember(kFormats));
+  command->add_option("--field", words->field, "the value that gives the height (default: the loss)")->type_name("NAME");
+  command->add_option("--draw", words->draw, "one of several draws of directions, lines or levels, counted from 1")
+      ->check(CLI::Range(1, 1'000'000))
+      ->type_name("K");
+  command->add_flag("--log", words->heights.log, "height ln(z + 0.1)");
+  command->add_option("--zmax", words->heights.zmax, "cut larger values, and those not finite, at this one")->type_name("Z");
+  command->add_option("--interp", words->heights.interpolate, "a bicubic spline through the values, N x N points")
+      ->check(CLI::Range(2, 4096))
+      ->type_name("N");
+  command->add_option("--zscale", words->zscale, "multiplies the height (stl, obj: of 40 % of --size)")
+      ->check(above_zero())
+      ->capture_default_str();
+  command->add_option("--size", words->side, "stl, obj: millimetres of the longer side")
+      ->check(above_zero())
+      ->capture_default_str();
+  command->add_option("--base", words->base, "stl, obj: millimetres under the lowest point (default: 3 % of --size)")
+      ->check(above_zero());
+  command->add_flag("--force", words->force, "replace the file in --out");
+  command->callback([words, command, &context] { context.status = export_file(*words, *command); });
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,156 @@
+#include "export/grid_file.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <functional>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "storage/format.h"
+
+namespace lossatlas {
+namespace {
+
+/// Groups with a value of each of several draws at each point.
+constexpr std::array<const char*, 3> kDrawn{"/lossatlas/repeats", "/lossatlas/lines", "/lossatlas/levels"};
+
+std::vector<double> read_coordinates(const Hdf5Reader& reader, const std::string& name) {
+  const auto values = reader.read<double>(name);
+  const auto falls = [](double a, double b) { return !(a < b); };
+  const auto rises = [](double a, double b) { return !(a > b); };
+  const bool finite = std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); });
+  const bool ordered = std::adjacent_find(values.begin(), values.end(), falls) == values.end() ||
+                       std::adjacent_find(values.begin(), values.end(), rises) == values.end();
+  if (values.empty() || reader.shape(name).size() != 1 || !finite || !ordered) {
+    throw Error("{}: {} is not a list of finite numbers that rise or fall throughout", reader.file().string(), name);
+  }
+  return values;
+}
+
+bool is_number(Stored stored) { return stored != Stored::text && stored != Stored::other; }
+
+/// Reads the grid of one file.
+class GridReader {
+ public:
+  explicit GridReader(const Hdf5Reader& reader) : reader_(reader), is_ours_(reader.has("/lossatlas")) {
+    const std::string x = reader.has("/xcoordinates") ? "/xcoordinates" : "/epoch";
+    if (!reader.has(x)) {
+      throw Error("{}: holds no values over a grid (no xcoordinates; it holds {})", reader.file().string(),
+                  fmt::join(reader.members("/"), ", "));
+    }
+    grid_.file = reader.file();
+    grid_.x_name = x == "/epoch" ? "epoch" : "x";
+    grid_.x = read_coordinates(reader, x);
+    if (reader.has("/ycoordinates")) grid_.y = read_coordinates(reader, "/ycoordinates");
+    shape_ = grid_.is_plane() ? Shape{grid_.y.size(), grid_.x.size()} : Shape{grid_.x.size()};
+  }
+
+  GridFile read() {
+    add_group("/", "", shape_);
+    if (is_ours_) add_group("/lossatlas", "", shape_);
+    if (is_ours_ && reader_.has("/lossatlas/linear")) add_group("/lossatlas/linear", "linear_", shape_);
+    return finish("/lossatlas/evaluated", 0);
+  }
+
+  GridFile read_draw(std::size_t draw) {
+    const auto* group = std::find_if(kDrawn.begin(), kDrawn.end(), [&](const char* name) { return reader_.has(name); });
+    if (group == kDrawn.end()) throw UsageError("--draw {}: {} holds one draw only", draw, reader_.file().string());
+    const std::string mask = std::string(*group) + "/evaluated";
+    const std::size_t draws = reader_.has(mask) && !reader_.shape(mask).empty() ? reader_.shape(mask)[0] : 0;
+    if (draw < 1 || draw > draws) {
+      throw UsageError("--draw {}: {} holds draws 1 to {}", draw, reader_.file().string(), draws);
+    }
+    Shape shape = shape_;
+    shape.insert(shape.begin(), draws);
+    first_ = (draw - 1) * count();
+    add_group(*group, "", shape);
+    return finish(mask, first_);
+  }
+
+ private:
+  std::size_t count() const { return grid_.x.size() * (grid_.is_plane() ? grid_.y.size() : 1); }
+
+  bool is_field(const std::string& path, const std::string& name, const Shape& shape) const {
+    constexpr std::array<std::string_view, 6> kOthers{"xcoordinates", "ycoordinates", "x", "y", "epoch", "evaluated"};
+    if (std::find(kOthers.begin(), kOthers.end(), name) != kOthers.end() || name.starts_with("samples_")) return false;
+    if (!reader_.is_dataset(path) || !is_number(reader_.stored(path))) return false;
+    const Shape found = reader_.shape(path);
+    // tomgoldstein/loss-landscape shapes its arrays [nx, ny] and fills them in the order of [ny, nx].
+    return found == shape || (!is_ours_ && found == Shape(shape.rbegin(), shape.rend()));
+  }
+
+  void add_group(const std::string& group, const std::string& prefix, const Shape& shape) {
+    for (const std::string& name : reader_.members(group)) {
+      const std::string path = (group == "/" ? "" : group) + "/" + name;
+      if (!is_field(path, name, shape)) continue;
+      const auto values = reader_.read<double>(path);
+      const auto begin = values.begin() + static_cast<std::ptrdiff_t>(first_);
+      grid_.fields.push_back({prefix + name, {begin, begin + static_cast<std::ptrdiff_t>(count())}});
+    }
+  }
+
+  GridFile finish(const std::string& mask, std::size_t first) {
+    if (grid_.fields.empty()) {
+      throw Error("{}: holds no values on its grid of {} points", reader_.file().string(), fmt::join(shape_, " x "));
+    }
+    if (is_ours_ && reader_.has(mask)) {
+      const auto states = reader_.read<std::uint8_t>(mask);
+      if (states.size() < first + count()) throw Error("{}: {} is too short", reader_.file().string(), mask);
+      const auto begin = states.begin() + static_cast<std::ptrdiff_t>(first);
+      grid_.state.assign(begin, begin + static_cast<std::ptrdiff_t>(count()));
+    } else {
+      grid_.state.assign(count(), 1);
+      if (!is_ours_) unmark();
+    }
+    for (Field& field : grid_.fields) {
+      for (std::size_t i = 0; i < field.values.size(); ++i) {
+        if (grid_.state[i] == 0) field.values[i] = NAN;
+      }
+    }
+    return std::move(grid_);
+  }
+
+  /// Values that tomgoldstein/loss-landscape marks with -1 were not evaluated.
+  void unmark() {
+    const Field& loss = grid_.field("");
+    for (std::size_t i = 0; i < count(); ++i) {
+      if (loss.values[i] == -1 || std::isnan(loss.values[i])) grid_.state[i] = 0;
+    }
+  }
+
+  const Hdf5Reader& reader_;
+  bool is_ours_;
+  GridFile grid_;
+  Shape shape_;
+  std::size_t first_ = 0;  // of the values of the draw
+};
+
+}  // namespace
+
+const Field& GridFile::field(const std::string& name) const {
+  const auto find = [&](const std::string& wanted) {
+    return std::find_if(fields.begin(), fields.end(), [&](const Field& field) { return field.name == wanted; });
+  };
+  if (name.empty()) {
+    for (const char* usual : {"train_loss", "test_loss"}) {
+      if (const auto found = find(usual); found != fields.end()) return *found;
+    }
+    return fields.front();
+  }
+  if (const auto found = find(name); found != fields.end()) return *found;
+  std::vector<std::string> names;
+  for (const Field& field : fields) names.push_back(field.name);
+  const std::string near = nearest(name, names);
+  throw UsageError("--field {}: {} has no such value{} (it holds {})", name, file.string(),
+                   near.empty() ? "" : fmt::format(", did you mean '{}'?", near), fmt::join(names, ", "));
+}
+
+GridFile read_grid_file(const std::filesystem::path& file, std::optional<std::size_t> draw) {
+  const Hdf5Reader reader(file);
+  check_format(reader);
+  GridReader grid(reader);
+  return draw ? grid.read_draw(*draw) : grid.read();
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace lossatlas {
+
+/// Values of one kind along a path: "epoch", "train_loss".
+struct Column {
+  std::string name;
+  std::vector<double> values;
+};
+
+/// Places in a plane: the checkpoints of a run, a curve between minima, the steps of a descent, or marked checkpoints.
+struct Path {
+  std::string name;
+  bool is_line = true;              // false: single places
+  bool are_checkpoints = true;      // or steps; false: places of a curve
+  std::vector<double> x, y;         // in multiples of the directions; no y where the file has one coordinate
+  std::vector<std::string> labels;  // of each place: a file or a name; or none
+  std::vector<Column> columns;      // of the length of x
+};
+
+/// The runs of a file (/lossatlas/runs, in their order), its curves (/lossatlas/curves), descents (/lossatlas/descents,
+/// with a column "step") and marked checkpoints (/lossatlas/points); nothing where it has none. Throws Error where one
+/// is damaged.
+std::vector<Path> read_paths(const std::filesystem::path& file);
+
+}  // namespace lossatlas

@@ -1,0 +1,67 @@
+#include "optimizers/options.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace lossatlas {
+namespace {
+
+void check_name(const std::string& name) {
+  const auto& names = optimizer_names();
+  if (std::find(names.begin(), names.end(), name) != names.end()) return;
+  const std::string near = nearest(name, names);
+  throw UsageError("--optimizer {}: wants {}{}", name, fmt::join(names, ", "),
+                   near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
+}
+
+void check_share(const char* option, double value) {
+  if (!(value >= 0 && value < 1)) throw UsageError("{} {}: wants 0 or more, below 1", option, value);
+}
+
+}  // namespace
+
+const std::vector<std::string>& optimizer_names() {
+  static const std::vector<std::string> names{"gd", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam"};
+  return names;
+}
+
+std::string title_of(const OptimizerOptions& options) {
+  const std::string& name = options.name;
+  if (name == "gd") return "gradient descent";
+  if (name == "nesterov" || (name == "sgd" && options.nesterov)) return "Nesterov momentum";
+  if (name == "adagrad") return "AdaGrad";
+  if (name == "rmsprop") return "RMSProp";
+  if (name == "adam") return "Adam";
+  return name == "sgd" ? "SGD" : name;
+}
+
+OptimizerOptions usual_options(const std::string& name) {
+  check_name(name);
+  OptimizerOptions options;
+  options.name = name;
+  if (name == "momentum" || name == "nesterov") options.momentum = 0.9;
+  if (name == "rmsprop" || name == "adam") options.delta = 1e-8;
+  options.nesterov = name == "nesterov";
+  return options;
+}
+
+void check(const OptimizerOptions& options) {
+  check_name(options.name);
+  if (!(options.weight_decay >= 0 && std::isfinite(options.weight_decay))) {
+    throw UsageError("--weight-decay {}: wants 0 or more", options.weight_decay);
+  }
+  check_share("--momentum", options.momentum);
+  if (options.momentum == 0 && options.name == "momentum")
+    throw UsageError("--optimizer momentum wants --momentum above 0");
+  if (options.momentum == 0 && options.nesterov) throw UsageError("--nesterov wants --momentum above 0");
+  if (!(options.delta > 0 && std::isfinite(options.delta))) {
+    throw UsageError("--delta {}: wants a number above 0", options.delta);
+  }
+  check_share("--rho", options.rho);
+  for (const double beta : options.betas) check_share("--betas", beta);
+}
+
+}  // namespace lossatlas

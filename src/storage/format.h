@@ -1,0 +1,15 @@
+#pragma once
+
+#include <cstdint>
+
+#include "storage/hdf5.h"
+
+namespace lossatlas {
+
+/// Version of the layout that docs/file-format.md describes, of every file with a group /lossatlas.
+inline constexpr std::int64_t kFileFormat = 1;
+
+/// Throws Error where one of our files is of a newer format than this program knows. Other programs' files pass.
+void check_format(const Hdf5Reader& reader);
+
+}  // namespace lossatlas

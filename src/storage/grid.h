@@ -1,0 +1,21 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "storage/hdf5.h"
+
+namespace lossatlas {
+
+/// Coordinates twice: `name` as tomgoldstein/loss-landscape has it ("/xcoordinates"), and `scale` ("/x") as a dimension
+/// scale, which names the axis to xarray and netCDF.
+void write_axis(Hdf5Writer& writer, const std::string& name, const std::string& scale, const std::string& meaning,
+                std::span<const double> values);
+
+/// What VTK's vtkHDFReader and ParaView read: an image of nx × ny × 1 points whose data are hard links to these root
+/// datasets of shape [ny, nx]. The coordinates are evenly spaced; nothing is written for a single row or column.
+void write_vtkhdf(Hdf5Writer& writer, std::span<const double> x, std::span<const double> y,
+                  const std::vector<std::string>& datasets);
+
+}  // namespace lossatlas

@@ -1,0 +1,153 @@
+#include "functions/expression.h"
+
+#include <cmath>
+#include <numbers>
+#include <string>
+#include <vector>
+
+#include "catch.h"
+
+using namespace lossatlas;
+
+namespace {
+
+Dual at(const std::string& text, double x, double y = 0) { return Expression(text).at(std::vector<double>{x, y}); }
+
+/// What an expression that cannot be read says, and where.
+SyntaxError error_of(const std::string& text) {
+  try {
+    const Expression parsed(text);
+  } catch (const SyntaxError& error) {
+    return error;
+  }
+  FAIL("parsed: " << text);
+  throw;
+}
+
+std::string why(const std::string& text, double x) {
+  const auto problem = Expression(text).undefined_at(std::vector<double>{x});
+  return problem ? problem->what + (problem->overflow ? " (too large)" : "") : "";
+}
+
+}  // namespace
+
+TEST_CASE("expressions have the value and the precedence of mathematics") {
+  CHECK(at("1 + 2*3", 0).value == 7);
+  CHECK(at("(1 + 2)*3", 0).value == 9);
+  CHECK(at("2^3^2", 0).value == 512);
+  CHECK(at("2**3", 0).value == 8);
+  CHECK(at("-x^2", 3).value == -9);
+  CHECK(at("2^-1", 0).value == 0.5);
+  CHECK(at("8/4/2", 0).value == 1);
+  CHECK(at("5 - 3 - 1", 0).value == 1);
+  CHECK(at("--2", 0).value == 2);
+  CHECK(at("2*-3", 0).value == -6);
+  CHECK(at("1.5e2 + .5", 0).value == 150.5);
+  CHECK(at("pi", 0).value == std::numbers::pi);
+  CHECK(at("e", 0).value == std::numbers::e);
+  CHECK(at("25·sin(x) − x²", 2).value == 25 * std::sin(2.0) - 4);  // as printed in books
+  CHECK(at("-x² + 2·x³", 2).value == 12);
+  CHECK(at("pow(x, 3) + min(x, y)*max(x, y)", 2, 5).value == 18);
+  CHECK(at("log(e^x)", 3).value == Approx(3));
+}
+
+TEST_CASE("derivatives are exact") {
+  const double x = 0.7, y = -1.3;
+  struct Case {
+    const char* text;
+    double by_x, by_y;
+  };
+  const Case cases[]{
+      {"3", 0, 0},
+      {"25*sin(x) - x^2", 25 * std::cos(x) - 2 * x, 0},
+      {"x*sin(x)", std::sin(x) + x * std::cos(x), 0},
+      {"x*y", y, x},
+      {"x/y", 1 / y, -x / (y * y)},
+      {"(1 - x)^2 + 100*(y - x^2)^2", -2 * (1 - x) - 400 * x * (y - x * x), 200 * (y - x * x)},
+      {"cos(x*y)", -y * std::sin(x * y), -x * std::sin(x * y)},
+      {"tan(x)", 1 / (std::cos(x) * std::cos(x)), 0},
+      {"asin(x) + acos(x/2) + atan(y)", 1 / std::sqrt(1 - x * x) - 0.5 / std::sqrt(1 - x * x / 4), 1 / (1 + y * y)},
+      {"sinh(x) + cosh(y) + tanh(x)", std::cosh(x) + 1 / (std::cosh(x) * std::cosh(x)), std::sinh(y)},
+      {"exp(x*y)", y * std::exp(x * y), x * std::exp(x * y)},
+      {"log(x) + sqrt(x)", 1 / x + 0.5 / std::sqrt(x), 0},
+      {"abs(y)", 0, -1},
+      {"x^x", std::pow(x, x) * (std::log(x) + 1), 0},
+      {"x^(-2)", -2 * std::pow(x, -3), 0},
+      {"pow(x, y)", y * std::pow(x, y - 1), std::pow(x, y) * std::log(x)},
+      {"max(x, y)", 1, 0},
+      {"min(x, y)", 0, 1},
+      {"-(x - y)", -1, 1},
+  };
+  for (const auto& [text, by_x, by_y] : cases) {
+    INFO(text);
+    const Dual here = at(text, x, y);
+    CHECK(here.gradient[0] == Approx(by_x).epsilon(1e-14).margin(1e-15));
+    CHECK(here.gradient[1] == Approx(by_y).epsilon(1e-14).margin(1e-15));
+  }
+}
+
+TEST_CASE("derivatives where formulas break down are those of the function") {
+  CHECK(at("x^2", 0).gradient[0] == 0);
+  CHECK(at("x^0", 0).value == 1);
+  CHECK(at("x^0", 0).gradient[0] == 0);
+  CHECK(at("x^3", -2).gradient[0] == 12);      // a negative base has powers that are whole numbers
+  CHECK(at("sqrt(0)*x", 5).gradient[0] == 0);  // what is constant has derivative 0, however steep
+  CHECK(at("0^2 + x", 5).gradient[0] == 1);
+  CHECK(at("abs(x)", 0).gradient[0] == 0);  // at a kink: the mean of both sides
+  CHECK(at("max(0, x)", 0).gradient[0] == 0.5);
+  CHECK(at("max(0, x)", 2).gradient[0] == 1);
+}
+
+TEST_CASE("the number of variables is what the expression uses") {
+  CHECK(Expression("x").variables() == 1);
+  CHECK(Expression("3").variables() == 1);
+  CHECK(Expression("x + y").variables() == 2);
+  CHECK(Expression("y").variables() == 2);
+}
+
+TEST_CASE("an expression with an error says where it is") {
+  const auto column = [](const char* text) { return error_of(text).column; };
+  const auto says = [](const char* text, const char* words) {
+    const std::string line = error_of(text).what();
+    INFO(line);
+    CHECK(line.find(words) != std::string::npos);
+  };
+  CHECK(column("") == 1);
+  CHECK(column("25*sin(x - x^2") == 15);
+  CHECK(column("25*sinn(x)") == 4);
+  CHECK(column("25*sin x") == 8);
+  CHECK(column("25 x") == 4);
+  CHECK(column("2x") == 2);
+  CHECK(column("x +") == 4);
+  CHECK(column("x + * 2") == 5);
+  CHECK(column("x)") == 2);
+  CHECK(column("x $ 2") == 3);
+  CHECK(column("· x") == 1);
+  CHECK(column("x − − · x") == 7);  // characters are counted, not bytes
+  CHECK(column("pow(x)") == 6);
+  CHECK(column("sin(x, 2)") == 6);
+  CHECK(column("1e999") == 1);
+  CHECK(column("z") == 1);
+  says("25*sinn(x)", "did you mean 'sin'?");
+  says("25*sin x", "sin(x)");
+  says("2x", "2*x");
+  says("sin(x", "a ) is missing");
+  says("x)", "closes nothing");
+  says("x € 2", "'€'");
+  CHECK_THROWS_AS(Expression(std::string(100'000, '(')), SyntaxError);
+  CHECK_THROWS_AS(Expression(std::string(100'000, '-')), SyntaxError);
+}
+
+TEST_CASE("a point where the function is not defined has a reason") {
+  CHECK(why("log(x)", -2) == "log of -2");
+  CHECK(why("log(x)", 0) == "log of 0");
+  CHECK(why("1/(x - 1)", 1) == "division by 0");
+  CHECK(why("sqrt(x)", -0.25) == "sqrt of -0.25");
+  CHECK(why("sqrt(x)", 0) == "the derivative of sqrt at 0");
+  CHECK(why("x^0.5", -1) == "-1 to the power of 0.5");
+  CHECK(why("asin(x)", 1.5) == "asin of 1.5");
+  CHECK(why("exp(x)", 1000) == "overflow in exp (too large)");
+  CHECK(why("x^2", 1e200) == "overflow in ^ (too large)");
+  CHECK(why("x*sin(1/x)", 0) == "division by 0");
+  CHECK(why("log(x)", 2).empty());
+}

@@ -1,0 +1,584 @@
+"""What optimizers do on a function of one or two variables: the function with the paths on it, all in
+one picture or one panel an optimizer, the values step by step, and the effective learning rates."""
+
+import math
+import re
+
+import numpy as np
+from matplotlib import colors
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
+
+from . import planes, scales, style, wording
+from .errors import PlotError
+
+OPTIMIZERS = {"gd": "gradient descent", "sgd": "SGD", "momentum": "momentum", "nesterov": "Nesterov momentum",
+              "adagrad": "AdaGrad", "rmsprop": "RMSProp", "adam": "Adam"}
+ORDER = (2, 0, 3, 4, 5, 1)  # of the colours of runs: first those that are neither the curve's nor the tangents'
+WIDTH, HEIGHT = 4.6, 2.5  # inches: the usual body of a function of one variable
+LEGEND_ROW, LEGEND_GAP = 0.147, 0.5  # inches
+MOST_MARKERS = 24  # on one path
+MOST_NUMBERS = 8  # steps that are numbered
+PALENESS = 0.5  # what is left of the colours below the paths
+LOWEST = 1e-6  # of the highest value: where a log scale of a function ends
+MOST_PANELS = 12
+
+
+def usual_kind(file):
+    return "panels" if file.variables == 1 and len(_rules(file.descents)) > 1 else "paths"
+
+
+def title(file, kind):
+    rules = _rules(file.descents)
+    what = {"rates": "Effective learning rates", "steps": "Step by step:"}.get(kind, "")
+    names = list(dict.fromkeys(_optimizer(d) for d in file.descents))
+    if not names:
+        who = "tangents" if file.variables == 1 else "tangent planes"
+        who = f"{who if len(file.tangents) > 1 else who[:-1]} of"
+    else:
+        who = names[0] if len(names) == 1 else f"{len(names)} optimizers"
+        who += f" at {len(rules)} rates" if len(names) == 1 and len(rules) > 1 else ""
+        who += " on"
+    joint = "of" if kind == "rates" else ""
+    return wording.capital(" ".join(f"{what} {joint} {who} {function_name(file.settings)}".split()))
+
+
+def subtitle(file):
+    settings, facts = file.settings, []
+    if settings.get("function"):
+        facts.append(f"f = {pretty(settings.get('expression', ''))}")
+    starts = settings.get("from")
+    if isinstance(starts, list) and starts:
+        facts.append(f"from {point_text(starts[0])}" if len(starts) == 1 else f"{len(starts)} starts")
+    if file.descents:
+        facts.append(f"{wording.counted(settings.get('steps', 0), 'step')} at most")
+    if settings.get("noise"):
+        facts.append(f"minibatches of {settings.get('batch_size')} of {settings.get('terms')} terms that differ by"
+                     f" {settings['noise']:g}")
+    return wording.joined(facts)
+
+
+def function_name(settings):
+    return settings.get("function") or pretty(str(settings.get("expression", "f")))
+
+
+def pretty(expression):
+    """'25*sin(x) - x^2' -> '25·sin(x) − x²'"""
+    powers = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+    text = re.sub(r"(?:\^|\*\*)(\d)(?![\d.])", lambda match: match[1].translate(powers), expression)
+    return re.sub(r"\bpi\b", "π", text).replace("*", "·").replace("-", "\N{MINUS SIGN}")
+
+
+def draw(kind, file, head, options):
+    if not np.isfinite(file.field.values).any():
+        raise PlotError(f"{file.path}: the function has no finite value in the range that is drawn")
+    if kind in ("steps", "rates") and not file.descents:
+        raise PlotError(f"{file.path} holds no descents (made without --from): there are no {kind} to draw")
+    if kind == "steps":
+        return _steps(file, head, options)
+    if kind == "rates":
+        return _rates(file, head)
+    if kind == "panels":
+        return _panels(file, head, options)
+    return (_curve if file.variables == 1 else _plane)(file, head, options)
+
+
+# --- looks and words -------------------------------------------------------------------------------
+
+
+def _rules(descents):
+    """The optimizers with their rates, in order."""
+    return list(dict.fromkeys(descent.rule for descent in descents))
+
+
+def _optimizer(descent):
+    name = OPTIMIZERS.get(descent.optimizer, descent.optimizer)
+    return name.replace("descent", "ascent") if descent.ascend else name
+
+
+def looks_of(descents):
+    """The look of each (colour, dashes, marker): rules differ where there are several, else starts do."""
+    rules = _rules(descents)
+    return [_look(rules.index(d.rule) if len(rules) > 1 else i) for i, d in enumerate(descents)]
+
+
+def _look(number):
+    look = style.series(number)
+    return style.series(ORDER[number % len(ORDER)])["color"], look["dashes"], look["marker"]
+
+
+def ending(descent):
+    """'20 steps' and how it ended, where that is not simply the last step."""
+    steps = wording.counted(descent.steps, "step")
+    return {"converged": f"converged after {steps}", "diverged": f"diverged after {steps}",
+            "undefined": f"left the function’s domain after {steps}"}.get(descent.end, steps)
+
+
+def label_of(descent):
+    return re.sub(r"(?<=[ (])-(?=\d)", "\N{MINUS SIGN}", descent.label)
+
+
+def _about(descent):
+    return f"{label_of(descent)}: {ending(descent)}, f = {scales.number(descent.value[-1])}"
+
+
+def point_text(point):
+    numbers = ", ".join(scales.number(float(part)) for part in np.atleast_1d(point))
+    return f"({numbers})" if np.size(point) > 1 else numbers
+
+
+def legend_lines(descents, looks):
+    """(look, text) of each entry; descents of one rule from several starts share one."""
+    if len(_rules(descents)) == 1:
+        return [(look, _about(descent)) for descent, look in zip(descents, looks)]
+    lines = []
+    for rule in _rules(descents):
+        own = [(d, look) for d, look in zip(descents, looks) if d.rule == rule]
+        descent, look = own[0]
+        text = f"{_optimizer(descent)}, rate {scales.number(descent.rate)}"
+        ends = list(dict.fromkeys(ending(d) for d, _ in own))
+        values = ", ".join(scales.number(d.value[-1]) for d, _ in own[:4])
+        more = ", …" if len(own) > 4 else ""
+        lines.append((look, f"{text}: {' or '.join(ends)}, f = {values}{more}"))
+    return lines
+
+
+def draw_legend(page, lines, gap=LEGEND_GAP, outdent=0.3):
+    """Entries below the body, one a row; the page has legend_height more room there. Lengths in inches."""
+    handles = [Line2D([], [], color=color, dashes=dashes, marker=marker, linewidth=1.4 * style.ZOOM, markersize=4 * style.ZOOM,
+                      markeredgewidth=0 * style.ZOOM, label=text) for (color, dashes, marker), text in lines]
+    left, bottom, width, _ = page.rectangle()
+    widest = max(style.text_width(text, style.NOTE) for _, text in lines)
+    room = page.body[0] + outdent
+    page.figure.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(left - outdent * style.ZOOM / page.size[0],
+                                                           bottom - gap * style.ZOOM / page.size[1]),
+        frameon=False, fontsize=min(style.NOTE, style.NOTE * room / (widest + 0.5)), handlelength=3.0,
+        borderpad=0, borderaxespad=0, labelspacing=0.45, handletextpad=0.6)
+
+
+def legend_height(lines):
+    return LEGEND_ROW * len(lines) + 0.08 if lines else 0.0
+
+
+# --- one variable ----------------------------------------------------------------------------------
+
+
+def _curve(file, head, options):
+    descents, looks = file.descents, looks_of(file.descents)
+    lines = legend_lines(descents, looks)
+    margins = style.Margins(0.66, 0.2, 0.47 + legend_height(lines))
+    page = style.Page(head, _curve_notes(file, len(descents) == 1), margins, (WIDTH, HEIGHT + 0.4), stretch=True)
+    axes = page.figure.add_axes(page.rectangle())
+    _function(axes, file, options)
+    for descent, look in zip(descents, looks):
+        _steps_on_curve(axes, descent, look, len(descents) == 1)
+    for tangent in file.tangents:
+        _tangent_line(axes, file, tangent)
+    axes.set_xlabel("x", labelpad=3)
+    axes.set_ylabel("f(x)", labelpad=3)
+    if lines:
+        draw_legend(page, lines)
+    return page.figure
+
+
+def _panels(file, head, options):
+    """One panel for each optimizer and rate, on the same scales."""
+    rules = _rules(file.descents)
+    if not rules:
+        raise PlotError(f"{file.path} holds no descents (made without --from): use --kind paths")
+    if file.variables == 2:
+        return _plane_panels(file, head, options, rules)
+    count = min(len(rules), MOST_PANELS)
+    each, gap = 1.55, 0.3
+    notes = _curve_notes(file, len(rules) == len(file.descents))
+    if count < len(rules):
+        notes.append(f"the first {count} of {len(rules)} optimizers and rates are shown")
+    page = style.Page(head, notes, style.Margins(0.66, 0.2, 0.47),
+                      (WIDTH, count * (each + gap)), stretch=True)
+    each = page.body[1] / count - gap
+    starts = list(dict.fromkeys(tuple(d.position[0]) for d in file.descents))
+    for number, rule in enumerate(rules[:count]):
+        axes = page.figure.add_axes(page.rectangle(0, (count - 1 - number) * (each + gap), page.body[0], each))
+        _function(axes, file, options)
+        own = [d for d in file.descents if d.rule == rule]
+        for descent in own:
+            look = _look(starts.index(tuple(descent.position[0])))
+            _steps_on_curve(axes, descent, look, len(own) == 1)
+        _panel_title(axes, own)
+        axes.set_ylabel("f(x)", labelpad=3)
+        axes.tick_params(labelbottom=number == count - 1)
+    axes.set_xlabel("x", labelpad=3)
+    return page.figure
+
+
+def _panel_title(axes, own):
+    text = f"{wording.capital(_optimizer(own[0]))}, rate {scales.number(own[0].rate)}"
+    ends = list(dict.fromkeys(ending(descent) for descent in own))
+    axes.set_title(f"{text}: {' or '.join(ends[:2])}{' or …' if len(ends) > 2 else ''}", fontsize=style.TICK, loc="left",
+                   pad=3, color=style.INK)
+
+
+def _curve_notes(file, numbered):
+    notes = []
+    if file.descents:
+        notes.append("ring: start; filled: where it ended" + (
+            "; numbers: steps" if numbered else ""))
+    beyond = _beyond(file)
+    if beyond:
+        notes.append(f"{wording.counted(beyond, 'step')} outside the range drawn")
+    undefined = int(file.field.nonfinite.sum())
+    if undefined:
+        notes.append(f"not defined or not finite at {undefined} of {wording.points(file.field.values.size)} drawn")
+    return notes
+
+
+def _beyond(file):
+    """How many positions lie outside the range that is drawn."""
+    count = 0
+    for descent in file.descents:
+        inside = np.ones(len(descent.value), bool)
+        for axis, part in zip((file.x, file.y), descent.position.T):
+            inside &= (part >= axis[0]) & (part <= axis[-1])
+        count += int((~inside).sum())
+    return count
+
+
+def _function(axes, file, options):
+    """The curve, and the frame that fits it."""
+    values = file.field.values
+    axes.plot(file.x, values, color=style.INK, linewidth=1.1 * style.ZOOM, zorder=2, gid="function")
+    finite = values[np.isfinite(values)]
+    low, high = float(finite.min()), float(finite.max())
+    low = low if options.vmin is None else options.vmin
+    high = high if options.vmax is None else options.vmax
+    pad = 0.07 * (high - low) or 0.5
+    axes.set_xlim(file.x[0], file.x[-1])
+    axes.set_ylim(low - pad, high + pad)
+    style.coordinate_ticks(axes.xaxis, file.x[0], file.x[-1], 7)
+    style.coordinate_ticks(axes.yaxis, *axes.get_ylim(), 5)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.grid(color=style.FAINT, linewidth=0.4 * style.ZOOM, zorder=0)
+    axes.set_axisbelow(True)
+
+
+def _steps_on_curve(axes, descent, look, numbered):
+    """The positions on the curve, later ones more solid, with the jumps between them."""
+    color, _, marker = look
+    x, z = descent.position[:, 0], descent.value
+    axes.plot(x, z, color=color, linewidth=0.6 * style.ZOOM, alpha=0.4, zorder=3, gid="path")
+    share = np.linspace(0.25, 1.0, len(x))
+    tints = colors.to_rgb(color) * share[:, None] + colors.to_rgb(style.PAPER) * (1 - share[:, None])
+    axes.scatter(x, z, s=11 * style.ZOOM**2, c=tints, marker=marker, edgecolors=color, linewidths=0.4 * style.ZOOM, zorder=4)
+    _ends(axes, x, z, look)
+    if numbered:
+        _numbers(axes, x, z, color)
+
+
+def _ends(axes, x, y, look):
+    """A ring where it starts, a large filled marker where it ends."""
+    color, _, marker = look
+    axes.plot(x[:1], y[:1], marker="o", markersize=6.5 * style.ZOOM, markerfacecolor="none", markeredgecolor=color,
+              markeredgewidth=1.3 * style.ZOOM, linestyle="none", zorder=6, gid="start")
+    axes.plot(x[-1:], y[-1:], marker=marker, markersize=6 * style.ZOOM, markerfacecolor=color, markeredgecolor=style.CASING,
+              markeredgewidth=0.8 * style.ZOOM, linestyle="none", zorder=7, gid="end")
+
+
+def _numbers(axes, x, z, color):
+    """Numbers on the first steps, as far as they do not touch each other; few where the path turns."""
+    turns = np.any(np.diff(x[:8])[1:] * np.diff(x[:8])[:-1] < 0)
+    frame = axes.get_window_extent()
+    scale = 72.0 / axes.figure.dpi
+    points = axes.transData.transform(np.column_stack([x, z])) * scale
+    taken = []
+    for step, spot in enumerate(points[: 6 if turns else 60]):
+        inside = frame.x0 * scale < spot[0] < frame.x1 * scale and frame.y0 * scale < spot[1] < frame.y1 * scale
+        if not inside or any(np.hypot(*(spot - other)) < 15 * style.ZOOM for other in taken):
+            continue
+        # Away from the step before: where the path has been is where lines are.
+        shift = spot - points[step - 1] if step else spot - points[min(1, len(points) - 1)]
+        up = 1 if shift[1] >= 0 else -1
+        axes.annotate(str(step), (x[step], z[step]), (0, 8 * up * style.ZOOM), textcoords="offset points", fontsize=style.SMALLEST,
+                      color=color, ha="center", va="center", zorder=8)
+        taken.append(spot)
+        if len(taken) == MOST_NUMBERS:
+            return
+
+
+def _tangent_line(axes, file, tangent):
+    """The tangent, a third of the picture long, and its slope in words."""
+    low, high = axes.get_ylim()
+    span = np.array([file.x[-1] - file.x[0], high - low])
+    size = np.array(axes.get_position().size) * axes.figure.get_size_inches()  # inches
+    slope = tangent.gradient[0]
+    along = np.array([1.0, slope]) / span * size
+    step = 0.18 * size[0] / np.hypot(*along)
+    at = tangent.point[0] + step * np.array([-1.0, 1.0])
+    axes.plot(at, tangent.value + slope * (at - tangent.point[0]), color=style.WARNING, linewidth=1.4 * style.ZOOM, zorder=5,
+              gid="tangent")
+    axes.plot(tangent.point, [tangent.value], marker="o", markersize=4.5 * style.ZOOM, color=style.WARNING,
+              markeredgecolor=style.CASING, markeredgewidth=0.7 * style.ZOOM, linestyle="none", zorder=6)
+    # Beside the line; above a flat one.
+    steep = slope * span[0] / span[1]
+    slope = slope if abs(steep) > 1e-9 else 0.0
+    shift, side = ((0, 5), "center") if abs(steep) < 0.2 else ((-7, 6), "right") if slope > 0 else ((7, 6), "left")
+    axes.annotate(f"slope {scales.number(slope)}", (tangent.point[0], tangent.value), shift,
+                  textcoords="offset points", fontsize=style.NOTE, color=style.WARNING, ha=side, va="bottom", zorder=9,
+                  bbox=style.plate())
+
+
+# --- two variables ---------------------------------------------------------------------------------
+
+
+def value_scale(file, options, linear=False):
+    """The scale of the values: logarithmic where none is negative and they span a wide range."""
+    values = file.field.values
+    finite = values[np.isfinite(values)]
+    log, low = options.log, options.vmin
+    if log is None:
+        positive = finite[finite > 0]
+        log = bool(not linear and finite.min() >= 0 and positive.size > 0
+                   and finite.max() > scales.AUTO_LOG_RATIO * np.quantile(positive, 0.02))
+    if log and low is None and finite.max() > 0 and finite.min() < LOWEST * finite.max():
+        low = LOWEST * float(finite.max())
+    return scales.choose(values, "value", log, low, options.vmax)
+
+
+def pale(name):
+    """The colour map made light enough for paths to stand out."""
+    ramp = style.color_map(name)(np.linspace(0, 1, 256))[:, :3]
+    return colors.ListedColormap(PALENESS * ramp + (1 - PALENESS) * np.array(colors.to_rgb(style.PAPER)))
+
+
+def _plane(file, head, options):
+    descents, looks = file.descents, looks_of(file.descents)
+    lines = legend_lines(descents, looks)
+    scale = value_scale(file, options)
+    body, equal = planes.body_of(file.x, file.y)
+    margins = style.Margins(0.62, 0.86, 0.47 + legend_height(lines))
+    page = style.Page(head, _plane_notes(file, scale, equal), margins, body)
+    axes = page.figure.add_axes(page.rectangle())
+    mappable = _map(axes, file, scale, options)
+    for descent, look in zip(descents, looks):
+        _path(axes, descent, look)
+    for tangent in file.tangents:
+        _arrow(axes, file, tangent)
+    axes.set_xlabel("x", labelpad=3)
+    axes.set_ylabel("y", labelpad=3)
+    page.color_bar(mappable, scale, "f(x, y)", extend=planes.extend(scale))
+    if lines:
+        draw_legend(page, lines)
+    return page.figure
+
+
+def _plane_panels(file, head, options, rules):
+    count = min(len(rules), MOST_PANELS)
+    columns = min(count, 2 if count in (2, 4) else 3)
+    rows = math.ceil(count / columns)
+    scale = value_scale(file, options)
+    (width, height), equal = planes.body_of(file.x, file.y)
+    shrink = (6.4 / columns - 0.14) / width
+    each, across, above = (width * shrink, height * shrink), 0.14, 0.34
+    notes = _plane_notes(file, scale, equal)
+    if count < len(rules):
+        notes.append(f"the first {count} of {len(rules)} optimizers and rates are shown")
+    body = (columns * each[0] + (columns - 1) * across, rows * (each[1] + above))
+    page = style.Page(head, notes, style.Margins(0.62, 0.86, 0.47), body)
+    shrink = page.body[0] / body[0]
+    each, across, above = (each[0] * shrink, each[1] * shrink), across * shrink, above * shrink
+    for number, rule in enumerate(rules[:count]):
+        row, column = divmod(number, columns)
+        axes = page.figure.add_axes(page.rectangle(
+            column * (each[0] + across), (rows - 1 - row) * (each[1] + above), *each))
+        mappable = _map(axes, file, scale, options, 4)
+        own = [d for d in file.descents if d.rule == rule]
+        for descent in own:
+            _path(axes, descent, _look(number))
+        ends = own[0] if len(own) == 1 else None
+        text = f"{wording.capital(_optimizer(own[0]))}, rate {scales.number(own[0].rate)}"
+        axes.set_title(text + (f"\n{ending(ends)}, f = {scales.number(ends.value[-1])}" if ends else ""),
+                       fontsize=style.NOTE, loc="left", pad=2.5, color=style.INK, linespacing=1.15)
+        axes.tick_params(labelleft=column == 0, labelbottom=number + columns >= count)
+        for label, side in zip(axes.get_xticklabels()[:: max(1, len(axes.get_xticklabels()) - 1)], ("left", "right")):
+            label.set_horizontalalignment(side)  # else it would touch that of the next panel
+        if number + columns >= count:
+            axes.set_xlabel("x", labelpad=2)
+        if column == 0:
+            axes.set_ylabel("y", labelpad=2)
+    page.color_bar(mappable, scale, "f(x, y)", bounds=(0, page.body[1] - above), extend=planes.extend(scale))
+    return page.figure
+
+
+def _plane_notes(file, scale, equal):
+    notes = list(scale.notes)
+    if file.descents:
+        notes.append("ring: start; large marker: where it ended")
+    if known_extrema(file):
+        notes.append(f"star: global {extremum(file)}"
+                     + (" (one of several)" if len(known_extrema(file)) > 1 else ""))
+    if file.tangents:
+        notes.append("arrow: the gradient, the way up that is steepest"
+                     + ("; dashed: the direction" if file.tangents[0].direction is not None else ""))
+    beyond = _beyond(file)
+    if beyond:
+        notes.append(f"{wording.counted(beyond, 'step')} outside the range drawn")
+    if not equal:
+        notes.append("the axes are not to the same scale")
+    undefined = int(file.field.nonfinite.sum())
+    if undefined:
+        notes.append(f"{wording.points(undefined)} without a finite value (pink)")
+    return notes
+
+
+def extremum(file):
+    return "maximum" if any(descent.ascend for descent in file.descents) else "minimum"
+
+
+def known_extrema(file):
+    """The points of the known global extrema, [m, d]."""
+    known = file.settings.get("global")
+    points = [entry["point"] for entry in known] if isinstance(known, list) else []
+    return [point for point in points if isinstance(point, list) and len(point) == file.variables]
+
+
+def _map(axes, file, scale, options, ticks=5):
+    """The function's values, pale; what a colour bar is made from."""
+    mappable = planes.paint(axes, "contourf", file.x, file.y, file.field, scale, pale(options.cmap), options.levels)
+    planes.frame(axes, file.x, file.y, "contourf", ticks)
+    for point in known_extrema(file):
+        axes.plot(*point, marker="*", markersize=12 * style.ZOOM, markerfacecolor="#f0e442", markeredgecolor=style.INK,
+                  markeredgewidth=0.7 * style.ZOOM, linestyle="none", zorder=12, gid="extremum")
+    return mappable
+
+
+def _path(axes, descent, look):
+    color, dashes, marker = look
+    x, y = descent.position.T
+    axes.plot(x, y, color=style.CASING, linewidth=2.8 * style.ZOOM, alpha=0.8, zorder=8, solid_joinstyle="round")
+    axes.plot(x, y, color=color, linewidth=1.3 * style.ZOOM, dashes=dashes, zorder=9, gid="path")
+    every = max(1, math.ceil(len(x) / MOST_MARKERS))
+    axes.plot(x[::every], y[::every], marker=marker, markersize=3.4 * style.ZOOM, markerfacecolor=color, markeredgecolor=style.CASING,
+              markeredgewidth=0.4 * style.ZOOM, linestyle="none", zorder=10)
+    _ends_above(axes, x, y, look)
+
+
+def _ends_above(axes, x, y, look):
+    before = len(axes.lines)
+    _ends(axes, x, y, look)
+    for line in axes.lines[before:]:
+        line.set_zorder(line.get_zorder() + 8)
+
+
+def _arrow(axes, file, tangent):
+    """The gradient's direction at a point, and the direction asked for."""
+    reach = 0.14 * min(file.x[-1] - file.x[0], file.y[-1] - file.y[0])
+    length = np.hypot(*tangent.gradient)
+    if length > 0:
+        _draw_arrow(axes, tangent.point, tangent.gradient / length * reach, "-", "gradient")
+    if tangent.direction is not None:
+        _draw_arrow(axes, tangent.point, tangent.direction * reach, (0, (3, 1.5)), "direction")
+    axes.plot(*tangent.point, marker="o", markersize=4.5 * style.ZOOM, color=style.WARNING, markeredgecolor=style.CASING,
+              markeredgewidth=0.7 * style.ZOOM, linestyle="none", zorder=14)
+
+
+def _draw_arrow(axes, point, vector, dashes, gid):
+    axes.annotate("", point + vector, point, zorder=13, arrowprops=dict(
+        arrowstyle="-|>,head_width=0.22,head_length=0.45", color=style.WARNING, linewidth=1.6 * style.ZOOM, linestyle=dashes,
+        shrinkA=0, shrinkB=0, gid=gid))
+
+
+# --- step by step ----------------------------------------------------------------------------------
+
+
+def _steps(file, head, options):
+    """The values over the steps, and below, of one variable, the positions."""
+    descents = file.descents
+    lines = legend_lines(descents, looks_of(descents))
+    parts = [("f(x)" if file.variables == 1 else "f(x, y)", [d.value for d in descents], options)]
+    if file.variables == 1:
+        parts.append(("x", [d.position[:, 0] for d in descents], None))
+    return _over_steps(file, head, parts, lines)
+
+
+def _rates(file, head):
+    """The effective learning rate along each coordinate."""
+    descents = file.descents
+    names = ("x",) if file.variables == 1 else ("x", "y")
+    parts = [(f"effective rate along {name}", [d.effective_rate[:, i] for d in descents], None)
+             for i, name in enumerate(names)]
+    return _over_steps(file, head, parts, legend_lines(descents, looks_of(descents)), together=True)
+
+
+def _over_steps(file, head, parts, lines, together=False):
+    """One panel a part: (label, values of each descent, options of the scale or None)."""
+    descents, looks = file.descents, looks_of(file.descents)
+    each, gap = (2.4 if len(parts) == 1 else 1.6), 0.16
+    count = len(parts)
+    choices = [_limits(file, label, curves, options) for label, curves, options in parts]
+    if together:  # one scale for all, to be compared
+        low, high = (pick(choice[1][i] for choice in choices) for i, pick in ((0, min), (1, max)))
+        choices = [(all(choice[0] for choice in choices), (low, high), [])] * count
+    notes = [note for _, _, some in choices for note in some]
+    page = style.Page(head, list(dict.fromkeys(notes)), style.Margins(0.66, 0.2, 0.47 + legend_height(lines)),
+                      (WIDTH, count * each + (count - 1) * gap), stretch=True)
+    each = (page.body[1] - (count - 1) * gap) / count
+    last = max(descent.steps for descent in descents)
+    for number, ((label, curves, _), (log, limits, _)) in enumerate(zip(parts, choices)):
+        axes = page.figure.add_axes(page.rectangle(0, (count - 1 - number) * (each + gap), page.body[0], each))
+        for values, (color, dashes, marker) in zip(curves, looks):
+            steps = np.arange(len(values))
+            axes.plot(steps, values, color=color, dashes=dashes, linewidth=1.3 * style.ZOOM, marker=marker, markersize=3.2 * style.ZOOM,
+                      markeredgewidth=0 * style.ZOOM, markevery=max(1, math.ceil(last / 20)), zorder=3, gid="path")
+        axes.set_xlim(-0.015 * last, 1.015 * last)
+        _value_axis(axes, log, limits)
+        axes.set_ylabel(style.broken(label, each), labelpad=4)
+        style.coordinate_ticks(axes.xaxis, 0, last, 6)
+        axes.tick_params(labelbottom=number == count - 1)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+        axes.grid(color=style.FAINT, linewidth=0.4 * style.ZOOM, zorder=0)
+        axes.set_axisbelow(True)
+    axes.set_xlabel("step", labelpad=3)
+    page.figure.align_ylabels()
+    draw_legend(page, lines)
+    return page.figure
+
+
+def _limits(file, label, curves, options):
+    """(log, (low, high), notes): what diverged must not squeeze the others."""
+    tame = [c for c, d in zip(curves, file.descents) if d.end != "diverged"]
+    finite = np.concatenate(tame or [c[:6] for c in curves])
+    finite = finite[np.isfinite(finite)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    log = options.log if options is not None else (None if label.startswith("eff") else False)
+    if log is None:
+        log = low >= 0 and high > scales.AUTO_LOG_RATIO * max(low, 1e-300)
+    if log:
+        if high <= 0:
+            raise PlotError(f"--log needs positive values: {label} reaches {scales.number(high)} at most")
+        positive = finite[finite > 0]
+        low = max(float(positive.min()), 1e-12 * high)
+    if options is not None:
+        low = low if options.vmin is None else options.vmin
+        high = high if options.vmax is None else options.vmax
+    everything = np.concatenate(curves)
+    beyond = int((everything > high).sum())
+    return log, (low, high), [f"{wording.counted(beyond, 'value')} of {label} above the range drawn"] if beyond else []
+
+
+def _value_axis(axes, log, limits):
+    low, high = limits
+    if log:
+        pad = max(high / low, 1.5) ** 0.04
+        axes.set_yscale("log")
+        axes.set_ylim(low / pad, high * pad)
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        pad = 0.05 * (high - low) or 0.5 * abs(high) or 0.5
+        axes.set_ylim(low - pad, high + pad)
+    scale = scales.Scale(log, *axes.get_ylim())
+    values, texts = scale.ticks(6)
+    axes.yaxis.set_major_locator(FixedLocator(values))
+    axes.yaxis.set_major_formatter(FixedFormatter(texts))
+    axes.yaxis.set_minor_locator(FixedLocator(scale.minor()))

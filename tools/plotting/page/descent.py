@@ -1,0 +1,104 @@
+"""What the page of descents holds: of two variables a surface with its paths, of one the curve and its steps."""
+
+import numpy as np
+
+from .. import descents, planes, points, scales, style
+from ..scales import number
+from .content import (_both_scales as both_scales, _camera as camera, _common as common, _field_values as field_values,
+                      _list as as_list, _packed as packed, _ramp as ramp, _scale_record as scale_record)
+
+FAR = 20  # ranges beyond the picture: what a path that diverges goes further is not told
+
+
+def of_file(file, options):
+    held = {**common([file], options), "title": options.title or descents.title(file, "paths")}
+    return {**held, **(_curve(file) if file.variables == 1 else _surface(file, options))}
+
+
+def _rows(file, descent):
+    """How many positions from the start on are not far beyond the picture."""
+    near = np.ones(len(descent.value), bool)
+    for axis, part in zip((file.x, file.y), descent.position.T):
+        width = axis[-1] - axis[0]
+        near &= (part > axis[0] - FAR * width) & (part < axis[-1] + FAR * width)
+    return len(near) if near.all() else max(1, int(np.argmin(near)))
+
+
+def _walk(file, descent):
+    """A descent step by step: where, how high, the slopes there, and all of it in words."""
+    rows = _rows(file, descent)
+    position, gradient = descent.position[:rows], descent.gradient[:rows]
+    what = "derivative" if file.variables == 1 else "gradient"
+    ends = {rows - 1: f", {descents.ending(descent)}"} if rows == len(descent.value) else {}
+    return {
+        "label": descents.label_of(descent), "at": [part.tolist() for part in position.T], "height": as_list(descent.value[:rows]),
+        "slopes": gradient.tolist(),
+        "says": [f"step {i}: {descents.point_text(position[i])}, f = {number(float(descent.value[i]))}, {what}"
+                 f" {descents.point_text(gradient[i])}{ends.get(i, '')}" for i in range(rows)],
+    }
+
+
+def _words(file, walks):
+    texts = [f"{descents.function_name(file.settings)} over x from {number(file.x[0])} to {number(file.x[-1])}"
+             + ("." if file.y is None else f", y from {number(file.y[0])} to {number(file.y[-1])}.")]
+    return texts + [f"{walk['label']}: {walk['says'][0]}; {walk['says'][-1]}." for walk in walks]
+
+
+def _notes(file):
+    return [f"{descent.label}: {descents.ending(descent)}" for descent in file.descents]
+
+
+# --- two variables ---------------------------------------------------------------------------------
+
+
+def _surface(file, options):
+    shown = descents.value_scale(file, options)
+    limits = (options.vmin if options.vmin is not None or not shown.cut_low else shown.lo, options.vmax)
+    scale = both_scales(file.field.values, "value", shown.log, limits)
+    record = {"name": "value", "short": "f", "label": "f(x, y)", "percent": False, "chosen": scale["chosen"],
+              **{kind: scale[kind] and scale_record(scale[kind], 7, options.levels) for kind in ("linear", "log")}}
+    x, y, field = planes.ascending(file.x, file.y, file.field)
+    walks = [_walk(file, descent) for descent in file.descents]
+    known = descents.known_extrema(file)
+    view = {
+        "name": "", "x": x.tolist(), "y": y.tolist(), "xlabel": "x", "ylabel": "y", "caption": descents.subtitle(file),
+        "notes": points.notes(field) + _notes(file) + [
+            f"purple: {'the' if len(known) == 1 else 'a'} known global {descents.extremum(file)}"] * bool(known),
+        "sets": [{"name": "", "partial": None, "fields": {"value": field_values(file, field, [record])}}],
+        "titles": {"value": options.title or descents.title(file, "paths")},
+        "runs": [_run(walk) for walk in walks], "curves": [],
+        "points": {"name": ["" for _ in known], "x": [p[0] for p in known], "y": [p[1] for p in known],
+                   "distance": [None] * len(known)} if known else None,
+        "words": _words(file, walks),
+    }
+    drawn = np.log(np.maximum(field.values, shown.floor)) if shown.log else field.values
+    return {"kind": "surfaces", "descents": True, "colors": packed(np.asarray(ramp(options), np.uint8)),
+            "field": "value", "draw": 0, "camera": camera(drawn, options), "fields": [record], "views": [view]}
+
+
+def _run(walk):
+    steps = list(range(len(walk["height"])))
+    return {"label": walk["label"], "x": walk["at"][0], "y": walk["at"][1], "epoch": steps, "steps": "step",
+            "distance": [None] * len(steps), "length": [None] * len(steps), "values": {"value": walk["height"]}, "plane": {},
+            "slopes": walk["slopes"], "says": walk["says"]}
+
+
+# --- one variable ----------------------------------------------------------------------------------
+
+
+def _curve(file):
+    values = file.field.values
+    walks = [_walk(file, descent) for descent in file.descents]
+    heights = scales.choose(values, "value", False)
+    room = 0.1 * (heights.hi - heights.lo)  # for tangents
+    heights = scales.Scale(False, heights.lo - room, heights.hi + room)
+    inside = np.concatenate([np.clip(walk["at"][0], file.x[0], file.x[-1]) for walk in walks] or [file.x])
+    low, high = float(inside.min()), float(inside.max())
+    places = scales.Scale(False, low, high if high > low else low + max(abs(low), 1.0))
+    return {
+        "kind": "descent", "caption": descents.subtitle(file),
+        "x": file.x.tolist(), "value": as_list(values), "slope": as_list(file.derivative),
+        "height": scale_record(heights, 6, None), "place": scale_record(places, 5, None),
+        "walks": [{**walk, "color": n % len(style.SERIES)} for n, walk in enumerate(walks)],
+        "notes": _notes(file), "words": _words(file, walks),
+    }
