@@ -48,6 +48,8 @@ std::filesystem::path folder_of(const std::filesystem::path& file) {
 }
 
 RunFiles describe(std::string words, const std::filesystem::path& folder, std::vector<std::filesystem::path> files) {
+  constexpr std::size_t kLongest = 200;  // letters of a list of files in a message
+  if (words.size() > kLongest) words = fmt::format("{}, … (in all {})", files.front().string(), files.size());
   RunFiles run{std::move(words), folder.filename().string(), "", std::move(files)};
   if (run.label.empty()) run.label = "run";
   std::error_code ignored;
@@ -89,12 +91,13 @@ RunFiles run_of_folder(const std::filesystem::path& folder) {
 }
 
 RunFiles run_of_words(const std::string& option, const std::string& words) {
-  if (std::filesystem::is_directory(words)) return run_of_folder(words);
+  std::error_code ignored;  // a long list is too long for a name
+  if (std::filesystem::is_directory(words, ignored)) return run_of_folder(words);
   std::vector<std::filesystem::path> files;
   for (const std::string_view part : split_at(words, ',')) {
     const std::string name(part);
     if (name.empty()) throw UsageError("{} {}: wants files or a pattern, with commas between them", option, words);
-    const bool is_pattern = name.find_first_of("*?[") != std::string::npos && !std::filesystem::exists(name);
+    const bool is_pattern = name.find_first_of("*?[") != std::string::npos && !std::filesystem::exists(name, ignored);
     const auto found = is_pattern ? matching_files(option, name) : std::vector<std::filesystem::path>{name};
     files.insert(files.end(), found.begin(), found.end());
   }
