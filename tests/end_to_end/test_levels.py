@@ -129,7 +129,8 @@ def test_levels_are_nested_and_add_up_to_what_they_cost(levels):
     assert (there[1:] <= there[:-1]).all()
     most = found["train_images"].max(axis=0)
     np.testing.assert_array_equal(most, helpers.read(levels)["lossatlas/train_images"])
-    assert record["image_evaluations"] == most.sum() < 441 * IMAGES / 2
+    # A point that is asked for again, on more images, costs all of them: some points do.
+    assert most.sum() <= record["image_evaluations"] < 1.1 * most.sum() < 441 * IMAGES / 2
     assert record["subsets"] == sorted(record["subsets"]) and record["subsets"][-1] == IMAGES
     assert set(record["subsets"]) <= set(LADDER)
     assert record["computed"] == there.sum()
