@@ -81,7 +81,11 @@ def test_hovering_says_value_and_derivative(opened):
     page = opened(variables=1, rules=[("gd", 0.05)])
     box = page.locator(".chart").first.bounding_box()
     page.mouse.move(box["x"] + 62 + (box["width"] - 76) * 0.8, box["y"] + 100)  # 0.8 of the way from -2 to 3
-    said = page.inner_text("#tangent")
+    for _ in range(100):
+        said = page.inner_text("#tangent")
+        if said.strip():
+            break
+        page.wait_for_timeout(100)
     at, value, slope = (float(text.replace("\N{MINUS SIGN}", "-")) for text in
                         re.findall(r"[-\N{MINUS SIGN}]?\d+\.?\d*", said))
     assert at == pytest.approx(2.0, abs=0.05)
