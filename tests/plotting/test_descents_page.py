@@ -79,13 +79,13 @@ def test_playing_ends_at_the_last_step(opened):
 
 def test_hovering_says_value_and_derivative(opened):
     page = opened(variables=1, rules=[("gd", 0.05)])
-    box = page.locator(".chart").first.bounding_box()
-    page.mouse.move(box["x"] + 62 + (box["width"] - 76) * 0.8, box["y"] + 100)  # 0.8 of the way from -2 to 3
-    for _ in range(100):
+    for _ in range(100):  # the chart takes its place after a moment
+        box = page.locator(".chart").first.bounding_box()
+        page.mouse.move(box["x"] + 62 + (box["width"] - 76) * 0.8, box["y"] + 100)  # 0.8 of the way from -2 to 3
+        page.wait_for_timeout(100)
         said = page.inner_text("#tangent")
         if said.strip():
             break
-        page.wait_for_timeout(100)
     at, value, slope = (float(text.replace("\N{MINUS SIGN}", "-")) for text in
                         re.findall(r"[-\N{MINUS SIGN}]?\d+\.?\d*", said))
     assert at == pytest.approx(2.0, abs=0.05)
