@@ -104,30 +104,28 @@ CheckpointIndex index_script(const std::filesystem::path& file) {
   return index;
 }
 
+/// What `take` makes of the archive's pickle and its tensors: checkpoint_of or index_of.
+template <class Found>
+Found unpickle_archive(Archive& archive, Found (*take)(const pickle::Value&, pickle::TensorLoader&)) {
+  check_kind(archive);
+  pickle::Arena arena;
+  const pickle::Loaded loaded = pickle::unpickle(archive.text("data.pkl"), arena);
+  pickle::TensorLoader loader(archive, archive.file_size());
+  Found found = take(*loaded.root, loader);
+  found.format = kZipFormat;
+  return found;
+}
+
 }  // namespace
 
 Checkpoint read_zip(const std::filesystem::path& file) {
   Archive archive(file);
-  if (archive.has("constants.pkl")) return read_script(file);
-  check_kind(archive);
-  pickle::Arena arena;
-  const pickle::Loaded loaded = pickle::unpickle(archive.text("data.pkl"), arena);
-  pickle::TensorLoader loader(archive, archive.file_size());
-  Checkpoint checkpoint = pickle::checkpoint_of(*loaded.root, loader);
-  checkpoint.format = kZipFormat;
-  return checkpoint;
+  return archive.has("constants.pkl") ? read_script(file) : unpickle_archive(archive, pickle::checkpoint_of);
 }
 
 CheckpointIndex index_zip(const std::filesystem::path& file) {
   Archive archive(file);
-  if (archive.has("constants.pkl")) return index_script(file);
-  check_kind(archive);
-  pickle::Arena arena;
-  const pickle::Loaded loaded = pickle::unpickle(archive.text("data.pkl"), arena);
-  pickle::TensorLoader loader(archive, archive.file_size());
-  CheckpointIndex index = pickle::index_of(*loaded.root, loader);
-  index.format = kZipFormat;
-  return index;
+  return archive.has("constants.pkl") ? index_script(file) : unpickle_archive(archive, pickle::index_of);
 }
 
 }  // namespace lossatlas

@@ -34,6 +34,13 @@ T checked(T result, const std::string& what) {
   return result;
 }
 
+/// For the C library's iterations: the name of each member or attribute, into a list.
+template <class Info>
+herr_t append_name(hid_t, const char* name, const Info*, void* list) {
+  static_cast<std::vector<std::string>*>(list)->emplace_back(name);
+  return 0;
+}
+
 /// Owns an identifier of the C library.
 class Handle {
  public:
@@ -353,13 +360,7 @@ bool Hdf5Reader::is_group(const std::string& path) const { return impl_->kind_of
 std::vector<std::string> Hdf5Reader::members(const std::string& group) const {
   const Handle opened(H5Gopen2(impl_->file, group.c_str(), H5P_DEFAULT), H5Gclose, impl_->where(group));
   std::vector<std::string> names;
-  checked(H5Literate(
-              opened, H5_INDEX_NAME, H5_ITER_INC, nullptr,
-              [](hid_t, const char* name, const H5L_info_t*, void* list) -> herr_t {
-                static_cast<std::vector<std::string>*>(list)->emplace_back(name);
-                return 0;
-              },
-              &names),
+  checked(H5Literate(opened, H5_INDEX_NAME, H5_ITER_INC, nullptr, append_name<H5L_info_t>, &names),
           impl_->where(group));
   return names;
 }
@@ -367,13 +368,7 @@ std::vector<std::string> Hdf5Reader::members(const std::string& group) const {
 std::vector<std::string> Hdf5Reader::attributes(const std::string& path) const {
   const Handle opened(H5Oopen(impl_->file, path.c_str(), H5P_DEFAULT), H5Oclose, impl_->where(path));
   std::vector<std::string> names;
-  checked(H5Aiterate2(
-              opened, H5_INDEX_NAME, H5_ITER_INC, nullptr,
-              [](hid_t, const char* name, const H5A_info_t*, void* list) -> herr_t {
-                static_cast<std::vector<std::string>*>(list)->emplace_back(name);
-                return 0;
-              },
-              &names),
+  checked(H5Aiterate2(opened, H5_INDEX_NAME, H5_ITER_INC, nullptr, append_name<H5A_info_t>, &names),
           impl_->where(path));
   return names;
 }

@@ -4,6 +4,7 @@ person would, through tools/plot."""
 import json
 import pathlib
 import re
+import shutil
 import sys
 
 import h5py
@@ -233,3 +234,17 @@ def pixels(plot, tmp_path):
         return matplotlib.image.imread(out)[:, :, :3]
 
     return run
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's Chromium, driven by playwright, WebGL in software."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (tools/setup)")
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("Chromium is not installed (tools/setup --tests)")
+    with sync_api.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=[
+            "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"])
+        yield started
+        started.close()

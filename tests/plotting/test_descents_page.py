@@ -1,27 +1,13 @@
 """The page of descents (-o D.html) in a real browser: a slider over the steps, tangents where they stand."""
 
 import re
-import shutil
 
 import numpy as np
 import pytest
 from test_descents import write_descents
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 DRAWN = """() => { window.lossatlas.drawAll(0);
   return [...document.querySelectorAll("#main canvas")].map((canvas) => canvas.toDataURL()); }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is missing: run tools/setup")
-    if BROWSER is None:
-        pytest.skip("Chromium is missing: run tools/setup")
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=BROWSER, args=["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

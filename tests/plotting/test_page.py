@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import re
-import shutil
 import time
 
 import h5py
@@ -13,7 +12,6 @@ import pytest
 from conftest import (SETTINGS, add_curve, add_points, bowl, write_fan, write_history, write_line, write_path,
                       write_repeats, write_surface, write_trajectory)
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 DESKTOP, PHONE = (1000, 600), (390, 700)
 
 # The pictures of canvases: drawn anew first, as WebGL forgets its own
@@ -172,18 +170,6 @@ def test_a_line_beside_a_plane_and_a_line_as_a_surface_are_refused(plot, tmp_pat
 
 
 # --- in the browser --------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (tools/setup)")
-    if BROWSER is None:
-        pytest.skip("Chromium is not installed (tools/setup --tests)")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=BROWSER, args=[
-            "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"])
-        yield started
-        started.close()
 
 
 class Window:
