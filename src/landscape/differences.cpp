@@ -1,6 +1,8 @@
 #include "landscape/differences.h"
 
 #include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/mm.h>
+#include <omp.h>
 #include <torch/utils.h>
 
 #include <algorithm>
@@ -21,6 +23,19 @@ constexpr int kMostThreads = 16;
 
 std::int64_t block_width(std::size_t rows) {
   return std::clamp(kBlock / static_cast<std::int64_t>(rows), std::int64_t{1024}, kWidest);
+}
+
+/// The lower triangle of rows · rowsᵀ, [n, n]; above it zeros.
+torch::Tensor lower_products(const torch::Tensor& rows) {
+  constexpr std::int64_t kStrip = 32;
+  const std::int64_t count = rows.size(0);
+  auto products = torch::zeros({count, count}, torch::kFloat64);
+  for (std::int64_t first = 0; first < count; first += kStrip) {
+    const std::int64_t end = std::min(first + kStrip, count);
+    auto strip = products.slice(0, first, end).slice(1, 0, end);
+    at::mm_out(strip, rows.slice(0, first, end), rows.slice(0, 0, end).t());
+  }
+  return products.tril();
 }
 
 /// [n + 2, 3]: products of the rows of `block` and of both directions with the directions; squares of the rows.
@@ -89,9 +104,9 @@ void Differences::for_each_part(
   }
 }
 
-torch::Tensor Differences::block(std::int64_t first, std::int64_t count) const {
+torch::Tensor Differences::block(std::int64_t first, std::int64_t count, const torch::Tensor& memory) const {
   const auto rows = static_cast<std::int64_t>(checkpoints_.size());
-  const auto result = torch::empty({rows, count}, torch::kFloat64);
+  const auto result = memory.narrow(0, 0, rows * count).view({rows, count});
   std::vector<float> numbers(static_cast<std::size_t>(count));
   for (std::int64_t i = 0; i < rows; ++i) {
     double* out = result.data_ptr<double>() + i * count;
@@ -111,6 +126,9 @@ torch::Tensor Differences::block(std::int64_t first, std::int64_t count) const {
 torch::Tensor Differences::sum(
     const std::function<torch::Tensor(std::int64_t first, const torch::Tensor& block)>& part) const {
   const std::int64_t columns = begins_.back(), width = block_width(checkpoints_.size());
+  const auto rows = static_cast<std::int64_t>(checkpoints_.size());
+  std::vector<torch::Tensor> memory(static_cast<std::size_t>(threads_));  // touched once, used for every block
+  for (auto& block : memory) block = torch::empty({rows * std::min(width, columns)}, torch::kFloat64);
   torch::Tensor total;
   std::exception_ptr failure;
   std::atomic<bool> has_failed = false;
@@ -123,7 +141,8 @@ torch::Tensor Differences::sum(
     try {
       const torch::NoGradGuard no_gradients;
       torch::set_num_threads(1);  // the setting is a thread's own where OpenMP runs the operators
-      if (!has_failed) found = part(first, block(first, std::min(width, columns - first)));
+      const auto& own = memory[static_cast<std::size_t>(omp_get_thread_num())];
+      if (!has_failed) found = part(first, block(first, std::min(width, columns - first), own));
     } catch (...) {
       thrown = std::current_exception();
       has_failed = true;
@@ -140,7 +159,8 @@ torch::Tensor Differences::sum(
 }
 
 std::vector<double> Differences::gram() const {
-  const auto total = sum([](std::int64_t, const torch::Tensor& rows) { return rows.mm(rows.t()); });
+  const auto lower = sum([](std::int64_t, const torch::Tensor& rows) { return lower_products(rows); });
+  const auto total = lower + lower.tril(-1).t();
   const std::size_t n = count();
   const std::vector<double> gram(total.data_ptr<double>(), total.data_ptr<double>() + n * n);
   for (std::size_t i = 0; i < n; ++i) {

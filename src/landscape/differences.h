@@ -45,8 +45,8 @@ class Differences {
   Products products(const std::vector<Direction>& directions) const;
 
  private:
-  /// Columns of the matrix whose rows are the differences: [n, count] double, from column `first` on.
-  torch::Tensor block(std::int64_t first, std::int64_t count) const;
+  /// Columns of the matrix whose rows are the differences: [n, count] double, from column `first` on; in `memory`.
+  torch::Tensor block(std::int64_t first, std::int64_t count, const torch::Tensor& memory) const;
   /// The sum over the blocks, in their order, of what `part` makes of each; on several threads.
   torch::Tensor sum(const std::function<torch::Tensor(std::int64_t first, const torch::Tensor& block)>& part) const;
   /// The part of each parameter that lies in a block: use(parameter, first element in it, count, first column).
