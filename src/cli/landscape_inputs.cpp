@@ -45,6 +45,11 @@ std::shared_ptr<const DataSet> read_recalibration(const LandscapeWords& words, c
   return std::make_shared<const DataSet>(subset(data, stratified_sample(data.labels, count, words.sample_seed)));
 }
 
+bool has_statistics(const NetworkState& state) {
+  return std::any_of(state.buffers.begin(), state.buffers.end(),
+                     [](const NamedTensor& buffer) { return buffer.tensor.is_floating_point(); });
+}
+
 }  // namespace
 
 LandscapeInputs read_inputs(const LandscapeWords& words, const LandscapeOptions& options,
@@ -54,7 +59,6 @@ LandscapeInputs read_inputs(const LandscapeWords& words, const LandscapeOptions&
   LandscapeInputs inputs;
   inputs.checkpoint = file;
   inputs.metadata = checkpoint.metadata;
-  inputs.recalibration = read_recalibration(words, checkpoint.metadata);
   check_count("--samples", words.samples, options.split, data);
   inputs.spec = words.network.spec(data, checkpoint, file);
   inputs.images = sample(std::move(data), words.samples, words.sample_seed, is_nested);
@@ -67,6 +71,7 @@ LandscapeInputs read_inputs(const LandscapeWords& words, const LandscapeOptions&
   load_into(checkpoint, *network, inputs.spec.architecture, file);
   inputs.network = network;
   inputs.origin = copy_state(state_of(*network), torch::kCPU);
+  if (has_statistics(inputs.origin)) inputs.recalibration = read_recalibration(words, checkpoint.metadata);
   return inputs;
 }
 
@@ -108,7 +113,7 @@ json settings_of(const LandscapeWords& words, const LandscapeOptions& options, c
       {"samples", data.size()},
       {"sample_seed", inputs.images.is_sample ? json(words.sample_seed) : json(nullptr)},
       {"loss", words.loss},
-      {"bn", words.batch_norm},
+      {"bn", inputs.recalibration ? "recalibrate" : "stored"},
       {"bn_images", inputs.recalibration ? json(inputs.recalibration->size()) : json(nullptr)},
       {"more", names_of(words.extras, options.split, inputs.spec.classes, options.second)},
       {"l2", words.extras.weight_decay > 0 ? json(words.extras.weight_decay) : json(nullptr)},

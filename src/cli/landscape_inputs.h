@@ -27,7 +27,8 @@ struct LandscapeInputs {
   nlohmann::json metadata;  // the checkpoint's
   SampledImages images;
   SampledImages second;                          // of both splits: the test images; else without data
-  std::shared_ptr<const DataSet> recalibration;  // training images for the batch-norm statistics, on request
+  // Training images for the batch-norm statistics, on request; null for a network without any.
+  std::shared_ptr<const DataSet> recalibration;
   NetworkSpec spec;
   std::shared_ptr<const Network> network;  // as it was read
   NetworkState origin;                     // a copy of its tensors

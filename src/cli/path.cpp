@@ -192,23 +192,16 @@ TrainingHooks hooks_for(Report& report) {
 struct PathInputs {
   LandscapeInputs landscape;  // --from is the origin
   NamedState from, to;
-  std::shared_ptr<const DataSet> recalibration;  // for the statistics of bends; null for a network without any
+  std::shared_ptr<const DataSet> recalibration;  // for the statistics of bends, with --bn stored too
 };
 
-/// Without batch norm, or with --bn stored, the words and inputs of the landscape ask for no statistics afterwards.
-PathInputs read_inputs(PathWords& words, const LandscapeOptions& options) {
+PathInputs read_inputs(const PathWords& words, const LandscapeOptions& options) {
   LandscapeWords recalibrating = words.landscape;
   recalibrating.batch_norm = "recalibrate";
   PathInputs inputs{read_inputs(recalibrating, options, words.from), {}, {}, nullptr};
   auto& landscape = inputs.landscape;
   check_recalibration(landscape.spec);
-  const auto is_statistic = [](const NamedTensor& buffer) { return buffer.tensor.is_floating_point(); };
-  const auto& buffers = landscape.origin.buffers;
-  if (std::none_of(buffers.begin(), buffers.end(), is_statistic)) {
-    words.landscape.batch_norm = "stored";
-  } else {
-    inputs.recalibration = landscape.recalibration;
-  }
+  inputs.recalibration = landscape.recalibration;
   if (words.landscape.batch_norm == "stored") landscape.recalibration = nullptr;
   inputs.from = {words.from.string(), landscape.origin};
   inputs.to = {words.to.string(), read_state(words.to, landscape)};
@@ -367,7 +360,7 @@ int draw_plane(const PathWords& words, const CheckedPath& checked, const PathInp
   return run_landscape({landscape, options, inputs.landscape, engine, plane, {}, std::move(surface)}, context, report);
 }
 
-int path(PathWords words, const CheckedPath& checked, const CommandContext& context, Report& report) {
+int path(const PathWords& words, const CheckedPath& checked, const CommandContext& context, Report& report) {
   const auto device = open_device(words.landscape.device);
   const PathInputs inputs = read_inputs(words, checked.landscape);
   const auto train = std::make_shared<const DataSet>(words.landscape.data.load(Split::train, inputs.landscape.metadata));

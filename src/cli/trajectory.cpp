@@ -39,6 +39,7 @@ void add_options(CLI::App& command, TrajectoryWords& words) {
                   "'run/model_*.pt'")
       ->type_name("FILES");
   words.landscape.out = "outputs/trajectory.h5";
+  words.landscape.batch_norm = "recalibrate";
   words.landscape.add_inputs_to(command);
   command.remove_option(command.get_option("--checkpoint"));
   command.add_option("--grid", words.grid, "points along x and y")->capture_default_str();

@@ -31,7 +31,7 @@ NetworkSpec checked(const NetworkSpec& network) {
 
 void check_recalibration(const NetworkSpec& network) {
   if (network.script.empty()) return;
-  throw Error("{}: batch-norm statistics cannot be estimated anew in a TorchScript file; name its --arch",
+  throw Error("{}: batch-norm statistics cannot be estimated anew in a TorchScript file; name its --arch, or take --bn stored",
               network.script.string());
 }
 

@@ -62,10 +62,10 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def drawn(lossatlas, run, pictures, folder):
-    """The path of the small ResNet20 over 3x4 points, with the files for other tools."""
+    """The path of the small ResNet20 over 3x4 points, statistics as stored, with the files for other tools."""
     out = folder / "t.h5"
     result = lossatlas("trajectory", "--run", run, "--data", pictures.words, "--out", out, "--grid", "3x4", "--samples",
-                       40, "--threads", 2, "--save-directions", folder / "d.h5", "--save-projection",
+                       40, "--bn", "stored", "--threads", 2, "--save-directions", folder / "d.h5", "--save-projection",
                        folder / "p.h5").ok()
     return out, result
 
@@ -168,6 +168,16 @@ def test_a_surface_of_the_same_plane(drawn, lossatlas, run, pictures, tmp_path):
     values, _ = run_group(tmp_path / "s.h5", "resnet20")
     np.testing.assert_array_equal(values["x"], run_group(drawn[0], "resnet20")[0]["x"])
     assert "train_loss" not in values
+
+
+def test_statistics_are_estimated_anew_where_there_are_any(lossatlas, run, mlp_run, pictures, tmp_path):
+    for folder, expected in ((run, "recalibrate"), (mlp_run, "stored")):
+        out = tmp_path / f"{folder.name}.h5"
+        lossatlas("trajectory", "--run", folder, "--data", pictures.words, "--out", out, "--grid", "2x2", "--samples", 20,
+                  "--split", "train").ok()
+        found = helpers.read(out)
+        assert helpers.settings(out)["bn"] == expected
+        assert np.isfinite(found["train_loss"]).all()
 
 
 def test_info_shows_the_runs(drawn, lossatlas):

@@ -176,3 +176,42 @@ def test_images_are_those_of_the_split_that_is_drawn(svg, tmp_path):
         file["lossatlas/samples_train"], file["lossatlas/samples_test"] = np.arange(700), np.arange(300)
     assert "700 training images" in words_of(svg(path)) and "300" not in words_of(svg(path))
     assert "300 test images" in words_of(svg(path, "--field", "test_loss"))
+
+
+def write_projection(path, x=(3.0, 1.0, 0.0), y=(0.5, 0.25, 0.0)):
+    with h5py.File(path, "w") as file:
+        file["proj_xcoord"], file["proj_ycoord"] = x, y
+    return path
+
+
+def test_a_projection_is_drawn_over_a_plane_as_a_run(svg, plot, tmp_path):
+    path, projection = write_surface(tmp_path / "s.h5"), write_projection(tmp_path / "p.h5")
+    text = svg(path, "--projection", projection)
+    assert 'id="run_p"' in text and "p: where a path meets the plane" in words_of(text)
+    with reading.open_file(path) as file:
+        file.projections = [projection]
+        run, = marks.runs(file)
+        assert run.x.tolist() == [3.0, 1.0, 0.0] and np.isnan(run.own("train_loss")).all()
+    # Beside the runs of the file itself.
+    text = svg(write_trajectory(tmp_path / "t.h5"), "--projection", projection)
+    assert 'id="run_p"' in text and 'id="run_run0"' in text
+    assert "has no effect" in plot(write_line(tmp_path / "l.h5"), "--projection", projection).err
+
+
+@pytest.mark.parametrize("x, y, line", [
+    ((1.0, 2.0), (1.0,), "lists of as many numbers"),
+    ((1.0, np.nan), (1.0, 2.0), "finite numbers"),
+    ((), (), "finite numbers"),
+    (1.0, 2.0, "lists of as many numbers"),
+    ((1.0,), ("a",), "lists of as many numbers"),
+])
+def test_damaged_projections(plot, tmp_path, x, y, line):
+    projection = write_projection(tmp_path / "p.h5", x, y)
+    result = plot(write_surface(tmp_path / "s.h5"), "--projection", projection)
+    assert result.status == 1 and line in result.line()
+
+
+def test_what_is_no_projection(plot, tmp_path):
+    path = write_surface(tmp_path / "s.h5")
+    assert "it has no proj_xcoord" in plot(path, "--projection", path).line()
+    assert "does not exist" in plot(path, "--projection", tmp_path / "none.h5").line()

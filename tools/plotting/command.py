@@ -142,6 +142,9 @@ def _parser():
     add("--draw", "--repeat-index", type=_draw_number, metavar="K",
         help="of a surface made with --repeat, draw K of the directions, counted from 1 (default: the"
         " mean of all; --kind repeats shows them side by side)")
+    add("--projection", action="append", metavar="P.h5",
+        help="a path to draw over planes, its coordinates in P.h5: proj_xcoord and proj_ycoord, as lossatlas"
+        " trajectory and tomgoldstein/loss-landscape write them; may be given several times")
     add("--watch", type=_seconds, nargs="?", const=WATCH, metavar="SECONDS",
         help="draw anew whenever the file changed, looking every SECONDS (default 1), until the"
         " surface is complete")

@@ -23,6 +23,7 @@ READ_BY = {
     "floor": ("surface",),
     "cmap": (*PLANE_KINDS, "repeats", "trajectory", "paths", "panels"),
     "draw": (*PLANE_KINDS, "trajectory", "line"),
+    "projection": (*PLANE_KINDS, "repeats", "trajectory"),
     "numbers": (*PLANE_KINDS, "repeats", "line", "trajectory", "path"),
 }
 
@@ -39,6 +40,8 @@ def draw(options):
 
 def draw_files(files, options):
     """As draw, of open files."""
+    for file in files:
+        file.projections = tuple(options.projection or ())
     wanted = {saving.extension(path) for path in options.out or ()}
     # All are rendered before one is written: a failure then leaves every old figure in place.
     rendered, paths, figure = {}, options.out, None

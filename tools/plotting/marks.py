@@ -3,12 +3,13 @@
 Read from /lossatlas/points, /lossatlas/runs and /lossatlas/curves. What is absent comes out as NaN.
 """
 
+import os
 from dataclasses import dataclass
 
 import h5py
 import numpy as np
 
-from . import wording
+from . import reading, wording
 from .errors import PlotError
 from .reading import text
 
@@ -25,7 +26,7 @@ class Run:
     epoch: np.ndarray
     distance: np.ndarray  # out of the plane
     length: np.ndarray  # to the final parameters
-    group: h5py.Group
+    group: h5py.Group | dict
 
     def own(self, name):
         """The checkpoints' own value of that name, [m]."""
@@ -64,7 +65,7 @@ class Curve:
 
 
 def runs(file):
-    """The runs of a file, in their order."""
+    """The runs of a file, in their order, and those of its projections."""
     found = []
     for name, group in _groups(file, "runs"):
         x = _required(file, group, "x")
@@ -73,7 +74,15 @@ def runs(file):
         run = Run(name, _label(text(group.attrs.get("label", "")) or name, optimizer), optimizer,
                   x, _required(file, group, "y", len(x)), *columns, group)
         found.append((int(group.attrs.get("order", len(found))), run))
-    return [run for _, run in sorted(found, key=lambda item: item[0])]
+    return [run for _, run in sorted(found, key=lambda item: item[0])] + [_projected(path) for path in file.projections]
+
+
+def _projected(path):
+    """The run whose coordinates another file holds, and nothing else of it."""
+    x, y = reading.read_projection(path)
+    name = os.path.splitext(os.path.basename(path))[0]
+    unknown = np.full(len(x), np.nan)
+    return Run(name, name, "", x, y, unknown, unknown, unknown, {})
 
 
 def _label(label, optimizer):

@@ -35,6 +35,8 @@ class Overlay:
                 share = f"; they are up to {scales.number(long)} away from the end of the run" if long > 0 else ""
                 name = f"{run.label}: " if len(self.runs) > 1 else ""
                 notes.append(f"{name}checkpoints lie up to {scales.number(far)} out of this plane{share}")
+            elif not run.group:
+                notes.append(f"{run.label}: where a path meets the plane, how far out of it is not known")
         off = [] if self.points is None else [
             f"{name} {scales.number(distance)}" for name, distance in
             zip(self.points.names, self.points.distance) if np.isfinite(distance) and distance > 1e-6 * (

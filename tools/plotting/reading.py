@@ -90,6 +90,7 @@ class _File:
         group = handle.get("lossatlas")
         self._group = group if isinstance(group, h5py.Group) else None
         self.is_ours = self._group is not None
+        self.projections = ()  # files of paths to draw over a plane
         self.settings = self._json("settings")
 
     def __enter__(self):
@@ -407,6 +408,25 @@ class DescentFile(_File):
         slope = group.attrs.get("directional_derivative")
         return Tangent(arrays[0], float(group.attrs["value"]), *arrays[1:],
                        None if slope is None else float(slope))
+
+
+def read_projection(path):
+    """The coordinates of a path's checkpoints, (x, y), each [m] and finite."""
+    with _open_hdf5(path) as handle:
+        columns = [handle.get(name) for name in ("proj_xcoord", "proj_ycoord")]
+        if not all(isinstance(column, h5py.Dataset) for column in columns):
+            raise PlotError(f"{path} is no projection: it has no proj_xcoord and proj_ycoord"
+                            f" (its root holds {_listing(handle)})")
+        if len({column.shape for column in columns}) > 1 or any(
+                column.ndim != 1 or column.dtype.kind not in "fiu" for column in columns):
+            raise PlotError(f"{path}: proj_xcoord and proj_ycoord must be lists of as many numbers")
+        try:
+            x, y = (column[()].astype(np.float64) for column in columns)
+        except OSError as error:
+            raise UnreadableError(f"cannot read {path}: {one_line(error)}") from error
+    if not x.size or not np.isfinite([x, y]).all():
+        raise PlotError(f"{path}: proj_xcoord and proj_ycoord must be finite numbers, at least one")
+    return x, y
 
 
 def _open_hdf5(path):
