@@ -1,6 +1,7 @@
 """The page: files drawn as one self-contained HTML document that the reader turns and explores.
 
-content    what the page holds, as JSON: values, scales, words
+records    the parts that pages are made of, as JSON has them
+content    what a page of surfaces or curves holds: values, scales, words
 descent    the same of optimizers on functions
 document   the page around it: template, style and scripts put into one text
 

@@ -1,8 +1,6 @@
 """What a page holds, as a dictionary for JSON: values as packed arrays, scales with their ticks and
 levels, and every word that the figures say too."""
 
-import base64
-import json
 import math
 import os
 
@@ -10,12 +8,10 @@ import numpy as np
 
 from .. import charts, figures, marks, overlay, points, reading, scales, style, summary, wording
 from ..errors import NotYetError, PlotError, WordsError
+from . import records
 
 MOST_VIEWS = 4
 MOST_DRAWS = 36
-BLANK, NONFINITE, RECONSTRUCTED, GUESSED = 1, 2, 3, 4  # as in data.js
-LEVELS = {False: 15, True: 20}  # contour lines, by log scale
-GUESSES = "interpolated (paler)"
 
 
 def of_files(files, options, names):
@@ -48,11 +44,6 @@ def _sort(file):
     return "line" if file.y is None or 1 in file.shape else "plane"
 
 
-def _common(files, options):
-    return {"stem": os.path.splitext(os.path.basename(files[0].path))[0],
-            "theme": "dark" if options.style == "dark" else None}
-
-
 # --- surfaces --------------------------------------------------------------------------------------
 
 
@@ -75,12 +66,12 @@ def _surfaces(files, options, called):
         _explain_missing(files, all_draws, chosen)
     kept = {field["name"] for field in fields}
     return {
-        "kind": "surfaces", **_common(files, options),
+        "kind": "surfaces", **records.common(files, options),
         "title": options.title or wording.title(fields_of(fields, chosen)["short"], *(f.settings for f in files)),
-        "colors": _packed(np.asarray(_ramp(options), np.uint8)),
+        "colors": records.packed(np.asarray(records.ramp(options), np.uint8)),
         "field": chosen,
         "draw": options.draw or 0,
-        "camera": _camera(_drawn(all_draws[0][0][chosen].values, fields_of(fields, chosen)), options),
+        "camera": records.camera(_drawn(all_draws[0][0][chosen].values, fields_of(fields, chosen)), options),
         "fields": fields,
         "views": [_view(file, draws, name, kept, fields, options) for file, draws, name in zip(files, all_draws, called)],
     }
@@ -93,18 +84,8 @@ def _drawn(values, record):
     return values
 
 
-def _camera(values, options):
-    """From where the surface is seen first: over its lowest corner, unless the options say otherwise."""
-    half = [(slice(None, (n + 1) // 2), slice(n // 2, None)) for n in values.shape]
-    corners = {azimuth: values[half[0][up], half[1][right]]
-               for azimuth, right, up in ((-57.0, 1, 0), (33.0, 1, 1), (123.0, 0, 1), (213.0, 0, 0))}
-    means = {azimuth: float(np.nanmean(part)) for azimuth, part in corners.items() if np.isfinite(part).any()}
-    return {"azimuth": min(means, key=means.get, default=-57.0) if options.azim is None else options.azim,
-            "elevation": 30.0 if options.elev is None else min(max(options.elev, 0.0), 90.0)}
-
-
-def fields_of(records, name):
-    return next(record for record in records if record["name"] == name)
+def fields_of(fields, name):
+    return next(field for field in fields if field["name"] == name)
 
 
 def _rank(name):
@@ -157,44 +138,13 @@ def _field_record(name, files, all_draws, options):
         return None
     limits = (options.vmin, options.vmax) if options else (None, None)
     asked = options.log if options else None
-    both = _both_scales(values, name, asked, limits)
+    both = records.both_scales(values, name, asked, limits)
     settings = files[0].settings
     return {
         "name": name, "short": wording.short_label(name, settings), "label": wording.value_label(name, settings),
         "percent": wording.is_percent(name), "chosen": both["chosen"],
-        **{kind: both[kind] and _scale_record(both[kind], 7, options and options.levels) for kind in ("linear", "log")},
+        **{kind: both[kind] and records.scale_record(both[kind], 7, options and options.levels) for kind in ("linear", "log")},
     }
-
-
-def _both_scales(values, name, asked, limits):
-    """{"linear", "log": a Scale or None where there is none, "chosen": whether log is shown first}."""
-    found = {"chosen": scales.choose(values, name, asked, *limits).log}
-    for kind, log in (("linear", False), ("log", True)):
-        try:
-            scale = scales.choose(values, name, log, *limits)
-            found[kind] = scale if scale.log is log else None  # constant values have no log scale
-        except PlotError:  # the scale that was asked for is there: this is the other
-            found[kind] = None
-    return found
-
-
-def _scale_record(scale, ticks, levels):
-    """`levels` is None, a count, or a list in value units."""
-    low, high = scale.span
-    place = lambda value: float(np.clip((scale.position(value) - low) / (high - low), 0.0, 1.0))  # noqa: E731
-    values, texts = scale.ticks(ticks)
-    return {
-        "log": scale.log, "lo": scale.lo, "hi": scale.hi, "floor": scale.floor if scale.log else None,
-        "ticks": [[place(value), text] for value, text in zip(values, texts)],
-        "levels": [place(value) for value in _levels(scale, levels)],
-        "notes": scale.notes,
-    }
-
-
-def _levels(scale, levels):
-    if isinstance(levels, list):
-        return [value for value in levels if scale.lo <= value <= scale.hi]
-    return [] if scale.constant else scale.round_values(levels or LEVELS[scale.log])
 
 
 def _view(file, all_draws, name, kept, fields, options):
@@ -205,7 +155,7 @@ def _view(file, all_draws, name, kept, fields, options):
         sets.append({
             "name": "mean of all" if number == 0 else f"draw {number}",
             "partial": points.mark(of_draw[file.default_name()]) if file.default_name() in of_draw else None,
-            "fields": {n: _field_values(file, field, fields) for n, field in primary.items()},
+            "fields": {n: records.field_values(file, field, fields) for n, field in primary.items()},
         })
     notes = [] if file.draws <= MOST_DRAWS else [f"the first {MOST_DRAWS} of {file.draws} draws are here"]
     notes += overlay.Overlay(file).notes()
@@ -224,28 +174,6 @@ def _view(file, all_draws, name, kept, fields, options):
     }
 
 
-def _field_values(file, field, fields):
-    """One value on the grid, packed. Missing points hold what stands in for them."""
-    record = next((each for each in fields if each["name"] == field.name), None)
-    if record is not None and field.blank.any():
-        try:
-            scale = scales.choose(field.values, field.name, record["chosen"])
-            field = points.fill(file, field, scale)
-        except (PlotError, ValueError):  # nothing finite in this draw
-            pass
-    state = np.zeros(field.blank.shape, np.uint8)
-    for mask, mark in ((field.reconstructed, RECONSTRUCTED), (field.guessed, GUESSED), (field.blank, BLANK),
-                       (field.nonfinite, NONFINITE)):
-        state[mask] = mark
-    values = np.where(field.blank, 0.0, field.values)  # what is not finite stays NaN
-    with np.errstate(over="ignore", under="ignore"):
-        narrow = values.astype(np.float32)
-    lost = np.isfinite(values) & (~np.isfinite(narrow) | ((narrow == 0) & (values != 0)))
-    packed = {"values": _packed(values.astype("<f8") if lost.any() else narrow.astype("<f4")),
-              "type": "f8" if lost.any() else "f4", "notes": points.notes(field, GUESSES)}
-    return {**packed, "state": _packed(state)} if state.any() else packed
-
-
 def _run(run, names):
     label = run.label + (f" ({run.optimizer})" if run.optimizer and run.optimizer.lower() not in run.label.lower() else "")
     known = np.isfinite(run.epoch).all() and (np.diff(run.epoch) > 0).all()
@@ -253,7 +181,7 @@ def _run(run, names):
         "label": label, "x": run.x.tolist(), "y": run.y.tolist(),
         "epoch": run.epoch.tolist() if known else list(range(len(run.x))),
         "steps": "epoch" if known else "checkpoint",
-        "distance": _list(run.distance), "length": _list(run.length),
+        "distance": records.as_list(run.distance), "length": records.as_list(run.length),
         "values": _columns(run.own, names), "plane": _columns(run.in_plane, names),
     }
 
@@ -261,12 +189,12 @@ def _run(run, names):
 def _points(found):
     if found is None or not np.isfinite(found.y).all():
         return None
-    return {"name": list(found.names), "x": found.x.tolist(), "y": found.y.tolist(), "distance": _list(found.distance)}
+    return {"name": list(found.names), "x": found.x.tolist(), "y": found.y.tolist(), "distance": records.as_list(found.distance)}
 
 
 def _columns(column, names):
     columns = {name: column(name) for name in names}
-    return {name: _list(values) for name, values in columns.items() if np.isfinite(values).any()}
+    return {name: records.as_list(values) for name, values in columns.items() if np.isfinite(values).any()}
 
 
 def _words(file, fields, record):
@@ -299,10 +227,6 @@ def _words(file, fields, record):
     return texts + ([f"The file's own numbers: {'; '.join(facts)}."] if facts else [])
 
 
-def _ramp(options):
-    return np.round(255 * style.color_map(options.cmap)(np.linspace(0, 1, 256))[:, :3])
-
-
 # --- lines, paths and histories --------------------------------------------------------------------
 
 
@@ -327,7 +251,7 @@ def _curves(files, options, names):
         numbers = summary.facts(file.summary) if isinstance(file, reading.SurfaceFile) else []
         words += [f"The numbers of {os.path.basename(file.path)}: {'; '.join(numbers)}."] if numbers else []
     return {
-        "kind": "curves", **_common(files, options), "title": options.title or title, "caption": wording.joined(facts),
+        "kind": "curves", **records.common(files, options), "title": options.title or title, "caption": wording.joined(facts),
         "partial": mark, "x": [low, high if high > low else low + 1.0], "xlabel": chart.axis_label,
         "panels": panels, "notes": chart.notes, "words": words,
         "marks": [{"x": float(at), "text": name} for at, name in chart.marks],
@@ -383,25 +307,25 @@ def _panel(group, chart, files, options, labels, asked):
     kind, percent = name.rpartition("_")[2], wording.is_percent(name)
     limits = (options.vmin, options.vmax) if asked else (None, None)
     values = np.concatenate([series.reach for series in group])
-    both = _both_scales(values, name, options.log if asked and not percent else None, limits)
+    both = records.both_scales(values, name, options.log if asked and not percent else None, limits)
     if percent:
         both["log"] = None
     several = len({series.name for series in group}) > 1
     short = {"loss": "loss", "acc": "accuracy", "err": "error"}.get(kind, kind) if several else wording.short_label(name)
     label = {"loss": "loss" + wording.loss_unit(settings), "acc": "accuracy (%)", "err": "error (%)"}.get(kind, kind) \
         if several else wording.value_label(name, settings)
-    records = []
+    drawn = []
     for series in group:
         text, color = labels[id(series)]
         look = {"color": color, "dash": series.dashes != (None, None), "x": series.x.tolist()}
         if series.fan is not None:
-            records += [{**look, "label": "", "faint": True, "y": _list(line)} for line in series.fan[:200]]
-        records.append({**look, "label": text, "faint": False, "y": _list(series.values),
-                        "se": _standard_errors(series, files),
-                        "spread": None if series.spread is None else _list(series.spread, 0.0)})
+            drawn += [{**look, "label": "", "faint": True, "y": records.as_list(line)} for line in series.fan[:200]]
+        drawn.append({**look, "label": text, "faint": False, "y": records.as_list(series.values),
+                      "se": _standard_errors(series, files),
+                      "spread": None if series.spread is None else records.as_list(series.spread, 0.0)})
     return {"label": label, "short": short, "percent": percent, "chosen": both["chosen"] and both["log"] is not None,
-            **{which: both[which] and _scale_record(both[which], 6, None) for which in ("linear", "log")},
-            "bad": [float(at) for at in chart.bad], "series": records}
+            **{which: both[which] and records.scale_record(both[which], 6, None) for which in ("linear", "log")},
+            "bad": [float(at) for at in chart.bad], "series": drawn}
 
 
 def _standard_errors(series, files):
@@ -410,7 +334,7 @@ def _standard_errors(series, files):
         return None
     values = files[0].field(name).squeeze().values
     x = files[0].x if len(files[0].x) == len(values) else files[0].y
-    return _list(values[np.argsort(x)], 0.0) if len(values) == len(series.x) else None
+    return records.as_list(values[np.argsort(x)], 0.0) if len(values) == len(series.x) else None
 
 
 def _curve_words(series, xlabel):
@@ -421,20 +345,3 @@ def _curve_words(series, xlabel):
     number = scales.number
     return [f"{wording.capital(series['label'])} over {xlabel} from {number(x[0])} to {number(x[-1])}: lowest"
             f" {number(float(y[low]))} at {number(x[low])}, highest {number(float(y[high]))} at {number(x[high])}."]
-
-
-# --- packing ---------------------------------------------------------------------------------------
-
-
-def _packed(array):
-    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")
-
-
-def _list(values, missing=None):
-    return [float(value) if math.isfinite(value) else missing for value in values]
-
-
-def as_json(content):
-    """JSON that may stand within a <script>: it cannot end the element or begin a comment."""
-    text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

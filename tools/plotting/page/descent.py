@@ -4,8 +4,7 @@ import numpy as np
 
 from .. import descents, planes, points, scales, style
 from ..scales import number
-from .content import (_both_scales as both_scales, _camera as camera, _common as common, _field_values as field_values,
-                      _list as as_list, _packed as packed, _ramp as ramp, _scale_record as scale_record)
+from .records import as_list, both_scales, camera, common, field_values, packed, ramp, scale_record
 
 FAR = 20  # ranges beyond the picture: what a path that diverges goes further is not told
 

@@ -6,7 +6,7 @@ import html
 import os
 import re
 
-from . import content
+from . import content, records
 
 SCRIPTS = ("data", "pen", "mesh", "scene", "camera", "stage", "map", "chart", "theme", "picture", "app", "curves", "descent", "start")
 FOLDER = os.path.dirname(os.path.abspath(__file__))
@@ -20,7 +20,7 @@ def render(files, options, names):
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     parts |= {
         "TITLE": html.escape(held["title"]), "HASH": f"sha256-{digest}", "STYLE": _read("page.css"), "SCRIPT": script,
-        "DATA": content.as_json(held),
+        "DATA": records.as_json(held),
     }
     # In one go: a mark within what was put in stays text.
     return re.sub("@([A-Z]+)@", lambda match: parts[match[1]], _read("template.html")).encode()

@@ -1,0 +1,101 @@
+"""The parts that pages are made of, as JSON has them: scales, cameras, values on a grid as packed arrays."""
+
+import base64
+import json
+import math
+import os
+
+import numpy as np
+
+from .. import points, scales, style
+from ..errors import PlotError
+
+BLANK, NONFINITE, RECONSTRUCTED, GUESSED = 1, 2, 3, 4  # as in data.js
+LEVELS = {False: 15, True: 20}  # contour lines, by log scale
+GUESSES = "interpolated (paler)"
+
+
+def common(files, options):
+    return {"stem": os.path.splitext(os.path.basename(files[0].path))[0],
+            "theme": "dark" if options.style == "dark" else None}
+
+
+def camera(values, options):
+    """From where the surface is seen first: over its lowest corner, unless the options say otherwise."""
+    half = [(slice(None, (n + 1) // 2), slice(n // 2, None)) for n in values.shape]
+    corners = {azimuth: values[half[0][up], half[1][right]]
+               for azimuth, right, up in ((-57.0, 1, 0), (33.0, 1, 1), (123.0, 0, 1), (213.0, 0, 0))}
+    means = {azimuth: float(np.nanmean(part)) for azimuth, part in corners.items() if np.isfinite(part).any()}
+    return {"azimuth": min(means, key=means.get, default=-57.0) if options.azim is None else options.azim,
+            "elevation": 30.0 if options.elev is None else min(max(options.elev, 0.0), 90.0)}
+
+
+def both_scales(values, name, asked, limits):
+    """{"linear", "log": a Scale or None where there is none, "chosen": whether log is shown first}."""
+    found = {"chosen": scales.choose(values, name, asked, *limits).log}
+    for kind, log in (("linear", False), ("log", True)):
+        try:
+            scale = scales.choose(values, name, log, *limits)
+            found[kind] = scale if scale.log is log else None  # constant values have no log scale
+        except PlotError:  # the scale that was asked for is there: this is the other
+            found[kind] = None
+    return found
+
+
+def scale_record(scale, ticks, levels):
+    """`levels` is None, a count, or a list in value units."""
+    low, high = scale.span
+    place = lambda value: float(np.clip((scale.position(value) - low) / (high - low), 0.0, 1.0))  # noqa: E731
+    values, texts = scale.ticks(ticks)
+    return {
+        "log": scale.log, "lo": scale.lo, "hi": scale.hi, "floor": scale.floor if scale.log else None,
+        "ticks": [[place(value), text] for value, text in zip(values, texts)],
+        "levels": [place(value) for value in _levels(scale, levels)],
+        "notes": scale.notes,
+    }
+
+
+def _levels(scale, levels):
+    if isinstance(levels, list):
+        return [value for value in levels if scale.lo <= value <= scale.hi]
+    return [] if scale.constant else scale.round_values(levels or LEVELS[scale.log])
+
+
+def field_values(file, field, fields):
+    """One value on the grid, packed. Missing points hold what stands in for them."""
+    record = next((each for each in fields if each["name"] == field.name), None)
+    if record is not None and field.blank.any():
+        try:
+            scale = scales.choose(field.values, field.name, record["chosen"])
+            field = points.fill(file, field, scale)
+        except (PlotError, ValueError):  # nothing finite in this draw
+            pass
+    state = np.zeros(field.blank.shape, np.uint8)
+    for mask, mark in ((field.reconstructed, RECONSTRUCTED), (field.guessed, GUESSED), (field.blank, BLANK),
+                       (field.nonfinite, NONFINITE)):
+        state[mask] = mark
+    values = np.where(field.blank, 0.0, field.values)  # what is not finite stays NaN
+    with np.errstate(over="ignore", under="ignore"):
+        narrow = values.astype(np.float32)
+    lost = np.isfinite(values) & (~np.isfinite(narrow) | ((narrow == 0) & (values != 0)))
+    found = {"values": packed(values.astype("<f8") if lost.any() else narrow.astype("<f4")),
+              "type": "f8" if lost.any() else "f4", "notes": points.notes(field, GUESSES)}
+    return {**found, "state": packed(state)} if state.any() else found
+
+
+def ramp(options):
+    return np.round(255 * style.color_map(options.cmap)(np.linspace(0, 1, 256))[:, :3])
+
+
+def packed(array):
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")
+
+
+def as_list(values, missing=None):
+    return [float(value) if math.isfinite(value) else missing for value in values]
+
+
+def as_json(content):
+    """JSON that may stand within a <script>: it cannot end the element or begin a comment."""
+    text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
