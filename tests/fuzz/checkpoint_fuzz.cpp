@@ -1,11 +1,30 @@
 #include "base/json.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/index.h"
 #include "fuzz/input.h"
 
 using namespace lossatlas;
 
+namespace {
+
+/// As a trajectory does: where the tensors lie, then the numbers of each.
+void read_in_place(const std::filesystem::path& file) {
+  constexpr std::int64_t kMost = 1 << 20;
+  const CheckpointIndex index = index_checkpoint(file);
+  for (const StoredTensor& tensor : index.tensors) {
+    const std::int64_t count = std::min(tensor.numel(), kMost);
+    std::vector<float> numbers(static_cast<std::size_t>(count));
+    read_numbers(index, tensor, tensor.numel() - count, numbers);
+  }
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size);
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
-  testing::read_as_file("checkpoint", bytes, size, [](const auto& file) { json_text(read_checkpoint(file).metadata); });
+  testing::read_as_file("checkpoint", bytes, size, [](const auto& file) {
+    json_text(read_checkpoint(file).metadata);
+    read_in_place(file);
+  });
   return 0;
 }
