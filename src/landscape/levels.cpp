@@ -357,7 +357,12 @@ std::vector<LevelRequest> LevelPlan::where_uncertain() {
   }
   while (requests.size() < kBatch) {
     const auto choice = choose(from);
-    if (!choice || !is_affordable(from.prices[choice->level], requests)) break;
+    if (!choice) break;
+    // A point that was just asked for on fewer images: those are among the new ones.
+    auto others = requests;
+    std::erase_if(others, [&](const LevelRequest& request) { return request.point == choice->point; });
+    if (!is_affordable(from.prices[choice->level], others)) break;
+    requests = std::move(others);
     requests.push_back({choice->point, levels_[choice->level].rung});
     for (std::size_t k = from.known[choice->point]; k <= choice->level; ++k) {
       if (levels_[k].is_complete) continue;

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <set>
 
 #include "catch.h"
 
@@ -67,7 +68,9 @@ Outcome run(const Model& model, LevelGoal goal, const Evaluate& evaluate) {
   LevelPlan plan(model.grid(), ladder_of(kImages), goal);
   Outcome outcome;
   for (auto requests = plan.next(); !requests.empty(); requests = plan.next()) {
+    std::set<std::size_t> batch;
     for (const auto& request : requests) {
+      CHECK(batch.insert(request.point).second);
       outcome.asked.emplace_back(request.point, request.rung);
       plan.add(request, evaluate(request));
     }
