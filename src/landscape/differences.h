@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -10,16 +9,10 @@
 
 #include "checkpoint/index.h"
 #include "landscape/direction.h"
+#include "landscape/products.h"
 #include "models/network.h"
 
 namespace lossatlas {
-
-/// Inner products of n differences w_i = θ_i - θ with two directions, over the parameters.
-struct Products {
-  std::vector<std::array<double, 2>> with;       // ⟨w_i, d_k⟩
-  std::vector<double> squares;                   // ‖w_i‖²
-  std::array<std::array<double, 2>, 2> among{};  // ⟨d_j, d_k⟩
-};
 
 /// The differences w_i = θ_i - θ between many checkpoints and one origin, read from their files block by block: memory
 /// does not grow with the number of checkpoints. Differences and sums are in double; the bits of what is summed do not

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "base/error.h"
-#include "landscape/differences.h"
+#include "landscape/products.h"
 #include "storage/hdf5.h"
 
 namespace lossatlas {
