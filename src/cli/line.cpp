@@ -55,6 +55,7 @@ CheckedLine check(const LineWords& words) {
     throw UsageError("--lines {}: draws its directions; goes with neither --to nor a file of directions", words.lines);
   }
   if (has_end) {
+    refuse_words_of_random(words.direction);
     checked.direction.source = PlaneSource::points;
     checked.direction.files = {words.to};
   }

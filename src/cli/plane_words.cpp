@@ -119,20 +119,22 @@ void PlaneWords::add_plane_to(CLI::App& command) {
   command.add_option("--plane", plane, "random, points:A,B,C (through checkpoints), file:F (directions) or pca:RUN (a run's checkpoints)")
       ->capture_default_str()
       ->type_name("PLANE");
-  command.add_flag("--orthogonal", orthogonal, "make the second random direction orthogonal to the first");
+  of_random.push_back(
+      command.add_flag("--orthogonal", orthogonal, "make the second random direction orthogonal to the first"));
   command.add_option("--repeat", repeat, "pairs of random directions, each with its surface")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
 }
 
 void PlaneWords::add_directions_to(CLI::App& command) {
-  command.add_option("--norm", normalization, "filter, layer, weight, dfilter, dlayer or none")->capture_default_str();
-  command
-      .add_option("--ignore", ignore,
-                  "parameters that stay: bias, bn (one-dimensional ones), patterns of names as in fc.*, or none")
-      ->capture_default_str();
-  command.add_option("--distribution", distribution, "gaussian, or uniform on [-1, 1]")->capture_default_str();
-  command.add_option("--seed", seed, "decides the directions")->check(whole_number())->capture_default_str();
+  const auto add = [&](const char* name, auto& word, const char* text) {
+    of_random.push_back(command.add_option(name, word, text)->capture_default_str());
+  };
+  add("--norm", normalization, "filter, layer, weight, dfilter, dlayer or none");
+  add("--ignore", ignore, "parameters that stay: bias, bn (one-dimensional ones), patterns of names as in fc.*, or none");
+  add("--distribution", distribution, "gaussian, or uniform on [-1, 1]");
+  add("--seed", seed, "decides the directions");
+  of_random.back()->check(whole_number());
   command.add_option("--dir-type", type,
                      "what moves: weights, or states: batch-norm statistics too (default: weights along random "
                      "directions, states between checkpoints)");
@@ -166,8 +168,14 @@ PlaneOptions check(const PlaneWords& words) {
     return options;
   }
   if (words.repeat > 1) throw UsageError("--repeat {}: draws its directions; this plane is given", words.repeat);
-  if (words.orthogonal) throw UsageError("--orthogonal: goes with random directions");
+  refuse_words_of_random(words);
   return options;
+}
+
+void refuse_words_of_random(const PlaneWords& words) {
+  for (const CLI::Option* option : words.of_random) {
+    if (option->count() > 0) throw UsageError("{}: goes with random directions; here they are given", option->get_name());
+  }
 }
 
 std::filesystem::path take_origin(const std::filesystem::path& checkpoint, PlaneOptions& options,

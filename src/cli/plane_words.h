@@ -25,6 +25,7 @@ struct PlaneWords {
   std::string type;  // "": weights for random directions, states between checkpoints, what a file holds
   std::filesystem::path directions, save_directions;
   std::size_t repeat = 1;
+  std::vector<CLI::Option*> of_random;  // what only random directions read
 
   /// --plane, --orthogonal and --repeat: what takes two directions.
   void add_plane_to(CLI::App& command);
@@ -49,6 +50,9 @@ struct PlaneOptions {
 
 /// Throws UsageError for wrong words.
 PlaneOptions check(const PlaneWords& words);
+
+/// Throws UsageError where a word stands that only random directions read.
+void refuse_words_of_random(const PlaneWords& words);
 
 /// The checkpoint at the origin: --checkpoint, else the first of the plane's; what is left in `options.files` are the
 /// others. Throws UsageError where there is none, or where too few are left to span `directions` directions.

@@ -212,6 +212,7 @@ def test_theirs_reads_it(between):
     (["--to", "MLP"], 1, ["epoch-0002.pt", "does not fit resnet20"]),
     (["--to", "missing.pt"], 1, ["missing.pt"]),
     (["--to", "OTHER", "--directions", "d.h5"], 2, ["--to", "--directions"]),
+    (["--to", "OTHER", "--norm", "layer"], 2, ["--norm"]),
     (["--to", "OTHER", "--lines", "2"], 2, ["--lines 2", "--to"]),
     (["--lines", "0"], 2, ["--lines"]),
     (["--points", "0"], 2, ["--points"]),

@@ -150,6 +150,8 @@ def test_tolerance_on_a_plane_through_checkpoints(lossatlas, pictures, epochs, t
     (["--plane", "points:A,B,missing.pt"], 1, ["missing.pt"]),
     (["--plane", "points:A,B,C", "--repeat", "2"], 2, ["--repeat 2"]),
     (["--plane", "points:A,B,C", "--orthogonal"], 2, ["--orthogonal"]),
+    (["--plane", "points:A,B,C", "--ignore", "bn"], 2, ["--ignore"]),
+    (["--plane", "points:A,B,C", "--seed", "1"], 2, ["--seed"]),
     (["--plane", "points:A,B,C", "--directions", "d.h5"], 2, ["--directions"]),
     (["--plane", "points:A,B,C", "--out", "A"], 1, ["A"]),
     (["--plane", "three"], 2, ["--plane three"]),

@@ -1,5 +1,6 @@
 #include "landscape/direction.h"
 
+#include <fmt/format.h>
 #include <omp.h>
 #include <torch/utils.h>
 
@@ -122,6 +123,18 @@ TEST_CASE("directions depend on seed and number, not on threads") {
   CHECK_FALSE(torch::equal(one.parameters[0].tensor, other_number.parameters[0].tensor));
   // The bits are part of every file made from a seed.
   CHECK(one.parameters[0].tensor.data_ptr<float>()[0] != 0);
+}
+
+TEST_CASE("a seed's direction is the same for all times") {
+  NetworkState origin;
+  origin.parameters.push_back({"weight", torch::ones({1, 4})});
+  const auto drawn = [&](std::uint32_t number, Distribution distribution) {
+    const Direction direction = random_direction(origin, number, {3, Normalization::none, {}, distribution});
+    return fmt::format("{}", fmt::join(numbers_of(direction.parameters[0].tensor), " "));  // digits that tell all bits
+  };
+  CHECK(drawn(0, Distribution::gaussian) == "-1.0473926 0.06653819 0.5833931 0.17467795");
+  CHECK(drawn(1, Distribution::gaussian) == "-0.8658797 0.50798297 0.84751934 0.07432125");
+  CHECK(drawn(0, Distribution::uniform) == "-0.9977931 0.15305836 0.08610458 -0.02019428");
 }
 
 TEST_CASE("a filter of zeros stays zero") {
