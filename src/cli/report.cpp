@@ -17,10 +17,12 @@ constexpr double kLogSeconds = 60;
 
 std::string progress_text(const SweepProgress& now) {
   if (now.images_total > 0) {
+    const bool is_beyond = now.images >= now.images_total;
+    const std::string total = is_beyond ? "" : fmt::format(" of about {}", now.images_total);
+    const std::string left = is_beyond ? "more than foreseen" : duration_text(now.seconds_left()) + " left";
     const std::string error = now.error ? fmt::format("  error {:.2g} %", 100 * *now.error) : "";
-    return fmt::format("{} of about {} image evaluations  {:.0f} images/s  {} left{}  losses {:.4g} to {:.4g}", now.images,
-                       std::max(now.images, now.images_total), now.images_per_second,
-                       duration_text(now.seconds_left()), error, now.lowest, now.highest);
+    return fmt::format("{}{} image evaluations  {:.0f} images/s  {}{}  losses {:.4g} to {:.4g}", now.images, total,
+                       now.images_per_second, left, error, now.lowest, now.highest);
   }
   return fmt::format("{}/{} points  {:.0f} images/s  {} left  losses {:.4g} to {:.4g}", now.done, now.total,
                      now.images_per_second, duration_text(now.seconds_left()), now.lowest, now.highest);
