@@ -11,7 +11,7 @@ void OptimizerWords::add_to(CLI::App& command) {
   const auto note = [this](CLI::Option* option, std::vector<std::string> names) {
     readers_.push_back({option, std::move(names)});
   };
-  note(command.add_option("--momentum", momentum, "sgd, momentum, nesterov: μ (default 0.9)"),
+  note(command.add_option("--momentum", momentum, "sgd, momentum, nesterov: μ (default 0.9; of sgd in descend 0)"),
        {"sgd", "momentum", "nesterov"});
   note(command.add_flag("--nesterov", nesterov, "sgd: Nesterov's momentum"), {"sgd"});
   note(command.add_option("--delta", delta, "δ in ε/(δ+√r) (default: adagrad 1e-7; rmsprop, adam 1e-8)"),
