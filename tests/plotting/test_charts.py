@@ -142,3 +142,14 @@ def test_where_values_are_not_finite():
 def test_lines_of_different_directions(svg, tmp_path):
     between = add_points(write_line(tmp_path / "b.h5"))
     assert ">multiples of the direction<" in svg(write_fan(tmp_path / "f.h5"), between)
+
+
+def test_accuracies_stand_only_where_the_loss_is_finite(tmp_path):
+    path = write_line(tmp_path / "l.h5")
+    with h5py.File(path, "a") as file:
+        file["train_loss"][:3] = [np.nan, np.inf, np.nan]
+        file["train_acc"][:3] = 0.0
+    with reading.open_file(path) as file:
+        chart, _ = charts.of_lines([file], None)
+    accuracy = next(each for each in chart.series if each.name == "train_acc")
+    assert np.isnan(accuracy.values[:3]).all() and np.isfinite(accuracy.values[3:]).all()
