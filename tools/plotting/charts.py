@@ -49,7 +49,8 @@ def of_lines(files, names, along=0, labels=None, notes=()):
     if found is not None:
         chart.notes += _interpolation(file)
         chart.spots = _own(found, series)
-        chart.notes += ["circles: the checkpoints’ own"] * bool(chart.spots)
+        with_what = ", with the statistics they came with" if file.settings.get("bn") == "recalibrate" else ""
+        chart.notes += [f"circles: the checkpoints’ own{with_what}"] * bool(chart.spots)
     return chart, fields[0]
 
 

@@ -97,11 +97,12 @@ def draw(chart, head, log=None, limits=(None, None), pad=0.0):
 class _Panel:
     """Curves with one value axis: all losses, or all accuracies, or one other value."""
 
-    def __init__(self, series, settings, log, limits):
+    def __init__(self, series, settings, log, limits, spots):
         self.series = series
         names = {each.name for each in series}
         name = series[0].name
-        self.scale = scales.choose(np.concatenate([each.reach for each in series]), name, log, *limits)
+        held = [each.reach for each in series] + [values for of, _, values, _ in spots if of in names]
+        self.scale = scales.choose(np.concatenate(held), name, log, *limits)
         what = name.rpartition("_")[2]
         if len(names) > 1:
             label = {"loss": "loss" + wording.loss_unit(settings), "acc": "accuracy (%)",
@@ -126,7 +127,7 @@ def _panels(chart, log, limits):
         # --log and the limits are about losses; a single other value is what was asked for.
         asked = what == "loss" or len(groups) == 1
         panels.append(_Panel(group, chart.settings, log if asked else False,
-                             limits if asked else (None, None)))
+                             limits if asked else (None, None), chart.spots))
     return panels
 
 
