@@ -208,7 +208,7 @@ def sweep_in_levels(folder, checkpoint, pictures):
     return Sweep(folder, checkpoint, pictures)
 
 
-@pytest.mark.parametrize("points", [1, 90])
+@pytest.mark.parametrize("points", [1, 60])
 def test_killed_sweep_goes_on(sweep_in_levels, out, points):
     """In the first look, and later."""
     status, _ = sweep_in_levels.ended(out, points, signal.SIGKILL)
@@ -233,7 +233,7 @@ def test_killed_twice(sweep_in_levels, out):
 
 
 def test_interrupted_surface_is_drawn_and_goes_on(sweep_in_levels, out, plot, tmp_path_factory):
-    status, err = sweep_in_levels.ended(out, 70, signal.SIGINT)
+    status, err = sweep_in_levels.ended(out, 60, signal.SIGINT)
     assert status == 130 and beside(out) == []
     line = err.splitlines()[-1]
     assert line.startswith("interrupted after ") and str(out) in line
