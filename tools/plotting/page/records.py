@@ -79,7 +79,7 @@ def field_values(file, field, fields):
         narrow = values.astype(np.float32)
     lost = np.isfinite(values) & (~np.isfinite(narrow) | ((narrow == 0) & (values != 0)))
     found = {"values": packed(values.astype("<f8") if lost.any() else narrow.astype("<f4")),
-              "type": "f8" if lost.any() else "f4", "notes": points.notes(field, GUESSES)}
+             "type": "f8" if lost.any() else "f4", "notes": points.notes(field, GUESSES)}
     return {**found, "state": packed(state)} if state.any() else found
 
 
