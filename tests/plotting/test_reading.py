@@ -55,6 +55,15 @@ def test_our_arrays_of_nx_by_ny_are_refused(tmp_path):
         field_of(path)
 
 
+def test_there_is_no_accuracy_where_the_loss_is_not_finite(tmp_path):
+    z = np.full((3, 3), 2.0)
+    z[1, 0] = np.nan
+    path = write_surface(tmp_path / "s.h5", z, 3, 3, more={"train_acc": np.zeros((3, 3))})
+    for name in ("train_acc", "train_err"):
+        assert np.argwhere(field_of(path, name).nonfinite).tolist() == [[1, 0]]
+        assert np.isnan(field_of(path, name).values[1, 0])
+
+
 def test_error_is_found_from_accuracy(tmp_path):
     path = write_surface(tmp_path / "s.h5", more={"test_acc": np.full((9, 9), 90.0)})
     assert np.all(field_of(path, "test_err").values == 10.0)

@@ -27,7 +27,7 @@ def of_lines(files, names, along=0, labels=None, notes=()):
             color = _color(field.name, number, len(files), file.draws, names)
             fan = _fan(file, field.name, order)
             spread = None if fan is None else np.std(fan, axis=0, ddof=1)
-            series.append(Series(field.name, x[order], _known(file, field, order), color, _dashes(field.name),
+            series.append(Series(field.name, x[order], field.values, color, _dashes(field.name),
                                  _marker(number, len(files)), fan, spread))
             fields.append(field)
             bad += _stretches(x[order], field.nonfinite)
@@ -52,14 +52,6 @@ def of_lines(files, names, along=0, labels=None, notes=()):
         with_what = ", with the statistics they came with" if file.settings.get("bn") == "recalibrate" else ""
         chart.notes += [f"circles: the checkpoints’ own{with_what}"] * bool(chart.spots)
     return chart, fields[0]
-
-
-def _known(file, field, order):
-    """The values of a field, accuracies only where the loss is finite: other logits mean nothing."""
-    loss = f"{field.name.removesuffix('_acc')}_loss"
-    if not field.name.endswith("_acc") or loss not in file.names:
-        return field.values
-    return np.where(np.isfinite(file.field(loss).squeeze().values[order]), field.values, np.nan)
 
 
 def _stretches(x, which):

@@ -263,6 +263,9 @@ class SurfaceFile(_File):
             if self._group is None:
                 blank |= values == -1.0
         finite = np.isfinite(values)
+        loss = f"{name.removesuffix('_acc')}_loss"
+        if name.endswith("_acc") and loss in self.names:  # without finite logits there is no accuracy
+            finite &= np.isfinite(self._values(self._places[loss]))
         error = self._places.get(f"{name}_error")
         return Field(
             name, np.where(finite & ~blank, values, np.nan), blank, ~finite & ~blank,
