@@ -2,6 +2,7 @@
 #define LOSSATLAS_LANES 16
 #define LOSSATLAS_PARTS 3
 #include "kernels/amx_multiply.h"
+#include "kernels/gram.h"
 #include "kernels/pack.h"
 #include "kernels/passes.h"
 #include "kernels/peak.h"
@@ -14,7 +15,7 @@ extern const Kernels kAmxKernels;
 const Kernels kAmxKernels{
     InstructionSet::amx, 0.7,          kRowUnit,         packed_size,    pack,            multiply_scratch, multiply,
     rows_size,           gather_split, winograd_weights, winograd_input, winograd_output, pool,             transform,
-    add,                 multiply_add};
+    add,                 subtract, add_gram, multiply_add};
 
 }  // namespace lossatlas
 

@@ -2,6 +2,7 @@
 #define LOSSATLAS_LANES 16
 #define LOSSATLAS_PARTS 1
 #include "kernels/amx_multiply.h"
+#include "kernels/gram.h"
 #include "kernels/pack.h"
 #include "kernels/passes.h"
 #include "kernels/peak.h"
@@ -13,7 +14,7 @@ extern const Kernels kAmxBf16Kernels;
 const Kernels kAmxBf16Kernels{
     InstructionSet::amx, 0,            kRowUnit, packed_size, pack,    multiply_scratch, multiply,
     rows_size,           gather_split, nullptr,  nullptr,     nullptr, pool,             transform,
-    add,                 multiply_add};
+    add,                 subtract, add_gram, multiply_add};
 
 }  // namespace lossatlas
 

@@ -1,6 +1,7 @@
 #ifdef __x86_64__
 #define LOSSATLAS_LANES 8
 #include "kernels/gather.h"
+#include "kernels/gram.h"
 #include "kernels/multiply.h"
 #include "kernels/pack.h"
 #include "kernels/passes.h"
@@ -13,7 +14,7 @@ extern const Kernels kAvx2Kernels;
 const Kernels kAvx2Kernels{
     InstructionSet::avx2, 1,      kTileRows,        packed_size,    pack,            multiply_scratch, multiply,
     rows_size,            gather, winograd_weights, winograd_input, winograd_output, pool,             transform,
-    add,                  multiply_add};
+    add,                  subtract, add_gram, multiply_add};
 
 }  // namespace lossatlas
 

@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <string_view>
 
-/// The arithmetic of the fused evaluator: one thread, float32, no LibTorch. Every function exists once for each
-/// instruction set; which one runs is chosen when the program runs.
+/// The arithmetic of the fused evaluator and of the Gram matrix: one thread, no LibTorch, float32 but where doubles are
+/// named. Every function exists once for each instruction set; which one runs is chosen when the program runs.
 namespace lossatlas {
 
 /// Channels lie in blocks of this many, innermost in memory.
@@ -98,6 +98,7 @@ struct Tiles {
 };
 
 inline constexpr std::int64_t kMostGathered = 128;  // rows
+inline constexpr int kGramRows = 3;  // by as many: nine sums hide the time that a multiply-add takes
 
 enum class Pooling { max, average, average_without_padding };
 
@@ -141,6 +142,12 @@ struct Kernels {
   void (*transform)(const Activations& in, const Affine& affine, const Activations& out);
   /// out = relu?(a + b).
   void (*add)(const Activations& a, const Activations& b, bool relu, const Activations& out);
+
+  /// differences[i] = numbers[i] - from[i].
+  void (*subtract)(const float* numbers, const float* from, std::int64_t count, double* differences);
+  /// Adds the inner products of rows [count][width] with each other to the lower triangle of [count][count]; what it adds
+  /// above that is not meant to be read. `count` is a multiple of kGramRows, `width` of 8.
+  void (*add_gram)(const double* rows, std::int64_t count, std::int64_t width, double* products);
 
   /// Independent multiply-adds on registers, to measure the processor's peak; returns the floating-point operations.
   double (*multiply_add)(std::int64_t rounds);

@@ -1,5 +1,6 @@
 #define LOSSATLAS_LANES 4
 #include "kernels/gather.h"
+#include "kernels/gram.h"
 #include "kernels/multiply.h"
 #include "kernels/pack.h"
 #include "kernels/passes.h"
@@ -12,6 +13,6 @@ extern const Kernels kPortableKernels;
 const Kernels kPortableKernels{
     InstructionSet::portable, 1,      kTileRows,        packed_size,    pack,            multiply_scratch, multiply,
     rows_size,            gather, winograd_weights, winograd_input, winograd_output, pool,             transform,
-    add,                  multiply_add};
+    add,                  subtract, add_gram, multiply_add};
 
 }  // namespace lossatlas

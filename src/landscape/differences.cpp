@@ -1,7 +1,6 @@
 #include "landscape/differences.h"
 
 #include <ATen/ops/linalg_vector_norm.h>
-#include <ATen/ops/mm.h>
 #include <omp.h>
 #include <torch/utils.h>
 
@@ -12,39 +11,36 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "kernels/kernels.h"
 
 namespace lossatlas {
 namespace {
 
-// Doubles of a block, 64 MB: each thread holds one. Wide blocks are read in long stretches of each file.
-constexpr std::int64_t kBlock = std::int64_t{1} << 23;
-constexpr std::int64_t kWidest = std::int64_t{1} << 17;
+// Floats of a stretch, 32 MB: each thread holds one. Files are read in long stretches, and a stretch is summed in
+// blocks of so many columns, which stay in the cache.
+constexpr std::int64_t kStretch = std::int64_t{1} << 23;
+constexpr std::int64_t kColumns = 512;
+constexpr std::int64_t kMostBlocks = 256;
 constexpr int kMostThreads = 16;
 
-std::int64_t block_width(std::size_t rows) {
-  return std::clamp(kBlock / static_cast<std::int64_t>(rows), std::int64_t{1024}, kWidest);
+/// A multiple of kColumns.
+std::int64_t stretch_width(std::size_t rows) {
+  return kColumns * std::clamp(kStretch / kColumns / static_cast<std::int64_t>(rows), std::int64_t{1}, kMostBlocks);
 }
 
-/// The lower triangle of rows · rowsᵀ, [n, n]; above it zeros.
-torch::Tensor lower_products(const torch::Tensor& rows) {
-  constexpr std::int64_t kStrip = 32;
-  const std::int64_t count = rows.size(0);
-  auto products = torch::zeros({count, count}, torch::kFloat64);
-  for (std::int64_t first = 0; first < count; first += kStrip) {
-    const std::int64_t end = std::min(first + kStrip, count);
-    auto strip = products.slice(0, first, end).slice(1, 0, end);
-    at::mm_out(strip, rows.slice(0, first, end), rows.slice(0, 0, end).t());
-  }
-  return products.tril();
+/// So many, the last ones zeros.
+std::int64_t rows_of_blocks(std::size_t count) {
+  constexpr std::size_t step = kGramRows;
+  return static_cast<std::int64_t>((count + step - 1) / step * step);
 }
 
 /// [n + 2, 3]: products of the rows of `block` and of both directions with the directions; squares of the rows.
-torch::Tensor products_of(const torch::Tensor& block, const torch::Tensor& directions) {
+torch::Tensor products_of(const torch::Tensor& block, const std::array<torch::Tensor, 2>& directions) {
   const auto with_squares = [&](const torch::Tensor& rows) {
-    const auto lengths = at::linalg_vector_norm(rows, 2, at::IntArrayRef{1}, true);
-    return torch::cat({rows.mm(directions.t()), lengths.square()}, 1);
+    const auto lengths = at::linalg_vector_norm(rows, 2, at::IntArrayRef{1});
+    return torch::stack({rows.mv(directions[0]), rows.mv(directions[1]), lengths.square()}, 1);
   };
-  return torch::cat({with_squares(block), with_squares(directions)});
+  return torch::cat({with_squares(block), with_squares(torch::stack({directions[0], directions[1]}))});
 }
 
 Products products_from(const torch::Tensor& sums) {
@@ -104,45 +100,56 @@ void Differences::for_each_part(
   }
 }
 
-torch::Tensor Differences::block(std::int64_t first, std::int64_t count, const torch::Tensor& memory) const {
-  const auto rows = static_cast<std::int64_t>(checkpoints_.size());
-  const auto result = memory.narrow(0, 0, rows * count).view({rows, count});
-  std::vector<float> numbers(static_cast<std::size_t>(count));
-  for (std::int64_t i = 0; i < rows; ++i) {
-    double* out = result.data_ptr<double>() + i * count;
-    const auto& stored = stored_[static_cast<std::size_t>(i)];
+void Differences::read(std::int64_t first, std::int64_t count, float* numbers) const {
+  for (std::size_t i = 0; i < checkpoints_.size(); ++i, numbers += count) {
     for_each_part(first, count, [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
-      const auto part = std::span(numbers).first(static_cast<std::size_t>(length));
-      read_numbers(*checkpoints_[static_cast<std::size_t>(i)], *stored[p], at, part);
-      const float* from = origin_.parameters[p].tensor.data_ptr<float>() + at;
-      for (std::int64_t j = 0; j < length; ++j) {
-        out[column + j] = static_cast<double>(numbers[static_cast<std::size_t>(j)]) - static_cast<double>(from[j]);
-      }
+      read_numbers(*checkpoints_[i], *stored_[i][p], at, {numbers + column, static_cast<std::size_t>(length)});
     });
   }
-  return result;
 }
 
-torch::Tensor Differences::sum(
-    const std::function<torch::Tensor(std::int64_t first, const torch::Tensor& block)>& part) const {
-  const std::int64_t columns = begins_.back(), width = block_width(checkpoints_.size());
+void Differences::add_stretch(std::int64_t first, std::int64_t count, const float* numbers, const Part& part,
+                              const torch::Tensor& total) const {
+  const Kernels& kernels = kernels_of(best_instruction_set());
+  const auto block = torch::zeros({rows_of_blocks(checkpoints_.size()), kColumns}, torch::kFloat64);
+  for (std::int64_t start = 0; start < count; start += kColumns) {
+    if (count - start < kColumns) block.zero_();
+    for_each_part(first + start, kColumns,
+                  [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
+                    const float* origin = origin_.parameters[p].tensor.data_ptr<float>() + at;
+                    for (std::size_t i = 0; i < checkpoints_.size(); ++i) {
+                      const auto row = static_cast<std::int64_t>(i);
+                      kernels.subtract(numbers + row * count + start + column, origin, length,
+                                       block.data_ptr<double>() + row * kColumns + column);
+                    }
+                  });
+    part(first + start, block, total);
+  }
+}
+
+torch::Tensor Differences::sum(std::int64_t sums, std::int64_t of_each, const Part& part) const {
+  const std::int64_t columns = begins_.back(), width = std::min(stretch_width(checkpoints_.size()), columns);
   const auto rows = static_cast<std::int64_t>(checkpoints_.size());
-  std::vector<torch::Tensor> memory(static_cast<std::size_t>(threads_));  // touched once, used for every block
-  for (auto& block : memory) block = torch::empty({rows * std::min(width, columns)}, torch::kFloat64);
-  torch::Tensor total;
+  std::vector<torch::Tensor> memory(static_cast<std::size_t>(threads_));  // touched once, used for every stretch
+  for (auto& numbers : memory) numbers = torch::empty({rows, width}, torch::kFloat32);
+  const auto total = torch::zeros({sums, of_each}, torch::kFloat64);
   std::exception_ptr failure;
   std::atomic<bool> has_failed = false;
   const int operator_threads = torch::get_num_threads();
   torch::set_num_threads(1);
 #pragma omp parallel for ordered schedule(static, 1) num_threads(threads_)
   for (std::int64_t first = 0; first < columns; first += width) {
-    torch::Tensor found;
+    const auto found = torch::zeros_like(total);
     std::exception_ptr thrown;
     try {
       const torch::NoGradGuard no_gradients;
       torch::set_num_threads(1);  // the setting is a thread's own where OpenMP runs the operators
-      const auto& own = memory[static_cast<std::size_t>(omp_get_thread_num())];
-      if (!has_failed) found = part(first, block(first, std::min(width, columns - first), own));
+      float* numbers = memory[static_cast<std::size_t>(omp_get_thread_num())].data_ptr<float>();
+      const std::int64_t count = std::min(width, columns - first);
+      if (!has_failed) {
+        read(first, count, numbers);
+        add_stretch(first, count, numbers, part, found);
+      }
     } catch (...) {
       thrown = std::current_exception();
       has_failed = true;
@@ -150,7 +157,7 @@ torch::Tensor Differences::sum(
 #pragma omp ordered
     {
       if (!failure) failure = thrown;
-      if (found.defined()) total = total.defined() ? total.add_(found) : found;
+      total.add_(found);
     }
   }
   torch::set_num_threads(operator_threads);
@@ -159,16 +166,33 @@ torch::Tensor Differences::sum(
 }
 
 std::vector<double> Differences::gram() const {
-  const auto lower = sum([](std::int64_t, const torch::Tensor& rows) { return lower_products(rows); });
-  const auto total = lower + lower.tril(-1).t();
+  const Kernels& kernels = kernels_of(best_instruction_set());
+  const std::int64_t rows = rows_of_blocks(count());
+  const auto lower = sum(rows, rows, [&](std::int64_t, const torch::Tensor& block, const torch::Tensor& total) {
+    kernels.add_gram(block.data_ptr<double>(), rows, kColumns, total.data_ptr<double>());
+  });
+  const auto entries = lower.accessor<double, 2>();
   const std::size_t n = count();
-  const std::vector<double> gram(total.data_ptr<double>(), total.data_ptr<double>() + n * n);
+  std::vector<double> gram(n * n);
   for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = 0; j <= i; ++j) {
+      gram[i * n + j] = gram[j * n + i] = entries[static_cast<std::int64_t>(i)][static_cast<std::int64_t>(j)];
+    }
     if (!std::isfinite(gram[i * n + i])) {
       throw Error("{}: holds parameters that are not finite; leave it out", checkpoints_[i]->file.string());
     }
   }
   return gram;
+}
+
+Products Differences::sum_products(
+    const std::function<std::array<torch::Tensor, 2>(std::int64_t, const torch::Tensor&)>& directions) const {
+  const auto rows = static_cast<std::int64_t>(count());
+  return products_from(
+      sum(rows + 2, 3, [&](std::int64_t first, const torch::Tensor& block, const torch::Tensor& total) {
+        const auto differences = block.narrow(0, 0, rows);
+        total.add_(products_of(differences, directions(first, differences)));
+      }));
 }
 
 torch::Tensor Differences::combine_buffer(const NamedTensor& buffer, const std::vector<double>& combination) const {
@@ -195,24 +219,20 @@ std::vector<Direction> Differences::combine(std::span<const std::vector<double>>
       directions[k].buffers.push_back({buffer.name, combine_buffer(buffer, combinations[k])});
     }
   }
-  const auto rows = static_cast<std::int64_t>(count());
-  const auto weights = torch::empty({2, rows}, torch::kFloat64);
-  for (std::size_t k = 0; k < 2; ++k) {
-    std::copy(combinations[k].begin(), combinations[k].end(),
-              weights.data_ptr<double>() + static_cast<std::int64_t>(k) * rows);
-  }
-  const auto total = sum([&](std::int64_t first, const torch::Tensor& block) {
-    const auto rounded = weights.mm(block).to(torch::kFloat32);
-    for_each_part(first, block.size(1), [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
-      for (std::int64_t k = 0; k < 2; ++k) {
-        const float* from = rounded.data_ptr<float>() + k * block.size(1) + column;
-        std::copy(from, from + length,
-                  directions[static_cast<std::size_t>(k)].parameters[p].tensor.data_ptr<float>() + at);
-      }
-    });
-    return products_of(block, rounded.to(torch::kFloat64));
+  std::array<torch::Tensor, 2> weights;
+  for (std::size_t k = 0; k < 2; ++k) weights[k] = torch::tensor(combinations[k], torch::kFloat64);
+  products = sum_products([&](std::int64_t first, const torch::Tensor& block) {
+    std::array<torch::Tensor, 2> combined;
+    for (std::size_t k = 0; k < 2; ++k) {
+      const auto rounded = block.t().mv(weights[k]).to(torch::kFloat32);
+      combined[k] = rounded.to(torch::kFloat64);
+      for_each_part(first, kColumns, [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
+        const float* from = rounded.data_ptr<float>() + column;
+        std::copy(from, from + length, directions[k].parameters[p].tensor.data_ptr<float>() + at);
+      });
+    }
+    return combined;
   });
-  products = products_from(total);
   for (std::size_t k = 0; k < 2; ++k) {
     if (!leans_negative(directions[k])) continue;
     for (auto& [name, tensor] : directions[k].parameters) tensor.neg_();
@@ -224,16 +244,17 @@ std::vector<Direction> Differences::combine(std::span<const std::vector<double>>
 }
 
 Products Differences::products(const std::vector<Direction>& directions) const {
-  return products_from(sum([&](std::int64_t first, const torch::Tensor& block) {
-    const auto both = torch::empty({2, block.size(1)}, torch::kFloat64);
-    for_each_part(first, block.size(1), [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
-      for (std::int64_t k = 0; k < 2; ++k) {
-        const float* from = directions[static_cast<std::size_t>(k)].parameters[p].tensor.data_ptr<float>() + at;
-        std::copy(from, from + length, both.data_ptr<double>() + k * block.size(1) + column);
-      }
-    });
-    return products_of(block, both);
-  }));
+  return sum_products([&](std::int64_t first, const torch::Tensor&) {
+    std::array<torch::Tensor, 2> both;
+    for (std::size_t k = 0; k < 2; ++k) {
+      both[k] = torch::zeros({kColumns}, torch::kFloat64);
+      for_each_part(first, kColumns, [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
+        const float* from = directions[k].parameters[p].tensor.data_ptr<float>() + at;
+        std::copy(from, from + length, both[k].data_ptr<double>() + column);
+      });
+    }
+    return both;
+  });
 }
 
 }  // namespace lossatlas

@@ -38,10 +38,21 @@ class Differences {
   Products products(const std::vector<Direction>& directions) const;
 
  private:
-  /// Columns of the matrix whose rows are the differences: [n, count] double, from column `first` on; in `memory`.
-  torch::Tensor block(std::int64_t first, std::int64_t count, const torch::Tensor& memory) const;
-  /// The sum over the blocks, in their order, of what `part` makes of each; on several threads.
-  torch::Tensor sum(const std::function<torch::Tensor(std::int64_t first, const torch::Tensor& block)>& part) const;
+  /// Adds to `total` what a block of the matrix whose rows are the differences adds to a sum: double, from column
+  /// `first` on, with zeros in the columns past the last one and in a few rows below the differences.
+  using Part = std::function<void(std::int64_t first, const torch::Tensor& block, const torch::Tensor& total)>;
+
+  /// The sum over all columns, [sums, of_each], block after block in their order; on several threads.
+  torch::Tensor sum(std::int64_t sums, std::int64_t of_each, const Part& part) const;
+  /// The part of `count` columns, whose numbers were read.
+  void add_stretch(std::int64_t first, std::int64_t count, const float* numbers, const Part& part,
+                   const torch::Tensor& total) const;
+  /// Products with the two directions, of which each block's columns are asked for.
+  Products sum_products(
+      const std::function<std::array<torch::Tensor, 2>(std::int64_t first, const torch::Tensor& block)>& directions)
+      const;
+  /// Columns of the checkpoints' own numbers, [n, count].
+  void read(std::int64_t first, std::int64_t count, float* numbers) const;
   /// The part of each parameter that lies in a block: use(parameter, first element in it, count, first column).
   void for_each_part(std::int64_t first, std::int64_t count,
                      const std::function<void(std::size_t, std::int64_t, std::int64_t, std::int64_t)>& use) const;

@@ -288,6 +288,34 @@ TEST_CASE("scale and shift come before the ReLU") {
   CHECK(std::abs(out.padded(1, 18, 2, 4) - std::max(0.0, wanted)) < 1e-6);
 }
 
+TEST_CASE("a Gram matrix adds up from blocks of differences") {
+  const Kernels& kernels = each_instruction_set();
+  const auto rows = GENERATE(3, 6, 21);
+  const auto width = GENERATE(8, 512);
+  Noise noise;
+  const auto numbers = noise.numbers(rows * width), from = noise.numbers(width);
+  std::vector<double> differences(at(rows * width)), gram(at(rows * rows), 0.5);
+  for (std::int64_t i = 0; i < rows; ++i) {
+    kernels.subtract(&numbers[at(i * width)], from.data(), 3, &differences[at(i * width)]);
+    kernels.subtract(&numbers[at(i * width + 3)], &from[3], width - 3, &differences[at(i * width + 3)]);
+  }
+  kernels.add_gram(differences.data(), rows, width, gram.data());
+  double worst = 0;
+  for (std::int64_t i = 0; i < rows; ++i) {
+    for (std::int64_t j = 0; j <= i; ++j) {
+      long double wanted = 0.5L;
+      for (std::int64_t k = 0; k < width; ++k) {
+        const auto difference = [&](std::int64_t row) {
+          return static_cast<long double>(numbers[at(row * width + k)]) - static_cast<long double>(from[at(k)]);
+        };
+        wanted += difference(i) * difference(j);
+      }
+      worst = std::max(worst, std::abs(gram[at(i * rows + j)] - static_cast<double>(wanted)));
+    }
+  }
+  CHECK(worst < 1e-12);
+}
+
 TEST_CASE("an instruction set has its name, and the best is there") {
   CHECK(is_available(best_instruction_set()));
   CHECK(is_available(InstructionSet::portable));
