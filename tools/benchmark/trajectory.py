@@ -1,0 +1,79 @@
+"""How long the plane of a trajectory takes: makes checkpoints of ResNet18, which lie about a curve in three dimensions,
+and prints the seconds until `lossatlas trajectory` has their PCA, beside those of reading them once."""
+
+import argparse
+import math
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+import torch
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = ROOT / "build" / "release" / "lossatlas"
+DATA = ["--data", "synthetic:64"]
+
+
+def make(folder, count):
+    """Writes `count` checkpoints; returns their paths."""
+    subprocess.run([BINARY, "train", "--arch", "resnet18", "--epochs", "0", *DATA, "--out", folder / "start"], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    start = torch.load(folder / "start/checkpoints/epoch-0000.pt", weights_only=True)["state_dict"]
+    generator = torch.Generator().manual_seed(0)
+    weights = {name for name, tensor in start.items() if tensor.is_floating_point()}
+    ways = [{name: 0.01 * torch.randn(start[name].shape, generator=generator) for name in weights} for _ in range(3)]
+    paths = [folder / f"checkpoint-{i:03d}.pt" for i in range(count)]
+    for i, path in enumerate(paths):
+        t = i / (count - 1)
+        shares = (3 * t, math.sin(3 * t), 0.1 * math.cos(9 * t))
+        torch.save({name: tensor + sum(share * way[name] for share, way in zip(shares, ways)) if name in weights else tensor
+                    for name, tensor in start.items()}, path)
+    return paths
+
+
+def read(paths):
+    """Seconds to read the files."""
+    begin = time.perf_counter()
+    for path in paths:
+        with open(path, "rb", buffering=0) as file:
+            while file.read(1 << 22):
+                pass
+    return time.perf_counter() - begin
+
+
+def analyse(folder):
+    """Seconds until the program has the plane, and begins to evaluate."""
+    begin = time.perf_counter()
+    process = subprocess.Popen(
+        [BINARY, "trajectory", "--checkpoints", folder / "checkpoint-*.pt", "--arch", "resnet18", *DATA, "--grid", "1x1",
+         "--samples", "1", "--bn", "stored", "--out", folder / "plane.h5", "--force"], stderr=subprocess.PIPE, text=True)
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if line.startswith("1x1 points"):
+            seconds = time.perf_counter() - begin
+            process.kill()
+            process.wait()
+            return seconds
+    sys.exit(f"bench-trajectory: {said[-1].strip() if said else 'the program said nothing'}")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tools/bench-trajectory", description=__doc__)
+    parser.add_argument("--count", type=int, default=100, help="checkpoints, 45 MB each (default 100)")
+    parser.add_argument("--folder", help="where a temporary folder is made for them")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        paths = make(pathlib.Path(name), options.count)
+        size = sum(path.stat().st_size for path in paths)
+        print(f"{len(paths)} checkpoints of ResNet18, {size / 1e9:.2f} GB", flush=True)
+        for _ in range(options.rounds):
+            reading, analysing = read(paths), analyse(pathlib.Path(name))
+            print(f"reading {reading:.2f} s ({size / reading / 1e9:.2f} GB/s), PCA {analysing:.2f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
