@@ -27,10 +27,11 @@ def image(pic, levels=(), flat=NOTHING, pale=NOTHING):
 def spots(pic):
     """(x, y) of the plane, each pixel's, found from where it is on the page; and the page's own places."""
     right, up, away = pic.view.axes()
-    column, row = pic.pixel % pic.columns, pic.pixel // pic.columns
+    pixel, depth = (np.concatenate([getattr(strip, name) for strip in pic.strips]) for name in ("pixel", "depth"))
+    column, row = pixel % pic.columns, pixel // pic.columns
     across = pic.bounds[0] + (column + 0.5) / pic._fine
     level = pic.bounds[2] + (row + 0.5) / pic._fine
-    x, y = (across * right[i] + pic.depth * away[i] for i in (0, 1))
+    x, y = (across * right[i] + depth * away[i] for i in (0, 1))
     return x, y, level
 
 
@@ -56,7 +57,7 @@ def test_how_much_of_the_upper_side_is_seen():
 @pytest.mark.parametrize("elev", [90, 45, 20])
 def test_a_level_sheet_covers_its_projection(elev):
     pic = picture(lambda x, y: 0 * x + 0.5, View(elev, 30))
-    area = len(pic.pixel) / pic._fine**2
+    area = sum(len(strip.pixel) for strip in pic.strips) / pic._fine**2
     assert area == pytest.approx(math.sin(math.radians(elev)), rel=0.01)
 
 

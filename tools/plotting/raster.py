@@ -9,12 +9,15 @@ that it changes smoothly and the grid does not show.
 """
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 FINER = 2  # samples a pixel along each axis
 MOST_SAMPLES = 1400  # along one line
+STRIP = 64  # columns of pixels: what is computed of them stays in the cache
 DIRECTIONS = 16  # in which the sky is looked for
 AMBIENT, DIFFUSE, SPECULAR, SHININESS = 0.60, 0.62, 0.10, 22
 UNDERSIDE = 1.15  # of the light there is on the upper side
@@ -85,6 +88,16 @@ class Bilinear:
         return low + self._v * (c + self._u * (d - c) - low)
 
 
+@dataclass
+class Strip:
+    """What is seen in some columns of pixels."""
+
+    pixel: np.ndarray  # [n] int, row * columns + column, row 0 at the bottom
+    depth: np.ndarray  # [n], away from the eye
+    place: Bilinear  # of the sheet, [n]
+    over: np.ndarray  # [n] bool: whether the upper side is seen
+
+
 class Picture:
     """What is seen of a sheet: for every pixel the place on the sheet, or nothing."""
 
@@ -101,12 +114,18 @@ class Picture:
 
     def _see(self):
         """Finds, for each pixel, the frontmost point of the sheet."""
-        sheet, fine = self.sheet, self._fine
-        right, up, away = self.view.axes()
-        across = (self._left + (np.arange(self.columns) + 0.5) / fine)
-        start, end = _inside(sheet, across, right[:2], away)
+        right, _, away = self.view.axes()
+        across = self._left + (np.arange(self.columns) + 0.5) / self._fine
+        start, end = _inside(self.sheet, across, right[:2], away)
         seen = np.flatnonzero(end > start)
-        across, start, end = across[seen], start[seen], end[seen]
+        lines = np.stack([across, start, end])[:, seen]
+        parts = range(0, len(seen), STRIP)
+        self.strips = _on_threads(lambda k: self._strip(seen[k : k + STRIP], *lines[:, k : k + STRIP]), parts)
+
+    def _strip(self, seen, across, start, end):
+        """The columns of pixels `seen`, whose lines lie at `across` and enter and leave the plane at depths."""
+        sheet, fine = self.sheet, self._fine
+        _, up, away = self.view.axes()
         count = int(min(MOST_SAMPLES, max(4 * max(sheet.z.shape), 1.2 * fine * abs(up[:2] @ away) + 300)))
         share = np.linspace(0.0, 1.0, count)[:, None]
         depth = start + (end - start) * share  # [count, columns], front to back
@@ -125,18 +144,16 @@ class Picture:
         offset = np.arange(len(which), dtype=np.int32) - np.repeat(
             (np.cumsum(covered) - covered).astype(np.int32), covered)
         row = first[which] + offset
-        column = which % len(seen)
-        front = np.full(self.rows * self.columns, -1, np.int32)
-        front[row * self.columns + seen[column].astype(np.int32)] = which
-        self.pixel = np.flatnonzero(front >= 0)
-        which = front[self.pixel]
-        column = which % len(seen)
+        front = np.full(self.rows * len(seen), -1, np.int32)
+        front[row * len(seen) + which % len(seen)] = which
+        cell = np.flatnonzero(front >= 0)
+        which = front[cell]
+        row, column = np.divmod(cell, len(seen))
         step = count - 2 - which // len(seen)
         a, b = position[step, column], position[step + 1, column]
-        part = np.clip((self.pixel // self.columns - a) / np.where(b == a, 1.0, b - a), 0.0, 1.0)
-        self.depth = depth[step, column] + part * (depth[step + 1, column] - depth[step, column])
-        self.place = self._lookup(across[column], self.depth)
-        self.over = b >= a  # whether the upper side is seen
+        part = np.clip((row - a) / np.where(b == a, 1.0, b - a), 0.0, 1.0)
+        depth = depth[step, column] + part * (depth[step + 1, column] - depth[step, column])
+        return Strip(row * self.columns + seen[column], depth, self._lookup(across[column], depth), b >= a)
 
     def _lookup(self, across, depth):
         """The interpolation at places given by their column's coordinate and their depth."""
@@ -152,26 +169,36 @@ class Picture:
         """RGBA [rows, columns, 4] as uint8, top row first. Contours run at `levels`, each a `line` (colour,
         pixels, opacity); the cells `pale` [ny - 1, nx - 1] are drawn paler, and those of `flat` (cells,
         colour) in that colour."""
-        sheet = self.sheet
-        value = self.place(sheet.z)
         table = (cmap(np.linspace(0.0, 1.0, 2048))[:, :3] ** 2.2).astype(np.float32)  # light adds linearly
-        share = (value - sheet.low) / (sheet.high - sheet.low)
-        color = table[np.clip(share * 2047.0, 0, 2047).astype(np.int32)]
-        dx, dy = (self.place(slope) for slope in sheet.slopes)
-        color = self._lit(color, dx, dy)
-        color = np.clip(color, 0.0, 1.0) ** np.float32(1 / 2.2)
-        if levels:
-            color = self._lines(color, value, dx, dy, levels, line)
-        color = np.where(pale.ravel()[self.place.cell][:, None], 1.0 - PALE * (1.0 - color), color)
-        color = np.where(flat[0].ravel()[self.place.cell][:, None], np.float32(flat[1]), color)
+        levels = np.sort(np.asarray(levels, np.float32))
+        sky = _open_sky(self.sheet)
         fine = np.zeros((self.rows * self.columns, 4), np.float32)
-        fine[self.pixel, :3], fine[self.pixel, 3] = color, 1.0
+
+        def paint(strip):
+            color = self._color(strip, table, sky, levels, line)
+            cell = strip.place.cell
+            color = np.where(pale.ravel()[cell][:, None], 1.0 - PALE * (1.0 - color), color)
+            fine[strip.pixel, :3] = np.where(flat[0].ravel()[cell][:, None], np.float32(flat[1]), color)
+            fine[strip.pixel, 3] = 1.0
+
+        _on_threads(paint, self.strips)
         fine = fine.reshape(self.rows // FINER, FINER, self.columns // FINER, FINER, 4).mean(axis=(1, 3))
         alpha = fine[..., 3:]
         fine[..., :3] /= np.maximum(alpha, 1e-6)
         return np.round(255 * fine[::-1]).astype(np.uint8)
 
-    def _lit(self, color, dx, dy):
+    def _color(self, strip, table, sky, levels, line):
+        """Of each pixel, lit and with its contours, [n, 3]."""
+        sheet = self.sheet
+        value = strip.place(sheet.z)
+        share = (value - sheet.low) / (sheet.high - sheet.low)
+        color = table[np.clip(share * 2047.0, 0, 2047).astype(np.int32)]
+        slopes = [strip.place(slope) for slope in sheet.slopes]
+        color = self._lit(color, *slopes, strip.place(sky), strip.over)
+        color = np.clip(color, 0.0, 1.0) ** np.float32(1 / 2.2)
+        return self._lines(color, value, *slopes, levels, line) if len(levels) else color
+
+    def _lit(self, color, dx, dy, sky, over):
         """Light from the sky, as much of it as is not hidden by higher parts, and from one lamp. A level part
         in the open keeps its colour."""
         e, a = math.radians(self.view.elev), math.radians(self.view.azim)
@@ -179,15 +206,14 @@ class Picture:
         half = lamp + _towards(max(e, 0.1), a)
         half /= np.linalg.norm(half)
         length = np.sqrt(1.0 + dx * dx + dy * dy)
-        side = np.where(self.over, 1.0, -1.0).astype(np.float32)
+        side = np.where(over, 1.0, -1.0).astype(np.float32)
 
         def towards(vector):
             return side * (vector[2] - vector[0] * dx - vector[1] * dy) / length
 
-        sky = self.place(_open_sky(self.sheet))
         ambient = AMBIENT * sky * (0.72 + 0.28 * np.clip(side / length, -1.0, 1.0))
         light = ambient + DIFFUSE * np.clip(towards(lamp), 0.0, 1.0) * (0.35 + 0.65 * sky)
-        light *= np.where(self.over, 1.0, UNDERSIDE)
+        light *= np.where(over, 1.0, UNDERSIDE)
         level = AMBIENT + DIFFUSE * lamp[2]  # what falls on a level part that sees all of the sky
         shine = SPECULAR * sky * (np.clip(towards(half), 0.0, 1.0) ** SHININESS - half[2] ** SHININESS)
         return color * (light / level)[:, None] + np.maximum(shine, 0.0)[:, None]
@@ -201,7 +227,6 @@ class Picture:
         across = dx * right[0] + dy * right[1]
         tilt = np.abs((up[:2] @ away) + up[2] * along) + 1e-6
         steep = np.sqrt(along**2 + (across * (up[:2] @ away)) ** 2) / tilt / unit / self._fine  # a pixel
-        levels = np.sort(np.asarray(levels, np.float32))
         nearest = np.clip(np.searchsorted(levels, value), 1, max(1, len(levels) - 1))
         away_from = np.abs(value - levels[np.minimum(nearest, len(levels) - 1)])
         away_from = np.minimum(away_from, np.abs(value - levels[nearest - 1]))
@@ -213,19 +238,26 @@ class Picture:
 
     def upper(self):
         """How much of the page the sheet's upper side takes, as a share of the plane's own area."""
-        return float(self.over.sum() / self._fine**2 / (self.sheet.box[0] * self.sheet.box[1]))
+        return float(sum(strip.over.sum() for strip in self.strips) / self._fine**2 / (self.sheet.box[0] * self.sheet.box[1]))
 
     def hidden(self, points):
         """Whether the sheet hides these points [n, 3] of the page (right, up, depth)."""
         if not hasattr(self, "_depths"):
             self._depths = np.full(self.rows * self.columns, np.inf, np.float32)
-            self._depths[self.pixel] = self.depth
+            for strip in self.strips:
+                self._depths[strip.pixel] = strip.depth
         column = ((points[:, 0] - self._left) * self._fine).astype(int)
         row = ((points[:, 1] - self._bottom) * self._fine).astype(int)
         inside = (column >= 0) & (column < self.columns) & (row >= 0) & (row < self.rows)
         place = np.where(inside, row * self.columns + column, 0)
         near = self._depths[place] < points[:, 2] - 0.02
         return inside & near
+
+
+def _on_threads(function, items):
+    """The results for all items, in their order. NumPy works without the interpreter's lock."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(function, items))
 
 
 def _scaled(points, length):
