@@ -257,6 +257,8 @@ dd { margin: 0 0 0 auto; text-align: right; overflow-wrap: anywhere; min-width: 
 summary { cursor: pointer; margin-top: 1rem; color: var(--accent); }
 @media print { body { max-width: none; padding: 0; font-size: 10pt; } nav, details { display: none; }
   figure, table, pre { break-inside: avoid; } h2, h3 { break-after: avoid; } .figures { grid-template-columns: 1fr 1fr; }
+  .alone { grid-template-columns: 1fr; } .scroll { overflow: visible; } table { font-size: 8pt; }
+  th, td { white-space: normal; padding-right: .5rem; }
   figure img { max-height: 11cm; } a { color: inherit; text-decoration: none; } }
 """.strip()
 
