@@ -294,14 +294,14 @@ def test_values_too_far_apart_for_a_sheet(plot, tmp_path):
 
 
 def test_the_side_is_chosen_from_which_the_most_is_seen(tmp_path):
-    from plotting import reading, relief, scales
+    from plotting import raster, reading, relief, scales
 
     def sides(values):
         """What is seen from each side, and the side that is chosen."""
         with reading.open_file(write_surface(tmp_path / "s.h5", values)) as file:
             field = file.field("train_loss")
             each = relief.Relief(file, field, scales.choose(field.values, "train_loss"), relief.View())
-            seen = {azim: each.shown_from(azim) for azim in relief.SIDES}
+            seen = {azim: raster.shown(*each.scene(), raster.View(azim=azim)) for azim in raster.SIDES}
             relief._turn([each])
             return seen, each.view.azim
 

@@ -1,6 +1,5 @@
 """The box around a sheet in 3D: where it stands on the page, its panes, grid, ticks and labels."""
 
-import itertools
 import math
 
 import numpy as np
@@ -9,6 +8,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
 from . import marks, style
+from .raster import corners_of
 
 
 def patch(points, offsets, color, zorder=2.0):
@@ -17,10 +17,6 @@ def patch(points, offsets, color, zorder=2.0):
     codes[offsets[:-1]] = Path.MOVETO
     codes[np.asarray(offsets[1:]) - 1] = Path.CLOSEPOLY
     return PathPatch(Path(points, codes), facecolor=color, edgecolor=color, linewidth=0.2, zorder=zorder)
-
-
-def corners_of(box, low, high):
-    return np.array(list(itertools.product((-box[0] / 2, box[0] / 2), (-box[1] / 2, box[1] / 2), (low, high))))
 
 
 class Frame:

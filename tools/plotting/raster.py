@@ -8,10 +8,11 @@ column, and the frontmost interval is what is seen. Heights are bilinear within 
 that it changes smoothly and the grid does not show.
 """
 
+import itertools
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +21,7 @@ MOST_SAMPLES = 1400  # along one line
 STRIP = 64  # columns of pixels: what is computed of them stays in the cache
 DIRECTIONS = 16  # in which the sky is looked for
 AMBIENT, DIFFUSE, SPECULAR, SHININESS = 0.60, 0.62, 0.10, 22
+SIDES = (-57.0, 33.0, 123.0, -147.0)  # degrees: from where a sheet may be looked at, the usual one first
 UNDERSIDE = 1.15  # of the light there is on the upper side
 PALE = 0.55  # what is left of a colour where the values are guesses
 
@@ -66,6 +68,16 @@ class Sheet:
         """Heights in the box at coordinates of the plane; NaN where there is none."""
         row, column = (np.interp(v, axis, np.arange(len(axis))) for v, axis in ((y, self.y), (x, self.x)))
         return Bilinear(row, column, self.z.shape)(self.height)
+
+
+    def on(self, x, y, lift=0.004):
+        """Places on the sheet, a little above it, at coordinates of the plane: [n, 3] of the box."""
+        return np.column_stack([self.place(x, y), self.at(x, y) + lift])
+
+    def bounds(self, view):
+        """(left, right, bottom, top) of its box on the page."""
+        placed = view.project(corners_of(self.box, 0.0, self.box[2]))
+        return placed[:, 0].min(), placed[:, 0].max(), placed[:, 1].min(), placed[:, 1].max()
 
 
 class Bilinear:
@@ -252,6 +264,32 @@ class Picture:
         place = np.where(inside, row * self.columns + column, 0)
         near = self._depths[place] < points[:, 2] - 0.02
         return inside & near
+
+
+def best_side(scenes, view):
+    """The azimuth from which the most is seen of all `scenes`, (sheet, paths [(x, y)]); the usual one if in doubt."""
+    seen = np.mean([[shown(*scene, replace(view, azim=azim)) for azim in SIDES] for scene in scenes], axis=0)
+    best = int(np.argmax(seen))
+    return SIDES[best if seen[best] > seen[0] + 0.02 else 0]
+
+
+def shown(sheet, paths, view):
+    """How much of the sheet's upper side is seen, and, where paths run on it, of these."""
+    picture = Picture(sheet, view, sheet.bounds(view), 60)
+    hidden = [np.mean(picture.hidden(view.project(sheet.on(*finely(x, y, 100))))) for x, y in paths]
+    return picture.upper() + (1.0 - float(np.mean(hidden)) if paths else 0.0)
+
+
+def corners_of(box, low, high):
+    """[8, 3]."""
+    return np.array(list(itertools.product((-box[0] / 2, box[0] / 2), (-box[1] / 2, box[1] / 2), (low, high))))
+
+
+def finely(x, y, count):
+    """The same path with about `count` points more along it."""
+    along = np.concatenate(([0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))))
+    at = np.unique(np.concatenate([np.linspace(0.0, along[-1], count), along]))
+    return np.interp(at, along, x), np.interp(at, along, y)
 
 
 def _on_threads(function, items):

@@ -13,15 +13,14 @@ from matplotlib.collections import LineCollection, PolyCollection
 
 from . import multiples, overlay, planes, points, style, wording
 from .errors import NotYetError, WordsError
-from .frame import Frame, corners_of, patch
-from .raster import Picture, Sheet, View
+from .frame import Frame, patch
+from .raster import Picture, Sheet, View, best_side, finely
 
 NARROWEST = 0.4  # the least horizontal side of the box, its longer one being 1
 WIDTH, TALL = 4.3, 4.0  # inches
 PANEL = 3.1  # inches: one of several
 BAR = 0.5  # length of the colour bar, the body being 1
 HEIGHT, BENEATH = 0.55, 0.42  # of the sheet's box, and of the room between it and the floor
-SIDES = (-57.0, 33.0, 123.0, -147.0)  # degrees: from where it is looked at
 LINES = 14  # about so many contours
 MOST_DPI, MOST_PIXELS = 600, 6e6  # of the sheet's image
 
@@ -103,10 +102,8 @@ def _color_bar(page, scale, label, cmap):
 
 
 def _turn(reliefs):
-    """Where the user chose no side: that from which the most is seen, the usual one if in doubt."""
-    seen = np.mean([[relief.shown_from(azim) for azim in SIDES] for relief in reliefs], axis=0)
-    best = int(np.argmax(seen))
-    azim = SIDES[best if seen[best] > seen[0] + 0.02 else 0]
+    """Where the user chose no side."""
+    azim = best_side([relief.scene() for relief in reliefs], reliefs[0].view)
     for relief in reliefs:
         relief.view = replace(relief.view, azim=azim)
 
@@ -132,17 +129,9 @@ class Relief:
         self.floor = -BENEATH if view.floor else 0.0
         self.overlay = overlay.Overlay(surface)
 
-    def shown_from(self, azim):
-        """How much of the sheet's upper side is seen from there, and, where paths run on it, of these."""
-        view = replace(self.view, azim=azim)
-        corners = view.project(corners_of(self.box, 0.0, self.box[2]))
-        picture = Picture(self.sheet, view, _bounds(corners), 60)
-        paths = [(each.x, each.y) for each in (*self.overlay.runs, *self.overlay.curves)]
-        shares = [picture.upper()]
-        for x, y in paths:
-            x, y = _finely(x, y, 100)
-            shares.append(1.0 - float(np.mean(picture.hidden(self._on_sheet(x, y, view=view)))))
-        return shares[0] + (float(np.mean(shares[1:])) if paths else 0.0)
+    def scene(self):
+        """As raster.best_side takes it."""
+        return self.sheet, [(each.x, each.y) for each in (*self.overlay.runs, *self.overlay.curves)]
 
     def notes(self):
         notes = points.notes(self.field, "interpolated (paler)") + self.scale.notes + self.overlay.notes()
@@ -183,8 +172,7 @@ class Relief:
         return self.scale.round_values(levels or LINES)
 
     def _sheet(self, axes, frame, levels, cmap, dpi):
-        corners = self.view.project(corners_of(self.box, 0.0, self.box[2]))
-        picture = Picture(self.sheet, self.view, _bounds(corners), frame.scale * dpi)
+        picture = Picture(self.sheet, self.view, self.sheet.bounds(self.view), frame.scale * dpi)
         pale, flat = (_any_corner(mask) for mask in (self.field.guessed, self.filled))
         image = picture.image(cmap, levels, ((1.0, 1.0, 1.0), 0.55 * style.ZOOM * dpi / 72, 0.55), pale,
                               (flat, colors.to_rgb(style.NONFINITE)))
@@ -254,14 +242,13 @@ class Relief:
         if inside and not self.overlay.covers_center:
             self._centre(axes, frame, picture)
 
-    def _on_sheet(self, x, y, lift=0.004, view=None):
+    def _on_sheet(self, x, y):
         """Coordinates of the plane to (right, up, depth) on the sheet, [n, 3]; NaN where it has none."""
-        place = np.column_stack([self.sheet.place(x, y), self.sheet.at(x, y) + lift])
-        return (view or self.view).project(place)
+        return self.view.project(self.sheet.on(x, y))
 
     def _path(self, axes, frame, picture, x, y, color, width):
         """A path on the sheet, faint where the sheet hides it, and its shadow on the floor."""
-        x, y = _finely(x, y, 400)
+        x, y = finely(x, y, 400)
         if self.view.floor:
             axes.plot(*self._on_floor(x, y, frame).T, color=color, linewidth=0.6 * width * style.ZOOM,
                       zorder=3.2, alpha=0.8)
@@ -322,15 +309,3 @@ def _with_neighbours(z, holes):
             return z, filled
         z = np.where(open_now, np.max(np.where(np.isfinite(near), near, -np.inf), axis=0), z)
         filled |= open_now
-
-
-def _finely(x, y, count):
-    """The same path with about `count` points more along it."""
-    along = np.concatenate(([0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))))
-    at = np.unique(np.concatenate([np.linspace(0.0, along[-1], count), along]))
-    return np.interp(at, along, x), np.interp(at, along, y)
-
-
-def _bounds(placed):
-    """(left, right, bottom, top) of places on the page."""
-    return placed[:, 0].min(), placed[:, 0].max(), placed[:, 1].min(), placed[:, 1].max()

@@ -65,15 +65,17 @@ def _surfaces(files, options, called):
     if chosen not in (field["name"] for field in fields):
         _explain_missing(files, all_draws, chosen)
     kept = {field["name"] for field in fields}
+    views = [_view(file, draws, name, kept, fields, options) for file, draws, name in zip(files, all_draws, called)]
+    heights = [_drawn(draws[0][chosen].values, fields_of(fields, chosen)) for draws in all_draws]
     return {
         "kind": "surfaces", **records.common(files, options),
         "title": options.title or wording.title(fields_of(fields, chosen)["short"], *(f.settings for f in files)),
         "colors": records.packed(np.asarray(records.ramp(options), np.uint8)),
         "field": chosen,
         "draw": options.draw or 0,
-        "camera": records.camera(_drawn(all_draws[0][0][chosen].values, fields_of(fields, chosen)), options),
+        "camera": records.camera(list(map(records.scene, views, heights)), options),
         "fields": fields,
-        "views": [_view(file, draws, name, kept, fields, options) for file, draws, name in zip(files, all_draws, called)],
+        "views": views,
     }
 
 

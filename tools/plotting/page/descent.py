@@ -4,7 +4,7 @@ import numpy as np
 
 from .. import descents, planes, points, scales, style
 from ..scales import number
-from .records import as_list, both_scales, camera, common, field_values, packed, ramp, scale_record
+from .records import as_list, both_scales, camera, common, field_values, packed, ramp, scale_record, scene
 
 FAR = 20  # ranges beyond the picture: what a path that diverges goes further is not told
 
@@ -72,7 +72,7 @@ def _surface(file, options):
     }
     drawn = np.log(np.maximum(field.values, shown.floor)) if shown.log else field.values
     return {"kind": "surfaces", "descents": True, "colors": packed(np.asarray(ramp(options), np.uint8)),
-            "field": "value", "draw": 0, "camera": camera(drawn, options), "fields": [record], "views": [view]}
+            "field": "value", "draw": 0, "camera": camera([scene(view, drawn)], options), "fields": [record], "views": [view]}
 
 
 def _run(walk):

@@ -7,11 +7,12 @@ import os
 
 import numpy as np
 
-from .. import points, scales, style
+from .. import points, raster, scales, style
 from ..errors import PlotError
 
 BLANK, NONFINITE, RECONSTRUCTED, GUESSED = 1, 2, 3, 4  # as in data.js
 LEVELS = {False: 15, True: 20}  # contour lines, by log scale
+TALL, NARROWEST = 0.62, 0.4  # of the box, as in mesh.js and data.js
 GUESSES = "interpolated (paler)"
 
 
@@ -20,14 +21,22 @@ def common(files, options):
             "theme": "dark" if options.style == "dark" else None}
 
 
-def camera(values, options):
-    """From where the surface is seen first: over its lowest corner, unless the options say otherwise."""
-    half = [(slice(None, (n + 1) // 2), slice(n // 2, None)) for n in values.shape]
-    corners = {azimuth: values[half[0][up], half[1][right]]
-               for azimuth, right, up in ((-57.0, 1, 0), (33.0, 1, 1), (123.0, 0, 1), (213.0, 0, 0))}
-    means = {azimuth: float(np.nanmean(part)) for azimuth, part in corners.items() if np.isfinite(part).any()}
-    return {"azimuth": min(means, key=means.get, default=-57.0) if options.azim is None else options.azim,
-            "elevation": 30.0 if options.elev is None else min(max(options.elev, 0.0), 90.0)}
+def camera(scenes, options):
+    """From where the surfaces are seen first: whence the most is seen, unless the options say otherwise."""
+    elevation = 30.0 if options.elev is None else min(max(options.elev, 0.0), 90.0)
+    azimuth = raster.best_side(scenes, raster.View(elevation)) if options.azim is None else options.azim
+    return {"azimuth": azimuth, "elevation": elevation}
+
+
+def scene(view, heights):
+    """A surface and its paths, as raster.best_side takes them. `heights` [ny, nx] on the scale that is shown first."""
+    x, y = (np.asarray(view[name]) for name in ("x", "y"))
+    longer = max(np.ptp(x), np.ptp(y))
+    box = (*(max(np.ptp(axis) / longer, NARROWEST) for axis in (x, y)), TALL)
+    low, high = (float(limit(heights, where=np.isfinite(heights), initial=start))
+                 for limit, start in ((np.min, np.inf), (np.max, -np.inf)))
+    span = (low, high) if high > low else (low, low + 1.0)
+    return raster.Sheet(x, y, heights, span, box), [(each["x"], each["y"]) for each in view["runs"] + view["curves"]]
 
 
 def both_scales(values, name, asked, limits):

@@ -241,12 +241,16 @@ class Stage {
   axisTitle(pen, [x, y], outward, title, size, widest) {
     if (!outward) return;
     const out = 9 + widest * Math.abs(outward[0]) + size * Math.abs(outward[1]) + 0.95 * size;
+    const right = Math.cos(this.angle), down = Math.sin(this.angle);
+    pen.font = `${size}px ${FONT}`;
+    // Its lower end stays on the picture: it moves along the axis
+    const low = y + out * outward[1] + 0.5 * (Math.abs(down) * pen.measureText(title).width + size) - this.height_;
+    const back = low > 0 && Math.abs(down) > 0.1 ? low / down : 0;
     pen.save();
-    pen.translate(x + out * outward[0], y + out * outward[1]);
+    pen.translate(x + out * outward[0] - back * right, y + out * outward[1] - back * down);
     pen.rotate(this.angle);
     pen.textAlign = "center";
     pen.textBaseline = "middle";
-    pen.font = `${size}px ${FONT}`;
     pen.fillStyle = this.page.colors.text;
     pen.fillText(title, 0, 0);
     pen.restore();
