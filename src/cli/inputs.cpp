@@ -111,13 +111,25 @@ bool same_file(const std::filesystem::path& a, const std::filesystem::path& b) {
   return std::filesystem::weakly_canonical(a) == std::filesystem::weakly_canonical(b);
 }
 
-CLI::Validator above_zero() {
-  const auto check = [](const std::string& word) {
+namespace {
+
+CLI::Validator number_that(bool (*is_fine)(double), const std::string& wanted) {
+  const auto check = [=](const std::string& word) {
     double value = 0;
-    const bool fine = CLI::detail::lexical_cast(word, value) && value > 0 && std::isfinite(value);
-    return fine ? std::string() : word + ": wants a number above 0";
+    const bool fine = CLI::detail::lexical_cast(word, value) && std::isfinite(value) && is_fine(value);
+    return fine ? std::string() : word + ": wants a number " + wanted;
   };
   return CLI::Validator(check, "NUMBER");
+}
+
+}  // namespace
+
+CLI::Validator above_zero() {
+  return number_that([](double value) { return value > 0; }, "above 0");
+}
+
+CLI::Validator not_negative() {
+  return number_that([](double value) { return value >= 0; }, "of 0 or more");
 }
 
 CLI::Validator whole_number() {

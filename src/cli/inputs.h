@@ -60,8 +60,9 @@ T metadata_value(const nlohmann::json& metadata, const char* key, const T& other
   return otherwise;
 }
 
-/// For CLI11: finite numbers above 0; whole numbers of 0 or more.
+/// For CLI11: finite numbers above 0, of 0 or more; whole numbers of 0 or more.
 CLI::Validator above_zero();
+CLI::Validator not_negative();
 CLI::Validator whole_number();
 
 /// The processors this process may use.

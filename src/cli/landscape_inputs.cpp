@@ -37,7 +37,10 @@ SampledImages sample(DataSet data, std::int64_t count, std::uint64_t seed, bool 
 }
 
 std::shared_ptr<const DataSet> read_recalibration(const LandscapeWords& words, const json& metadata) {
-  if (words.batch_norm == "stored") return nullptr;
+  if (words.batch_norm == "stored") {
+    if (words.batch_norm_images > 0) throw UsageError("--bn-images: goes with --bn recalibrate");
+    return nullptr;
+  }
   const DataSet data = words.data.load(Split::train, metadata);
   check_count("--bn-images", words.batch_norm_images, Split::train, data);
   const auto count = words.batch_norm_images > 0 ? static_cast<std::size_t>(words.batch_norm_images)
@@ -48,6 +51,12 @@ std::shared_ptr<const DataSet> read_recalibration(const LandscapeWords& words, c
 bool has_statistics(const NetworkState& state) {
   return std::any_of(state.buffers.begin(), state.buffers.end(),
                      [](const NamedTensor& buffer) { return buffer.tensor.is_floating_point(); });
+}
+
+void check_finite(const NetworkState& state, const std::filesystem::path& file) {
+  for (const auto& [name, tensor] : state.parameters) {
+    if (!tensor.isfinite().all().item<bool>()) throw Error("{}: {} holds numbers that are not finite", file.string(), name);
+  }
 }
 
 }  // namespace
@@ -71,6 +80,7 @@ LandscapeInputs read_inputs(const LandscapeWords& words, const LandscapeOptions&
   load_into(checkpoint, *network, inputs.spec.architecture, file);
   inputs.network = network;
   inputs.origin = copy_state(state_of(*network), torch::kCPU);
+  check_finite(inputs.origin, file);
   if (has_statistics(inputs.origin)) inputs.recalibration = read_recalibration(words, checkpoint.metadata);
   return inputs;
 }
@@ -78,7 +88,9 @@ LandscapeInputs read_inputs(const LandscapeWords& words, const LandscapeOptions&
 NetworkState read_state(const std::filesystem::path& file, const LandscapeInputs& inputs) {
   const auto network = make_network(inputs.spec);
   load_into(read_checkpoint(file), *network, inputs.spec.architecture, file);
-  return copy_state(state_of(*network), torch::kCPU);
+  auto state = copy_state(state_of(*network), torch::kCPU);
+  check_finite(state, file);
+  return state;
 }
 
 Engine make_engine(const LandscapeWords& words, const LandscapeOptions& options, const LandscapeInputs& inputs,

@@ -50,12 +50,18 @@ void describe(LandscapeTask& task, const Planes& planes, const std::string& comm
                    {"x", {surface.x.low, surface.x.high}},
                    {"y", {surface.y.low, surface.y.high}}});
   settings.update(surface.settings);
-  json cosines = json::array();
+  json cosines = json::array(), lengths = json::array();
   for (std::size_t repeat = 0; repeat < settings.at("repeat").get<std::size_t>(); ++repeat) {
     const auto plane = planes.at(repeat);
-    if (plane->directions.size() > 1 && !surface.is_flat()) cosines.push_back(cosine(plane->directions[0], plane->directions[1]));
+    const auto& directions = plane->directions;
+    if (directions.size() < 2 || surface.is_flat()) continue;
+    cosines.push_back(cosine(directions[0], directions[1]));
+    lengths.push_back({norm(directions[0]), norm(directions[1])});
   }
-  if (!cosines.empty()) settings["cosine"] = cosines.size() == 1 ? cosines.at(0) : cosines;
+  if (!cosines.empty()) {
+    settings["cosine"] = cosines.size() == 1 ? cosines.at(0) : cosines;
+    settings["lengths"] = lengths.size() == 1 ? lengths.at(0) : lengths;
+  }
   surface.settings = std::move(settings);
   surface.provenance.update({{"command", command_line},
                              {"version", version()},
@@ -204,6 +210,7 @@ int run_landscape(LandscapeTask task, const CommandContext& context, Report& rep
   }
   const Planes planes(copy_state(task.inputs.origin, task.engine.device()), task.plane.directions, task.plane.locate);
   describe(task, planes, context.command_line);
+  task.surface.direction_file = task.plane.direction_file.string();
   if (!task.save_directions.empty()) {
     task.surface.direction_file = task.save_directions.string();
     save(task.save_directions, task);

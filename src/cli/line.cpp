@@ -80,7 +80,6 @@ int line(const LineWords& words, const CommandContext& context) {
                   names_of(landscape.extras, options.split, inputs.spec.classes, options.second), words.lines);
     empty.kind = SurfaceKind::line;
     empty.settings = {{"repeat", words.lines}};
-    empty.direction_file = words.direction.directions.string();
     return run_landscape({landscape, options, inputs, engine, plane, words.direction.save_directions, std::move(empty)},
                          context, report);
   });

@@ -78,7 +78,7 @@ void add_options(CLI::App& command, PathWords& words) {
       ->capture_default_str();
   command.add_option("--momentum", training.momentum, "μ of SGD")->check(CLI::Range(0.0, 0.999999))->capture_default_str();
   command.add_option("--weight-decay", training.weight_decay, "λ: λ/2 ‖θ(t)‖² is added to the loss")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   command.add_flag("--augment", training.loop.augment, "random shifts and flips");
   command.add_option("--seed", training.loop.seed, "decides order, augmentation and the points of the curve trained at")
@@ -127,10 +127,16 @@ void check_files(const PathWords& words) {
     throw Error("{}: exists; go on with it by --resume, replace it by --force, or choose another --out",
                 words.state_file().string());
   }
+  if (!words.save_bends.empty() && words.save_bends.filename().empty()) {
+    throw UsageError("--save-bends {}: wants the beginning of a file's name", words.save_bends.string());
+  }
   auto outputs = words.bend_files();
   outputs.insert(outputs.end(), {words.landscape.out, words.state_file()});
   if (!words.plane_out.empty()) outputs.push_back(words.plane_out);
   for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (same_file(outputs[i], words.landscape.log)) {
+      throw UsageError("--log {}: is another file of this command; choose another name", words.landscape.log.string());
+    }
     check_output(i < words.bends ? "--save-bends" : "--out", outputs[i], may_replace);
     for (const auto& input : inputs) {
       if (same_file(outputs[i], input)) {

@@ -1,6 +1,7 @@
 #include "cli/plane_words.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <memory>
 
@@ -75,11 +76,17 @@ ChosenPlane plane_of_file(const PlaneOptions& options, std::size_t count, const 
   auto directions = read_directions(file, inputs.origin);
   if (directions.size() < count) throw Error("{}: holds one direction, a surface takes two", file.string());
   directions.resize(count);
+  for (std::size_t k = 0; k < count; ++k) {
+    const double length = norm(directions[k]);
+    if (!std::isfinite(length)) throw Error("{}: direction {} holds numbers that are not finite", file.string(), k + 1);
+    if (length == 0) throw Error("{}: direction {} is zero", file.string(), k + 1);
+  }
   const DirectionType type = type_of(directions.front());
   if (options.type && *options.type != type) {
     throw Error("{}: holds directions of {}, --dir-type asks for {}", file.string(), name_of(type), name_of(*options.type));
   }
   ChosenPlane plane;
+  plane.direction_file = file;
   plane.settings = {{"plane", "file"}, {"directions", settings_of_file(file)}, {"dir_type", name_of(type)}};
   plane.directions = [directions](std::size_t) { return directions; };
   return plane;

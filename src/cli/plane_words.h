@@ -64,6 +64,7 @@ struct ChosenPlane {
   Planes::MakeDirections directions;  // on the CPU
   Planes::Locate locate = nullptr;    // null: a grid's coordinates are multiples of the directions
   nlohmann::json settings;            // plane, and what decides it
+  std::filesystem::path direction_file;  // where the directions were read from, if they were
   std::vector<MarkedPoint> points;    // checkpoints that are marked, without their own losses
   std::vector<std::filesystem::path> files;  // of the points
   double unit = kNotKnown;                   // length of its directions, where it is one

@@ -32,8 +32,10 @@ std::string curvature_text(const Curvature& curvature) {
                      condition_text(curvature));
 }
 
-std::string minima_text(std::size_t minima) {
-  return fmt::format("{} local minim{} inside the grid", minima, minima == 1 ? "um" : "a");
+std::string minima_text(const Summary& summary) {
+  auto text = fmt::format("{} local minim{} inside the grid", summary.minima, summary.minima == 1 ? "um" : "a");
+  if (summary.clear_minima) text += fmt::format(", {} deeper than the stated error", *summary.clear_minima);
+  return text;
 }
 
 /// Ends and barriers of one value, along curve and line.
@@ -87,7 +89,7 @@ std::vector<std::string> lines_of(const Summary& summary) {
     steepest = fmt::format("; largest step {:.4g}, from {} to {}", summary.steepest.size(),
                            place_text(summary.steepest.from), place_text(summary.steepest.to));
   }
-  lines.push_back(minima_text(summary.minima) + steepest);
+  lines.push_back(minima_text(summary) + steepest);
   if (summary.not_finite > 0) {
     lines.push_back(fmt::format("{} of {} losses are not finite", summary.not_finite, summary.points));
   }
@@ -178,9 +180,9 @@ std::vector<std::string> summary_lines(const Surface& surface) {
 
 void report_values(const Surface& surface, Report& report) {
   if (const std::size_t count = surface.not_finite(); count > 0) {
-    report.say(fmt::format(
-        "warning: {} of {} losses are not finite (stored as they are); a smaller range or --norm filter helps", count,
-        surface.size()));
+    const bool is_random = surface.settings.value("plane", "random") == "random";
+    report.say(fmt::format("warning: {} of {} losses are not finite (stored as they are); a smaller range {}helps", count,
+                           surface.size(), is_random ? "or --norm filter " : ""));
   }
   if (std::find(surface.state.begin(), surface.state.end(), PointState::missing) != surface.state.end()) return;
   for (const auto& line : summary_lines(surface)) report.say(line);

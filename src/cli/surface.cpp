@@ -128,7 +128,6 @@ int surface(const SurfaceWords& words, const CommandContext& context) {
     const Engine engine = make_engine(landscape, checked.landscape, inputs, device);
     Surface empty = empty_surface(words, checked, inputs, plane);
     empty.settings = settings_of(words, empty);
-    empty.direction_file = words.plane.directions.string();
     return run_landscape({landscape, checked.landscape, inputs, engine, plane, words.plane.save_directions,
                           std::move(empty), {words.tolerance, words.budget}},
                          context, report);

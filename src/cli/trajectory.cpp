@@ -27,7 +27,7 @@ struct TrajectoryWords {
   LandscapeWords landscape;
   std::vector<std::string> runs, checkpoints;
   std::string grid = "25x25", x, y;  // ranges: "" for what holds the paths
-  std::string projection = "cos", type = "states";
+  std::string projection = "cos", type;  // type: "" for the default
   std::filesystem::path directions, save_directions, save_projection;
 };
 
@@ -48,8 +48,7 @@ void add_options(CLI::App& command, TrajectoryWords& words) {
   command.add_option("--y", words.y, "range along the second" + ranges)->type_name("LOW:HIGH");
   command.add_option("--project", words.projection, "cos, or lstsq: least squares, where directions are not orthogonal")
       ->capture_default_str();
-  command.add_option("--dir-type", words.type, "what moves: states, or weights: without the batch-norm statistics")
-      ->capture_default_str();
+  command.add_option("--dir-type", words.type, "what moves: states, or weights: without the batch-norm statistics (default: states)");
   command.add_option("--directions", words.directions, "project into the plane of this file's directions")
       ->type_name("FILE.h5");
   command.add_option("--save-directions", words.save_directions, "write the directions, for other tools")
@@ -65,7 +64,7 @@ void add_options(CLI::App& command, TrajectoryWords& words) {
 struct CheckedTrajectory {
   LandscapeOptions landscape;
   ProjectionRule projection;
-  DirectionType type;
+  std::optional<DirectionType> type;
   std::size_t columns, rows;
   std::optional<Axis> x, y;
   std::vector<RunFiles> runs;
@@ -73,8 +72,8 @@ struct CheckedTrajectory {
 
 CheckedTrajectory check(const TrajectoryWords& words) {
   const auto [columns, rows] = parse_grid(words.grid);
-  CheckedTrajectory checked{check(words.landscape), projection_rule_of(words.projection), direction_type_of(words.type),
-                  columns, rows, {}, {}, {}};
+  CheckedTrajectory checked{check(words.landscape), projection_rule_of(words.projection), {}, columns, rows, {}, {}, {}};
+  if (!words.type.empty()) checked.type = direction_type_of(words.type);
   if (!words.x.empty()) checked.x = parse_axis("--x", words.x, columns);
   if (!words.y.empty()) checked.y = parse_axis("--y", words.y, rows);
   for (const std::string& run : words.runs) checked.runs.push_back(run_of_folder(run));
@@ -104,11 +103,12 @@ ChosenPlane choose_plane(const TrajectoryWords& words, const CheckedTrajectory& 
   const int threads = words.landscape.threads;
   ChosenPlane plane;
   if (words.directions.empty()) {
-    plane = plane_of_pca(runs, inputs, checked.type, checked.projection, threads);
+    plane = plane_of_pca(runs, inputs, checked.type.value_or(DirectionType::states), checked.projection, threads);
   } else {
     PlaneOptions options;
     options.source = PlaneSource::file;
     options.files = {words.directions};
+    options.type = checked.type;
     plane = choose_plane(options, 2, inputs, threads);
     plane.trajectory = paths_along(plane.directions(0), runs, inputs, checked.projection, threads);
     plane.settings["runs"] = settings_of_runs(runs);
@@ -178,7 +178,6 @@ int trajectory(const TrajectoryWords& words, const CommandContext& context) {
     Surface empty(x, y, options.split,
                   names_of(landscape.extras, options.split, inputs.spec.classes, options.second));
     empty.settings = {{"repeat", 1}, {"levels", nullptr}, {"tolerance", nullptr}, {"budget", nullptr}};
-    empty.direction_file = words.directions.string();
     LandscapeTask task{landscape, options, inputs, engine, plane, words.save_directions, std::move(empty)};
     task.mark = [&](Surface& surface, const std::atomic<bool>& stop) {
       evaluate_paths(words, runs, plane, inputs, engine, report, surface, stop);

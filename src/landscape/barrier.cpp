@@ -34,25 +34,18 @@ nlohmann::ordered_json json_of(const Barrier& barrier) {
 
 nlohmann::ordered_json interpolation_json(const Surface& surface) {
   const bool is_way = surface.kind == SurfaceKind::line && surface.points.size() == 2 && surface.layers == 1;
-  if (!is_way || surface.evaluated() < surface.size() || std::isnan(surface.points[0].accuracy) ||
-      std::isnan(surface.points[1].accuracy)) {
-    return nullptr;
-  }
+  const auto first = surface.x.index_of(0), last = surface.x.index_of(1);
+  if (!is_way || !first || !last || surface.evaluated() < surface.size()) return nullptr;
   nlohmann::ordered_json all = nlohmann::ordered_json::object();
   const auto t = surface.x.coordinates();
-  const MarkedPoint &from = surface.points[0], &to = surface.points[1];
-  const auto add = [&](const std::string& split, const std::vector<double>& loss, const std::vector<double>& accuracy,
-                       double MarkedPoint::*own_loss, double MarkedPoint::*own_accuracy) {
+  const auto add = [&](const std::string& split, const std::vector<double>& loss, const std::vector<double>& accuracy) {
     std::vector<double> error;
     for (const double percent : accuracy) error.push_back(100 - percent);
-    all[split + "_loss"] = json_of(barrier_of(t, loss, from.*own_loss, to.*own_loss));
-    all[split + "_err"] = json_of(barrier_of(t, error, 100 - from.*own_accuracy, 100 - to.*own_accuracy));
+    all[split + "_loss"] = json_of(barrier_of(t, loss, loss[*first], loss[*last]));
+    all[split + "_err"] = json_of(barrier_of(t, error, error[*first], error[*last]));
   };
-  add(std::string(name_of(surface.split)), surface.loss, surface.accuracy, &MarkedPoint::loss, &MarkedPoint::accuracy);
-  if (surface.has_both_splits()) {
-    add("test", surface.values_of("test_loss"), surface.values_of("test_acc"), &MarkedPoint::test_loss,
-        &MarkedPoint::test_accuracy);
-  }
+  add(std::string(name_of(surface.split)), surface.loss, surface.accuracy);
+  if (surface.has_both_splits()) add("test", surface.values_of("test_loss"), surface.values_of("test_acc"));
   return all;
 }
 

@@ -17,6 +17,7 @@ void write_projection(const std::filesystem::path& file, const Trajectory& traje
   };
   write("/proj_xcoord", &Projected::x, directions[0]);
   write("/proj_ycoord", &Projected::y, directions[1]);
+  writer.attribute("/", "project", name_of(rule));
   writer.save(file);
 }
 

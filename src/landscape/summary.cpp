@@ -200,12 +200,16 @@ Rise find_steepest(const Surface& surface, const std::vector<double>& heights) {
   return steepest;
 }
 
-std::size_t count_minima(const Surface& surface, const std::vector<double>& heights) {
+void count_minima(const Surface& surface, const std::vector<double>& heights, Summary& summary) {
+  const auto names = surface.more_names();
+  const std::string error = error_name(surface.split);
+  const bool has_errors = std::find(names.begin(), names.end(), error) != names.end();
+  if (has_errors) summary.clear_minima = 0;
   std::vector<bool> seen(surface.size());
-  std::size_t minima = 0;
   for (std::size_t start = 0; start < surface.size(); ++start) {
     if (seen[start] || !std::isfinite(heights[start])) continue;
     bool is_minimum = true, has_higher = false;
+    double around = kInfinity;
     std::vector<std::size_t> plateau{start};
     seen[start] = true;
     while (!plateau.empty()) {
@@ -218,14 +222,16 @@ std::size_t count_minima(const Surface& surface, const std::vector<double>& heig
           seen[other] = true;
         } else if (heights[other] > heights[start]) {
           has_higher = true;
+          around = std::min(around, heights[other]);
         } else {  // lower, or missing
           is_minimum = false;
         }
       });
     }
-    minima += is_minimum && has_higher ? 1 : 0;
+    if (!is_minimum || !has_higher) continue;
+    ++summary.minima;
+    if (has_errors && around - heights[start] > surface.values_of(error)[start]) ++*summary.clear_minima;
   }
-  return minima;
 }
 
 /// Solves A x = b by elimination with pivots; nothing where A is singular.
@@ -409,7 +415,7 @@ Summary summarize(const Surface& surface) {
   }
   find_width(surface, heights, centre, summary);
   summary.steepest = find_steepest(surface, heights);
-  summary.minima = count_minima(surface, heights);
+  count_minima(surface, heights, summary);
   summary.curvature = find_curvature(surface, heights, centre);
   summary.standard_error = median_of_finite(surface.loss_se);
   if (!summary.is_complete()) return summary;
@@ -434,6 +440,7 @@ nlohmann::ordered_json json_of(const Summary& summary) {
             {"from", {summary.steepest.from.x, summary.steepest.from.y}},
             {"to", {summary.steepest.to.x, summary.steepest.to.y}}}},
           {"minima", summary.minima},
+          {"clear_minima", summary.clear_minima ? nlohmann::ordered_json(*summary.clear_minima) : nullptr},
           {"curvature",
            {{"eigenvalues", {curvature.smallest, curvature.largest}},
             {"condition", curvature.condition},

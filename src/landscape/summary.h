@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,8 @@ struct Summary {
   /// Points, or plateaus of equal losses, inside the grid whose eight neighbours are all higher. Plateaus count once;
   /// what touches the border or a missing point does not.
   std::size_t minima = 0;
+  /// Of a surface with half-widths (in levels): those that lie deeper below all around them than their own half-width.
+  std::optional<std::size_t> clear_minima;
 
   Curvature curvature;
   std::size_t points = 0, evaluated = 0, not_finite = 0;

@@ -12,7 +12,11 @@ double Axis::at(std::size_t index) const {
   if (index + 1 == points) return high;
   // Counted from the middle, so that a symmetric range is exactly symmetric.
   const double half_steps = 2.0 * static_cast<double>(index) - static_cast<double>(points - 1);
-  return (low + high) / 2 + half_steps * ((high - low) / (2.0 * static_cast<double>(points - 1)));
+  const double half_step = (high - low) / (2.0 * static_cast<double>(points - 1));
+  const double value = (low + high) / 2 + half_steps * half_step;
+  // Rounding must not hide the two checkpoints of a line, at 0 and 1.
+  const double whole = std::round(value);
+  return std::abs(value - whole) < 1e-9 * std::abs(half_step) ? whole : value;
 }
 
 std::vector<double> Axis::coordinates() const {

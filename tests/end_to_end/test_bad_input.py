@@ -279,6 +279,26 @@ def test_one_direction_is_not_a_plane(refused, folder, surface, surface_words, d
     refused(1, ["d.h5", "two"], *surface_words, "--directions", "d.h5")
 
 
+@pytest.mark.parametrize("value, said", [(0.0, "zero"), (float("nan"), "not finite")])
+def test_directions_that_lead_nowhere(refused, folder, surface, surface_words, directions, value, said):
+    first, second = helpers.plane_of(directions)
+    helpers.write_directions(folder / "d.h5", first, [torch.full_like(each, value) for each in second])
+    refused(1, ["d.h5", "direction 2", said], *surface_words, "--directions", "d.h5")
+
+
+def test_parameters_that_are_not_finite(refused, folder, checkpoint, surface_words):
+    made = helpers.load(checkpoint)
+    made["state_dict"]["conv1.weight"][0, 0, 0, 0] = float("nan")
+    torch.save(made, folder / "nan.pt")
+    said = ["nan.pt", "conv1.weight", "not finite"]
+    refused(1, said, *surface_words[:2], "nan.pt", *surface_words[3:])
+    refused(1, said, "line", *surface_words[1:], "--to", "nan.pt")
+
+
+def test_images_for_statistics_that_are_stored(refused, surface_words):
+    refused(2, ["--bn-images", "--bn recalibrate"], *surface_words, "--bn-images", 100)
+
+
 def test_existing_directions_are_kept(refused, folder, surface_words):
     (folder / "d.h5").write_text("mine")
     refused(1, ["d.h5", "--force"], *surface_words, "--save-directions", "d.h5")

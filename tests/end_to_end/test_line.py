@@ -84,6 +84,20 @@ def test_barrier(between):
     assert "test loss from" in done.err and "barrier" in done.err
 
 
+def test_barrier_of_recalibrated_networks(draw_line, other, tmp_path):
+    """All of it is of the values along the line: those of the checkpoints themselves have other statistics."""
+    out, _ = draw_line(tmp_path / "l.h5", "--to", other, "--points", 5, "--bn", "recalibrate", "--bn-images", 64)
+    loss = helpers.read(out)["train_loss"][1:4]
+    barrier = json.loads(helpers.attribute(out, "summary"))["interpolation"]["train_loss"]
+    np.testing.assert_allclose(barrier["ends"], loss[[0, 2]])
+    np.testing.assert_allclose(barrier["barrier"], max(loss) - (loss[0] + loss[2]) / 2, atol=1e-12)
+
+
+def test_no_barrier_without_both_ends(draw_line, other, tmp_path):
+    out, done = draw_line(tmp_path / "l.h5", "--to", other, "--x", "2:3", "--points", 2, "--split", "train")
+    assert not json.loads(helpers.attribute(out, "summary")).get("interpolation") and ": barrier" not in done.err
+
+
 def test_weights_keep_the_statistics_of_the_origin(draw_line, other, checkpoint, pictures, tmp_path):
     out, _ = draw_line(tmp_path / "l.h5", "--to", other, "--x", "1:1", "--points", 1, "--dir-type", "weights",
                        "--split", "train")

@@ -281,6 +281,12 @@ def test_directions_that_are_not_orthogonal(rule, lossatlas, mlp_run, pictures, 
         assert "pca" not in file["lossatlas"]
 
 
+def test_directions_of_the_other_type(lossatlas, run, surface, directions, pictures, tmp_path):
+    done = lossatlas("trajectory", "--run", run, "--data", pictures.words, "--directions", directions, "--dir-type",
+                     "states", "--out", tmp_path / "t.h5")
+    assert done.status == 1 and "directions of weights, --dir-type asks for states" in done.line()
+
+
 # --- going on ------------------------------------------------------------------------------------------------------
 
 

@@ -33,6 +33,12 @@ TEST_CASE("only a complete line between two checkpoints has one") {
   CHECK(found["train_loss"]["barrier"] == 3.5);
   CHECK(found["train_err"]["highest"] == 60);
   CHECK(found["train_err"]["barrier"] == 45);
+  // The line's own values count, also where those of the checkpoints differ.
+  line.loss[2] = 4;
+  CHECK(interpolation_json(line)["train_loss"]["barrier"] == 2.5);
+  line.x = {0.25, 1.25, 3};
+  CHECK(interpolation_json(line).is_null());
+  line.x = {0, 1, 3};
   line.kind = SurfaceKind::surface;
   CHECK(interpolation_json(line).is_null());
 }

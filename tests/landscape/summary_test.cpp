@@ -115,6 +115,18 @@ TEST_CASE("the largest step is named with both its ends, from the lower") {
   CHECK(step.from.loss == 1.25);
 }
 
+TEST_CASE("minima deeper than the stated error are counted apart") {
+  Surface surface({-1, 1, 9}, {-1, 1, 9}, Split::train, {error_name(Split::train)});
+  const std::vector<double> half_widths(surface.size(), 0.1);
+  for (std::size_t i = 0; i < surface.size(); ++i) surface.set(i, {2, 0, 50, 0, 10, {half_widths[i]}});
+  surface.loss[2 * 9 + 2] = 1.95;
+  surface.loss[6 * 9 + 6] = 1.5;
+  const Summary summary = summarize(surface);
+  CHECK(summary.minima == 2);
+  CHECK(summary.clear_minima == 1);
+  CHECK_FALSE(summarize(square(9, 2, [](double x, double y) { return x * x + y * y; })).clear_minima.has_value());
+}
+
 TEST_CASE("losses that are not finite count as high, missing ones are passed over") {
   const double inf = std::numeric_limits<double>::infinity();
   Surface surface = square(9, 2, [](double x, double y) { return 1 + 8 * (x * x + y * y); });

@@ -45,6 +45,9 @@ TEST_CASE("axes are exactly symmetric and hit their ends") {
   for (std::size_t i = 0; i < 51; ++i) CHECK(axis.at(i) == -axis.at(50 - i));
   CHECK(Axis{-0.5, 1.5, 5}.coordinates() == std::vector<double>{-0.5, 0, 0.5, 1, 1.5});
   CHECK(Axis{0.25, 0.25, 1}.coordinates() == std::vector<double>{0.25});
+  const Axis beyond{-0.2, 1.2, 57};
+  CHECK(beyond.index_of(0) == 8);
+  CHECK(beyond.index_of(1) == 48);
 }
 
 TEST_CASE("a point of the plane is origin plus multiples, rounded once, and the origin exactly at 0") {

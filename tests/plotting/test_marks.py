@@ -192,6 +192,12 @@ def test_a_projection_is_drawn_over_a_plane_as_a_run(svg, plot, tmp_path):
         file.projections = [projection]
         run, = marks.runs(file)
         assert run.x.tolist() == [3.0, 1.0, 0.0] and np.isnan(run.own("train_loss")).all()
+        # Lengths along directions, unless they were found by least squares.
+        file.settings["lengths"] = [2.0, 0.5]
+        assert marks.runs(file)[0].x.tolist() == [1.5, 0.5, 0.0] and marks.runs(file)[0].y.tolist() == [1.0, 0.5, 0.0]
+        with h5py.File(projection, "a") as held:
+            held.attrs["project"] = "lstsq"
+        assert marks.runs(file)[0].x.tolist() == [3.0, 1.0, 0.0]
     # Beside the runs of the file itself.
     text = svg(write_trajectory(tmp_path / "t.h5"), "--projection", projection)
     assert 'id="run_p"' in text and 'id="run_run0"' in text

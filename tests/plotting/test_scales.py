@@ -69,3 +69,19 @@ def test_labels_tell_values_apart_and_powers_stand_for_far_decades():
     assert scales.labels([0.01, 0.1, 1.0, 10.0], True) == ["0.01", "0.1", "1", "10"]
     assert scales.labels([1e-8, 1e6, 3e7], True) == ["10⁻⁸", "10⁶", "3×10⁷"]
     assert scales.labels([-0.5, 0.0]) == ["−0.5", "0"]
+
+
+def test_a_few_extreme_values_are_cut_and_named():
+    bowl = np.linspace(0.1, 2.1, 400)
+    values = np.append(bowl, 1e5)
+    scale = scales.choose(values, "train_loss")
+    assert scale.log and scale.hi == 2.1 and scale.cut_high
+    assert scale.notes == ["cut at 2.1: 1 of 401 points lie above it (up to 10⁵)"]
+    assert scales.choose(values, "train_loss", vmax=1e5).hi == 1e5
+    assert not scales.choose(bowl, "train_loss").cut_high
+    deep = scales.choose(np.append(1e-30, bowl), "train_loss")
+    assert deep.log and deep.lo == 0.1 and deep.cut_low
+
+
+def test_a_narrow_peak_of_many_points_is_not_cut():
+    assert not scales.choose(np.append(np.full(400, 0.1), np.full(50, 1e5)), "train_loss").cut_high

@@ -74,12 +74,12 @@ def runs(file):
         run = Run(name, _label(text(group.attrs.get("label", "")) or name, optimizer), optimizer,
                   x, _required(file, group, "y", len(x)), *columns, group)
         found.append((int(group.attrs.get("order", len(found))), run))
-    return [run for _, run in sorted(found, key=lambda item: item[0])] + [_projected(path) for path in file.projections]
+    return [run for _, run in sorted(found, key=lambda item: item[0])] + [_projected(path, file) for path in file.projections]
 
 
-def _projected(path):
+def _projected(path, file):
     """The run whose coordinates another file holds, and nothing else of it."""
-    x, y = reading.read_projection(path)
+    x, y = reading.read_projection(path, file.settings.get("lengths"))
     name = os.path.splitext(os.path.basename(path))[0]
     unknown = np.full(len(x), np.nan)
     return Run(name, name, "", x, y, unknown, unknown, unknown, {})

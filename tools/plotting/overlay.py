@@ -29,10 +29,11 @@ class Overlay:
     def notes(self):
         """How far what is marked lies from the plane that is shown."""
         notes = []
+        end = "the run" if len(self.runs) == 1 else self.runs[0].label if self.runs else ""
         for run in self.runs:
             if np.isfinite(run.distance).any():
                 far, long = float(np.nanmax(run.distance)), float(np.nanmax(run.length))
-                share = f"; they are up to {scales.number(long)} away from the end of the run" if long > 0 else ""
+                share = f"; they are up to {scales.number(long)} away from the end of {end}" if long > 0 else ""
                 name = f"{run.label}: " if len(self.runs) > 1 else ""
                 notes.append(f"{name}checkpoints lie up to {scales.number(far)} out of this plane{share}")
             elif not run.group:

@@ -413,8 +413,9 @@ class DescentFile(_File):
                        None if slope is None else float(slope))
 
 
-def read_projection(path):
-    """The coordinates of a path's checkpoints, (x, y), each [m] and finite."""
+def read_projection(path, lengths):
+    """The coordinates of a path's checkpoints, (x, y), each [m] and finite. The file holds lengths along directions of
+    the `lengths` (None: taken for 1), unless it says that it was made by least squares."""
     with _open_hdf5(path) as handle:
         columns = [handle.get(name) for name in ("proj_xcoord", "proj_ycoord")]
         if not all(isinstance(column, h5py.Dataset) for column in columns):
@@ -425,11 +426,15 @@ def read_projection(path):
             raise PlotError(f"{path}: proj_xcoord and proj_ycoord must be lists of as many numbers")
         try:
             x, y = (column[()].astype(np.float64) for column in columns)
+            is_coordinates = text(handle.attrs.get("project", "cos")) == "lstsq"
         except OSError as error:
             raise UnreadableError(f"cannot read {path}: {one_line(error)}") from error
     if not x.size or not np.isfinite([x, y]).all():
         raise PlotError(f"{path}: proj_xcoord and proj_ycoord must be finite numbers, at least one")
-    return x, y
+    if is_coordinates or not (isinstance(lengths, list) and len(lengths) == 2 and all(
+            isinstance(length, (int, float)) and length > 0 for length in lengths)):
+        return x, y
+    return x / lengths[0], y / lengths[1]
 
 
 def _open_hdf5(path):

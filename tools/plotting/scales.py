@@ -13,6 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from .errors import PlotError
 from .wording import grouped, is_percent
 
+FEW, EXTREME = 0.01, 0.5  # where so few points would take more than this share of the scale, it ends before them
+MANY = 100  # points, of which a hundredth is one
 AUTO_LOG_RATIO = 50.0  # max/min above which a positive value is drawn on a log scale
 
 # Round steps within a decade, coarse to fine: what a reader finds on log paper.
@@ -92,7 +94,8 @@ class Scale:
 def choose(values, name, log=None, vmin=None, vmax=None):
     """The scale for finite float64 `values` (NaN is skipped; at least one is finite).
 
-    `log` None decides by itself: log when all are positive and max/min > 50; a percentage never.
+    `log` None decides by itself: log when all are positive and max/min > 50; a percentage never. Where a hundredth of
+    many points would take more than half of the scale, it is cut before them, and says so.
     """
     finite = values[np.isfinite(values)]
     low, high = float(finite.min()), float(finite.max())
@@ -106,6 +109,12 @@ def choose(values, name, log=None, vmin=None, vmax=None):
         count = finite.size - positive.size
         low = float(positive.min())
         notes.append(f"{count} of {finite.size} points are ≤ 0, drawn as the least positive")
+    if finite.size >= MANY and not is_percent(name):
+        few = np.log10(np.maximum(finite, low)) if log else finite
+        if vmax is None and (end := _end_before_extremes(few)) is not None:
+            vmax = float(finite[few <= end].max())
+        if log and vmin is None and (end := _end_before_extremes(-few)) is not None:
+            vmin = float(finite[few >= -end].min())
     lo, hi, cuts = _limits(finite, name, log, low, high, vmin, vmax)
     if lo < -1e300 or hi > 1e300:  # the width of the range would overflow
         raise PlotError(
@@ -118,6 +127,13 @@ def choose(values, name, log=None, vmin=None, vmax=None):
         lo, hi, log = lo - pad, hi + pad, False
     return Scale(log, lo, hi, cuts[0] is not None, cuts[1] is not None, constant, low,
                  notes + [text for text in cuts if text])
+
+
+def _end_before_extremes(drawn):
+    """Where the scale of these values, in drawing units, ends at its upper side: None where that is at the largest."""
+    low, end, high = np.quantile(drawn, (0.0, 1.0 - FEW, 1.0), method="lower")
+    end += 0.25 * (end - low)  # with what lies close to the many
+    return end if high - end > EXTREME * (high - low) and end > low else None
 
 
 def _limits(finite, name, log, low, high, vmin, vmax):

@@ -8,7 +8,7 @@ import math
 from .scales import number
 from .wording import grouped
 
-SAID_ELSEWHERE = {"points", "evaluated", "not_finite", "repeats", "width_at_least"}
+SAID_ELSEWHERE = {"clear_minima", "points", "evaluated", "not_finite", "repeats", "width_at_least"}
 LONGEST_TEXT = 200  # characters
 
 
@@ -54,8 +54,12 @@ def _steepest(value, _):
     return None if rise is None else [f"steepest step {rise}"]
 
 
-def _minima(value, _):
-    return [f"{value} local {'minimum' if value == 1 else 'minima'}"] if _is_number(value) else None
+def _minima(value, summary):
+    if not _is_number(value):
+        return None
+    clear = summary.get("clear_minima")
+    return [f"{value} local {'minimum' if value == 1 else 'minima'}"
+            + (f", {clear} deeper than the stated error" if _is_number(clear) else "")]
 
 
 def _curvature(value, _):

@@ -132,7 +132,7 @@ def _distances(axes, runs):
     _value_ticks(axes, scale)
     axes.set_ylim(0.0, None)
     axes.set_ylabel("distance", fontsize=style.TICK, labelpad=2 * style.ZOOM)
-    _legend(axes, ("out of plane", "to its end"))
+    _legend(axes, ("out of plane", "to its end" if len(runs) == 1 else f"to the end of {runs[0].label}"))
 
 
 def _legend(axes, texts):
