@@ -25,9 +25,11 @@ using Point = std::vector<double>;
 
 constexpr std::size_t kMostDescents = 1000;
 constexpr std::int64_t kMostRows = 10'000'000;  // over all descents: some 500 MB
+constexpr double kUsualRate = 0.01;             // of functions that have no name
 
 struct DescendWords {
-  std::string function, from, optimizers = "gd", rates = "0.01";
+  const CLI::App* command = nullptr;
+  std::string function, from, optimizers = "gd", rates;
   OptimizerWords numbers;
   DescentOptions options;
   std::string at, direction;
@@ -35,9 +37,12 @@ struct DescendWords {
   std::size_t points = 0;
   std::filesystem::path out = "outputs/descent.h5";
   bool list = false, force = false;
+
+  bool given(const char* option) const { return command->count(option) > 0; }
 };
 
 void add_options(CLI::App& command, DescendWords& words) {
+  words.command = &command;
   auto& o = words.options;
   command
       .add_option("--function", words.function, "of x, or of x and y, as in \"25*sin(x) - x^2\"; or a name of --list")
@@ -50,17 +55,18 @@ void add_options(CLI::App& command, DescendWords& words) {
                   fmt::format("one or several of {}; each may bring its rate, as in gd:0.1,adagrad:1",
                               fmt::join(optimizer_names(), ", ")))
       ->capture_default_str();
-  command.add_option("--rate", words.rates, "learning rate ε; several with commas")->capture_default_str();
+  command.add_option("--rate", words.rates,
+                     "learning rate ε; several with commas (default: the named function's, else 0.01)");
   words.numbers.add_to(command);
   command.add_option("--steps", o.steps, "steps at most")->check(CLI::Range(1, 1'000'000))->capture_default_str();
   command.add_flag("--ascend", o.ascend, "climb instead of descend");
   command.add_option("--tolerance", o.tolerance, "converged where neither gradient nor last step is longer")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
   command.add_option("--noise", o.noise.deviation, "the function is the mean of --terms, tilted by this much each")
-      ->check(CLI::NonNegativeNumber)
+      ->check(not_negative())
       ->capture_default_str();
-  command.add_option("--terms", o.noise.terms, "with --noise: terms of the sum")
+  command.add_option("--terms", o.noise.terms, "with --noise: terms of the mean")
       ->check(CLI::Range(2, 1'000'000))
       ->capture_default_str();
   command.add_option("--batch-size", o.noise.batch_size, "with --noise: terms a step")
@@ -71,8 +77,8 @@ void add_options(CLI::App& command, DescendWords& words) {
       ->capture_default_str();
   command.add_option("--at", words.at, "points to say value, gradient and tangent of, written as for --from");
   command.add_option("--direction", words.direction, "with --at: a direction to say the slope along, as in 1,1");
-  command.add_option("--x", words.x, "range drawn (default: what holds starts and steps)");
-  command.add_option("--y", words.y, "the same along y");
+  command.add_option("--x", words.x, "range drawn (default: what holds starts and steps)")->type_name("LOW:HIGH");
+  command.add_option("--y", words.y, "the same along y")->type_name("LOW:HIGH");
   command.add_option("--points", words.points, "points along each axis (default: 501 of one variable, 101 of two)")
       ->check(CLI::Range(2, 2001));
   command.add_option("--out", words.out, "file")->capture_default_str();
@@ -83,7 +89,7 @@ void add_options(CLI::App& command, DescendWords& words) {
 
 /// Shows where an expression is wrong, above the line that says what.
 [[noreturn]] void refuse(const std::string& text, const SyntaxError& error) {
-  if (text.find_first_of("\n\r") == std::string::npos) fmt::print(stderr, "{}\n{:>{}}\n", text, "^", error.column);
+  fmt::print(stderr, "{}\n{:>{}}\n", text, "^", error.column);
   std::vector<std::string> names;
   for (const auto& function : gallery()) names.push_back(function.name);
   const std::string near = nearest(text, names);
@@ -102,7 +108,12 @@ struct Task {
 
 std::vector<Point> points_of(const std::string& option, const std::string& words, std::size_t variables) {
   if (words.empty()) return {};
-  auto points = parse_points(option, words);
+  std::vector<Point> points;
+  try {
+    points = parse_points(option, words);
+  } catch (const UsageError&) {  // which names one point alone
+    throw UsageError("{} \"{}\": wants numbers, with ',' between coordinates and ';' between points", option, words);
+  }
   for (const Point& point : points) {
     if (point.size() == variables) continue;
     throw UsageError("{} {}: the function has {}", option, words,
@@ -112,38 +123,108 @@ std::vector<Point> points_of(const std::string& option, const std::string& words
   return points;
 }
 
-std::vector<double> rates_of(const std::string& option, const std::string& words) {
-  auto rates = parse_numbers(option, words);
+Point direction_of(const std::string& words, std::size_t variables) {
+  if (words.find(';') != std::string::npos) throw UsageError("--direction {}: wants one direction, as in 1,1", words);
+  Point direction = parse_numbers("--direction", words);
+  if (direction.size() != variables) {
+    throw UsageError(
+        "--direction {}: wants {}", words,
+        variables == 1 ? "one number: the function has one variable, x" : "X,Y: the function has two variables");
+  }
+  if (std::all_of(direction.begin(), direction.end(), [](double part) { return part == 0; })) {
+    throw UsageError("--direction {}: has no length", words);
+  }
+  return direction;
+}
+
+std::string_view trimmed(std::string_view text) {
+  while (text.starts_with(' ')) text.remove_prefix(1);
+  while (text.ends_with(' ')) text.remove_suffix(1);
+  return text;
+}
+
+/// One word of --optimizer: "gd", or "gd:0.1".
+struct OptimizerWord {
+  std::string name;
+  std::optional<double> rate;
+};
+
+OptimizerWord optimizer_word(const std::string& word) {
+  const auto colon = word.find(':');
+  const std::string name(trimmed(word.substr(0, colon)));
+  if (name.empty()) throw UsageError("--optimizer: a name is missing between commas, as in gd,adam");
+  if (colon == std::string::npos) return {name, std::nullopt};
+  try {
+    const double rate = parse_numbers("--optimizer", word.substr(colon + 1)).front();
+    if (rate > 0) return {name, rate};
+  } catch (const UsageError&) {  // which names the rate alone
+  }
+  throw UsageError("--optimizer {}: wants NAME:RATE with a rate above 0, as in gd:0.1", word);
+}
+
+/// Those of --rate.
+std::vector<double> rates_of(const DescendWords& words, const NamedFunction* known) {
+  if (!words.given("--rate")) return {known ? known->rate : kUsualRate};
+  auto rates = parse_numbers("--rate", words.rates);
   for (const double rate : rates) {
-    if (rate <= 0) throw UsageError("{} {}: wants numbers above 0", option, words);
+    if (rate <= 0) throw UsageError("--rate {}: wants numbers above 0", words.rates);
   }
   return rates;
 }
 
+/// Refuses what is said of minibatches where no optimizer takes any, and more in one than there are terms.
+void check_noise(const DescendWords& words, const std::vector<std::string>& names) {
+  const auto& noise = words.options.noise;
+  if (noise.deviation == 0) {
+    for (const char* option : {"--terms", "--batch-size", "--seed"}) {
+      if (words.given(option)) throw UsageError("{} belongs to --noise, which wants a number above 0", option);
+    }
+    if (std::find(names.begin(), names.end(), "sgd") == names.end()) return;
+    throw UsageError("--optimizer sgd without --noise is gd: say how far the terms of the sum differ, as in --noise 5");
+  }
+  if (std::all_of(names.begin(), names.end(), [](const std::string& name) { return name == "gd"; })) {
+    throw UsageError("--noise {:g}: gd sees all terms; name an --optimizer that takes minibatches, as sgd",
+                     noise.deviation);
+  }
+  if (noise.batch_size <= noise.terms) return;
+  if (words.given("--batch-size")) {
+    throw UsageError("--batch-size {}: there are {} --terms", noise.batch_size, noise.terms);
+  }
+  throw UsageError("--terms {}: a step takes {} unless --batch-size says fewer", noise.terms, noise.batch_size);
+}
+
 /// One for each optimizer and rate.
-std::vector<DescentOptions> optimizers_of(const DescendWords& words) {
+std::vector<DescentOptions> optimizers_of(const DescendWords& words, const NamedFunction* known) {
   std::vector<DescentOptions> list;
   std::vector<std::string> names;
-  for (const std::string_view word : split_at(words.optimizers, ',')) {
-    const std::string part(word);
-    const auto colon = part.find(':');
+  bool reads_rates = false;
+  for (const std::string_view part : split_at(words.optimizers, ',')) {
+    const OptimizerWord word = optimizer_word(std::string(trimmed(part)));
     DescentOptions options = words.options;
-    options.optimizer = words.numbers.options(part.substr(0, colon), 0);
+    options.optimizer = words.numbers.options(word.name, 0);
     check(options.optimizer);
-    names.push_back(options.optimizer.name);
-    if (names.back() == "sgd" && options.noise.deviation == 0) {
-      throw UsageError(
-          "--optimizer sgd without --noise is gd: say how far the terms of the sum differ, as in --noise 5");
-    }
-    const auto rates = colon == std::string::npos ? rates_of("--rate", words.rates)
-                                                  : rates_of("--optimizer " + part, part.substr(colon + 1));
-    for (const double rate : rates) {
+    names.push_back(word.name);
+    reads_rates = reads_rates || !word.rate;
+    for (const double rate : word.rate ? std::vector{*word.rate} : rates_of(words, known)) {
       options.rate = rate;
       list.push_back(options);
     }
   }
+  if (words.given("--rate") && !reads_rates) {
+    throw UsageError("--rate {}: each --optimizer brings its own", words.rates);
+  }
   words.numbers.refuse_unread(names);
+  check_noise(words, names);
   return list;
+}
+
+/// Without a start there is nothing for these to say.
+void refuse_words_of_descents(const DescendWords& words) {
+  for (const char* option : {"--optimizer", "--rate", "--steps", "--ascend", "--tolerance", "--noise", "--terms",
+                             "--batch-size", "--seed"}) {
+    if (words.given(option)) throw UsageError("{} wants --from: where to start (--at alone gives tangents)", option);
+  }
+  words.numbers.refuse_unread({});
 }
 
 Task task_of(const DescendWords& words) {
@@ -151,6 +232,8 @@ Task task_of(const DescendWords& words) {
   if (words.function.empty()) throw UsageError("--function is required: an expression, or a name of --list");
   task.known = find_function(words.function);
   task.text = task.known ? task.known->expression : words.function;
+  std::replace_if(
+      task.text.begin(), task.text.end(), [](char c) { return c == '\n' || c == '\r' || c == '\t'; }, ' ');
   try {
     task.function.emplace(task.text);
   } catch (const SyntaxError& error) {
@@ -165,17 +248,14 @@ Task task_of(const DescendWords& words) {
   }
   if (!words.direction.empty()) {
     if (task.at.empty()) throw UsageError("--direction wants --at: the points to say the slope at");
-    task.direction = points_of("--direction", words.direction, task.variables).front();
-    if (std::all_of(task.direction.begin(), task.direction.end(), [](double part) { return part == 0; })) {
-      throw UsageError("--direction {}: has no length", words.direction);
-    }
+    task.direction = direction_of(words.direction, task.variables);
   }
   if (!words.y.empty() && task.variables == 1) throw UsageError("--y: the function has one variable, x");
-  const auto& noise = words.options.noise;
-  if (noise.batch_size > noise.terms) {
-    throw UsageError("--batch-size {}: there are {} --terms", noise.batch_size, noise.terms);
+  if (task.starts.empty()) {
+    refuse_words_of_descents(words);
+  } else {
+    task.optimizers = optimizers_of(words, task.known);
   }
-  task.optimizers = optimizers_of(words);
   const std::size_t descents = task.starts.size() * task.optimizers.size();
   if (descents > kMostDescents || static_cast<std::int64_t>(descents) * words.options.steps > kMostRows) {
     throw UsageError("{} descents of {} steps are more than a file should hold; ask for fewer", descents,
@@ -286,19 +366,36 @@ void print_gallery() {
 
 // --- the file -----------------------------------------------------------------------------------------------------
 
-json settings_of(const DescendWords& words, const Task& task, const DescentRecord& record) {
+json optimizer_settings(const DescentOptions& options) {
+  const auto& numbers = options.optimizer;
+  json entry{{"name", numbers.name}, {"rate", options.rate}};
+  if (numbers.momentum > 0) entry.update({{"momentum", numbers.momentum}, {"nesterov", numbers.nesterov}});
+  if (numbers.name == "adagrad" || numbers.name == "rmsprop" || numbers.name == "adam") entry["delta"] = numbers.delta;
+  if (numbers.name == "rmsprop") entry["rho"] = numbers.rho;
+  if (numbers.name == "adam") entry["betas"] = numbers.betas;
+  return entry;
+}
+
+/// What decided the descents: nothing where there are none.
+void add_descents(json& settings, const DescendWords& words, const Task& task) {
+  if (task.starts.empty()) return;
   const auto& o = words.options;
-  json optimizers = json::array(), global = json::array();
-  for (const DescentOptions& options : task.optimizers) {
-    const auto& numbers = options.optimizer;
-    json entry{{"name", numbers.name}, {"rate", options.rate}};
-    if (numbers.momentum > 0) entry.update({{"momentum", numbers.momentum}, {"nesterov", numbers.nesterov}});
-    if (numbers.name == "adagrad" || numbers.name == "rmsprop" || numbers.name == "adam")
-      entry["delta"] = numbers.delta;
-    if (numbers.name == "rmsprop") entry["rho"] = numbers.rho;
-    if (numbers.name == "adam") entry["betas"] = numbers.betas;
-    optimizers.push_back(entry);
-  }
+  json optimizers = json::array();
+  for (const DescentOptions& options : task.optimizers) optimizers.push_back(optimizer_settings(options));
+  settings.update({{"from", task.starts},
+                   {"optimizers", optimizers},
+                   {"steps", o.steps},
+                   {"ascend", o.ascend},
+                   {"tolerance", o.tolerance}});
+  if (o.noise.deviation == 0) return;
+  settings.update({{"noise", o.noise.deviation},
+                   {"terms", o.noise.terms},
+                   {"batch_size", o.noise.batch_size},
+                   {"seed", o.noise.seed}});
+}
+
+json settings_of(const DescendWords& words, const Task& task, const DescentRecord& record) {
+  json global = json::array();
   if (task.known) {
     for (const auto& [point, value] : task.known->global) global.push_back({{"point", point}, {"value", value}});
   }
@@ -306,21 +403,11 @@ json settings_of(const DescendWords& words, const Task& task, const DescentRecor
                 {"expression", task.text},
                 {"variables", task.variables == 1 ? json{"x"} : json{"x", "y"}},
                 {"x", {record.x.front(), record.x.back()}},
-                {"from", task.starts},
-                {"optimizers", optimizers},
-                {"steps", o.steps},
-                {"ascend", o.ascend},
-                {"tolerance", o.tolerance},
                 {"at", task.at},
                 {"direction", task.direction.empty() ? json(nullptr) : json(task.direction)},
                 {"global", global}};
   if (task.variables == 2) settings["y"] = {record.y.front(), record.y.back()};
-  if (o.noise.deviation > 0) {
-    settings.update({{"noise", o.noise.deviation},
-                     {"terms", o.noise.terms},
-                     {"batch_size", o.noise.batch_size},
-                     {"seed", o.noise.seed}});
-  }
+  add_descents(settings, words, task);
   return settings;
 }
 

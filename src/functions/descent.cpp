@@ -63,13 +63,16 @@ std::string point_text(std::span<const double> point) {
   return point.size() == 1 ? fmt::format("x = {:.6g}", point[0]) : fmt::format("({:.6g}, {:.6g})", point[0], point[1]);
 }
 
+std::string text_of(Problem problem) {
+  constexpr std::array texts{"is not defined", "has no derivative", "cannot be computed"};
+  return texts[static_cast<std::size_t>(problem)];
+}
+
 Dual value_at(const Expression& function, std::span<const double> point) {
-  const Dual result = function.at(point);
-  if (!result.is_finite()) {
-    const auto problem = function.undefined_at(point);
-    throw Error("the function is not defined at {} ({})", point_text(point), problem ? problem->what : "not finite");
+  if (const auto why = function.undefined_at(point)) {
+    throw Error("the function {} at {} ({})", text_of(why->problem), point_text(point), why->what);
   }
-  return result;
+  return function.at(point);
 }
 
 }  // namespace
@@ -90,7 +93,7 @@ Descent descend(const Expression& function, std::span<const double> start, const
     const Dual here = step == 0 ? value_at(function, point) : function.at(point);
     if (!is_finite(point) || !here.is_finite()) {
       const auto problem = is_finite(point) ? function.undefined_at(point) : std::nullopt;
-      const bool is_undefined = problem && !problem->overflow;
+      const bool is_undefined = problem && problem->problem != Problem::overflow;
       descent.end = is_undefined ? DescentEnd::undefined : DescentEnd::diverged;
       descent.reason = fmt::format("{} at {}", problem ? problem->what : "the position overflows", point_text(point));
       break;

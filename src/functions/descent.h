@@ -34,8 +34,8 @@ struct DescentOptions {
 
 enum class DescentEnd { steps, converged, diverged, undefined };
 
-/// "steps": all done. "diverged": position or value left the range of a double. "undefined": the function has no value
-/// or derivative where the last step led.
+/// "steps": all done. "diverged": numbers left the range of a double. "undefined": the function has no value or
+/// derivative where the last step led.
 std::string name_of(DescentEnd end);
 
 /// The way of one optimizer; of s steps, s + 1 rows of d coordinates each.
@@ -54,7 +54,7 @@ struct Descent {
 };
 
 /// Follows the optimizer from `start`; stops early where it has converged, or cannot go on. Throws Error where the
-/// function is not defined at the start.
+/// function has no value or derivative at the start.
 Descent descend(const Expression& function, std::span<const double> start, const DescentOptions& options);
 
 /// Value and gradient at a point, and the slope along a direction where one is given.
@@ -65,7 +65,8 @@ struct Tangent {
   double directional_derivative = 0;
 };
 
-/// Throws Error where the function is not defined at the point. `direction` may have any length but 0, or be empty.
+/// Throws Error where the function has no value or derivative at the point. `direction` may have any length but 0, or
+/// be empty.
 Tangent tangent_at(const Expression& function, std::span<const double> point, std::span<const double> direction);
 
 }  // namespace lossatlas

@@ -19,6 +19,7 @@ struct NamedFunction {
   std::string expression;
   std::vector<std::array<double, 2>> domain;  // [low, high] of each variable
   std::vector<double> start;                  // where a descent begins unless told otherwise
+  double rate;                                // at which plain descent gets somewhere from there in 100 steps
   bool maximizes = false;                     // `global` holds maxima: it is there to be climbed
   std::vector<Extremum> global;               // empty where it is not bounded
 };

@@ -190,7 +190,7 @@ def test_the_same_words_give_the_same_numbers(descend):
 
 def test_list(lossatlas):
     told = lossatlas("descend", "--list").ok().out
-    for name in ("hills", "stairs", "waves", "rosenbrock", "himmelblau", "beale", "rastrigin", "ackley", "saddle", "ravine"):
+    for name in NAMES:
         assert f"\n{name} " in "\n" + told
 
 
@@ -214,33 +214,111 @@ def test_a_descent_that_diverges_is_kept_up_to_there(lossatlas, tmp_path):
     assert np.abs(grid(out)["xcoordinates"]).max() < 1000
 
 
-@pytest.mark.parametrize("function, column", [("25*sinn(x)", 4), ("25*sin(x - x^2", 15), ("2 x", 3), ("x^", 3)])
+def test_a_number_too_large_on_the_way_does_no_harm(descend):
+    found = read(descend("--function", "1/(1 + exp(-x))", "--from", "-800", "--x", "-900:900"))
+    assert found["end"] == "converged" and found["value"].tolist() == [0, 0]
+    tabulated = grid(descend("--function", "1/(1 + exp(-x))", "--from", "0", "--x", "-900:900"))
+    assert np.isfinite(tabulated["value"]).all() and np.isfinite(tabulated["derivative"]).all()
+
+
+def test_points_where_an_operation_has_no_value_are_not_finite(descend):
+    tabulated = grid(descend("--function", "atan(1/x^2)", "--from", "1", "--x", "-1:1", "--points", 3))
+    assert np.isfinite(tabulated["value"]).tolist() == [True, False, True]
+
+
+NAMES = ("hills", "stairs", "waves", "rosenbrock", "himmelblau", "beale", "rastrigin", "ackley", "saddle", "ravine")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_named_functions_descend_with_no_other_words(descend, name):
+    found = read(descend("--function", name))
+    assert found["end"] in ("steps", "converged") and np.all(np.diff(found["value"]) <= 1e-12)
+    assert found["value"][-1] < found["value"][0] - 0.05
+
+
+def test_the_rate_of_a_named_function_gives_way_to_the_words(descend):
+    out = descend("--function", "rosenbrock", "--optimizer", "gd,adam:0.1")
+    assert [o["rate"] for o in helpers.settings(out)["optimizers"]] == [0.001, 0.1]
+    out = descend("--function", "rosenbrock", "--rate", 0.0005)
+    assert [o["rate"] for o in helpers.settings(out)["optimizers"]] == [0.0005]
+
+
+def test_settings_hold_what_was_used(descend):
+    settings = helpers.settings(descend("--function", "ravine", "--optimizer", "gd,sgd", "--noise", 3, "--terms", 50))
+    assert (settings["noise"], settings["terms"], settings["batch_size"], settings["seed"]) == (3, 50, 10, 0)
+    settings = helpers.settings(descend("--function", "ravine"))
+    assert not {"noise", "terms", "batch_size", "seed"} & settings.keys()
+    settings = helpers.settings(descend("--function", "ravine", "--at", "1,1"))
+    assert settings["at"] == [[1, 1]] and not {"from", "optimizers", "steps", "ascend", "tolerance"} & settings.keys()
+
+
+def test_spaces_in_lists(descend):
+    out = descend("--function", "ravine", "--optimizer", " gd : 0.05, adam", "--rate", "0.1, 0.2", "--from", " 1, 2 ; 3 ,4")
+    settings = helpers.settings(out)
+    assert settings["from"] == [[1, 2], [3, 4]]
+    assert [(o["name"], o["rate"]) for o in settings["optimizers"]] == [("gd", 0.05), ("adam", 0.1), ("adam", 0.2)]
+
+
+def test_help_says_how_a_range_is_written(lossatlas):
+    told = lossatlas("descend", "--help").ok().out
+    assert "--x LOW:HIGH" in told and "--y LOW:HIGH" in told
+
+
+@pytest.mark.parametrize("function, column", [("25*sinn(x)", 4), ("25*sin(x - x^2", 15), ("2 x", 3), ("x^", 3),
+                                              ("x +\n\tsinn(x)", 6), ("2*\t|x|", 4)])
 def test_an_expression_with_an_error_is_pointed_at(lossatlas, tmp_path, function, column):
     done = lossatlas("descend", "--function", function, "--from", "1", "--out", tmp_path / "d.h5")
     assert done.status == 2
     shown, caret, line = done.err.splitlines()
-    assert shown == function and caret == " " * (column - 1) + "^"
+    assert shown == function.replace("\n", " ").replace("\t", " ") and caret == " " * (column - 1) + "^"
     assert line.startswith(f"lossatlas: --function, column {column}: ")
     assert not (tmp_path / "d.h5").exists()
 
 
+@pytest.mark.parametrize("function, hint", [("X^2", "did you mean 'x'?"), ("ln(x)", "did you mean 'log'?"), ("|x|", "abs(x)"),
+                                            ("x $\n2", "'$'"), ("x \x01", "'\\x01'")])
+def test_hints(lossatlas, function, hint):
+    done = lossatlas("descend", "--function", function, "--from", "1")
+    assert done.status == 2 and hint in done.err.splitlines()[-1] and len(done.err.splitlines()) == 3
+
+
 @pytest.mark.parametrize("status, words, culprit", [
     (2, [], "--function"), (2, ["--function=x^2"], "--from"), (2, ["--function=x^2", "--from=1,2"], "--from 1,2"),
-    (2, ["--function=x*y", "--from=1"], "--from 1"), (2, ["--function=x^2", "--from=a"], "--from a"),
-    (2, ["--function=x^2", "--from=1;"], "--from"), (2, ["--function=x^2", "--from=inf"], "--from"),
+    (2, ["--function=x*y", "--from=1"], "--from 1"), (2, ["--function=x^2", "--from=a"], '--from "a"'),
+    (2, ["--function=x^2", "--from=1;"], '--from "1;"'), (2, ["--function=x^2", "--from=inf"], '--from "inf"'),
+    (2, ["--function=x^2", "--from=1;a"], "';' between points"), (2, ["--function=x^2", "--at=;"], '--at ";"'),
     (2, ["--function=rosenbrock", "--optimizer=adan"], "did you mean 'adam'?"),
-    (2, ["--function=rosenbrock", "--optimizer=gd,"], "--optimizer"),
+    (2, ["--function=rosenbrock", "--optimizer=gd,"], "--optimizer: a name is missing"),
+    (2, ["--function=rosenbrock", "--optimizer=gd, adan"], "--optimizer adan: wants"),
+    (2, ["--function=rosenbrock", "--optimizer=gd:0.1:0.2"], "--optimizer gd:0.1:0.2: wants NAME:RATE"),
     (2, ["--function=rosenbrock", "--optimizer=gd:x"], "--optimizer gd:x"),
     (2, ["--function=rosenbrock", "--optimizer=gd:-1"], "--optimizer gd:-1"),
     (2, ["--function=rosenbrock", "--rate=0"], "--rate 0"), (2, ["--function=rosenbrock", "--rate=nan"], "--rate nan"),
     (2, ["--function=rosenbrock", "--momentum=0.5"], "--momentum"),
     (2, ["--function=rosenbrock", "--optimizer=momentum", "--momentum=1"], "--momentum 1"),
     (2, ["--function=rosenbrock", "--optimizer=sgd"], "--noise"), (2, ["--function=rosenbrock", "--steps=0"], "--steps"),
-    (2, ["--function=rosenbrock", "--noise=1", "--terms=5"], "--batch-size 10"),
+    (2, ["--function=rosenbrock", "--optimizer=sgd", "--noise=1", "--terms=5"], "--terms 5: a step takes 10"),
+    (2, ["--function=rosenbrock", "--optimizer=sgd", "--noise=1", "--terms=5", "--batch-size=6"], "--batch-size 6: there are 5"),
+    (2, ["--function=rosenbrock", "--noise=3", "--optimizer=gd"], "--noise 3: gd sees all terms"),
+    (2, ["--function=rosenbrock", "--noise=3", "--optimizer=gd:1,gd:2"], "--noise 3: gd sees all terms"),
+    (2, ["--function=rosenbrock", "--terms=50"], "--terms belongs to --noise"),
+    (2, ["--function=rosenbrock", "--optimizer=adam", "--batch-size=5"], "--batch-size belongs to --noise"),
+    (2, ["--function=rosenbrock", "--optimizer=adam", "--noise=0", "--seed=5"], "--seed belongs to --noise"),
+    (2, ["--function=rosenbrock", "--optimizer=gd:0.1,adam:0.2", "--rate=0.3"], "--rate 0.3"),
+    (2, ["--function=rosenbrock", "--noise=-1"], "-1: wants a number of 0 or more"),
+    (2, ["--function=rosenbrock", "--tolerance=-1"], "-1: wants a number of 0 or more"),
+    (2, ["--function=hills", "--at=1", "--direction=1;2"], "--direction 1;2: wants one direction"),
+    (2, ["--function=hills", "--at=1", "--direction=1,2"], "--direction 1,2"),
+    (2, ["--function=hills", "--at=1", "--steps=5"], "--steps wants --from"),
+    (2, ["--function=hills", "--at=1", "--optimizer=adam"], "--optimizer wants --from"),
     (2, ["--function=hills", "--y=0:1"], "--y"), (2, ["--function=hills", "--x=1:0"], "--x 1:0"),
     (2, ["--function=hills", "--direction=1"], "--at"), (2, ["--function=hills", "--at=1", "--direction=0"], "--direction"),
     (2, ["--function=hills", "--points=1"], "--points"), (2, ["--function=hills", "--steps=1000000", "--rate=1,2,3,4,5,6,7,8,9,10,11"], "descents"),
     (1, ["--function=log(x)", "--from=0"], "log of 0"), (1, ["--function=1/x", "--from=1", "--at=0"], "division by 0"),
+    (1, ["--function=exp(-1/x^2)", "--from=0"], "not defined at x = 0 (division by 0)"),
+    (1, ["--function=asin(x)", "--from=1"], "has no derivative at x = 1 (the derivative of asin at 1)"),
+    (1, ["--function=(-2)^x", "--from=2"], "has no derivative at x = 2 (the derivative of -2 to the power of 2)"),
+    (1, ["--function=x/sqrt(1 + x^2)", "--from=1e200"], "cannot be computed at x = 1e+200 (overflow in ^)"),
 ], ids=str)
 def test_wrong_words(lossatlas, tmp_path, status, words, culprit):
     done = lossatlas("descend", *words, "--out", tmp_path / "d.h5")

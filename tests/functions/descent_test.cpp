@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "catch.h"
+#include "functions/gallery.h"
 
 using namespace lossatlas;
 
@@ -159,6 +160,57 @@ TEST_CASE("a descent ends where it has converged, diverged, or is not defined") 
   CHECK(hit.end == DescentEnd::undefined);
   CHECK(hit.reason == "division by 0 at x = 0");
   CHECK_THROWS_AS(run("log(x)", {-1}, with("gd", 1, 1)), Error);
+}
+
+TEST_CASE("a descent ends where an operation has no value, though a later one would hide it") {
+  const auto hit = run("x - atan(1/x^2)", {1}, with("gd", 0.5, 100));
+  CHECK(hit.end == DescentEnd::undefined);
+  CHECK(hit.reason == "division by 0 at x = 0");
+  CHECK(hit.steps() == 0);
+  const auto powers = run("x + (-2)^(2 + 0*x)", {1}, with("gd", 1, 1));  // 0*x is constant
+  CHECK(powers.end == DescentEnd::steps);
+  const auto edge = run("asin(x)", {0}, with("gd", 1, 5, true));
+  CHECK(edge.end == DescentEnd::undefined);
+  CHECK(edge.reason == "the derivative of asin at 1 at x = 1");
+}
+
+TEST_CASE("a descent goes on over numbers that are too large where they do no harm") {
+  const auto flat = run("1/(1 + exp(-x))", {-800}, with("gd", 1, 10));
+  CHECK(flat.end == DescentEnd::converged);
+  CHECK(flat.value.back() == 0);
+}
+
+TEST_CASE("a start says what it lacks: a value, a derivative, or small numbers") {
+  const auto refusal = [](const std::string& function, double start) -> std::string {
+    try {
+      run(function, {start}, with("gd", 1, 1));
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "none";
+  };
+  CHECK(refusal("atan(1/x^2)", 0) == "the function is not defined at x = 0 (division by 0)");
+  CHECK(refusal("asin(x)", 1) == "the function has no derivative at x = 1 (the derivative of asin at 1)");
+  CHECK(refusal("x^0.5", 0) == "the function has no derivative at x = 0 (the derivative of 0 to the power of 0.5)");
+  CHECK(refusal("(-2)^x", 2) == "the function has no derivative at x = 2 (the derivative of -2 to the power of 2)");
+  CHECK(refusal("x/sqrt(1 + x^2)", 1e200) == "the function cannot be computed at x = 1e+200 (overflow in ^)");
+  CHECK(refusal("1/(1 + exp(-x))", -800) == "none");
+}
+
+TEST_CASE("named functions descend, or climb, from their own start at their own rate") {
+  for (const NamedFunction& named : gallery()) {
+    INFO(named.name);
+    for (const bool ascend : {false, true}) {
+      if (ascend && !named.maximizes) continue;
+      const auto descent = run(named.expression, named.start, with("gd", named.rate, 100, ascend));
+      CHECK((descent.end == DescentEnd::steps || descent.end == DescentEnd::converged));
+      for (std::size_t row = 0; row < descent.steps(); ++row) {
+        const double rise = descent.value[row + 1] - descent.value[row];
+        CHECK((ascend ? -rise : rise) <= 1e-12);
+      }
+      CHECK(std::abs(descent.value.back() - descent.value.front()) > 0.05);
+    }
+  }
 }
 
 TEST_CASE("gradients of minibatches are noisy, and over an epoch at one place exact") {

@@ -24,9 +24,16 @@ SyntaxError error_of(const std::string& text) {
   throw;
 }
 
-std::string why(const std::string& text, double x) {
-  const auto problem = Expression(text).undefined_at(std::vector<double>{x});
-  return problem ? problem->what + (problem->overflow ? " (too large)" : "") : "";
+std::string why(const std::string& text, double x, double y = 0) {
+  const auto found = Expression(text).undefined_at(std::vector<double>{x, y});
+  return found ? found->what + (found->problem == Problem::overflow ? " (too large)" : "") : "";
+}
+
+/// Whether the function has a value there, and no derivative is what is missing.
+bool lacks_derivative(const std::string& text, double x, double y = 0) {
+  const std::vector<double> point{x, y};
+  const auto found = Expression(text).undefined_at(point);
+  return found && found->problem == Problem::derivative && std::isfinite(Expression(text).at(point).value);
 }
 
 }  // namespace
@@ -128,12 +135,22 @@ TEST_CASE("an expression with an error says where it is") {
   CHECK(column("sin(x, 2)") == 6);
   CHECK(column("1e999") == 1);
   CHECK(column("z") == 1);
+  CHECK(column("25*\n\tsinn(x)") == 6);
+  CHECK(Expression("x\n\t+ 1\r\n").at(std::vector{2.0}).value == 3);
   says("25*sinn(x)", "did you mean 'sin'?");
   says("25*sin x", "sin(x)");
   says("2x", "2*x");
   says("sin(x", "a ) is missing");
   says("x)", "closes nothing");
   says("x € 2", "'€'");
+  says("x \x01", "'\\x01'");
+  says("X^2", "did you mean 'x'?");
+  says("PI*x", "did you mean 'pi'?");
+  says("ln(x)", "did you mean 'log'?");
+  says("2*|x|", "abs(x)");
+  says("|x|", "abs(x)");
+  says("(|x| + 1)", "abs(x)");
+  says("x|", "abs(x)");
   CHECK_THROWS_AS(Expression(std::string(100'000, '(')), SyntaxError);
   CHECK_THROWS_AS(Expression(std::string(100'000, '-')), SyntaxError);
 }
@@ -143,11 +160,106 @@ TEST_CASE("a point where the function is not defined has a reason") {
   CHECK(why("log(x)", 0) == "log of 0");
   CHECK(why("1/(x - 1)", 1) == "division by 0");
   CHECK(why("sqrt(x)", -0.25) == "sqrt of -0.25");
-  CHECK(why("sqrt(x)", 0) == "the derivative of sqrt at 0");
   CHECK(why("x^0.5", -1) == "-1 to the power of 0.5");
+  CHECK(why("x^(-2)", 0) == "0 to the power of -2");
   CHECK(why("asin(x)", 1.5) == "asin of 1.5");
   CHECK(why("exp(x)", 1000) == "overflow in exp (too large)");
   CHECK(why("x^2", 1e200) == "overflow in ^ (too large)");
   CHECK(why("x*sin(1/x)", 0) == "division by 0");
   CHECK(why("log(x)", 2).empty());
+}
+
+TEST_CASE("where only the derivative is missing, that is the reason") {
+  CHECK(why("sqrt(x)", 0) == "the derivative of sqrt at 0");
+  CHECK(why("asin(x)", 1) == "the derivative of asin at 1");
+  CHECK(why("acos(x)", -1) == "the derivative of acos at -1");
+  CHECK(why("x^0.5", 0) == "the derivative of 0 to the power of 0.5");
+  CHECK(why("(-2)^x", 2) == "the derivative of -2 to the power of 2");
+  CHECK(why("pow(x, y)", -2, 2) == "the derivative of -2 to the power of 2");
+  CHECK(why("x^x", 0) == "the derivative of 0 to the power of 0");
+  for (const char* text : {"sqrt(x)", "asin(x + 1)", "x^0.5", "(-2)^(x + 2)", "x^x"}) CHECK(lacks_derivative(text, 0));
+  CHECK(at("pow(x, y)", -2, 2).value == 4);
+  // Lost before, but there is no value either.
+  CHECK(why("sqrt(x) + 1/x", 0) == "division by 0");
+  CHECK(why("1/sqrt(x)", 0) == "division by 0");
+  // The parts that are not too large are no overflow; those that are, are.
+  CHECK(why("(-1e200)^x", 2) == "overflow in ^ (too large)");
+  CHECK(why("pow(x, 3)", -1e200) == "overflow in pow (too large)");
+}
+
+TEST_CASE("powers of 0 have the derivatives of the function") {
+  for (const double y : {2.0, 1.0, 2.5}) {
+    INFO(y);
+    CHECK(at("x^y", 0, y).value == 0);
+    CHECK(at("x^y", 0, y).gradient[0] == (y == 1 ? 1 : 0));
+    CHECK(at("x^y", 0, y).gradient[1] == 0);
+    CHECK(why("x^y", 0, y).empty());
+  }
+  CHECK(at("0^x", 3).gradient[0] == 0);
+}
+
+TEST_CASE("an operation without a value is noticed though a later one would hide it") {
+  CHECK(why("atan(1/x^2)", 0) == "division by 0");
+  CHECK(why("exp(-1/x^2)", 0) == "division by 0");
+  CHECK(why("1/(1 + 1/x^2)", 0) == "division by 0");
+  CHECK(why("tanh(log(abs(x)))", 0) == "log of 0");
+  CHECK(why("min(log(x), 1)", -1) == "log of -1");
+  CHECK(why("max(1, sqrt(x))", -1) == "sqrt of -1");
+  CHECK(why("sqrt(x)^0", -1) == "sqrt of -1");
+  CHECK(why("1/x^(-1)", 0) == "0 to the power of -1");
+  CHECK(why("atan(x/0)", 1) == "division by 0");
+  for (const char* text : {"atan(1/x^2)", "exp(-1/x^2)", "1/(1 + 1/x^2)", "tanh(log(abs(x)))", "min(1/x, 1)"}) {
+    INFO(text);
+    CHECK(std::isnan(at(text, 0).value));
+    CHECK(std::isnan(at(text, 0).gradient[0]));
+  }
+}
+
+TEST_CASE("a number too large on the way is no harm where the result does not depend on how large") {
+  const auto gives = [](const std::string& text, double x, double value, double derivative = 0) {
+    INFO(text << " at " << x);
+    CHECK(why(text, x).empty());
+    CHECK(at(text, x).value == value);
+    CHECK(at(text, x).gradient[0] == Approx(derivative).margin(1e-100));
+  };
+  const double half_pi = std::numbers::pi / 2;
+  gives("1/(1 + exp(-x))", -800, 0);
+  gives("1/(1 + exp(-x))", 800, 1);
+  gives("1/(1 + 0.5*exp(-x))", -800, 0);
+  gives("5 - 3/(1 + exp(-x)/7 - 2)", -800, 5);
+  gives("x*exp(-x^2)", 1e200, 0);
+  gives("exp(-exp(x))", 1000, 0);
+  gives("exp(-1/x^2)", 1e-160, 0);
+  gives("tanh(exp(x))", 1000, 1);
+  gives("tanh(-cosh(x))", 1000, -1);
+  gives("atan(sinh(x))", 1000, half_pi);
+  gives("atan(sinh(x))", -1000, -half_pi);
+  gives("x/(1 + x^2)", 1e160, 0);
+  gives("x^2/(1 + exp(x))", 1000, 0);
+  gives("exp(x)^(-2)", 1000, 0);
+  gives("0.5^exp(x)", 1000, 0);
+  gives("min(exp(x), x)", 1000, 1000, 1);
+  gives("max(-exp(x), 3)", 1000, 3);
+  gives("atan(abs(-exp(x)))", 1000, half_pi);
+}
+
+TEST_CASE("a number too large on the way is an overflow where the result depends on how large") {
+  const auto overflows = [](const std::string& text, double x, const std::string& where) {
+    INFO(text << " at " << x);
+    CHECK(why(text, x) == "overflow in " + where + " (too large)");
+    CHECK_FALSE(at(text, x).is_finite());
+  };
+  overflows("x/sqrt(1 + x^2)", 1e200, "^");
+  overflows("x/(x + 1e308)", 1e308, "+");
+  overflows("log(1 + exp(x))", 1000, "exp");
+  overflows("exp(x)/exp(x)", 1000, "exp");
+  overflows("exp(x)*exp(-x)", 1000, "exp");
+  overflows("exp(x) - exp(x)", 1000, "exp");
+  overflows("min(exp(x) - exp(2*x), 1)", 1000, "exp");
+  overflows("min(1, sin(exp(x)))", 1000, "exp");
+  overflows("1e-250*exp(x)", 1000, "exp");
+  overflows("(x^2)^0.25", 1e200, "^");
+  overflows("x^exp(1000)", 1, "exp");
+  overflows("1e300*x*1e300", 0, "*");                              // its derivative
+  CHECK(why("atan(exp(x)) + log(x - 1000)", 1000) == "log of 0");  // an overflow that did no harm is not to blame
 }

@@ -29,7 +29,7 @@ def walk(start, rate, steps):
 
 
 def write_descents(path, variables=2, rules=(("gd", 0.05), ("adagrad", 0.15)), starts=1, tangents=0, steps=12,
-                   values=None, ends=None, settings=None):
+                   values=None, ends=None, settings=None, ascend=0, at=(1.0, 0.5)):
     """A file of descents on a bowl, as docs/file-format.md has it."""
     x, y = np.linspace(-2, 3, 41), np.linspace(-1, 1, 31)
     with h5py.File(path, "w") as file:
@@ -50,7 +50,7 @@ def write_descents(path, variables=2, rules=(("gd", 0.05), ("adagrad", 0.15)), s
             for start in range(starts):
                 position = walk([2.5 - start, 0.8][:variables], rate, steps)
                 group = own.create_group(f"descents/{number}")
-                group.attrs["optimizer"], group.attrs["rate"], group.attrs["ascend"] = optimizer, rate, 0
+                group.attrs["optimizer"], group.attrs["rate"], group.attrs["ascend"] = optimizer, rate, ascend
                 group.attrs["end"] = (ends or ["steps"] * 99)[number]
                 group.attrs["label"] = f"{optimizer}, rate {rate}"
                 group["position"], group["value"] = position, bowl(*position.T)
@@ -59,7 +59,7 @@ def write_descents(path, variables=2, rules=(("gd", 0.05), ("adagrad", 0.15)), s
                 group["effective_rate"][-1] = np.nan
                 number += 1
         for i in range(tangents):
-            point = np.array([1.0 + i, 0.5][:variables])
+            point = np.array([at[0] + i, at[1]][:variables])
             group = own.create_group(f"tangents/{i}")
             group["point"], group["gradient"] = point, slope(point)
             group.attrs["value"] = bowl(*point)
@@ -102,32 +102,119 @@ def test_words_of_a_picture(svg, tmp_path):
     assert len(re.findall('id="path"', text)) == 2 and len(re.findall('id="start"', text)) == 2
 
 
-def test_paths_run_where_the_steps_were(tmp_path):
-    from plotting import descents, reading, style
+def figure_of(file, kind="paths", size=None):
+    from plotting import descents, descents3d, raster, reading, style
 
     class Options:
         log = vmin = vmax = levels = cmap = None
+        dpi = 60
 
     style.apply()
-    with reading.open_file(write_descents(tmp_path / "d.h5", 2, rules=[("gd", 0.05)])) as file:
-        figure = descents.draw("paths", file, style.Head("t", "s"), Options)
-    path, = [line for line in figure.axes[0].lines if line.get_gid() == "path"]
+    with reading.open_file(file) as opened:
+        head = style.Head(descents.title(opened, kind), descents.subtitle(opened), size)
+        if kind == "surface":
+            return descents3d.draw(opened, head, Options, raster.View(30.0))
+        return descents.draw(kind, opened, head, Options)
+
+
+def lines_of(axes, gid):
+    return [line for line in axes.lines if line.get_gid() == gid]
+
+
+def test_paths_run_where_the_steps_were(tmp_path):
+    path, = lines_of(figure_of(write_descents(tmp_path / "d.h5", 2, rules=[("gd", 0.05)])).axes[0], "path")
     np.testing.assert_allclose(np.column_stack(path.get_data()), walk([2.5, 0.8], 0.05, 12))
 
 
 def test_tangent_of_a_curve_touches_it(tmp_path):
-    from plotting import descents, reading, style
-
-    class Options:
-        log = vmin = vmax = None
-
-    style.apply()
-    with reading.open_file(write_descents(tmp_path / "d.h5", 1, rules=[], tangents=1)) as file:
-        figure = descents.draw("paths", file, style.Head("t", "s"), Options)
-    line, = [line for line in figure.axes[0].lines if line.get_gid() == "tangent"]
+    line, = lines_of(figure_of(write_descents(tmp_path / "d.h5", 1, rules=[], tangents=1)).axes[0], "tangent")
     x, z = line.get_data()
     assert (z[1] - z[0]) / (x[1] - x[0]) == pytest.approx(1.0)  # the slope of x²/2 at 1
     assert np.interp(1.0, x, z) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("sign, word", [(1, "minimum"), (-1, "maximum")])
+@pytest.mark.parametrize("ascend", [0, 1])
+def test_a_star_is_called_what_it_marks_whatever_the_optimizer_seeks(svg, tmp_path, sign, word, ascend):
+    file = write_descents(tmp_path / "d.h5", 2, ascend=ascend, values=lambda grid: sign * grid)
+    assert f"star: global {word}" in svg(file)
+
+
+@pytest.mark.parametrize("at", [(1.0, 0.5), (1.0, 0.93), (2.9, 0.5), (-1.95, -0.97)])
+def test_arrows_end_inside_the_frame(tmp_path, at):
+    axes = figure_of(write_descents(tmp_path / "d.h5", 2, tangents=1, at=at)).axes[0]
+    gradient, direction = (text.xy - np.array(at) for text in axes.texts if text.arrow_patch is not None)
+    for vector, along in ((gradient, slope(np.array(at))), (direction, np.array([0.6, 0.8]))):
+        assert np.hypot(*vector) > 0.005 and vector @ along == pytest.approx(np.hypot(*vector) * np.hypot(*along))
+        assert -2 < at[0] + vector[0] < 3 and -1 < at[1] + vector[1] < 1
+
+
+@pytest.mark.parametrize("variables, kind, title", [
+    (1, "paths", "Tangents of"), (2, "paths", "Gradients of"), (2, "surface", "Gradients and tangent planes of")])
+def test_titles_of_tangents_name_what_is_drawn(tmp_path, variables, kind, title):
+    figure = figure_of(write_descents(tmp_path / "d.h5", variables, rules=[], tangents=2), kind)
+    assert figure.texts[0].get_text().startswith(title)
+
+
+def test_the_surface_says_and_marks_what_the_contours_do(svg, tmp_path):
+    text = svg(write_descents(tmp_path / "d.h5", 2), "--kind", "surface")
+    assert "ring: start; large marker: where it ended" in text and "star: global minimum" in text
+    assert text.count('id="extremum"') == 1
+
+
+def boxes_of(figure):
+    """The boxes in pixels of titles, tick labels and what stands above them, that hold text."""
+    renderer = figure.canvas.get_renderer()
+    figure.draw(renderer)
+    texts = list(figure.texts)
+    for axes in figure.axes:
+        texts += [axes._left_title, *axes.get_xticklabels(), *axes.get_yticklabels()]
+    return [(text, text.get_window_extent(renderer)) for text in texts if text.get_visible() and text.get_text()]
+
+
+RULES = [(name, 0.0005) for name in ("gd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "sgd")]
+
+
+@pytest.mark.parametrize("variables", [1, 2])
+@pytest.mark.parametrize("size", [None, (3.39, None), (7.0, None), (7.0, 12.0)])
+def test_no_words_of_panels_overlap(tmp_path, variables, size):
+    file = write_descents(tmp_path / "d.h5", variables, rules=RULES, ends=["diverged"] * 7)
+    figure = figure_of(file, "panels", size)
+    boxes = [(text, box) for text, box in boxes_of(figure) if box.width > 1]
+    assert len(boxes) > 20
+    for i, (text, box) in enumerate(boxes):
+        assert box.x0 > 0 and box.x1 < figure.bbox.width and box.y0 > 0 and box.y1 < figure.bbox.height, text
+        assert not [other for other, there in boxes[:i] if box.padded(-1).overlaps(there.padded(-1))], text
+
+
+def test_tick_labels_of_panels_stand_at_their_ticks(tmp_path):
+    for axes in figure_of(write_descents(tmp_path / "d.h5", 2), "panels").axes[:2]:
+        assert {label.get_horizontalalignment() for label in axes.get_xticklabels()} == {"center"}
+
+
+def test_labels_of_steps_have_a_plate(tmp_path):
+    axes = figure_of(write_descents(tmp_path / "d.h5", 1, rules=[("gd", 0.3)], tangents=1)).axes[0]
+    assert axes.texts and all(text.get_bbox_patch() is not None for text in axes.texts)
+
+
+def test_steps_of_a_divergence_are_drawn_up_to_where_it_leaves(svg, tmp_path):
+    file = write_descents(tmp_path / "d.h5", 1, rules=[("gd", 2.5)], steps=300, ends=["diverged"])
+    text = svg(file, "--kind", "steps")
+    x = walk([2.5], 2.5, 300)[:, 0]
+    above, below = (x > x[:6].max()).sum(), (x < x[:6].min()).sum()
+    assert above > 100 and below > 100
+    assert f"values of x beyond the range drawn: {above} above and {below} below" in text
+    for axes in figure_of(file, "steps").axes:
+        path, = lines_of(axes, "path")
+        assert len(path.get_xdata()) == 7 and axes.get_xlim()[1] < 7
+
+
+def test_where_a_divergence_went_is_said(svg, tmp_path):
+    text = svg(write_descents(tmp_path / "d.h5", 1, rules=[("gd", 3.0)], steps=3, ends=["diverged"]))
+    assert "3 steps outside the range drawn: first x = −5, farthest x = −20" in text
+    assert "step 1: x = −5" in text  # where the path leaves the frame
+    file = write_descents(tmp_path / "e.h5", 2, rules=[], tangents=1, at=(9.0, 0.0))
+    assert "1 tangent outside the range drawn" in svg(file)
 
 
 def test_optimizers_differ_in_grey_print(tmp_path):
@@ -137,6 +224,14 @@ def test_optimizers_differ_in_grey_print(tmp_path):
     with reading.open_file(write_descents(tmp_path / "d.h5", 2, rules=rules)) as file:
         looks = descents.looks_of(file.descents)
     assert len({marker for _, _, marker in looks}) == len({dashes for _, dashes, _ in looks}) == len(rules)
+
+
+def test_no_two_of_many_optimizers_look_alike(tmp_path):
+    from plotting import descents, reading
+
+    with reading.open_file(write_descents(tmp_path / "d.h5", 2, rules=[("gd", 0.01 + 0.001 * n) for n in range(24)])) as file:
+        looks = descents.looks_of(file.descents)
+    assert len({(color, dashes) for color, dashes, _ in looks}) == len({(color, marker) for color, _, marker in looks}) == 24
 
 
 @pytest.mark.parametrize("style", ["slides", "dark"])
@@ -153,7 +248,7 @@ def test_descents_that_end_early_say_so(svg, tmp_path):
     assert "diverged after 12 steps" in text and "left the function’s domain after 12 steps" in text
     file = write_descents(tmp_path / "e.h5", 1, rules=[("gd", 2.5)], steps=40, ends=["diverged"])
     assert "outside the range drawn" in svg(file)  # positions of 1e7 do not squeeze the curve
-    assert "above the range drawn" in svg(file, "--kind", "steps")
+    assert "beyond the range drawn: " in svg(file, "--kind", "steps")
 
 
 def test_steps_that_diverge_up_to_overflow(plot, tmp_path):

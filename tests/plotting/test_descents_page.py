@@ -88,3 +88,86 @@ def test_paths_that_leave_for_infinity(opened):
     page = opened(variables=2, rules=[("gd", 0.9)], steps=100, ends=["diverged"])
     assert int(page.get_attribute("#step", "max")) < 20
     assert "diverged after 100 steps" in page.inner_text("#notes")
+
+
+def shades(page, selector, variable):
+    """How many pixels of the first canvas in `selector` are of a colour of the style sheet."""
+    page.evaluate(DRAWN)
+    return page.evaluate("""([selector, name]) => {
+      window.lossatlas.drawAll(0);
+      const from = document.querySelector(selector), canvas = document.createElement("canvas");
+      Object.assign(canvas, { width: from.width, height: from.height });
+      const pen = canvas.getContext("2d"), text = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+      pen.drawImage(from, 0, 0);
+      const wanted = [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16)), { data } = pen.getImageData(0, 0, from.width, from.height);
+      let count = 0;
+      for (let n = 0; n < data.length; n += 4) count += wanted.every((c, k) => Math.abs(data[n + k] - c) < 12) && data[n + 3] > 200;
+      return count; }""", [selector, variable])
+
+
+SAID = {1: "at 1: f = 0.5, derivative 1, slope along 0.6: 0.5", 2: "at (1, 0.5): f = 1.75, gradient (1, 5), slope along (0.6, 0.8): 0.5"}
+
+
+@pytest.mark.parametrize("variables, canvases", [(1, [".chart canvas"]), (2, [".stage canvas", ".map canvas"])])
+def test_tangents_at_the_points_asked_for(opened, variables, canvases):
+    with_them, without = (opened(variables=variables, tangents=n) for n in (1, 0))
+    for canvas in canvases:
+        assert shades(with_them, canvas, "--warning") > shades(without, canvas, "--warning") + 60
+    for part in ("#notes", "#words"):
+        assert SAID[variables].lower() in with_them.locator(part).text_content().lower()
+    assert "slope along" in with_them.inner_text("#run-value") and "slope along" not in without.inner_text("#run-value")
+    if variables == 1:
+        assert SAID[1] in with_them.inner_text("#tangent")
+    else:
+        assert with_them.locator(".map").get_attribute("aria-describedby") == "words-0"
+
+
+def test_the_tangent_plane_of_a_chosen_run_among_many(opened):
+    page = opened(variables=2, rules=[("gd", 0.05), ("adagrad", 0.1), ("adam", 0.1), ("momentum", 0.01)])
+    page.evaluate("window.lossatlas.goTo(2)")
+    assert page.input_value("#tangent-of") == "0"
+    first = page.evaluate(DRAWN)
+    page.select_option("#tangent-of", "none")
+    none = page.evaluate(DRAWN)
+    page.select_option("#tangent-of", label="adam, rate 0.1")
+    third = page.evaluate(DRAWN)
+    assert len({first[0], none[0], third[0]}) == 3 and len({first[2], none[2], third[2]}) == 3
+    assert page.evaluate("window.lossatlas.tangentsOf(window.lossatlas.views[0]).length") == 1
+    page.select_option("#tangent-of", "all")
+    assert page.evaluate("window.lossatlas.tangentsOf(window.lossatlas.views[0]).length") == 4
+
+
+def test_values_over_the_steps_go_below_those_of_the_grid(opened):
+    page = opened(variables=2, rules=[("gd", 0.15)], steps=60)
+    page.click("#log")
+    found = page.evaluate("(() => { const { series, scale } = window.lossatlas.along(); return series[0].t; })()")
+    assert len(set(found)) == 61 and min(found) >= -1e-9 and max(found) <= 1 + 1e-9
+    steps = np.diff(found)[20:]
+    assert steps == pytest.approx(np.full(len(steps), steps[0]), rel=1e-3)  # exponential: a straight line
+
+
+@pytest.mark.parametrize("theme", ["paper", "dark"])
+def test_runs_have_the_colours_of_the_figures(theme):
+    import os
+
+    from plotting import descents, style
+    from plotting.page import descent, document
+
+    light, dark = open(os.path.join(document.FOLDER, "page.css"), encoding="utf-8").read().split("color-scheme: light")
+    found = dict(re.findall(r"--(\w+): (#\w+)", light if theme == "paper" else dark.split("color-scheme: dark")[0]))
+    series = style.THEMES[theme]["SERIES"]
+    assert [found[name] for name in descent.COLORS] == [series[n] for n in descents.ORDER]
+    looks = [descent._look(number) for number in range(36)]
+    assert not any(look["dash"] for look in looks[:6])
+    assert len({(look["color"], *look["dash"]) for look in looks}) == 36
+
+
+def test_the_legend_shows_the_dashes_of_later_runs(opened):
+    page = opened(variables=2, rules=[("gd", 0.01 + 0.002 * n) for n in range(14)], steps=3)
+    marks = page.evaluate("[...document.querySelectorAll('.legend i')].map((i) => getComputedStyle(i).backgroundImage)")
+    assert len(set(marks)) == 14 and all("gradient" in mark for mark in marks)
+    assert len({(tuple(each["color"]), tuple(each["dash"])) for each in page.evaluate("window.lossatlas.along().series")}) == 14
+
+
+def test_what_the_known_points_are(opened):
+    assert "yellow: the known global minimum" in opened(variables=2, ascend=1).inner_text("#notes")

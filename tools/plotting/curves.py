@@ -102,7 +102,7 @@ class _Panel:
         names = {each.name for each in series}
         name = series[0].name
         held = [each.reach for each in series] + [values for of, _, values, _ in spots if of in names]
-        self.scale = scales.choose(np.concatenate(held), name, log, *limits)
+        self.scale = scales.choose(np.concatenate(held), name, log, *limits, whole=True)
         what = name.rpartition("_")[2]
         if len(names) > 1:
             label = {"loss": "loss" + wording.loss_unit(settings), "acc": "accuracy (%)",

@@ -22,6 +22,7 @@ MOST_NUMBERS = 8  # steps that are numbered
 PALENESS = 0.5  # what is left of the colours below the paths
 LOWEST = 1e-6  # of the highest value: where a log scale of a function ends
 MOST_PANELS = 12
+PANELS_WIDTH, NARROWEST_PANEL = 6.4, 0.75  # inches
 
 
 def usual_kind(file):
@@ -33,8 +34,8 @@ def title(file, kind):
     what = {"rates": "Effective learning rates", "steps": "Step by step:"}.get(kind, "")
     names = list(dict.fromkeys(_optimizer(d) for d in file.descents))
     if not names:
-        who = "tangents" if file.variables == 1 else "tangent planes"
-        who = f"{who if len(file.tangents) > 1 else who[:-1]} of"
+        parts = ["tangent"] if file.variables == 1 else ["gradient", "tangent plane"][: 2 if kind == "surface" else 1]
+        who = " and ".join(part + "s" * (len(file.tangents) > 1) for part in parts) + " of"
     else:
         who = names[0] if len(names) == 1 else f"{len(names)} optimizers"
         who += f" at {len(rules)} rates" if len(names) == 1 and len(rules) > 1 else ""
@@ -96,15 +97,22 @@ def _optimizer(descent):
     return name.replace("descent", "ascent") if descent.ascend else name
 
 
-def looks_of(descents):
-    """The look of each (colour, dashes, marker): rules differ where there are several, else starts do."""
+def look_numbers(descents):
+    """The number of the look of each: rules differ where there are several, else starts do."""
     rules = _rules(descents)
-    return [_look(rules.index(d.rule) if len(rules) > 1 else i) for i, d in enumerate(descents)]
+    return [rules.index(d.rule) if len(rules) > 1 else i for i, d in enumerate(descents)]
+
+
+def looks_of(descents):
+    """The look of each: (colour, dashes, marker)."""
+    return [_look(number) for number in look_numbers(descents)]
 
 
 def _look(number):
-    look = style.series(number)
-    return style.series(ORDER[number % len(ORDER)])["color"], look["dashes"], look["marker"]
+    """No two of the first 36 are alike: dashes and markers shift against the colours with every round."""
+    turn = number // len(ORDER)
+    return (style.series(ORDER[number % len(ORDER)])["color"], style.series(number + turn)["dashes"],
+            style.series(number - turn)["marker"])
 
 
 def ending(descent):
@@ -120,6 +128,15 @@ def label_of(descent):
 
 def _about(descent):
     return f"{label_of(descent)}: {ending(descent)}, f = {scales.number(descent.value[-1])}"
+
+
+def tangent_facts(tangent):
+    """Value and derivatives at a point, in words."""
+    what = "gradient" if np.size(tangent.point) > 1 else "derivative"
+    facts = [f"at {point_text(tangent.point)}: f = {scales.number(tangent.value)}, {what} {point_text(tangent.gradient)}"]
+    if tangent.slope is not None:
+        facts.append(f"slope along {point_text(tangent.direction)}: {scales.number(tangent.slope)}")
+    return facts
 
 
 def point_text(point):
@@ -190,7 +207,10 @@ def _panels(file, head, options):
     if file.variables == 2:
         return _plane_panels(file, head, options, rules)
     count = min(len(rules), MOST_PANELS)
-    each, gap = 1.55, 0.3
+    owns = [[d for d in file.descents if d.rule == rule] for rule in rules[:count]]
+    room = head.size[0] - 0.86 * style.ZOOM if head.size else WIDTH
+    titles = [style.wrapped(_panel_title(own), room, style.TICK) for own in owns]
+    each, gap = 1.55, style.ZOOM * (0.17 + 0.13 * max(map(len, titles)))
     notes = _curve_notes(file, len(rules) == len(file.descents))
     if count < len(rules):
         notes.append(f"the first {count} of {len(rules)} optimizers and rates are shown")
@@ -198,25 +218,23 @@ def _panels(file, head, options):
                       (WIDTH, count * (each + gap)), stretch=True)
     each = page.body[1] / count - gap
     starts = list(dict.fromkeys(tuple(d.position[0]) for d in file.descents))
-    for number, rule in enumerate(rules[:count]):
+    for number, (own, lines) in enumerate(zip(owns, titles)):
         axes = page.figure.add_axes(page.rectangle(0, (count - 1 - number) * (each + gap), page.body[0], each))
         _function(axes, file, options)
-        own = [d for d in file.descents if d.rule == rule]
         for descent in own:
             look = _look(starts.index(tuple(descent.position[0])))
             _steps_on_curve(axes, descent, look, len(own) == 1)
-        _panel_title(axes, own)
+        axes.set_title("\n".join(lines), fontsize=style.TICK, loc="left", pad=3, color=style.INK, linespacing=1.15)
         axes.set_ylabel("f(x)", labelpad=3)
         axes.tick_params(labelbottom=number == count - 1)
     axes.set_xlabel("x", labelpad=3)
     return page.figure
 
 
-def _panel_title(axes, own):
+def _panel_title(own):
     text = f"{wording.capital(_optimizer(own[0]))}, rate {scales.number(own[0].rate)}"
     ends = list(dict.fromkeys(ending(descent) for descent in own))
-    axes.set_title(f"{text}: {' or '.join(ends[:2])}{' or …' if len(ends) > 2 else ''}", fontsize=style.TICK, loc="left",
-                   pad=3, color=style.INK)
+    return f"{text}: {' or '.join(ends[:2])}{' or …' if len(ends) > 2 else ''}"
 
 
 def _curve_notes(file, numbered):
@@ -224,24 +242,32 @@ def _curve_notes(file, numbered):
     if file.descents:
         notes.append("ring: start; filled: where it ended" + (
             "; numbers: steps" if numbered else ""))
-    beyond = _beyond(file)
-    if beyond:
-        notes.append(f"{wording.counted(beyond, 'step')} outside the range drawn")
+    notes += beyond_notes(file)
     undefined = int(file.field.nonfinite.sum())
     if undefined:
-        notes.append(f"not defined or not finite at {undefined} of {wording.points(file.field.values.size)} drawn")
+        notes.append(f"not defined or not finite at {wording.grouped(undefined)} of"
+                     f" {wording.points(file.field.values.size)} drawn")
     return notes
 
 
-def _beyond(file):
-    """How many positions lie outside the range that is drawn."""
-    count = 0
-    for descent in file.descents:
-        inside = np.ones(len(descent.value), bool)
-        for axis, part in zip((file.x, file.y), descent.position.T):
-            inside &= (part >= axis[0]) & (part <= axis[-1])
-        count += int((~inside).sum())
-    return count
+def beyond_notes(file):
+    """How many tangents and steps lie outside the range that is drawn, and where."""
+    axes = [axis for axis in (file.x, file.y) if axis is not None]
+    low, high = (np.array([axis[end] for axis in axes]) for end in (0, -1))
+    outside = [descent.position[((descent.position < low) | (descent.position > high)).any(axis=1)]
+               for descent in file.descents]
+    every = np.concatenate(outside or [np.empty((0, len(axes)))])
+    away = sum(int(((each.point < low) | (each.point > high)).any()) for each in file.tangents)
+    notes = [f"{wording.counted(away, 'tangent')} outside the range drawn"] if away else []
+    if not len(every):
+        return notes
+    with np.errstate(over="ignore"):
+        far = every[np.argmax(np.abs((every - low) / (high - low) - 0.5).max(axis=1))]
+    spots = [("first", every[0])] if len(file.descents) == 1 < len(every) else []
+    spots += [("farthest" if len(every) > 1 else "", far)]
+    name = "x = " if len(axes) == 1 else ""
+    where = ", ".join(f"{word} {name}{point_text(spot)}".strip() for word, spot in spots)
+    return notes + [f"{wording.counted(len(every), 'step')} outside the range drawn: {where}"]
 
 
 def _function(axes, file, options):
@@ -274,6 +300,7 @@ def _steps_on_curve(axes, descent, look, numbered):
     _ends(axes, x, z, look)
     if numbered:
         _numbers(axes, x, z, color)
+        _exit(axes, x, z, color)
 
 
 def _ends(axes, x, y, look):
@@ -299,11 +326,31 @@ def _numbers(axes, x, z, color):
         # Away from the step before: where the path has been is where lines are.
         shift = spot - points[step - 1] if step else spot - points[min(1, len(points) - 1)]
         up = 1 if shift[1] >= 0 else -1
+        up = up if frame.y0 * scale < spot[1] + 14 * up * style.ZOOM < frame.y1 * scale else -up
         axes.annotate(str(step), (x[step], z[step]), (0, 8 * up * style.ZOOM), textcoords="offset points", fontsize=style.SMALLEST,
-                      color=color, ha="center", va="center", zorder=8)
+                      color=color, ha="center", va="center", zorder=8, bbox=style.plate())
         taken.append(spot)
         if len(taken) == MOST_NUMBERS:
             return
+
+
+def _exit(axes, x, z, color):
+    """Where the path first leaves the frame: whither."""
+    low, high = np.transpose([axes.get_xlim(), axes.get_ylim()])
+    points = np.column_stack([x, z])
+    outside = ((points < low) | (points > high)).any(axis=1)
+    step = int(np.argmax(outside))
+    if outside[0] or not outside[step]:
+        return
+    start, way = points[step - 1], points[step] - points[step - 1]
+    moving = way != 0
+    share = (np.where(way > 0, high - start, low - start)[moving] / way[moving]).min()
+    spot = start + share * way
+    right, top = spot > 0.5 * (low + high)
+    shift = style.ZOOM * np.where([right, top], -1, 1) * (5, 7)
+    axes.annotate(f"step {step}: x = {scales.number(x[step])}", spot, shift,
+                  textcoords="offset points", fontsize=style.NOTE, color=color, ha="right" if right else "left",
+                  va="center", zorder=8, bbox=style.plate())
 
 
 def _tangent_line(axes, file, tangent):
@@ -374,55 +421,75 @@ def _plane(file, head, options):
 
 def _plane_panels(file, head, options, rules):
     count = min(len(rules), MOST_PANELS)
-    columns = min(count, 2 if count in (2, 4) else 3)
-    rows = math.ceil(count / columns)
+    owns = [[d for d in file.descents if d.rule == rule] for rule in rules[:count]]
     scale = value_scale(file, options)
-    (width, height), equal = planes.body_of(file.x, file.y)
-    shrink = (6.4 / columns - 0.14) / width
-    each, across, above = (width * shrink, height * shrink), 0.14, 0.34
+    usual, equal = planes.body_of(file.x, file.y)
     notes = _plane_notes(file, scale, equal)
     if count < len(rules):
         notes.append(f"the first {count} of {len(rules)} optimizers and rates are shown")
-    body = (columns * each[0] + (columns - 1) * across, rows * (each[1] + above))
-    page = style.Page(head, notes, style.Margins(0.62, 0.86, 0.47), body)
-    shrink = page.body[0] / body[0]
-    each, across, above = (each[0] * shrink, each[1] * shrink), across * shrink, above * shrink
-    for number, rule in enumerate(rules[:count]):
+    margins = style.Margins(0.62, 0.86, 0.47)
+    room = head.size[0] - margins.sides if head.size else PANELS_WIDTH
+    columns, ticks, across = _columns(file, count, room)
+    rows = math.ceil(count / columns)
+    width = (room + across) / columns - across
+    titles = [_plane_panel_title(own, width) for own in owns]
+    above = style.ZOOM * (0.1 + 0.11 * max(map(len, titles)))
+    page = style.Page(head, notes, margins, (room, rows * (width * usual[1] / usual[0] + above)), stretch=True)
+    cell = page.body[1] / rows - above
+    if min(width, cell) < 0.3:
+        raise PlotError(f"{page.size[0]:.3g} x {page.size[1]:.3g} inches leave no room for {columns} x {rows} panels")
+    shrink = min(width / usual[0], cell / usual[1])
+    each = (usual[0] * shrink, usual[1] * shrink)
+    for number, (own, title) in enumerate(zip(owns, titles)):
         row, column = divmod(number, columns)
         axes = page.figure.add_axes(page.rectangle(
-            column * (each[0] + across), (rows - 1 - row) * (each[1] + above), *each))
-        mappable = _map(axes, file, scale, options, 4)
-        own = [d for d in file.descents if d.rule == rule]
+            column * (width + across), page.body[1] - (row + 1) * (each[1] + above), *each))
+        mappable = _map(axes, file, scale, options, ticks)
         for descent in own:
             _path(axes, descent, _look(number))
-        ends = own[0] if len(own) == 1 else None
-        text = f"{wording.capital(_optimizer(own[0]))}, rate {scales.number(own[0].rate)}"
-        axes.set_title(text + (f"\n{ending(ends)}, f = {scales.number(ends.value[-1])}" if ends else ""),
-                       fontsize=style.NOTE, loc="left", pad=2.5, color=style.INK, linespacing=1.15)
+        axes.set_title("\n".join(title), fontsize=style.NOTE, loc="left", pad=2.5, color=style.INK, linespacing=1.15)
         axes.tick_params(labelleft=column == 0, labelbottom=number + columns >= count)
-        for label, side in zip(axes.get_xticklabels()[:: max(1, len(axes.get_xticklabels()) - 1)], ("left", "right")):
-            label.set_horizontalalignment(side)  # else it would touch that of the next panel
         if number + columns >= count:
             axes.set_xlabel("x", labelpad=2)
         if column == 0:
             axes.set_ylabel("y", labelpad=2)
-    page.color_bar(mappable, scale, "f(x, y)", bounds=(0, page.body[1] - above), extend=planes.extend(scale))
+    tall = rows * (each[1] + above) - above
+    page.color_bar(mappable, scale, "f(x, y)", bounds=(page.body[1] - above - tall, tall), extend=planes.extend(scale),
+                   at=(columns - 1) * (width + across) + each[0])
     return page.figure
 
 
+def _columns(file, count, room):
+    """(columns, ticks along an axis, inches between panels) with which `count` panels can be read in that width."""
+    for columns in range(min(count, 2 if count in (2, 4) else 3), 0, -1):
+        width = room / columns
+        ticks = 4 if width > 1.5 * style.ZOOM else 3
+        values, texts = style.round_ticks(file.x[0], file.x[-1], ticks)
+        share = (np.array(values) - file.x[0]) / (file.x[-1] - file.x[0])
+        halves = [0.5 * style.text_width(text, style.TICK) for text in texts]
+        over = max(halves[0] - share[0] * width, 0) + max(halves[-1] - (1 - share[-1]) * width, 0)
+        across = max(0.14, over + 0.06 * style.ZOOM)
+        if width - across > NARROWEST_PANEL * style.ZOOM:
+            break
+    return columns, ticks, across
+
+
+def _plane_panel_title(own, width):
+    """Lines no longer than `width` inches."""
+    lines = [f"{wording.capital(_optimizer(own[0]))}, rate {scales.number(own[0].rate)}"]
+    if len(own) == 1:
+        lines.append(f"{ending(own[0])}, f = {scales.number(own[0].value[-1])}")
+    lines = [line.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}") for line in lines]
+    return [part for line in lines for part in style.wrapped(line, width, style.NOTE)]
+
+
 def _plane_notes(file, scale, equal):
-    notes = list(scale.notes)
-    if file.descents:
-        notes.append("ring: start; large marker: where it ended")
-    if known_extrema(file):
-        notes.append(f"star: global {extremum(file)}"
-                     + (" (one of several)" if len(known_extrema(file)) > 1 else ""))
-    if file.tangents:
+    notes = scale.notes + mark_notes(file)
+    arrows = [shortened(file, tangent.point, tangent.gradient) for tangent in file.tangents]
+    if any(map(np.any, arrows)):
         notes.append("arrow: the gradient, the way up that is steepest"
                      + ("; dashed: the direction" if file.tangents[0].direction is not None else ""))
-    beyond = _beyond(file)
-    if beyond:
-        notes.append(f"{wording.counted(beyond, 'step')} outside the range drawn")
+    notes += beyond_notes(file)
     if not equal:
         notes.append("the axes are not to the same scale")
     undefined = int(file.field.nonfinite.sum())
@@ -431,8 +498,18 @@ def _plane_notes(file, scale, equal):
     return notes
 
 
+def mark_notes(file):
+    notes = ["ring: start; large marker: where it ended"] if file.descents else []
+    known = known_extrema(file)
+    if known:
+        notes.append(f"star: global {extremum(file)}" + (" (one of several)" if len(known) > 1 else ""))
+    return notes
+
+
 def extremum(file):
-    return "maximum" if any(descent.ascend for descent in file.descents) else "minimum"
+    """What the known extrema are: no value of the function is above that of a maximum."""
+    values = [entry["value"] for entry in file.settings["global"]]
+    return "maximum" if values[0] > np.nanmedian(file.field.values) else "minimum"
 
 
 def known_extrema(file):
@@ -447,9 +524,13 @@ def _map(axes, file, scale, options, ticks=5):
     mappable = planes.paint(axes, "contourf", file.x, file.y, file.field, scale, pale(options.cmap), options.levels)
     planes.frame(axes, file.x, file.y, "contourf", ticks)
     for point in known_extrema(file):
-        axes.plot(*point, marker="*", markersize=12 * style.ZOOM, markerfacecolor="#f0e442", markeredgecolor=style.INK,
-                  markeredgewidth=0.7 * style.ZOOM, linestyle="none", zorder=12, gid="extremum")
+        draw_star(axes, *point)
     return mappable
+
+
+def draw_star(axes, x, y):
+    axes.plot(x, y, marker="*", markersize=12 * style.ZOOM, markerfacecolor="#f0e442", markeredgecolor=style.INK,
+              markeredgewidth=0.7 * style.ZOOM, linestyle="none", zorder=12, gid="extremum")
 
 
 def _path(axes, descent, look):
@@ -472,14 +553,24 @@ def _ends_above(axes, x, y, look):
 
 def _arrow(axes, file, tangent):
     """The gradient's direction at a point, and the direction asked for."""
-    reach = 0.14 * min(file.x[-1] - file.x[0], file.y[-1] - file.y[0])
-    length = np.hypot(*tangent.gradient)
-    if length > 0:
-        _draw_arrow(axes, tangent.point, tangent.gradient / length * reach, "-", "gradient")
-    if tangent.direction is not None:
-        _draw_arrow(axes, tangent.point, tangent.direction * reach, (0, (3, 1.5)), "direction")
+    for vector, dashes, gid in ((tangent.gradient, "-", "gradient"), (tangent.direction, (0, (3, 1.5)), "direction")):
+        if vector is not None and np.any(reach := shortened(file, tangent.point, vector)):
+            _draw_arrow(axes, tangent.point, reach, dashes, gid)
     axes.plot(*tangent.point, marker="o", markersize=4.5 * style.ZOOM, color=style.WARNING, markeredgecolor=style.CASING,
               markeredgewidth=0.7 * style.ZOOM, linestyle="none", zorder=14)
+
+
+def shortened(file, point, vector):
+    """The way of `vector` from the point: a seventh of the picture long, less where it would leave that."""
+    low, high = (np.array([axis[end] for axis in (file.x, file.y)]) for end in (0, -1))
+    length = np.hypot(*vector)
+    if length == 0 or (point < low).any() or (point > high).any():
+        return np.zeros(2)
+    reach = 0.14 * min(high - low) * vector / length
+    room = np.where(reach > 0, high - point, point - low)
+    room = np.maximum(room - 0.015 * (high - low), 0.5 * room)  # an arrow's head is wide
+    moving = reach != 0
+    return reach * np.clip((room[moving] / np.abs(reach[moving])).min(), 0.0, 1.0)
 
 
 def _draw_arrow(axes, point, vector, dashes, gid):
@@ -520,18 +611,21 @@ def _over_steps(file, head, parts, lines, together=False):
         low, high = (pick(choice[1][i] for choice in choices) for i, pick in ((0, min), (1, max)))
         choices = [(all(choice[0] for choice in choices), (low, high), [])] * count
     notes = [note for _, _, some in choices for note in some]
-    page = style.Page(head, list(dict.fromkeys(notes)), style.Margins(0.66, 0.2, 0.47 + legend_height(lines)),
+    wider = max(planes.bar_extra(_axis_scale(log, limits)) for log, limits, _ in choices)
+    page = style.Page(head, list(dict.fromkeys(notes)), style.Margins(0.66 + wider, 0.2, 0.47 + legend_height(lines)),
                       (WIDTH, count * each + (count - 1) * gap), stretch=True)
     each = (page.body[1] - (count - 1) * gap) / count
-    last = max(descent.steps for descent in descents)
-    for number, ((label, curves, _), (log, limits, _)) in enumerate(zip(parts, choices)):
+    lengths = [[_drawn_length(values, d, limits) for values, d in zip(curves, descents)]
+               for (_, curves, _), (_, limits, _) in zip(parts, choices)]
+    last = max(1, *(length - 1 for row in lengths for length in row))
+    for number, ((label, curves, _), (log, limits, _), row) in enumerate(zip(parts, choices, lengths)):
         axes = page.figure.add_axes(page.rectangle(0, (count - 1 - number) * (each + gap), page.body[0], each))
-        for values, (color, dashes, marker) in zip(curves, looks):
-            steps = np.arange(len(values))
-            axes.plot(steps, values, color=color, dashes=dashes, linewidth=1.3 * style.ZOOM, marker=marker, markersize=3.2 * style.ZOOM,
-                      markeredgewidth=0 * style.ZOOM, markevery=max(1, math.ceil(last / 20)), zorder=3, gid="path")
+        for values, length, (color, dashes, marker) in zip(curves, row, looks):
+            axes.plot(np.arange(length), values[:length], color=color, dashes=dashes, linewidth=1.3 * style.ZOOM,
+                      marker=marker, markersize=3.2 * style.ZOOM, markeredgewidth=0 * style.ZOOM,
+                      markevery=max(1, math.ceil(last / 20)), zorder=3, gid="path")
         axes.set_xlim(-0.015 * last, 1.015 * last)
-        _value_axis(axes, log, limits)
+        _value_axis(axes, _axis_scale(log, limits))
         axes.set_ylabel(style.broken(label, each), labelpad=4)
         style.coordinate_ticks(axes.xaxis, 0, last, 6)
         axes.tick_params(labelbottom=number == count - 1)
@@ -543,6 +637,12 @@ def _over_steps(file, head, parts, lines, together=False):
     page.figure.align_ylabels()
     draw_legend(page, lines)
     return page.figure
+
+
+def _drawn_length(values, descent, limits):
+    """How many values are drawn: of what diverged none but the first after it left the limits for good."""
+    inside = np.flatnonzero((values >= limits[0]) & (values <= limits[1]))
+    return min(len(values), inside[-1] + 2) if descent.end == "diverged" and inside.size else len(values)
 
 
 def _limits(file, label, curves, options):
@@ -563,21 +663,26 @@ def _limits(file, label, curves, options):
         low = low if options.vmin is None else options.vmin
         high = high if options.vmax is None else options.vmax
     everything = np.concatenate(curves)
-    beyond = int((everything > high).sum())
-    return log, (low, high), [f"{wording.counted(beyond, 'value')} of {label} above the range drawn"] if beyond else []
+    sides = ((int((everything > high).sum()), "above"), (int((everything < low).sum()), "below"))
+    beyond = " and ".join(f"{wording.grouped(count)} {side}" for count, side in sides if count)
+    return log, (low, high), [f"values of {label} beyond the range drawn: {beyond}"] if beyond else []
 
 
-def _value_axis(axes, log, limits):
+def _axis_scale(log, limits):
+    """A little wider than the limits."""
     low, high = limits
     if log:
         pad = max(high / low, 1.5) ** 0.04
+        return scales.Scale(True, low / pad, high * pad)
+    pad = 0.05 * (high - low) or 0.5 * abs(high) or 0.5
+    return scales.Scale(False, low - pad, high + pad)
+
+
+def _value_axis(axes, scale):
+    if scale.log:
         axes.set_yscale("log")
-        axes.set_ylim(low / pad, high * pad)
         axes.yaxis.set_minor_formatter(NullFormatter())
-    else:
-        pad = 0.05 * (high - low) or 0.5 * abs(high) or 0.5
-        axes.set_ylim(low - pad, high + pad)
-    scale = scales.Scale(log, *axes.get_ylim())
+    axes.set_ylim(scale.lo, scale.hi)
     values, texts = scale.ticks(6)
     axes.yaxis.set_major_locator(FixedLocator(values))
     axes.yaxis.set_major_formatter(FixedFormatter(texts))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from matplotlib.collections import PolyCollection
 
-from . import descents, relief, scales, style
+from . import descents, relief, style
 
 REACH = 0.2  # half a side of a tangent plane, the function's range being 1
 CUTS = 10  # of a tangent plane's side: on a log scale it is curved
@@ -25,10 +25,7 @@ def draw(file, head, options, view):
 def _facts(file):
     facts = []
     for tangent in file.tangents:
-        facts.append(f"at {descents.point_text(tangent.point)}: f = {scales.number(tangent.value)}, gradient"
-                     f" {descents.point_text(tangent.gradient)}")
-        if tangent.slope is not None:
-            facts.append(f"slope along {descents.point_text(tangent.direction)}: {scales.number(tangent.slope)}")
+        facts += descents.tangent_facts(tangent)
     if file.tangents:
         facts.append("arrow: the gradient, on the tangent plane"
                      + ("; dashed: the direction" if file.tangents[0].direction is not None else ""))
@@ -40,11 +37,22 @@ class _Relief(relief.Relief):
         super().__init__(*args)
         self.file = file
 
+    def notes(self):
+        return super().notes() + descents.mark_notes(self.file) + descents.beyond_notes(self.file)
+
     def _marks(self, axes, frame, picture):
+        self._stars(axes, frame, picture)
         for descent, look in zip(self.file.descents, descents.looks_of(self.file.descents)):
             self._descent(axes, frame, picture, descent, look)
         for tangent in self.file.tangents:
             self._tangent(axes, frame, tangent)
+
+    def _stars(self, axes, frame, picture):
+        """On the known extrema that are seen."""
+        for point in descents.known_extrema(self.file):
+            placed = self._on_sheet(*np.reshape(point, (2, 1)))
+            if np.isfinite(placed).all() and not picture.hidden(placed)[0]:
+                descents.draw_star(axes, *frame.inches(placed).T)
 
     def _descent(self, axes, frame, picture, descent, look):
         """The path as far as it is inside the range, with its steps and ends."""
@@ -76,7 +84,8 @@ class _Relief(relief.Relief):
             """Points of the plane to inches; NaN where it leaves the box."""
             rise = tangent.gradient[0] * (x - tangent.point[0]) + tangent.gradient[1] * (y - tangent.point[1])
             z = (self.scale.forward(tangent.value + rise) - low) / (high - low)
-            z = np.where((z > -0.1) & (z < 1.25), z * self.box[2], np.nan)
+            inside = (x >= self.x[0]) & (x <= self.x[-1]) & (y >= self.y[0]) & (y <= self.y[-1])
+            z = np.where((z > -0.1) & (z < 1.25) & inside, z * self.box[2], np.nan)
             return frame.inches(self.view.project(np.column_stack([self.sheet.place(x, y), z])))
 
         share = np.linspace(-1, 1, CUTS + 1)
@@ -99,9 +108,11 @@ class _Relief(relief.Relief):
 def _arrow(axes, tangent, direction, reach, placed, dashes):
     """Along `direction` on the tangent plane, to near its edge."""
     size = 0.9 * min(reach / np.maximum(np.abs(direction), 1e-12))
-    ends = np.array([tangent.point, tangent.point + size * direction])
-    start, end = placed(*ends.T)
-    if np.isfinite([start, end]).all():
-        axes.annotate("", end, start, zorder=17, arrowprops=dict(
+    shares = np.linspace(0, 1, 21)
+    spots = placed(*(tangent.point + size * shares[:, None] * direction).T)
+    seen = np.isfinite(spots).all(axis=1)
+    last = len(seen) - 1 if seen.all() else int(np.argmin(seen)) - 1  # the last before it leaves the box
+    if last > 0:
+        axes.annotate("", spots[last], spots[0], zorder=17, arrowprops=dict(
             arrowstyle="-|>,head_width=0.25,head_length=0.5", color=style.WARNING, linewidth=1.8 * style.ZOOM,
             linestyle=dashes, shrinkA=0, shrinkB=0))

@@ -91,11 +91,11 @@ class Scale:
         return values, labels(values, self.log)
 
 
-def choose(values, name, log=None, vmin=None, vmax=None):
+def choose(values, name, log=None, vmin=None, vmax=None, whole=False):
     """The scale for finite float64 `values` (NaN is skipped; at least one is finite).
 
     `log` None decides by itself: log when all are positive and max/min > 50; a percentage never. Where a hundredth of
-    many points would take more than half of the scale, it is cut before them, and says so.
+    many points would take more than half of the scale, it is cut before them, and says so; not if `whole`.
     """
     finite = values[np.isfinite(values)]
     low, high = float(finite.min()), float(finite.max())
@@ -108,8 +108,8 @@ def choose(values, name, log=None, vmin=None, vmax=None):
         positive = finite[finite > 0]
         count = finite.size - positive.size
         low = float(positive.min())
-        notes.append(f"{count} of {finite.size} points are ≤ 0, drawn as the least positive")
-    if finite.size >= MANY and not is_percent(name):
+        notes.append(f"{grouped(count)} of {grouped(finite.size)} points are ≤ 0, drawn as the least positive")
+    if finite.size >= MANY and not whole and not is_percent(name):
         few = np.log10(np.maximum(finite, low)) if log else finite
         if vmax is None and (end := _end_before_extremes(few)) is not None:
             vmax = float(finite[few <= end].max())

@@ -111,7 +111,7 @@ def _losses(axes, runs, name, settings):
                   transform=axes.transAxes, fontsize=style.NOTE, color=style.GREY)
         axes.set_yticks([])
         return
-    scale = scales.choose(every, name)
+    scale = scales.choose(every, name, whole=True)
     for number, (run, pair) in enumerate(zip(runs, pairs)):
         for values, dashes in zip(pair, (OWN, SHOWN)):
             _curve(axes, run, number, scale.forward(values), dashes)

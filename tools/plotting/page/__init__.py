@@ -12,6 +12,7 @@ pen.js      small help for drawing on a plain canvas
 mesh.js     the triangles and contour lines of a surface
 scene.js    the renderer (WebGL 2)
 camera.js   the eye that turns around the box
+tangent.js  tangent planes and gradients of a function
 stage.js    the 3D pane
 map.js      the plane seen from above
 chart.js    curves over one coordinate

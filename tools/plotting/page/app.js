@@ -99,7 +99,7 @@ class SurfacePage {
     this.colors = themeColors();
     for (const view of this.views ?? []) {
       view.runs.forEach((run, number) => {
-        run.color = this.colors.series[(number + (this.views.length > 1 ? view.number : 0)) % 4];
+        run.color = run.look ? this.colors[run.look.color] : this.colors.series[(number + (this.views.length > 1 ? view.number : 0)) % 4];
       });
     }
   }
@@ -110,6 +110,22 @@ class SurfacePage {
       const mix = (values) => (f ? values[i] + f * (values[i + 1] - values[i]) : values[i]);
       return Object.assign(run, { step, at: [mix(run.x), mix(run.y)] });
     });
+  }
+
+  // The colour, size and rim of named points
+  pointLook(size) {
+    const { known, ink, curve, rim } = this.colors;
+    return DATA.descents ? [known, size, ink] : [curve, size, rim];
+  }
+
+  // The tangent planes of a function that are shown: at the points asked for, and where the chosen runs stand
+  tangentsOf(view) {
+    const chosen = byId("tangent-of")?.value, name = this.state.field;
+    const shown = this.runsOf(view).filter((run, n) => run.slopes && (chosen === "all" || chosen === String(n)));
+    return [...(view.tangents ?? []).map((each) => ({ ...each, color: this.colors.warning })), ...shown.map((run) => {
+      const i = Math.round(run.step);
+      return { at: [run.x[i], run.y[i]], value: run.values[name][i], gradient: run.slopes[i], direction: null, color: run.color };
+    })];
   }
 
   // --- drawing --------------------------------------------------------------------------------------
@@ -324,27 +340,33 @@ class SurfacePage {
     byId("step").setAttribute("aria-valuetext", texts.join("; "));
   }
 
+  // Descents have one of their own: they may go lower than the grid
+  alongScale() {
+    return (DATA.own && (DATA.own[this.state.log ? "log" : "linear"] ?? DATA.own.linear)) ?? this.scale;
+  }
+
   // The checkpoints' own values, and dashed the plane's at their projections
   along() {
-    const name = this.state.field, series = [], { scale } = this;
+    const name = this.state.field, series = [], scale = this.alongScale();
     let low = Infinity, high = -Infinity;
     for (const run of this.runs) {
       low = Math.min(low, run.epoch[0]);
       high = Math.max(high, run.epoch.at(-1));
       for (const [values, dash] of [[run.values[name], false], [run.plane[name], true]]) {
         if (!values) continue;
-        series.push({ x: run.epoch, t: values.map((v) => (v === null ? NaN : scale.position(v))), color: run.color, dash });
+        series.push({ x: run.epoch, t: values.map((v) => (v === null ? NaN : scale.position(v))), color: run.color,
+          dash: run.look?.dash ?? dash, run });
       }
     }
     if (!series.length) {
       for (const run of this.runs) {
-        series.push({ x: run.epoch, t: run.x.map((x, i) => run.view.drawn.at(x, run.y[i])), color: run.color, dash: true });
+        series.push({ x: run.epoch, t: run.x.map((x, i) => run.view.drawn.at(x, run.y[i])), color: run.color, dash: true, run });
       }
     }
     const marks = this.runs.map((run) => {
       const step = Math.min(this.state.step, run.x.length - 1), i = Math.floor(step), f = step - i;
       const at = f ? run.epoch[i] + f * (run.epoch[i + 1] - run.epoch[i]) : run.epoch[i];
-      const shown = series.find((each) => each.color === run.color);
+      const shown = series.find((each) => each.run === run);
       return { x: at, t: interpolated(shown.x, shown.t, at), color: run.color };
     });
     const reach = series.flatMap((each) => each.t).filter(Number.isFinite);
@@ -352,7 +374,8 @@ class SurfacePage {
     const moved = (t) => stretched.of(t);
     for (const each of series) each.t = each.t.map(moved);
     for (const mark of marks) mark.t = moved(mark.t);
-    return { x: [low, high > low ? high : low + 1], xlabel: this.runs[0].steps, ylabel: this.field.label, scale: stretched, series, marks };
+    return { x: [low, high > low ? high : low + 1], xlabel: this.runs[0].steps,
+      ylabel: DATA.own && scale.log ? `${this.field.label}, log scale` : this.field.label, scale: stretched, series, marks };
   }
 
   // --- the controls ---------------------------------------------------------------------------------
@@ -397,6 +420,7 @@ class SurfacePage {
       };
       this.goTo(this.lastStep);
     }
+    if (byId("tangent-of")) byId("tangent-of").onchange = () => this.wake();
     for (const view of this.views) {
       view.stage.element.addEventListener("keydown", (event) => this.turnByKey(event));
       view.map.element.addEventListener("keydown", (event) => this.walkByKey(event, view));

@@ -2,7 +2,7 @@
 
 class Chart {
   // `content()` gives {x: [low, high], xlabel, ylabel, scale, series, bad, marks}: each series has x, t
-  // (positions), color, and may have dash, faint, dots [[x, t, low, high]], band {low, high}.
+  // (positions), color, and may have dash (true, or lengths in pixels), faint, dots [[x, t, low, high]], band {low, high}.
   constructor(element, page, content) {
     Object.assign(this, { element, page, content });
     this.canvas = element.querySelector("canvas");
@@ -110,7 +110,7 @@ class Chart {
     pen.strokeStyle = css(faint ? [...color.slice(0, 3), 0.3] : color);
     pen.lineWidth = faint ? 1 : 2;
     pen.lineJoin = "round";
-    pen.setLineDash(dash ? [6, 4] : []);
+    pen.setLineDash(dash === true ? [6, 4] : dash || []);
     polyline(pen, Array.from(x, (value, i) => this.toScreen(value, t[i])));
     pen.setLineDash([]);
     for (const [at, position, low, high] of dots ?? []) {
@@ -125,7 +125,7 @@ class Chart {
 
   marks(pen, shown) {
     const { colors } = this.page;
-    for (const { x, t, text, color } of shown.marks ?? []) {
+    for (const { x, t, text, color, before } of shown.marks ?? []) {
       const [px, py] = this.toScreen(x, t);
       if (Number.isFinite(t)) disc(pen, px, py, 4, css(color ?? colors.curve), css(colors.rim));
       else {
@@ -135,7 +135,7 @@ class Chart {
         pen.setLineDash([]);
       }
       pen.font = `11px ${FONT}`;
-      pen.textAlign = px > this.body.left + this.body.width * 0.7 ? "right" : "left";
+      pen.textAlign = before || px > this.body.left + this.body.width * 0.7 ? "right" : "left";
       pen.textBaseline = "bottom";
       if (text) haloed(pen, text, px + (pen.textAlign === "left" ? 6 : -6), Number.isFinite(t) ? py - 4 : this.body.top + 14, colors);
     }

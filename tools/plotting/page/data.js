@@ -65,7 +65,7 @@ class Scale {
   }
 }
 
-for (const field of DATA.fields ?? []) {
+for (const field of [...(DATA.fields ?? []), ...(DATA.own ? [DATA.own] : [])]) {
   for (const kind of ["linear", "log"]) field[kind] = field[kind] && new Scale(field[kind]);
 }
 

@@ -24,6 +24,7 @@ class DescentPage {
     themeControl(() => this.wake());
     document.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.wake()).observe(byId("main"));
+    this.hovered(null);
     this.goTo(0);
   }
 
@@ -43,12 +44,16 @@ class DescentPage {
       if (Number.isFinite(value + slope)) series.push(this.tangent(cursor, value, slope, this.colors.quiet));
     }
     for (const walk of DATA.walks) {
-      const i = this.at(walk), color = this.colors.series[walk.color % 4], x = walk.at[0];
+      const i = this.at(walk), color = this.colors[walk.look.color], { dash } = walk.look, x = walk.at[0];
       const t = walk.height.map(position);
-      series.push({ x: x.slice(0, i + 1), t: t.slice(0, i + 1), color, faint: true,
+      series.push({ x: x.slice(0, i + 1), t: t.slice(0, i + 1), color, dash, faint: true,
         dots: x.slice(0, i + 1).map((at, k) => [at, t[k], 0, 0]) });
       series.push(this.tangent(x[i], walk.height[i], walk.slopes[i][0], color));
       marks.push({ x: x[i], t: t[i], text: DATA.walks.length === 1 ? `step ${i}` : String(i), color });
+    }
+    for (const { at: [x], value, gradient: [slope] } of DATA.tangents) {
+      series.push(this.tangent(x, value, slope, this.colors.warning));
+      marks.push({ x, t: position(value), text: `slope ${numeral(slope)}`, color: this.colors.warning, before: slope > 0 });
     }
     return { x: [DATA.x[0], DATA.x.at(-1)], xlabel: "x", ylabel: "f(x)", scale: this.height, series, marks };
   }
@@ -64,7 +69,7 @@ class DescentPage {
 
   overSteps() {
     const series = DATA.walks.map((walk) => ({
-      x: walk.height.map((_, i) => i), t: walk.at[0].map((x) => this.place.position(x)), color: this.colors.series[walk.color % 4],
+      x: walk.height.map((_, i) => i), t: walk.at[0].map((x) => this.place.position(x)), color: this.colors[walk.look.color], dash: walk.look.dash,
     }));
     const marks = DATA.walks.map((walk, n) => ({ x: this.at(walk), t: series[n].t[this.at(walk)], color: series[n].color }));
     return { x: [0, Math.max(1, this.last)], xlabel: "step", ylabel: "x", scale: this.place, series, marks };
@@ -72,7 +77,7 @@ class DescentPage {
 
   hovered(x) {
     const value = x === null ? NaN : interpolated(DATA.x, DATA.value, x), slope = x === null ? NaN : interpolated(DATA.x, DATA.slope, x);
-    byId("tangent").textContent = x === null ? "" : !Number.isFinite(value) ? `at ${numeral(x)}: not defined`
+    byId("tangent").textContent = x === null ? DATA.tangents.map((each) => each.says).join(" · ") : !Number.isFinite(value) ? `at ${numeral(x)}: not defined`
       : `at ${numeral(x)}: f = ${numeral(value)}, derivative ${numeral(slope)}`;
   }
 

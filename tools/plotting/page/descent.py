@@ -2,16 +2,31 @@
 
 import numpy as np
 
-from .. import descents, planes, points, scales, style
+from .. import descents, planes, points, scales, style, wording
+from ..errors import PlotError
 from ..scales import number
 from .records import as_list, both_scales, camera, common, field_values, packed, ramp, scale_record, scene
 
+COLORS = ("two", "one", "three", "four", "five", "six")  # of page.css, in the order of the figures' colours
+DASH = 2  # pixels of a point of dashes
+LEAST = 1e-12  # of the highest value: where a log scale of steps ends
 FAR = 20  # ranges beyond the picture: what a path that diverges goes further is not told
 
 
 def of_file(file, options):
-    held = {**common([file], options), "title": options.title or descents.title(file, "paths")}
+    held = {**common([file], options), "title": _title(file, options)}
     return {**held, **(_curve(file) if file.variables == 1 else _surface(file, options))}
+
+
+def _title(file, options):
+    return options.title or descents.title(file, "surface")
+
+
+def _look(number):
+    """The colour of the figures; dashed from where colours come again."""
+    turn = number // len(COLORS)
+    dash = style.DASHES[turn % len(style.DASHES)] if turn else ()
+    return {"color": COLORS[number % len(COLORS)], "dash": [DASH * length for length in dash if length]}
 
 
 def _rows(file, descent):
@@ -28,23 +43,40 @@ def _walk(file, descent):
     rows = _rows(file, descent)
     position, gradient = descent.position[:rows], descent.gradient[:rows]
     what = "derivative" if file.variables == 1 else "gradient"
+    along = next((t.direction for t in file.tangents if t.direction is not None), None)
+    slopes = [""] * rows if along is None else [
+        f", slope along {descents.point_text(along)}: {number(float(slope))}" for slope in gradient @ along]
     ends = {rows - 1: f", {descents.ending(descent)}"} if rows == len(descent.value) else {}
     return {
         "label": descents.label_of(descent), "at": [part.tolist() for part in position.T], "height": as_list(descent.value[:rows]),
         "slopes": gradient.tolist(),
         "says": [f"step {i}: {descents.point_text(position[i])}, f = {number(float(descent.value[i]))}, {what}"
-                 f" {descents.point_text(gradient[i])}{ends.get(i, '')}" for i in range(rows)],
+                 f" {descents.point_text(gradient[i])}{slopes[i]}{ends.get(i, '')}" for i in range(rows)],
     }
+
+
+def _walks(file):
+    numbers = descents.look_numbers(file.descents)
+    return [{**_walk(file, descent), "look": _look(number)} for descent, number in zip(file.descents, numbers)]
+
+
+def _tangents(file):
+    """The points that geometry was asked for at: value and derivatives, in numbers and in words."""
+    return [{"at": each.point.tolist(), "value": each.value, "gradient": each.gradient.tolist(),
+             "direction": None if each.direction is None else each.direction.tolist(),
+             "says": ", ".join(descents.tangent_facts(each))} for each in file.tangents]
 
 
 def _words(file, walks):
     texts = [f"{descents.function_name(file.settings)} over x from {number(file.x[0])} to {number(file.x[-1])}"
              + ("." if file.y is None else f", y from {number(file.y[0])} to {number(file.y[-1])}.")]
-    return texts + [f"{walk['label']}: {walk['says'][0]}; {walk['says'][-1]}." for walk in walks]
+    texts += [f"{walk['label']}: {walk['says'][0]}; {walk['says'][-1]}." for walk in walks]
+    return texts + [f"{wording.capital(each['says'])}." for each in _tangents(file)]
 
 
 def _notes(file):
-    return [f"{descent.label}: {descents.ending(descent)}" for descent in file.descents]
+    return [f"{descents.label_of(descent)}: {descents.ending(descent)}" for descent in file.descents] + [
+        each["says"] for each in _tangents(file)]
 
 
 # --- two variables ---------------------------------------------------------------------------------
@@ -57,29 +89,51 @@ def _surface(file, options):
     record = {"name": "value", "short": "f", "label": "f(x, y)", "percent": False, "chosen": scale["chosen"],
               **{kind: scale[kind] and scale_record(scale[kind], 7, options.levels) for kind in ("linear", "log")}}
     x, y, field = planes.ascending(file.x, file.y, file.field)
-    walks = [_walk(file, descent) for descent in file.descents]
+    walks = _walks(file)
     known = descents.known_extrema(file)
     view = {
         "name": "", "x": x.tolist(), "y": y.tolist(), "xlabel": "x", "ylabel": "y", "caption": descents.subtitle(file),
-        "notes": points.notes(field) + _notes(file) + [
-            f"purple: {'the' if len(known) == 1 else 'a'} known global {descents.extremum(file)}"] * bool(known),
+        "notes": points.notes(field) + _notes(file) + _marks(file),
         "sets": [{"name": "", "partial": None, "fields": {"value": field_values(file, field, [record])}}],
-        "titles": {"value": options.title or descents.title(file, "paths")},
+        "titles": {"value": _title(file, options)}, "tangents": _tangents(file),
         "runs": [_run(walk) for walk in walks], "curves": [],
         "points": {"name": ["" for _ in known], "x": [p[0] for p in known], "y": [p[1] for p in known],
                    "distance": [None] * len(known)} if known else None,
         "words": _words(file, walks),
     }
     drawn = np.log(np.maximum(field.values, shown.floor)) if shown.log else field.values
-    return {"kind": "surfaces", "descents": True, "colors": packed(np.asarray(ramp(options), np.uint8)),
+    return {"kind": "surfaces", "descents": True, "own": _own_scales(walks), "colors": packed(np.asarray(ramp(options), np.uint8)),
             "field": "value", "draw": 0, "camera": camera([scene(view, drawn)], options), "fields": [record], "views": [view]}
+
+
+def _marks(file):
+    directed = any(tangent.direction is not None for tangent in file.tangents)
+    notes = ["net: a tangent plane; arrow: the gradient" + ("; dashed arrow: the direction" if directed else "")]
+    known = descents.known_extrema(file)
+    if known:
+        notes.append(f"yellow: {'the' if len(known) == 1 else 'a'} known global {descents.extremum(file)}")
+    return notes
+
+
+def _own_scales(walks):
+    """The scales of the values over the steps, which hold them all."""
+    values = np.array([value for walk in walks for value in walk["height"] if value is not None])
+    found = {}
+    for kind, log in (("linear", False), ("log", True)):
+        try:
+            low, high = float((values[values > 0] if log else values).min()), float(values.max())
+            scale = scales.choose(values, "value", log, max(low, LEAST * high) if log else low, high)
+            found[kind] = scale_record(scale, 7, None) if scale.log is log else None
+        except (PlotError, ValueError):  # no steps, none above 0, or too far apart
+            found[kind] = None
+    return found
 
 
 def _run(walk):
     steps = list(range(len(walk["height"])))
     return {"label": walk["label"], "x": walk["at"][0], "y": walk["at"][1], "epoch": steps, "steps": "step",
             "distance": [None] * len(steps), "length": [None] * len(steps), "values": {"value": walk["height"]}, "plane": {},
-            "slopes": walk["slopes"], "says": walk["says"]}
+            "slopes": walk["slopes"], "says": walk["says"], "look": walk["look"]}
 
 
 # --- one variable ----------------------------------------------------------------------------------
@@ -87,8 +141,8 @@ def _run(walk):
 
 def _curve(file):
     values = file.field.values
-    walks = [_walk(file, descent) for descent in file.descents]
-    heights = scales.choose(values, "value", False)
+    walks = _walks(file)
+    heights = scales.choose(values, "value", False, whole=True)
     room = 0.1 * (heights.hi - heights.lo)  # for tangents
     heights = scales.Scale(False, heights.lo - room, heights.hi + room)
     inside = np.concatenate([np.clip(walk["at"][0], file.x[0], file.x[-1]) for walk in walks] or [file.x])
@@ -98,6 +152,6 @@ def _curve(file):
         "kind": "descent", "caption": descents.subtitle(file),
         "x": file.x.tolist(), "value": as_list(values), "slope": as_list(file.derivative),
         "height": scale_record(heights, 6, None), "place": scale_record(places, 5, None),
-        "walks": [{**walk, "color": n % len(style.SERIES)} for n, walk in enumerate(walks)],
+        "walks": walks, "tangents": _tangents(file),
         "notes": _notes(file), "words": _words(file, walks),
     }

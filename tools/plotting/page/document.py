@@ -3,12 +3,13 @@
 import base64
 import hashlib
 import html
+import itertools
 import os
 import re
 
 from . import content, records
 
-SCRIPTS = ("data", "pen", "mesh", "scene", "camera", "stage", "map", "chart", "theme", "picture", "app", "curves", "descent", "start")
+SCRIPTS = ("data", "pen", "mesh", "scene", "camera", "tangent", "stage", "map", "chart", "theme", "picture", "app", "curves", "descent", "start")
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -67,9 +68,22 @@ def _view(number, several):
 
 
 def _legend(items):
+    """`items`: (text, colour's name, dashed or the lengths of its dashes in pixels)."""
     return '<ul class="legend">' + "".join(
-        f'<li><i class="{"dash" if dash else ""}" style="border-color: var(--{color})"></i>{html.escape(text)}</li>'
+        f'<li><i data-dash="{_lengths(dash)}" style="{_stroke(color, _lengths(dash))}"></i>{html.escape(text)}</li>'
         for text, color, dash in items) + "</ul>"
+
+
+def _lengths(dash):
+    return [6, 4] if dash is True else list(dash or [])
+
+
+def _stroke(color, lengths):
+    """CSS of a line in the legend; the border's colour is what a saved picture takes."""
+    ends = list(itertools.accumulate(lengths))
+    parts = [f"{'transparent' if n % 2 else f'var(--{color})'} {end - length:g}px {end:g}px"
+             for n, (length, end) in enumerate(zip(lengths, ends))] or [f"var(--{color}) 0 100%"]
+    return f"border-color: var(--{color}); background: repeating-linear-gradient(90deg, {', '.join(parts)})"
 
 
 SERIES = ("one", "two", "three", "four")
@@ -94,22 +108,32 @@ def _run(held):
     for n, view in enumerate(held["views"]):
         for k, run in enumerate(view["runs"]):
             color = SERIES[(k + (n if several else 0)) % 4]
-            items += [(run["label"], color, False)] if held.get("descents") else [
+            items += [(run["label"], *run["look"].values())] if held.get("descents") else [
                 (f"{run['label']}: checkpoints’ own", color, False), (f"{run['label']}: in the plane", color, True)]
     what = "Descent" if held.get("descents") else "Trajectory"
     return f"""
 <section class="wide" aria-label="{what}">
   <div class="panel-head"><h2>{what}</h2>
     <button type="button" id="play" aria-pressed="false">Play</button>
-    <input type="range" id="step" min="0" max="1" step="0.01" aria-label="How far along">
+    <input type="range" id="step" min="0" max="1" step="0.01" aria-label="How far along">{_tangent_choice(held) if held.get("descents") else ""}
   </div>
   <p class="readout" id="run-value"></p>{_legend(items)}
   <div class="chart" id="run"><canvas role="img" aria-label="Values along the trajectory"></canvas></div>
 </section>"""
 
 
+def _tangent_choice(held):
+    """Of which runs the tangent plane is shown: of many it would hide the rest."""
+    runs = held["views"][0]["runs"]
+    options = [("all", "all")] * (len(runs) > 1) + [(n, run["label"]) for n, run in enumerate(runs)] + [("none", "none")]
+    chosen = "all" if len(runs) == 2 else 0
+    return '<label>Tangent plane of <select id="tangent-of">' + "".join(
+        f'<option value="{value}"{" selected" if value == chosen else ""}>{html.escape(text)}</option>'
+        for value, text in options) + "</select></label>"
+
+
 def _parts_of_descents(held):
-    legend = _legend([(walk["label"], SERIES[walk["color"] % 4], False) for walk in held["walks"]])
+    legend = _legend([(walk["label"], *walk["look"].values()) for walk in held["walks"]])
     steps = f"""
 <section aria-label="Step by step">
   <div class="chart" role="img" aria-label="The position over the steps"><canvas></canvas></div>

@@ -161,24 +161,27 @@ class PlaneMap {
     pen.clip();
     pen.lineCap = pen.lineJoin = "round";
     this.cross(pen, 0, 0);
-    const path = (points, color, width) => {
+    const path = (points, color, width, dash = []) => {
       const screen = points.map(([x, y]) => this.toScreen(x, y));
       pen.strokeStyle = css(colors.rim);
       pen.lineWidth = width + 2;
       polyline(pen, screen);
       pen.strokeStyle = css(color);
       pen.lineWidth = width;
+      pen.setLineDash(dash);
       polyline(pen, screen);
+      pen.setLineDash([]);
     };
     for (const curve of this.view.curves) path(curve.x.map((x, i) => [x, curve.y[i]]), colors.curve, 2);
     for (const run of this.page.runsOf(this.view)) {
       pen.strokeStyle = css([...run.color.slice(0, 3), 0.6]);
       pen.lineWidth = 1.4;
       polyline(pen, run.x.map((x, i) => this.toScreen(x, run.y[i])));
-      path(refined(run.x, run.y, run.step, 1), run.color, 2);
+      path(refined(run.x, run.y, run.step, 1), run.color, 2, run.look?.dash);
       run.x.forEach((x, i) => disc(pen, ...this.toScreen(x, run.y[i]), i <= run.step ? 2.8 : 2, css(run.color), css(colors.rim), 1));
       disc(pen, ...this.toScreen(...run.at), 6, css(run.color), css(colors.rim), 1.6);
     }
+    for (const tangent of this.page.tangentsOf(this.view)) drawArrows(pen, this, tangent, colors.rim);
     if (slice) {
       path([slice.from, slice.to], colors.slice, 2);
       pen.font = `600 11px ${FONT}`;
@@ -215,7 +218,8 @@ class PlaneMap {
     pen.textBaseline = "middle";
     points.name.forEach((name, i) => {
       const [x, y] = this.toScreen(points.x[i], points.y[i]);
-      disc(pen, x, y, 4.5, css(colors.curve), css(colors.rim), 1.4);
+      const [fill, size, rim] = this.page.pointLook(4.5);
+      disc(pen, x, y, size, css(fill), css(rim), 1.4);
       const right = x < this.body.left + this.body.width / 2;
       pen.textAlign = right ? "left" : "right";
       haloed(pen, name, x + (right ? 9 : -9), y, colors);

@@ -35,11 +35,15 @@ function savePicture(page) {
     pen.font = `${head.tagName === "H2" ? "620 15px" : "13px"} ${FONT}`;
     const mark = head.querySelector("i");
     if (mark) {
-      pen.fillStyle = getComputedStyle(mark).borderTopColor;
-      pen.fillRect(box.left - main.left + margin, box.top - main.top + top + 8, 20, 3);
+      const left = box.left - main.left + margin, middle = box.top - main.top + top + 9.5;
+      pen.strokeStyle = getComputedStyle(mark).borderTopColor;
+      pen.lineWidth = 3;
+      pen.setLineDash(JSON.parse(mark.dataset.dash));
+      segment(pen, left, middle, left + 30, middle);
+      pen.setLineDash([]);
       pen.fillStyle = style.getPropertyValue("--text");
     }
-    pen.fillText(head.textContent, box.left - main.left + margin + (mark ? 28 : 0), box.top - main.top + top);
+    pen.fillText(head.textContent, box.left - main.left + margin + (mark ? 36 : 0), box.top - main.top + top);
   }
   pen.fillStyle = style.getPropertyValue("--quiet");
   write(above, small, margin + 26 * title.length, 19);

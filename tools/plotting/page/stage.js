@@ -114,15 +114,15 @@ class Stage {
   // The slice, paths, named points and the probe
   marks(lines) {
     const { slice, probe } = this.page.state, { surface } = this.drawn, colors = this.page.colors;
-    const draped = (points, color, width, rim) => {
+    const draped = (points, color, width, rim, dash) => {
       const places = points.map(([x, y]) => [...surface.toBox(x, y), this.height(x, y) + 0.003]);
-      const chain = (paint, wide) => {
+      const chain = (places, paint, wide) => {
         for (let i = 1; i < places.length; i++) {
           if (Number.isFinite(places[i - 1][2] + places[i][2])) lines.add(places[i - 1], places[i], paint, wide);
         }
       };
-      if (rim) chain(rim, width + 2.4);
-      chain(color, width);
+      if (rim) chain(places, rim, width + 2.4);
+      for (const part of dash?.length ? dashes(places, dash) : [places]) chain(part, color, width);
     };
     if (slice) {
       const points = alongLine(slice, 160);
@@ -134,19 +134,19 @@ class Stage {
     for (const run of this.page.runsOf(this.view)) {
       const path = refined(run.x, run.y), done = refined(run.x, run.y, run.step);
       draped(path, [...run.color.slice(0, 3), 0.55], 1.6, null);
-      draped(done, run.color, 3, colors.rim);
+      draped(done, run.color, 3, colors.rim, run.look?.dash);
       run.x.forEach((x, i) => {
         const [u, v] = surface.toBox(x, run.y[i]), z = this.height(x, run.y[i]);
         if (Number.isFinite(z)) lines.disc([u, v, z + 0.004], run.color, i <= run.step ? 6 : 4, colors.rim);
       });
       const [x, y] = run.at, z = this.height(x, y);
       if (Number.isFinite(z)) lines.disc([...surface.toBox(x, y), z + 0.006], run.color, 13, colors.rim);
-      if (run.slopes && this.view.runs.length <= 2) this.tangent(lines, run);
     }
+    for (const tangent of this.page.tangentsOf(this.view)) drawTangent(lines, this.drawn, tangent, colors.rim);
     if (this.view.points) {
       this.view.points.x.forEach((x, i) => {
         const z = this.height(x, this.view.points.y[i]);
-        if (Number.isFinite(z)) lines.disc([...surface.toBox(x, this.view.points.y[i]), z + 0.005], colors.curve, 9, colors.rim);
+        if (Number.isFinite(z)) lines.disc([...surface.toBox(x, this.view.points.y[i]), z + 0.005], ...this.page.pointLook(9));
       });
     }
     if (probe && surface.contains(...probe)) {
@@ -154,26 +154,6 @@ class Stage {
       if (Number.isFinite(z)) {
         lines.add([u, v, FLOOR], [u, v, z], colors.edge, 1.2);
         lines.disc([u, v, z + 0.005], colors.probe, 8, colors.rim);
-      }
-    }
-  }
-
-  // The tangent plane of a function at the step that is shown, as a net of lines
-  tangent(lines, run) {
-    const { surface, scale } = this.drawn, i = Math.round(run.step), [gx, gy] = run.slopes[i];
-    const value = run.values[this.page.state.field][i], color = [...run.color.slice(0, 3), 0.75];
-    const reach = [surface.x, surface.y].map((axis) => 0.16 * (axis.at(-1) - axis[0]));
-    const place = (u, v) => {
-      const dx = u * reach[0], dy = v * reach[1], t = scale.position(value + gx * dx + gy * dy);
-      const [x, y] = [run.x[i] + dx, run.y[i] + dy];
-      return t > -0.15 && t < 1.25 && surface.contains(x, y) ? [...surface.toBox(x, y), t * TALL + 0.004] : null;
-    };
-    const net = Array.from({ length: 9 }, (_, k) => k / 4 - 1);
-    for (const u of net) {
-      for (let k = 1; k < net.length; k++) {
-        for (const [from, to] of [[place(u, net[k - 1]), place(u, net[k])], [place(net[k - 1], u), place(net[k], u)]]) {
-          if (from && to) lines.add(from, to, color, Math.abs(u) === 1 ? 1.8 : 0.8);
-        }
       }
     }
   }

@@ -27,7 +27,8 @@ function themeControl(changed) {
 function themeColors() {
   const style = getComputedStyle(document.documentElement), text = (name) => style.getPropertyValue(`--${name}`).trim();
   const list = (name) => [1, 3, 5].map((at) => parseInt(text(name).slice(at, at + 2), 16) / 255);
-  const lists = ["ground", "quiet", "wall", "edge", "rim", "slice", "probe", "curve", "nonfinite", "train", "test"];
+  const lists = ["ground", "quiet", "wall", "edge", "rim", "slice", "probe", "curve", "nonfinite", "train", "test", "warning", "known", "ink",
+    "one", "two", "three", "four", "five", "six"];
   return {
     name: document.documentElement.dataset.theme, text: text("text"), faint: text("faint"), halo: text("halo"),
     ...Object.fromEntries(lists.map((name) => [name, list(name)])), series: ["one", "two", "three", "four"].map(list),
