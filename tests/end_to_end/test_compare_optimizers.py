@@ -62,3 +62,4 @@ def test_what_is_missing_is_said(compare, pictures, tmp_path, missing):
 def test_a_wrong_optimizer_ends_it(compare, pictures, tmp_path):
     done = compare(*words(pictures, tmp_path, "sgd:0.02,adamm"))
     assert done.status == 2 and "did you mean 'adam'?" in done.err.splitlines()[-1]
+    assert not list(tmp_path.iterdir())
