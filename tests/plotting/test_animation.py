@@ -92,7 +92,7 @@ def test_the_epochs_are_named(tmp_path):
     options = command.parse([*write_epochs(tmp_path), "-o", "x.gif"])
     files = [reading.open_file(path) for path in options.files]
     film = animation.KINDS["epochs"](files, options, 50)
-    assert [film.title(number) for number in range(3)] == ["epoch 0", "epoch 4", "epoch 8"]
+    assert film.titles == ["epoch 0", "epoch 4", "epoch 8"]
     half = film.between(film.fields[0], film.fields[1], 0.5).values
     np.testing.assert_allclose(half, (film.fields[0].values + film.fields[1].values) / 2)
 
@@ -150,3 +150,19 @@ def test_other_files_that_cannot_be_animated(plot, tmp_path):
     assert "needs one file, not 2" in plot(surface, finer, "--animate", "spin", "-o", out).line()
     assert "no finite value" in plot(write_surface(tmp_path / "n.h5", np.full((9, 9), np.nan)), "-o", out).line()
     assert not out.exists()
+
+
+def test_files_of_one_epoch_are_told_apart_and_all_frames_say_the_same(tmp_path):
+    from plotting import animation, command, reading
+
+    mask = np.full((9, 9), 2)
+    mask[::4, ::4] = 1
+    paths = [write_surface(tmp_path / f"{name}.h5", lambda x, y, k=k: 0.2 + (1 + k) * (x**2 + y**2), evaluated=mask,
+                           settings={**SETTINGS, "arch": name, "checkpoint": {"file": "epoch-0016.pt", "sha256": "00"}},
+                           more={"lossatlas/train_loss_error": np.full((9, 9), 0.1 * (1 + k))})
+             for k, name in enumerate(("with", "without"))]
+    options = command.parse([*paths, "-o", "x.gif"])
+    film = animation.KINDS["epochs"]([reading.open_file(path) for path in paths], options, 50)
+    assert film.titles == ["with", "without"]
+    said = " · ".join(film.notes)
+    assert "with: 9 of 81 points evaluated" in said and "largest stated error 0.1 " in said and "stated error 0.2 " in said

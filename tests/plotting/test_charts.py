@@ -153,3 +153,13 @@ def test_accuracies_stand_only_where_the_loss_is_finite(tmp_path):
         chart, _ = charts.of_lines([file], None)
     accuracy = next(each for each in chart.series if each.name == "train_acc")
     assert np.isnan(accuracy.values[:3]).all() and np.isfinite(accuracy.values[3:]).all()
+
+
+def test_long_names_of_several_paths_stay_on_a_narrow_page(tmp_path):
+    from plotting import curves, style
+
+    style.apply()
+    keys = [curves.Key("a rather long name of the first of the files", "k"), curves.Key("curve", "k"), curves.Key("line", "k")]
+    lines = curves._legend_lines(keys, 2.3)
+    assert len(lines) == 2 and "\n" in lines[0][0].label
+    assert all(sum(map(curves._key_width, line)) <= 2.35 for line in lines)

@@ -192,6 +192,25 @@ def test_options_without_effect_are_said(plot, tmp_path):
     assert result.line() == "plot: note: --elev has no effect on --kind contourf"
 
 
+@pytest.mark.parametrize("out, words, said", [
+    ("x.html", ["--kind", "heat", "--width", "column", "--dpi", "50"], {"--kind", "--width", "--dpi"}),
+    ("x.html", ["--size", "5x5", "--no-caption", "--no-floor"], {"--size", "--no-caption", "--no-floor"}),
+    ("x.gif", ["--kind", "heat", "--width", "2in", "--dpi", "20"], {"--kind"}),
+])
+def test_options_without_effect_on_pages_and_animations(plot, tmp_path, monkeypatch, out, words, said):
+    from plotting import animation
+
+    monkeypatch.setattr(animation, "SPIN", 0.1)
+    result = plot(write_surface(tmp_path / "s.h5"), *words, "-o", tmp_path / out)
+    what = "a page" if out.endswith("html") else "an animation"
+    assert result.status == 0
+    assert set(result.err.splitlines()) == {f"plot: note: {name} has no effect on {what}" for name in said}
+
+
+def test_a_name_near_no_colour_map(plot, tmp_path):
+    assert "did you mean" not in plot(write_surface(tmp_path / "s.h5"), "--cmap", "nope").line()
+
+
 def test_our_own_mistakes_are_one_line_too(plot, tmp_path, monkeypatch):
     from plotting import reading
 

@@ -323,3 +323,12 @@ def test_large_surfaces_are_drawn_in_time(tmp_path):
         start = time.process_time()
         assert command.main([file, "--kind", kind, "-o", str(tmp_path / "s.png")]) == 0
         assert time.process_time() - start < 24
+
+
+@pytest.mark.parametrize("field, said", [("train_loss", False), ("test_loss", True), ("train_acc", True)])
+def test_numbers_of_another_value_say_whose_they_are(svg, tmp_path, field, said):
+    file = write_surface(tmp_path / "s.h5", more={"test_loss": np.ones((9, 9)) + np.eye(9), "train_acc": 90 * np.eye(9)},
+                         summary={"lowest": {"loss": 0.5, "x": 1e-17, "y": 0}})
+    words = words_of(svg(file, "--field", field, "--numbers"))
+    assert "lowest loss 0.5 at (0, 0)" in words
+    assert ("of the training loss: lowest" in words) == said

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import words_of, write_fan, write_history, write_line, write_path, write_surface, write_trajectory
+from conftest import bowl, words_of, write_fan, write_history, write_line, write_path, write_surface, write_trajectory
 from matplotlib.text import Text
 
 KINDS = {
@@ -41,13 +41,17 @@ def test_widths(pixels, tmp_path, kind, width, inches):
     assert 0.2 < image.shape[0] / image.shape[1] < 2.6
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_text_leaves_the_page(tmp_path, kind):
+LONG_TICKS = (lambda x, y: 2 + 1e-9 * bowl(x, y), lambda x, y: 1e-10 * bowl(x, y), lambda x, y: -1e100 * bowl(x, y))
+
+
+@pytest.mark.parametrize("kind, values", [*((kind, None) for kind in KINDS), *(
+    (kind, values) for kind in ("contour", "heat", "surface") for values in LONG_TICKS)])
+def test_no_text_leaves_the_page(tmp_path, kind, values):
     """At every width and in every style: what is written stays within the figure."""
     from plotting import command, figures, reading, style
 
-    path = KINDS[kind](tmp_path / "s.h5")
-    for words in ([], ["--width", "column"], ["--width", "text", "--style", "slides"], ["--size", "5x5"]):
+    path = KINDS[kind](tmp_path / "s.h5", *([] if values is None else [values]))
+    for words in ([], ["--width", "column"], ["--width", "7cm"], ["--width", "text", "--style", "slides"], ["--size", "5x5"]):
         options = command.parse([path, "--kind", kind, "--dpi", "60", *words])
         style.apply(options.style)
         with reading.open_file(path) as file:
@@ -113,3 +117,37 @@ def test_series_differ_in_grey_print():
         assert len({look["marker"] for look in looks}) == len({look["color"] for look in looks}) == 6
         assert len({look["dashes"] for look in looks}) == 6
     style.apply()
+
+
+@pytest.mark.parametrize("theme", ["paper", "dark"])
+@pytest.mark.parametrize("name", ["viridis", "magma", "cividis", "gray"])
+def test_lines_are_seen_on_their_paper(theme, name):
+    from matplotlib.colors import to_rgb
+    from plotting import style
+
+    style.apply(theme)
+    ramp = style.for_lines(style.color_map(name))(np.linspace(0, 1, 50))[:, :3]
+    paper = style.luminance(to_rgb(style.PAPER))
+    style.apply()
+    low, high = np.sort([style.luminance(ramp), np.full(50, paper)], axis=0)
+    assert ((high + 0.05) / (low + 0.05)).min() >= 3.0
+
+
+def test_words_are_broken_behind_hyphens():
+    from plotting import style
+
+    assert style.wrapped("resnet56-noshort", style.text_width("resnet56-nosh", 8), 8) == ["resnet56-", "noshort"]
+
+
+@pytest.mark.parametrize("write", [write_path, write_fan, write_history])
+def test_value_labels_of_neighbouring_panels_do_not_meet(tmp_path, write):
+    from plotting import command, figures, reading, style
+
+    options = command.parse([write(tmp_path / "s.h5"), "--style", "slides", "--width", "column"])
+    style.apply("slides")
+    with reading.open_file(options.file) as file:
+        figure = figures.figure_of([file], options)[1]
+    style.apply()
+    figure.draw_without_rendering()
+    boxes = sorted((axes.yaxis.label.get_window_extent() for axes in figure.axes), key=lambda box: box.y0)
+    assert all(lower.y1 <= upper.y0 for lower, upper in zip(boxes, boxes[1:]))

@@ -221,3 +221,9 @@ def test_what_is_no_projection(plot, tmp_path):
     path = write_surface(tmp_path / "s.h5")
     assert "it has no proj_xcoord" in plot(path, "--projection", path).line()
     assert "does not exist" in plot(path, "--projection", tmp_path / "none.h5").line()
+
+
+def test_two_paths_in_3d_are_named(svg, tmp_path):
+    drawn = svg(write_trajectory(tmp_path / "t.h5", 2), "--kind", "surface")
+    assert ">run 0 (SGD)<" in drawn and ">run 1 (AdaGrad)<" in drawn
+    assert ">run 0" not in svg(write_trajectory(tmp_path / "t.h5"), "--kind", "surface")

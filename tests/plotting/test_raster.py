@@ -135,3 +135,14 @@ def test_heights_and_places_of_the_plane():
     assert tilted.place(np.array([-1.0, 0.5]), np.array([1.0, 0.0])) == pytest.approx(
         np.array([[-0.5, 0.5], [0.25, 0.0]]))
     assert tilted.at(np.array([0.25]), np.array([-0.5])) == pytest.approx([0.5 * (0.5 + 0.075 - 0.1)], abs=1e-6)
+
+
+@pytest.mark.parametrize("low, high", [(2.0, 2.0 + 1e-9), (0.0, 1e100), (0.0, 1e-60), (-1e250, 1e250), (1e6, 1e6 + 1e-6)])
+def test_colours_and_contours_are_the_same_in_every_range(low, high):
+    def shares(x, y):
+        return 0.5 + 0.2 * x**2 - 0.3 * y
+
+    usual = image(picture(shares), [0.4, 0.6]).astype(int)
+    drawn = image(picture(lambda x, y: low + (high - low) * shares(x, y), span=(low, high)),
+                  [low + share * (high - low) for share in (0.4, 0.6)]).astype(int)
+    assert (np.abs(drawn - usual).max(axis=2) > 20).mean() < 0.002

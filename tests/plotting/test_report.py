@@ -218,3 +218,41 @@ def test_a_browser_shows_it_without_a_complaint(report, tmp_path):
     pixels = matplotlib.image.imread(tmp_path / "page.png")[:, :, :3]
     saturation = pixels.max(axis=2) - pixels.min(axis=2)
     assert (saturation > 0.3).mean() > 0.03  # figures are there: texts alone have no such colours
+
+
+def test_descents_are_shown(report, tmp_path):
+    from test_descents import write_descents
+
+    run = write_run(tmp_path)
+    write_descents(run / "d.h5")
+    page, _ = report(run)
+    assert "Descents" in page.text and "Not shown" not in page.text and len(page.images()) == 2
+
+
+def test_our_own_mistakes_cost_one_file(report, tmp_path, monkeypatch):
+    from plotting import figures
+
+    run = write_run(tmp_path)
+    write_surface(run / "s.h5")
+    monkeypatch.setattr(figures, "_plane", lambda file, options: 1 / 0)
+    page, _ = report(run)
+    assert "s.h5: internal error: ZeroDivisionError" in page.text and len(page.images()) == 1
+
+
+def test_the_overview_says_what_was_computed_and_what_is_a_bound(report, tmp_path):
+    run = write_run(tmp_path)
+    mask = np.full((9, 9), 2)
+    mask[::4, ::4] = 1
+    write_surface(run / "s.h5", evaluated=mask, summary={**SUMMARY, "width_at_least": True})
+    page, _ = report(run)
+    assert "9 of 81, the rest reconstructed" in page.text and "≥ 0.75" in page.text
+
+
+def test_barriers_are_said_in_words():
+    from plotting import summary
+
+    way = {"ends": [90.0, 39.5], "highest": 91.25, "at": 5.6e-17, "barrier": 26.5}
+    assert summary.facts({"interpolation": {"test_err": way}, "curve": {"train_loss": way}}) == [
+        "test error between the checkpoints: 90 % and 39.5 % at the ends, highest 91.25 % at 0, barrier 26.5 percentage points",
+        "training loss on the curve: 90 and 39.5 at the ends, highest 91.25 at 0, barrier 26.5"]
+    assert summary.facts({"curve": {"train_loss": 3}}) == ["train loss on the curve 3"]

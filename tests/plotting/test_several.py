@@ -80,3 +80,42 @@ def test_a_file_that_cannot_be_read_among_them(plot, tmp_path):
 def test_planes_of_different_axes_and_trajectories(svg, tmp_path, kind):
     words = words_of(svg(two(tmp_path)[0], write_trajectory(tmp_path / "t.h5"), "--kind", kind, "--dpi", "60"))
     assert "first principal component" in words and "multiples of direction 1" in words
+
+
+def sheets(paths, *words):
+    """The widths of the sheets' images of a figure in 3D, in inches, and their texts' boxes that are turned."""
+    from contextlib import ExitStack
+
+    from plotting import command, figures, reading, style
+
+    options = command.parse([*paths, "--kind", "surface", *words])
+    style.apply(options.style)
+    with ExitStack() as stack:
+        figure = figures.figure_of([stack.enter_context(reading.open_file(path)) for path in options.files], options)[1]
+    style.apply()
+    figure.draw_without_rendering()
+    return [np.ptp(image.get_extent()[:2]) for axes in figure.axes for image in axes.images]
+
+
+@pytest.mark.parametrize("words, least", [(["--width", "column"], 1.0), (["--width", "12cm"], 1.0), (["--width", "6cm"], 0.6),
+                                          (["--width", "column", "--style", "slides"], 0.8), (["--size", "5x5"], 0.8)])
+def test_sheets_keep_their_size_on_narrow_pages(tmp_path, words, least):
+    paths = two(tmp_path)
+    for files in (paths, paths + paths[:1], [write_trajectory(tmp_path / "t.h5", 2)]):
+        assert min(sheets(files, *words, "--dpi", "40")) > least
+
+
+@pytest.mark.parametrize("kind", ["contourf", "surface"])
+def test_notes_are_said_of_each_file(svg, tmp_path, kind):
+    more = {"lossatlas/train_loss_error": np.full((9, 9), 0.01)}
+    mask = np.ones((9, 9))
+    mask[1::2] = 2
+    a = write_surface(tmp_path / "a.h5", evaluated=mask, more=more)
+    b = write_surface(tmp_path / "b.h5", lambda x, y: 10 + x, evaluated=mask, more=more)
+    words = words_of(svg(a, b, "--kind", kind, "--dpi", "60", "--names", "A,B"))
+    for name in "AB":
+        assert f"{name}: 45 of 81 points evaluated on all images, the rest reconstructed; largest stated error 0.01" in words
+    words = words_of(svg(write_trajectory(tmp_path / "t.h5"), write_trajectory(tmp_path / "u.h5", 2), "--kind", kind,
+                         "--dpi", "60", "--names", "one,two"))
+    assert "one: checkpoints lie up to" in words and "two: run 0 (SGD): checkpoints lie up to" in words
+    assert "one: training loss of plane and checkpoint differ by up to" in words

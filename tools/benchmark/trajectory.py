@@ -5,6 +5,7 @@ import argparse
 import math
 import os
 import pathlib
+import resource
 import subprocess
 import sys
 import tempfile
@@ -86,6 +87,7 @@ def main():
             cold, warm = analyse(pathlib.Path(name)), analyse(pathlib.Path(name))
             print(f"reading from the disk {reading:.2f} s ({size / reading / 1e9:.2f} GB/s), PCA from there {cold:.2f} s,"
                   f" from memory {warm:.2f} s", flush=True)
+        print(f"most memory of the program: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6:.2f} GB")
 
 
 if __name__ == "__main__":

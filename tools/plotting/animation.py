@@ -4,6 +4,7 @@ to file. GIF by pillow, MP4 by ffmpeg. The same files give the same bytes."""
 import io
 import math
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -12,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from . import marks, planes, points, relief, scales, style, wording
+from . import figures, marks, planes, points, reading, relief, scales, style, wording
 from .errors import NotYetError, PlotError, WordsError
 
 FRAMES = {".gif": 12, ".mp4": 24}  # a second
@@ -23,6 +24,7 @@ DPI = 130
 AZIMUTH = -57.0  # degrees
 COLORS = 256  # of a GIF
 MOST_PIXELS = 1600  # a side
+MOST_NAMED = 4  # files, each with its own notes
 
 
 def kind_of(files, options):
@@ -95,9 +97,9 @@ class _Solid:
     def relief(self, field):
         return relief.Relief(self.files[0], field, self.scale, self.view)
 
-    def image(self, solid, head, place, notes=()):
+    def image(self, solid, head, place, notes):
         """One frame, as RGB."""
-        figure = relief.figure(solid, head, [*solid.notes(), *notes], self.label, self.options.levels, self.options.cmap,
+        figure = relief.figure(solid, head, notes, self.label, self.options.levels, self.options.cmap,
                                self.dpi, place)
         return _image(figure, self.dpi)
 
@@ -106,9 +108,10 @@ class _Spin(_Solid):
     def frames(self, rate):
         head = _head(self.files, self.options, self.name, points.mark(self.fields[0]))
         solid = self.relief(self.fields[0])
-        place = relief.steady_place(solid, head, self.label, np.arange(0.0, 360.0, 30.0))
+        notes = solid.notes()
+        place = relief.steady_place(solid, head, self.label, np.arange(0.0, 360.0, 30.0), notes)
         turns = self.view.azim + np.linspace(0.0, 360.0, round(SPIN * rate), endpoint=False)
-        return [self.image(solid.turned_to(float(azim)), head, place) for azim in turns]
+        return [self.image(solid.turned_to(float(azim)), head, place, notes) for azim in turns]
 
 
 class _Epochs(_Solid):
@@ -124,6 +127,17 @@ class _Epochs(_Solid):
         self.fields = [points.fill(file, field, self.scale) for file, field in zip(files, self.fields)]
         if HOLD * len(files) + CHANGE * (len(files) - 1) > LONGEST:
             raise WordsError(f"{len(files)} files are too many for one animation")
+        self.titles = _titles(files, options)
+        self.notes = [*self.all_notes(), "one scale throughout; from file to file interpolated"]
+
+    def all_notes(self):
+        """The same on all frames, between the files as well."""
+        own = [points.notes(field, relief.GUESSES) for field in self.fields]
+        notes = [f"{title}: {note}" for title, each in zip(self.titles, own) for note in each]
+        if len(self.fields) > MOST_NAMED:
+            notes = points.notes(reading.together(self.fields), relief.GUESSES)
+        common = [note for field, each in zip(self.fields, own) for note in self.relief(field).notes() if note not in each]
+        return notes + list(dict.fromkeys(common))
 
     def frames(self, rate):
         hold, change = round(HOLD * rate), round(CHANGE * rate)
@@ -137,26 +151,30 @@ class _Epochs(_Solid):
 
     def frame(self, field, number):
         head = _head(self.files, self.options, self.name, self.mark)
-        head.title += f": {self.title(number)}"
+        head.title += f": {self.titles[number]}"
         solid = self.relief(field)
-        place = relief.steady_place(solid, head, self.label, [self.view.azim])
-        return self.image(solid, head, place, ["one scale throughout; from file to file interpolated"])
-
-    def title(self, number):
-        """'epoch 4' where the file's checkpoint says so."""
-        if self.options.names:
-            return self.options.names[number]
-        checkpoint = self.files[number].settings.get("checkpoint")
-        file = str(checkpoint.get("file", "")) if isinstance(checkpoint, dict) else ""
-        stem = os.path.splitext(os.path.basename(file))[0] or os.path.basename(self.files[number].path)
-        kind, _, epoch = stem.partition("-")
-        return f"epoch {int(epoch)}" if kind == "epoch" and epoch.isdecimal() else stem
+        place = relief.steady_place(solid, head, self.label, [self.view.azim], self.notes)
+        return self.image(solid, head, place, self.notes)
 
     def between(self, a, b, share):
         """A field between two; what has no value in one of them has none."""
         values = self.scale.backward((1 - share) * self.scale.held(a.values) + share * self.scale.held(b.values))
         return replace(a, values=values, blank=a.blank | b.blank, nonfinite=a.nonfinite | b.nonfinite,
                        guessed=a.guessed | b.guessed)
+
+
+def _titles(files, options):
+    """'epoch 4' for each file where the checkpoints say so and differ in it, else what tells the files apart."""
+    epochs = [re.fullmatch(r"epoch-(\d+)", _checkpoint(file)) for file in files]
+    titles = [f"epoch {int(match[1])}" for match in epochs if match]
+    return titles if not options.names and len(set(titles)) == len(files) else figures.file_names(files, options)
+
+
+def _checkpoint(file):
+    """The name of the checkpoint that the file was made from, without its extension; '' where it does not say."""
+    checkpoint = file.settings.get("checkpoint")
+    name = str(checkpoint.get("file", "")) if isinstance(checkpoint, dict) else ""
+    return os.path.splitext(os.path.basename(name))[0]
 
 
 class _Run:

@@ -18,7 +18,7 @@ def _dashes(name):
 def of_lines(files, names, along=0, labels=None, notes=()):
     """Losses and accuracies along one or several lines. `along` is the axis of a plane of one row
     (1) or column (2), 0 of a line; `labels` names the files, where there are several."""
-    series, fields, bad = [], [], []
+    series, fields, bad = [], [[] for _ in files], []
     for number, file in enumerate(files):
         x = file.y if along == 2 else file.x
         order = np.argsort(x)
@@ -29,9 +29,9 @@ def of_lines(files, names, along=0, labels=None, notes=()):
             spread = None if fan is None else np.std(fan, axis=0, ddof=1)
             series.append(Series(field.name, x[order], field.values, color, _dashes(field.name),
                                  _marker(number, len(files)), fan, spread))
-            fields.append(field)
+            fields[number].append(field)
             bad += _stretches(x[order], field.nonfinite)
-    if all(field.blank.all() for field in fields):
+    if all(field.blank.all() for each in fields for field in each):
         raise NotYetError(f"{files[0].path} holds no evaluated point: nothing to draw")
     file = files[0]
     fan = next((each.fan for each in series if each.fan is not None), None)
@@ -42,7 +42,7 @@ def of_lines(files, names, along=0, labels=None, notes=()):
     kinds = {marks.axis_label(each, along) for each in files}
     label = _line_label(file, along, found) if len(kinds) == 1 else "multiples of the direction"
     chart = Chart(file.path, file.settings, label, series,
-                  notes=[*notes, *curves.field_notes(fields)], bad=sorted(set(bad)),
+                  notes=[*notes, *_field_notes(fields, labels)], bad=sorted(set(bad)),
                   marks=[] if found is None else list(zip(found.x, found.names)),
                   twin=len(files) == 1 and file.draws == 1 and not names)
     chart.keys = _keys(series, labels if len(files) > 1 else None, chart.twin)
@@ -51,7 +51,13 @@ def of_lines(files, names, along=0, labels=None, notes=()):
         chart.spots = _own(found, series)
         with_what = ", with the statistics they came with" if file.settings.get("bn") == "recalibrate" else ""
         chart.notes += [f"circles: the checkpoints’ own{with_what}"] * bool(chart.spots)
-    return chart, fields[0]
+    return chart, fields[0][0]
+
+
+def _field_notes(fields, labels):
+    """The notes on the fields of each file, with its label where there are several."""
+    notes = [curves.field_notes(own) for own in fields]
+    return notes[0] if len(notes) == 1 else [f"{label}: {note}" for label, own in zip(labels, notes) for note in own]
 
 
 def _stretches(x, which):
@@ -140,7 +146,7 @@ def _keys(series, labels, twin):
 
 def of_paths(files, names, labels=None):
     """Losses and errors along curves between checkpoints, each beside the straight line."""
-    series, fields, notes, bad = [], [], [], []
+    series, fields, notes, bad = [], [[] for _ in files], [], []
     for number, file in enumerate(files):
         for name in names or _path_names(file):
             field = file.field(name)
@@ -150,23 +156,21 @@ def of_paths(files, names, labels=None):
             linear = file.linear(name)
             if linear is not None:
                 series.append(Series(name, file.x, linear, _paler(number, len(files)), _dashes(name), marker))
-            fields.append(field)
+            fields[number].append(field)
             bad += _stretches(file.x, field.nonfinite)
         notes += _barriers(file, labels[number] if len(files) > 1 else "")
     ends = _ends(marks.points(files[0])) if len(files) == 1 else None
     way = f", from {ends[0]} (0) to {ends[1]} (1)" if ends else " between the two networks"
     chart = Chart(files[0].path, files[0].settings, f"position t{way}",
-                  series, notes=[*notes, *curves.field_notes(fields)], bad=sorted(set(bad)), centre=False)
-    chart.keys = []
-    for number, label in enumerate(labels if len(files) > 1 else [""]):
-        color = style.series(number)["color"] if len(files) > 1 else style.LOSS
-        marker = _marker(number, len(files))
-        chart.keys.append(Key(f"{label}, curve" if label else "curve", color, marker=marker))
-        chart.keys.append(Key(f"{label}, straight line" if label else "straight line",
-                              _paler(number, len(files)), marker=marker))
+                  series, notes=[*notes, *_field_notes(fields, labels)], bad=sorted(set(bad)), centre=False)
+    looks = map(style.series, range(len(files) if len(files) > 1 else 0))
+    chart.keys = [Key(label, look["color"], marker=look["marker"]) for label, look in zip(labels or (), looks)]
+    one = len(files) == 1
+    chart.keys += [Key("curve", style.LOSS if one else style.INK),
+                   Key("straight line" if one else "straight line (paler)", style.GREY)]
     if {"train", "test"} <= {each.name.partition("_")[0] for each in series}:
         chart.keys += [Key("training", style.INK), Key("test", style.INK, TEST)]
-    return chart, fields[0]
+    return chart, fields[0][0]
 
 
 def _path_names(file):

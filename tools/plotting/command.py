@@ -118,18 +118,19 @@ def _joined(words):
 def _parser():
     parser = _Parser(
         prog="tools/plot", allow_abbrev=False,
-        description="Draws a loss surface, a line or a training history kept in an HDF5 file of"
-        " lossatlas, or a surface of tomgoldstein/loss-landscape. Prints the files it wrote.",
+        description="Draws what an HDF5 file of lossatlas holds: a surface, a trajectory, a line, a path between"
+        " networks, descents on a function or a training history; or a surface of tomgoldstein/loss-landscape."
+        " Writes figures, pages to explore and animations, and prints their names.",
     )
     add = parser.add_argument
     add("files", nargs="+", metavar="FILE.h5",
-        help="surfaces, lines, paths, or histories (history.h5) of training runs; several of one sort"
-        " are drawn in one figure with one scale")
+        help="surfaces, trajectories, lines, paths, or histories (history.h5) of training runs, several of one"
+        " sort in one figure with one scale; or descents")
     add("--report", metavar="RUN_DIR",
         help="in place of files: all that a run made on one page, -o report.html (default: in RUN_DIR)")
     add("--kind", type=_kind, metavar="|".join(KINDS),
         help="what to draw (default: trajectory for a plane with runs, contourf for other planes, else"
-        " what the file is)")
+        " what the file is; paths, panels, steps and rates are of descents)")
     add("-o", "--out", action="append", metavar="FIG.png|.pdf|.svg|.html|.gif|.mp4",
         help="a figure, a page to turn and explore, or an animation; may be given several times"
         " (default: FILE_KIND.png beside the file)")
@@ -159,7 +160,8 @@ def _parser():
     add("--vmin", type=_number, help="least value drawn; the figure states the cut")
     add("--vmax", type=_number, help="largest value drawn; the figure states the cut")
     add("--elev", type=_elevation, help="surface: height of the eye in degrees (default 30)")
-    add("--azim", type=_number, help="surface: direction of the eye in degrees (default -57)")
+    add("--azim", type=_number, help="surface: direction of the eye in degrees (default: of -57, 33, 123 and -147 the one that shows most;"
+        " in an animation -57)")
     add("--no-floor", dest="floor", action="store_false", default=None,
         help="surface: without the contours on the floor below")
     add("--cmap", metavar="NAME",
@@ -171,7 +173,7 @@ def _parser():
     add("--names", type=_names, metavar="A,B,…", help="of several files, what each is called in the figure")
     add("--no-caption", dest="caption", action="store_false",
         help="draw no words above and below the picture; they are printed, for a caption of your own")
-    add("--dpi", type=_dpi, default=300, help="pixels an inch (default 300)")
+    add("--dpi", type=_dpi, default=300, help="pixels an inch (default 300; of animations 130, which is their most)")
     add("--size", type=_size, metavar="WxH", help="size of the figure in inches")
     add("--width", type=_width, metavar="column|text|Ncm|Nin",
         help="width of the figure; its height follows (column: 8.6 cm, text: 17.8 cm)")

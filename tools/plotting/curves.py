@@ -1,6 +1,6 @@
 """Curves: losses and accuracies along lines and paths, and over the epochs of training runs."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -10,7 +10,8 @@ from . import points, scales, style, wording
 from .errors import PlotError
 
 WIDTH, HEIGHT, ALONE, GAP = 4.3, 1.75, 2.6, 0.14  # inches: panels, one that is alone, between two
-LEGEND = 0.2  # inches: a line of the legend, above the first panel
+LOWEST = 0.95  # inches: a panel where the page is narrow
+LEGEND, MORE = 0.2, 0.12  # inches: a key of the legend above the first panel, and each further line of its label
 MARKERS = 12  # about so many on a curve that is told from others by them
 BAND, THIN, BAD = 0.16, 0.45, 0.5  # opacity: a band of spread, the lines of a fan, values not finite
 
@@ -142,15 +143,15 @@ def _scale_notes(panels):
 
 
 def _page(head, notes, count, keys, twin):
-    height = ALONE if count == 1 else HEIGHT
-    above = style.ZOOM * LEGEND if keys else 0.0
     gap = style.ZOOM * GAP
     narrow = head.size is not None and head.size[0] < 3.8 * style.ZOOM
     margins = style.Margins(0.84, 0.78 if twin else 0.2, 0.61 if narrow else 0.47)
-    body = (WIDTH, count * height + (count - 1) * gap + above)
-    if keys:  # the legend may need more lines on a page of the user's width
-        width = head.size[0] - margins.sides if head.size else WIDTH
-        above *= len(_legend_lines(keys, width))
+    width = max(0.1, head.size[0] - margins.sides) if head.size else WIDTH
+    above = _legend_height(keys, width)
+    free = head.size is not None and head.size[1] is None
+    grown = (width / WIDTH) ** 0.5 if free else 1.0  # of the body, by the page
+    height = max((ALONE if count == 1 else HEIGHT) * grown, style.ZOOM * LOWEST if free else 0.0)
+    body = (WIDTH, (count * height + (count - 1) * gap + above) / grown)
     page = style.Page(head, notes, margins, body, stretch=True)
     each = (page.body[1] - above - (count - 1) * gap) / count
     axes = [
@@ -200,7 +201,9 @@ def _mark(ax, chart, low, high, named):
         ax.axvline(coordinate, gid="checkpoint", **dashed)
         if named:
             share = (coordinate - low) / ((high - low) or 1.0)
-            side = "left" if share < 0.9 else "right"
+            width = ax.get_position().width * ax.figure.get_figwidth()
+            fits = style.text_width(name, style.NOTE) + 0.05 * style.ZOOM < (1.0 - share) * width
+            side = "left" if fits or share < 0.5 else "right"
             ax.annotate(name, (coordinate, 1.0), xycoords=("data", "axes fraction"),
                         xytext=((2.5 if side == "left" else -2.5) * style.ZOOM, -1.5 * style.ZOOM),
                         textcoords="offset points", ha=side, va="top", fontsize=style.NOTE,
@@ -219,11 +222,12 @@ def _color_axes(axes, panels):
 
 
 def _key_width(key):
-    return style.text_width(key.label, style.TICK) + 0.46 * style.ZOOM
+    return max(style.text_width(line, style.TICK) for line in key.label.split("\n")) + 0.46 * style.ZOOM
 
 
 def _legend_lines(keys, width):
-    """The keys in lines that are not wider than `width` inches."""
+    """The keys in lines that are not wider than `width` inches, their labels broken where need be."""
+    keys = [replace(key, label="\n".join(style.wrapped(key.label, width - 0.46 * style.ZOOM, style.TICK))) for key in keys]
     lines, used = [[]], 0.0
     for key in keys:
         if lines[-1] and used + _key_width(key) > width:
@@ -234,6 +238,14 @@ def _legend_lines(keys, width):
     return lines
 
 
+def _line_height(line):
+    return style.ZOOM * (LEGEND + MORE * max(key.label.count("\n") for key in line))
+
+
+def _legend_height(keys, width):
+    return sum(map(_line_height, _legend_lines(keys, width))) if keys else 0.0
+
+
 def _legend(page, ax, keys):
     """The keys from left to right above the first panel."""
     if not keys:
@@ -241,7 +253,7 @@ def _legend(page, ax, keys):
     position = ax.get_position()
     width, height = page.size
     lines = _legend_lines(keys, page.body[0])
-    y = position.y1 * height + style.ZOOM * (LEGEND * len(lines) - 0.11)
+    y = position.y1 * height + sum(map(_line_height, lines)) - 0.11 * style.ZOOM
     for line in lines:
         x = position.x0 * width
         for key in line:
@@ -250,10 +262,11 @@ def _legend(page, ax, keys):
                 color=key.color, linewidth=1.4 * style.ZOOM, dashes=key.dashes, marker=key.marker, markevery=[1],
                 markersize=3.8 * style.ZOOM, markeredgewidth=0, transform=ax.figure.transFigure,
             ))
-            ax.figure.text((x + 0.3 * style.ZOOM) / width, y / height, key.label, fontsize=style.TICK,
-                           va="center_baseline", ha="left", parse_math=False)
+            for row, text in enumerate(key.label.split("\n")):
+                ax.figure.text((x + 0.3 * style.ZOOM) / width, (y - row * MORE * style.ZOOM) / height, text,
+                               fontsize=style.TICK, va="center_baseline", ha="left", parse_math=False)
             x += _key_width(key)
-        y -= style.ZOOM * LEGEND
+        y -= _line_height(line)
 
 
 def _has_lone_points(values):

@@ -26,6 +26,13 @@ READ_BY = {
     "projection": (*PLANE_KINDS, "repeats", "trajectory"),
     "numbers": (*PLANE_KINDS, "repeats", "line", "trajectory", "path"),
 }
+# what is written -> the options that it does not read
+UNREAD = {
+    "a page": ("kind", "width", "size", "dpi", "caption", "numbers", "floor"),
+    "an animation": ("kind", "numbers", "draw"),
+}
+DEFAULTS = {"dpi": 300, "caption": True}  # of these; None of the others
+WORDS = {"floor": "no-floor", "caption": "no-caption"}
 
 
 def say(text):
@@ -48,6 +55,8 @@ def draw_files(files, options):
     if ".html" in wanted:
         from .page import document
 
+        if wanted == {".html"} and not options.animate:
+            _say_unread(options, UNREAD["a page"], "a page")
         rendered[".html"] = document.render(files, options, file_names(files, options))
     if options.animate or wanted & set(saving.ANIMATIONS):
         for file in files:
@@ -56,6 +65,9 @@ def draw_files(files, options):
         from . import animation
 
         kind = animation.kind_of(files, options)
+        if wanted <= set(saving.ANIMATIONS):
+            read = kind == "trajectory" and options.kind in ("contour", "contourf", "heat")
+            _say_unread(options, [name for name in UNREAD["an animation"] if name != "kind" or not read], "an animation")
         paths = paths or [_default_path(options, kind, ".gif")]
         kinds = [each for each in saving.ANIMATIONS if each in map(saving.extension, paths)]
         rendered |= animation.render(kind, files, options, kinds)
@@ -212,7 +224,7 @@ def _line(files, options):
     what = wording.short_label(field.name, files[0].settings) if one else "loss"
     title = wording.title(what, *(file.settings for file in files))
     head = _surface_head(files, options, f"{title} along {'lines' if len(files) > 1 else 'a line'}",
-                         points.mark(field))
+                         points.mark(field), shown={each.name for each in chart.series})
     return curves.draw(chart, head, options.log, (options.vmin, options.vmax))
 
 
@@ -362,32 +374,41 @@ def _head(options, title, subtitle, mark=None, numbers=()):
     return style.Head(title, subtitle, options.size, mark, numbers, options.caption)
 
 
-def _surface_head(files, options, title, mark, each=False, name=""):
-    """What stands above the drawing of surfaces; `each` and `name` as in wording.facts."""
+def _surface_head(files, options, title, mark, each=False, name="", shown=()):
+    """What stands above the drawing of surfaces; `each` and `name` as in wording.facts; `shown`: the values drawn,
+    where they are others than `name`."""
     facts = wording.joined(_common(files, lambda file: wording.facts(file, each, name)))
-    return _head(options, title, facts, mark, _numbers(files, options))
+    return _head(options, title, facts, mark, _numbers(files, options, shown or (name,)))
 
 
-def _numbers(files, options):
+def _numbers(files, options, shown):
+    """The files' own numbers. They are of one loss, which is named where not it alone is shown."""
     if not options.numbers:
         return ()
     found = []
     for file in files:
-        facts = summary.facts(file.summary, file.draw)
+        facts, own = summary.facts(file.summary, file.draw), file.default_name()
         if not facts:
             say(f"note: {file.path} holds no numbers of its own (/lossatlas@summary): none are written")
+        elif not isinstance(file, reading.PathFile) and {name for name in shown if name.endswith("_loss")} != {own}:
+            facts[0] = f"of the {wording.short_label(own)}: {facts[0]}"
         found += [f"{os.path.basename(file.path)}: {fact}" if len(files) > 1 else fact for fact in facts]
     return tuple(found)
 
 
 def _report_unread(options, kind):
     """Options without effect are said, not swallowed; the figure is drawn all the same."""
-    for option, kinds in READ_BY.items():
-        if getattr(options, option) is None or kind in kinds:
-            continue
-        if (option, kind) == ("draw", "repeats"):
-            raise WordsError("--draw chooses one draw and --kind repeats draws all: leave one of them out")
-        if not options.said_unread:
-            shown = "no-floor" if option == "floor" else option
-            say(f"note: --{shown} has no effect on --kind {kind}")
+    if options.draw is not None and kind == "repeats":
+        raise WordsError("--draw chooses one draw and --kind repeats draws all: leave one of them out")
+    _say_unread(options, [option for option, kinds in READ_BY.items() if kind not in kinds], f"--kind {kind}")
+
+
+def _say_unread(options, names, what):
+    """A note on each of the options of these names that is given, once: it has no effect on `what`."""
+    if not options.said_unread:
+        for name in names:
+            if name == "size" and options.width:  # follows from it
+                continue
+            if getattr(options, name) != DEFAULTS.get(name):
+                say(f"note: --{WORDS.get(name, name)} has no effect on {what}")
     options.said_unread = True

@@ -8,7 +8,15 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
 from . import marks, style
+from .errors import WordsError
 from .raster import corners_of
+
+SMALL = 2.6  # inches: a place below that has smaller text and fewer ticks
+LEAST = 0.45  # inches: the box on the page
+KEPT = 0.72  # of the size that the box has without names of its axes: the least with them
+HALF = 0.5  # of the size that the box has without the labels of the heights: the least with them
+OVER = 0.05  # inches that a text may stand over the edge
+BARE, NO_HEIGHTS = 3, 4  # the forms without names of the axes, and without labels of the heights too
 
 
 def patch(points, offsets, color, zorder=2.0):
@@ -23,20 +31,20 @@ class Frame:
     """The box around the sheet with its ticks and labels, and where all that stands on the page."""
 
     def __init__(self, relief, size, small, place=None):
-        """`size` (width, height) is that of the place to draw in, in inches; `place` the scale and origin, None:
-        so that it is filled."""
+        """`size` (width, height) is that of the place to draw in, in inches; `place` the scale, origin and form
+        of the axes' names, None: so that it is filled."""
         self._relief, self.size = relief, size
         self._view = relief.view
+        small = small or size[0] < SMALL * style.ZOOM
         self._tick = style.TICK - (1.0 if small else 0.5) * style.ZOOM
         self._label = style.LABEL - (2.0 if small else 1.0) * style.ZOOM
         self._short = small
-        self.scale, self._origin = 1.0, np.zeros(2)
         self._choose_edges()
         if place is None:
-            self._fit()
+            self._fit_names()
         else:
-            self.scale, self._origin = place
-            self._lay_out = self._texts()
+            self.scale, self._origin, self.form = place
+            self.texts = self._texts()
 
     def inches(self, placed):
         """(right, up, …) on the page in units of the box to inches, [n, 2]."""
@@ -51,10 +59,38 @@ class Frame:
         self._left = floor[np.argmin(placed[:, 0])][:2]
         self._far = -self._near
 
-    def _fit(self):
+    def _fit_names(self):
+        """Fits with the longest names of the axes that leave the box its size and each other room; without the
+        labels of the heights, which the colour bar has as well, where they would take too much."""
+        self._fit(NO_HEIGHTS)
+        full = self.scale
+        self._fit(BARE)
+        least = KEPT * self.scale
+        for form in range(NO_HEIGHTS) if least > HALF * full else ():
+            self._fit(form)
+            if self.scale >= least and self._reads_well():
+                return
+        self._fit(NO_HEIGHTS)
+        if self.scale * np.ptp(self._corners()[:, 0]) < LEAST or not self._reads_well():
+            raise WordsError(f"{self.size[0]:.2g} x {self.size[1]:.2g} inches leave no room for a surface in 3D")
+
+    def _reads_well(self):
+        """Whether all texts are in their place, and no name of an axis meets another text or has more than two lines."""
+        corners = np.concatenate([text.corners() for text in self.texts])
+        names = [text for text in self.texts if text.is_name]
+        inside = (corners > -OVER).all() and (corners < np.array(self.size) + OVER).all()
+        return inside and not any(
+            name.text.count("\n") > 1 or any(name.meets(other) for other in self.texts if other is not name)
+            for name in names)
+
+    def _corners(self):
+        """Of the box, [8, 2], in its units on the page."""
+        return self._view.project(corners_of(self._relief.box, self._relief.floor, self._relief.box[2]))[:, :2]
+
+    def _fit(self, form):
         """The scale and origin at which box, ticks and labels fill the place, in its middle."""
-        corners = self._view.project(
-            corners_of(self._relief.box, self._relief.floor, self._relief.box[2]))[:, :2]
+        self.form, self._origin = form, np.zeros(2)
+        corners = self._corners()
         extent = np.ptp(corners, axis=0)
         self.scale = float(min(np.array(self.size) / extent)) * 0.8
         for _ in range(8):
@@ -66,7 +102,7 @@ class Frame:
             boxes = [self.inches(corners)] + [text.corners() for text in self._texts()]
             every = np.concatenate(boxes)
             self._origin += np.array(self.size) / 2 - (every.min(axis=0) + every.max(axis=0)) / 2
-        self._lay_out = self._texts()
+        self.texts = self._texts()
 
     def _edges(self):
         """Of x, y and z: (ticks as (place in the box, text), the direction outwards, the axis' own, its middle,
@@ -79,8 +115,9 @@ class Frame:
         x, y = (style.round_ticks(axis[0], axis[-1], count) for axis in (relief.x, relief.y))
         scale = relief.scale
         values, texts = scale.ticks(4 if self._short else 6)
+        texts = [""] * len(texts) if self.form == NO_HEIGHTS else texts
         low, high = scale.span
-        names = [style.broken(marks.axis_label(relief.surface, n), 0.62 * self.scale * side, self._label)
+        names = [self._name(marks.axis_label(relief.surface, n), 0.62 * self.scale * side)
                  for n, side in ((1, width), (2, depth))]
         across = np.interp(x[0], relief.x, relief.sheet.across)
         deep = np.interp(y[0], relief.y, relief.sheet.along)
@@ -93,6 +130,14 @@ class Frame:
             ([((*left, at), text) for at, text in zip(heights, texts)],
              None, np.array([0.0, 0.0, 1.0]), None, ""),  # to the left; the colour bar names it
         )
+
+    def _name(self, label, length):
+        """An axis label in lines of that length in inches: whole, without its unit, in fewest words, or none."""
+        what = label.partition(" (")[0]
+        short = what.removeprefix("multiples of ").replace("principal ", "")
+        label = "" if self.form in (BARE, NO_HEIGHTS) else (label, what, short)[self.form]
+        longest = max(style.text_width(word, self._label) for word in label.split(" "))
+        return style.broken(label, max(length, longest), self._label)
 
     def _texts(self):
         """Every tick label and axis label, where the box stands now."""
@@ -173,7 +218,7 @@ class Frame:
         lines = dict(color=style.INK, linewidth=0.6 * style.ZOOM)
         axes.add_collection(LineCollection(self._placed(edges), zorder=4, **lines), autolim=False)
         axes.add_collection(LineCollection(self.tick_lines, zorder=4, **lines), autolim=False)
-        for text in self._lay_out:
+        for text in self.texts:
             text.write(axes)
 
 
@@ -181,7 +226,7 @@ class _Text:
     """A text beside a place: off it in the direction `out` by `gap` inches, level or along `slope`."""
 
     def __init__(self, text, size, at, out, gap, slope=None):
-        self.text, self.size = text, size
+        self.text, self.size, self.is_name = text, size, slope is not None
         lines = text.split("\n")
         self._width = max(style.text_width(line, size) for line in lines)
         self._height = (1.2 * len(lines) - 0.2) * size / 72
@@ -199,9 +244,12 @@ class _Text:
         return self.center + np.array([along + across, along - across, -along + across, -along - across])
 
     def meets(self, other):
-        """Whether the boxes around both overlap or nearly do."""
-        (a, b), (c, d) = ((text.corners().min(axis=0), text.corners().max(axis=0)) for text in (self, other))
-        return bool((a < d + 0.02).all() and (c < b + 0.02).all())
+        """Whether both overlap or nearly do: whether no side of one has the other beyond it."""
+        for side in (*self._axes, *other._axes):
+            a, b = (text.corners() @ side for text in (self, other))
+            if a.min() >= b.max() + 0.02 or b.min() >= a.max() + 0.02:
+                return False
+        return True
 
     def reach(self, at, out):
         """How far it goes from `at` in the direction `out`."""

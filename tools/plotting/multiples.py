@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import marks, planes, points, style, wording
+from . import marks, overlay, planes, points, style, trajectories
 from .errors import WordsError
 from .reading import together
 
@@ -13,6 +13,7 @@ MOST = 36  # panels shown
 WIDTH, TALLEST = 6.4, 7.5  # inches: of all panels together
 LARGEST = 2.9  # inches: the longer side of a panel
 SMALLEST = 0.15  # inches: the shorter side of a panel
+BESIDES, ROOMY = 1.6, 1.0  # inches: about the room beside the panels, and the width below which fewer stand in a row
 ACROSS, ABOVE = 0.12, 0.09  # inches: between two panels, and above each besides its name and facts
 LINE = 0.13  # inches: a line of a panel's name or facts
 BELOW, BESIDE = 0.42, 0.42  # inches: for labels of a panel's own
@@ -35,13 +36,17 @@ def draw(kind, entries, scale, head, label, notes, levels=None, cmap=None):
     own = len(labels) > 1
     columns, rows = layout(len(panels))
     zoom = style.ZOOM
+    if head.size and not head.size[1]:
+        while columns > 1 and (head.size[0] - BESIDES * zoom) / columns < ROOMY * zoom:
+            columns -= 1
+        rows = math.ceil(len(panels) / columns)
     across, up = (ACROSS + own * BESIDE) * zoom, own * BELOW * zoom
     each, equal = _panel_size(panels, columns, rows, across, up)
     lines = [name_lines(panel.entry, each[0]) for panel in panels]
     above = (ABOVE + LINE * max(len(name) + len(facts) for name, facts in lines)) * zoom
     body = (columns * each[0] + (columns - 1) * across, rows * (each[1] + above) + (rows - 1) * up)
     notes = notes + _notes(panels, scale, equal) + style.notes_on(cmap)
-    grown = 1.0 if head.size is None else max(0.0, (head.size[0] - 1.6 * zoom) / body[0])
+    grown = 1.0 if head.size is None else max(0.0, (head.size[0] - BESIDES * zoom) / body[0])
     seen = (grown * body[0], grown * body[1])  # about what is left of it on a page of the user's width
     wide = max(planes.y_extra(panel.y) for panel in panels), planes.bar_extra(scale)
     page = style.Page(head, notes, planes.margins(seen, label, *(("", "") if own else labels[0]), *wide), body)
@@ -106,6 +111,7 @@ class _Panel:
         self.kind, self.field, _ = planes.filled(kind, entry.surface, field, scale)
         self.has_values = bool((np.isfinite(self.field.values) | self.field.nonfinite).any())
         self.fallen = self.kind == "heat" and kind != "heat" and self.has_values
+        self.overlay = overlay.Overlay(entry.surface)
 
     def paint(self, axes, scale, cmap, levels):
         """Draws the values; what a colour bar is made from, or None where there are none."""
@@ -117,10 +123,9 @@ class _Panel:
         if not self.has_values:
             return None
         mappable = planes.paint(axes, self.kind, self.x, self.y, self.field, scale, cmap, levels)
-        overlay = planes.overlay.Overlay(self.entry.surface)
-        if not overlay.covers_center:
+        if not self.overlay.covers_center:
             style.mark_center(axes, self.x, self.y)
-        taken = overlay.draw(axes)
+        taken = self.overlay.draw(axes)
         if self.kind == "contour":
             planes.label_lines(axes, scale, taken)
         return mappable
@@ -152,15 +157,19 @@ def _notes(panels, scale, equal):
     notes = ["one scale for all panels"] + scale.notes
     kinds = {panel.kind for panel in panels if panel.field.guessed.any()}
     guesses = planes.GUESSES[kinds == {"heat"}]
-    shapes = {panel.field.values.shape for panel in panels}
-    if len(shapes) == 1:
-        notes += points.notes(together([panel.field for panel in panels]), guesses)
+    if len({panel.entry.surface.path for panel in panels}) == 1:  # draws of one file
+        notes += points.notes(together([panel.field for panel in panels]), guesses) + panels[0].overlay.notes()
     else:
-        notes += [f"{panel.entry.name}: {note}" for panel in panels
-                  for note in points.notes(panel.field, guesses)]
+        for panel in panels:
+            notes += file_notes(panel.entry, points.notes(panel.field, guesses) + panel.overlay.notes(), panel.overlay)
     if any(panel.fallen for panel in panels):
         notes.append("where there are too few neighbouring points for contours: drawn as cells")
     return notes + ([] if equal else ["the axes are not to the same scale"])
+
+
+def file_notes(entry, notes, marked):
+    """The `notes` on one of several files, and how far what is `marked` (Overlay) differs from its plane."""
+    return [f"{entry.name}: {note}" for note in notes + trajectories.differences(marked.runs, entry.field.name)]
 
 
 def _own_labels(axes, panel, each):
@@ -174,7 +183,8 @@ def _axis_labels(page, labels):
     left, bottom, width, height = page.rectangle()
     x, y = (style.broken(label, 1.1 * side) for label, side in zip(labels, page.body))
     zoom = style.ZOOM
-    page.figure.text(left + width / 2, bottom - 0.24 * zoom / page.size[1], x, fontsize=style.LABEL,
+    sizes = [style.fitting(label, 1.15 * side) for label, side in zip((x, y), page.body)]
+    page.figure.text(left + width / 2, bottom - 0.24 * zoom / page.size[1], x, fontsize=sizes[0],
                      ha="center", va="top")
-    page.figure.text(left - 0.40 * zoom / page.size[0], bottom + height / 2, y, fontsize=style.LABEL,
+    page.figure.text(left - 0.40 * zoom / page.size[0], bottom + height / 2, y, fontsize=sizes[1],
                      ha="right", va="center", rotation="vertical")

@@ -48,7 +48,7 @@ class Overlay:
 
     def draw(self, axes):
         """Draws everything; the places that are taken, in pixels."""
-        labels = _Labels(axes)
+        labels = Labels(axes)
         for number, curve in enumerate(self.curves):
             _casing_line(axes, curve.x, curve.y, style.series(number)["color"], 1.6, gid=f"curve_{curve.name}")
             labels.keep_clear(curve.x, curve.y)
@@ -81,7 +81,7 @@ def _casing_line(axes, x, y, color, width, **more):
               path_effects=style.cased((width + 1.5) * style.ZOOM), **more)
 
 
-class _Labels:
+class Labels:
     """Small texts beside marks, where they meet neither each other nor what is drawn."""
 
     def __init__(self, axes):

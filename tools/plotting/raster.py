@@ -57,7 +57,8 @@ class Sheet:
         self.box = box
         self.across = _scaled(self.x, box[0])
         self.along = _scaled(self.y, box[1])
-        self.height = box[2] * (self.z - self.low) / (self.high - self.low)  # [ny, nx], of the box
+        self.share = (self.z - self.low) / (self.high - self.low)  # [ny, nx], of the span
+        self.height = box[2] * self.share  # of the box
         self.slopes = (_slope(self.height.T, self.across).T, _slope(self.height, self.along))
 
     def place(self, x, y):
@@ -182,7 +183,7 @@ class Picture:
         pixels, opacity); the cells `pale` [ny - 1, nx - 1] are drawn paler, and those of `flat` (cells,
         colour) in that colour."""
         table = (cmap(np.linspace(0.0, 1.0, 2048))[:, :3] ** 2.2).astype(np.float32)  # light adds linearly
-        levels = np.sort(np.asarray(levels, np.float32))
+        levels = np.sort((np.asarray(levels, np.float64) - self.sheet.low) / (self.sheet.high - self.sheet.low))
         sky = _open_sky(self.sheet)
         fine = np.zeros((self.rows * self.columns, 4), np.float32)
 
@@ -200,15 +201,14 @@ class Picture:
         return np.round(255 * fine[::-1]).astype(np.uint8)
 
     def _color(self, strip, table, sky, levels, line):
-        """Of each pixel, lit and with its contours, [n, 3]."""
+        """Of each pixel, lit and with its contours, [n, 3]. `levels` are shares of the span."""
         sheet = self.sheet
-        value = strip.place(sheet.z)
-        share = (value - sheet.low) / (sheet.high - sheet.low)
+        share = strip.place(sheet.share)
         color = table[np.clip(share * 2047.0, 0, 2047).astype(np.int32)]
         slopes = [strip.place(slope) for slope in sheet.slopes]
         color = self._lit(color, *slopes, strip.place(sky), strip.over)
         color = np.clip(color, 0.0, 1.0) ** np.float32(1 / 2.2)
-        return self._lines(color, value, *slopes, levels, line) if len(levels) else color
+        return self._lines(color, share, *slopes, levels.astype(np.float32), line) if len(levels) else color
 
     def _lit(self, color, dx, dy, sky, over):
         """Light from the sky, as much of it as is not hidden by higher parts, and from one lamp. A level part
@@ -234,15 +234,14 @@ class Picture:
         """Contour lines of even width on the page."""
         ink, width, opacity = line
         right, up, away = self.view.axes()
-        unit = self.sheet.box[2] / (self.sheet.high - self.sheet.low)
         along = dx * away[0] + dy * away[1]
         across = dx * right[0] + dy * right[1]
         tilt = np.abs((up[:2] @ away) + up[2] * along) + 1e-6
-        steep = np.sqrt(along**2 + (across * (up[:2] @ away)) ** 2) / tilt / unit / self._fine  # a pixel
+        steep = np.sqrt(along**2 + (across * (up[:2] @ away)) ** 2) / tilt / self.sheet.box[2] / self._fine  # a pixel
         nearest = np.clip(np.searchsorted(levels, value), 1, max(1, len(levels) - 1))
         away_from = np.abs(value - levels[np.minimum(nearest, len(levels) - 1)])
         away_from = np.minimum(away_from, np.abs(value - levels[nearest - 1]))
-        gap = float(np.median(np.diff(levels))) if len(levels) > 1 else self.sheet.high - self.sheet.low
+        gap = float(np.median(np.diff(levels))) if len(levels) > 1 else 1.0
         share = np.clip(0.5 + 0.5 * FINER * width - away_from / np.maximum(steep, 1e-12), 0.0, 1.0)
         share *= np.clip(1.5 - 4.0 * FINER * width * steep / gap, 0.0, 1.0)  # where lines would merge
         share = (opacity * share)[:, None].astype(np.float32)

@@ -19,8 +19,10 @@ from .raster import Picture, Sheet, View, best_side, finely
 NARROWEST = 0.4  # the least horizontal side of the box, its longer one being 1
 WIDTH, TALL = 4.3, 4.0  # inches
 PANEL = 3.1  # inches: one of several
+ROOMY, TALLEST = 1.7, 9.0  # inches: one of several that need not be larger, all of them where the height is free
 BAR = 0.5  # length of the colour bar, the body being 1
 HEIGHT, BENEATH = 0.55, 0.42  # of the sheet's box, and of the room between it and the floor
+GUESSES = "interpolated (paler)"  # how missing points are drawn
 LINES = 14  # about so many contours
 MOST_DPI, MOST_PIXELS = 600, 6e6  # of the sheet's image
 
@@ -38,7 +40,8 @@ def figure(relief, head, notes, label, levels=None, cmap=None, dpi=300, place=No
     """A figure of one relief. `place` is where its box stands (see `steady_place`), None: where it fills the page.
     `legend`: as in `draw`."""
     below = legend[0] if legend else 0.0
-    page = style.Page(head, notes + style.notes_on(cmap), _margins(label, relief.scale, TALL, below), (WIDTH, TALL))
+    page = style.Page(head, notes + style.notes_on(cmap), _margins(label, relief.scale, _tall(head.size), below),
+                      (WIDTH, TALL))
     color_map = style.color_map(cmap)
     relief.draw(page, (0.0, 0.0, *page.body), levels, color_map, dpi, place=place)
     _color_bar(page, relief.scale, label, color_map)
@@ -47,15 +50,16 @@ def figure(relief, head, notes, label, levels=None, cmap=None, dpi=300, place=No
     return page.figure
 
 
-def steady_place(relief, head, label, sides):
-    """(scale, origin) at which the box of `figure` fits its page from all `sides` (azimuths, in degrees), its
-    axis standing still."""
-    size = style.Page(head, relief.notes(), _margins(label, relief.scale, TALL), (WIDTH, TALL)).body
+def steady_place(relief, head, label, sides, notes=()):
+    """(scale, origin, form of the axes' names) at which the box of `figure` fits its page from all `sides`
+    (azimuths, in degrees), its axis standing still."""
+    size = style.Page(head, notes, _margins(label, relief.scale, _tall(head.size)), (WIDTH, TALL)).body
     frames = [Frame(relief.turned_to(side), size, False) for side in sides]
     scale = min(frame.scale for frame in frames)
     middle = np.array([0.0, 0.5 * (relief.box[2] + relief.floor) * math.cos(math.radians(relief.view.elev))])
     heights = [(frame.inches([middle]))[0, 1] for frame in frames]
-    return scale, np.array([size[0] / 2, np.mean(heights)]) - scale * middle
+    origin = np.array([size[0] / 2, np.mean(heights)]) - scale * middle
+    return scale, origin, max(frame.form for frame in frames)
 
 
 def draw_several(entries, scale, head, label, view=View(), levels=None, cmap=None, dpi=300):
@@ -63,18 +67,17 @@ def draw_several(entries, scale, head, label, view=View(), levels=None, cmap=Non
     reliefs = [Relief(entry.surface, entry.field, scale, view) for entry in entries]
     if view.azim is None:
         _turn(reliefs)
-    columns, rows = multiples.layout(len(entries))
-    side = min(PANEL, 2 * PANEL / columns + 0.3)
+    columns, rows, side = _layout(len(entries), head.size, label, scale)
     lines = [multiples.name_lines(entry, 0.95 * side) for entry in entries]
     above = style.ZOOM * (multiples.ABOVE + multiples.LINE * max(len(a) + len(b) for a, b in lines))
     body = (columns * side, rows * (TALL / WIDTH * side + above))
     notes = ["one scale for all panels", *scale.notes, *style.notes_on(cmap)]
     for entry, relief in zip(entries, reliefs):
-        notes += [f"{entry.name}: {note}" for note in relief.notes() if note not in scale.notes]
-    page = style.Page(head, notes, _margins(label, scale, body[1]), body)
+        notes += multiples.file_notes(entry, [note for note in relief.notes() if note not in scale.notes], relief.overlay)
+    page = style.Page(head, notes, _margins(label, scale, min(body[1], _tall(head.size, body))), body)
     color_map = style.color_map(cmap)
     width, height = page.body[0] / columns, page.body[1] / rows - above
-    if min(width, height) < 0.8:
+    if min(width, height) < 0.6:
         raise WordsError(f"{page.size[0]:.3g} x {page.size[1]:.3g} inches leave no room for"
                          f" {columns} x {rows} panels")
     for number, (entry, relief) in enumerate(zip(entries, reliefs)):
@@ -86,11 +89,35 @@ def draw_several(entries, scale, head, label, view=View(), levels=None, cmap=Non
     return page.figure
 
 
+def _layout(count, size, label, scale):
+    """(columns, rows, width of a panel in inches), on a page of the user's `size` with panels as large as can be."""
+    columns, rows = multiples.layout(count)
+    if size is None:
+        return columns, rows, min(PANEL, 2 * PANEL / columns + 0.3)
+    width = max(0.5, size[0] - _margins(label, scale, TALL).sides)
+    tall = size[1] or TALLEST
+
+    def side(columns):
+        return min(width / columns, WIDTH / TALL * tall / math.ceil(count / columns))
+
+    while columns > 1 and side(columns) < ROOMY * style.ZOOM and side(columns - 1) > side(columns):
+        columns -= 1
+    return columns, math.ceil(count / columns), width / columns
+
+
+def _tall(size, body=(WIDTH, TALL)):
+    """About the height of the body, in inches, on a page of the user's `size`; rather too low."""
+    if size is None:
+        return body[1]
+    width, height = size[0] - 1.2 * style.ZOOM, (size[1] or math.inf) - style.ZOOM
+    return max(0.1, min(body[1] * width / body[0], height))
+
+
 def _margins(label, scale, tall, below=0.0):
     """Room for the colour bar, whose label may stand on two lines, and inches below the body."""
     label = wording.on_log_scale(label) if scale.log else label
     extra = 0.17 if "\n" in style.broken(label, 0.9 * tall) else 0.0
-    return style.Margins(0.12, 0.86 + extra, 0.08 + below)
+    return style.Margins(0.12, 0.86 + extra + planes.bar_extra(scale), 0.08 + below)
 
 
 def _color_bar(page, scale, label, cmap):
@@ -134,7 +161,7 @@ class Relief:
         return self.sheet, [(each.x, each.y) for each in (*self.overlay.runs, *self.overlay.curves)]
 
     def notes(self):
-        notes = points.notes(self.field, "interpolated (paler)") + self.scale.notes + self.overlay.notes()
+        notes = points.notes(self.field, GUESSES) + self.scale.notes + self.overlay.notes()
         if self.filled.any():
             notes.append("pink parts of the sheet stand as high as their neighbours")
         return notes + ([] if self.equal else ["the axes are not to the same scale"])
@@ -234,6 +261,8 @@ class Relief:
             self._path(axes, frame, picture, run.x, run.y, look["color"], 1.3)
             self._spots(axes, frame, picture, run.x, run.y, look["color"], look["marker"], 2.6)
             self._spots(axes, frame, picture, run.x[-1:], run.y[-1:], look["color"], look["marker"], 5.0)
+        if len(self.overlay.runs) > 1:
+            self._run_names(axes, frame, picture)
         if self.overlay.points is not None:
             found = self.overlay.points
             self._spots(axes, frame, picture, found.x, found.y, style.INK, "o", 4.5)
@@ -266,6 +295,22 @@ class Relief:
         axes.plot(*frame.inches(placed)[shown].T, linestyle="none", marker=marker, color=color,
                   markersize=size * style.ZOOM, markeredgecolor=style.CASING,
                   markeredgewidth=0.5 * style.ZOOM, zorder=14)
+
+    def _run_names(self, axes, frame, picture):
+        """Beside each run its name, where the last of it is seen."""
+        labels, ends = overlay.Labels(axes), []
+        for text in frame.texts:
+            labels.keep_clear(*text.corners().T)
+        for run in self.overlay.runs:
+            placed = self._on_sheet(*finely(run.x, run.y, 100))
+            placed = placed[np.isfinite(placed).all(axis=1)]
+            seen = ~picture.hidden(placed)
+            path = frame.inches(placed[seen] if seen.any() else placed)
+            ends.append(path[-1:])
+            labels.keep_clear(*path.T)
+        for number, (run, end) in enumerate(zip(self.overlay.runs, ends)):
+            for x, y in end:
+                labels.write(x, y, run.label, style.series(number)["color"], needed=True)
 
     def _point_names(self, axes, frame, picture):
         """Above each marked checkpoint that is seen its name."""

@@ -82,8 +82,9 @@ def page(folder):
         name = os.path.relpath(path, around)
         try:
             sections.append(_section(path, name))
-        except (PlotError, OSError, ValueError, KeyError, TypeError) as error:
-            problems.append((name, one_line(error)))
+        except Exception as error:  # one file must not cost the page
+            known = isinstance(error, (PlotError, OSError))
+            problems.append((name, one_line(error) if known else f"internal error: {type(error).__name__}: {one_line(error)}"))
     return _html(os.path.basename(os.path.abspath(folder)), checkpoints, sections, problems)
 
 
@@ -99,7 +100,7 @@ def _section(path, name):
         if isinstance(file, reading.HistoryFile):
             section.facts = charts.history_facts(file)
             section.columns = _epochs(file)
-        else:
+        elif not isinstance(file, reading.DescentFile):
             section.summary = file.summary
             texts = summary.facts(file.summary)
             section.hints = [text.removeprefix("hint: ") for text in texts if text.startswith("hint: ")]
@@ -139,6 +140,8 @@ def _reads_as_directions(path):
 def _kind(file):
     if isinstance(file, reading.HistoryFile):
         return "history"
+    if isinstance(file, reading.DescentFile):
+        return "descent"
     if isinstance(file, reading.PathFile):
         return "path"
     if file.y is None or 1 in file.shape:
@@ -182,15 +185,27 @@ def _overview(file):
     """What the overview says of a surface or a line."""
     done, total = file.progress()
     said = {"grid": " × ".join(str(n) for n in reversed(file.shape)),
-            "evaluated": "all" if done == total else f"{wording.grouped(done)} of {wording.grouped(total)}",
+            "evaluated": _evaluated(file, done, total),
             "images": wording.evaluated_images(file)}
     numbers = file.summary
     centre, lowest = (numbers.get(name) if isinstance(numbers.get(name), dict) else {} for name in ("centre", "lowest"))
     said["centre loss"] = _number(centre.get("loss"))
     said["centre accuracy"] = _number(centre.get("accuracy"), True)
     said["lowest loss"] = _number(lowest.get("loss"))
-    said["width"] = _number(numbers.get("width"))
+    width = _number(numbers.get("width"))
+    said["width"] = f"≥ {width}" if width and numbers.get("width_at_least") is True else width
     return said
+
+
+def _evaluated(file, done, total):
+    """'all', or how many of the points, or how many of them on all images."""
+    if done < total:
+        return f"{wording.grouped(done)} of {wording.grouped(total)}"
+    reconstructed = file.field(file.default_name()).reconstructed
+    if not reconstructed.any():
+        return "all"
+    whole = int((~reconstructed).sum())
+    return f"{wording.grouped(whole)} of {wording.grouped(reconstructed.size)}, the rest reconstructed"
 
 
 def _number(value, is_percent=False):
@@ -263,7 +278,7 @@ summary { cursor: pointer; margin-top: 1rem; color: var(--accent); }
 """.strip()
 
 KINDS = {"history": "training", "surface": "surface", "trajectory": "trajectory", "line": "line", "path": "path",
-         "directions": "directions"}
+         "descent": "descents", "directions": "directions"}
 
 
 def _e(text):

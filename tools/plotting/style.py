@@ -23,6 +23,7 @@ from .scales import labels
 
 COLOR_MAPS = ("viridis", "cividis", "magma", "inferno", "plasma")  # uniform, colour-blind safe
 UNIFORM = {*COLOR_MAPS, "gray", "grey", "Greys", "berlin", "managua", "vanimo"}  # equal steps look equal
+CONTRAST = 3.0  # of thin lines with the paper, at least
 WIDTHS = {"column": 8.6 / 2.54, "text": 17.8 / 2.54}  # inches: of a two-column page
 
 # What is drawn with, set by `apply`. Text sizes are points; ZOOM is by how much text, lines and margins
@@ -96,7 +97,7 @@ def color_map(name):
     if name is None:
         return maps[COLOR_MAPS[0]]
     if name not in maps:
-        near = difflib.get_close_matches(name, list(maps), 1, 0.6)
+        near = difflib.get_close_matches(name, list(maps), 1, 0.7)
         hint = f", did you mean '{near[0]}'?" if near else ""
         raise WordsError(f"unknown colour map '{name}'{hint} (good ones: {', '.join(COLOR_MAPS)})")
     return maps[name]
@@ -112,13 +113,15 @@ def notes_on(name):
 def for_lines(cmap):
     """`cmap` without the end that thin lines on this paper would not be seen in."""
     ramp = cmap(np.linspace(0.0, 1.0, 256))
-    light = ramp[:, :3] @ (0.2126, 0.7152, 0.0722)
-    away = light > 0.72 if _luminance(PAPER) > 0.5 else light < 0.13
+    low, high = np.sort([luminance(ramp[:, :3]), np.full(256, luminance(colors.to_rgb(PAPER)))], axis=0)
+    away = (high + 0.05) / (low + 0.05) < CONTRAST
     return colors.ListedColormap(ramp[~away]) if 0 < away.sum() < 200 else cmap
 
 
-def _luminance(color):
-    return float(np.dot(colors.to_rgb(color), (0.2126, 0.7152, 0.0722)))
+def luminance(rgb):
+    """Relative luminance of sRGB colours [..., 3], as WCAG 2 defines it for the contrast of text."""
+    rgb = np.asarray(rgb)
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
 
 
 def series(number):
@@ -320,8 +323,8 @@ text_width.renderer = FigureCanvasAgg(Figure(figsize=(1, 1), dpi=MEASURE_DPI)).g
 
 
 def wrapped(text, width, size, weight="normal"):
-    """Lines of at most `width` inches; a word longer than that is broken, at a no-break space if it
-    has one."""
+    """Lines of at most `width` inches; a word longer than that is broken, at a no-break space or behind
+    a hyphen if it has one."""
     lines = []
     for word in filter(None, text.replace("\n", " ").split(" ")):  # no-break spaces stay
         joined = f"{lines[-1]} {word}" if lines else word
@@ -332,7 +335,10 @@ def wrapped(text, width, size, weight="normal"):
             cut = len(word) - 1
             while cut > 1 and text_width(word[:cut], size, weight) > width:
                 cut -= 1
-            cut = word.rfind(NO_BREAK_SPACE, 1, cut + 1) if NO_BREAK_SPACE in word[1 : cut + 1] else cut
+            if NO_BREAK_SPACE in word[1 : cut + 1]:
+                cut = word.rfind(NO_BREAK_SPACE, 1, cut + 1)
+            elif "-" in word[1:cut]:
+                cut = word.rfind("-", 1, cut) + 1
             lines.append(word[:cut])
             word = word[cut:].lstrip(NO_BREAK_SPACE)
         lines.append(word)

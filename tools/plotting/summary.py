@@ -6,10 +6,11 @@ What is absent, or is not of the shape that is known, is left out or written as 
 import math
 
 from .scales import number
-from .wording import grouped
+from .wording import grouped, is_percent, short_label
 
 SAID_ELSEWHERE = {"clear_minima", "points", "evaluated", "not_finite", "repeats", "width_at_least"}
 LONGEST_TEXT = 200  # characters
+ROUNDED = 1e-12  # coordinates nearer to 0 are
 
 
 def facts(summary, draw=None):
@@ -36,7 +37,8 @@ def _centre(value, _):
 
 def _located(name):
     def said(value, _):
-        loss, x, y = _numbers(value, "loss", "x", "y")
+        loss, = _numbers(value, "loss")
+        x, y = (_coordinate(value, each) for each in "xy")
         return None if None in (loss, x, y) else [f"{name} loss {loss} at ({x}, {y})"]
 
     return said
@@ -75,6 +77,28 @@ def _standard_error(value, _):
     return [f"median standard error {_text(value)}"] if _is_number(value) else None
 
 
+def _barriers(where):
+    """Of what holds a loss or an error of each split, on the way between two checkpoints."""
+    def said(value, _):
+        if not isinstance(value, dict):
+            return None
+        return [text for name, each in value.items() for text in _barrier(name, each, where)]
+
+    return said
+
+
+def _barrier(name, value, where):
+    highest, rise = _numbers(value, "highest", "barrier")
+    at = _coordinate(value, "at")
+    ends = value.get("ends") if isinstance(value, dict) else None
+    if None in (highest, rise, at) or not (isinstance(ends, list) and len(ends) == 2 and all(map(_is_number, ends))):
+        return _plain(f"{name} {where}", value)
+    unit, points = (" %", " percentage points") if is_percent(name) else ("", "")
+    first, last = map(_text, ends)
+    return [f"{short_label(name)} {where}: {first}{unit} and {last}{unit} at the ends, highest {highest}{unit} at {at},"
+            f" barrier {rise}{points}"]
+
+
 def _hints(value, _):
     if not isinstance(value, list):
         return None
@@ -84,7 +108,8 @@ def _hints(value, _):
 KNOWN = {
     "centre": _centre, "lowest": _located("lowest"), "highest": _located("highest"), "width": _width,
     "steepest": _steepest, "minima": _minima, "curvature": _curvature,
-    "standard_error": _standard_error, "hints": _hints,
+    "standard_error": _standard_error, "hints": _hints, "curve": _barriers("on the curve"),
+    "linear": _barriers("on the straight line"), "interpolation": _barriers("between the checkpoints"),
 }
 
 
@@ -100,6 +125,12 @@ def _numbers(value, *names):
     """The texts of these members, None for each that is no number."""
     members = value if isinstance(value, dict) else {}
     return [_text(members[name]) if _is_number(members.get(name)) else None for name in names]
+
+
+def _coordinate(value, name):
+    """As _numbers, of one that may be a rounding error from 0."""
+    found = value.get(name) if isinstance(value, dict) else None
+    return _text(0 if abs(found) < ROUNDED else found) if _is_number(found) else None
 
 
 def _plain(name, value):

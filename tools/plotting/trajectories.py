@@ -35,7 +35,7 @@ def draw(surface, field, scale, head, label, kind="contourf", levels=None, cmap=
         head.size[0] - margins.sides - across)
     width = max(0.1, min(share * wide, TALLEST / tall))
     body = (across + wide, max(tall * width, 0.0 if beneath else SHORTEST) + up)
-    notes = plane.notes(equal, cmap) + _differences(runs, field.name)
+    notes = plane.notes(equal, cmap) + differences(runs, field.name)
     page = style.Page(head, notes, margins, body, stretch=True)
     room = page.body[1] - up  # of the plane
     width = max(0.1, min(share * (page.body[0] - across), room / tall))
@@ -148,7 +148,7 @@ def _legend(axes, texts):
     legend.set_zorder(5)
 
 
-def _differences(runs, name):
+def differences(runs, name):
     """How much the plane's value differs from the checkpoints' own."""
     notes = []
     for run in runs:
