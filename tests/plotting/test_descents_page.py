@@ -131,7 +131,7 @@ def test_the_tangent_plane_of_a_chosen_run_among_many(opened):
     none = page.evaluate(DRAWN)
     page.select_option("#tangent-of", label="adam, rate 0.1")
     third = page.evaluate(DRAWN)
-    assert len({first[0], none[0], third[0]}) == 3 and len({first[2], none[2], third[2]}) == 3
+    assert len({first[0], none[0], third[0]}) == 3 and len({first[3], none[3], third[3]}) == 3  # the surface and the map
     assert page.evaluate("window.lossatlas.tangentsOf(window.lossatlas.views[0]).length") == 1
     page.select_option("#tangent-of", "all")
     assert page.evaluate("window.lossatlas.tangentsOf(window.lossatlas.views[0]).length") == 4

@@ -48,10 +48,18 @@ def write_marked(path):
     return str(path)
 
 
+def write_broken_line(path):
+    """A stretch of it is not finite."""
+    write_line(path)
+    with h5py.File(path, "a") as file:
+        file["train_loss"][5:8] = np.inf
+    return str(path)
+
+
 KINDS = {
     "surface": write_noisy, "holes": write_holes, "marked": write_marked, "repeats": write_repeats,
     "trajectory": lambda path: write_trajectory(path, runs=2), "line": write_line, "fan": write_fan,
-    "path": write_path, "history": write_history,
+    "path": write_path, "history": write_history, "broken line": write_broken_line, "circles": lambda path: add_points(write_line(path)),
 }
 
 
@@ -163,10 +171,50 @@ def test_a_line_beside_a_plane_and_a_line_as_a_surface_are_refused(plot, tmp_pat
     line, plane = write_line(tmp_path / "l.h5"), write_surface(tmp_path / "s.h5")
     out = tmp_path / "x.html"
     assert "make a page of each" in plot(line, plane, "-o", out).line()
-    assert "holds no plane to draw as surface" in plot(line, "--kind", "surface", "-o", out).line()
+    assert "holds no plane to draw as surface" in plot(line, "--kind", "surface", "-o", out).err
     many = [write_surface(tmp_path / f"{k}.h5") for k in range(5)]
     assert "at most 4 surfaces, not 5" in plot(*many, "-o", out).line()
     assert not out.exists()
+
+
+def test_the_size_that_the_page_of_docs_states(page_of, tmp_path):
+    n, names = 51, ("train_acc", "lossatlas/train_loss_se", "lossatlas/train_acc_se", "lossatlas/train_images", "lossatlas/train_loss_error")
+    mask = np.where(np.add.outer(np.arange(n), np.arange(n)) % 2, 2, 1)
+    more = {name: np.random.default_rng(0).random((n, n)) for name in names}
+    assert 230e3 < page_of(write_surface(tmp_path / "s.h5", nx=n, ny=n, evaluated=mask, more=more)).stat().st_size < 270e3
+
+
+def test_many_histories_are_told_apart(page_of, tmp_path):
+    files = [write_history(tmp_path / f"{k}.h5") for k in range(14)]
+    series = held(page_of(*files))["panels"][0]["series"]
+    looks = {(each["color"], str(each["dash"])) for each in series}
+    assert len(series) == len(looks) == 28
+    assert {each["label"].partition(":")[0] for each in series} == {str(k) for k in range(14)}
+    assert len({each["color"] for each in series[:12]}) == 6
+
+
+def test_the_checkpoints_own_values_on_a_line(page_of, tmp_path):
+    file = write_line(tmp_path / "l.h5")
+    page = held(page_of(add_points(file)))
+    assert any("circles" in note for note in page["notes"])
+    spots = [spot for panel in page["panels"] for spot in panel["spots"]]
+    assert [(spot["x"], spot["y"], spot["color"]) for spot in spots] == [([0.0, 1.0], [0.5, 0.5], "train")]
+    page = held(page_of(write_line(tmp_path / "m.h5"), file))
+    assert all(panel["spots"] == [] for panel in page["panels"])
+
+
+def test_a_plane_far_from_square_is_said_to_be_drawn_squarer(page_of, tmp_path):
+    note = "the axes are not to the same scale"
+    assert note in held(page_of(write_surface(tmp_path / "a.h5", x=(0, 5), y=(0, 1))))["views"][0]["notes"]
+    assert note not in held(page_of(write_surface(tmp_path / "b.h5", x=(0, 2), y=(0, 1))))["views"][0]["notes"]
+
+
+def test_no_minus_zero_in_words(page_of, tmp_path):
+    file = write_trajectory(tmp_path / "t.h5")
+    with h5py.File(file, "a") as h5:
+        h5["lossatlas/runs/run0/x"][-1] = -0.0
+    words = " ".join(held(page_of(file))["views"][0]["words"]["train_loss"])
+    assert "to (0, 0)" in words and "−0," not in words
 
 
 # --- in the browser --------------------------------------------------------------------------------
@@ -235,6 +283,18 @@ def shades(urls):
     return [len(picture.getcolors(1 << 24)) for picture in pictures]
 
 
+# The texts that canvases are drawn with, and the ends of those on upright ones that leave their canvas
+TEXTS = """window.texts = []; window.cut = [];
+const write = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+  const left = { right: 1, center: 0.5 }[this.textAlign] ?? 0, width = this.measureText(text).width, { a, b, e } = this.getTransform();
+  const start = (x - left * width) * a + e;
+  window.texts.push(text);
+  if (!b && (start < -1 || start + width * a > this.canvas.width + 1)) window.cut.push(text);
+  write.call(this, text, x, y);
+};"""
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_page_is_drawn_without_errors_and_without_network(page_of, window, tmp_path, kind):
     opened = window(page_of(KINDS[kind](tmp_path / "s.h5")))
@@ -243,7 +303,7 @@ def test_every_kind_of_page_is_drawn_without_errors_and_without_network(page_of,
         opened.page.wait_for_timeout(50)
         opened.settle()
         drawn = opened.drawn("main canvas")
-        assert len(drawn) >= (1 if kind in ("line", "fan", "path", "history") else 4)
+        assert len(drawn) >= (1 if kind in ("line", "fan", "path", "history", "broken line", "circles") else 4)
         assert min(shades(drawn)) > 8, "a canvas is blank"
         assert opened.page.evaluate("document.documentElement.scrollWidth") <= width, "wider than the window"
 
@@ -450,3 +510,125 @@ def test_fingers_turn_the_surface(page_of, window, tmp_path):
             session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
     assert opened.changed_by(swipe, ".stage canvas") == [True]
+
+
+def test_no_label_is_cut_from_whatever_side_the_surface_is_seen(page_of, window, tmp_path):
+    file = write_surface(tmp_path / "s.h5", lambda x, y: 2 + 1e-9 * (x**2 + y**2))
+    for size in (PHONE, DESKTOP):
+        opened = window(page_of(file), size, before=TEXTS)
+        for azimuth in range(-180, 180, 30):
+            opened.page.evaluate("""(azimuth) => { const { camera } = window.lossatlas;
+              camera.wanted.azimuth = camera.now.azimuth = azimuth; window.lossatlas.drawAll(0); }""", azimuth)
+        assert any("2.0000000" in text for text in opened.page.evaluate("window.texts"))
+        assert opened.page.evaluate("window.cut") == []
+
+
+def test_what_an_axis_explains_stays_where_there_is_little_room(page_of, window, tmp_path):
+    opened = window(page_of(write_trajectory(tmp_path / "s.h5")), PHONE, before=TEXTS)
+    texts = opened.page.evaluate("window.texts")
+    for share in ("72.3 %", "10.1 %"):
+        assert sum(share in text for text in texts) >= 2
+    assert "multiples of direction 1" not in texts and "second principal component" not in texts
+
+
+def test_two_trajectories_are_told_apart(page_of, window, tmp_path):
+    a, b = write_trajectory(tmp_path / "a.h5"), write_trajectory(tmp_path / "b.h5", runs=2)
+    with h5py.File(b, "a") as file:
+        file["lossatlas/pca/explained_variance_ratio"][0] = 0.5
+    page = window(page_of(a, b)).page
+    assert page.evaluate("window.lossatlas.slice().xlabel") == "first principal component"
+    legend = [item for item in page.locator(".legend li").all_inner_texts() if "checkpoints" in item]
+    assert [item[:2] for item in legend] == ["a,", "b,", "b,"] and page.inner_text("#run-value").startswith("a, run 0")
+    assert len(set(page.evaluate("window.lossatlas.runs.map((run) => String(run.color))"))) == 3
+
+
+def test_words_and_percentages_follow_the_value(page_of, window, tmp_path):
+    file = write_trajectory(tmp_path / "s.h5")
+    with h5py.File(file, "a") as h5:
+        h5["train_acc"] = 90 - h5["train_loss"][()]
+    page = window(page_of(file)).page
+    first = "document.querySelector('#words-0 p').textContent"
+    assert page.evaluate(first).startswith("Training loss on a grid") and " %" not in page.inner_text("#run-value")
+    page.select_option("#field", "train_acc")
+    assert page.evaluate(first).startswith("Training accuracy on a grid")
+    assert re.search(r"own training accuracy [\d.]+ %", page.inner_text("#run-value"))
+
+
+def test_texts_of_a_saved_picture_are_broken_into_lines(page_of, window, tmp_path):
+    opened = window(page_of(write_trajectory(tmp_path / "run.h5", runs=4)), PHONE, before=TEXTS)
+    opened.page.evaluate("window.texts.length = 0")
+    with opened.page.expect_download():
+        opened.page.click("#save")
+    said = opened.page.inner_text("#run-value")
+    texts = opened.page.evaluate("window.texts")
+    assert opened.page.evaluate("window.cut") == [] and said not in texts
+    assert said.endswith(next(text for text in texts if text and said.endswith(text)))
+
+
+@pytest.fixture
+def phone(page_of, window, tmp_path):
+    """A page on a phone, and touch(points...): fingers on one way through these places of the page."""
+    opened = window(page_of(write_noisy(tmp_path / "s.h5")), PHONE, has_touch=True, is_mobile=True)
+    session = opened.page.context.new_cdp_session(opened.page)
+
+    def touch(*places):
+        for number, fingers in enumerate((*places, [])):
+            kind = "touchEnd" if not fingers else "touchMove" if number else "touchStart"
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [
+                {"x": x, "y": y, "id": n} for n, (x, y) in enumerate(fingers)]})
+            opened.page.wait_for_timeout(50)
+        opened.settle()
+
+    return opened, touch
+
+
+STATE = "[JSON.stringify(window.lossatlas.camera.wanted), JSON.stringify(window.lossatlas.state.slice)]"
+
+
+@pytest.mark.parametrize("pane", [".stage", ".map", "#slice"])
+def test_a_finger_that_goes_up_scrolls_the_page(phone, pane):
+    (opened, touch), before = phone, phone[0].page.evaluate(STATE)
+    opened.page.evaluate("(pane) => document.querySelector(pane).scrollIntoView({ block: 'center' })", pane)
+    start, box = opened.page.evaluate("scrollY"), opened.page.locator(pane).bounding_box()
+    x, y = box["x"] + 0.4 * box["width"], box["y"] + 0.3 * box["height"]
+    touch(*([(x + 1, y + step)] for step in (0, 20, 50, 100)))
+    opened.wait(f"scrollY < {start - 30}")
+    assert opened.page.evaluate(STATE) == before
+
+
+def test_two_fingers_zoom_and_tilt(phone):
+    opened, touch = phone
+    box = opened.page.locator(".stage").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    camera = lambda: opened.page.evaluate("({ ...window.lossatlas.camera.wanted })")  # noqa: E731
+    first = camera()
+    touch(*([(x - 40, y + step), (x + 40, y + step)] for step in (0, 20, 50)))
+    tilted = camera()
+    assert tilted["elevation"] > first["elevation"] + 5 and opened.page.evaluate("scrollY") == 0
+    touch(*([(x - 40 - step, y), (x + 40 + step, y)] for step in (0, 20, 40)))
+    assert camera()["zoom"] == pytest.approx(2, rel=0.1)
+
+
+def test_touching_says_the_value_and_keeps_the_slice(phone):
+    (opened, touch), before = phone, phone[0].page.evaluate(STATE)
+    for pane in (".stage", ".map"):
+        opened.page.evaluate("(pane) => document.querySelector(pane).scrollIntoView({ block: 'center' })", pane)
+        box = opened.page.locator(pane).bounding_box()
+        touch([(box["x"] + 0.5 * box["width"], box["y"] + 0.3 * box["height"] if pane == ".map" else box["y"] + 0.55 * box["height"])])
+        tip = opened.page.locator(f"{pane} .tip")
+        assert tip.is_visible() and "(standard error)" in tip.inner_text()
+    touch([(box["x"] + 120, box["y"] + 60)], [(box["x"] + 150, box["y"] + 63)], [(box["x"] + 200, box["y"] + 65)])
+    assert opened.page.evaluate(STATE) == before
+
+
+def test_a_finger_drags_an_end_of_the_slice(phone):
+    opened, touch = phone
+    opened.page.evaluate("document.querySelector('.map').scrollIntoView({ block: 'center' })")
+    box, start = opened.page.locator(".map").bounding_box(), opened.page.evaluate("scrollY")
+    px, py = opened.page.evaluate("window.lossatlas.views[0].map.toScreen(...window.lossatlas.state.slice.from)")
+    x, y = box["x"] + px + 6, box["y"] + py
+    touch([(x, y)], [(x, y - 20)], [(x + 10, y - 60)])
+    slice_ = opened.page.evaluate("window.lossatlas.state.slice")
+    wanted = opened.page.evaluate("(at) => window.lossatlas.views[0].map.fromScreen(...at)", [px + 10, py - 60])
+    np.testing.assert_allclose(slice_["from"], wanted, atol=0.02)
+    assert slice_["to"] == [1, 0] and opened.page.evaluate("scrollY") == start

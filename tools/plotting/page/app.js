@@ -1,5 +1,6 @@
 // The page of one or several surfaces: its state, and what the controls do.
 
+const TITLE_ROOM = 26; // pixels, right of the box
 const byId = (id) => document.getElementById(id);
 
 class SurfacePage {
@@ -71,7 +72,9 @@ class SurfacePage {
         `${title}: surface in three dimensions, arrow keys turn it`);
       view.element.querySelector(".map").setAttribute("aria-label", `${title}: map, arrow keys go from point to point`);
       if (this.views.length > 1) document.querySelectorAll(".view h2")[number].textContent = view.name;
+      byId(`words-${number}`).replaceChildren(...paragraphs(view.words[this.state.field]));
     });
+    if (this.runs.length) this.sayRun();
     this.writeNotes();
     this.wake();
   }
@@ -98,9 +101,7 @@ class SurfacePage {
   readColors() {
     this.colors = themeColors();
     for (const view of this.views ?? []) {
-      view.runs.forEach((run, number) => {
-        run.color = run.look ? this.colors[run.look.color] : this.colors.series[(number + (this.views.length > 1 ? view.number : 0)) % 4];
-      });
+      for (const run of view.runs) run.color = this.colors[run.look?.color ?? run.hue];
     }
   }
 
@@ -153,6 +154,13 @@ class SurfacePage {
     else this.last = null;
   }
 
+  // Of all surfaces the same: they turn together, with room for the widest value labels
+  frame(width, height) {
+    const needs = this.views.map((view) => view.stage.needs());
+    const [labels, reach] = ["labels", "reach"].map((name) => Math.max(...needs.map((each) => each[name])));
+    return this.camera.frame(width / height, Math.min(labels / width, 0.4), TITLE_ROOM / width, reach);
+  }
+
   drawAll(passed) {
     const growing = this.views.map((view) => view.stage.draw(passed));
     for (const view of this.views) view.map.draw();
@@ -164,8 +172,10 @@ class SurfacePage {
 
   // --- the probe: one point of the grid, in all views -----------------------------------------------
 
-  probe(place, view) {
+  // `onMap`: its values stand on the map and not on the surface
+  probe(place, view, onMap = false) {
     const { surface } = view;
+    this.state.onMap = onMap;
     if (place && surface.contains(...place)) {
       const { column, row } = surface.nearest(...place);
       this.state.probe = [surface.x[column], surface.y[row]];
@@ -205,17 +215,17 @@ class SurfacePage {
   placeTips() {
     const { probe } = this.state;
     for (const view of this.views) {
-      const { tip, stage, surface } = view;
+      const { tip, surface } = view, pane = this.state.onMap ? view.map : view.stage;
       tip.hidden = !probe || !surface.contains(...probe);
       if (tip.hidden) continue;
       const lines = this.lines(view, probe), first = document.createElement("b");
       first.textContent = lines[0];
       tip.replaceChildren(first, ...lines.slice(1).flatMap((text) => [document.createElement("br"), text]));
-      const z = stage.scene ? stage.height(...probe) : NaN;
-      const width = stage.element.clientWidth, height = stage.element.clientHeight;
-      const [x, y] = stage.frame ? projected(stage.frame, [...surface.toBox(...probe), Number.isFinite(z) ? z : FLOOR], width, height) : [10, 10];
+      if (tip.parentNode !== pane.element) pane.element.append(tip);
+      const { clientWidth: width, clientHeight: height } = pane.element, [x, y] = pane.placeOn(...probe);
       tip.style.left = `${clamp(x + 16, 4, Math.max(4, width - tip.offsetWidth - 4))}px`;
-      tip.style.top = `${clamp(y - tip.offsetHeight - 14, 4, Math.max(4, height - tip.offsetHeight - 4))}px`;
+      const above = y - tip.offsetHeight - 14;
+      tip.style.top = `${above >= 4 ? above : Math.min(y + 18, Math.max(4, height - tip.offsetHeight - 4))}px`;
     }
   }
 
@@ -252,7 +262,7 @@ class SurfacePage {
 
   // Along an axis its coordinate, else the distance from end a
   sliceAxis({ from, to }) {
-    const { xlabel, ylabel } = this.views[0];
+    const [xlabel, ylabel] = ["xlabel", "ylabel"].map((axis) => commonLabel(this.views.map((view) => view[axis])));
     if (from[1] === to[1] && from[0] < to[0]) return { start: from[0], xlabel };
     if (from[0] === to[0] && from[1] < to[1]) return { start: from[1], xlabel: ylabel };
     return { start: 0, xlabel: "distance from a along the slice, in units of the axes" };
@@ -327,13 +337,15 @@ class SurfacePage {
   }
 
   sayRun() {
-    const texts = this.runsOf(this.views.length ? this.runs[0].view : null) && this.runs.map((run) => {
+    const { short, percent } = this.field, say = (value) => numeral(value) + (percent ? " %" : "");
+    const texts = this.runs.map((run) => {
       const i = Math.round(Math.min(this.state.step, run.x.length - 1));
       if (run.says) return `${run.label}: ${run.says[i]}`;
       const own = run.values[this.state.field]?.[i], plane = run.plane[this.state.field]?.[i];
-      return [`${run.label}: ${run.steps} ${run.epoch[i]}`,
-        own != null && `own ${this.field.short} ${numeral(own)}`,
-        plane != null && `in the plane ${numeral(plane)}`,
+      const called = this.views.length > 1 ? `${run.view.name}, ${run.label}` : run.label;
+      return [`${called}: ${run.steps} ${run.epoch[i]}`,
+        own != null && `own ${short} ${say(own)}`,
+        plane != null && `in the plane ${say(plane)}`,
         run.distance?.[i] != null && `${numeral(run.distance[i], 3)} out of the plane`].filter(Boolean).join(", ");
     });
     byId("run-value").textContent = texts.join(" · ");
@@ -488,11 +500,20 @@ class SurfacePage {
   }
 }
 
+// A label for all files: without what stands in brackets where that differs
+function commonLabel(labels) {
+  const same = (texts) => texts.every((text) => text === texts[0]);
+  const short = labels.map((label) => label.replace(/ \(.*/, ""));
+  return same(labels) ? labels[0] : same(short) ? short[0] : "coordinate in the plane";
+}
+
 // A scale that reaches from `low` to `high`, positions of `scale`, as if these were 0 and 1
 function stretchedScale(scale, low, high) {
   const of = (t) => (t - low) / (high - low);
   return { ticks: scale.ticks.map(([t, text]) => [of(t), text]), of };
 }
+
+const paragraphs = (texts) => texts.map((text) => Object.assign(document.createElement("p"), { textContent: text }));
 
 function fillSelect(select, options) {
   select.replaceChildren(...options.map(([value, text]) => Object.assign(document.createElement("option"), { value, textContent: text })));

@@ -50,24 +50,30 @@ class Camera {
     return far >= 1e-3;
   }
 
-  // What the projection needs for a picture of width / height `aspect`
-  frame(aspect) {
+  // What the projection needs for a picture of width / height `aspect`. The shares `leftRoom` and `rightRoom` of its width
+  // stay free for texts while the whole box, which reaches `reach` from its middle, turns around.
+  frame(aspect, leftRoom = 0, rightRoom = 0, reach = 0) {
     const { azimuth, elevation, zoom, across, up } = this.now;
     const backward = towards(azimuth, Math.min(elevation, 89.99));
     const right = towards(azimuth + 90, 0), above = cross(backward, right);
     const half = Math.tan((FIELD_OF_VIEW * Math.PI) / 360);
-    const distance = 0.81 / half / Math.min(1, aspect * 0.95) / zoom;
+    const whole = 0.81 / half / Math.min(1, aspect * 0.95);
+    const share = reach / (Math.sqrt((whole - TALL / 3) ** 2 - reach ** 2) * half * aspect); // of the width, that the box takes
+    const shrunk = Math.min(1, (1 - leftRoom - rightRoom) / share), free = (1 - share * shrunk) / 2;
+    const distance = whole / zoom / shrunk, shift = 2 * Math.max(0, leftRoom - free);
     const middle = plus(plus([0, 0, (TALL + FLOOR) / 2 - 0.05], right, across), above, up);
     const eye = plus(middle, backward, distance);
-    return { eye, right, above, backward, half, aspect, distance, view: this.matrix(eye, right, above, backward, half, aspect, distance) };
+    return { eye, right, above, backward, half, aspect, distance, shift,
+      view: this.matrix(eye, right, above, backward, half, aspect, distance, shift) };
   }
 
   // Column by column, as WebGL takes it
-  matrix(eye, right, above, backward, half, aspect, distance) {
+  matrix(eye, right, above, backward, half, aspect, distance, shift) {
     const near = Math.max(0.02, distance - 2), far = distance + 2;
     const x = 1 / (half * aspect), y = 1 / half, z = -(far + near) / (far - near), w = (-2 * far * near) / (far - near);
-    const rows = [right.map((v) => v * x), above.map((v) => v * y), backward.map((v) => v * z), backward.map((v) => -v)];
-    const last = [-dot(right, eye) * x, -dot(above, eye) * y, -dot(backward, eye) * z + w, dot(backward, eye)];
+    const scaled = (axis, by) => axis.map((v) => v * by);
+    const rows = [plus(scaled(right, x), backward, -shift), scaled(above, y), scaled(backward, z), scaled(backward, -1)];
+    const last = rows.map((row, i) => -dot(row, eye) + (i === 2 ? w : 0));
     return Float32Array.from([0, 1, 2].flatMap((column) => rows.map((row) => row[column])).concat(last));
   }
 }
@@ -81,7 +87,7 @@ function projected(frame, [x, y, z], width, height) {
 
 // Where the ray through a pixel meets the surface first, as [x, y] in coordinates; null where it does not.
 function struck(frame, drawn, px, py, width, height) {
-  const across = (2 * px / width - 1) * frame.half * frame.aspect, up = (1 - 2 * py / height) * frame.half;
+  const across = (2 * px / width - 1 - frame.shift) * frame.half * frame.aspect, up = (1 - 2 * py / height) * frame.half;
   const ray = plus(plus(frame.right.map((v) => v * across), frame.above, up), frame.backward, -1);
   const height_ = (t) => {
     const at = plus(frame.eye, ray, t), [x, y] = drawn.surface.fromBox(at[0], at[1]);

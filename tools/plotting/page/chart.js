@@ -7,11 +7,10 @@ class Chart {
     Object.assign(this, { element, page, content });
     this.canvas = element.querySelector("canvas");
     this.cursor = null;
-    element.addEventListener("pointermove", (event) => {
-      const box = element.getBoundingClientRect();
-      this.point(event.clientX - box.left);
-    });
-    element.addEventListener("pointerleave", () => this.leave());
+    for (const name of ["pointermove", "pointerdown"]) {
+      element.addEventListener(name, (event) => this.point(placeOf(event, element)[0]));
+    }
+    element.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") this.leave(); });
   }
 
   point(px) {
@@ -40,16 +39,18 @@ class Chart {
     if (!shown) return;
     const { colors } = this.page;
     this.pad = 0.04;
-    this.body = { left: 62, top: 10, width: width - 62 - 14, height: height - 10 - 44 };
+    pen.font = `11px ${FONT}`;
+    const left = Math.max(62, 32 + widestOf(pen, shown.scale.ticks));
+    this.body = { left, top: 10, width: width - left - 14, height: height - 10 - 44 };
     this.axes(pen, shown, width, height);
     pen.save();
     pen.beginPath();
     pen.rect(this.body.left - 5, this.body.top - 2, this.body.width + 10, this.body.height + 4);
     pen.clip();
-    for (const x of shown.bad ?? []) {
-      pen.strokeStyle = css(colors.nonfinite);
-      pen.lineWidth = 1.5;
-      segment(pen, ...this.toScreen(x, -0.1), ...this.toScreen(x, 1.1));
+    for (const [from, to] of shown.bad ?? []) {
+      const [left] = this.toScreen(from, 0), [right] = this.toScreen(to, 0);
+      pen.fillStyle = css([...colors.nonfinite, 0.35]);
+      pen.fillRect(left, this.body.top, Math.max(right - left, 2), this.body.height);
     }
     for (const series of shown.series) this.series(pen, series);
     if (this.cursor !== null) {
@@ -125,9 +126,10 @@ class Chart {
 
   marks(pen, shown) {
     const { colors } = this.page;
-    for (const { x, t, text, color, before } of shown.marks ?? []) {
+    for (const { x, t, text, color, before, hollow } of shown.marks ?? []) {
       const [px, py] = this.toScreen(x, t);
-      if (Number.isFinite(t)) disc(pen, px, py, 4, css(color ?? colors.curve), css(colors.rim));
+      if (hollow) disc(pen, px, py, 4.5, css(colors.rim), css(color), 1.8);
+      else if (Number.isFinite(t)) disc(pen, px, py, 4, css(color ?? colors.curve), css(colors.rim));
       else {
         pen.strokeStyle = colors.faint;
         pen.setLineDash([3, 3]);

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 
-from .. import charts, figures, marks, overlay, points, reading, scales, style, summary, wording
+from .. import charts, figures, marks, overlay, points, reading, style, summary, wording
 from ..errors import NotYetError, PlotError, WordsError
 from . import records
 
@@ -67,6 +67,8 @@ def _surfaces(files, options, called):
     kept = {field["name"] for field in fields}
     views = [_view(file, draws, name, kept, fields, options) for file, draws, name in zip(files, all_draws, called)]
     heights = [_drawn(draws[0][chosen].values, fields_of(fields, chosen)) for draws in all_draws]
+    for number, run in enumerate(run for view in views for run in view["runs"]):
+        run["hue"] = records.RUNS[number % len(records.RUNS)]
     return {
         "kind": "surfaces", **records.common(files, options),
         "title": options.title or wording.title(fields_of(fields, chosen)["short"], *(f.settings for f in files)),
@@ -160,7 +162,7 @@ def _view(file, all_draws, name, kept, fields, options):
             "fields": {n: records.field_values(file, field, fields) for n, field in primary.items()},
         })
     notes = [] if file.draws <= MOST_DRAWS else [f"the first {MOST_DRAWS} of {file.draws} draws are here"]
-    notes += overlay.Overlay(file).notes()
+    notes += overlay.Overlay(file).notes() + records.unequal(x, y)
     if any(field.nonfinite.any() for field in all_draws[0].values()):
         notes.append("pink parts of the surface stand as high as their neighbours")
     return {
@@ -172,7 +174,7 @@ def _view(file, all_draws, name, kept, fields, options):
         "runs": [_run(run, kept) for run in marks.runs(file)],
         "points": _points(marks.points(file)),
         "curves": [{"name": curve.name, "x": curve.x.tolist(), "y": curve.y.tolist()} for curve in marks.curves(file)],
-        "words": _words(file, all_draws[0], fields_of(fields, file.default_name()) if file.default_name() in kept else fields[0]),
+        "words": {record["name"]: _words(file, all_draws[0][record["name"]], record) for record in fields},
     }
 
 
@@ -199,11 +201,10 @@ def _columns(column, names):
     return {name: records.as_list(values) for name, values in columns.items() if np.isfinite(values).any()}
 
 
-def _words(file, fields, record):
+def _words(file, field, record):
     """The surface in sentences, for those who do not see it."""
-    field = fields[record["name"]]
     x, y = np.sort(file.x), np.sort(file.y)
-    number = scales.number
+    number = records.number
     texts = [f"{wording.capital(record['short'])} on a grid of {wording.grouped(len(x))} by {wording.grouped(len(y))} points:"
              f" {marks.axis_label(file, 1)} from {number(x[0])} to {number(x[-1])},"
              f" {marks.axis_label(file, 2)} from {number(y[0])} to {number(y[-1])}."]
@@ -243,8 +244,8 @@ def _curves(files, options, names):
             groups.setdefault(series.name.rpartition("_")[2], []).append(series)
     if not groups:
         raise NotYetError(f"{chart.path} has no evaluated point with a finite value: nothing to draw")
-    labels = {id(series): _series_label(series, chart, files, names) for series in chart.series}
-    panels = [_panel(group, chart, files, options, labels, what == "loss" or len(groups) == 1)
+    looks = _looks(chart, files, names)
+    panels = [_panel(group, chart, files, options, looks, what == "loss" or len(groups) == 1)
               for what, group in groups.items()]
     every = np.concatenate([series.x for series in chart.series])
     low, high = float(np.nanmin(every)), float(np.nanmax(every))
@@ -287,28 +288,45 @@ def _shared(files, names, chart, facts_of):
     return [common]
 
 
-def _series_label(series, chart, files, names):
-    """What a curve is called, and the colour it has in the page: (text, colour)."""
-    label, split = wording.short_label(series.name), series.name.partition("_")[0]
-    known = [style.series(number)["color"] for number in range(len(files))]
+def _looks(chart, files, names):
+    """{id of a series: (what it is called, the colour and the dashes it has in the page)}."""
+    looks, number, known = {}, 0, [style.series(n)["color"] for n in range(len(style.SERIES))]
+    for series in chart.series:  # file by file: where the colours begin again, dashes tell them apart
+        if series.color in known:
+            number += (known.index(series.color) - number) % len(known) if len(files) > 1 else 0
+        looks[id(series)] = _look(series, chart, files, names, number)
+    return looks
+
+
+def _look(series, chart, files, names, number):
+    label, (split, _, _) = wording.short_label(series.name), series.name.partition("_")
+    test, turn = series.dashes != (None, None), number // len(records.SERIES)
+    dash = test if turn == 0 else records.dash(2 * turn + test)
+    called = f"{names[number]}: " if len(files) > 1 else ""
     if isinstance(files[0], reading.PathFile):
-        first = next(each for each in chart.series if each.name == series.name and np.array_equal(each.x, series.x))
-        straight = series.color not in (*known, style.LOSS) if len(files) > 1 else series is not first
+        straight = _is_straight(series, chart, len(files))
         label += " on the straight line" if straight else " on the curve"
         if straight:
-            return label, "quiet"
+            return called + label, "quiet", dash
     if len(files) > 1:
-        number = known.index(series.color) if series.color in known else 0
-        return f"{names[number]}: {label}", number
-    return label, split if split in ("train", "test") else 0
+        return called + label, records.series_color(number), dash
+    return label, split if split in ("train", "test") else records.series_color(0), dash
 
 
-def _panel(group, chart, files, options, labels, asked):
+def _is_straight(series, chart, count):
+    if count > 1:
+        return series.color not in (each["color"] for each in map(style.series, range(count)))
+    first = next(each for each in chart.series if each.name == series.name and np.array_equal(each.x, series.x))
+    return series is not first
+
+
+def _panel(group, chart, files, options, looks, asked):
     """One chart. `asked`: --log and the limits are about it."""
     name, settings = group[0].name, files[0].settings
     kind, percent = name.rpartition("_")[2], wording.is_percent(name)
     limits = (options.vmin, options.vmax) if asked else (None, None)
-    values = np.concatenate([series.reach for series in group])
+    spots = [spot for spot in chart.spots if any(series.name == spot[0] for series in group)]
+    values = np.concatenate([series.reach for series in group] + [own for _, _, own, _ in spots])
     both = records.both_scales(values, name, options.log if asked and not percent else None, limits)
     if percent:
         both["log"] = None
@@ -318,8 +336,8 @@ def _panel(group, chart, files, options, labels, asked):
         if several else wording.value_label(name, settings)
     drawn = []
     for series in group:
-        text, color = labels[id(series)]
-        look = {"color": color, "dash": series.dashes != (None, None), "x": series.x.tolist()}
+        text, color, dash = looks[id(series)]
+        look = {"color": color, "dash": dash, "x": series.x.tolist()}
         if series.fan is not None:
             drawn += [{**look, "label": "", "faint": True, "y": records.as_list(line)} for line in series.fan[:200]]
         drawn.append({**look, "label": text, "faint": False, "y": records.as_list(series.values),
@@ -327,7 +345,13 @@ def _panel(group, chart, files, options, labels, asked):
                       "spread": None if series.spread is None else records.as_list(series.spread, 0.0)})
     return {"label": label, "short": short, "percent": percent, "chosen": both["chosen"] and both["log"] is not None,
             **{which: both[which] and records.scale_record(both[which], 6, None) for which in ("linear", "log")},
-            "bad": [float(at) for at in chart.bad], "series": drawn}
+            "bad": [list(stretch) for stretch in chart.bad], "series": drawn,
+            "spots": [_spot(spot, next(series for series in group if series.name == spot[0]), looks) for spot in spots]}
+
+
+def _spot(spot, series, looks):
+    """The checkpoints' own values of one series."""
+    return {"x": spot[1].tolist(), "y": records.as_list(spot[2]), "color": looks[id(series)][1]}
 
 
 def _standard_errors(series, files):
@@ -344,6 +368,6 @@ def _curve_words(series, xlabel):
     if not series["label"] or not np.isfinite(y).any():
         return []
     low, high = np.nanargmin(y), np.nanargmax(y)
-    number = scales.number
+    number = records.number
     return [f"{wording.capital(series['label'])} over {xlabel} from {number(x[0])} to {number(x[-1])}: lowest"
             f" {number(float(y[low]))} at {number(x[low])}, highest {number(float(y[high]))} at {number(x[high])}."]

@@ -44,12 +44,14 @@ class CurvesPage {
   content(panel) {
     const scale = this.scaleOf(panel), position = (v) => (v === null ? NaN : scale.position(v));
     const series = panel.series.map((each) => ({
-      ...each, t: each.y.map(position), color: this.colors[each.color] ?? this.colors.series[each.color],
+      ...each, t: each.y.map(position), color: this.colors[each.color],
       band: each.spread && { low: each.y.map((v, i) => position(v === null ? null : v - each.spread[i])),
         high: each.y.map((v, i) => position(v === null ? null : v + each.spread[i])) },
       dots: each.x.length <= 26 && !each.faint ? each.x.map((x, i) => [x, position(each.y[i]), 0, 0]).filter(([, t]) => Number.isFinite(t)) : [],
     }));
-    const marks = DATA.marks.map(({ x, text }) => ({ x, t: NaN, text }));
+    const spots = panel.spots.flatMap(({ x, y, color }) =>
+      x.map((at, i) => ({ x: at, t: position(y[i]), color: this.colors[color], hollow: true })).filter(({ t }) => Number.isFinite(t)));
+    const marks = [...DATA.marks.map(({ x, text }) => ({ x, t: NaN, text })), ...spots];
     return { x: DATA.x, xlabel: DATA.xlabel, ylabel: scale.log ? panel.label.replace(/( \(|$)/, ", log scale$1") : panel.label,
       scale, series, marks, bad: panel.bad };
   }

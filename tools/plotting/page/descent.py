@@ -4,11 +4,9 @@ import numpy as np
 
 from .. import descents, planes, points, scales, style, wording
 from ..errors import PlotError
-from ..scales import number
-from .records import as_list, both_scales, camera, common, field_values, packed, ramp, scale_record, scene
+from .records import as_list, both_scales, camera, common, dash, field_values, number, packed, ramp, scale_record, scene, unequal
 
 COLORS = ("two", "one", "three", "four", "five", "six")  # of page.css, in the order of the figures' colours
-DASH = 2  # pixels of a point of dashes
 LEAST = 1e-12  # of the highest value: where a log scale of steps ends
 FAR = 20  # ranges beyond the picture: what a path that diverges goes further is not told
 
@@ -24,9 +22,7 @@ def _title(file, options):
 
 def _look(number):
     """The colour of the figures; dashed from where colours come again."""
-    turn = number // len(COLORS)
-    dash = style.DASHES[turn % len(style.DASHES)] if turn else ()
-    return {"color": COLORS[number % len(COLORS)], "dash": [DASH * length for length in dash if length]}
+    return {"color": COLORS[number % len(COLORS)], "dash": dash(number // len(COLORS))}
 
 
 def _rows(file, descent):
@@ -41,7 +37,7 @@ def _rows(file, descent):
 def _walk(file, descent):
     """A descent step by step: where, how high, the slopes there, and all of it in words."""
     rows = _rows(file, descent)
-    position, gradient = descent.position[:rows], descent.gradient[:rows]
+    position, gradient = descent.position[:rows] + 0.0, descent.gradient[:rows] + 0.0  # no −0
     what = "derivative" if file.variables == 1 else "gradient"
     along = next((t.direction for t in file.tangents if t.direction is not None), None)
     slopes = [""] * rows if along is None else [
@@ -93,13 +89,13 @@ def _surface(file, options):
     known = descents.known_extrema(file)
     view = {
         "name": "", "x": x.tolist(), "y": y.tolist(), "xlabel": "x", "ylabel": "y", "caption": descents.subtitle(file),
-        "notes": points.notes(field) + _notes(file) + _marks(file),
+        "notes": points.notes(field) + unequal(x, y) + _notes(file) + _marks(file),
         "sets": [{"name": "", "partial": None, "fields": {"value": field_values(file, field, [record])}}],
         "titles": {"value": _title(file, options)}, "tangents": _tangents(file),
         "runs": [_run(walk) for walk in walks], "curves": [],
         "points": {"name": ["" for _ in known], "x": [p[0] for p in known], "y": [p[1] for p in known],
                    "distance": [None] * len(known)} if known else None,
-        "words": _words(file, walks),
+        "words": {"value": _words(file, walks)},
     }
     drawn = np.log(np.maximum(field.values, shown.floor)) if shown.log else field.values
     return {"kind": "surfaces", "descents": True, "own": _own_scales(walks), "colors": packed(np.asarray(ramp(options), np.uint8)),

@@ -43,16 +43,17 @@ def _caption(view, several):
 
 def _parts_of_surfaces(held):
     views, several = held["views"], len(held["views"]) > 1
-    body = "".join(_view(number, several) for number in range(len(views))) + _slice(held, several)
-    if any(view["runs"] for view in views):
-        body += _run(held)
+    run = _run(held) if any(view["runs"] for view in views) else ""
+    body = "".join(_view(number, several, "" if several else run) for number in range(len(views))) + _slice(held, several)
+    body += run if several else ""
     words = "".join((f"<h2>{html.escape(view['name'])}</h2>" if several else "")
-                    + f'<div id="words-{number}">{_paragraphs(view["words"])}</div>' for number, view in enumerate(views))
-    return {"MAIN": f'<div class="{"many" if several else "one"}" id="main">{body}</div>', "WORDS": words,
+                    + f'<div id="words-{number}">{_paragraphs(view["words"][held["field"]])}</div>' for number, view in enumerate(views))
+    return {"MAIN": f'<div class="{"many" if several else "one runs" if run else "one"}" id="main">{body}</div>', "WORDS": words,
             "CAPTIONS": "".join(_caption(view, several) for view in views)}
 
 
-def _view(number, several):
+def _view(number, several, below):
+    """`below`: what stands below the surface in 3D."""
     head = '<h2></h2>' if several else ""
     return f"""
 <section class="view">
@@ -61,7 +62,7 @@ def _view(number, several):
       <canvas></canvas><canvas></canvas><div class="tip" hidden></div>
       <p class="missing" hidden>The surface in 3D needs WebGL 2, which this browser does not have or has switched off.
       The map and the slice work without it.</p>
-    </div>
+    </div>{below}
   </div>
   <div class="map" tabindex="0" role="application" aria-describedby="words-{number}"><canvas></canvas></div>
 </section>"""
@@ -105,11 +106,11 @@ def _slice(held, several):
 def _run(held):
     several = len(held["views"]) > 1
     items = []
-    for n, view in enumerate(held["views"]):
-        for k, run in enumerate(view["runs"]):
-            color = SERIES[(k + (n if several else 0)) % 4]
-            items += [(run["label"], *run["look"].values())] if held.get("descents") else [
-                (f"{run['label']}: checkpoints’ own", color, False), (f"{run['label']}: in the plane", color, True)]
+    for view in held["views"]:
+        for run in view["runs"]:
+            label = f"{view['name']}, {run['label']}" if several else run["label"]
+            items += [(label, *run["look"].values())] if held.get("descents") else [
+                (f"{label}: checkpoints’ own", run["hue"], False), (f"{label}: in the plane", run["hue"], True)]
     what = "Descent" if held.get("descents") else "Trajectory"
     return f"""
 <section class="wide" aria-label="{what}">
@@ -155,7 +156,7 @@ def _parts_of_curves(held):
     partial = f'<p class="partial">{html.escape(held["partial"])}</p>' if held["partial"] else ""
     body = ""
     for panel in held["panels"]:
-        legend = _legend([(each["label"], each["color"] if isinstance(each["color"], str) else SERIES[each["color"]], each["dash"])
+        legend = _legend([(each["label"], each["color"], each["dash"])
                           for each in panel["series"] if each["label"]])
         body += f"""
 <section aria-label="{html.escape(panel['short'])}">{legend}

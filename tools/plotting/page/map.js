@@ -1,7 +1,7 @@
 // The plane seen from above: filled colours, contour lines, a colour bar, and what is marked on it.
 // Dragging draws the slice.
 
-const REACH = 12; // pixels within which an end of the slice is taken hold of
+const REACH = { mouse: 12, pen: 12, touch: 24 }; // pixels within which an end of the slice is taken hold of
 
 class PlaneMap {
   constructor(view, element, page) {
@@ -18,12 +18,14 @@ class PlaneMap {
   }
 
   // The rectangle of the plane within `width` × `height`, room left for ticks and the colour bar
-  layout(width, height) {
-    const { box } = this.drawn.surface;
-    const room = { left: 52, right: 74, top: 10, bottom: 44 };
+  layout(pen, width, height) {
+    const { surface, scale } = this.drawn, { box } = surface;
+    pen.font = `11px ${FONT}`;
+    const numbers = widestOf(pen, roundTicks(surface.y[0], surface.y.at(-1)));
+    const room = { left: Math.max(54, 34 + numbers), right: Math.max(74, 34 + widestOf(pen, scale.ticks)), top: 10, bottom: 44 };
     const across = width - room.left - room.right, up = height - room.top - room.bottom;
     const size = Math.max(20, Math.min(across / box[0], up / box[1]));
-    const body = { width: size * box[0], height: size * box[1] };
+    const body = { width: size * box[0], height: size * box[1], numbers };
     body.left = room.left + (across - body.width) / 2;
     body.top = room.top + (up - body.height) / 2;
     return body;
@@ -35,6 +37,10 @@ class PlaneMap {
     return [left + (u / surface.box[0] + 0.5) * width, top + (0.5 - v / surface.box[1]) * height];
   }
 
+  placeOn(x, y) {
+    return this.toScreen(x, y);
+  }
+
   fromScreen(px, py) {
     const { surface } = this.drawn, { left, top, width, height } = this.body;
     return surface.fromBox(((px - left) / width - 0.5) * surface.box[0], (0.5 - (py - top) / height) * surface.box[1]);
@@ -43,7 +49,7 @@ class PlaneMap {
   draw() {
     if (!this.canvas.clientWidth) return;
     const [pen, width, height] = freshPen(this.canvas);
-    this.body = this.layout(width, height);
+    this.body = this.layout(pen, width, height);
     this.paint(pen.ratio);
     pen.drawImage(this.picture, this.body.left, this.body.top, this.body.width, this.body.height);
     this.lines(pen);
@@ -100,7 +106,7 @@ class PlaneMap {
   }
 
   frame(pen, height) {
-    const { left, top, width, height: tall } = this.body, { colors } = this.page, { surface } = this.drawn;
+    const { left, top, width, height: tall, numbers } = this.body, { colors } = this.page, { surface } = this.drawn;
     pen.strokeStyle = colors.faint;
     pen.fillStyle = colors.text;
     pen.lineWidth = 1;
@@ -112,22 +118,22 @@ class PlaneMap {
     for (const [value, text] of roundTicks(surface.x[0], surface.x.at(-1), few)) {
       const [x] = this.toScreen(value, surface.y[0]);
       segment(pen, x, top + tall, x, top + tall + 4);
-      pen.fillText(text, x, top + tall + 6);
+      pen.fillText(text, x, top + tall + 8);
     }
     pen.textAlign = "right";
     pen.textBaseline = "middle";
     for (const [value, text] of roundTicks(surface.y[0], surface.y.at(-1), few)) {
       const [, y] = this.toScreen(surface.x[0], value);
       segment(pen, left - 4, y, left, y);
-      pen.fillText(text, left - 7, y);
+      pen.fillText(text, left - 11, y);
     }
     pen.textAlign = "center";
     pen.textBaseline = "alphabetic";
-    fittedText(pen, this.view.xlabel, left + width / 2, Math.min(height - 6, top + tall + 36), width + 90);
+    fittedText(pen, this.view.xlabel, left + width / 2, Math.min(height - 6, top + tall + 37), width + 90);
     pen.save();
-    pen.translate(left - 40, top + tall / 2);
+    pen.translate(left - Math.max(numbers + 18, 36), top + tall / 2);
     pen.rotate(-Math.PI / 2);
-    fittedText(pen, this.view.ylabel, 0, 0, tall);
+    fittedText(pen, this.view.ylabel, 0, 0, tall + 2 * Math.min(top, height - top - tall) - 8);
     pen.restore();
   }
 
@@ -215,45 +221,90 @@ class PlaneMap {
     const { points } = this.view, { colors } = this.page;
     if (!points) return;
     pen.font = `12px ${FONT}`;
-    pen.textBaseline = "middle";
+    const busy = this.busy(), [fill, size, rim] = this.page.pointLook(4.5);
+    points.x.forEach((x, i) => disc(pen, ...this.toScreen(x, points.y[i]), size, css(fill), css(rim), 1.4));
     points.name.forEach((name, i) => {
-      const [x, y] = this.toScreen(points.x[i], points.y[i]);
-      const [fill, size, rim] = this.page.pointLook(4.5);
-      disc(pen, x, y, size, css(fill), css(rim), 1.4);
-      const right = x < this.body.left + this.body.width / 2;
-      pen.textAlign = right ? "left" : "right";
-      haloed(pen, name, x + (right ? 9 : -9), y, colors);
+      if (!name) return;
+      const { x, y, box } = this.spotFor(pen.measureText(name).width, this.toScreen(points.x[i], points.y[i]), busy);
+      pen.textAlign = "left";
+      pen.textBaseline = "middle";
+      haloed(pen, name, x, y, colors);
+      for (let along = box[0]; along < box[2]; along++) busy.push([along, y]); // dense: no name over another
     });
+  }
+
+  // Places on the screen that no name should cover
+  busy() {
+    const { slice } = this.page.state, { points } = this.view;
+    const paths = [...this.view.curves, ...this.view.runs, points].flatMap(({ x, y }) => {
+      const step = Math.ceil(x.length / 60);
+      return x.map((at, i) => [at, y[i]]).filter((_, i) => i % step === 0);
+    });
+    return [...paths, ...(slice ? alongLine(slice, 100) : [])].map((at) => this.toScreen(...at));
+  }
+
+  // Where a text of that width stands beside (x, y): where it covers least, and within the map
+  spotFor(width, [x, y], busy) {
+    const { left, top, width: wide, height } = this.body;
+    const spots = [[9, 0], [-9 - width, 0], [6, -13], [6, 13], [-6 - width, -13], [-6 - width, 13], [-width / 2, -16], [-width / 2, 16],
+      [6, -28], [-6 - width, -28], [6, 28], [-6 - width, 28]].map(([dx, dy]) => {
+      const box = [x + dx - 2, y + dy - 8, x + dx + width + 2, y + dy + 8];
+      const outside = box[0] < left || box[2] > left + wide || box[1] < top || box[3] > top + height;
+      const covered = busy.filter(([bx, by]) => bx > box[0] && bx < box[2] && by > box[1] && by < box[3]).length;
+      return { x: x + dx, y: y + dy, box, cost: covered + (outside ? 1000 : 0) };
+    });
+    return spots.reduce((best, spot) => (spot.cost < best.cost ? spot : best));
   }
 
   // --- the pointer ----------------------------------------------------------------------------------
 
   listen() {
     const { element } = this;
-    let hold = null, start = null;
-    const place = (event) => {
-      const box = element.getBoundingClientRect();
-      return [event.clientX - box.left, event.clientY - box.top];
-    };
+    let hold = null, start = null, grip = null, moved = false;
     element.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
+      if (event.button !== 0 || !event.isPrimary) return;
       element.setPointerCapture(event.pointerId);
-      start = place(event);
-      hold = this.held(...start);
+      start = placeOf(event, element);
+      hold = this.held(...start, REACH[event.pointerType]);
+      const end = this.page.state.slice?.[hold];
+      grip = end ? this.toScreen(...end).map((c, i) => c - start[i]) : [0, 0];
+      moved = false;
     });
     element.addEventListener("pointermove", (event) => {
-      const now = place(event);
+      const now = placeOf(event, element), byFinger = event.pointerType === "touch";
       if (!hold) {
-        this.page.probe(this.inside(...now) ? this.fromScreen(...now) : null, this.view);
+        if (byFinger) return;
+        this.pointed(now, false);
         element.style.cursor = ["grab", "crosshair"][Number(this.held(...now) === "new")];
         return;
       }
-      if (hold === "new" && Math.hypot(now[0] - start[0], now[1] - start[1]) < 6) return;
-      this.pull(hold, start, now);
+      if (!moved && apart(now, start) < FINGER) return;
+      if (!moved && hold === "new" && byFinger && upright(start, now)) {
+        hold = null;
+        return;
+      }
+      moved = true;
+      if (hold === "new" && byFinger) this.pointed(now, true);
+      else this.pull(hold, start, now.map((c, i) => c + grip[i]));
       if (hold === "all") start = now;
     });
-    for (const name of ["pointerup", "pointercancel"]) element.addEventListener(name, () => { hold = null; });
-    element.addEventListener("pointerleave", () => { if (!hold) this.page.probe(null, this.view); });
+    element.addEventListener("pointerup", (event) => {
+      if (event.pointerType === "touch" && hold && !moved) this.pointed(start, true);
+      hold = null;
+    });
+    element.addEventListener("pointercancel", () => { hold = null; });
+    element.addEventListener("pointerleave", (event) => {
+      if (!hold && event.pointerType !== "touch") this.page.probe(null, this.view);
+    });
+    // What is taken hold of follows the finger in all directions: the page does not scroll meanwhile
+    element.addEventListener("touchstart", (event) => {
+      if (hold && hold !== "new" && event.cancelable) event.preventDefault();
+    }, { passive: false });
+  }
+
+  // A finger hides what is above it: it has the value beside it, a mouse on the surface
+  pointed(place, byFinger) {
+    this.page.probe(this.inside(...place) ? this.fromScreen(...place) : null, this.view, byFinger);
   }
 
   inside(px, py) {
@@ -262,39 +313,29 @@ class PlaneMap {
   }
 
   // What of the slice is under the pointer: "from", "to", "all" of it, or nothing: a "new" one
-  held(px, py) {
+  held(px, py, reach = REACH.mouse) {
     const { slice } = this.page.state;
     if (!slice || !this.body) return "new";
     const a = this.toScreen(...slice.from), b = this.toScreen(...slice.to);
     const far = (p) => Math.hypot(px - p[0], py - p[1]);
-    if (far(b) < REACH) return "to";
-    if (far(a) < REACH) return "from";
+    if (Math.min(far(a), far(b)) < reach) return far(a) < far(b) ? "from" : "to";
     const length = Math.hypot(b[0] - a[0], b[1] - a[1]);
     const along = ((px - a[0]) * (b[0] - a[0]) + (py - a[1]) * (b[1] - a[1])) / (length * length || 1);
     const beside = Math.abs((px - a[0]) * (b[1] - a[1]) - (py - a[1]) * (b[0] - a[0])) / (length || 1);
-    return along > 0 && along < 1 && beside < REACH / 2 ? "all" : "new";
+    return along > 0 && along < 1 && beside < reach / 2 ? "all" : "new";
   }
 
   pull(hold, start, now) {
     const { slice } = this.page.state, { surface } = this.drawn;
     const held = ([x, y]) => [clamp(x, surface.x[0], surface.x.at(-1)), clamp(y, surface.y[0], surface.y.at(-1))];
-    const here = held(this.fromScreen(...now));
-    if (hold === "new") this.page.setSlice(held(this.fromScreen(...start)), here);
+    const [x0, y0] = this.fromScreen(...start), [x1, y1] = this.fromScreen(...now), here = held([x1, y1]);
+    if (hold === "new") this.page.setSlice(held([x0, y0]), here);
     else if (hold === "from") this.page.setSlice(here, slice.to);
     else if (hold === "to") this.page.setSlice(slice.from, here);
     else {
-      const [x0, y0] = this.fromScreen(...start), [x1, y1] = this.fromScreen(...now);
       const shift = ([x, y]) => [x + x1 - x0, y + y1 - y0];
       const from = shift(slice.from), to = shift(slice.to);
       if (surface.contains(...from) && surface.contains(...to)) this.page.setSlice(from, to);
     }
   }
-}
-
-// Text no wider than `room`: without its unit, then cut
-function fittedText(pen, text, x, y, room) {
-  let shown = text;
-  if (pen.measureText(shown).width > room) shown = shown.replace(/ \(.*/, "");
-  while (shown.length > 3 && pen.measureText(shown).width > room) shown = `${shown.slice(0, -2).trim()}…`;
-  pen.fillText(shown, x, y);
 }

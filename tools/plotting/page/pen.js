@@ -20,6 +20,34 @@ function disc(pen, x, y, radius, fill, rim, width = 1.2) {
   pen.stroke();
 }
 
+const FINGER = 8; // pixels: what a finger that moves less has touched, and not dragged
+
+// Where an event is within `element`, in pixels
+function placeOf(event, element) {
+  const box = element.getBoundingClientRect();
+  return [event.clientX - box.left, event.clientY - box.top];
+}
+
+// A text, and what may stand for it where there is little room: the share of the variance stays, other units go
+function shortForms(text) {
+  const [, which, share] = text.match(/^(first|second) principal component \((.*) of variance\)$/) ?? [];
+  return which ? [text, `${which} component (${share})`, `PC ${which === "first" ? 1 : 2} (${share})`] : [text, text.replace(/ \(.*/, "")];
+}
+
+// Text no wider than `room`: in a shorter form, then cut
+function fittedText(pen, text, x, y, room) {
+  const forms = shortForms(text);
+  let shown = forms.find((form) => pen.measureText(form).width <= room) ?? forms.at(-1);
+  while (shown.length > 3 && pen.measureText(shown).width > room) shown = `${shown.slice(0, -2).trim()}…`;
+  pen.fillText(shown, x, y);
+}
+
+// Whether a way from `a` to `b` goes rather up or down: with a finger it scrolls the page
+const upright = (a, b) => Math.abs(b[1] - a[1]) > Math.abs(b[0] - a[0]);
+
+// The width of the widest of these ticks, [place, text], in the pen's font
+const widestOf = (pen, ticks) => Math.max(0, ...ticks.map(([, text]) => pen.measureText(text).width));
+
 function haloed(pen, text, x, y, colors) {
   pen.lineJoin = "round";
   pen.lineWidth = 3;

@@ -43,7 +43,8 @@ function savePicture(page) {
       pen.setLineDash([]);
       pen.fillStyle = style.getPropertyValue("--text");
     }
-    pen.fillText(head.textContent, box.left - main.left + margin + (mark ? 36 : 0), box.top - main.top + top);
+    wrapped(pen, head.textContent, box.width + 2 - (mark ? 36 : 0)).forEach((line, i) =>
+      pen.fillText(line, box.left - main.left + margin + (mark ? 36 : 0), box.top - main.top + top + 18.85 * i));
   }
   pen.fillStyle = style.getPropertyValue("--quiet");
   write(above, small, margin + 26 * title.length, 19);

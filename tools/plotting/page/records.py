@@ -14,6 +14,9 @@ BLANK, NONFINITE, RECONSTRUCTED, GUESSED = 1, 2, 3, 4  # as in data.js
 LEVELS = {False: 15, True: 20}  # contour lines, by log scale
 TALL, NARROWEST = 0.62, 0.4  # of the box, as in mesh.js and data.js
 GUESSES = "interpolated (paler)"
+SERIES = ("one", "six", "two", "three", "four", "five")  # of page.css, in the order of the figures' colours
+RUNS = ("one", "two", "three", "four", "five")  # of trajectories: the slice is black
+DASH = 2  # pixels of a point of dashes
 
 
 def common(files, options):
@@ -90,6 +93,26 @@ def field_values(file, field, fields):
     found = {"values": packed(values.astype("<f8") if lost.any() else narrow.astype("<f4")),
              "type": "f8" if lost.any() else "f4", "notes": points.notes(field, GUESSES)}
     return {**found, "state": packed(state)} if state.any() else found
+
+
+def series_color(number):
+    return SERIES[number % len(SERIES)]
+
+
+def dash(number):
+    """The lengths of the figures' dashes of that number, in pixels; none of a solid line."""
+    return [DASH * length for length in style.DASHES[number % len(style.DASHES)] if length]
+
+
+def number(value):
+    """A number in running text; never −0."""
+    return scales.number(value + 0.0)
+
+
+def unequal(x, y):
+    """A note where the box is squarer than the plane."""
+    sides = np.ptp(x), np.ptp(y)
+    return ["the axes are not to the same scale"] if min(sides) < NARROWEST * max(sides) else []
 
 
 def ramp(options):

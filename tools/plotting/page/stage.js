@@ -56,12 +56,28 @@ class Stage {
     this.height_ = clientHeight;
   }
 
+  // How far its box reaches, and how wide its value labels are in pixels
+  needs() {
+    if (!this.scene || !this.drawn) return { reach: 0, labels: 0 };
+    const pen = this.over.getContext("2d");
+    pen.font = `${this.textSize}px ${FONT}`;
+    return { reach: Math.hypot(...this.drawn.surface.box) / 2, labels: 12 + widestOf(pen, this.drawn.scale.ticks) };
+  }
+
+  get small() {
+    return this.element.clientWidth < 520;
+  }
+
+  get textSize() {
+    return this.small ? 10.5 : 12;
+  }
+
   // Whether the surface is still growing
   draw(milliseconds) {
     if (!this.scene || !this.element.clientWidth) return false;
     this.resize();
     this.grown = Math.min(1, this.grown + milliseconds / 350);
-    const colors = this.page.colors, frame = this.frame = this.page.camera.frame(this.width / this.height_);
+    const colors = this.page.colors, frame = this.frame = this.page.frame(this.width, this.height_);
     const azimuth = this.page.camera.now.azimuth;
     const lines = new Lines(this.ratio);
     this.walls(lines, frame);
@@ -166,14 +182,13 @@ class Stage {
     const { surface, scale } = this.drawn, half = surface.box.map((side) => side / 2);
     const nearX = frame.eye[0] > 0 ? half[0] : -half[0], nearY = frame.eye[1] > 0 ? half[1] : -half[1];
     const at = (place) => projected(frame, place, this.width, this.height_);
-    const small = this.width < 520;
-    const size = small ? 10.5 : 12;
+    const { small, textSize: size } = this;
     pen.font = `${size}px ${FONT}`;
     const { across, up } = this.ticks();
     const out = (side) => Math.sign(side) * 0.055;
     const axis = (ticks, place, outward, title) => {
       const placed = [];
-      let widest = 0;
+      let widest = 0, last = null;
       for (const [t, text] of ticks) {
         const from = at(place(t)), to = at(plus(place(t), outward));
         const along = Math.hypot(to[0] - from[0], to[1] - from[1]) || 1;
@@ -184,13 +199,17 @@ class Stage {
         pen.fillStyle = colors.text;
         pen.textAlign = unit[0] > 0.35 ? "left" : unit[0] < -0.35 ? "right" : "center";
         pen.textBaseline = unit[1] > 0.6 ? "top" : unit[1] < -0.6 ? "bottom" : "middle";
-        pen.fillText(text, x, y);
+        const wide = pen.measureText(text).width;
+        if (!last || Math.abs(x - last.x) > (wide + last.wide) / 2 + 2 || Math.abs(y - last.y) > size) {
+          pen.fillText(text, x, y);
+          last = { x, y, wide };
+        }
         placed.push(unit);
-        widest = Math.max(widest, pen.measureText(text).width);
+        widest = Math.max(widest, wide);
       }
       this.axisTitle(pen, at(place(ticks.length ? null : 0)), placed[0], title, size, widest);
     };
-    const shorter = (text) => (small ? text.replace(/ \(.*/, "") : text);
+    const shorter = (text) => shortForms(text)[small ? 1 : 0];
     const alongX = (u) => [u ?? 0, nearY, FLOOR], alongY = (v) => [nearX, v ?? 0, FLOOR];
     this.angle = this.edgeAngle(at([-half[0], nearY, FLOOR]), at([half[0], nearY, FLOOR]));
     axis(across, alongX, [0, out(nearY), 0], shorter(this.view.xlabel));
@@ -223,9 +242,10 @@ class Stage {
     const out = 9 + widest * Math.abs(outward[0]) + size * Math.abs(outward[1]) + 0.95 * size;
     const right = Math.cos(this.angle), down = Math.sin(this.angle);
     pen.font = `${size}px ${FONT}`;
-    // Its lower end stays on the picture: it moves along the axis
+    // Its lower and its right end stay on the picture: it moves along the axis
     const low = y + out * outward[1] + 0.5 * (Math.abs(down) * pen.measureText(title).width + size) - this.height_;
-    const back = low > 0 && Math.abs(down) > 0.1 ? low / down : 0;
+    const wide = x + out * outward[0] + 0.5 * (right * pen.measureText(title).width + Math.abs(down) * size) - this.width;
+    const back = low > 0 && Math.abs(down) > 0.1 ? low / down : wide > 0 && right > 0.1 ? wide / right : 0;
     pen.save();
     pen.translate(x + out * outward[0] - back * right, y + out * outward[1] - back * down);
     pen.rotate(this.angle);
@@ -258,12 +278,23 @@ class Stage {
     this.page.wake();
   }
 
-  pinched(factor) {
-    this.page.camera.zoom(factor);
+  // What is at the place (x, y) stays there
+  pinched(factor, x = this.width / 2, y = this.height_ / 2) {
+    const { camera } = this.page, before = camera.wanted.zoom;
+    camera.zoom(factor);
+    const gone = (1.6 / this.height_) * (1 / before - 1 / camera.wanted.zoom);
+    camera.move((x - this.width / 2) * gone, (this.height_ / 2 - y) * gone);
     this.page.wake();
   }
 
-  hovered(x, y) {
+  // Where the point of the surface at (x, y) is on the picture
+  placeOn(x, y) {
+    if (!this.frame) return [10, 10];
+    const z = this.height(x, y);
+    return projected(this.frame, [...this.drawn.surface.toBox(x, y), Number.isFinite(z) ? z : FLOOR], this.width, this.height_);
+  }
+
+  pointed(x, y) {
     if (!this.frame) return;
     const hit = struck(this.frame, this.drawn, x, y, this.width, this.height_);
     this.page.probe(hit && [hit[0], hit[1]], this.view);
@@ -295,43 +326,54 @@ class Lines {
   }
 }
 
-// Turning with one finger or button, moving with Shift or the other button, zooming with two or the wheel
+// Turning with one finger or button, moving with Shift or the other button, zooming and tilting with two fingers, zooming
+// with the wheel. Up and down one finger scrolls the page (touch-action in page.css).
 function followPointer(element, target) {
   const down = new Map();
-  let spread = 0;
-  const place = (event) => {
-    const box = element.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
-  };
-  const distance = () => {
-    const [a, b] = [...down.values()];
-    return Math.hypot(a[0] - b[0], a[1] - b[1]);
-  };
+  let spread = 0, start = null; // where a finger that may only touch came down
+  const fingers = () => [...down.values()];
   element.addEventListener("pointerdown", (event) => {
     element.setPointerCapture(event.pointerId);
-    down.set(event.pointerId, place(event));
-    if (down.size === 2) spread = distance();
+    down.set(event.pointerId, placeOf(event, element));
+    start = down.size === 1 && event.pointerType === "touch" ? placeOf(event, element) : null;
+    if (down.size === 2) spread = apart(...fingers());
   });
   element.addEventListener("pointermove", (event) => {
-    const before = down.get(event.pointerId), now = place(event);
+    const before = down.get(event.pointerId), now = placeOf(event, element);
     if (!before) {
-      if (event.pointerType !== "touch") target.hovered(...now);
+      if (event.pointerType !== "touch") target.pointed(...now);
       return;
     }
+    if (start && apart(start, now) < FINGER) return;
+    if (start && upright(start, now)) {
+      start = null;
+      down.delete(event.pointerId);
+      return;
+    }
+    start = null;
     down.set(event.pointerId, now);
     const dx = now[0] - before[0], dy = now[1] - before[1];
     if (down.size === 1) target.dragged(dx, dy, event.shiftKey || event.buttons > 1);
     if (down.size === 2) {
-      const wide = distance();
-      target.pinched(wide / spread);
-      target.dragged(dx / 2, dy / 2, true);
+      const [a, b] = fingers(), wide = apart(a, b);
+      target.pinched(wide / spread, (a[0] + b[0]) / 2, (a[1] + b[1]) / 2);
+      target.dragged(dx / 2, dy / 2, false);
       spread = wide;
     }
   });
   for (const name of ["pointerup", "pointercancel"]) {
-    element.addEventListener(name, (event) => down.delete(event.pointerId));
+    element.addEventListener(name, (event) => {
+      down.delete(event.pointerId);
+      if (start && name === "pointerup") target.pointed(...start);
+      start = null;
+    });
   }
-  element.addEventListener("pointerleave", () => target.left());
+  element.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") target.left(); });
+  for (const name of ["touchstart", "touchmove"]) {
+    element.addEventListener(name, (event) => {
+      if (event.touches.length > 1 && event.cancelable) event.preventDefault();
+    }, { passive: false });
+  }
   element.addEventListener("contextmenu", (event) => event.preventDefault());
   element.addEventListener("wheel", (event) => {
     event.preventDefault();
