@@ -12,11 +12,11 @@ points        which points are values, and what stands in for missing ones
 style         themes, fonts, colours, the page and where things stand on it (matplotlib)
 overlay       marks drawn over a plane
 planes        contour, contourf and heat
+trajectories  a plane with its runs, and what the plane cannot show
 multiples     several planes side by side
 raster        a height field as an image: what hides what, light, contours
 frame         the box around a sheet in 3D: its place on the page, ticks and labels
 relief        the surface in 3D: the sheet in its box, and its marks
-trajectories  a plane with its runs, and what the plane cannot show
 curves        charts of curves with one or more panels
 descents      optimizers on functions of one or two variables
 descents3d    the same in 3D
