@@ -18,7 +18,7 @@ constexpr std::array kFirst{"checkpoint", "arch", "kind",   "data",   "split", "
 /// They decide the last bits of a value, not what it means.
 constexpr std::array kArithmetic{"engine", "instruction_set", "batch_size", "libtorch"};
 /// Compared otherwise (the grid), or a consequence of others.
-constexpr std::array kPassedOver{"grid", "x", "y", "cosine"};
+constexpr std::array kPassedOver{"grid", "x", "y", "cosine", "lengths"};
 
 template <std::size_t N>
 bool holds(const std::array<const char*, N>& names, const std::string& name) {

@@ -71,8 +71,9 @@ def test_direction_to_a_second_checkpoint_passes_through_its_loss(sweep, mlp_run
     first, second = (mlp_run / "checkpoints" / f"epoch-000{epoch}.pt" for epoch in (0, 2))
     start, end = (helpers.load(path)["state_dict"] for path in (first, second))
     towards = [end[name] - start[name] for name in start]
-    helpers.write_directions(tmp_path / "d.h5", towards, [torch.zeros_like(tensor) for tensor in towards])
-    line = helpers.read(sweep(tmp_path / "s.h5", "--directions", tmp_path / "d.h5", "--x", "0:1", grid="3x2", at=first))
+    helpers.write_directions(tmp_path / "d.h5", towards, [torch.ones_like(tensor) for tensor in towards])
+    line = helpers.read(sweep(tmp_path / "s.h5", "--directions", tmp_path / "d.h5", "--x", "0:1", "--y", "0:0", grid="3x1",
+                              at=first))
     for column, path in ((0, first), (2, second)):
         centre = sweep(tmp_path / f"{column}.h5", "--x", "0:0", "--y", "0:0", grid="1x1", at=path)
         expected = helpers.read(centre)["train_loss"][0, 0]
