@@ -1,7 +1,6 @@
 #include "cli/descend_words.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "base/error.h"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .. import descents, planes, points, scales, style, wording
+from .. import descents, planes, points, scales, wording
 from ..errors import PlotError
 from .records import as_list, both_scales, camera, common, dash, field_values, number, packed, ramp, scale_record, scene, unequal
 
