@@ -42,7 +42,9 @@ void AppendFile::append(std::string_view text) { append(std::as_bytes(std::span(
 void AppendFile::sync() {
   if (::fdatasync(descriptor_) != 0 && errno != EINVAL) fail(errno);
   struct stat now {};
-  if (::fstat(descriptor_, &now) == 0 && now.st_nlink == 0) fail(ENOENT);
+  if (::fstat(descriptor_, &now) == 0 && now.st_nlink == 0) {
+    throw DeletedFile("{}: cannot be written ({})", path_.string(), std::strerror(ENOENT));
+  }
 }
 
 void AppendFile::fail(int reason) const {

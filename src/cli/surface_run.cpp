@@ -352,6 +352,11 @@ class OwnerRun {
   Stopwatch watch_;
 };
 
+bool is_complete(const std::filesystem::path& file) {
+  const auto remains = read_remains(file);
+  return remains && missing_points_of(remains->surface) == 0;
+}
+
 /// Takes part in another process's sweep. Nothing where that one ended before this one could join.
 std::optional<int> run_as_joiner(SurfaceJob& job, const ProcessName& owner, Report& report,
                                  const std::atomic<bool>& stop) {
@@ -376,11 +381,17 @@ std::optional<int> run_as_joiner(SurfaceJob& job, const ProcessName& owner, Repo
   options.threads = job.threads;
   options.stop = &stop;
   options.next = [&joined] { return joined.next(); };
-  options.on_evaluated = [&journal](std::size_t index, const Evaluation& evaluation) {
-    journal.add(index, evaluation);
+  options.on_evaluated = [&](std::size_t index, const Evaluation& evaluation) {
+    try {
+      journal.add(index, evaluation);
+    } catch (const DeletedFile&) {  // by the owner, who has read all of it, or by somebody else
+      if (!is_complete(job.out)) throw;
+    }
   };
   options.on_point = [&](const SweepProgress& now) { report.progress(now, job.out); };
   const SweepSummary summary = sweep(job.planes, job.engine, surface, options);
+  std::error_code ignored;
+  if (journal.points() == 0) std::filesystem::remove(journal.path(), ignored);
   report.finish();
   fmt::print("{}\n", job.out.string());
   report.say(fmt::format("{} points in {}, {:.0f} images/s; process {} on {} writes them into {}", summary.computed,

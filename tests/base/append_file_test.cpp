@@ -62,6 +62,7 @@ TEST_CASE("a file that was deleted is noticed") {
   AppendFile file(folder / "f");
   std::filesystem::remove(folder / "f");
   CHECK_THROWS_WITH(file.sync(), ContainsSubstring("No such file"));
+  CHECK_THROWS_AS(file.sync(), DeletedFile);
 }
 
 TEST_CASE("temporary files of killed processes are removed, and nothing else") {
