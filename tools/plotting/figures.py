@@ -66,8 +66,10 @@ def draw_files(files, options):
 
         kind = animation.kind_of(files, options)
         if wanted <= set(saving.ANIMATIONS):
-            read = kind == "trajectory" and options.kind in ("contour", "contourf", "heat")
-            _say_unread(options, [name for name in UNREAD["an animation"] if name != "kind" or not read], "an animation")
+            flat = kind == "trajectory"
+            read = flat and options.kind in ("contour", "contourf", "heat")
+            unread = [name for name in UNREAD["an animation"] if name != "kind" or not read]
+            _say_unread(options, [*unread, *(("elev", "azim", "floor") if flat else ())], "an animation")
         paths = paths or [_default_path(options, kind, ".gif")]
         kinds = [each for each in saving.ANIMATIONS if each in map(saving.extension, paths)]
         rendered |= animation.render(kind, files, options, kinds)

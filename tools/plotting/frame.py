@@ -132,10 +132,12 @@ class Frame:
         )
 
     def _name(self, label, length):
-        """An axis label in lines of that length in inches: whole, without its unit, in fewest words, or none."""
-        what = label.partition(" (")[0]
+        """An axis label in lines of that length in inches: whole, without its unit, in fewest words, or none. The share
+        of the variance, which stands nowhere else, is kept with the words."""
+        what, _, unit = label.partition(" (")
+        share = f" ({unit.removesuffix(' of variance)')})" if unit.endswith("% of variance)") else ""
         short = what.removeprefix("multiples of ").replace("principal ", "")
-        label = "" if self.form in (BARE, NO_HEIGHTS) else (label, what, short)[self.form]
+        label = "" if self.form in (BARE, NO_HEIGHTS) else (label, what + share, short + share)[self.form]
         longest = max(style.text_width(word, self._label) for word in label.split(" "))
         return style.broken(label, max(length, longest), self._label)
 

@@ -23,6 +23,7 @@ DIRECTIONS = 16  # in which the sky is looked for
 AMBIENT, DIFFUSE, SPECULAR, SHININESS = 0.60, 0.62, 0.10, 22
 SIDES = (-57.0, 33.0, 123.0, -147.0)  # degrees: from where a sheet may be looked at, the usual one first
 UNDERSIDE = 1.15  # of the light there is on the upper side
+BEYOND = 1000.0  # times the span that a value may lie beyond the limits, and count as such
 PALE = 0.55  # what is left of a colour where the values are guesses
 
 
@@ -51,15 +52,18 @@ class Sheet:
     """The heights of a grid as a sheet in a box: x and y in [-w/2, w/2], [-d/2, d/2], z in [0, h]."""
 
     def __init__(self, x, y, z, span, box):
-        """`z` [ny, nx] in drawing units, NaN where there is none, within `span` (low, high)."""
+        """`z` [ny, nx] in drawing units, NaN where there is none. What lies beyond `span` (low, high) is cut off level:
+        between a point within and one beyond, where the limit is crossed."""
         self.x, self.y, self.z = (np.asarray(a, np.float64) for a in (x, y, z))
         self.low, self.high = span
         self.box = box
         self.across = _scaled(self.x, box[0])
         self.along = _scaled(self.y, box[1])
-        self.share = (self.z - self.low) / (self.high - self.low)  # [ny, nx], of the span
-        self.height = box[2] * self.share  # of the box
-        self.slopes = (_slope(self.height.T, self.across).T, _slope(self.height, self.along))
+        share = (self.z - self.low) / (self.high - self.low)
+        self.share = np.clip(share, -BEYOND, 1.0 + BEYOND)  # [ny, nx], of the span
+        self.height = box[2] * np.clip(share, 0.0, 1.0)  # of the box
+        steep = box[2] * np.clip(share, -1.0, 2.0)
+        self.slopes = (_slope(steep.T, self.across).T, _slope(steep, self.along))
 
     def place(self, x, y):
         """Coordinates of the plane to the box's, [n, 2]."""
@@ -68,8 +72,11 @@ class Sheet:
     def at(self, x, y):
         """Heights in the box at coordinates of the plane; NaN where there is none."""
         row, column = (np.interp(v, axis, np.arange(len(axis))) for v, axis in ((y, self.y), (x, self.x)))
-        return Bilinear(row, column, self.z.shape)(self.height)
+        return self.heights(Bilinear(row, column, self.z.shape))
 
+    def heights(self, place):
+        """In the box, at places between the grid's points."""
+        return self.box[2] * np.clip(place(self.share), 0.0, 1.0)
 
     def on(self, x, y, lift=0.004):
         """Places on the sheet, a little above it, at coordinates of the plane: [n, 3] of the box."""
@@ -142,7 +149,7 @@ class Picture:
         count = int(min(MOST_SAMPLES, max(4 * max(sheet.z.shape), 1.2 * fine * abs(up[:2] @ away) + 300)))
         share = np.linspace(0.0, 1.0, count)[:, None]
         depth = start + (end - start) * share  # [count, columns], front to back
-        height = self._lookup(across, depth)(sheet.height)
+        height = sheet.heights(self._lookup(across, depth))
         level = up[2] * height + (up[:2] @ away) * depth
         position = (level - self._bottom) * fine - 0.5  # in rows of pixels
         a, b = position[:-1], position[1:]
@@ -205,7 +212,8 @@ class Picture:
         sheet = self.sheet
         share = strip.place(sheet.share)
         color = table[np.clip(share * 2047.0, 0, 2047).astype(np.int32)]
-        slopes = [strip.place(slope) for slope in sheet.slopes]
+        cut = (share < 0.0) | (share > 1.0)
+        slopes = [np.where(cut, np.float32(0.0), strip.place(slope)) for slope in sheet.slopes]
         color = self._lit(color, *slopes, strip.place(sky), strip.over)
         color = np.clip(color, 0.0, 1.0) ** np.float32(1 / 2.2)
         return self._lines(color, share, *slopes, levels.astype(np.float32), line) if len(levels) else color

@@ -148,7 +148,7 @@ class Relief:
         # A plane far from square is shown squarer than it is: a sliver could not be read.
         self.box = (max(width / longer, NARROWEST), max(depth / longer, NARROWEST), HEIGHT)
         self.equal = min(width, depth) / longer >= NARROWEST
-        z = scale.held(self.field.values)
+        z = scale.forward(self.field.values)
         if _any_corner(~np.isfinite(z)).all():
             raise NotYetError(f"{surface.path} has no four neighbouring evaluated points: try --kind heat")
         z, self.filled = _with_neighbours(z, self.field.nonfinite)
@@ -218,7 +218,7 @@ class Relief:
 
     def _floor(self, axes, frame, levels, cmap):
         """Contours on the floor, and the colours between them."""
-        z = self.scale.held(self.field.values)
+        z = self.scale.forward(self.field.values)
         generator = contourpy.contour_generator(self.x, self.y, np.ma.masked_invalid(z), name="serial",
                                                 fill_type="OuterOffset")
         norm = colors.Normalize(*self.scale.span)
@@ -226,7 +226,7 @@ class Relief:
         paper = np.array(colors.to_rgb(style.PAPER))
         low, high = bounds[0] - 1e-9 * (bounds[-1] - bounds[0]), bounds[-1] + 1e-9 * (bounds[-1] - bounds[0])
         for a, b in zip([low, *bounds[1:-1]], [*bounds[1:-1], high]):
-            rings, offsets = generator.filled(a, b)
+            rings, offsets = generator.filled(-np.inf if a == low else a, np.inf if b == high else b)
             color = 0.45 * np.array(cmap(norm(0.5 * (a + b)))[:3]) + 0.55 * paper
             for ring, offset in zip(rings, offsets):
                 placed = self._on_floor(ring[:, 0], ring[:, 1], frame)
