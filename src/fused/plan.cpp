@@ -53,15 +53,16 @@ std::size_t Plan::floats_of(std::size_t node, std::int64_t images) const {
   return static_cast<std::size_t>(blocks_of(shape.channels) * staggered(shape.height * shape.width * images));
 }
 
-/// As few images as keep what the step reads and writes in the second-level cache, unless that would make it read its
-/// parameters from memory so often that streaming the activations is cheaper.
+/// As few images as keep what the step reads and writes near the second-level cache (twice its size was measured to be
+/// best), unless that would make it read its parameters from memory so often that streaming the activations is cheaper.
 std::int64_t Plan::best_slice(std::size_t node) const {
-  constexpr std::size_t kCache = std::size_t{1} << 20, kNear = std::size_t{1} << 18;  // floats
+  constexpr std::size_t kNear = std::size_t{1} << 18;  // floats
+  const std::size_t cache = 2 * second_level_cache() / sizeof(float);
   const Node& n = graph_->nodes[node];
   std::size_t floats = floats_of(node, 1) + (n.residual ? floats_of(node, 1) : 0);
   for (const std::size_t input : n.inputs) floats += floats_of(input, 1);
   std::int64_t slice = 1;
-  while (slice * 2 <= options_.batch && floats * static_cast<std::size_t>(slice) * 2 <= kCache) slice *= 2;
+  while (slice * 2 <= options_.batch && floats * static_cast<std::size_t>(slice) * 2 <= cache) slice *= 2;
   const std::size_t weights = steps_[node]->weights();
   const bool reads_weights_too_often = weights > kNear && weights / static_cast<std::size_t>(slice) > floats;
   return reads_weights_too_often ? options_.batch : std::min(slice, options_.batch);

@@ -216,7 +216,8 @@ class WinogradStep : public ProductStep {
   /// Few enough for transformed tiles to stay in cache, many enough to pay for reading the weights.
   std::int64_t tiles_at_once(std::int64_t images) const {
     const std::int64_t channels = std::min(in_.channels, node_.shape.channels);
-    const std::int64_t wanted = channels < 128 ? 32 : 128;
+    const bool small_cache = second_level_cache() < std::size_t{1} << 20;
+    const std::int64_t wanted = channels < 128 ? 32 : channels < 512 && small_cache ? 48 : 128;
     return std::min(images * down_ * across_, (wanted + kernels_.rows - 1) / kernels_.rows * kernels_.rows);
   }
 

@@ -7,9 +7,19 @@
 
 #ifdef __linux__
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 namespace lossatlas {
+
+/// Bytes of a processor's second-level cache; 1 MB where the system does not tell.
+inline std::size_t second_level_cache() {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  static const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  if (bytes > 0) return static_cast<std::size_t>(bytes);
+#endif
+  return std::size_t{1} << 20;
+}
 
 /// Floats on a cache line's boundary, not initialized. Large ones ask for large pages: kernels walk many distant rows
 /// at once, more than the processor remembers small pages.
