@@ -69,8 +69,8 @@ void TrainingLoop::train_step() {
   rule_.descend(rate, {static_cast<double>(count) / static_cast<double>(sampler_.images()), step_ + 1 == sampler_.steps()});
   const double value = loss.item<double>();
   if (!std::isfinite(value)) {
-    throw Error("the training loss became {} in step {} of epoch {}; the learning rate {} is probably too large", value,
-                step_ + 1, epoch_ + 1, rate);
+    throw Error("the training loss became {} in step {} of epoch {}; the learning rate {} is probably too large",
+                std::abs(value), step_ + 1, epoch_ + 1, rate);
   }
   sums_.loss += value * static_cast<double>(count);
   sums_.correct += logits.argmax(1).eq(labels).sum().item<std::int64_t>();
