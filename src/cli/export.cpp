@@ -80,11 +80,11 @@ void export_mesh(const ExportWords& words, const std::string& format, const std:
   const std::string title = fmt::format("{} of {}, by Lossatlas", relief.field, words.file.filename().string());
   format == "stl" ? write_stl(words.out, solid, title) : write_obj(words.out, solid, title);
   say_notes(relief);
-  const auto [lowest, highest] = std::minmax_element(
-      solid.points.begin(), solid.points.end(), [](const auto& a, const auto& b) { return a[2] < b[2]; });
+  const auto lower = [](const auto& a, const auto& b) { return a[2] < b[2]; };
+  const auto highest = std::max_element(solid.points.begin(), solid.points.end(), lower);  // the base is on z = 0
   say(fmt::format("{} triangles; {:.4g} x {:.4g} x {:.4g} mm", solid.triangles.size(),
                   solid.points[relief.z.size() - 1][0] - solid.points[0][0],
-                  solid.points[relief.z.size() - 1][1] - solid.points[0][1], (*highest)[2] - (*lowest)[2]));
+                  solid.points[relief.z.size() - 1][1] - solid.points[0][1], (*highest)[2]));
 }
 
 int export_file(const ExportWords& words, const CLI::App& command) {

@@ -224,9 +224,9 @@ class Relief:
         norm = colors.Normalize(*self.scale.span)
         bounds = sorted({*self.scale.span, *levels})
         paper = np.array(colors.to_rgb(style.PAPER))
-        low, high = bounds[0] - 1e-9 * (bounds[-1] - bounds[0]), bounds[-1] + 1e-9 * (bounds[-1] - bounds[0])
-        for a, b in zip([low, *bounds[1:-1]], [*bounds[1:-1], high]):
-            rings, offsets = generator.filled(-np.inf if a == low else a, np.inf if b == high else b)
+        limits = [-np.inf, *bounds[1:-1], np.inf]
+        for a, b, least, most in zip(bounds, bounds[1:], limits, limits[1:]):
+            rings, offsets = generator.filled(least, most)
             color = 0.45 * np.array(cmap(norm(0.5 * (a + b)))[:3]) + 0.55 * paper
             for ring, offset in zip(rings, offsets):
                 placed = self._on_floor(ring[:, 0], ring[:, 1], frame)
