@@ -98,7 +98,7 @@ Engine make_engine(const LandscapeWords& words, const LandscapeOptions& options,
   EngineOptions engine;
   engine.network = inputs.spec;
   engine.loss = options.loss;
-  engine.batch_size = words.batch_size;
+  engine.batch_size = options.batch_size;
   engine.population = inputs.images.population;
   engine.engine = options.engine;
   engine.instruction_set = options.arithmetic.instruction_set;
@@ -131,7 +131,7 @@ json settings_of(const LandscapeWords& words, const LandscapeOptions& options, c
       {"l2", words.extras.weight_decay > 0 ? json(words.extras.weight_decay) : json(nullptr)},
       {"engine", engine.is_fused() ? "fused" : "eager"},
       {"dtype", name_of(engine.options().precision)},
-      {"batch_size", words.batch_size},
+      {"batch_size", options.batch_size},
       {"device", engine.device().is_cuda() ? "cuda" : "cpu"},
       {"instruction_set", engine.instruction_set()},
       {"libtorch", TORCH_VERSION}});

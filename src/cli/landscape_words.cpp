@@ -36,15 +36,18 @@ void LandscapeWords::add_values_to(CLI::App& command) {
 }
 
 void LandscapeWords::add_running_to(CLI::App& command) {
-  command.add_option("--batch-size", batch_size, "images in one forward pass")
-      ->check(CLI::Range(1, 1'000'000))
-      ->capture_default_str();
+  auto* batch = command.add_option("--batch-size", batch_size, "images in one forward pass")->check(CLI::Range(1, 1'000'000));
+  if (batch_size > 0) {
+    batch->capture_default_str();
+  } else {
+    batch->description("images in one forward pass (default: 128; on CUDA with tf32 or bf16 1024)");
+  }
   command.add_option("--device", device, "cpu, cuda or cuda:N")->capture_default_str();
-  command.add_option("--engine", engine, "auto, eager (LibTorch) or fused (kernels of our own, CPU)")
+  command.add_option("--engine", engine, "auto, eager (LibTorch) or fused (kernels of our own; on CUDA cuDNN's)")
       ->capture_default_str();
-  command.add_option("--dtype", dtype, "fp32, or bf16: products of bfloat16 numbers (fused engine, AMX)")
+  command.add_option("--dtype", dtype, "what is multiplied (fused engine): fp32, tf32 (CUDA) or bf16 (CUDA, or AMX)")
       ->capture_default_str();
-  command.add_option("--instruction-set", instruction_set, "of the fused engine: auto, amx, avx512, avx2, portable")
+  command.add_option("--instruction-set", instruction_set, "of the fused engine on the CPU: auto, amx, avx512, avx2, portable")
       ->capture_default_str();
   command.add_option("--threads", threads, "points evaluated at a time (default: all processors)")
       ->check(CLI::Range(1, 1024));
@@ -59,13 +62,24 @@ void LandscapeWords::add_going_on_to(CLI::App& command) {
                    "replace an existing --out; with --resume: go on though engine, instruction set, batch size or LibTorch differ");
 }
 
+namespace {
+
+/// The matrix units of a CUDA device want more work at a time.
+std::int64_t default_batch_size(const std::string& device, Precision precision) {
+  return device == "cpu" || precision == Precision::fp32 ? kDefaultBatch : 1024;
+}
+
+}  // namespace
+
 LandscapeOptions check(const LandscapeWords& words) {
   const bool both = words.split == "both";
+  const Arithmetic arithmetic = parse_arithmetic(words.instruction_set, words.dtype, words.device);
   return {words.split == "test" ? Split::test : Split::train,
           both ? std::optional(Split::test) : std::nullopt,
           loss_function_of(words.loss),
           engine_of(words.engine),
-          parse_arithmetic(words.instruction_set, words.dtype),
+          arithmetic,
+          words.batch_size > 0 ? words.batch_size : default_batch_size(words.device, arithmetic.precision),
           progress_style_of(words.progress)};
 }
 

@@ -13,6 +13,8 @@
 
 namespace lossatlas {
 
+inline constexpr std::int64_t kDefaultBatch = 128;  // images
+
 /// The words that commands which evaluate a landscape share: what is evaluated, on which images, how, and into what.
 struct LandscapeWords {
   std::filesystem::path checkpoint;
@@ -26,7 +28,7 @@ struct LandscapeWords {
   Extras extras;
   std::string batch_norm = "stored";
   std::int64_t batch_norm_images = 0;  // 0: 1000, or all where there are fewer
-  std::int64_t batch_size = 128;
+  std::int64_t batch_size = 0;         // 0: as check() has it
   std::string device = "cpu";
   std::string engine = "auto", instruction_set = "auto", dtype = "fp32";
   int threads = default_threads();
@@ -56,6 +58,7 @@ struct LandscapeOptions {
   LossFunction loss;
   EngineChoice engine;
   Arithmetic arithmetic;
+  std::int64_t batch_size;
   ProgressStyle progress;
 };
 

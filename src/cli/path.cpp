@@ -63,6 +63,7 @@ void add_options(CLI::App& command, PathWords& words) {
   landscape.out = "outputs/path.h5";
   landscape.split = "both";
   landscape.batch_norm = "recalibrate";
+  landscape.batch_size = kDefaultBatch;  // of the training too
   landscape.add_network_to(command);
   command.add_option("--curve", words.curve, "bezier or polygon")->capture_default_str();
   command.add_option("--bends", words.bends, "points between the ends that are trained")

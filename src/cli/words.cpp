@@ -1,6 +1,7 @@
 #include "cli/words.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <optional>
@@ -90,9 +91,16 @@ std::vector<std::int64_t> parse_epochs(const std::string& option, const std::str
   return epochs;
 }
 
-Arithmetic parse_arithmetic(const std::string& instruction_set, const std::string& dtype) {
-  if (dtype != "fp32" && dtype != "bf16") throw UsageError("--dtype {}: wants fp32 or bf16", dtype);
-  Arithmetic result{best_instruction_set(), dtype == "bf16" ? Precision::bf16 : Precision::fp32};
+Arithmetic parse_arithmetic(const std::string& instruction_set, const std::string& dtype, const std::string& device) {
+  constexpr std::array kPrecisions{Precision::fp32, Precision::tf32, Precision::bf16};
+  const auto* precision = std::find_if(kPrecisions.begin(), kPrecisions.end(), [&](Precision p) { return name_of(p) == dtype; });
+  if (precision == kPrecisions.end()) throw UsageError("--dtype {}: wants fp32, tf32 or bf16", dtype);
+  Arithmetic result{best_instruction_set(), *precision};
+  if (device != "cpu") {
+    if (instruction_set != "auto") throw UsageError("--instruction-set {}: goes with --device cpu", instruction_set);
+    return result;
+  }
+  if (result.precision == Precision::tf32) throw UsageError("--dtype tf32: goes with --device cuda");
   if (instruction_set != "auto") {
     const auto* found = std::find_if(std::begin(kInstructionSets), std::end(kInstructionSets),
                                      [&](InstructionSet set) { return name_of(set) == instruction_set; });

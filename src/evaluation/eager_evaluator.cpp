@@ -24,9 +24,11 @@ class EagerEvaluator : public Evaluator {
     use_tensors(own_.buffers, state.buffers);
   }
 
-  void add(const Batches& images, std::int64_t first, std::int64_t count, LossSum& sum) override {
-    const auto logits = network_->forward(images.batch(first, count)).to(torch::kCPU).contiguous();
-    sum.add({logits.data_ptr<float>(), static_cast<std::size_t>(logits.numel())}, images.labels(first, count));
+  void add(const Batches& images, std::int64_t first, std::int64_t end, LossSum& sum) override {
+    for_batches(first, end, [&](std::int64_t at, std::int64_t count) {
+      const auto logits = network_->forward(images.batch(at, count)).to(torch::kCPU).contiguous();
+      sum.add({logits.data_ptr<float>(), static_cast<std::size_t>(logits.numel())}, images.labels(at, count));
+    });
   }
 
   std::shared_ptr<Network> network_;

@@ -11,6 +11,7 @@
 #include "evaluation/eager_evaluator.h"
 #include "evaluation/fused_evaluator.h"
 #include "evaluation/recalibration.h"
+#include "evaluation/tensor_evaluator.h"
 #include "fused/lowering.h"
 
 namespace lossatlas {
@@ -69,7 +70,7 @@ std::vector<Evaluation> Evaluator::evaluate(const NetworkState& state, std::span
   std::vector<Evaluation> results;
   std::int64_t first = 0;
   for (const std::int64_t size : sizes) {
-    add_all(*images_.first, first, size, sum);
+    add(*images_.first, first, size, sum);
     first = size;
     results.push_back(sum.result(population));
   }
@@ -88,18 +89,10 @@ std::vector<Evaluation> Evaluator::evaluate(const NetworkState& state, std::span
   return results;
 }
 
-void Evaluator::add_all(const Batches& images, std::int64_t first, std::int64_t end, LossSum& sum) {
-  while (first < end) {
-    const std::int64_t count = std::min(options_.batch_size, end - first);
-    add(images, first, count, sum);
-    first += count;
-  }
-}
-
 Evaluation Evaluator::evaluate_second() {
   const std::int64_t size = images_.second->size();
   LossSum sum(options_.loss, options_.extras);
-  add_all(*images_.second, 0, size, sum);
+  add(*images_.second, 0, size, sum);
   return sum.result(options_.second_population > 0 ? options_.second_population : size);
 }
 
@@ -130,12 +123,9 @@ void Engine::check_fit(const DataSet& data) const {
 
 void Engine::compile() {
   const bool must = options_.engine == EngineChoice::fused || options_.precision != Precision::fp32;
-  if (!device_.is_cpu()) {
-    if (must) throw UsageError("the fused engine runs on the CPU, not on {}", device_.str());
-    return;
-  }
   try {
     graph_ = make_fused_graph(options_.network);
+    if (device_.is_cuda()) allow_tf32(options_.precision == Precision::tf32);
   } catch (const CannotLower& reason) {
     if (must) throw Error("the fused engine cannot run {}: it has {}", options_.network.architecture, reason.what());
     why_eager_ = reason.what();
@@ -143,11 +133,12 @@ void Engine::compile() {
 }
 
 std::unique_ptr<Evaluator> Engine::make_evaluator() const {
-  return is_fused() ? make_fused_evaluator(options_, graph_, images_) : make_eager_evaluator(options_, images_);
+  if (!is_fused()) return make_eager_evaluator(options_, images_);
+  return device_.is_cuda() ? make_tensor_evaluator(options_, graph_, images_) : make_fused_evaluator(options_, graph_, images_);
 }
 
 std::string Engine::instruction_set() const {
-  return is_fused() ? std::string(name_of(options_.instruction_set)) : lossatlas::instruction_set(device_);
+  return is_fused() && device_.is_cpu() ? std::string(name_of(options_.instruction_set)) : lossatlas::instruction_set(device_);
 }
 
 NetworkState copy_state(const NetworkState& state, torch::Device device) {

@@ -2,6 +2,7 @@
 
 #include <torch/types.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -15,9 +16,9 @@
 namespace lossatlas {
 
 enum class EngineChoice {
-  automatic,  // fused on the CPU wherever the network allows it
+  automatic,  // fused wherever the network allows it
   eager,      // LibTorch, operator by operator
-  fused,      // kernels of our own, compiled once for the network
+  fused,      // compiled once for the network: kernels of our own on the CPU, cuDNN's fused ones on CUDA
 };
 
 std::string_view name_of(EngineChoice choice);
@@ -30,8 +31,8 @@ struct EngineOptions {
   std::int64_t batch_size = 128;  // images in one forward pass; the last bits of a loss depend on it
   std::int64_t population = 0;    // images in the whole split, for the standard errors; 0: the data set's own
   EngineChoice engine = EngineChoice::automatic;
-  InstructionSet instruction_set = best_instruction_set();  // of the fused engine
-  Precision precision = Precision::fp32;                    // of its products; bf16 wants the fused engine
+  InstructionSet instruction_set = best_instruction_set();  // of the fused engine on the CPU
+  Precision precision = Precision::fp32;                    // of its products; others than fp32 want the fused engine
   Extras extras = {};
   /// Training images from which batch-norm statistics are estimated anew at each point; null: they are as stored.
   std::shared_ptr<const DataSet> recalibration = nullptr;
@@ -66,13 +67,17 @@ class Evaluator {
  protected:
   const EngineOptions& options() const { return options_; }
   const ImageSets& images() const { return images_; }
+  /// run(first, count) for each batch of images first, …, end - 1.
+  template <class Function>
+  void for_batches(std::int64_t first, std::int64_t end, const Function& run) const {
+    for (; first < end; first += options_.batch_size) run(first, std::min(options_.batch_size, end - first));
+  }
 
  private:
   /// Takes parameters and statistics for the batches to come; the state lives as long as they do.
   virtual void load(const NetworkState& state) = 0;
-  /// Adds the losses of images first, …, first + count - 1 of one of the sets; count <= options().batch_size.
-  virtual void add(const Batches& images, std::int64_t first, std::int64_t count, LossSum& sum) = 0;
-  void add_all(const Batches& images, std::int64_t first, std::int64_t end, LossSum& sum);
+  /// Adds the losses of images first, …, end - 1 of one of the sets, batch by batch.
+  virtual void add(const Batches& images, std::int64_t first, std::int64_t end, LossSum& sum) = 0;
   Evaluation evaluate_second();
 
   EngineOptions options_;

@@ -33,11 +33,13 @@ class FusedEvaluator : public Evaluator {
     return std::max(images().first->size(), images().second ? images().second->size() : 0);
   }
 
-  void add(const Batches& images, std::int64_t first, std::int64_t count, LossSum& sum) override {
-    images.read(first, count, pixels_);
-    const auto logits = std::span(logits_).first(static_cast<std::size_t>(count * plan_.classes()));
-    plan_.run(planar(pixels_.data(), count, options().network.input), logits);
-    sum.add(logits, images.labels(first, count));
+  void add(const Batches& images, std::int64_t first, std::int64_t end, LossSum& sum) override {
+    for_batches(first, end, [&](std::int64_t at, std::int64_t count) {
+      images.read(at, count, pixels_);
+      const auto logits = std::span(logits_).first(static_cast<std::size_t>(count * plan_.classes()));
+      plan_.run(planar(pixels_.data(), count, options().network.input), logits);
+      sum.add(logits, images.labels(at, count));
+    });
   }
 
   std::int64_t batch_;

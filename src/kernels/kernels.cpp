@@ -52,6 +52,7 @@ bool is_available(InstructionSet set) {
 }
 
 bool is_available(InstructionSet set, Precision precision) {
+  if (precision == Precision::tf32) return false;
   return is_available(set) && (precision == Precision::fp32 || set == InstructionSet::amx);
 }
 
@@ -62,7 +63,10 @@ InstructionSet best_instruction_set() {
   return InstructionSet::portable;
 }
 
-std::string_view name_of(Precision precision) { return precision == Precision::fp32 ? "fp32" : "bf16"; }
+std::string_view name_of(Precision precision) {
+  if (precision == Precision::fp32) return "fp32";
+  return precision == Precision::tf32 ? "tf32" : "bf16";
+}
 
 std::string_view name_of(InstructionSet set) {
   if (set == InstructionSet::amx) return "amx";

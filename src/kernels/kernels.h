@@ -105,8 +105,9 @@ enum class Pooling { max, average, average_without_padding };
 /// amx: AVX-512, and products on the processor's matrix unit.
 enum class InstructionSet { portable, avx2, avx512, amx };
 
-/// What is multiplied. bf16: factors are rounded to bfloat16, sums and everything else stay float32.
-enum class Precision { fp32, bf16 };
+/// What is multiplied. tf32, of CUDA's matrix units: factors are rounded to 11 bits. bf16: to bfloat16, 8 bits; on CUDA
+/// activations too. Sums stay float32.
+enum class Precision { fp32, tf32, bf16 };
 
 /// B, gathered rows and scratch memory begin at multiples of 64 bytes.
 struct Kernels {

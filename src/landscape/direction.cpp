@@ -231,7 +231,8 @@ std::span<float> numbers_of(const torch::Tensor& tensor) {
 double dot(const Direction& a, const Direction& b) {
   double sum = 0;
   for (std::size_t p = 0; p < a.parameters.size(); ++p) {
-    const auto left = numbers_of(a.parameters[p].tensor), right = numbers_of(b.parameters[p].tensor);
+    const torch::Tensor first = a.parameters[p].tensor.cpu(), second = b.parameters[p].tensor.cpu();
+    const auto left = numbers_of(first), right = numbers_of(second);
     std::vector<double> parts((left.size() + kChunk - 1) / kChunk);
 #pragma omp parallel for schedule(static)
     for (std::size_t part = 0; part < parts.size(); ++part) {

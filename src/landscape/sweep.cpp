@@ -9,12 +9,14 @@
 #include <mutex>
 
 #include "base/stopwatch.h"
+#include "evaluation/device.h"
 #include "landscape/order.h"
 
 namespace lossatlas {
 namespace {
 
 constexpr double kFirstSave = 0.25;  // seconds: somebody may be waiting to see the first points
+constexpr int kCudaThreads = 2;      // one gives the device its next point while the other waits for its results
 
 /// What the threads of one sweep share. All but `next` is used under the mutex.
 class Sweep {
@@ -28,9 +30,9 @@ class Sweep {
   }
 
   SweepSummary run() {
-    const int threads = engine_.device().is_cpu() ? std::max(1, options_.threads) : 1;
+    const int threads = std::clamp(options_.threads, 1, engine_.device().is_cpu() ? options_.threads : kCudaThreads);
     const int operator_threads = torch::get_num_threads();
-    if (threads > 1 || engine_.device().is_cpu()) torch::set_num_threads(1);
+    torch::set_num_threads(1);
 #pragma omp parallel num_threads(threads)
     work();
     torch::set_num_threads(operator_threads);
@@ -50,6 +52,7 @@ class Sweep {
   void work() {
     try {
       torch::set_num_threads(1);  // the setting is a thread's own where OpenMP runs the operators
+      const OwnStream stream(engine_.device());
       const auto evaluator = engine_.make_evaluator();
       NetworkState point = copy_state(planes_.origin(), engine_.device());
       while (!stopped()) {

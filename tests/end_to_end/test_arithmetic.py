@@ -46,6 +46,7 @@ def test_bfloat16(arithmetic, tmp_path):
 
 @pytest.mark.parametrize("words, status, culprit", [
     (["--dtype", "fp16"], 2, "--dtype fp16"),
+    (["--dtype", "tf32"], 2, "--device cuda"),
     (["--dtype", "bf16", "--instruction-set", "portable"], 1, "AMX"),
     (["--instruction-set", "sse"], 2, "--instruction-set sse"),
     (["--dtype", "bf16", "--engine", "eager"], (1, 2), "bf16"),

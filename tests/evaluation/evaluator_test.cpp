@@ -152,18 +152,38 @@ TEST_CASE("devices are opened by name") {
 }
 
 TEST_CASE("CUDA agrees with the CPU", "[cuda]") {
+  torch::Device cuda = torch::kCPU;
   try {
-    open_device("cuda");
+    cuda = open_device("cuda");
   } catch (const Error& error) {
     WARN("skipped: " << error.what());
     return;
   }
-  torch::manual_seed(3);
-  const auto network = make_network(small_spec());
   const auto data = small_data();
-  const auto at = [&](torch::Device device) {
-    const Engine engine({small_spec()}, data, device);
-    return engine.make_evaluator()->evaluate(copy_state(state_of(*network), device)).loss;
-  };
-  CHECK(at(torch::kCUDA) == Approx(at(torch::kCPU)).epsilon(1e-3));  // TF32 stays off
+  for (const std::string architecture : {"resnet20", "vgg11", "densenet121", "lenet"}) {
+    torch::manual_seed(3);
+    const auto network = make_network(small_spec(architecture));
+    const auto state = copy_state(state_of(*network), torch::kCPU);
+    const double wanted = Engine({small_spec(architecture)}, data, torch::kCPU).make_evaluator()->evaluate(state).loss;
+    const auto at = [&](EngineChoice choice, Precision precision) {
+      EngineOptions options{small_spec(architecture)};
+      options.batch_size = 16;
+      options.engine = choice;
+      options.precision = precision;
+      const Engine engine(options, data, cuda);
+      CHECK(engine.is_fused() == (choice != EngineChoice::eager));
+      const OwnStream stream(cuda);
+      const auto evaluator = engine.make_evaluator();
+      const double loss = evaluator->evaluate(copy_state(state, cuda)).loss;
+      CHECK(evaluator->evaluate(copy_state(state, cuda)).loss == loss);
+      return loss;
+    };
+    CAPTURE(architecture);
+    CHECK(at(EngineChoice::eager, Precision::fp32) == Approx(wanted).epsilon(1e-5));  // TF32 stays off
+    CHECK(at(EngineChoice::automatic, Precision::fp32) == Approx(wanted).epsilon(1e-5));
+    CHECK(at(EngineChoice::fused, Precision::tf32) == Approx(wanted).epsilon(2e-3));
+    CHECK(at(EngineChoice::fused, Precision::bf16) == Approx(wanted).epsilon(2e-2));
+    CHECK(at(EngineChoice::automatic, Precision::fp32) == Approx(wanted).epsilon(1e-5));  // and is off again
+  }
+  CHECK(instruction_set(cuda) != "CUDA");  // the name of the GPU
 }

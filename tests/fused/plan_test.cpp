@@ -2,8 +2,12 @@
 
 #include <torch/utils.h>
 
+#include <algorithm>
+#include <array>
+
 #include "catch.h"
 #include "fused/lowering.h"
+#include "fused/tensor_plan.h"
 #include "models/registry.h"
 
 using namespace lossatlas;
@@ -71,6 +75,32 @@ TEST_CASE("every architecture computes what LibTorch computes") {
     plan.load(tensors_of(state_of(*network)));
     const auto images = torch::randn({3, spec.input[0], spec.input[1], spec.input[2]});
     CHECK(relative_error(run(plan, images), network->forward(images)) < 2e-5);
+  }
+}
+
+TEST_CASE("a graph run on tensors computes what LibTorch computes") {
+  const torch::NoGradGuard no_gradients;
+  for (const ArchitectureInfo& info : architectures()) {
+    const std::array families{"resnet18", "resnet18-cifar", "resnet20-noshort", "vgg11", "densenet121", "lenet", "mlp"};
+    if (std::find(families.begin(), families.end(), info.name) == families.end()) continue;
+    NetworkSpec spec = info.defaults;
+    if (spec.input[1] > 64) spec.input = {3, 49, 40};
+    CAPTURE(info.name);
+    const auto network = ready_network(spec);
+    const auto state = state_of(*network);
+    std::vector<torch::Tensor> tensors;
+    for (const auto* list : {&state.parameters, &state.buffers}) {
+      for (const auto& [name, tensor] : *list) tensors.push_back(tensor);
+    }
+    const auto graph = std::make_shared<const Graph>(fuse(lower(*network, spec.input)));
+    const auto images = torch::randn({3, spec.input[0], spec.input[1], spec.input[2]});
+    const auto wanted = network->forward(images);
+    // tf32 is float32 in another layout where there is no CUDA device.
+    for (const auto precision : {Precision::fp32, Precision::tf32, Precision::bf16}) {
+      TensorPlan plan(graph, torch::kCPU, precision);
+      plan.load(tensors);
+      CHECK(relative_error(plan.run(images), wanted) < (precision == Precision::bf16 ? 0.1 : 2e-5));
+    }
   }
 }
 

@@ -21,12 +21,13 @@ def lossatlas(*words):
 
 
 def reference(arch, checkpoint, directions, surface, images, labels):
-    """Losses [ny, nx] in float64: the same plane, PyTorch's modules."""
+    """Losses [ny, nx] in float64: the same plane, PyTorch's modules, on the images' device."""
     network = NETWORKS[arch]().double().eval()
     network.load_state_dict(torch.load(checkpoint, weights_only=True)["state_dict"])
+    network.to(images.device)
     origin = [parameter.detach().clone() for parameter in network.parameters()]
     with h5py.File(directions) as file:
-        axes = [[torch.from_numpy(file[group][str(i)][:]).double() for i in range(len(origin))]
+        axes = [[torch.from_numpy(file[group][str(i)][:]).double().to(images.device) for i in range(len(origin))]
                 for group in ("xdirection", "ydirection")]
     with h5py.File(surface) as file:
         x, y = file["xcoordinates"][:], file["ycoordinates"][:]
@@ -45,29 +46,37 @@ def reference(arch, checkpoint, directions, surface, images, labels):
 
 def train(options, arch, run):
     failure = lossatlas("train", "--arch", arch, "--data", options.data, "--out", run, "--epochs", options.epochs, "--lr",
-                        options.lr, "--batch-size", 32, "--threads", torch.get_num_threads())
+                        options.lr, "--batch-size", 32, "--threads", torch.get_num_threads(), "--device", options.device)
     if failure:
         sys.exit(failure)
     return run / "checkpoints" / f"epoch-{options.epochs:04d}.pt"
 
 
+def ways_of(device):
+    """Words of each way of ours to evaluate a plane."""
+    ways = {"eager, fp32": ["--engine", "eager"]}
+    if device == "cpu":
+        ways |= {f"fused, fp32, {name}": ["--instruction-set", name] for name in ("portable", "avx2", "avx512", "amx")}
+        return ways | {"fused, bf16, amx": ["--dtype", "bf16"]}
+    return ways | {f"fused, {dtype}": ["--dtype", dtype] for dtype in ("fp32", "tf32", "bf16")}
+
+
 def compare(options, arch, folder):
     directions, checkpoint = folder / f"{arch}-directions.h5", options.checkpoint or train(options, arch, folder / arch)
-    ways = {"eager, fp32": ["--engine", "eager"]}
-    ways |= {f"fused, fp32, {name}": ["--instruction-set", name] for name in ("portable", "avx2", "avx512", "amx")}
-    ways["fused, bf16, amx"] = ["--dtype", "bf16"]
     results = {}
-    for name, words in ways.items():
+    for name, words in ways_of(options.device).items():
         out = folder / f"{arch}.h5"
         failure = lossatlas("surface", "--checkpoint", checkpoint, "--data", options.data, "--grid", options.grid,
-                            "--samples", options.samples, "--out", out, "--save-directions", directions, "--force", *words)
+                            "--samples", options.samples, "--out", out, "--save-directions", directions, "--force", "--device", options.device,
+                            *words)
         if failure:
             print(f"  {name}: {failure}")
             continue
         with h5py.File(out) as file:
             results[name], samples = file["train_loss"][:], file["lossatlas/samples_train"][:]
     images, labels = cifar10(options.data.removeprefix("cifar10:"))
-    truth = reference(arch, checkpoint, directions, out, images[samples].double(), labels[samples])
+    images, labels = images[samples].double().to(options.device), labels[samples].to(options.device)
+    truth = reference(arch, checkpoint, directions, out, images, labels)
     centre = tuple(length // 2 for length in truth.shape)
     print(f"\n{arch}: {options.grid} points over [-1, 1]², {options.samples} images; float64 losses {truth.min():.4g} to "
           f"{truth.max():.4g}, {truth[centre]:.4g} at the centre; errors over max(L, 0.1)\n"
@@ -86,8 +95,9 @@ def main():
     parser.add_argument("--lr", default="0.05")
     parser.add_argument("--grid", default="7x7", help="odd numbers, so that the centre is a point")
     parser.add_argument("--samples", type=int, default=256, help="images")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     options = parser.parse_args()
-    print(f"{processor()}, torch {torch.__version__}")
+    print(f"{processor() if options.device == 'cpu' else torch.cuda.get_device_name(options.device)}, torch {torch.__version__}")
     with tempfile.TemporaryDirectory() as folder:
         for arch in options.archs.split(","):
             compare(options, arch, pathlib.Path(folder))

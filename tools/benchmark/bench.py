@@ -29,10 +29,13 @@ def processor():
 class Pytorch:
     """One way to run the network in PyTorch: parameters set, then loss and accuracy over all images."""
 
-    def __init__(self, name, network, images, labels, channels_last, batch, compiled):
-        self.name, self.images, self.labels, self.batch = name, images, labels, batch
+    def __init__(self, name, network, images, labels, channels_last, batch, compiled, precision="fp32"):
+        self.name, self.images, self.labels, self.batch, self.tf32 = name, images, labels, batch, precision == "tf32"
+        network = network.to(images.device)
+        if precision == "bf16":
+            self.images, network = self.images.bfloat16(), network.bfloat16()
         if channels_last:
-            self.images = images.contiguous(memory_format=torch.channels_last)
+            self.images = self.images.contiguous(memory_format=torch.channels_last)
             network = network.to(memory_format=torch.channels_last)
         self.run = network
         if compiled == "jit":
@@ -45,14 +48,15 @@ class Pytorch:
             self.run = torch.compile(network)
 
     def evaluate(self):
-        loss, correct = 0.0, 0
+        loss, correct = torch.zeros((), device=self.images.device), torch.zeros((), dtype=int, device=self.images.device)
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = self.tf32
         with torch.no_grad():
             for first in range(0, len(self.images), self.batch):
-                logits = self.run(self.images[first : first + self.batch])
+                logits = self.run(self.images[first : first + self.batch]).float()
                 labels = self.labels[first : first + self.batch]
-                loss += F.cross_entropy(logits, labels, reduction="sum").item()
-                correct += (logits.argmax(1) == labels).sum().item()
-        return loss / len(self.images)
+                loss += F.cross_entropy(logits, labels, reduction="sum")
+                correct += (logits.argmax(1) == labels).sum()
+        return loss.item() / len(self.images), correct.item()
 
     def rate(self):
         start = time.perf_counter()
@@ -63,12 +67,13 @@ class Pytorch:
 class Ours:
     """A whole sweep: points formed, parameters folded, loss and accuracy, the file written."""
 
-    WAYS = {"fused": {"engine": "fused"}, "eager": {"engine": "eager"}, "bf16": {"dtype": "bf16"}}
+    WAYS = {"fused": {"engine": "fused"}, "eager": {"engine": "eager"}, "bf16": {"dtype": "bf16"}, "tf32": {"dtype": "tf32"}}
 
     def __init__(self, options, arch, engine, checkpoint, folder):
         self.name, self.out = f"lossatlas {engine}", folder / f"{arch}-{engine}.h5"
         words = {"checkpoint": checkpoint, "arch": arch, "data": options.data, "grid": f"{options.points}x1"}
-        words |= {"x": "-0.1:0.1", "y": "0:0", "samples": options.samples, "threads": options.threads}
+        words |= {"x": "-0.1:0.1", "y": "0:0", "samples": options.samples, "threads": options.threads,
+                  "device": options.device}
         words |= self.WAYS.get(engine, {"instruction-set": engine})
         self.command = [str(BINARY), "surface", "--out", str(self.out), "--force"]
         for word, value in words.items():
@@ -105,12 +110,14 @@ def cifar10(folder):
 def pytorch_ways(options, arch, images, labels):
     """Every way worth trying; the fastest of each kind is kept."""
     ways = []
-    for compiled in options.baselines:
+    images, labels = images.to(options.device), labels.to(options.device)
+    for baseline in options.baselines:
+        compiled, _, precision = baseline.partition("-")
         candidates = []
         for channels_last in (False, True):
-            for batch in (32, 128):
-                label = f"pytorch {compiled}, {'channels-last' if channels_last else 'NCHW'}, batch {batch}"
-                way = Pytorch(label, randomized(arch), images, labels, channels_last, batch, compiled)
+            for batch in (32, 128) if options.device == "cpu" else (128, 1024):
+                label = f"pytorch {baseline}, {'channels-last' if channels_last else 'NCHW'}, batch {batch}"
+                way = Pytorch(label, randomized(arch), images, labels, channels_last, batch, compiled, precision or "fp32")
                 way.evaluate()
                 candidates.append((way.rate(), way))
         ways.append(max(candidates, key=lambda candidate: candidate[0])[1])
@@ -127,7 +134,7 @@ def bench(options, arch, folder):
     images, labels = cifar10(options.data.removeprefix("cifar10:"))
     images, labels = images[samples], labels[samples]
     ways = ours + pytorch_ways(options, arch, images, labels)
-    theirs = ways[-1].evaluate()
+    theirs, _ = ways[len(ours)].evaluate()
     if not abs(loss - theirs) <= 1e-4 * max(abs(theirs), 0.1):  # of the first way: name bf16 later
         sys.exit(f"bench: {arch}: our loss {loss} is not PyTorch's {theirs}")
     measure(arch, options.rounds, {way.name: way.rate for way in ways})
@@ -216,11 +223,12 @@ def main():
     parser.add_argument("--data", required=True, help="cifar10:DIR; PyTorch gets the same images")
     parser.add_argument("--archs", default="resnet18-cifar", help="comma-separated, or all: " + ", ".join(NETWORKS))
     parser.add_argument("--engines", default="fused,eager", help="ways of ours: fused (float32, the best instruction set), eager (LibTorch), "
-                        "bf16, or an instruction set: amx, avx512, avx2, portable")
-    parser.add_argument("--baselines", default="eager", help="of PyTorch: eager, jit (optimize_for_inference), inductor")
+                        "tf32 (CUDA), bf16, or an instruction set: amx, avx512, avx2, portable")
+    parser.add_argument("--baselines", default="eager", help="of PyTorch: eager, jit (optimize_for_inference), inductor; on CUDA also with -tf32 or -bf16 behind")
     parser.add_argument("--samples", type=int, default=512, help="images")
     parser.add_argument("--points", type=int, default=5, help="of our sweep, odd")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--device", default="cpu", help="cpu or cuda; training and scaling are timed on the CPU")
     parser.add_argument("--training", action="store_true", help="time training instead, on as many images")
     parser.add_argument("--scaling", action="store_true", help="time one thread beside --threads of them instead")
     parser.add_argument("--rounds", type=int, default=5, help="each runs everything once")
@@ -229,7 +237,8 @@ def main():
         parser.error("--data wants cifar10:DIR")
     options.engines, options.baselines = options.engines.split(","), options.baselines.split(",")
     torch.set_num_threads(options.threads)
-    print(f"{processor()}, {options.threads} threads, torch {torch.__version__}, {options.samples} images")
+    where = processor() if options.device == "cpu" else torch.cuda.get_device_name(options.device)
+    print(f"{where}, {options.threads} threads, torch {torch.__version__}, {options.samples} images")
     with tempfile.TemporaryDirectory() as folder:
         for arch in NETWORKS if options.archs == "all" else options.archs.split(","):
             way = bench_training if options.training else bench_scaling if options.scaling else bench
