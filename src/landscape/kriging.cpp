@@ -9,7 +9,7 @@
 namespace lossatlas {
 namespace {
 
-constexpr double kNugget = 1e-6;      // of s²: keeps the factor well conditioned
+constexpr double kNugget = 1e-6;      // of s²: what no neighbour tells; keeps the factor well conditioned
 constexpr double kUsualLength = 0.5;  // of the differences between subsets of images, as measured
 constexpr double kPriorWidth = 0.4;   // of log ℓ
 constexpr double kShortest = 0.1, kLongest = 4;
@@ -182,9 +182,11 @@ std::vector<double> Kriging::means(std::size_t column) const {
   return means;
 }
 
-/// s², estimated from the values.
 double Kriging::scale(std::size_t column) const {
-  if (column == 0 && assumed_scale_) return *assumed_scale_;
+  return column == 0 && assumed_scale_ ? *assumed_scale_ : own_scale(column);
+}
+
+double Kriging::own_scale(std::size_t column) const {
   const std::size_t n = known_.size();
   const double beta = constant(column);
   const double rest = dot(solved_[column], solved_[column], n) - beta * beta * dot(ones_, ones_, n);
@@ -196,7 +198,8 @@ std::vector<double> Kriging::variances(std::size_t column) const {
   std::vector<double> variances(places_.size());
   for (std::size_t p = 0; p < variances.size(); ++p) {
     const double of_mean = 1 - mean_part_[p];
-    variances[p] = squared_scale * (local_.empty() ? 1 : local_[p]) * (std::max(0.0, 1 - explained_[p]) + of_mean * of_mean / information);
+    const double unexplained = std::max(0.0, 1 - explained_[p]) + kNugget + of_mean * of_mean / information;
+    variances[p] = squared_scale * (local_.empty() ? 1 : local_[p]) * unexplained;
   }
   return variances;
 }

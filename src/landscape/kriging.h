@@ -37,8 +37,9 @@ class Kriging {
   bool knows(std::size_t place) const { return is_known_[place]; }
   std::size_t size() const { return known_.size(); }
   double length() const { return length_; }
-  /// s²; two values or more must be known.
+  /// s², as assumed or else estimated from the values; two values or more must be known.
   double scale(std::size_t column = 0) const;
+  double own_scale(std::size_t column = 0) const;  // always estimated
 
   /// The estimates at all places, and their variances, under the last ℓ. Two values or more must be known.
   std::vector<double> means(std::size_t column = 0) const;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 namespace lossatlas {
@@ -12,6 +13,7 @@ namespace {
 
 constexpr std::int64_t kSmallest = 64;        // images: fewer cost as much as these, for what a point costs besides
 constexpr std::size_t kPilot = 5;             // points along an axis
+constexpr std::size_t kScout = 11, kScoutRung = 1;  // points along an axis, and the rung, of the look that follows
 constexpr std::size_t kStart = 11, kMidStart = 5;  // points along an axis that begin the first level, and those between
 constexpr std::size_t kBatch = 16;            // points between two looks at the whole
 constexpr std::size_t kBatchToComplete = 256;
@@ -23,12 +25,18 @@ constexpr std::size_t kMostForecast = 700;    // evaluations after which a forec
 // Standard deviations of the kriging that hold the true error at 95 % of the points and more, and the largest deviation's
 // that hold the largest error of all on nine samples of images of ten or more; chosen by measurement
 // (docs/performance.md).
-constexpr double kHalfWidth = 2.8, kLargest = 4.35;
+constexpr double kHalfWidth = 2.8, kLargest = 4;
 constexpr double kLeastLoss = 1e-12;  // a loss of 0 has no logarithm
 
 double log_loss(const Evaluation& value) { return std::log(std::max(value.loss, kLeastLoss)); }
 
 double accuracy(const Evaluation& value) { return value.accuracy; }
+
+/// log of the standard error of log loss: how far subsets differ there.
+double log_noise(const Evaluation& value) {
+  constexpr double kLeastNoise = 1e-9;
+  return std::log(std::max(value.loss_se / std::max(value.loss, kLeastLoss), kLeastNoise));
+}
 
 /// k evenly spaced indices of 0 … points - 1, ends included; all where there are fewer.
 std::vector<std::size_t> spaced(std::size_t points, std::size_t k) {
@@ -59,6 +67,11 @@ std::vector<Kriging::Place> places_on(std::size_t nx, std::size_t ny) {
     for (std::size_t column = 0; column < nx; ++column) places.push_back({at(column, nx), at(row, ny)});
   }
   return places;
+}
+
+/// Variances of numbers that were divided by the noise, made those of the numbers.
+void scale_by_squares(std::vector<double>& variances, const std::vector<double>& noises) {
+  for (std::size_t p = 0; p < variances.size(); ++p) variances[p] *= noises[p] * noises[p];
 }
 
 /// What a choice of the next evaluation looks at.
@@ -118,6 +131,10 @@ std::vector<LevelRequest> LevelPlan::next() {
     is_piloted_ = true;
     return pilot();
   }
+  if (!is_scouted_) {
+    is_scouted_ = true;
+    if (auto requests = scout(); !requests.empty()) return requests;
+  }
   if (levels_.empty()) choose_levels();
   if (!is_started_) {
     is_started_ = true;
@@ -150,7 +167,24 @@ double LevelPlan::difference(std::size_t level, std::size_t point, std::size_t c
 void LevelPlan::learn(std::size_t level, std::size_t point) {
   Level& to = levels_[level];
   if (to.is_complete || to.kriging.knows(point) || !is_finite_[point] || values_[point].size() <= to.rung) return;
-  to.kriging.add(point, std::array{difference(level, point, 0), difference(level, point, 1)});
+  const double of_loss = difference(level, point, 0), of_accuracy = difference(level, point, 1);
+  if (level == 0) {
+    to.kriging.add(point, std::array{of_loss, of_accuracy, log_noise(values_[point][to.rung])});
+  } else {
+    to.kriging.add(point, std::array{of_loss / noise_at(point), of_accuracy});
+  }
+}
+
+/// Of the first level, which is evaluated there.
+double LevelPlan::noise_at(std::size_t point) const { return std::exp(log_noise(values_[point][levels_[0].rung])); }
+
+/// Of the first level at all points: interpolated where it is not evaluated.
+void LevelPlan::find_noises() {
+  if (levels_[0].kriging.size() > 1) noises_ = levels_[0].kriging.means(2);
+  for (std::size_t p = 0; p < noises_.size(); ++p) {
+    const bool is_known = is_finite_[p] && values_[p].size() > levels_[0].rung;
+    noises_[p] = is_known ? noise_at(p) : std::exp(noises_[p]);
+  }
 }
 
 /// A lattice and the centre, on all images.
@@ -162,6 +196,18 @@ std::vector<LevelRequest> LevelPlan::pilot() const {
   points.erase(std::unique(points.begin(), points.end()), points.end());
   std::vector<LevelRequest> requests;
   for (const std::size_t point : points) requests.push_back({point, ladder_.size() - 1});
+  return requests;
+}
+
+/// A finer lattice on few images: how rough the surface and the differences are.
+std::vector<LevelRequest> LevelPlan::scout() const {
+  const std::size_t rung = std::min(kScoutRung, ladder_.size() - 1);
+  std::vector<LevelRequest> requests;
+  for (const std::size_t point : lattice(grid_.x.points, grid_.y.points, kScout)) {
+    if (!values_[point].empty()) continue;
+    if (!is_affordable(ladder_[rung], requests)) break;
+    requests.push_back({point, rung});
+  }
   return requests;
 }
 
@@ -198,23 +244,32 @@ std::vector<std::vector<std::size_t>> LevelPlan::candidates() const {
   return sets;
 }
 
-std::vector<std::size_t> LevelPlan::pilots() const {
+/// Points that pilot and scout left, with finite losses.
+std::vector<std::size_t> LevelPlan::first_points() const {
   std::vector<std::size_t> points;
   for (std::size_t p = 0; p < values_.size(); ++p) {
-    if (values_[p].size() == ladder_.size() && is_finite_[p]) points.push_back(p);
+    if (!values_[p].empty() && is_finite_[p]) points.push_back(p);
   }
   return points;
 }
 
-/// The pilot's values of a rung, less those of one below; its points are the places `first`, first + 1, …
-void LevelPlan::add_pilot(Kriging& level, std::size_t first, std::size_t rung, std::optional<std::size_t> below) const {
-  for (const std::size_t point : pilots()) {
+/// Their values of a rung, with the noise on the smallest subset; or the differences from a rung below, over that noise.
+/// They are the places `first`, first + 1, …
+void LevelPlan::add_first(Kriging& level, std::size_t first, std::size_t rung, std::optional<std::size_t> below) const {
+  for (const std::size_t point : first_points()) {
+    const std::size_t place = first++;
     const auto& values = values_[point];
-    level.add(first++, std::array{log_loss(values[rung]) - (below ? log_loss(values[*below]) : 0)});
+    if (values.size() <= rung) continue;
+    const double loss = log_loss(values[rung]), noise = log_noise(values[0]);
+    if (below) {
+      level.add(place, std::array{(loss - log_loss(values[*below])) / std::exp(noise)});
+    } else {
+      level.add(place, std::array{loss, noise});
+    }
   }
 }
 
-/// How far apart the means over two nested subsets are, squared, goes with this.
+/// How far apart the means over two nested subsets are, squared, over the square of the noise, goes with this.
 double LevelPlan::independence(std::size_t below, std::size_t rung) const {
   return 1 / static_cast<double>(ladder_[below]) - 1 / static_cast<double>(ladder_[rung]);
 }
@@ -223,11 +278,11 @@ double LevelPlan::independence(std::size_t below, std::size_t rung) const {
 /// come from the same losses of single images, and are equally smooth.
 LevelPlan::Differences LevelPlan::measure_differences() const {
   std::vector<Kriging::Place> places;
-  for (const std::size_t p : pilots()) places.push_back(places_[p]);
+  for (const std::size_t p : first_points()) places.push_back(places_[p]);
   std::vector<Kriging> steps(ladder_.size() - 1, Kriging(places, 1));
   std::vector<Kriging*> together;
   for (std::size_t k = 0; k < steps.size(); ++k) {
-    add_pilot(steps[k], 0, k + 1, k);
+    add_first(steps[k], 0, k + 1, k);
     together.push_back(&steps[k]);
   }
   Kriging::fit(together);
@@ -243,24 +298,32 @@ LevelPlan::Differences LevelPlan::measure_differences() const {
 LevelForecast LevelPlan::play(const std::vector<std::size_t>& rungs) const {
   auto places = places_on(kForecastGrid, kForecastGrid);
   const std::size_t count = places.size();
-  for (const std::size_t p : pilots()) places.push_back(places_[p]);
-  LevelForecast forecast{cost_, 0};
-  std::vector<Kriging> levels(rungs.size(), Kriging(places, 1));
+  for (const std::size_t p : first_points()) places.push_back(places_[p]);
+  std::vector<Kriging> levels;
   Candidates candidates{{}, {}, std::vector<std::size_t>(count, 0), std::vector<bool>(count, true)};
+  std::vector<double> noises;
   for (std::size_t k = 0; k < rungs.size(); ++k) {
-    add_pilot(levels[k], count, rungs[k], k == 0 ? std::nullopt : std::optional(rungs[k - 1]));
-    if (k == 0) levels[k].fit();
-    if (k > 0) {  // the pilot has too few points to tell how large and smooth one difference is
-      levels[k].assume_scale(differences_.spread * independence(rungs[k - 1], rungs[k]));
-      levels[k].assume_length(differences_.length);
+    Kriging& level = levels.emplace_back(places, k == 0 ? 2 : 1);
+    add_first(level, count, rungs[k], k == 0 ? std::nullopt : std::optional(rungs[k - 1]));
+    if (k == 0) {
+      level.fit();
+      level.localize();
+      noises = level.means(1);
+      for (double& noise : noises) noise = std::exp(noise);
+    } else {  // there are too few values to tell how large and smooth one difference is
+      level.assume_scale(differences_.spread * independence(rungs[k - 1], rungs[k]));
+      level.assume_length(differences_.length);
     }
     candidates.prices.push_back(ladder_[rungs[k]]);
     candidates.variances.emplace_back();
   }
+  LevelForecast forecast{cost_, 0};
+  std::vector<std::int64_t> spent(rungs.size(), 0);
   const auto evaluate = [&](std::size_t point, std::size_t level) {
     for (std::size_t k = candidates.known[point]; k <= level; ++k) levels[k].imagine(point);
     candidates.known[point] = std::max(candidates.known[point], level + 1);
     forecast.cost += candidates.prices[level];
+    spent[level] += candidates.prices[level];
   };
   for (std::size_t k = rungs.size() - 1; k-- > 0;) {
     for (const std::size_t point : lattice(kForecastGrid, kForecastGrid, k == 0 ? kStart : kMidStart)) {
@@ -269,19 +332,33 @@ LevelForecast LevelPlan::play(const std::vector<std::size_t>& rungs) const {
     }
   }
   for (std::size_t step = 0; step < kMostForecast; ++step) {
-    for (std::size_t k = 0; k < rungs.size(); ++k) candidates.variances[k] = levels[k].variances();
+    for (std::size_t k = 0; k < rungs.size(); ++k) {
+      candidates.variances[k] = levels[k].variances();
+      if (k > 0) scale_by_squares(candidates.variances[k], noises);
+    }
     const auto choice = choose(candidates);
     forecast.error = choice ? kLargest * std::sqrt(choice->variance) / range() : 0;
     if (forecast.error <= goal_.tolerance || !choice) break;
     if (goal_.budget > 0 && forecast.cost + candidates.prices[choice->level] > goal_.budget) break;
     evaluate(choice->point, choice->level);
   }
+  // The grid itself may have more points: a level that is too rough is needed at all of them.
+  const auto more = static_cast<double>(values_.size()) / static_cast<double>(count);
+  for (std::size_t k = 0; k < rungs.size() && more > 1; ++k) {
+    const auto needed = std::count_if(candidates.known.begin(), candidates.known.end(), [&](std::size_t n) { return n > k; });
+    if (static_cast<double>(needed) * more <= static_cast<double>(kMostKriged)) continue;
+    forecast.cost += static_cast<std::int64_t>(static_cast<double>(spent[k]) * (more - 1));
+  }
+  if (goal_.budget > 0) forecast.cost = std::min(forecast.cost, goal_.budget);
   return forecast;
 }
 
 void LevelPlan::choose_levels() {
   std::vector<std::size_t> chosen{ladder_.size() - 1};
-  const bool is_hopeless = pilots().size() < kFewestPilots || range() == 0;
+  const auto is_pilot = [&](std::size_t p) { return values_[p].size() == ladder_.size(); };
+  const auto points = first_points();
+  const auto pilots = static_cast<std::size_t>(std::count_if(points.begin(), points.end(), is_pilot));
+  const bool is_hopeless = pilots < kFewestPilots || range() == 0;
   if (!is_hopeless) {
     differences_ = measure_differences();
     for (const auto& rungs : candidates()) {
@@ -291,11 +368,12 @@ void LevelPlan::choose_levels() {
       chosen = rungs;
     }
   }
-  for (const std::size_t rung : chosen) levels_.push_back({rung, Kriging(places_, 2)});
+  for (const std::size_t rung : chosen) levels_.push_back({rung, Kriging(places_, levels_.empty() ? 3 : 2)});
   for (std::size_t level = 0; level < levels_.size(); ++level) {
     levels_[level].is_complete = is_hopeless;
     for (std::size_t p = 0; p < values_.size(); ++p) learn(level, p);
   }
+  find_noises();
 }
 
 /// Those that reach the tolerance, by their cost; before all others, by their error.
@@ -325,9 +403,26 @@ void LevelPlan::refine_levels() {
     if (has_news) level.fitted = level.kriging.size();
   }
   if (has_grown) Kriging::fit(differences);
+  share_scale();
   for (Level& level : levels_) {
     if (!level.is_complete) level.kriging.localize();
   }
+  find_noises();
+}
+
+/// One s² over its independence for all differences, the mean of theirs: those known at few points, the last ones, would
+/// not tell it.
+void LevelPlan::share_scale() {
+  const auto independence_of = [&](std::size_t level) { return independence(levels_[level - 1].rung, levels_[level].rung); };
+  std::vector<double> spreads;
+  for (std::size_t k = 1; k < levels_.size(); ++k) {
+    const Level& level = levels_[k];
+    if (level.is_complete || level.kriging.size() < kFewestPilots) continue;
+    spreads.push_back(level.kriging.own_scale() / independence_of(k));
+  }
+  if (spreads.empty()) return;
+  const double spread = std::accumulate(spreads.begin(), spreads.end(), 0.0) / static_cast<double>(spreads.size());
+  for (std::size_t k = 1; k < levels_.size(); ++k) levels_[k].kriging.assume_scale(spread * independence_of(k));
 }
 
 std::vector<LevelRequest> LevelPlan::missing_of(const Level& level) const {
@@ -379,6 +474,7 @@ std::vector<LevelRequest> LevelPlan::where_uncertain() {
 std::vector<double> LevelPlan::variances_of(std::size_t level, std::size_t column) const {
   if (levels_[level].is_complete) return std::vector<double>(values_.size(), 0);
   auto variances = levels_[level].kriging.variances(column);
+  if (level > 0 && column == 0) scale_by_squares(variances, noises_);
   for (std::size_t p = 0; p < variances.size(); ++p) {
     if (levels_[level].kriging.knows(p)) variances[p] = 0;
   }
@@ -399,6 +495,7 @@ std::vector<double> LevelPlan::means(std::size_t column) const {
   return sum_of_levels([&](std::size_t k) {
     auto means = levels_[k].kriging.size() < 2 ? std::vector<double>(values_.size(), std::nan(""))
                                                : levels_[k].kriging.means(column);
+    if (k > 0 && column == 0) std::transform(means.begin(), means.end(), noises_.begin(), means.begin(), std::multiplies());
     for (std::size_t p = 0; p < means.size(); ++p) {
       if (is_finite_[p] && values_[p].size() > levels_[k].rung) means[p] = difference(k, p, column);
     }

@@ -71,7 +71,8 @@ class LevelPlan {
  private:
   struct Level {
     std::size_t rung;
-    Kriging kriging;           // of the differences from the level before: log loss, accuracy
+    Kriging kriging;           // of the first: log loss, accuracy, log noise; of others the differences from the one
+                               // before: of log loss over the noise, of accuracy
     std::size_t fitted = 0;    // values known when ℓ was last decided
     bool is_complete = false;  // to be evaluated at every point, and not interpolated
   };
@@ -83,17 +84,21 @@ class LevelPlan {
   };
 
   void learn(std::size_t level, std::size_t point);
+  double noise_at(std::size_t point) const;
+  void find_noises();
   double difference(std::size_t level, std::size_t point, std::size_t column) const;
   std::vector<std::vector<std::size_t>> candidates() const;
-  std::vector<std::size_t> pilots() const;
-  void add_pilot(Kriging& level, std::size_t first, std::size_t rung, std::optional<std::size_t> below) const;
+  std::vector<std::size_t> first_points() const;
+  void add_first(Kriging& level, std::size_t first, std::size_t rung, std::optional<std::size_t> below) const;
   double independence(std::size_t below, std::size_t rung) const;
   Differences measure_differences() const;
   LevelForecast play(const std::vector<std::size_t>& rungs) const;
   bool is_better(const LevelForecast& a, const LevelForecast& b) const;
   void choose_levels();
   void refine_levels();
+  void share_scale();
   std::vector<LevelRequest> pilot() const;
+  std::vector<LevelRequest> scout() const;
   std::vector<LevelRequest> starts() const;
   std::vector<LevelRequest> missing_of(const Level& level) const;
   std::vector<LevelRequest> where_uncertain();
@@ -112,7 +117,8 @@ class LevelPlan {
   std::vector<std::vector<Evaluation>> values_;  // of each point, by rung
   std::vector<bool> is_finite_;                  // false where a value was not
   std::vector<Level> levels_;
-  bool is_piloted_ = false, is_started_ = false;
+  std::vector<double> noises_;  // at each point: standard errors of log loss on the first level's images
+  bool is_piloted_ = false, is_scouted_ = false, is_started_ = false;
   Differences differences_;
   std::int64_t cost_ = 0;
   std::optional<LevelForecast> forecast_;

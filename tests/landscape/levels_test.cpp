@@ -36,13 +36,19 @@ class Model {
 
   std::vector<Evaluation> evaluate(const LevelRequest& request) const {
     std::vector<Evaluation> values;
-    double sum = 0;
+    double sum = 0, squares = 0;
     std::int64_t image = 0;
     const auto ladder = ladder_of(kImages);
     for (std::size_t rung = 0; rung <= request.rung; ++rung) {
-      for (; image < ladder[rung]; ++image) sum += loss(request.point, image);
-      const double mean = sum / static_cast<double>(image);
-      values.push_back({mean, 0.1, 100 / (1 + mean), 0, image, {}});
+      for (; image < ladder[rung]; ++image) {
+        const double own = loss(request.point, image);
+        sum += own;
+        squares += own * own;
+      }
+      const auto n = static_cast<double>(image);
+      const double mean = sum / n, variance = (squares - n * mean * mean) / (n - 1);
+      const double error = std::sqrt(std::max(0.0, variance) / n * (1 - n / static_cast<double>(kImages)));
+      values.push_back({mean, error, 100 / (1 + mean), 0, image, {}});
     }
     return values;
   }
