@@ -246,6 +246,7 @@ def test_descents_that_end_early_say_so(svg, tmp_path):
     file = write_descents(tmp_path / "d.h5", 2, ends=["diverged", "undefined"])
     text = svg(file)
     assert "diverged after 12 steps" in text and "left the function’s domain after 12 steps" in text
+    assert "interrupted after 12 steps" in svg(write_descents(tmp_path / "f.h5", 2, ends=["interrupted", "steps"]))
     file = write_descents(tmp_path / "e.h5", 1, rules=[("gd", 2.5)], steps=40, ends=["diverged"])
     assert "outside the range drawn" in svg(file)  # positions of 1e7 do not squeeze the curve
     assert "beyond the range drawn: " in svg(file, "--kind", "steps")

@@ -119,7 +119,7 @@ def ending(descent):
     """'20 steps' and how it ended, where that is not simply the last step."""
     steps = wording.counted(descent.steps, "step")
     return {"converged": f"converged after {steps}", "diverged": f"diverged after {steps}",
-            "undefined": f"left the function’s domain after {steps}"}.get(descent.end, steps)
+            "undefined": f"left the function’s domain after {steps}", "interrupted": f"interrupted after {steps}"}.get(descent.end, steps)
 
 
 def label_of(descent):
