@@ -44,8 +44,8 @@ Interval usual_range(const DescendTask& task, std::size_t i) {
   return held;
 }
 
-/// How many rows of a descent the picture holds: of one that diverged its first few, and none from where a step leads far
-/// beyond the usual range of any coordinate.
+/// How many rows of a descent the picture holds: of one that diverged its first few, and none from where a step leads
+/// far beyond the usual range of any coordinate.
 std::size_t shown_rows(const DescendTask& task, const Descent& descent, const std::vector<Interval>& usual) {
   constexpr std::size_t kShown = 6;  // rows of a descent that diverged
   const bool is_short = descent.end == DescentEnd::diverged;
@@ -218,9 +218,8 @@ int run(const DescendWords& words, const std::string& command_line) {
   for (std::size_t i = 0; i < record.descents.size(); ++i) print_descent(record.descents[i], record.labels[i]);
   for (const Tangent& tangent : record.tangents) print_tangent(tangent);
   fmt::print("{}\n", words.out.string());
-  const bool is_whole = std::none_of(record.descents.begin(), record.descents.end(), [](const Descent& descent) {
-    return descent.end == DescentEnd::interrupted;
-  });
+  const bool is_whole = std::none_of(record.descents.begin(), record.descents.end(),
+                                     [](const Descent& descent) { return descent.end == DescentEnd::interrupted; });
   if (is_whole) return kDone;
   fmt::print(stderr, "interrupted; the file holds the steps done until then\n");
   return kInterrupted;

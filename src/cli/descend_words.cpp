@@ -32,7 +32,8 @@ std::vector<Point> points_of(const std::string& option, const std::string& words
   try {
     points = parse_points(option, words);
   } catch (const UsageError&) {  // which names one point alone
-    throw UsageError("{} \"{}\": wants finite numbers, with ',' between coordinates and ';' between points", option, words);
+    throw UsageError("{} \"{}\": wants finite numbers, with ',' between coordinates and ';' between points", option,
+                     words);
   }
   for (const Point& point : points) {
     if (point.size() == variables) continue;

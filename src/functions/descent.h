@@ -54,8 +54,8 @@ struct Descent {
   std::span<const double> last() const { return std::span(position).last(variables); }
 };
 
-/// Follows the optimizer from `start`; stops early where it has converged, or cannot go on, and after the step under way
-/// where *stop is set. Throws Error where the function has no value or derivative at the start.
+/// Follows the optimizer from `start`; stops early where it has converged, or cannot go on, and after the step under
+/// way where *stop is set. Throws Error where the function has no value or derivative at the start.
 Descent descend(const Expression& function, std::span<const double> start, const DescentOptions& options,
                 const std::atomic<bool>* stop = nullptr);
 
