@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/descend_words.h"
 #include "cli/inputs.h"
+#include "cli/interrupt.h"
 #include "cli/version.h"
 #include "cli/words.h"
 #include "functions/descent_file.h"
@@ -32,30 +33,51 @@ struct Interval {
   double width() const { return high - low; }
 };
 
-/// Holds starts, tangents' points and positions, and the usual domain; of a descent that diverged only its first steps.
-Interval range_of(const DescendTask& task, const DescentRecord& record, std::size_t i) {
-  constexpr std::size_t kShown = 6;  // rows of a descent that diverged
+/// What holds starts and tangents' points, and the usual domain.
+Interval usual_range(const DescendTask& task, std::size_t i) {
   Interval held;
   for (const Point& point : task.starts) held.hold(point[i]);
   for (const Point& point : task.at) held.hold(point[i]);
   if (task.known) {
     for (const double end : task.known->domain[i]) held.hold(end);
   }
-  const double reach = task.known ? held.width() : 10 * (1 + std::max(std::abs(held.low), std::abs(held.high)));
-  const Interval usual = held;
-  for (const Descent& descent : record.descents) {
-    const bool is_short = descent.end == DescentEnd::diverged;
-    const std::size_t rows = is_short ? std::min(kShown, descent.value.size()) : descent.value.size();
-    for (std::size_t row = 0; row < rows; ++row) {
-      const double value = descent.position[row * task.variables + i];
-      if ((is_short || task.known) && (value < usual.low - reach || value > usual.high + reach)) break;
-      held.hold(value);
+  return held;
+}
+
+/// How many rows of a descent the picture holds: of one that diverged its first few, and none from where a step leads
+/// far beyond the usual range of any coordinate.
+std::size_t shown_rows(const DescendTask& task, const Descent& descent, const std::vector<Interval>& usual) {
+  constexpr std::size_t kShown = 6;  // rows of a descent that diverged
+  const bool is_short = descent.end == DescentEnd::diverged;
+  const std::size_t rows = is_short ? std::min(kShown, descent.value.size()) : descent.value.size();
+  if (!is_short && !task.known) return rows;
+  for (std::size_t row = 0; row < rows; ++row) {
+    for (std::size_t i = 0; i < usual.size(); ++i) {
+      const auto& [low, high] = usual[i];
+      const double reach = task.known ? high - low : 10 * (1 + std::max(std::abs(low), std::abs(high)));
+      const double value = descent.position[row * usual.size() + i];
+      if (value < low - reach || value > high + reach) return row;
     }
   }
-  const double margin = task.known && held.low == usual.low && held.high == usual.high ? 0
-                        : held.width() > 0                                             ? 0.15 * held.width()
-                                                                                       : 1;
-  return {held.low - margin, held.high + margin};
+  return rows;
+}
+
+/// Of each coordinate, what holds the usual range and the positions.
+std::vector<Interval> ranges_of(const DescendTask& task, const DescentRecord& record) {
+  std::vector<Interval> usual;
+  for (std::size_t i = 0; i < task.variables; ++i) usual.push_back(usual_range(task, i));
+  std::vector<Interval> held = usual;
+  for (const Descent& descent : record.descents) {
+    const std::size_t rows = shown_rows(task, descent, usual);
+    for (std::size_t at = 0; at < rows * task.variables; ++at) held[at % task.variables].hold(descent.position[at]);
+  }
+  for (std::size_t i = 0; i < task.variables; ++i) {
+    auto& [low, high] = held[i];
+    const bool is_usual = task.known && low == usual[i].low && high == usual[i].high;
+    const double margin = is_usual ? 0 : high > low ? 0.15 * (high - low) : 1;
+    held[i] = {low - margin, high + margin};
+  }
+  return held;
 }
 
 std::vector<double> coordinates_of(const std::string& option, const std::string& words, const Interval& range,
@@ -81,9 +103,11 @@ std::string end_text(const Descent& descent) {
     case DescentEnd::converged:
       return "converged";
     case DescentEnd::diverged:
-      return "diverged: " + descent.reason;
+      return "diverged " + descent.reason;
     case DescentEnd::undefined:
-      return "stopped: " + descent.reason;
+      return "stopped " + descent.reason;
+    case DescentEnd::interrupted:
+      return "interrupted";
     default:
       return "all steps done";
   }
@@ -173,17 +197,19 @@ int run(const DescendWords& words, const std::string& command_line) {
     return kDone;
   }
   const DescendTask task = task_of(words);
+  const std::atomic<bool>& stop = catch_interrupts();
   DescentRecord record;
   for (const DescentOptions& options : task.optimizers) {
     for (const Point& start : task.starts) {
-      record.descents.push_back(descend(*task.function, start, options));
+      record.descents.push_back(descend(*task.function, start, options, &stop));
       record.labels.push_back(label_of(options, start, task.starts.size() > 1));
     }
   }
   for (const Point& point : task.at) record.tangents.push_back(tangent_at(*task.function, point, task.direction));
   const std::size_t points = words.points > 0 ? words.points : task.variables == 1 ? 501 : 101;
-  record.x = coordinates_of("--x", words.x, range_of(task, record, 0), points);
-  if (task.variables == 2) record.y = coordinates_of("--y", words.y, range_of(task, record, 1), points);
+  const std::vector<Interval> ranges = ranges_of(task, record);
+  record.x = coordinates_of("--x", words.x, ranges[0], points);
+  if (task.variables == 2) record.y = coordinates_of("--y", words.y, ranges[1], points);
   tabulate(*task.function, record);
   record.settings = settings_of(words, task, record);
   record.provenance = {{"command", command_line}, {"version", version()}, {"started", utc_now()}};
@@ -192,7 +218,11 @@ int run(const DescendWords& words, const std::string& command_line) {
   for (std::size_t i = 0; i < record.descents.size(); ++i) print_descent(record.descents[i], record.labels[i]);
   for (const Tangent& tangent : record.tangents) print_tangent(tangent);
   fmt::print("{}\n", words.out.string());
-  return kDone;
+  const bool is_whole = std::none_of(record.descents.begin(), record.descents.end(),
+                                     [](const Descent& descent) { return descent.end == DescentEnd::interrupted; });
+  if (is_whole) return kDone;
+  fmt::print(stderr, "interrupted; the file holds the steps done until then\n");
+  return kInterrupted;
 }
 
 }  // namespace

@@ -32,7 +32,8 @@ std::vector<Point> points_of(const std::string& option, const std::string& words
   try {
     points = parse_points(option, words);
   } catch (const UsageError&) {  // which names one point alone
-    throw UsageError("{} \"{}\": wants numbers, with ',' between coordinates and ';' between points", option, words);
+    throw UsageError("{} \"{}\": wants finite numbers, with ',' between coordinates and ';' between points", option,
+                     words);
   }
   for (const Point& point : points) {
     if (point.size() == variables) continue;
@@ -166,7 +167,7 @@ void add_options(CLI::App& command, DescendWords& words) {
   command.add_option("--rate", words.rates,
                      "learning rate ε; several with commas (default: the named function's, else 0.01)");
   words.numbers.add_to(command);
-  command.add_option("--steps", o.steps, "steps at most")->check(CLI::Range(1, 1'000'000))->capture_default_str();
+  command.add_option("--steps", o.steps, "steps at most")->check(whole_number(1, 1'000'000))->capture_default_str();
   command.add_flag("--ascend", o.ascend, "climb instead of descend");
   command.add_option("--tolerance", o.tolerance, "converged where neither gradient nor last step is longer")
       ->check(not_negative())
@@ -175,10 +176,10 @@ void add_options(CLI::App& command, DescendWords& words) {
       ->check(not_negative())
       ->capture_default_str();
   command.add_option("--terms", o.noise.terms, "with --noise: terms of the mean")
-      ->check(CLI::Range(2, 1'000'000))
+      ->check(whole_number(2, 1'000'000))
       ->capture_default_str();
   command.add_option("--batch-size", o.noise.batch_size, "with --noise: terms a step")
-      ->check(CLI::Range(1, 1'000'000))
+      ->check(whole_number(1, 1'000'000))
       ->capture_default_str();
   command.add_option("--seed", o.noise.seed, "with --noise: decides tilts and order")
       ->check(whole_number())
@@ -188,7 +189,7 @@ void add_options(CLI::App& command, DescendWords& words) {
   command.add_option("--x", words.x, "range drawn (default: what holds starts and steps)")->type_name("LOW:HIGH");
   command.add_option("--y", words.y, "the same along y")->type_name("LOW:HIGH");
   command.add_option("--points", words.points, "points along each axis (default: 501 of one variable, 101 of two)")
-      ->check(CLI::Range(2, 2001));
+      ->check(whole_number(2, 2001));
   command.add_option("--out", words.out, "file")->capture_default_str();
   command.add_flag("--force", words.force, "replace --out");
 }

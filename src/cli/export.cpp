@@ -125,12 +125,12 @@ void add_export(CLI::App& app, CommandContext& context) {
       ->check(CLI::IsMember(kFormats));
   command->add_option("--field", words->field, "the value that gives the height (default: the loss)")->type_name("NAME");
   command->add_option("--draw", words->draw, "one of several draws of directions, lines or levels, counted from 1")
-      ->check(CLI::Range(1, 1'000'000))
+      ->check(whole_number(1, 1'000'000))
       ->type_name("K");
   command->add_flag("--log", words->heights.log, "height ln(z + 0.1)");
   command->add_option("--zmax", words->heights.zmax, "cut larger values, and those not finite, at this one")->type_name("Z");
   command->add_option("--interp", words->heights.interpolate, "a bicubic spline through the values, N x N points")
-      ->check(CLI::Range(2, 4096))
+      ->check(whole_number(2, 4096))
       ->type_name("N");
   command->add_option("--zscale", words->zscale, "multiplies the height (stl, obj: of 40 % of --size)")
       ->check(above_zero())

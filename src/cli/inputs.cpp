@@ -53,10 +53,10 @@ void NetworkWords::add_to(CLI::App& command, bool arch_required) {
       ->type_name("ARCH");
   command
       .add_option("--classes", classes, "classes the network tells apart (default: the checkpoint's, else the data's)")
-      ->check(CLI::Range(1, 1'000'000))
+      ->check(whole_number(1, 1'000'000))
       ->type_name("N");
   command.add_option("--width", width, "channels of a ResNet's first stage (default: the published width)")
-      ->check(CLI::Range(1, 4096))
+      ->check(whole_number(1, 4096))
       ->type_name("N");
 }
 
@@ -138,6 +138,15 @@ CLI::Validator whole_number() {
     return digits ? std::string() : word + ": wants a whole number of 0 or more";
   };
   return CLI::Validator(check, "NUMBER");
+}
+
+CLI::Validator whole_number(std::int64_t least, std::int64_t most) {
+  const auto check = [=](const std::string& word) {
+    std::int64_t value = 0;
+    const bool fine = CLI::detail::lexical_cast(word, value) && value >= least && value <= most;
+    return fine ? std::string() : fmt::format("{}: wants a whole number from {} to {}", word, least, most);
+  };
+  return CLI::Validator(check, fmt::format("INT in [{} - {}]", least, most));
 }
 
 int default_threads() { return omp_get_num_procs(); }

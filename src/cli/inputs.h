@@ -1,6 +1,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -60,10 +61,11 @@ T metadata_value(const nlohmann::json& metadata, const char* key, const T& other
   return otherwise;
 }
 
-/// For CLI11: finite numbers above 0, of 0 or more; whole numbers of 0 or more.
+/// For CLI11: finite numbers above 0, of 0 or more; whole numbers of 0 or more, within a range.
 CLI::Validator above_zero();
 CLI::Validator not_negative();
 CLI::Validator whole_number();
+CLI::Validator whole_number(std::int64_t least, std::int64_t most);
 
 /// The processors this process may use.
 int default_threads();

@@ -32,11 +32,11 @@ void LandscapeWords::add_values_to(CLI::App& command) {
   command
       .add_option("--bn-images", batch_norm_images,
                   "training images for --bn recalibrate (default: 1000, or all where there are fewer)")
-      ->check(CLI::Range(2, 1'000'000'000));
+      ->check(whole_number(2, 1'000'000'000));
 }
 
 void LandscapeWords::add_running_to(CLI::App& command) {
-  auto* batch = command.add_option("--batch-size", batch_size, "images in one forward pass")->check(CLI::Range(1, 1'000'000));
+  auto* batch = command.add_option("--batch-size", batch_size, "images in one forward pass")->check(whole_number(1, 1'000'000));
   if (batch_size > 0) {
     batch->capture_default_str();
   } else {
@@ -50,7 +50,7 @@ void LandscapeWords::add_running_to(CLI::App& command) {
   command.add_option("--instruction-set", instruction_set, "of the fused engine on the CPU: auto, amx, avx512, avx2, portable")
       ->capture_default_str();
   command.add_option("--threads", threads, "points evaluated at a time (default: all processors)")
-      ->check(CLI::Range(1, 1024));
+      ->check(whole_number(1, 1024));
   command.add_option("--progress", progress, "line, json (for programs) or none")->capture_default_str();
   command.add_option("--log", log, "add messages and progress, with times, to this file")->type_name("FILE");
 }

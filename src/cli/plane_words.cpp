@@ -129,7 +129,7 @@ void PlaneWords::add_plane_to(CLI::App& command) {
   of_random.push_back(
       command.add_flag("--orthogonal", orthogonal, "make the second random direction orthogonal to the first"));
   command.add_option("--repeat", repeat, "pairs of random directions, each with its surface")
-      ->check(CLI::Range(1, 1000))
+      ->check(whole_number(1, 1000))
       ->capture_default_str();
 }
 

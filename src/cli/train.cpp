@@ -56,23 +56,23 @@ void add_options(CLI::App& command, TrainWords& words) {
   words.optimizer.add_to(command);
   command.add_option("--weight-decay", words.weight_decay, "λ in g ← g + λθ")->capture_default_str();
   command.add_option("--batch-size", o.batch_size, "images a step")
-      ->check(CLI::Range(1, 1'000'000))
+      ->check(whole_number(1, 1'000'000))
       ->capture_default_str();
   o.epochs = 10;
   command.add_option("--epochs", o.epochs, "times through the data")
-      ->check(CLI::Range(0, 1'000'000))
+      ->check(whole_number(0, 1'000'000))
       ->capture_default_str();
   command.add_option("--seed", o.seed, "decides initialization, order and augmentation")
       ->check(whole_number())
       ->capture_default_str();
   command.add_option("--save-every", o.save_every, "epochs from one checkpoint to the next")
-      ->check(CLI::Range(1, 1'000'000))
+      ->check(whole_number(1, 1'000'000))
       ->capture_default_str();
   command.add_flag("--augment", o.augment, "random shifts and flips");
   command.add_option("--device", words.device, "cpu, cuda or cuda:N")->capture_default_str();
   o.threads = default_threads();
   command.add_option("--threads", o.threads, "threads; with 1 a run gives the same bits each time (default: all)")
-      ->check(CLI::Range(1, 1024));
+      ->check(whole_number(1, 1024));
   command.add_flag("--resume", words.resume, "go on with the run in --out");
   command.add_flag("--force", words.force, "replace the run in --out");
 }
@@ -117,8 +117,9 @@ int train(TrainWords& words) {
   } else {
     run.start();
   }
-  fmt::print(stderr, "{} on {}: {} training and {} test images, {} epochs into {}\n", words.network.arch,
-             words.data.data, train_data->size(), test_data->size(), words.options.epochs, words.out.string());
+  fmt::print(stderr, "{} on {}: {} training and {} test images, {} epoch{} into {}\n", words.network.arch,
+             words.data.data, train_data->size(), test_data->size(), words.options.epochs,
+             words.options.epochs == 1 ? "" : "s", words.out.string());
   ProgressLine line;
   const TrainingHooks hooks = hooks_for(line);
   const TrainingSummary summary = run.run(hooks);

@@ -66,7 +66,7 @@ std::vector<double> parse_numbers(const std::string& option, const std::string& 
   std::vector<double> numbers;
   for (const std::string_view part : split_at(words, ',')) {
     const auto number = parse_finite(part);
-    if (!number) throw UsageError("{} {}: wants numbers with commas between them", option, words);
+    if (!number) throw UsageError("{} {}: wants finite numbers with commas between them", option, words);
     numbers.push_back(*number);
   }
   return numbers;

@@ -78,11 +78,12 @@ Dual value_at(const Expression& function, std::span<const double> point) {
 }  // namespace
 
 std::string name_of(DescentEnd end) {
-  constexpr std::array names{"steps", "converged", "diverged", "undefined"};
+  constexpr std::array names{"steps", "converged", "diverged", "undefined", "interrupted"};
   return names[static_cast<std::size_t>(end)];
 }
 
-Descent descend(const Expression& function, std::span<const double> start, const DescentOptions& options) {
+Descent descend(const Expression& function, std::span<const double> start, const DescentOptions& options,
+                const std::atomic<bool>* stop) {
   const std::size_t variables = start.size();
   Descent descent{options, variables, DescentEnd::steps, "", {}, {}, {}, {}};
   const bool is_noisy = options.noise.deviation > 0 && options.optimizer.name != "gd";
@@ -95,7 +96,7 @@ Descent descend(const Expression& function, std::span<const double> start, const
       const auto problem = is_finite(point) ? function.undefined_at(point) : std::nullopt;
       const bool is_undefined = problem && problem->problem != Problem::overflow;
       descent.end = is_undefined ? DescentEnd::undefined : DescentEnd::diverged;
-      descent.reason = fmt::format("{} at {}", problem ? problem->what : "the position overflows", point_text(point));
+      descent.reason = fmt::format("at {}: {}", point_text(point), problem ? problem->what : "the position overflows");
       break;
     }
     std::vector<double> gradient(here.gradient.begin(), here.gradient.begin() + static_cast<std::ptrdiff_t>(variables));
@@ -104,8 +105,10 @@ Descent descend(const Expression& function, std::span<const double> start, const
     descent.position.insert(descent.position.end(), point.begin(), point.end());
     descent.value.push_back(here.value);
     descent.gradient.insert(descent.gradient.end(), gradient.begin(), gradient.end());
+    const bool is_done = is_still || step == options.steps;
     if (is_still) descent.end = DescentEnd::converged;
-    if (is_still || step == options.steps) break;
+    if (!is_done && stop != nullptr && *stop) descent.end = DescentEnd::interrupted;
+    if (is_done || descent.end == DescentEnd::interrupted) break;
     for (std::size_t i = 0; i < variables; ++i) {
       const double uphill = options.ascend ? -gradient[i] : gradient[i];
       const auto move = move_of<double>(options.optimizer, step + 1, uphill, memory[i]);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -32,10 +33,10 @@ struct DescentOptions {
   GradientNoise noise;
 };
 
-enum class DescentEnd { steps, converged, diverged, undefined };
+enum class DescentEnd { steps, converged, diverged, undefined, interrupted };
 
 /// "steps": all done. "diverged": numbers left the range of a double. "undefined": the function has no value or
-/// derivative where the last step led.
+/// derivative where the last step led. "interrupted": told to stop.
 std::string name_of(DescentEnd end);
 
 /// The way of one optimizer; of s steps, s + 1 rows of d coordinates each.
@@ -53,9 +54,10 @@ struct Descent {
   std::span<const double> last() const { return std::span(position).last(variables); }
 };
 
-/// Follows the optimizer from `start`; stops early where it has converged, or cannot go on. Throws Error where the
-/// function has no value or derivative at the start.
-Descent descend(const Expression& function, std::span<const double> start, const DescentOptions& options);
+/// Follows the optimizer from `start`; stops early where it has converged, or cannot go on, and after the step under
+/// way where *stop is set. Throws Error where the function has no value or derivative at the start.
+Descent descend(const Expression& function, std::span<const double> start, const DescentOptions& options,
+                const std::atomic<bool>* stop = nullptr);
 
 /// Value and gradient at a point, and the slope along a direction where one is given.
 struct Tangent {

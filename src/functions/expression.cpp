@@ -28,7 +28,7 @@ class Parser {
     if (at_ == text_.size()) return;
     if (text_[at_] == ')') fail("this ) closes nothing");
     if (text_[at_] == '|') fail(kBars);
-    if (starts_value(text_[at_])) fail("an operator is missing here (2*x, not 2x)");
+    if (starts_value()) fail("an operator is missing here (2*x, not 2x)");
     fail(fmt::format("did not expect '{}' here", character()));
   }
 
@@ -46,7 +46,10 @@ class Parser {
 
   static bool is_digit(char c) { return c >= '0' && c <= '9'; }
   static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-  static bool starts_value(char c) { return is_digit(c) || is_letter(c) || c == '(' || c == '.'; }
+  bool starts_value() const {
+    const char c = text_[at_];
+    return is_digit(c) || is_letter(c) || c == '(' || c == '.' || std::string_view(text_).substr(at_).starts_with("π");
+  }
 
   /// The character at the place, all bytes of it; its code where it cannot be shown.
   std::string character() const {
@@ -61,7 +64,8 @@ class Parser {
     while (at_ < text_.size() && std::string_view(" \t\r\n").find(text_[at_]) != std::string_view::npos) ++at_;
   }
 
-  /// Takes the words, if they stand here. "−" (U+2212), "·", "²" and "³", as printed in books, are -, *, ^2 and ^3.
+  /// Takes the words, if they stand here. "−" (U+2212), "·", "×", "²", "³" and "π", as printed in books, are -, *, *,
+  /// ^2, ^3 and pi.
   bool takes(std::string_view words) {
     skip_spaces();
     if (!std::string_view(text_).substr(at_).starts_with(words)) return false;
@@ -72,7 +76,7 @@ class Parser {
   bool takes_power() { return takes("**") || takes("^"); }
   bool takes_times() {
     skip_spaces();
-    return !std::string_view(text_).substr(at_).starts_with("**") && (takes("*") || takes("·"));
+    return !std::string_view(text_).substr(at_).starts_with("**") && (takes("*") || takes("·") || takes("×"));
   }
 
   void put(StackOperation operation) { out_.operations_.push_back(operation); }
@@ -124,6 +128,8 @@ class Parser {
     if (takes("(")) {
       sum();
       if (!takes(")")) fail("a ) is missing here");
+    } else if (takes("π")) {
+      put({Kind::number, std::numbers::pi});
     } else if (is_digit(text_[at_]) || text_[at_] == '.') {
       number();
     } else if (is_letter(text_[at_])) {

@@ -18,8 +18,8 @@ class SyntaxError : public UsageError {
   std::size_t column;
 };
 
-/// A function of x, or of x and y, from text such as "25*sin(x) - x^2": numbers, pi, e, + - * / ^ (also **),
-/// parentheses, and functions(). ^ is right-associative and binds tighter than a sign: -x^2 = -(x^2). log is the
+/// A function of x, or of x and y, from text such as "25*sin(x) - x^2": numbers, pi, e, + - * / ^ (also **, − · × ² ³
+/// π), parentheses, and functions(). ^ is right-associative and binds tighter than a sign: -x^2 = -(x^2). log is the
 /// natural one. At the kinks of abs, min and max the derivative is the mean of both sides'.
 class Expression {
  public:

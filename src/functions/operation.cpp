@@ -239,11 +239,10 @@ Undefined why(const StackOperation& operation, double a, double b) {
   if (operation.kind == Kind::divide) return {"division by 0", problem};
   const bool is_value = problem == Problem::value;
   if (is_power(operation)) {
-    return {fmt::format("{}{:.6g} to the power of {:.6g}", is_value ? "" : "the derivative of ", a, b), problem};
+    return {fmt::format("{:.6g} to the power of {:.6g}{}", a, b, is_value ? "" : " has no derivative"), problem};
   }
   const std::string name = name_of(operation);
-  return {is_value ? fmt::format("{} of {:.6g}", name, a) : fmt::format("the derivative of {} at {:.6g}", name, a),
-          problem};
+  return {fmt::format("{} {} {:.6g}", name, is_value ? "of" : "has no derivative at", a), problem};
 }
 
 }  // namespace lossatlas

@@ -31,7 +31,7 @@ enum class Problem { value, derivative, overflow };
 
 /// Why a function has no finite value or derivative at a point.
 struct Undefined {
-  std::string what;  // "log of -2", "division by 0", "the derivative of sqrt at 0", "overflow in exp"
+  std::string what;  // "log of -2", "division by 0", "sqrt has no derivative at 0", "overflow in exp"
   Problem problem;
 };
 

@@ -31,12 +31,16 @@ TEST_CASE("nearest does not mind capitals") {
 
 TEST_CASE("nearest finds nothing where nothing is near") {
   CHECK(nearest("epochs", Words{"grid", "seed"}).empty());
-  CHECK(nearest("xy", Words{"lr"}).empty());  // two changes, but they are the whole word
+  CHECK(nearest("xy", Words{"lr"}).empty());
+  CHECK(nearest("foo", Words{"cos", "log"}).empty());
   CHECK(nearest("", Words{"x", "lr"}).empty());
   CHECK(nearest("grid", Words{}).empty());
 }
 
 TEST_CASE("a third of the letters may be wrong") {
+  CHECK(nearest("sim", Words{"cos", "sin"}) == "sin");
+  CHECK(nearest("isn", Words{"sin"}) == "sin");  // two swapped letters are one change
+  CHECK(nearest("power", Words{"pow"}) == "pow");
   CHECK(nearest("abcdefghi", Words{"abcdefxyz"}) == "abcdefxyz");
   CHECK(nearest("abcdefghi", Words{"abcdewxyz"}).empty());
 }

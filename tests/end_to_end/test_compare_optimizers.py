@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import subprocess
 
 import h5py
 import helpers
@@ -51,12 +53,36 @@ def test_runs_that_are_there_are_gone_on_with(compare, pictures, tmp_path):
     assert done.out.count("--resume") == 2 and (tmp_path / "rmsprop-0.001.png").exists()
 
 
+def test_an_interrupted_command_goes_on_with_or_without_resume(compare, pictures, tmp_path):
+    given = [str(word) for word in words(pictures, tmp_path, "sgd:0.02,adam:0.002")]
+    given[given.index("--epochs") + 1] = "60"
+    process = subprocess.Popen([SCRIPT, *given], env={**os.environ, "LOSSATLAS": str(helpers.BINARY)}, text=True,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    for line in process.stderr:
+        if line.startswith("epoch 1:"):
+            break
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines()[-2:] == ["interrupted; the same command with --resume goes on",
+                                     "compare-optimizers: the same command goes on with the runs"]
+    done = compare(*given, "--resume").ok()
+    assert done.out.count("--resume") == 1 and "60 epochs into" in done.err
+    assert (tmp_path / "trajectories.png").exists()
+
+
 @pytest.mark.parametrize("missing", ["--out", "--data", "--optimizers"])
 def test_what_is_missing_is_said(compare, pictures, tmp_path, missing):
     given = words(pictures, tmp_path)
     place = given.index(missing)
     done = compare(*given[:place], *given[place + 2:])
     assert done.status == 2 and missing in done.line()
+
+
+def test_an_optimizer_named_twice_is_refused(compare, pictures, tmp_path):
+    done = compare(*words(pictures, tmp_path, "sgd, adam,sgd"))
+    assert done.status == 2 and done.line() == "compare-optimizers: --optimizers names sgd twice"
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_wrong_optimizer_ends_it(compare, pictures, tmp_path):

@@ -2,6 +2,11 @@
 and what it refuses."""
 
 import json
+import pathlib
+import re
+import signal
+import subprocess
+import time
 
 import h5py
 import helpers
@@ -200,7 +205,7 @@ def test_list(lossatlas):
 def test_a_descent_that_leaves_the_domain_says_so(lossatlas, tmp_path):
     out = tmp_path / "d.h5"
     done = lossatlas("descend", "--function", "x - log(x)", "--from", "0.5", "--rate", 3, "--ascend", "--out", out).ok()
-    assert "stopped: log of -2.5 at x = -2.5" in done.out
+    assert "stopped at x = -2.5: log of -2.5" in done.out
     found = read(out)
     assert found["end"] == "undefined" and found["position"].tolist() == [[0.5]]
 
@@ -208,10 +213,38 @@ def test_a_descent_that_leaves_the_domain_says_so(lossatlas, tmp_path):
 def test_a_descent_that_diverges_is_kept_up_to_there(lossatlas, tmp_path):
     out = tmp_path / "d.h5"
     done = lossatlas("descend", "--function", "x^4", "--from", "2", "--rate", 1, "--out", out).ok()
-    assert "diverged: overflow in ^" in done.out
+    assert "diverged at x = -5.32064e+143: overflow in ^" in done.out
     found = read(out)
     assert found["end"] == "diverged" and np.isfinite(found["position"]).all() and np.isfinite(found["value"]).all()
     assert np.abs(grid(out)["xcoordinates"]).max() < 1000
+
+
+def test_a_step_that_runs_away_widens_the_range_along_no_axis(descend):
+    usual = [grid(descend("--function", "rosenbrock", "--steps", 1))[name] for name in ("xcoordinates", "ycoordinates")]
+    ranges = [grid(descend("--function", "rosenbrock", "--rate", 0.1))[name] for name in ("xcoordinates", "ycoordinates")]
+    np.testing.assert_array_equal(ranges, usual)  # the first step leads to (14, 7)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_an_interrupt_keeps_the_steps_done(lossatlas, tmp_path, number):
+    out = tmp_path / "d.h5"
+    slow = "sin(" * 190 + "x" + ")" * 190
+    process = subprocess.Popen([str(word) for word in (
+        helpers.BINARY, "descend", "--function", slow, "--from", "1;2", "--rate", "0.1,0.2,0.3,0.4,0.5", "--tolerance", 0,
+        "--steps", 1_000_000, "--out", out)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    caught = 0
+    while process.poll() is None and not caught >> (number - 1) & 1:
+        time.sleep(0.01)
+        caught = int(re.search(r"SigCgt:\s*(\w+)", pathlib.Path(f"/proc/{process.pid}/status").read_text())[1], 16)
+    time.sleep(0.2)
+    process.send_signal(number)
+    told, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130 and complaint == "interrupted; the file holds the steps done until then\n"
+    first, last = read(out), read(out, 9)
+    assert first["end"] == "interrupted" and 0 < len(first["value"]) - 1 < 1_000_000
+    assert last["end"] == "interrupted" and last["position"].tolist() == [[2.0]]
+    assert told.count("(interrupted)") == 10 and told.endswith(f"{out}\n")
+    assert "interrupted" in lossatlas("info", out).ok().out
 
 
 def test_a_number_too_large_on_the_way_does_no_harm(descend):
@@ -285,7 +318,7 @@ def test_hints(lossatlas, function, hint):
 @pytest.mark.parametrize("status, words, culprit", [
     (2, [], "--function"), (2, ["--function=x^2"], "--from"), (2, ["--function=x^2", "--from=1,2"], "--from 1,2"),
     (2, ["--function=x*y", "--from=1"], "--from 1"), (2, ["--function=x^2", "--from=a"], '--from "a"'),
-    (2, ["--function=x^2", "--from=1;"], '--from "1;"'), (2, ["--function=x^2", "--from=inf"], '--from "inf"'),
+    (2, ["--function=x^2", "--from=1;"], '--from "1;"'), (2, ["--function=x^2", "--from=inf"], '--from "inf": wants finite'),
     (2, ["--function=x^2", "--from=1;a"], "';' between points"), (2, ["--function=x^2", "--at=;"], '--at ";"'),
     (2, ["--function=rosenbrock", "--optimizer=adan"], "did you mean 'adam'?"),
     (2, ["--function=rosenbrock", "--optimizer=gd,"], "--optimizer: a name is missing"),
@@ -293,10 +326,11 @@ def test_hints(lossatlas, function, hint):
     (2, ["--function=rosenbrock", "--optimizer=gd:0.1:0.2"], "--optimizer gd:0.1:0.2: wants NAME:RATE"),
     (2, ["--function=rosenbrock", "--optimizer=gd:x"], "--optimizer gd:x"),
     (2, ["--function=rosenbrock", "--optimizer=gd:-1"], "--optimizer gd:-1"),
-    (2, ["--function=rosenbrock", "--rate=0"], "--rate 0"), (2, ["--function=rosenbrock", "--rate=nan"], "--rate nan"),
+    (2, ["--function=rosenbrock", "--rate=0"], "--rate 0"), (2, ["--function=rosenbrock", "--rate=nan"], "--rate nan: wants finite"),
     (2, ["--function=rosenbrock", "--momentum=0.5"], "--momentum"),
     (2, ["--function=rosenbrock", "--optimizer=momentum", "--momentum=1"], "--momentum 1"),
-    (2, ["--function=rosenbrock", "--optimizer=sgd"], "--noise"), (2, ["--function=rosenbrock", "--steps=0"], "--steps"),
+    (2, ["--function=rosenbrock", "--optimizer=sgd"], "--noise"), (2, ["--function=rosenbrock", "--steps=0"], "--steps: 0: wants a whole number from 1 to"),
+    (2, ["--function=rosenbrock", "--steps=2.5"], "--steps: 2.5: wants a whole number from 1 to 1000000"),
     (2, ["--function=rosenbrock", "--optimizer=sgd", "--noise=1", "--terms=5"], "--terms 5: a step takes 10"),
     (2, ["--function=rosenbrock", "--optimizer=sgd", "--noise=1", "--terms=5", "--batch-size=6"], "--batch-size 6: there are 5"),
     (2, ["--function=rosenbrock", "--noise=3", "--optimizer=gd"], "--noise 3: gd sees all terms"),
@@ -316,8 +350,8 @@ def test_hints(lossatlas, function, hint):
     (2, ["--function=hills", "--points=1"], "--points"), (2, ["--function=hills", "--steps=1000000", "--rate=1,2,3,4,5,6,7,8,9,10,11"], "descents"),
     (1, ["--function=log(x)", "--from=0"], "log of 0"), (1, ["--function=1/x", "--from=1", "--at=0"], "division by 0"),
     (1, ["--function=exp(-1/x^2)", "--from=0"], "not defined at x = 0 (division by 0)"),
-    (1, ["--function=asin(x)", "--from=1"], "has no derivative at x = 1 (the derivative of asin at 1)"),
-    (1, ["--function=(-2)^x", "--from=2"], "has no derivative at x = 2 (the derivative of -2 to the power of 2)"),
+    (1, ["--function=asin(x)", "--from=1"], "has no derivative at x = 1 (asin has no derivative at 1)"),
+    (1, ["--function=(-2)^x", "--from=2"], "has no derivative at x = 2 (-2 to the power of 2 has no derivative)"),
     (1, ["--function=x/sqrt(1 + x^2)", "--from=1e200"], "cannot be computed at x = 1e+200 (overflow in ^)"),
 ], ids=str)
 def test_wrong_words(lossatlas, tmp_path, status, words, culprit):

@@ -149,13 +149,19 @@ def test_the_default_figure_stands_beside_the_file(plot, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["s.v2.h5", "s.v2_contourf.png", "s.v2_train_acc_heat.png"]
 
 
-@pytest.mark.parametrize("out", ["no/such/folder.png", "taken.png", "s.h5/x.png"])
+@pytest.mark.parametrize("out", ["taken.png", "s.h5/x.png", "s.h5/y/x.png"])
 def test_outputs_that_cannot_be_written(plot, tmp_path, out):
     (tmp_path / "taken.png").mkdir()
     result = plot(write_surface(tmp_path / "s.h5"), "-o", tmp_path / out, "--dpi", "40")
     assert result.status == 1 and result.out == ""
     assert f"cannot write {tmp_path / out}: " in result.line()
     assert sorted(os.listdir(tmp_path)) == ["s.h5", "taken.png"]
+
+
+def test_a_folder_that_is_missing_is_made(plot, tmp_path):
+    out = tmp_path / "no" / "such" / "x.png"
+    assert plot(write_surface(tmp_path / "s.h5"), "-o", out, "--dpi", "40").out == f"{out}\n"
+    assert out.stat().st_size > 1000
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

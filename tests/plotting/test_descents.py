@@ -149,6 +149,15 @@ def test_arrows_end_inside_the_frame(tmp_path, at):
         assert -2 < at[0] + vector[0] < 3 and -1 < at[1] + vector[1] < 1
 
 
+@pytest.mark.parametrize("kind", ["paths", "surface"])
+def test_a_gradient_that_is_rounding_has_no_arrow(tmp_path, kind):
+    def arrows(at):
+        file = write_descents(tmp_path / "d.h5", 2, rules=[], tangents=1, at=at)
+        return sum(getattr(text, "arrow_patch", None) is not None for text in figure_of(file, kind).axes[0].texts)
+
+    assert arrows((1.0, 0.5)) == 2 and arrows((1e-9, 0.0)) == 1  # the direction's
+
+
 @pytest.mark.parametrize("variables, kind, title", [
     (1, "paths", "Tangents of"), (2, "paths", "Gradients of"), (2, "surface", "Gradients and tangent planes of")])
 def test_titles_of_tangents_name_what_is_drawn(tmp_path, variables, kind, title):
@@ -160,6 +169,44 @@ def test_the_surface_says_and_marks_what_the_contours_do(svg, tmp_path):
     text = svg(write_descents(tmp_path / "d.h5", 2), "--kind", "surface")
     assert "ring: start; large marker: where it ended" in text and "star: global minimum" in text
     assert text.count('id="extremum"') == 1
+
+
+def test_paths_on_the_surface_have_the_dashes_of_the_legend(tmp_path):
+    axes = figure_of(write_descents(tmp_path / "d.h5", 2, rules=[("gd", 0.05), ("adagrad", 0.15)]), "surface").axes[0]
+    colors = {line.get_color() for line in axes.lines if line.is_dashed() and line.get_zorder() == 13}
+    assert len(colors) == 1
+
+
+def test_an_end_that_the_sheet_hides_stands_on_the_floor_and_faint_below_the_others(tmp_path):
+    def ends(values):
+        axes = figure_of(write_descents(tmp_path / "d.h5", 2, rules=[("gd", 0.05)], values=values), "surface").axes[0]
+        large = [line for line in axes.lines if line.get_marker() == "o" and line.get_markersize() == 6
+                 and line.get_markerfacecolor() != "none"]
+        return sorted((line.get_zorder(), line.get_alpha()) for line in large)
+
+    def behind_a_wall(grid):
+        x, y = np.linspace(-2, 3, 41), np.linspace(-1, 1, 31)[:, None]
+        return grid + 100 * np.exp(-((np.hypot((x - 2.5 * 0.95**12) / 2.5, y) - 0.35) ** 2) / 0.01)
+
+    assert ends(None) == [(15, 1.0)]
+    assert ends(behind_a_wall) == [(3.5, 1.0), (12, 0.4)]
+
+
+@pytest.mark.parametrize("variables", [1, 2])
+def test_ends_at_one_place_are_all_seen(tmp_path, variables):
+    rules = [("gd", 0.1), ("adagrad", 0.1), ("adam", 0.02)]  # the last ends elsewhere
+    sizes = [line.get_markersize() for line in
+             lines_of(figure_of(write_descents(tmp_path / "d.h5", variables, rules=rules)).axes[0], "end")]
+    assert sizes[0] > sizes[1] + 3 and sizes[1] == sizes[2]
+
+
+def test_no_slope_covers_a_number(tmp_path):
+    figure = figure_of(write_descents(tmp_path / "d.h5", 1, rules=[("gd", 0.1)], tangents=2, at=(1.6, 0)))
+    texts = figure.axes[0].texts
+    slopes = [text for text in texts if text.get_text().startswith("slope")]
+    numbers = [text for text in texts if text.get_text().isdigit()]
+    assert len(slopes) == 2 and len(numbers) > 3
+    assert not [1 for a in slopes for b in numbers if a.get_window_extent().overlaps(b.get_window_extent())]
 
 
 def boxes_of(figure):
@@ -246,6 +293,7 @@ def test_descents_that_end_early_say_so(svg, tmp_path):
     file = write_descents(tmp_path / "d.h5", 2, ends=["diverged", "undefined"])
     text = svg(file)
     assert "diverged after 12 steps" in text and "left the function’s domain after 12 steps" in text
+    assert "interrupted after 12 steps" in svg(write_descents(tmp_path / "f.h5", 2, ends=["interrupted", "steps"]))
     file = write_descents(tmp_path / "e.h5", 1, rules=[("gd", 2.5)], steps=40, ends=["diverged"])
     assert "outside the range drawn" in svg(file)  # positions of 1e7 do not squeeze the curve
     assert "beyond the range drawn: " in svg(file, "--kind", "steps")

@@ -98,7 +98,7 @@ def test_a_kind_that_needs_more_points_waits_for_them(watch, tmp_path):
     (lambda path: write_surface(path, np.full((9, 9), np.inf)), [], "holds no finite value"),
     (write_surface, ["--field", "none"], "no value 'none'"),
     (write_surface, ["--kind", "line"], "a plane, not a line"),
-    (write_surface, ["-o", "no/such/folder.png"], "cannot write no/such/folder.png"),
+    (write_surface, ["-o", "/dev/null/x.png"], "cannot write /dev/null/x.png"),
 ])
 def test_what_waiting_does_not_mend_ends_it(watch, tmp_path, write, words, line):
     write(tmp_path / "s.h5")

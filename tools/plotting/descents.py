@@ -19,6 +19,8 @@ WIDTH, HEIGHT = 4.6, 2.5  # inches: the usual body of a function of one variable
 LEGEND_ROW, LEGEND_GAP = 0.147, 0.5  # inches
 MOST_MARKERS = 24  # on one path
 MOST_NUMBERS = 8  # steps that are numbered
+END, END_RIM = 6.0, 4.0  # points: the marker where a descent ended, and what it is larger by for each that ends on it
+MOST_RIMS = 3
 PALENESS = 0.5  # what is left of the colours below the paths
 LOWEST = 1e-6  # of the highest value: where a log scale of a function ends
 MOST_PANELS = 12
@@ -119,7 +121,7 @@ def ending(descent):
     """'20 steps' and how it ended, where that is not simply the last step."""
     steps = wording.counted(descent.steps, "step")
     return {"converged": f"converged after {steps}", "diverged": f"diverged after {steps}",
-            "undefined": f"left the function’s domain after {steps}"}.get(descent.end, steps)
+            "undefined": f"left the function’s domain after {steps}", "interrupted": f"interrupted after {steps}"}.get(descent.end, steps)
 
 
 def label_of(descent):
@@ -188,8 +190,8 @@ def _curve(file, head, options):
     page = style.Page(head, _curve_notes(file, len(descents) == 1), margins, (WIDTH, HEIGHT + 0.4), stretch=True)
     axes = page.figure.add_axes(page.rectangle())
     _function(axes, file, options)
-    for descent, look in zip(descents, looks):
-        _steps_on_curve(axes, descent, look, len(descents) == 1)
+    for descent, look, size in zip(descents, looks, end_sizes(file, descents)):
+        _steps_on_curve(axes, descent, look, size, len(descents) == 1)
     for tangent in file.tangents:
         _tangent_line(axes, file, tangent)
     axes.set_xlabel("x", labelpad=3)
@@ -221,9 +223,9 @@ def _panels(file, head, options):
     for number, (own, lines) in enumerate(zip(owns, titles)):
         axes = page.figure.add_axes(page.rectangle(0, (count - 1 - number) * (each + gap), page.body[0], each))
         _function(axes, file, options)
-        for descent in own:
+        for descent, size in zip(own, end_sizes(file, own)):
             look = _look(starts.index(tuple(descent.position[0])))
-            _steps_on_curve(axes, descent, look, len(own) == 1)
+            _steps_on_curve(axes, descent, look, size, len(own) == 1)
         axes.set_title("\n".join(lines), fontsize=style.TICK, loc="left", pad=3, color=style.INK, linespacing=1.15)
         axes.set_ylabel("f(x)", labelpad=3)
         axes.tick_params(labelbottom=number == count - 1)
@@ -289,7 +291,7 @@ def _function(axes, file, options):
     axes.set_axisbelow(True)
 
 
-def _steps_on_curve(axes, descent, look, numbered):
+def _steps_on_curve(axes, descent, look, size, numbered):
     """The positions on the curve, later ones more solid, with the jumps between them."""
     color, _, marker = look
     x, z = descent.position[:, 0], descent.value
@@ -297,18 +299,27 @@ def _steps_on_curve(axes, descent, look, numbered):
     share = np.linspace(0.25, 1.0, len(x))
     tints = colors.to_rgb(color) * share[:, None] + colors.to_rgb(style.PAPER) * (1 - share[:, None])
     axes.scatter(x, z, s=11 * style.ZOOM**2, c=tints, marker=marker, edgecolors=color, linewidths=0.4 * style.ZOOM, zorder=4)
-    _ends(axes, x, z, look)
+    _ends(axes, x, z, look, size)
     if numbered:
         _numbers(axes, x, z, color)
         _exit(axes, x, z, color)
 
 
-def _ends(axes, x, y, look):
+def end_sizes(file, descents):
+    """The size of each one's end in points: that of an earlier one looks out from below those that end at the same place."""
+    spans = np.array([axis[-1] - axis[0] for axis in (file.x, file.y) if axis is not None])
+    ends = np.array([descent.position[-1] for descent in descents]).reshape(len(descents), len(spans))
+    with np.errstate(over="ignore", invalid="ignore"):
+        later = [int((np.abs(ends[n + 1:] - end) < 0.01 * spans).all(axis=1).sum()) for n, end in enumerate(ends)]
+    return [END + END_RIM * min(count, MOST_RIMS) for count in later]
+
+
+def _ends(axes, x, y, look, size):
     """A ring where it starts, a large filled marker where it ends."""
     color, _, marker = look
     axes.plot(x[:1], y[:1], marker="o", markersize=6.5 * style.ZOOM, markerfacecolor="none", markeredgecolor=color,
               markeredgewidth=1.3 * style.ZOOM, linestyle="none", zorder=6, gid="start")
-    axes.plot(x[-1:], y[-1:], marker=marker, markersize=6 * style.ZOOM, markerfacecolor=color, markeredgecolor=style.CASING,
+    axes.plot(x[-1:], y[-1:], marker=marker, markersize=size * style.ZOOM, markerfacecolor=color, markeredgecolor=style.CASING,
               markeredgewidth=0.8 * style.ZOOM, linestyle="none", zorder=7, gid="end")
 
 
@@ -370,9 +381,12 @@ def _tangent_line(axes, file, tangent):
     steep = slope * span[0] / span[1]
     slope = slope if abs(steep) > 1e-9 else 0.0
     shift, side = ((0, 5), "center") if abs(steep) < 0.2 else ((-7, 6), "right") if slope > 0 else ((7, 6), "left")
-    axes.annotate(f"slope {scales.number(slope)}", (tangent.point[0], tangent.value), shift,
-                  textcoords="offset points", fontsize=style.NOTE, color=style.WARNING, ha=side, va="bottom", zorder=9,
-                  bbox=style.plate())
+    text = axes.annotate(f"slope {scales.number(slope)}", (tangent.point[0], tangent.value), shift,
+                         textcoords="offset points", fontsize=style.NOTE, color=style.WARNING, ha=side, va="bottom", zorder=9,
+                         bbox=style.plate())
+    box = text.get_window_extent().padded(0.03 * axes.figure.dpi)
+    if any(box.overlaps(other.get_window_extent()) for other in axes.texts[:-1]):  # then on the other side
+        text.set(position=-np.array(shift), ha={"left": "right", "right": "left"}.get(side, side), va="top")
 
 
 # --- two variables ---------------------------------------------------------------------------------
@@ -407,8 +421,8 @@ def _plane(file, head, options):
     page = style.Page(head, _plane_notes(file, scale, equal), margins, body)
     axes = page.figure.add_axes(page.rectangle())
     mappable = _map(axes, file, scale, options)
-    for descent, look in zip(descents, looks):
-        _path(axes, descent, look)
+    for descent, look, size in zip(descents, looks, end_sizes(file, descents)):
+        _path(axes, descent, look, size)
     for tangent in file.tangents:
         _arrow(axes, file, tangent)
     axes.set_xlabel("x", labelpad=3)
@@ -445,8 +459,8 @@ def _plane_panels(file, head, options, rules):
         axes = page.figure.add_axes(page.rectangle(
             column * (width + across), page.body[1] - (row + 1) * (each[1] + above), *each))
         mappable = _map(axes, file, scale, options, ticks)
-        for descent in own:
-            _path(axes, descent, _look(number))
+        for descent, size in zip(own, end_sizes(file, own)):
+            _path(axes, descent, _look(number), size)
         axes.set_title("\n".join(title), fontsize=style.NOTE, loc="left", pad=2.5, color=style.INK, linespacing=1.15)
         axes.tick_params(labelleft=column == 0, labelbottom=number + columns >= count)
         if number + columns >= count:
@@ -485,7 +499,7 @@ def _plane_panel_title(own, width):
 
 def _plane_notes(file, scale, equal):
     notes = scale.notes + mark_notes(file)
-    arrows = [shortened(file, tangent.point, tangent.gradient) for tangent in file.tangents]
+    arrows = [shortened(file, tangent.point, shown_gradient(file, tangent.gradient)) for tangent in file.tangents]
     if any(map(np.any, arrows)):
         notes.append("arrow: the gradient, the way up that is steepest"
                      + ("; dashed: the direction" if file.tangents[0].direction is not None else ""))
@@ -528,12 +542,12 @@ def _map(axes, file, scale, options, ticks=5):
     return mappable
 
 
-def draw_star(axes, x, y):
+def draw_star(axes, x, y, zorder=12):
     axes.plot(x, y, marker="*", markersize=12 * style.ZOOM, markerfacecolor="#f0e442", markeredgecolor=style.INK,
-              markeredgewidth=0.7 * style.ZOOM, linestyle="none", zorder=12, gid="extremum")
+              markeredgewidth=0.7 * style.ZOOM, linestyle="none", zorder=zorder, gid="extremum")
 
 
-def _path(axes, descent, look):
+def _path(axes, descent, look, size):
     color, dashes, marker = look
     x, y = descent.position.T
     axes.plot(x, y, color=style.CASING, linewidth=2.8 * style.ZOOM, alpha=0.8, zorder=8, solid_joinstyle="round")
@@ -541,23 +555,25 @@ def _path(axes, descent, look):
     every = max(1, math.ceil(len(x) / MOST_MARKERS))
     axes.plot(x[::every], y[::every], marker=marker, markersize=3.4 * style.ZOOM, markerfacecolor=color, markeredgecolor=style.CASING,
               markeredgewidth=0.4 * style.ZOOM, linestyle="none", zorder=10)
-    _ends_above(axes, x, y, look)
-
-
-def _ends_above(axes, x, y, look):
     before = len(axes.lines)
-    _ends(axes, x, y, look)
+    _ends(axes, x, y, look, size)
     for line in axes.lines[before:]:
         line.set_zorder(line.get_zorder() + 8)
 
 
 def _arrow(axes, file, tangent):
     """The gradient's direction at a point, and the direction asked for."""
-    for vector, dashes, gid in ((tangent.gradient, "-", "gradient"), (tangent.direction, (0, (3, 1.5)), "direction")):
+    for vector, dashes, gid in ((shown_gradient(file, tangent.gradient), "-", "gradient"), (tangent.direction, (0, (3, 1.5)), "direction")):
         if vector is not None and np.any(reach := shortened(file, tangent.point, vector)):
             _draw_arrow(axes, tangent.point, reach, dashes, gid)
     axes.plot(*tangent.point, marker="o", markersize=4.5 * style.ZOOM, color=style.WARNING, markeredgecolor=style.CASING,
               markeredgewidth=0.7 * style.ZOOM, linestyle="none", zorder=14)
+
+
+def shown_gradient(file, gradient):
+    """The gradient; 0 where the picture would not rise along it by a millionth of its height: its direction is rounding."""
+    rise = np.abs(gradient) @ [abs(axis[-1] - axis[0]) for axis in (file.x, file.y)]
+    return gradient if rise > 1e-6 * (np.nanmax(file.field.values) - np.nanmin(file.field.values)) else np.zeros(2)
 
 
 def shortened(file, point, vector):

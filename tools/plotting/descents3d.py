@@ -11,6 +11,7 @@ from . import descents, relief, style
 
 REACH = 0.2  # half a side of a tangent plane, the function's range being 1
 CUTS = 10  # of a tangent plane's side: on a log scale it is curved
+FLOOR = 3.4  # zorder of marks on the floor
 
 
 def draw(file, head, options, view):
@@ -42,38 +43,46 @@ class _Relief(relief.Relief):
 
     def _marks(self, axes, frame, picture):
         self._stars(axes, frame, picture)
-        for descent, look in zip(self.file.descents, descents.looks_of(self.file.descents)):
-            self._descent(axes, frame, picture, descent, look)
+        every = self.file.descents
+        for descent, look, size in zip(every, descents.looks_of(every), descents.end_sizes(self.file, every)):
+            self._descent(axes, frame, picture, descent, look, size)
         for tangent in self.file.tangents:
             self._tangent(axes, frame, tangent)
 
     def _stars(self, axes, frame, picture):
-        """On the known extrema that are seen."""
+        """On the known extrema; on the floor below where the sheet hides one."""
         for point in descents.known_extrema(self.file):
-            placed = self._on_sheet(*np.reshape(point, (2, 1)))
-            if np.isfinite(placed).all() and not picture.hidden(placed)[0]:
+            x, y = np.reshape(point, (2, 1))
+            placed = self._on_sheet(x, y)
+            if not picture.hidden(placed)[0]:
                 descents.draw_star(axes, *frame.inches(placed).T)
+            elif self.view.floor:
+                descents.draw_star(axes, *self._on_floor(x, y, frame).T, zorder=FLOOR)
 
-    def _descent(self, axes, frame, picture, descent, look):
+    def _descent(self, axes, frame, picture, descent, look, end_size):
         """The path as far as it is inside the range, with its steps and ends."""
-        color, _, marker = look
+        color, dashes, marker = look
         x, y = descent.position.T
         inside = (x >= self.x[0]) & (x <= self.x[-1]) & (y >= self.y[0]) & (y <= self.y[-1])
         borders = np.flatnonzero(np.diff(inside.astype(int))) + 1
         for part in np.split(np.arange(len(x)), borders):
             if inside[part[0]] and len(part) > 1:
-                self._path(axes, frame, picture, x[part], y[part], color, 1.4)
+                self._path(axes, frame, picture, x[part], y[part], color, 1.4, dashes)
         every = max(1, math.ceil(len(x) / descents.MOST_MARKERS))
         shown = np.flatnonzero(inside)[::every]
         self._spots(axes, frame, picture, x[shown], y[shown], color, marker, 3.0)
-        for index, mark, size, face, edge in ((0, "o", 6.0, "none", color), (-1, marker, 6.0, color, style.CASING)):
+        for index, mark, size, face, edge in ((0, "o", 6.0, "none", color), (-1, marker, end_size, color, style.CASING)):
             if not inside[index]:
                 continue
             placed = self._on_sheet(x[[index]], y[[index]])
-            hidden = picture.hidden(placed)[0]
-            axes.plot(*frame.inches(placed).T, marker=mark, markersize=size * style.ZOOM, markerfacecolor=face,
-                      markeredgecolor=edge, markeredgewidth=1.2 * style.ZOOM, linestyle="none",
-                      alpha=0.7 if hidden else 1.0, zorder=15)
+            spots = [(frame.inches(placed), 1.0, 15)]
+            if picture.hidden(placed)[0]:  # faint below all that is seen, and on the floor
+                spots = [(spots[0][0], 0.4, 12)]
+                if self.view.floor:
+                    spots.append((self._on_floor(x[[index]], y[[index]], frame), 1.0, FLOOR + 0.1))
+            for spot, opacity, order in spots:
+                axes.plot(*spot.T, marker=mark, markersize=size * style.ZOOM, markerfacecolor=face, markeredgecolor=edge,
+                          markeredgewidth=1.2 * style.ZOOM, linestyle="none", alpha=opacity, zorder=order)
 
     def _tangent(self, axes, frame, tangent):
         """The plane as a pale sheet, the gradient as an arrow on it."""
@@ -96,9 +105,9 @@ class _Relief(relief.Relief):
                  if np.isfinite(face := corners[[i, i, i + 1, i + 1], [j, j + 1, j + 1, j]]).all()]
         axes.add_collection(PolyCollection(faces, facecolors=(0.95, 0.55, 0.2, 0.4), edgecolors=(0.6, 0.2, 0, 0.3),
                                            linewidths=0.3 * style.ZOOM, zorder=12, gid="tangent"), autolim=False)
-        length = np.hypot(*tangent.gradient)
-        if length > 0:
-            _arrow(axes, tangent, tangent.gradient / length, reach, placed, "-")
+        gradient = descents.shown_gradient(self.file, tangent.gradient)
+        if gradient.any():
+            _arrow(axes, tangent, gradient / np.hypot(*gradient), reach, placed, "-")
         if tangent.direction is not None:
             _arrow(axes, tangent, tangent.direction, reach, placed, (0, (3, 1.5)))
         axes.plot(*placed(*tangent.point.reshape(2, 1)).T, marker="o", markersize=4.5 * style.ZOOM, color=style.WARNING,

@@ -341,7 +341,7 @@ class Descent:
     optimizer: str
     rate: float
     ascend: bool
-    end: str  # "steps", "converged", "diverged" or "undefined"
+    end: str  # "steps", "converged", "diverged", "undefined" or "interrupted"
     position: np.ndarray  # [n, d]
     value: np.ndarray  # [n]
     gradient: np.ndarray  # [n, d]

@@ -275,7 +275,7 @@ class Relief:
         """Coordinates of the plane to (right, up, depth) on the sheet, [n, 3]; NaN where it has none."""
         return self.view.project(self.sheet.on(x, y))
 
-    def _path(self, axes, frame, picture, x, y, color, width):
+    def _path(self, axes, frame, picture, x, y, color, width, dashes=style.DASHES[0]):
         """A path on the sheet, faint where the sheet hides it, and its shadow on the floor."""
         x, y = finely(x, y, 400)
         if self.view.floor:
@@ -283,11 +283,12 @@ class Relief:
                       zorder=3.2, alpha=0.8)
         placed = self._on_sheet(x, y)
         inches, hidden = frame.inches(placed), picture.hidden(placed)
-        cased = style.cased((width + 1.4) * style.ZOOM)
-        for seen, opacity, effects in ((False, 0.35, None), (True, 1.0, cased)):
+        for seen, opacity in ((False, 0.35), (True, 1.0)):
             shown = np.where((hidden != seen)[:, None], inches, np.nan)
-            axes.plot(*shown.T, color=color, linewidth=width * style.ZOOM, alpha=opacity, zorder=12 + seen,
-                      solid_joinstyle="round", path_effects=effects)
+            if seen:
+                axes.plot(*shown.T, color=style.CASING, linewidth=(width + 1.4) * style.ZOOM, zorder=13, solid_joinstyle="round")
+            axes.plot(*shown.T, color=color, linewidth=width * style.ZOOM, alpha=opacity, zorder=12 + seen, dashes=dashes,
+                      solid_joinstyle="round")
 
     def _spots(self, axes, frame, picture, x, y, color, marker, size):
         placed = self._on_sheet(x, y)

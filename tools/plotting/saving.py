@@ -37,12 +37,14 @@ def render(figure, kind, dpi):
 
 
 def write(path, data):
-    """Writes beside `path` first, then renames: whatever stood there stays until that succeeds."""
+    """Writes beside `path` first, then renames: whatever stood there stays until that succeeds. Makes the folder."""
     folder, name = os.path.split(os.path.realpath(path))
     unfinished = os.path.join(folder, f".{name[:100]}.{os.getpid()}.part")
     try:
         if os.path.isdir(path):
             raise IsADirectoryError(0, "it is a folder")
+        if not os.path.exists(folder):
+            os.makedirs(folder)
         with open(unfinished, "xb") as file:
             file.write(data)
             file.flush()

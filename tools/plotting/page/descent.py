@@ -58,9 +58,10 @@ def _walks(file):
 
 def _tangents(file):
     """The points that geometry was asked for at: value and derivatives, in numbers and in words."""
-    return [{"at": each.point.tolist(), "value": each.value, "gradient": each.gradient.tolist(),
+    gradients = [each.gradient if file.y is None else descents.shown_gradient(file, each.gradient) for each in file.tangents]
+    return [{"at": each.point.tolist(), "value": each.value, "gradient": gradient.tolist(),
              "direction": None if each.direction is None else each.direction.tolist(),
-             "says": ", ".join(descents.tangent_facts(each))} for each in file.tangents]
+             "says": ", ".join(descents.tangent_facts(each))} for each, gradient in zip(file.tangents, gradients)]
 
 
 def _words(file, walks):
@@ -71,8 +72,7 @@ def _words(file, walks):
 
 
 def _notes(file):
-    return [f"{descents.label_of(descent)}: {descents.ending(descent)}" for descent in file.descents] + [
-        each["says"] for each in _tangents(file)]
+    return [f"{descents.label_of(descent)}: {descents.ending(descent)}" for descent in file.descents]
 
 
 # --- two variables ---------------------------------------------------------------------------------
@@ -89,10 +89,10 @@ def _surface(file, options):
     known = descents.known_extrema(file)
     view = {
         "name": "", "x": x.tolist(), "y": y.tolist(), "xlabel": "x", "ylabel": "y", "caption": descents.subtitle(file),
-        "notes": points.notes(field) + unequal(x, y) + _notes(file) + _marks(file),
+        "notes": points.notes(field) + unequal(x, y) + _notes(file) + [each["says"] for each in _tangents(file)] + _marks(file),
         "sets": [{"name": "", "partial": None, "fields": {"value": field_values(file, field, [record])}}],
         "titles": {"value": _title(file, options)}, "tangents": _tangents(file),
-        "runs": [_run(walk) for walk in walks], "curves": [],
+        "runs": [_run(file, walk) for walk in walks], "curves": [],
         "points": {"name": ["" for _ in known], "x": [p[0] for p in known], "y": [p[1] for p in known],
                    "distance": [None] * len(known)} if known else None,
         "words": {"value": _words(file, walks)},
@@ -125,11 +125,11 @@ def _own_scales(walks):
     return found
 
 
-def _run(walk):
+def _run(file, walk):
     steps = list(range(len(walk["height"])))
     return {"label": walk["label"], "x": walk["at"][0], "y": walk["at"][1], "epoch": steps, "steps": "step",
             "distance": [None] * len(steps), "length": [None] * len(steps), "values": {"value": walk["height"]}, "plane": {},
-            "slopes": walk["slopes"], "says": walk["says"], "look": walk["look"]}
+            "slopes": [descents.shown_gradient(file, np.array(slope)).tolist() for slope in walk["slopes"]], "says": walk["says"], "look": walk["look"]}
 
 
 # --- one variable ----------------------------------------------------------------------------------
