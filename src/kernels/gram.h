@@ -15,6 +15,62 @@ void subtract(const float* numbers, const float* from, std::int64_t count, doubl
   }
 }
 
+using UnalignedHalf [[gnu::vector_size(2 * kLanes), gnu::aligned(4), gnu::may_alias]] = float;
+
+[[gnu::always_inline]] inline DoubleVector load_doubles(const double* from) {
+  return *reinterpret_cast<const UnalignedDoubleVector*>(from);
+}
+[[gnu::always_inline]] inline DoubleVector load_as_doubles(const float* from) {
+  return __builtin_convertvector(*reinterpret_cast<const UnalignedHalf*>(from), DoubleVector);
+}
+[[gnu::always_inline]] inline double sum_of_lanes(DoubleVector vector) {
+  double sum = 0;
+  for (int lane = 0; lane < kDoubles; ++lane) sum += vector[lane];
+  return sum;
+}
+
+void add_multiples(const float* numbers, const float* from, std::int64_t count, const std::array<double, 2>& weights,
+                   const std::array<double*, 2>& sums) {
+  const auto [first, second] = weights;
+  double* const to_first = sums[0];
+  double* const to_second = sums[1];
+  std::int64_t i = 0;
+  for (; i + kDoubles <= count; i += kDoubles) {
+    const DoubleVector difference = load_as_doubles(numbers + i) - load_as_doubles(from + i);
+    *reinterpret_cast<UnalignedDoubleVector*>(to_first + i) += first * difference;
+    *reinterpret_cast<UnalignedDoubleVector*>(to_second + i) += second * difference;
+  }
+  for (; i < count; ++i) {
+    const double difference = static_cast<double>(numbers[i]) - static_cast<double>(from[i]);
+    to_first[i] += first * difference;
+    to_second[i] += second * difference;
+  }
+}
+
+void add_projections(const float* numbers, const float* from, std::int64_t count,
+                     const std::array<const double*, 2>& rows, double* sums) {
+  constexpr int kChains = 2;  // sums of their own: an addition waits for the one before
+  DoubleVector sum[3][kChains] = {};
+  std::int64_t i = 0;
+  for (; i + kChains * kDoubles <= count; i += kChains * kDoubles) {
+#pragma GCC unroll 2
+    for (int c = 0; c < kChains; ++c) {
+      const std::int64_t at = i + c * kDoubles;
+      const DoubleVector difference = load_as_doubles(numbers + at) - load_as_doubles(from + at);
+      sum[0][c] += difference * load_doubles(rows[0] + at);
+      sum[1][c] += difference * load_doubles(rows[1] + at);
+      sum[2][c] += difference * difference;
+    }
+  }
+  for (int k = 0; k < 3; ++k) sums[k] += sum_of_lanes(sum[k][0] + sum[k][1]);
+  for (; i < count; ++i) {
+    const double difference = static_cast<double>(numbers[i]) - static_cast<double>(from[i]);
+    sums[0] += difference * rows[0][i];
+    sums[1] += difference * rows[1][i];
+    sums[2] += difference * difference;
+  }
+}
+
 /// Products of three rows with three others, `width` numbers each, added to 3x3 of `products`.
 void add_products_of_threes(const double* a, const double* b, std::int64_t width, std::int64_t count,
                             double* products) {
@@ -23,19 +79,17 @@ void add_products_of_threes(const double* a, const double* b, std::int64_t width
     DoubleVector row_of_b[kGramRows];
 #pragma GCC unroll 3
     for (int j = 0; j < kGramRows; ++j)
-      row_of_b[j] = *reinterpret_cast<const UnalignedDoubleVector*>(b + j * width + k);
+      row_of_b[j] = load_doubles(b + j * width + k);
 #pragma GCC unroll 3
     for (int i = 0; i < kGramRows; ++i) {
-      const DoubleVector row_of_a = *reinterpret_cast<const UnalignedDoubleVector*>(a + i * width + k);
+      const DoubleVector row_of_a = load_doubles(a + i * width + k);
 #pragma GCC unroll 3
       for (int j = 0; j < kGramRows; ++j) sum[i][j] += row_of_a * row_of_b[j];
     }
   }
   for (int i = 0; i < kGramRows; ++i) {
     for (int j = 0; j < kGramRows; ++j) {
-      double total = 0;
-      for (int lane = 0; lane < kDoubles; ++lane) total += sum[i][j][lane];
-      products[i * count + j] += total;
+      products[i * count + j] += sum_of_lanes(sum[i][j]);
     }
   }
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 
@@ -149,6 +150,12 @@ struct Kernels {
   /// Adds the inner products of rows [count][width] with each other to the lower triangle of [count][count]; what it adds
   /// above that is not meant to be read. `count` is a multiple of kGramRows, `width` of 8.
   void (*add_gram)(const double* rows, std::int64_t count, std::int64_t width, double* products);
+  /// Adds both multiples of the differences: sums[k][i] += weights[k] * (numbers[i] - from[i]), k = 0, 1.
+  void (*add_multiples)(const float* numbers, const float* from, std::int64_t count, const std::array<double, 2>& weights,
+                        const std::array<double*, 2>& sums);
+  /// Adds the inner products of the differences with two rows, and with themselves, to three sums.
+  void (*add_projections)(const float* numbers, const float* from, std::int64_t count,
+                          const std::array<const double*, 2>& rows, double* sums);
 
   /// Independent multiply-adds on registers, to measure the processor's peak; returns the floating-point operations.
   double (*multiply_add)(std::int64_t rounds);

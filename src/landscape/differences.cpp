@@ -1,6 +1,5 @@
 #include "landscape/differences.h"
 
-#include <ATen/ops/linalg_vector_norm.h>
 #include <omp.h>
 #include <torch/utils.h>
 
@@ -16,31 +15,12 @@
 namespace lossatlas {
 namespace {
 
-// Floats of a stretch, 32 MB: each thread holds one. Files are read in long stretches, and a stretch is summed in
-// blocks of so many columns, which stay in the cache.
-constexpr std::int64_t kStretch = std::int64_t{1} << 23;
-constexpr std::int64_t kColumns = 512;
-constexpr std::int64_t kMostBlocks = 256;
 constexpr int kMostThreads = 16;
-
-/// A multiple of kColumns.
-std::int64_t stretch_width(std::size_t rows) {
-  return kColumns * std::clamp(kStretch / kColumns / static_cast<std::int64_t>(rows), std::int64_t{1}, kMostBlocks);
-}
 
 /// So many, the last ones zeros.
 std::int64_t rows_of_blocks(std::size_t count) {
   constexpr std::size_t step = kGramRows;
   return static_cast<std::int64_t>((count + step - 1) / step * step);
-}
-
-/// [n + 2, 3]: products of the rows of `block` and of both directions with the directions; squares of the rows.
-torch::Tensor products_of(const torch::Tensor& block, const std::array<torch::Tensor, 2>& directions) {
-  const auto with_squares = [&](const torch::Tensor& rows) {
-    const auto lengths = at::linalg_vector_norm(rows, 2, at::IntArrayRef{1});
-    return torch::stack({rows.mv(directions[0]), rows.mv(directions[1]), lengths.square()}, 1);
-  };
-  return torch::cat({with_squares(block), with_squares(torch::stack({directions[0], directions[1]}))});
 }
 
 Products products_from(const torch::Tensor& sums) {
@@ -91,6 +71,13 @@ Differences::Differences(NetworkState origin, std::vector<const CheckpointIndex*
   }
 }
 
+/// Floats of a row that a thread holds: a multiple of kColumns.
+std::int64_t Differences::stretch_width(std::size_t rows) {
+  constexpr std::int64_t kStretch = std::int64_t{1} << 23;  // floats of all rows, 32 MB: files are read in long stretches
+  constexpr std::int64_t kMostBlocks = 256;
+  return kColumns * std::clamp(kStretch / kColumns / static_cast<std::int64_t>(rows), std::int64_t{1}, kMostBlocks);
+}
+
 void Differences::for_each_part(
     std::int64_t first, std::int64_t count,
     const std::function<void(std::size_t, std::int64_t, std::int64_t, std::int64_t)>& use) const {
@@ -100,30 +87,21 @@ void Differences::for_each_part(
   }
 }
 
+void Differences::for_each_row_of(const Block& block, const std::function<void(std::size_t, const float*, const float*,
+                                                                               std::int64_t, std::int64_t)>& use) const {
+  for_each_part(block.first, block.columns, [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
+    const float* origin = origin_.parameters[p].tensor.data_ptr<float>() + at;
+    for (std::size_t i = 0; i < count(); ++i) {
+      use(i, block.numbers + static_cast<std::int64_t>(i) * block.stride + column, origin, length, column);
+    }
+  });
+}
+
 void Differences::read(std::int64_t first, std::int64_t count, float* numbers) const {
   for (std::size_t i = 0; i < checkpoints_.size(); ++i, numbers += count) {
     for_each_part(first, count, [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
       read_numbers(*checkpoints_[i], *stored_[i][p], at, {numbers + column, static_cast<std::size_t>(length)});
     });
-  }
-}
-
-void Differences::add_stretch(std::int64_t first, std::int64_t count, const float* numbers, const Part& part,
-                              const torch::Tensor& total) const {
-  const Kernels& kernels = kernels_of(best_instruction_set());
-  const auto block = torch::zeros({rows_of_blocks(checkpoints_.size()), kColumns}, torch::kFloat64);
-  for (std::int64_t start = 0; start < count; start += kColumns) {
-    if (count - start < kColumns) block.zero_();
-    for_each_part(first + start, kColumns,
-                  [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
-                    const float* origin = origin_.parameters[p].tensor.data_ptr<float>() + at;
-                    for (std::size_t i = 0; i < checkpoints_.size(); ++i) {
-                      const auto row = static_cast<std::int64_t>(i);
-                      kernels.subtract(numbers + row * count + start + column, origin, length,
-                                       block.data_ptr<double>() + row * kColumns + column);
-                    }
-                  });
-    part(first + start, block, total);
   }
 }
 
@@ -148,7 +126,9 @@ torch::Tensor Differences::sum(std::int64_t sums, std::int64_t of_each, const Pa
       const std::int64_t count = std::min(width, columns - first);
       if (!has_failed) {
         read(first, count, numbers);
-        add_stretch(first, count, numbers, part, found);
+        for (std::int64_t at = 0; at < count; at += kColumns) {
+          part({first + at, std::min(kColumns, count - at), numbers + at, count}, found.data_ptr<double>());
+        }
       }
     } catch (...) {
       thrown = std::current_exception();
@@ -168,8 +148,14 @@ torch::Tensor Differences::sum(std::int64_t sums, std::int64_t of_each, const Pa
 std::vector<double> Differences::gram() const {
   const Kernels& kernels = kernels_of(best_instruction_set());
   const std::int64_t rows = rows_of_blocks(count());
-  const auto lower = sum(rows, rows, [&](std::int64_t, const torch::Tensor& block, const torch::Tensor& total) {
-    kernels.add_gram(block.data_ptr<double>(), rows, kColumns, total.data_ptr<double>());
+  const auto lower = sum(rows, rows, [&](const Block& block, double* total) {
+    thread_local std::vector<double> differences;  // [rows][kColumns]
+    differences.resize(static_cast<std::size_t>(rows * kColumns));
+    if (block.columns < kColumns) std::fill(differences.begin(), differences.end(), 0.0);
+    for_each_row_of(block, [&](std::size_t i, const float* numbers, const float* origin, std::int64_t length, std::int64_t at) {
+      kernels.subtract(numbers, origin, length, &differences[i * kColumns + static_cast<std::size_t>(at)]);
+    });
+    kernels.add_gram(differences.data(), rows, kColumns, total);
   });
   const auto entries = lower.accessor<double, 2>();
   const std::size_t n = count();
@@ -185,14 +171,23 @@ std::vector<double> Differences::gram() const {
   return gram;
 }
 
-Products Differences::sum_products(
-    const std::function<std::array<torch::Tensor, 2>(std::int64_t, const torch::Tensor&)>& directions) const {
+Products Differences::sum_products(const std::function<void(const Block&, TwoRows&)>& directions) const {
+  const Kernels& kernels = kernels_of(best_instruction_set());
   const auto rows = static_cast<std::int64_t>(count());
-  return products_from(
-      sum(rows + 2, 3, [&](std::int64_t first, const torch::Tensor& block, const torch::Tensor& total) {
-        const auto differences = block.narrow(0, 0, rows);
-        total.add_(products_of(differences, directions(first, differences)));
-      }));
+  return products_from(sum(rows + 2, 3, [&](const Block& block, double* total) {
+    TwoRows along{};
+    directions(block, along);
+    for_each_row_of(block, [&](std::size_t i, const float* numbers, const float* origin, std::int64_t length, std::int64_t at) {
+      kernels.add_projections(numbers, origin, length, {along[0].data() + at, along[1].data() + at}, total + 3 * i);
+    });
+    double* among = total + 3 * rows;
+    for (std::size_t c = 0; c < along[0].size(); ++c) {
+      among[0] += along[0][c] * along[0][c];
+      among[1] += along[0][c] * along[1][c];
+      among[3] += along[1][c] * along[0][c];
+      among[4] += along[1][c] * along[1][c];
+    }
+  }));
 }
 
 torch::Tensor Differences::combine_buffer(const NamedTensor& buffer, const std::vector<double>& combination) const {
@@ -219,19 +214,19 @@ std::vector<Direction> Differences::combine(std::span<const std::vector<double>>
       directions[k].buffers.push_back({buffer.name, combine_buffer(buffer, combinations[k])});
     }
   }
-  std::array<torch::Tensor, 2> weights;
-  for (std::size_t k = 0; k < 2; ++k) weights[k] = torch::tensor(combinations[k], torch::kFloat64);
-  products = sum_products([&](std::int64_t first, const torch::Tensor& block) {
-    std::array<torch::Tensor, 2> combined;
-    for (std::size_t k = 0; k < 2; ++k) {
-      const auto rounded = block.t().mv(weights[k]).to(torch::kFloat32);
-      combined[k] = rounded.to(torch::kFloat64);
-      for_each_part(first, kColumns, [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
-        const float* from = rounded.data_ptr<float>() + column;
-        std::copy(from, from + length, directions[k].parameters[p].tensor.data_ptr<float>() + at);
-      });
-    }
-    return combined;
+  const Kernels& kernels = kernels_of(best_instruction_set());
+  products = sum_products([&](const Block& block, TwoRows& along) {
+    for_each_row_of(block, [&](std::size_t i, const float* numbers, const float* origin, std::int64_t length, std::int64_t at) {
+      kernels.add_multiples(numbers, origin, length, {combinations[0][i], combinations[1][i]},
+                            {along[0].data() + at, along[1].data() + at});
+    });
+    for_each_part(block.first, block.columns, [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
+      for (std::size_t k = 0; k < 2; ++k) {
+        float* to = directions[k].parameters[p].tensor.data_ptr<float>() + at;
+        double* sums = along[k].data() + column;
+        for (std::int64_t i = 0; i < length; ++i) sums[i] = static_cast<double>(to[i] = static_cast<float>(sums[i]));
+      }
+    });
   });
   for (std::size_t k = 0; k < 2; ++k) {
     if (!leans_negative(directions[k])) continue;
@@ -244,16 +239,13 @@ std::vector<Direction> Differences::combine(std::span<const std::vector<double>>
 }
 
 Products Differences::products(const std::vector<Direction>& directions) const {
-  return sum_products([&](std::int64_t first, const torch::Tensor&) {
-    std::array<torch::Tensor, 2> both;
-    for (std::size_t k = 0; k < 2; ++k) {
-      both[k] = torch::zeros({kColumns}, torch::kFloat64);
-      for_each_part(first, kColumns, [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
+  return sum_products([&](const Block& block, TwoRows& along) {
+    for_each_part(block.first, block.columns, [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
+      for (std::size_t k = 0; k < 2; ++k) {
         const float* from = directions[k].parameters[p].tensor.data_ptr<float>() + at;
-        std::copy(from, from + length, both[k].data_ptr<double>() + column);
-      });
-    }
-    return both;
+        std::copy(from, from + length, along[k].data() + column);
+      }
+    });
   });
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -38,24 +39,32 @@ class Differences {
   Products products(const std::vector<Direction>& directions) const;
 
  private:
-  /// Adds to `total` what a block of the matrix whose rows are the differences adds to a sum: double, from column
-  /// `first` on, with zeros in the columns past the last one and in a few rows below the differences.
-  using Part = std::function<void(std::int64_t first, const torch::Tensor& block, const torch::Tensor& total)>;
+  static constexpr std::int64_t kColumns = 512;  // summed at a time, so that they stay in the cache
 
+  /// A few columns of the checkpoints' own numbers: row i is numbers + i * stride.
+  struct Block {
+    std::int64_t first, columns;  // of all columns; at most kColumns
+    const float* numbers;
+    std::int64_t stride;
+  };
+  /// Adds to `total` what a block adds to a sum.
+  using Part = std::function<void(const Block& block, double* total)>;
+  /// The two directions in a block's columns; zeros past them.
+  using TwoRows = std::array<std::array<double, kColumns>, 2>;
+
+  static std::int64_t stretch_width(std::size_t rows);
   /// The sum over all columns, [sums, of_each], block after block in their order; on several threads.
   torch::Tensor sum(std::int64_t sums, std::int64_t of_each, const Part& part) const;
-  /// The part of `count` columns, whose numbers were read.
-  void add_stretch(std::int64_t first, std::int64_t count, const float* numbers, const Part& part,
-                   const torch::Tensor& total) const;
   /// Products with the two directions, of which each block's columns are asked for.
-  Products sum_products(
-      const std::function<std::array<torch::Tensor, 2>(std::int64_t first, const torch::Tensor& block)>& directions)
-      const;
+  Products sum_products(const std::function<void(const Block& block, TwoRows& rows)>& directions) const;
   /// Columns of the checkpoints' own numbers, [n, count].
   void read(std::int64_t first, std::int64_t count, float* numbers) const;
   /// The part of each parameter that lies in a block: use(parameter, first element in it, count, first column).
   void for_each_part(std::int64_t first, std::int64_t count,
                      const std::function<void(std::size_t, std::int64_t, std::int64_t, std::int64_t)>& use) const;
+  /// The same for each checkpoint: use(checkpoint, its numbers, those of the origin, count, first column).
+  void for_each_row_of(const Block& block, const std::function<void(std::size_t, const float*, const float*,
+                                                                    std::int64_t, std::int64_t)>& use) const;
   torch::Tensor combine_buffer(const NamedTensor& buffer, const std::vector<double>& combination) const;
 
   NetworkState origin_;
