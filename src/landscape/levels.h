@@ -22,7 +22,7 @@ struct LevelGoal {
   std::int64_t budget = 0;  // image evaluations; 0: as many as the tolerance takes
 };
 
-/// What the pilot foretells.
+/// What pilot and scout foretell.
 struct LevelForecast {
   std::int64_t cost = 0;  // image evaluations, those of the pilot included
   double error = 0;       // of log loss over its range, the largest expected
@@ -38,10 +38,13 @@ struct LevelRequest {
 /// 2015, "Multilevel Monte Carlo methods", Acta Numerica 24). The log loss on all images is the log loss on a small
 /// subset, plus the difference that a larger subset makes, plus that of all images. Each of these is a smooth function
 /// of the plane, the later the smaller: it is known at some points and interpolated by kriging, whose variances add up.
+/// Differences are interpolated as multiples of the noise, the standard error of log loss at the point on the smallest
+/// subset: subsets differ most where images do.
 /// The next evaluation goes where the sum is largest, on as many images as lower it most for their price. Where the
 /// surface is too rough to be interpolated, its smallest subset is evaluated at every point.
 ///
-/// The pilot, 5x5 points and the centre on all images, decides which subsets are used: those with the least forecast.
+/// The pilot, 5x5 points and the centre on all images, and the scout, 11x11 points on few, decide which subsets are used:
+/// those with the least forecast.
 /// All choices follow from the values alone, so the same values give the same requests and the same bits.
 class LevelPlan {
  public:
