@@ -145,11 +145,7 @@ Tensor TensorPlan::compute(const Node& node, const Parameters& parameters, const
 
 Tensor TensorPlan::convolve(const Node& node, const Parameters& parameters, const std::vector<Tensor>& values) const {
   Tensor in = values[node.inputs[0]];
-  if (node.input_norm) {
-    in = scaled(in, parameters.input_scale, parameters.input_shift, node.input_relu);
-  } else if (node.input_relu) {
-    in = at::relu(in);
-  }
+  if (node.input_norm) in = scaled(in, parameters.input_scale, parameters.input_shift, node.input_relu);
   const Window& w = node.window;
   const Tensor residual = node.residual ? values[*node.residual] : Tensor();
   if (has_cudnn_ && node.relu && residual.defined()) {

@@ -184,9 +184,9 @@ Products Differences::sum_products(const std::function<void(const Block&, TwoRow
     for (std::size_t c = 0; c < along[0].size(); ++c) {
       among[0] += along[0][c] * along[0][c];
       among[1] += along[0][c] * along[1][c];
-      among[3] += along[1][c] * along[0][c];
       among[4] += along[1][c] * along[1][c];
     }
+    among[3] = among[1];
   }));
 }
 

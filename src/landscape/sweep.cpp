@@ -30,7 +30,8 @@ class Sweep {
   }
 
   SweepSummary run() {
-    const int threads = std::clamp(options_.threads, 1, engine_.device().is_cpu() ? options_.threads : kCudaThreads);
+    const int most = engine_.device().is_cpu() ? options_.threads : std::min(options_.threads, kCudaThreads);
+    const int threads = std::max(1, most);
     const int operator_threads = torch::get_num_threads();
     torch::set_num_threads(1);
 #pragma omp parallel num_threads(threads)

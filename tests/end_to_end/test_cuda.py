@@ -1,8 +1,5 @@
 """The program on a CUDA device: the CPU's values, the same bits each time. Skipped where no device is."""
 
-import json
-
-import h5py
 import helpers
 import numpy as np
 import pytest
@@ -20,19 +17,9 @@ def device(lossatlas, pictures, checkpoint, tmp_path_factory):
     probe.ok()
 
 
-def read(path):
-    with h5py.File(path) as file:
-        return {name: file[name][...] for name in file if isinstance(file[name], h5py.Dataset)}
-
-
-def settings(path):
-    with h5py.File(path) as file:
-        return json.loads(file["lossatlas"].attrs["settings"])
-
-
 def agree(path, other, error):
     """Losses within error · max(L, 0.1) of each other's."""
-    ours, theirs = read(path), read(other)
+    ours, theirs = helpers.read(path), helpers.read(other)
     assert ours.keys() == theirs.keys()
     for name in ours:
         if name.endswith("loss"):
@@ -46,14 +33,14 @@ def test_a_surface_has_the_cpus_values(sweep, tmp_path, words, error):
     sweep(on_cpu, grid="5x5")
     sweep(on_cuda, *CUDA, *words, grid="5x5")
     agree(on_cuda, on_cpu, error)
-    assert settings(on_cuda)["device"] == "cuda"
-    assert settings(on_cuda)["engine"] == ("eager" if words[:1] == ["--engine"] else "fused")
+    assert helpers.settings(on_cuda)["device"] == "cuda"
+    assert helpers.settings(on_cuda)["engine"] == ("eager" if words[:1] == ["--engine"] else "fused")
 
 
 def test_threads_do_not_change_bits(sweep, tmp_path):
     sweep(tmp_path / "one.h5", *CUDA, "--threads", 1, "--dtype", "tf32", grid="9x9")
     sweep(tmp_path / "two.h5", *CUDA, "--threads", 2, "--dtype", "tf32", grid="9x9")
-    one, two = read(tmp_path / "one.h5"), read(tmp_path / "two.h5")
+    one, two = helpers.read(tmp_path / "one.h5"), helpers.read(tmp_path / "two.h5")
     assert all(np.array_equal(one[name], two[name]) for name in one)
 
 
@@ -64,7 +51,7 @@ def test_an_interrupted_sweep_ends_in_the_same_bits(sweep, pictures, checkpoint,
     assert "--resume" in stopped.err
     lossatlas(*words, tmp_path / "stopped.h5", "--resume").ok()
     lossatlas(*words, tmp_path / "whole.h5").ok()
-    one, two = read(tmp_path / "stopped.h5"), read(tmp_path / "whole.h5")
+    one, two = helpers.read(tmp_path / "stopped.h5"), helpers.read(tmp_path / "whole.h5")
     assert all(np.array_equal(one[name], two[name]) for name in one)
 
 
@@ -78,7 +65,7 @@ def test_everything_on_request(sweep, tmp_path):
 def test_levels(sweep, tmp_path):
     sweep(tmp_path / "levels.h5", "--tolerance", 0.02, *CUDA, grid="21x21")
     sweep(tmp_path / "full.h5", grid="21x21")
-    losses = [np.log(read(tmp_path / name)["train_loss"]) for name in ("levels.h5", "full.h5")]
+    losses = [np.log(helpers.read(tmp_path / name)["train_loss"]) for name in ("levels.h5", "full.h5")]
     assert np.abs(losses[0] - losses[1]).max() < 0.04 * np.ptp(losses[1])
 
 
