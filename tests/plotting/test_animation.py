@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import SETTINGS, write_line, write_surface, write_trajectory
 from PIL import Image, ImageSequence
+from test_descents import write_descents
 
 
 @pytest.fixture(autouse=True)
@@ -166,3 +167,48 @@ def test_files_of_one_epoch_are_told_apart_and_all_frames_say_the_same(tmp_path)
     assert film.titles == ["with", "without"]
     said = " · ".join(film.notes)
     assert "with: 9 of 81 points evaluated" in said and "largest stated error 0.1 " in said and "stated error 0.2 " in said
+
+
+@pytest.mark.parametrize("variables", [1, 2])
+def test_descents_run(frames, tmp_path, variables):
+    file = write_descents(tmp_path / "d.h5", variables, steps=40)
+    images, _ = frames(file)
+    assert 5 <= len(images) <= 7  # frames that are alike are one
+    changed = [np.abs(a.astype(int) - b).max(axis=-1) > 40 for a, b in zip(images, images[1:])]
+    assert all(each.any() for each in changed)
+    whole = np.abs(images[-1].astype(int) - images[0]).max(axis=-1) > 40
+    assert not whole[:14].any()  # the title stands still
+    assert whole[: whole.shape[0] // 2].any() and whole[whole.shape[0] // 2:].any()  # the paths, and the words of the legend
+
+
+def test_what_descents_say_at_each_step(tmp_path):
+    from plotting import animation, command, descents, reading
+
+    path = write_descents(tmp_path / "d.h5", 2, steps=200)
+    with reading.open_file(path) as file:
+        settled = descents.settled(file)
+        span = file.x[-1] - file.x[0]
+        for descent in file.descents:
+            assert (np.abs(descent.position[settled:] - descent.position[-1]) < 0.0101 * span).all()
+        assert any((np.abs(descent.position[settled - 1] - descent.position[-1]) > 0.0099 * span).any() for descent in file.descents)
+        early, late = descents.until(file.descents[0], 3), descents.until(file.descents[0], 500)
+        assert early.steps == 3 and np.array_equal(early.position, file.descents[0].position[:4])
+        assert late.steps == 200
+        film = animation.KINDS["descents"]([file], command.parse([path, "-o", "x.gif"]), 50)
+        said = []
+        film.frame_before = film.frame
+        film.frame = lambda step, moment: said.append((step, [d.value[-1] for d in moment])) or film.frame_before(step, moment)
+        film.frames(12)
+        assert f"at step {settled} all are near their ends: the rest, to step 200, at once" in film.page.figure.get_label()
+    assert said[0] == (0, [d.value[0] for d in file.descents]) and said[-1] == (200, [d.value[-1] for d in file.descents])
+    assert said[-2][0] == settled
+
+
+def test_descents_that_cannot_be_animated(plot, tmp_path):
+    file, out = write_descents(tmp_path / "d.h5", 2), tmp_path / "x.gif"
+    none = write_descents(tmp_path / "n.h5", 2, rules=[], tangents=1)
+    assert "--animate spin is not for descents" in plot(file, "--animate", "spin", "-o", out).line()
+    assert "one file at a time" in plot(file, file, "-o", out).line()
+    assert "holds no descents" in plot(none, "-o", out).line()
+    assert "holds no descents" in plot(write_surface(tmp_path / "s.h5"), "--animate", "descents", "-o", out).line()
+    assert not out.exists()

@@ -322,11 +322,9 @@ def test_kinds_that_do_not_fit(plot, tmp_path, variables, words, culprit):
     assert result.status == 1 and (culprit in result.line() or "use --kind paths" in result.line())
 
 
-@pytest.mark.parametrize("words, culprit", [
-    (["--field", "train_loss"], "leave --field out"), (["-o", "a.gif"], "-o D.html"), (["--animate", "spin"], "-o D.html")])
-def test_what_does_not_go_with_descents(plot, tmp_path, words, culprit):
-    result = plot(write_descents(tmp_path / "d.h5"), *words)
-    assert result.status == 1 and culprit in result.line()
+def test_what_does_not_go_with_descents(plot, tmp_path):
+    result = plot(write_descents(tmp_path / "d.h5"), "--field", "train_loss")
+    assert result.status == 1 and "leave --field out" in result.line()
     assert not (tmp_path / "a.gif").exists()
 
 

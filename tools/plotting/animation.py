@@ -1,5 +1,5 @@
-"""Animations: a surface turned once around, trajectories that run, a landscape that changes from file
-to file. GIF by pillow, MP4 by ffmpeg. The same files give the same bytes."""
+"""Animations: a surface turned once around, trajectories and descents that run, a landscape that changes from
+file to file. GIF by pillow, MP4 by ffmpeg. The same files give the same bytes."""
 
 import io
 import math
@@ -13,13 +13,14 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from . import figures, marks, planes, points, reading, relief, scales, style, wording
+from . import descents, figures, marks, planes, points, reading, relief, scales, style, wording
 from .errors import NotYetError, PlotError, WordsError
 
 FRAMES = {".gif": 12, ".mp4": 24}  # a second
-SPIN, RUN = 6.0, 6.0  # seconds: once around, along a trajectory
+SPIN, RUN = 6.0, 6.0  # seconds: once around, along a trajectory or a descent
 HOLD, CHANGE = 0.7, 0.5  # seconds: one file, and from one to the next
 LONGEST = 90.0  # seconds
+WORTH_CUTTING = 0.8  # of the steps of descents: where they are settled before
 DPI = 130
 AZIMUTH = -57.0  # degrees
 COLORS = 256  # of a GIF
@@ -29,6 +30,8 @@ MOST_NAMED = 4  # files, each with its own notes
 
 def kind_of(files, options):
     """What is animated: as --animate says, or what fits the files. Refuses what does not."""
+    if any(isinstance(file, reading.DescentFile) for file in files):
+        return _descent_kind(files, options)
     for file in files:
         if getattr(file, "y", None) is None or 1 in file.shape:
             raise PlotError(f"{file.path} holds no plane to animate")
@@ -39,7 +42,19 @@ def kind_of(files, options):
         raise WordsError(f"--animate {kind} needs one file, not {len(files)}")
     if kind == "trajectory" and not marks.runs(files[0]):
         raise PlotError(f"{files[0].path} holds no trajectory (/lossatlas/runs) to animate")
+    if kind == "descents":
+        raise PlotError(f"{files[0].path} holds no descents (lossatlas descend) to animate")
     return kind
+
+
+def _descent_kind(files, options):
+    if len(files) > 1:
+        raise PlotError("descents are animated one file at a time")
+    if options.animate not in (None, "descents"):
+        raise WordsError(f"--animate {options.animate} is not for descents: leave it out")
+    if not files[0].descents:
+        raise PlotError(f"{files[0].path} holds no descents (made without --from): there is nothing to animate")
+    return "descents"
 
 
 def render(kind, files, options, extensions):
@@ -241,7 +256,46 @@ class _Run:
         return texts
 
 
-KINDS = {"spin": _Spin, "trajectory": _Run, "epochs": _Epochs}
+class _Descents:
+    """Descents on a function of one or two variables, step by step, all at once."""
+
+    def __init__(self, files, options, dpi):
+        self.dpi, self.file = dpi, files[0]
+        self.looks = descents.looks_of(self.file.descents)
+        self.last = max(descent.steps for descent in self.file.descents)
+        settled = descents.settled(self.file)
+        self.settled = settled if settled < WORTH_CUTTING * self.last else self.last
+        notes = []
+        if self.settled < self.last:
+            notes.append(f"at step {settled} all are near their ends: the rest, to step {self.last}, at once")
+        lines = descents.legend_lines(self.file.descents, self.looks)
+        head = figures.descents_head(self.file, "paths", options)
+        self.page, self.axes = descents.stage(self.file, head, options, lines, notes)
+        self.legend = None
+
+    def frames(self, rate):
+        steps = np.linspace(0, self.settled, max(2, round(RUN * rate))).round().astype(int)
+        moments = {step: [descents.until(descent, step) for descent in self.file.descents]
+                   for step in map(int, [*np.unique(steps), self.last])}
+        lines = [descents.legend_lines(moment, self.looks) for moment in moments.values()]
+        self.legend = descents.draw_legend(self.page, [max(same, key=lambda line: len(line[1])) for same in zip(*lines)])
+        images = {step: self.frame(step, moment) for step, moment in moments.items()}
+        return [images[step] for step in steps] + [images[self.last]] * rate
+
+    def frame(self, step, moment):
+        before = set(self.axes.get_children())
+        descents.draw_descents(self.axes, self.file, moment)
+        for text, (_, words) in zip(self.legend.get_texts(), descents.legend_lines(moment, self.looks)):
+            text.set_text(words)
+        self.axes.annotate(f"step {step}", (0, 1), xycoords="axes fraction", textcoords="offset points", xytext=(6, -8),
+                           va="top", fontsize=style.TICK, zorder=30, color=style.INK, path_effects=style.cased(2.5 * style.ZOOM))
+        image = _image(self.page.figure, self.dpi)
+        for artist in set(self.axes.get_children()) - before:
+            artist.remove()
+        return image
+
+
+KINDS = {"spin": _Spin, "trajectory": _Run, "epochs": _Epochs, "descents": _Descents}
 
 
 # --- files -----------------------------------------------------------------------------------------

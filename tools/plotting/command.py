@@ -136,7 +136,7 @@ def _parser():
         " (default: FILE_KIND.png beside the file)")
     add("--animate", choices=ANIMATIONS, metavar="|".join(ANIMATIONS),
         help="for .gif and .mp4: the surface turned once around; its trajectories run; the files one after"
-        " another (default: epochs for several files, trajectory for one with runs, else spin)")
+        " another; descents run (default: what fits: epochs for several files, trajectory for one with runs, else spin)")
     add("--field", "--value", metavar="NAME",
         help="any value on the grid: train_loss, test_acc, train_loss_class_3, l2 …; 'error': the"
         " stated error of reconstructed losses (default: the first loss)")

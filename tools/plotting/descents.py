@@ -3,6 +3,7 @@ one picture or one panel an optimizer, the values step by step, and the effectiv
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 from matplotlib import colors
@@ -83,7 +84,7 @@ def draw(kind, file, head, options):
         return _rates(file, head)
     if kind == "panels":
         return _panels(file, head, options)
-    return (_curve if file.variables == 1 else _plane)(file, head, options)
+    return _picture(file, head, options)
 
 
 # --- looks and words -------------------------------------------------------------------------------
@@ -163,13 +164,13 @@ def legend_lines(descents, looks):
 
 
 def draw_legend(page, lines, gap=LEGEND_GAP, outdent=0.3):
-    """Entries below the body, one a row; the page has legend_height more room there. Lengths in inches."""
+    """The legend, one entry a row below the body; the page has legend_height more room there. Lengths in inches."""
     handles = [Line2D([], [], color=color, dashes=dashes, marker=marker, linewidth=1.4 * style.ZOOM, markersize=4 * style.ZOOM,
                       markeredgewidth=0 * style.ZOOM, label=text) for (color, dashes, marker), text in lines]
     left, bottom, width, _ = page.rectangle()
     widest = max(style.text_width(text, style.NOTE) for _, text in lines)
     room = page.body[0] + outdent
-    page.figure.legend(
+    return page.figure.legend(
         handles=handles, loc="upper left", bbox_to_anchor=(left - outdent * style.ZOOM / page.size[0],
                                                            bottom - gap * style.ZOOM / page.size[1]),
         frameon=False, fontsize=min(style.NOTE, style.NOTE * room / (widest + 0.5)), handlelength=3.0,
@@ -180,25 +181,70 @@ def legend_height(lines):
     return LEGEND_ROW * len(lines) + 0.08 if lines else 0.0
 
 
+# --- until a step ----------------------------------------------------------------------------------
+
+
+def until(descent, step):
+    """The descent as it stood after so many steps."""
+    rows = min(step, descent.steps) + 1
+    parts = {name: getattr(descent, name)[:rows] for name in ("position", "value", "gradient", "effective_rate")}
+    return replace(descent, end=descent.end if rows > descent.steps else "steps", **parts)
+
+
+def settled(file):
+    """The step from which on every descent is within a hundredth of the picture of its end, or out of the picture."""
+    low, high = (np.array([axis[end] for axis in (file.x, file.y) if axis is not None]) for end in (0, -1))
+    latest = 0
+    for descent in file.descents:
+        with np.errstate(over="ignore"):
+            away = (np.abs(descent.position - descent.position[-1]) > 0.01 * (high - low)).any(axis=1)
+        seen = ((descent.position >= low) & (descent.position <= high)).all(axis=1)
+        latest = max(latest, *(np.flatnonzero(away & seen) + 1))
+    return int(latest)
+
+
 # --- one variable ----------------------------------------------------------------------------------
 
 
-def _curve(file, head, options):
-    descents, looks = file.descents, looks_of(file.descents)
-    lines = legend_lines(descents, looks)
-    margins = style.Margins(0.66, 0.2, 0.47 + legend_height(lines))
-    page = style.Page(head, _curve_notes(file, len(descents) == 1), margins, (WIDTH, HEIGHT + 0.4), stretch=True)
-    axes = page.figure.add_axes(page.rectangle())
-    _function(axes, file, options)
-    for descent, look, size in zip(descents, looks, end_sizes(file, descents)):
-        _steps_on_curve(axes, descent, look, size, len(descents) == 1)
+def _picture(file, head, options):
+    """The function with its tangents and all descents."""
+    lines = legend_lines(file.descents, looks_of(file.descents))
+    numbered = file.variables == 1 and len(file.descents) == 1
+    page, axes = stage(file, head, options, lines, numbered=numbered)
+    draw_descents(axes, file, file.descents, numbered)
     for tangent in file.tangents:
-        _tangent_line(axes, file, tangent)
-    axes.set_xlabel("x", labelpad=3)
-    axes.set_ylabel("f(x)", labelpad=3)
+        (_tangent_line if file.variables == 1 else _arrow)(axes, file, tangent)
     if lines:
         draw_legend(page, lines)
     return page.figure
+
+
+def stage(file, head, options, lines, notes=(), numbered=False):
+    """The page and the axes of the function alone, with room for a legend of those lines."""
+    if file.variables == 1:
+        margins = style.Margins(0.66, 0.2, 0.47 + legend_height(lines))
+        page = style.Page(head, [*_curve_notes(file, numbered), *notes], margins, (WIDTH, HEIGHT + 0.4), stretch=True)
+        axes = page.figure.add_axes(page.rectangle())
+        _function(axes, file, options)
+    else:
+        scale = value_scale(file, options)
+        body, equal = planes.body_of(file.x, file.y)
+        margins = style.Margins(0.62, 0.86, 0.47 + legend_height(lines))
+        page = style.Page(head, [*_plane_notes(file, scale, equal), *notes], margins, body)
+        axes = page.figure.add_axes(page.rectangle())
+        page.color_bar(_map(axes, file, scale, options), scale, "f(x, y)", extend=planes.extend(scale))
+    axes.set_xlabel("x", labelpad=3)
+    axes.set_ylabel("f(x)" if file.variables == 1 else "y", labelpad=3)
+    return page, axes
+
+
+def draw_descents(axes, file, descents, numbered=False):
+    """The file's descents on the stage, or these, which are as they stood after some steps."""
+    for whole, descent, look, size in zip(file.descents, descents, looks_of(file.descents), end_sizes(file, descents)):
+        if file.variables == 1:
+            _steps_on_curve(axes, descent, look, size, numbered)
+        else:
+            _path(axes, descent, look, size, _markers_every(whole))
 
 
 def _panels(file, head, options):
@@ -412,27 +458,6 @@ def pale(name):
     return colors.ListedColormap(PALENESS * ramp + (1 - PALENESS) * np.array(colors.to_rgb(style.PAPER)))
 
 
-def _plane(file, head, options):
-    descents, looks = file.descents, looks_of(file.descents)
-    lines = legend_lines(descents, looks)
-    scale = value_scale(file, options)
-    body, equal = planes.body_of(file.x, file.y)
-    margins = style.Margins(0.62, 0.86, 0.47 + legend_height(lines))
-    page = style.Page(head, _plane_notes(file, scale, equal), margins, body)
-    axes = page.figure.add_axes(page.rectangle())
-    mappable = _map(axes, file, scale, options)
-    for descent, look, size in zip(descents, looks, end_sizes(file, descents)):
-        _path(axes, descent, look, size)
-    for tangent in file.tangents:
-        _arrow(axes, file, tangent)
-    axes.set_xlabel("x", labelpad=3)
-    axes.set_ylabel("y", labelpad=3)
-    page.color_bar(mappable, scale, "f(x, y)", extend=planes.extend(scale))
-    if lines:
-        draw_legend(page, lines)
-    return page.figure
-
-
 def _plane_panels(file, head, options, rules):
     count = min(len(rules), MOST_PANELS)
     owns = [[d for d in file.descents if d.rule == rule] for rule in rules[:count]]
@@ -460,7 +485,7 @@ def _plane_panels(file, head, options, rules):
             column * (width + across), page.body[1] - (row + 1) * (each[1] + above), *each))
         mappable = _map(axes, file, scale, options, ticks)
         for descent, size in zip(own, end_sizes(file, own)):
-            _path(axes, descent, _look(number), size)
+            _path(axes, descent, _look(number), size, _markers_every(descent))
         axes.set_title("\n".join(title), fontsize=style.NOTE, loc="left", pad=2.5, color=style.INK, linespacing=1.15)
         axes.tick_params(labelleft=column == 0, labelbottom=number + columns >= count)
         if number + columns >= count:
@@ -547,12 +572,15 @@ def draw_star(axes, x, y, zorder=12):
               markeredgewidth=0.7 * style.ZOOM, linestyle="none", zorder=zorder, gid="extremum")
 
 
-def _path(axes, descent, look, size):
+def _markers_every(descent):
+    return math.ceil(len(descent.value) / MOST_MARKERS)
+
+
+def _path(axes, descent, look, size, every):
     color, dashes, marker = look
     x, y = descent.position.T
     axes.plot(x, y, color=style.CASING, linewidth=2.8 * style.ZOOM, alpha=0.8, zorder=8, solid_joinstyle="round")
     axes.plot(x, y, color=color, linewidth=1.3 * style.ZOOM, dashes=dashes, zorder=9, gid="path")
-    every = max(1, math.ceil(len(x) / MOST_MARKERS))
     axes.plot(x[::every], y[::every], marker=marker, markersize=3.4 * style.ZOOM, markerfacecolor=color, markeredgecolor=style.CASING,
               markeredgewidth=0.4 * style.ZOOM, linestyle="none", zorder=10)
     before = len(axes.lines)

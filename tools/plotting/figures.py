@@ -12,7 +12,7 @@ from .errors import NotYetError, PlotError, WordsError, one_line
 
 PLANE_KINDS = ("contour", "contourf", "heat", "surface")
 DESCENT_KINDS = ("paths", "panels", "steps", "rates")
-ANIMATIONS = ("spin", "trajectory", "epochs")
+ANIMATIONS = ("spin", "trajectory", "epochs", "descents")
 KINDS = (*PLANE_KINDS, "trajectory", "repeats", "line", "path", "history", *DESCENT_KINDS)
 
 # option -> the kinds that read it; the others are read by all
@@ -59,15 +59,12 @@ def draw_files(files, options):
             _say_unread(options, UNREAD["a page"], "a page")
         rendered[".html"] = document.render(files, options, file_names(files, options))
     if options.animate or wanted & set(saving.ANIMATIONS):
-        for file in files:
-            _require(not isinstance(file, reading.DescentFile), file,
-                     "descents, which are not animated: -o D.html makes a page that plays them")
         from . import animation
 
         kind = animation.kind_of(files, options)
         if wanted <= set(saving.ANIMATIONS):
-            flat = kind == "trajectory"
-            read = flat and options.kind in ("contour", "contourf", "heat")
+            flat = kind in ("trajectory", "descents")
+            read = kind == "trajectory" and options.kind in ("contour", "contourf", "heat")
             unread = [name for name in UNREAD["an animation"] if name != "kind" or not read]
             _say_unread(options, [*unread, *(("elev", "azim", "floor") if flat else ())], "an animation")
         paths = paths or [_default_path(options, kind, ".gif")]
@@ -190,12 +187,18 @@ def _descents(file, options):
              f" use --kind {', '.join(fits)}")
     _require(options.field is None, file, "descents, which have no other values: leave --field out")
     _report_unread(options, kind)
-    head = _head(options, descents.title(file, kind), descents.subtitle(file))
+    head = descents_head(file, kind, options)
     if kind == "surface":
         from . import descents3d
 
         return kind, descents3d.draw(file, head, options, _view(options))
     return kind, descents.draw(kind, file, head, options)
+
+
+def descents_head(file, kind, options):
+    from . import descents
+
+    return _head(options, descents.title(file, kind), descents.subtitle(file))
 
 
 def _path(files, options):
