@@ -135,6 +135,7 @@ json settings_of(const LandscapeWords& words, const LandscapeOptions& options, c
       {"device", engine.device().is_cuda() ? "cuda" : "cpu"},
       {"instruction_set", engine.instruction_set()},
       {"libtorch", TORCH_VERSION}});
+  if (inputs.recalibration) settings["bn_engine"] = engine.recalibrates_fused() ? "fused" : "eager";
   if (options.second) settings["test_samples"] = inputs.second.data->size();
   return settings;
 }

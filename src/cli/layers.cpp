@@ -44,6 +44,7 @@ std::string_view name_of(Operation operation) {
     case Operation::average_pool: return "average pooling";
     case Operation::concatenate: return "concatenation";
     case Operation::flatten: return "flatten";
+    case Operation::moments:
     case Operation::input: break;
   }
   return "input";

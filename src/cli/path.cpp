@@ -219,7 +219,10 @@ PathInputs read_inputs(const PathWords& words, const LandscapeOptions& options) 
 /// A bend as a network of its own, with statistics estimated for it.
 NetworkState state_of_bend(const std::vector<NamedTensor>& bend, const PathInputs& inputs, const torch::Device& device) {
   NetworkState state = copy_state({bend, inputs.from.state.buffers}, device);
-  if (inputs.recalibration) state = Recalibration(inputs.landscape.spec, inputs.recalibration, device).apply(state);
+  if (inputs.recalibration) {
+    state = make_eager_recalibration(inputs.landscape.spec, inputs.recalibration, device)->apply(state);
+    return copy_state(state, torch::kCPU);
+  }
   return copy_state(state, torch::kCPU);
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <stdexcept>
 #include <utility>
 
 #include "base/error.h"
@@ -49,13 +50,11 @@ EngineChoice engine_of(const std::string& name) {
   throw UsageError("--engine {}: wants auto, eager or fused", name);
 }
 
-Evaluator::Evaluator(const EngineOptions& options, ImageSets images) : options_(options), images_(std::move(images)) {
-  if (options_.recalibration) {
-    recalibration_ = std::make_unique<Recalibration>(options_.network, options_.recalibration, images_.first->device());
-  }
-}
+Evaluator::Evaluator(const EngineOptions& options, ImageSets images) : options_(options), images_(std::move(images)) {}
 
 Evaluator::~Evaluator() = default;
+
+void Evaluator::recalibrate_by(std::unique_ptr<Recalibration> recalibration) { recalibration_ = std::move(recalibration); }
 
 Evaluation Evaluator::evaluate(const NetworkState& state) {
   return evaluate(state, std::array{images_.first->size()}).front();
@@ -63,6 +62,7 @@ Evaluation Evaluator::evaluate(const NetworkState& state) {
 
 std::vector<Evaluation> Evaluator::evaluate(const NetworkState& state, std::span<const std::int64_t> sizes) {
   const torch::NoGradGuard no_gradients;
+  if (options_.recalibration && !recalibration_) throw std::logic_error("Evaluator: nothing estimates the statistics");
   load(recalibration_ ? recalibration_->apply(state) : state);
   const Extras& extras = options_.extras;
   const std::int64_t population = options_.population > 0 ? options_.population : images_.first->size();
@@ -126,6 +126,7 @@ void Engine::compile() {
   try {
     graph_ = make_fused_graph(options_.network);
     if (device_.is_cuda()) allow_tf32(options_.precision == Precision::tf32);
+    if (options_.recalibration && device_.is_cpu()) recalibration_graph_ = make_recalibration_graph(options_.network);
   } catch (const CannotLower& reason) {
     if (must) throw Error("the fused engine cannot run {}: it has {}", options_.network.architecture, reason.what());
     why_eager_ = reason.what();
@@ -133,8 +134,16 @@ void Engine::compile() {
 }
 
 std::unique_ptr<Evaluator> Engine::make_evaluator() const {
-  if (!is_fused()) return make_eager_evaluator(options_, images_);
-  return device_.is_cuda() ? make_tensor_evaluator(options_, graph_, images_) : make_fused_evaluator(options_, graph_, images_);
+  auto evaluator = !is_fused()         ? make_eager_evaluator(options_, images_)
+                   : device_.is_cuda() ? make_tensor_evaluator(options_, graph_, images_)
+                                       : make_fused_evaluator(options_, graph_, images_);
+  if (options_.recalibration) evaluator->recalibrate_by(make_recalibration());
+  return evaluator;
+}
+
+std::unique_ptr<Recalibration> Engine::make_recalibration() const {
+  if (!recalibration_graph_) return make_eager_recalibration(options_.network, options_.recalibration, device_);
+  return make_fused_recalibration(options_.network, recalibration_graph_, options_.recalibration, options_.instruction_set);
 }
 
 std::string Engine::instruction_set() const {

@@ -63,6 +63,8 @@ class Evaluator {
   Evaluation evaluate(const NetworkState& state);
   /// The same over the first sizes[0], sizes[1], … images, each with all of the second set; sizes ascend.
   std::vector<Evaluation> evaluate(const NetworkState& state, std::span<const std::int64_t> sizes);
+  /// Who estimates the statistics where the options ask for it.
+  void recalibrate_by(std::unique_ptr<Recalibration> recalibration);
 
  protected:
   const EngineOptions& options() const { return options_; }
@@ -98,6 +100,7 @@ class Engine {
   std::int64_t images() const { return images_.first->size(); }
   std::int64_t images_per_point() const { return images() + (images_.second ? images_.second->size() : 0); }
   bool is_fused() const { return graph_ != nullptr; }
+  bool recalibrates_fused() const { return recalibration_graph_ != nullptr; }
   /// What kept an automatic choice from the fused engine: "the operator aten::…"; "" where nothing did.
   const std::string& why_eager() const { return why_eager_; }
   /// What the arithmetic runs on, as far as it may change the last bits.
@@ -106,11 +109,13 @@ class Engine {
  private:
   void check_fit(const DataSet& data) const;
   void compile();
+  std::unique_ptr<Recalibration> make_recalibration() const;
 
   EngineOptions options_;
   torch::Device device_;
   ImageSets images_;
   std::shared_ptr<const Graph> graph_;  // where the engine is fused
+  std::shared_ptr<const Graph> recalibration_graph_;  // where the recalibration is too
   std::string why_eager_;
 };
 

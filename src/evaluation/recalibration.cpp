@@ -1,11 +1,16 @@
 #include "evaluation/recalibration.h"
 
 #include <torch/nn/modules/batchnorm.h>
+#include <torch/utils.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/error.h"
+#include "evaluation/fused_evaluator.h"
+#include "fused/lowering.h"
+#include "fused/plan.h"
 #include "models/registry.h"
 
 namespace lossatlas {
@@ -22,10 +27,110 @@ void for_each_batch_norm(Network& network, const Function& function) {
   }
 }
 
-NetworkSpec checked(const NetworkSpec& network) {
-  check_recalibration(network);
+/// The network with batch norm in training mode and everything else in evaluation mode.
+std::shared_ptr<Network> make_recalibrated(const NetworkSpec& spec, torch::Device device) {
+  check_recalibration(spec);
+  auto network = make_network(spec);
+  network->to(device);
+  network->eval();
+  for (torch::Tensor& parameter : network->parameters()) parameter.requires_grad_(false);
+  for_each_batch_norm(*network, [](auto& norm) { norm.train(); });
   return network;
 }
+
+class EagerRecalibration : public Recalibration {
+ public:
+  EagerRecalibration(const NetworkSpec& network, std::shared_ptr<const DataSet> images, torch::Device device)
+      : images_(std::move(images), device), network_(make_recalibrated(network, device)), own_(state_of(*network_)) {}
+
+  NetworkState apply(const NetworkState& state) override {
+    const torch::NoGradGuard no_gradients;
+    use_tensors(own_.parameters, state.parameters);
+    for_each_batch_norm(*network_, [](auto& norm) { norm.reset_running_stats(); });
+    for (std::int64_t first = 0; first < images_.size(); first += kBatch) {
+      const std::int64_t count = std::min(kBatch, images_.size() - first);
+      // The running average of all images so far.
+      const double share = static_cast<double>(count) / static_cast<double>(first + count);
+      for_each_batch_norm(*network_, [&](auto& norm) { norm.options.momentum(share); });
+      network_->forward(images_.batch(first, count));
+    }
+    return {state.parameters, own_.buffers};
+  }
+
+ private:
+  Batches images_;
+  std::shared_ptr<Network> network_;
+  NetworkState own_;
+};
+
+/// Σ over the batches of share * statistic, in double.
+struct Averages {
+  std::vector<double> means, variances;
+
+  void add(const Moments& moments, double share, std::size_t channels) {
+    means.resize(channels);
+    variances.resize(channels);
+    const auto count = static_cast<double>(moments.count);
+    for (std::size_t c = 0; c < channels; ++c) {
+      means[c] += share * moments.means[c];
+      variances[c] += share * moments.squares[c] / (count - 1);  // unbiased, as PyTorch's running variances are
+    }
+  }
+};
+
+class FusedRecalibration : public Recalibration {
+ public:
+  FusedRecalibration(const NetworkSpec& network, std::shared_ptr<const Graph> graph,
+                     std::shared_ptr<const DataSet> images, InstructionSet set)
+      : images_(std::move(images), torch::kCPU),
+        graph_(std::move(graph)),
+        plan_(graph_, {set, std::min(kBatch, images_.size())}),
+        own_(state_of(*make_network(network))) {
+    pixels_.resize(static_cast<std::size_t>(std::min(kBatch, images_.size())) * images_.data().image_bytes());
+    logits_.resize(static_cast<std::size_t>(kBatch * plan_.classes()));
+  }
+
+  NetworkState apply(const NetworkState& state) override {
+    std::vector<Averages> averages(graph_->nodes.size());
+    const auto all = static_cast<double>(images_.size());
+    const auto [channels, height, width] = images_.data().shape;
+    plan_.load(tensors_of(state));
+    for (std::int64_t first = 0; first < images_.size(); first += kBatch) {
+      const std::int64_t count = std::min(kBatch, images_.size() - first);
+      images_.read(first, count, pixels_);
+      plan_.run({pixels_.data(), count, channels, height, width}, logits_);
+      for (const std::size_t node : measured()) {
+        averages[node].add(plan_.moments()[node], static_cast<double>(count) / all,
+                           static_cast<std::size_t>(graph_->nodes[node].shape.channels));
+      }
+    }
+    for (const std::size_t node : measured()) {
+      const BatchNorm& norm = *graph_->nodes[node].norm;
+      write(averages[node].means, buffer(norm.mean));
+      write(averages[node].variances, buffer(norm.variance));
+    }
+    return {state.parameters, own_.buffers};
+  }
+
+ private:
+  std::vector<std::size_t> measured() const {
+    std::vector<std::size_t> nodes;
+    for (std::size_t node = 0; node < graph_->nodes.size(); ++node) {
+      if (graph_->nodes[node].operation == Operation::moments) nodes.push_back(node);
+    }
+    return nodes;
+  }
+  const torch::Tensor& buffer(TensorIndex index) const { return own_.buffers[index - own_.parameters.size()].tensor; }
+  static void write(const std::vector<double>& values, const torch::Tensor& to) {
+    std::transform(values.begin(), values.end(), to.data_ptr<float>(), [](double value) { return static_cast<float>(value); });
+  }
+
+  Batches images_;
+  std::shared_ptr<const Graph> graph_;
+  Plan plan_;
+  NetworkState own_;
+  std::vector<float> pixels_, logits_;
+};
 
 }  // namespace
 
@@ -35,27 +140,29 @@ void check_recalibration(const NetworkSpec& network) {
               network.script.string());
 }
 
-Recalibration::Recalibration(const NetworkSpec& network, std::shared_ptr<const DataSet> images, torch::Device device)
-    : images_(std::move(images), device), network_(make_network(checked(network))) {
-  network_->to(device);
-  network_->eval();
-  for (torch::Tensor& parameter : network_->parameters()) parameter.requires_grad_(false);
-  for_each_batch_norm(*network_, [](auto& norm) { norm.train(); });
-  own_ = state_of(*network_);
+std::unique_ptr<Recalibration> make_eager_recalibration(const NetworkSpec& network, std::shared_ptr<const DataSet> images,
+                                                        torch::Device device) {
+  return std::make_unique<EagerRecalibration>(network, std::move(images), device);
 }
 
-NetworkState Recalibration::apply(const NetworkState& state) {
+std::shared_ptr<const Graph> make_recalibration_graph(const NetworkSpec& spec) {
   const torch::NoGradGuard no_gradients;
-  use_tensors(own_.parameters, state.parameters);
-  for_each_batch_norm(*network_, [](auto& norm) { norm.reset_running_stats(); });
-  for (std::int64_t first = 0; first < images_.size(); first += kBatch) {
-    const std::int64_t count = std::min(kBatch, images_.size() - first);
-    // The running average of all images so far.
-    const double share = static_cast<double>(count) / static_cast<double>(first + count);
-    for_each_batch_norm(*network_, [&](auto& norm) { norm.options.momentum(share); });
-    network_->forward(images_.batch(first, count));
+  check_recalibration(spec);
+  const auto network = make_network(spec);
+  network->eval();
+  for (torch::Tensor& parameter : network->parameters()) parameter.requires_grad_(false);
+  auto graph = std::make_shared<const Graph>(fuse_with_moments(lower(*network, spec.input)));
+  std::set<TensorIndex> known;
+  for (const Node& node : graph->nodes) {
+    const bool measures = node.operation == Operation::moments;
+    if (measures && !known.insert(node.norm->mean).second) throw CannotLower("a batch norm that is used twice");
   }
-  return {state.parameters, own_.buffers};
+  return graph;
+}
+
+std::unique_ptr<Recalibration> make_fused_recalibration(const NetworkSpec& network, std::shared_ptr<const Graph> graph,
+                                                        std::shared_ptr<const DataSet> images, InstructionSet set) {
+  return std::make_unique<FusedRecalibration>(network, std::move(graph), std::move(images), set);
 }
 
 }  // namespace lossatlas

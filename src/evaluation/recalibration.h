@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "evaluation/batches.h"
+#include "fused/graph.h"
 #include "models/network.h"
 
 namespace lossatlas {
@@ -17,16 +18,21 @@ void check_recalibration(const NetworkSpec& network);
 /// images (as Garipov et al. 2018 do after moving between networks). One a thread.
 class Recalibration {
  public:
-  /// Throws as check_recalibration does.
-  Recalibration(const NetworkSpec& network, std::shared_ptr<const DataSet> images, torch::Device device);
-
+  virtual ~Recalibration() = default;
   /// `state` with its statistics replaced. The buffers are this object's own, valid until the next call.
-  NetworkState apply(const NetworkState& state);
-
- private:
-  Batches images_;
-  std::shared_ptr<Network> network_;
-  NetworkState own_;
+  virtual NetworkState apply(const NetworkState& state) = 0;
 };
+
+/// By LibTorch, operator by operator. Throws as check_recalibration does.
+std::unique_ptr<Recalibration> make_eager_recalibration(const NetworkSpec& network, std::shared_ptr<const DataSet> images,
+                                                        torch::Device device);
+
+/// The graph for a fused recalibration. Throws CannotLower where the network cannot be lowered or uses a batch norm
+/// twice, else as check_recalibration does.
+std::shared_ptr<const Graph> make_recalibration_graph(const NetworkSpec& network);
+
+/// By kernels of our own, on the CPU. `network`: what the graph was made from.
+std::unique_ptr<Recalibration> make_fused_recalibration(const NetworkSpec& network, std::shared_ptr<const Graph> graph,
+                                                        std::shared_ptr<const DataSet> images, InstructionSet set);
 
 }  // namespace lossatlas

@@ -9,15 +9,16 @@ namespace {
 /// reads has been computed; the earlier one becomes unread and is dropped at the end.
 class Fusion {
  public:
-  explicit Fusion(Graph graph) : nodes_(std::move(graph.nodes)), tensors_(graph.tensors) {}
+  Fusion(Graph graph, bool joins_norms)
+      : nodes_(std::move(graph.nodes)), tensors_(graph.tensors), joins_norms_(joins_norms) {}
 
   Graph run() {
     count_readers();
     for (std::size_t i = 1; i < nodes_.size(); ++i) {
-      join_norm(i);
+      if (joins_norms_) join_norm(i);
       join_residual(i);
       join_relu(i);
-      join_input_norm(i);
+      if (joins_norms_) join_input_norm(i);
     }
     return without_unread();
   }
@@ -107,11 +108,35 @@ class Fusion {
 
   std::vector<Node> nodes_;
   std::size_t tensors_;
+  bool joins_norms_;
   std::vector<int> readers_;
 };
 
 }  // namespace
 
-Graph fuse(Graph graph) { return Fusion(std::move(graph)).run(); }
+Graph fuse(Graph graph) { return Fusion(std::move(graph), true).run(); }
+
+Graph fuse_with_moments(Graph graph) {
+  const Graph fused = Fusion(std::move(graph), false).run();
+  Graph measured;
+  measured.tensors = fused.tensors;
+  std::vector<std::size_t> place;
+  for (Node node : fused.nodes) {
+    for (std::size_t& input : node.inputs) input = place[input];
+    if (node.residual) node.residual = place[*node.residual];
+    if (node.operation == Operation::batch_norm) {
+      Node moments;
+      moments.operation = Operation::moments;
+      moments.inputs = node.inputs;
+      moments.shape = {node.shape.channels};
+      moments.norm = node.norm;
+      node.inputs.push_back(measured.nodes.size());
+      measured.nodes.push_back(std::move(moments));
+    }
+    place.push_back(measured.nodes.size());
+    measured.nodes.push_back(std::move(node));
+  }
+  return measured;
+}
 
 }  // namespace lossatlas

@@ -11,7 +11,10 @@
 namespace lossatlas {
 
 /// A network as the fused evaluator sees it: a list of operations on activations, in an order in which they can run.
-enum class Operation { input, convolution, linear, batch_norm, relu, add, max_pool, average_pool, concatenate, flatten };
+/// moments: of a batch norm's input, over the whole batch.
+enum class Operation {
+  input, convolution, linear, batch_norm, relu, add, max_pool, average_pool, concatenate, flatten, moments
+};
 
 /// Shape of the activations of one image.
 struct ImageShape {
@@ -40,7 +43,7 @@ struct Node {
   Window window;                    // of a convolution or a pooling
   bool count_padding = true;                // average pooling
   std::optional<TensorIndex> weight, bias;  // of a convolution or a linear layer
-  std::optional<BatchNorm> norm;            // of a batch norm; of a convolution: applied to its result
+  std::optional<BatchNorm> norm;            // of a batch norm and its moments; of a convolution: applied to its result
 
   // What fuse() moves into a node. Order: input norm and ReLU, the operation, norm, residual, ReLU.
   std::optional<BatchNorm> input_norm;
@@ -57,5 +60,9 @@ struct Graph {
 /// Moves batch norms, residual sums and ReLUs into the operations that they follow, and a batch norm with its ReLU into
 /// the 1x1 convolution that alone reads it. The result computes the same; nodes that nothing reads are dropped.
 Graph fuse(Graph graph);
+
+/// The graph for batch norms in training mode: each stays a node of its own, whose second input are the moments of its
+/// first. All else is joined as in fuse().
+Graph fuse_with_moments(Graph graph);
 
 }  // namespace lossatlas

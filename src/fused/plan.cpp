@@ -21,6 +21,7 @@ Plan::Plan(std::shared_ptr<const Graph> graph, const PlanOptions& options)
   scratch_ = AlignedFloats(scratch);
   memory_.scratch = scratch_.data();
   memory_.values.resize(steps_.size());
+  memory_.moments.resize(steps_.size());
 }
 
 void Plan::load(const Tensors& tensors) {
@@ -70,10 +71,18 @@ std::int64_t Plan::best_slice(std::size_t node) const {
 
 /// A step joins the segment before it where that has its slice, or a somewhat larger one: a smaller slice costs those
 /// steps little, and what they write is still in cache. A segment of the whole batch keeps it, for its parameters' sake.
+/// Moments are measured where their input was just written; what reads them waits for the end of the batch.
 void Plan::cut_segments() {
   for (std::size_t node = 1; node < steps_.size(); ++node) {
-    const std::int64_t slice = best_slice(node), before = segments_.empty() ? 0 : segments_.back().slice;
-    const bool joins = before == slice || (before < options_.batch && before > slice && before <= 4 * slice);
+    const std::int64_t before = segments_.empty() ? 0 : segments_.back().slice;
+    const bool measures = graph_->nodes[node].operation == Operation::moments;
+    const std::int64_t slice = measures && before > 0 ? before : best_slice(node);
+    const auto& inputs = graph_->nodes[node].inputs;
+    const bool waits = std::any_of(inputs.begin(), inputs.end(), [&](std::size_t input) {
+      return graph_->nodes[input].operation == Operation::moments && input >= segments_.back().first;
+    });
+    const bool near = before == slice || (before < options_.batch && before > slice && before <= 4 * slice);
+    const bool joins = near && !waits;
     if (!joins) segments_.push_back({node, node, slice});
     segments_.back().slice = slice;
     segments_.back().end = node + 1;
@@ -147,6 +156,7 @@ void Plan::run_segment(const Segment& segment, const PlanarImages& images) {
   const std::int64_t image = images.channels * images.height * images.width;
   for (std::int64_t first = 0; first < images.images; first += segment.slice) {
     const std::int64_t count = std::min(segment.slice, images.images - first);
+    memory_.first = first;
     memory_.images = images;
     memory_.images.data += first * image;
     memory_.images.images = count;

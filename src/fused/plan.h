@@ -20,7 +20,7 @@ class Plan {
  public:
   Plan(std::shared_ptr<const Graph> graph, const PlanOptions& options);
 
-  /// Takes the parameters of a point; `tensors` need not outlive the call.
+  /// Takes the parameters of a point; `tensors` need not outlive the call, but where the graph measures moments.
   void load(const Tensors& tensors);
 
   /// images.images <= options.batch; writes logits [images][classes].
@@ -28,6 +28,8 @@ class Plan {
 
   std::int64_t classes() const { return graph_->nodes.back().shape.channels; }
   const Graph& graph() const { return *graph_; }
+  /// Of the last batch, by node: of those that measure them.
+  const std::vector<Moments>& moments() const { return memory_.moments; }
   /// Bytes of activations, scratch and packed parameters.
   std::size_t memory() const;
 

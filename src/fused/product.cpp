@@ -87,7 +87,7 @@ class PointwiseStep : public ProductStep {
     make_weights(in_.channels);
   }
   std::string_view method() const override { return "pointwise"; }
-  void run(const StepMemory& memory) override {
+  void run(StepMemory& memory) override {
     const Activations& in = input(memory);
     kernels_.multiply(product(memory, in.data, in.stride, in_.channels, 0, in.pixels(), false, memory.scratch));
   }
@@ -126,7 +126,7 @@ class GatheredStep : public ProductStep {
     return static_cast<std::size_t>(rows_size() + kernels_.multiply_scratch(kRows, depth()));
   }
 
-  void run(const StepMemory& memory) override {
+  void run(StepMemory& memory) override {
     const Activations& out = output(memory);
     for (std::int64_t first = 0; first < out.pixels(); first += kRows) {
       const std::int64_t count = std::min(kRows, out.pixels() - first);
@@ -180,7 +180,7 @@ class WinogradStep : public ProductStep {
                                     kernels_.multiply_scratch(count, depth()));
   }
 
-  void run(const StepMemory& memory) override {
+  void run(StepMemory& memory) override {
     const Activations &in = input(memory), &out = output(memory);
     const std::int64_t all = in.images * down_ * across_, at_once = tiles_at_once(in.images);
     for (std::int64_t first = 0; first < all; first += at_once) {

@@ -14,7 +14,7 @@ class NormStep : public Step {
   void load(const Tensors& tensors) override {
     if (node_.norm) folded_ = fold(*node_.norm, tensors, node_.shape.channels);
   }
-  void run(const StepMemory& memory) override {
+  void run(StepMemory& memory) override {
     const Affine affine{node_.norm ? folded_.scale.data() : nullptr, folded_.shift.data(), node_.relu};
     kernels_.transform(memory.values[node_.inputs[0]], affine, memory.values[index_]);
   }
@@ -26,12 +26,54 @@ class NormStep : public Step {
   ScaleAndShift folded_;
 };
 
+class MomentsStep : public Step {
+ public:
+  MomentsStep(const Graph& graph, std::size_t node, const Kernels& kernels)
+      : node_(graph.nodes[node]), index_(node), kernels_(kernels) {}
+
+  void run(StepMemory& memory) override {
+    const Activations& in = memory.values[node_.inputs[0]];
+    const auto channels = static_cast<std::size_t>(in.blocks * kBlock);
+    Moments slice{in.pixels(), std::vector<double>(channels), std::vector<double>(channels)};
+    kernels_.moments(in, slice.means.data(), slice.squares.data());
+    Moments& batch = memory.moments[index_];
+    if (memory.first == 0) batch = {};
+    batch.add(slice);
+  }
+
+ private:
+  const Node& node_;
+  std::size_t index_;
+  const Kernels& kernels_;
+};
+
+/// A batch norm by the moments of the batch, which are complete before it runs.
+class TrainingNormStep : public Step {
+ public:
+  TrainingNormStep(const Graph& graph, std::size_t node, const Kernels& kernels)
+      : node_(graph.nodes[node]), index_(node), kernels_(kernels) {}
+
+  void load(const Tensors& tensors) override { tensors_ = tensors; }
+  void run(StepMemory& memory) override {
+    if (memory.first == 0) folded_ = fold(*node_.norm, tensors_, node_.shape.channels, memory.moments[node_.inputs[1]]);
+    kernels_.transform(memory.values[node_.inputs[0]], {folded_.scale.data(), folded_.shift.data(), node_.relu},
+                       memory.values[index_]);
+  }
+
+ private:
+  const Node& node_;
+  std::size_t index_;
+  const Kernels& kernels_;
+  Tensors tensors_;
+  ScaleAndShift folded_;
+};
+
 class AddStep : public Step {
  public:
   AddStep(const Graph& graph, std::size_t node, const Kernels& kernels)
       : node_(graph.nodes[node]), index_(node), kernels_(kernels) {}
 
-  void run(const StepMemory& memory) override {
+  void run(StepMemory& memory) override {
     kernels_.add(memory.values[node_.inputs[0]], memory.values[node_.inputs[1]], node_.relu, memory.values[index_]);
   }
 
@@ -46,7 +88,7 @@ class PoolStep : public Step {
   PoolStep(const Graph& graph, std::size_t node, const Kernels& kernels)
       : node_(graph.nodes[node]), index_(node), kernels_(kernels) {}
 
-  void run(const StepMemory& memory) override {
+  void run(StepMemory& memory) override {
     kernels_.pool(kind(), memory.values[node_.inputs[0]], node_.window, memory.values[index_]);
   }
 
@@ -66,7 +108,7 @@ class ConcatenateStep : public Step {
  public:
   ConcatenateStep(const Graph& graph, std::size_t node) : graph_(graph), node_(graph.nodes[node]), index_(node) {}
 
-  void run(const StepMemory& memory) override {
+  void run(StepMemory& memory) override {
     const Activations& out = memory.values[index_];
     const std::int64_t pixels = out.pixels();
     std::int64_t channel = 0;
@@ -107,7 +149,7 @@ class FlattenStep : public Step {
  public:
   FlattenStep(const Graph& graph, std::size_t node) : graph_(graph), node_(graph.nodes[node]), index_(node) {}
 
-  void run(const StepMemory& memory) override {
+  void run(StepMemory& memory) override {
     const std::size_t input = node_.inputs[0];
     const Activations& out = memory.values[index_];
     const ImageShape shape = graph_.nodes[input].shape;
@@ -134,20 +176,46 @@ class FlattenStep : public Step {
   std::size_t index_;
 };
 
-}  // namespace
-
-ScaleAndShift fold(const BatchNorm& norm, const Tensors& tensors, std::int64_t channels) {
+template <class Mean, class Variance>
+ScaleAndShift fold(const BatchNorm& norm, const Tensors& tensors, std::int64_t channels, const Mean& mean,
+                   const Variance& variance) {
   const auto padded = static_cast<std::size_t>(blocks_of(channels) * kBlock);
   ScaleAndShift folded{std::vector<float>(padded), std::vector<float>(padded)};
   for (std::size_t c = 0; c < static_cast<std::size_t>(channels); ++c) {
-    const double deviation = std::sqrt(static_cast<double>(tensors[norm.variance][c]) + norm.epsilon);
     const double weight = norm.weight ? static_cast<double>(tensors[*norm.weight][c]) : 1.0;
     const double bias = norm.bias ? static_cast<double>(tensors[*norm.bias][c]) : 0.0;
-    const double scale = weight / deviation;
+    const double scale = weight / std::sqrt(variance(c) + norm.epsilon);
     folded.scale[c] = static_cast<float>(scale);
-    folded.shift[c] = static_cast<float>(bias - static_cast<double>(tensors[norm.mean][c]) * scale);
+    folded.shift[c] = static_cast<float>(bias - mean(c) * scale);
   }
   return folded;
+}
+
+}  // namespace
+
+void Moments::add(const Moments& more) {
+  if (count == 0) {
+    *this = more;
+    return;
+  }
+  const auto n = static_cast<double>(count), m = static_cast<double>(more.count);
+  for (std::size_t c = 0; c < means.size(); ++c) {
+    const double difference = more.means[c] - means[c];
+    means[c] += difference * (m / (n + m));
+    squares[c] += more.squares[c] + difference * difference * (n * m / (n + m));
+  }
+  count += more.count;
+}
+
+ScaleAndShift fold(const BatchNorm& norm, const Tensors& tensors, std::int64_t channels) {
+  return fold(norm, tensors, channels, [&](std::size_t c) { return static_cast<double>(tensors[norm.mean][c]); },
+              [&](std::size_t c) { return static_cast<double>(tensors[norm.variance][c]); });
+}
+
+ScaleAndShift fold(const BatchNorm& norm, const Tensors& tensors, std::int64_t channels, const Moments& moments) {
+  const auto count = static_cast<double>(moments.count);
+  return fold(norm, tensors, channels, [&](std::size_t c) { return moments.means[c]; },
+              [&](std::size_t c) { return moments.squares[c] / count; });
 }
 
 std::unique_ptr<Step> make_step(const Graph& graph, std::size_t node, const Kernels& kernels) {
@@ -155,12 +223,15 @@ std::unique_ptr<Step> make_step(const Graph& graph, std::size_t node, const Kern
     case Operation::convolution:
     case Operation::linear: return make_product_step(graph, node, kernels);
     case Operation::batch_norm:
+      if (graph.nodes[node].inputs.size() > 1) return std::make_unique<TrainingNormStep>(graph, node, kernels);
+      [[fallthrough]];
     case Operation::relu: return std::make_unique<NormStep>(graph, node, kernels);
     case Operation::add: return std::make_unique<AddStep>(graph, node, kernels);
     case Operation::max_pool:
     case Operation::average_pool: return std::make_unique<PoolStep>(graph, node, kernels);
     case Operation::concatenate: return std::make_unique<ConcatenateStep>(graph, node);
     case Operation::flatten: return std::make_unique<FlattenStep>(graph, node);
+    case Operation::moments: return std::make_unique<MomentsStep>(graph, node, kernels);
     case Operation::input: break;
   }
   return nullptr;

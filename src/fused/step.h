@@ -12,10 +12,22 @@ namespace lossatlas {
 /// The tensors of a state by their TensorIndex: float32, contiguous; null where a tensor holds no floats.
 using Tensors = std::vector<const float*>;
 
+/// Of each channel: the mean over images and pixels, and the sum of squared differences from it.
+struct Moments {
+  std::int64_t count = 0;  // images times pixels
+  std::vector<double> means, squares;
+
+  /// Takes in those of other images (Chan et al. 1979, "Updating formulae and a pairwise algorithm for computing sample
+  /// variances").
+  void add(const Moments& more);
+};
+
 /// What steps read and write while a plan runs.
 struct StepMemory {
+  std::int64_t first = 0;           // image of the batch, with which the slice begins
   PlanarImages images;              // the input
   std::vector<Activations> values;  // by node
+  std::vector<Moments> moments;     // by node, of the batch so far
   float* scratch = nullptr;
 };
 
@@ -25,7 +37,7 @@ class Step {
   virtual ~Step() = default;
   /// Takes the parameters of a point.
   virtual void load(const Tensors&) {}
-  virtual void run(const StepMemory& memory) = 0;
+  virtual void run(StepMemory& memory) = 0;
   /// How the operation is done, in a word: "winograd 4x4".
   virtual std::string_view method() const { return ""; }
   /// Floats of scratch memory that run() uses for a slice of so many images.
@@ -45,5 +57,7 @@ struct ScaleAndShift {
   std::vector<float> scale, shift;
 };
 ScaleAndShift fold(const BatchNorm& norm, const Tensors& tensors, std::int64_t channels);
+/// With these moments for its statistics, as in training mode.
+ScaleAndShift fold(const BatchNorm& norm, const Tensors& tensors, std::int64_t channels, const Moments& moments);
 
 }  // namespace lossatlas

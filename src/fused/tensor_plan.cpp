@@ -138,6 +138,7 @@ Tensor TensorPlan::compute(const Node& node, const Parameters& parameters, const
       return at::cat(parts, 1);
     }
     case Operation::flatten: return as_activations(at::flatten(in, 1));
+    case Operation::moments:
     case Operation::input: break;
   }
   return in;

@@ -145,6 +145,9 @@ struct Kernels {
   /// out = relu?(a + b).
   void (*add)(const Activations& a, const Activations& b, bool relu, const Activations& out);
 
+  /// Of each channel, over images and pixels: the mean, and the sum of squared differences from it. [blocks * 16] each.
+  void (*moments)(const Activations& in, double* means, double* squares);
+
   /// differences[i] = numbers[i] - from[i].
   void (*subtract)(const float* numbers, const float* from, std::int64_t count, double* differences);
   /// Adds the inner products of rows [count][width] with each other to the lower triangle of [count][count]; what it adds

@@ -72,5 +72,44 @@ void add(const Activations& a, const Activations& b, bool with_relu, const Activ
   }
 }
 
+/// Adds f(vector) over the pixels of part of a block to the sums of its lanes.
+template <class Function>
+[[gnu::always_inline]] inline void add_up(const float* from, std::int64_t pixels, const Function& f, double* sums) {
+  constexpr std::int64_t kRun = 64;  // pixels whose sum is in float32
+  for (std::int64_t first = 0; first < pixels; first += kRun) {
+    const std::int64_t end = first + kRun < pixels ? first + kRun : pixels;
+    Vector even{}, odd{};
+    std::int64_t p = first;
+    for (; p + 2 <= end; p += 2) {
+      even += f(load(from + p * kBlock));
+      odd += f(load(from + (p + 1) * kBlock));
+    }
+    if (p < end) even += f(load(from + p * kBlock));
+    const Vector sum = even + odd;
+    for (int lane = 0; lane < kLanes; ++lane) sums[lane] += static_cast<double>(sum[lane]);
+  }
+}
+
+void moments(const Activations& in, double* means, double* squares) {
+  const std::int64_t pixels = in.pixels();
+  const auto count = static_cast<double>(pixels);
+  for (std::int64_t block = 0; block < in.blocks; ++block) {
+    for (int part = 0; part < kParts; ++part) {
+      const std::int64_t channel = block * kBlock + part * kLanes;
+      const float* from = in.data + block * in.stride + part * kLanes;
+      double sums[kLanes] = {}, rests[kLanes] = {};
+      add_up(from, pixels, [](Vector x) { return x; }, sums);
+      Vector centre{};
+      for (int lane = 0; lane < kLanes; ++lane) centre[lane] = static_cast<float>(sums[lane] / count);
+      add_up(from, pixels, [&](Vector x) { return (x - centre) * (x - centre); }, rests);
+      for (int lane = 0; lane < kLanes; ++lane) {
+        const double mean = sums[lane] / count, rounding = mean - static_cast<double>(centre[lane]);
+        means[channel + lane] = mean;
+        squares[channel + lane] = rests[lane] - count * rounding * rounding;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace lossatlas

@@ -113,7 +113,7 @@ def test_recalibrated_batch_norm(sweep, surface, directions, checkpoint, picture
         differs += abs(F.cross_entropy(helpers.resnet20(point, images), labels).item() - loss) > 1e-2 * loss
     assert differs > 0
     settings = helpers.settings(path)
-    assert (settings["bn"], settings["bn_images"]) == ("recalibrate", 150)
+    assert (settings["bn"], settings["bn_images"], settings["bn_engine"]) == ("recalibrate", 150, engine)
 
 
 def test_recalibration_changes_nothing_without_batch_norm(sweep, mlp_run, tmp_path):

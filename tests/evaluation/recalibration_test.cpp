@@ -80,9 +80,13 @@ class ByHand {
   double share_ = 0;
 };
 
-NetworkState fresh_state() {
-  torch::manual_seed(7);
+NetworkState fresh_state(std::uint64_t seed = 7) {
+  torch::manual_seed(seed);
   return copy_state(state_of(*make_network(resnet_spec())), torch::kCPU);
+}
+
+std::unique_ptr<Recalibration> make_fused(const NetworkSpec& spec, std::shared_ptr<const DataSet> images) {
+  return make_fused_recalibration(spec, make_recalibration_graph(spec), std::move(images), best_instruction_set());
 }
 
 }  // namespace
@@ -97,9 +101,10 @@ TEST_CASE("statistics are averages over the batches, weighted by their images") 
     const std::int64_t count = std::min<std::int64_t>(128, 300 - first);
     by_hand.run(batches.batch(first, count).to(torch::kFloat64), static_cast<double>(count) / 300);
   }
-  Recalibration recalibration(resnet_spec(), data, torch::kCPU);
-  recalibration.apply(state);
-  const NetworkState found = recalibration.apply(state);  // what came before leaves no trace
+  const bool fused = GENERATE(false, true);
+  const auto recalibration = fused ? make_fused(resnet_spec(), data) : make_eager_recalibration(resnet_spec(), data, torch::kCPU);
+  recalibration->apply(fresh_state(8));
+  const NetworkState found = recalibration->apply(state);  // what came before leaves no trace
   std::size_t compared = 0;
   for (const auto& [name, tensor] : found.buffers) {
     if (name.ends_with("num_batches_tracked")) continue;
@@ -122,8 +127,9 @@ TEST_CASE("every engine evaluates at the estimated statistics") {
   options.recalibration = train;
   const Engine anew(options, data, torch::kCPU);
   const double loss = anew.make_evaluator()->evaluate(state).loss;
-  Recalibration recalibration(resnet_spec(), train, torch::kCPU);
-  CHECK(loss == stored.make_evaluator()->evaluate(recalibration.apply(state)).loss);
+  const auto recalibration = choice == EngineChoice::fused ? make_fused(resnet_spec(), train)
+                                                           : make_eager_recalibration(resnet_spec(), train, torch::kCPU);
+  CHECK(loss == stored.make_evaluator()->evaluate(recalibration->apply(state)).loss);
   CHECK(std::abs(loss - stored.make_evaluator()->evaluate(state).loss) > 1e-3);
   options.engine = EngineChoice::eager;
   CHECK(loss == Approx(Engine(options, data, torch::kCPU).make_evaluator()->evaluate(state).loss).epsilon(1e-5));
@@ -132,5 +138,59 @@ TEST_CASE("every engine evaluates at the estimated statistics") {
 TEST_CASE("a TorchScript network has no batch norms to be reached") {
   NetworkSpec spec = resnet_spec();
   spec.script = "net.pt";
-  CHECK_THROWS_WITH(Recalibration(spec, training_images("synthetic:40"), torch::kCPU), ContainsSubstring("--arch"));
+  const auto images = training_images("synthetic:40");
+  CHECK_THROWS_WITH(make_eager_recalibration(spec, images, torch::kCPU), ContainsSubstring("--arch"));
+  CHECK_THROWS_WITH(make_recalibration_graph(spec), ContainsSubstring("--arch"));
+}
+
+TEST_CASE("every architecture's statistics are those that LibTorch finds") {
+  const torch::NoGradGuard no_gradients;
+  for (const ArchitectureInfo& info : architectures()) {
+    NetworkSpec spec = info.defaults;
+    if (spec.input[1] > 64) spec.input = {3, 49, 40};
+    CAPTURE(info.name);
+    const auto network = make_network(spec);
+    for (const auto& [name, parameter] : state_of(*network).parameters) {
+      if (parameter.dim() == 1) parameter.uniform_(0.5, 1.5);  // of batch norms: not 1 and 0
+    }
+    const NetworkState state = state_of(*network);
+    DataSet data;
+    data.shape = spec.input;
+    data.classes = 2;
+    data.normalization = {std::vector<double>(static_cast<std::size_t>(spec.input[0]), 0.4),
+                          std::vector<double>(static_cast<std::size_t>(spec.input[0]), 0.3)};
+    for (std::size_t i = 0; i < 5 * data.image_bytes(); ++i) data.pixels.push_back(static_cast<std::uint8_t>(i * i % 253));
+    data.labels.assign(5, 0);
+    const auto images = std::make_shared<const DataSet>(data);
+    const NetworkState wanted = make_eager_recalibration(spec, images, torch::kCPU)->apply(state);
+    const auto fused = make_fused(spec, images);
+    const NetworkState found = fused->apply(state);
+    // Without shortcuts each layer makes the roundings of those before larger.
+    const bool is_rough = info.name.ends_with("-noshort");
+    const std::size_t compared = is_rough ? std::min<std::size_t>(36, wanted.buffers.size()) : wanted.buffers.size();
+    for (std::size_t b = 0; b < compared; ++b) {
+      const auto& buffer = wanted.buffers[b].tensor;
+      if (!buffer.is_floating_point()) continue;
+      INFO(wanted.buffers[b].name);
+      CHECK((found.buffers[b].tensor - buffer).abs().max().item<double>() <= 2e-4 * buffer.abs().max().item<double>());
+    }
+  }
+}
+
+TEST_CASE("statistics do not depend on how a batch is cut, and parameters that are not finite give some that are not") {
+  const torch::NoGradGuard no_gradients;
+  const auto data = training_images("synthetic:300");
+  const NetworkState state = fresh_state();
+  const auto graph = make_recalibration_graph(resnet_spec());
+  const auto set = GENERATE(InstructionSet::portable, InstructionSet::avx2, InstructionSet::avx512);
+  if (!is_available(set)) return;
+  const auto first = make_fused_recalibration(resnet_spec(), graph, data, best_instruction_set())->apply(state);
+  const auto recalibration = make_fused_recalibration(resnet_spec(), graph, data, set);
+  const auto other = recalibration->apply(state);
+  for (std::size_t b = 0; b < first.buffers.size(); ++b) {
+    if (!first.buffers[b].tensor.is_floating_point()) continue;
+    CHECK(torch::allclose(first.buffers[b].tensor, other.buffers[b].tensor, 1e-4, 1e-5));
+  }
+  state.parameters.front().tensor.view(-1)[0] = NAN;
+  CHECK_FALSE(recalibration->apply(state).buffers.front().tensor.isfinite().all().item<bool>());
 }

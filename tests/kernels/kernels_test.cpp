@@ -288,6 +288,31 @@ TEST_CASE("scale and shift come before the ReLU") {
   CHECK(std::abs(out.padded(1, 18, 2, 4) - std::max(0.0, wanted)) < 1e-6);
 }
 
+TEST_CASE("moments are those of double arithmetic, far from 0 as well") {
+  const Kernels& kernels = each_instruction_set();
+  const std::int64_t images = GENERATE(1, 3), side = GENERATE(1, 7, 33);
+  const float shift = GENERATE(0.0f, 1000.0f);
+  Noise noise;
+  BlockedImages in(images, 20, side, side, noise);
+  for (std::int64_t c = 0; c < 20; ++c) {
+    for (std::int64_t i = 0; i < images * side * side; ++i) in.value(i / side / side, c, i / side % side, i % side) += shift;
+  }
+  std::vector<double> means(32), squares(32);
+  kernels.moments(in.view(), means.data(), squares.data());
+  const auto count = static_cast<double>(images * side * side);
+  for (std::int64_t c = 0; c < 20; ++c) {
+    double sum = 0, rest = 0;
+    const auto each = [&](auto&& use) {
+      for (std::int64_t i = 0; i < images * side * side; ++i) use(in.padded(i / side / side, c, i / side % side, i % side));
+    };
+    each([&](double value) { sum += value; });
+    each([&](double value) { rest += (value - sum / count) * (value - sum / count); });
+    CHECK(means[at(c)] == Approx(sum / count).epsilon(1e-6).margin(1e-7));
+    CHECK(squares[at(c)] == Approx(rest).epsilon(1e-4).margin(1e-6));
+  }
+  CHECK(means[25] == 0);
+}
+
 TEST_CASE("a Gram matrix adds up from blocks of differences") {
   const Kernels& kernels = each_instruction_set();
   const auto rows = GENERATE(3, 6, 21);

@@ -19,6 +19,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = ROOT / "build" / "release" / "lossatlas"
 
 
+RECALIBRATION = 128  # images whose batch-norm statistics are one estimate
+
+
 def processor():
     for line in open("/proc/cpuinfo"):
         if line.startswith("model name"):
@@ -29,7 +32,8 @@ def processor():
 class Pytorch:
     """One way to run the network in PyTorch: parameters set, then loss and accuracy over all images."""
 
-    def __init__(self, name, network, images, labels, channels_last, batch, compiled, precision="fp32"):
+    def __init__(self, name, network, images, labels, channels_last, batch, compiled, precision="fp32", recalibrates=False):
+        self.recalibrates, self.network = recalibrates, network
         self.name, self.images, self.labels, self.batch, self.tf32 = name, images, labels, batch, precision == "tf32"
         network = network.to(images.device)
         if precision == "bf16":
@@ -47,9 +51,25 @@ class Pytorch:
             config.freezing = True
             self.run = torch.compile(network)
 
+    def recalibrate(self):
+        """Batch-norm statistics estimated anew, averaged over batches of all images."""
+        norms = [module for module in self.network.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.train()
+        with torch.no_grad():
+            for first in range(0, len(self.images), RECALIBRATION):
+                batch = self.images[first : first + RECALIBRATION]
+                for norm in norms:
+                    norm.momentum = len(batch) / (first + len(batch))
+                self.network(batch)
+        self.network.eval()
+
     def evaluate(self):
         loss, correct = torch.zeros((), device=self.images.device), torch.zeros((), dtype=int, device=self.images.device)
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = self.tf32
+        if self.recalibrates:
+            self.recalibrate()
         with torch.no_grad():
             for first in range(0, len(self.images), self.batch):
                 logits = self.run(self.images[first : first + self.batch]).float()
@@ -74,6 +94,8 @@ class Ours:
         words = {"checkpoint": checkpoint, "arch": arch, "data": options.data, "grid": f"{options.points}x1"}
         words |= {"x": "-0.1:0.1", "y": "0:0", "samples": options.samples, "threads": options.threads,
                   "device": options.device}
+        if options.bn == "recalibrate":
+            words |= {"bn": "recalibrate", "bn-images": options.samples}
         words |= self.WAYS.get(engine, {"instruction-set": engine})
         self.command = [str(BINARY), "surface", "--out", str(self.out), "--force"]
         for word, value in words.items():
@@ -117,7 +139,8 @@ def pytorch_ways(options, arch, images, labels):
         for channels_last in (False, True):
             for batch in (32, 128) if options.device == "cpu" else (128, 1024):
                 label = f"pytorch {baseline}, {'channels-last' if channels_last else 'NCHW'}, batch {batch}"
-                way = Pytorch(label, randomized(arch), images, labels, channels_last, batch, compiled, precision or "fp32")
+                way = Pytorch(label, randomized(arch), images, labels, channels_last, batch, compiled, precision or "fp32",
+                              options.bn == "recalibrate")
                 way.evaluate()
                 candidates.append((way.rate(), way))
         ways.append(max(candidates, key=lambda candidate: candidate[0])[1])
@@ -226,6 +249,9 @@ def main():
                         "tf32 (CUDA), bf16, or an instruction set: amx, avx512, avx2, portable")
     parser.add_argument("--baselines", default="eager", help="of PyTorch: eager, jit (optimize_for_inference), inductor; on CUDA also with -tf32 or -bf16 behind")
     parser.add_argument("--samples", type=int, default=512, help="images")
+    parser.add_argument("--bn", choices=("stored", "recalibrate"), default="stored",
+                        help="recalibrate: batch-norm statistics are estimated anew at each point, from the same images (eager alone "
+                        "of PyTorch's); images/s are those evaluated")
     parser.add_argument("--points", type=int, default=5, help="of our sweep, odd")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--device", default="cpu", help="cpu or cuda; training and scaling are timed on the CPU")
@@ -236,6 +262,8 @@ def main():
     if not options.data.startswith("cifar10:"):
         parser.error("--data wants cifar10:DIR")
     options.engines, options.baselines = options.engines.split(","), options.baselines.split(",")
+    if options.bn == "recalibrate" and options.baselines != ["eager"]:
+        parser.error("--bn recalibrate goes with --baselines eager")
     torch.set_num_threads(options.threads)
     where = processor() if options.device == "cpu" else torch.cuda.get_device_name(options.device)
     print(f"{where}, {options.threads} threads, torch {torch.__version__}, {options.samples} images")
