@@ -73,7 +73,7 @@ int line(const LineWords& words, const CommandContext& context) {
     const auto device = open_device(landscape.device);
     const LandscapeInputs inputs = read_inputs(landscape, checked.landscape, landscape.checkpoint);
     check_writable(landscape.out);
-    const ChosenPlane plane = choose_plane(checked.direction, 1, inputs, landscape.threads);
+    const ChosenPlane plane = choose_plane(checked.direction, 1, inputs, sums_of(landscape, checked.landscape));
     const Engine engine = make_engine(landscape, checked.landscape, inputs, device);
     const LandscapeOptions& options = checked.landscape;
     Surface empty(checked.x, {0, 0, 1}, options.split,

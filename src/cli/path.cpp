@@ -359,7 +359,7 @@ int draw_plane(const PathWords& words, const CheckedPath& checked, const PathInp
   through.source = PlaneSource::points;
   through.files = {words.to};
   for (const std::size_t bend : bends) through.files.push_back(files[bend - 1]);
-  const ChosenPlane plane = choose_plane(through, 2, inputs.landscape, words.landscape.threads);
+  const ChosenPlane plane = choose_plane(through, 2, inputs.landscape, sums_of(words.landscape, checked.landscape));
   const LandscapeOptions& options = checked.landscape;
   const auto more = names_of(words.landscape.extras, options.split, inputs.landscape.spec.classes, options.second);
   Surface surface(axis_around(plane.points, &MarkedPoint::x, checked.columns),

@@ -78,14 +78,14 @@ IndexedRuns index_runs(const std::vector<RunFiles>& runs, const LandscapeInputs&
 }
 
 ChosenPlane plane_of_pca(const IndexedRuns& runs, const LandscapeInputs& inputs, DirectionType type,
-                         ProjectionRule rule, int threads) {
+                         ProjectionRule rule, const SumOptions& sums) {
   const std::size_t count = runs.count();
   const auto words = [](const RunFiles& run) { return run.words; };
   std::vector<std::string> names;
   std::transform(runs.files.begin(), runs.files.end(), std::back_inserter(names), words);
   const std::string given = fmt::format("{}", fmt::join(names, ", "));
   if (count < 3) throw Error("{}: a plane takes three checkpoints at least, not {}", given, count);
-  const Differences differences(inputs.origin, runs.all(), threads);
+  const Differences differences(inputs.origin, runs.all(), sums);
   Pca pca = pca_of_gram(differences.gram(), count, kComponents);
   if (!(pca.explained_variance[0] > 0)) throw Error("{}: all {} checkpoints are equal: there is no plane", given, count);
   if (pca.explained_variance[1] <= kOnOneLine * pca.explained_variance[0]) {
@@ -103,8 +103,8 @@ ChosenPlane plane_of_pca(const IndexedRuns& runs, const LandscapeInputs& inputs,
 }
 
 Trajectory paths_along(const std::vector<Direction>& directions, const IndexedRuns& runs, const LandscapeInputs& inputs,
-                       ProjectionRule rule, int threads) {
-  const Differences differences(inputs.origin, runs.all(), threads);
+                       ProjectionRule rule, const SumOptions& sums) {
+  const Differences differences(inputs.origin, runs.all(), sums);
   return paths_of(runs, project(differences.products(directions), rule));
 }
 

@@ -27,11 +27,11 @@ IndexedRuns index_runs(const std::vector<RunFiles>& runs, const LandscapeInputs&
 /// The plane of the two first principal components of all checkpoints, through the inputs' origin, with the paths in
 /// it. Throws Error where they are fewer than three, or all equal, or on one line.
 ChosenPlane plane_of_pca(const IndexedRuns& runs, const LandscapeInputs& inputs, DirectionType type,
-                         ProjectionRule rule, int threads);
+                         ProjectionRule rule, const SumOptions& sums);
 
 /// The paths in the plane of given directions.
 Trajectory paths_along(const std::vector<Direction>& directions, const IndexedRuns& runs, const LandscapeInputs& inputs,
-                       ProjectionRule rule, int threads);
+                       ProjectionRule rule, const SumOptions& sums);
 
 /// {"file": the run's name, "sha256": of its files' digests, "checkpoints": how many}, a run.
 nlohmann::json settings_of_runs(const IndexedRuns& runs);

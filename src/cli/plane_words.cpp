@@ -201,11 +201,16 @@ std::filesystem::path take_origin(const std::filesystem::path& checkpoint, Plane
   return origin;
 }
 
-ChosenPlane choose_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs, int threads) {
+SumOptions sums_of(const LandscapeWords& words, const LandscapeOptions& options) {
+  return {words.threads, options.arithmetic.instruction_set};
+}
+
+ChosenPlane choose_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs,
+                         const SumOptions& sums) {
   switch (options.source) {
     case PlaneSource::pca: {
       const DirectionType type = options.type.value_or(DirectionType::states);
-      return plane_of_pca(index_runs(options.runs, inputs), inputs, type, ProjectionRule::cos, threads);
+      return plane_of_pca(index_runs(options.runs, inputs), inputs, type, ProjectionRule::cos, sums);
     }
     case PlaneSource::file: return plane_of_file(options, count, inputs);
     case PlaneSource::points: return plane_through(options, count, inputs);

@@ -10,6 +10,7 @@
 
 #include "cli/landscape_inputs.h"
 #include "cli/run_files.h"
+#include "landscape/differences.h"
 #include "landscape/direction.h"
 #include "landscape/plane.h"
 #include "landscape/surface.h"
@@ -71,9 +72,12 @@ struct ChosenPlane {
   Trajectory trajectory;                     // of pca: the paths, without losses
 };
 
+/// The threads and the instruction set that the words ask for.
+SumOptions sums_of(const LandscapeWords& words, const LandscapeOptions& options);
+
 /// A plane (count = 2) or a line (1) around the inputs' origin. Reads the files that it takes. Throws Error naming the
-/// file that does not fit. `threads`: for what is read of many checkpoints.
-ChosenPlane choose_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs, int threads);
+/// file that does not fit. `sums`: of what is read of many checkpoints.
+ChosenPlane choose_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs, const SumOptions& sums);
 
 /// The last parts of each path that tell all of them apart: "epoch-0003", or "sgd/epoch-0003" beside another run's.
 std::vector<std::string> short_names(const std::vector<std::filesystem::path>& files);

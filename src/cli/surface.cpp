@@ -124,7 +124,7 @@ int surface(const SurfaceWords& words, const CommandContext& context) {
     const auto device = open_device(landscape.device);
     const LandscapeInputs inputs = read_inputs(landscape, checked.landscape, origin, words.in_levels());
     check_writable(landscape.out);
-    const ChosenPlane plane = choose_plane(checked.plane, 2, inputs, landscape.threads);
+    const ChosenPlane plane = choose_plane(checked.plane, 2, inputs, sums_of(landscape, checked.landscape));
     const Engine engine = make_engine(landscape, checked.landscape, inputs, device);
     Surface empty = empty_surface(words, checked, inputs, plane);
     empty.settings = settings_of(words, empty);

@@ -100,17 +100,17 @@ void check_files(const TrajectoryWords& words, const std::vector<RunFiles>& runs
 
 ChosenPlane choose_plane(const TrajectoryWords& words, const CheckedTrajectory& checked, const IndexedRuns& runs,
                          const LandscapeInputs& inputs) {
-  const int threads = words.landscape.threads;
+  const SumOptions sums = sums_of(words.landscape, checked.landscape);
   ChosenPlane plane;
   if (words.directions.empty()) {
-    plane = plane_of_pca(runs, inputs, checked.type.value_or(DirectionType::states), checked.projection, threads);
+    plane = plane_of_pca(runs, inputs, checked.type.value_or(DirectionType::states), checked.projection, sums);
   } else {
     PlaneOptions options;
     options.source = PlaneSource::file;
     options.files = {words.directions};
     options.type = checked.type;
-    plane = choose_plane(options, 2, inputs, threads);
-    plane.trajectory = paths_along(plane.directions(0), runs, inputs, checked.projection, threads);
+    plane = choose_plane(options, 2, inputs, sums);
+    plane.trajectory = paths_along(plane.directions(0), runs, inputs, checked.projection, sums);
     plane.settings["runs"] = settings_of_runs(runs);
   }
   plane.settings["project"] = words.projection;

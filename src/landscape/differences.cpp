@@ -10,7 +10,6 @@
 #include <stdexcept>
 
 #include "base/error.h"
-#include "kernels/kernels.h"
 
 namespace lossatlas {
 namespace {
@@ -59,11 +58,12 @@ const StoredTensor& find(const CheckpointIndex& checkpoint, const NamedTensor& w
 
 }  // namespace
 
-Differences::Differences(NetworkState origin, std::vector<const CheckpointIndex*> checkpoints, int threads)
+Differences::Differences(NetworkState origin, std::vector<const CheckpointIndex*> checkpoints, const SumOptions& options)
     : origin_(std::move(origin)),
       begins_{0},
       checkpoints_(std::move(checkpoints)),
-      threads_(std::clamp(threads, 1, kMostThreads)) {
+      threads_(std::clamp(options.threads, 1, kMostThreads)),
+      kernels_(kernels_of(options.instruction_set)) {
   for (const auto& [name, tensor] : origin_.parameters) begins_.push_back(begins_.back() + tensor.numel());
   for (const CheckpointIndex* checkpoint : checkpoints_) {
     auto& row = stored_.emplace_back();
@@ -146,16 +146,15 @@ torch::Tensor Differences::sum(std::int64_t sums, std::int64_t of_each, const Pa
 }
 
 std::vector<double> Differences::gram() const {
-  const Kernels& kernels = kernels_of(best_instruction_set());
   const std::int64_t rows = rows_of_blocks(count());
   const auto lower = sum(rows, rows, [&](const Block& block, double* total) {
     thread_local std::vector<double> differences;  // [rows][kColumns]
     differences.resize(static_cast<std::size_t>(rows * kColumns));
     if (block.columns < kColumns) std::fill(differences.begin(), differences.end(), 0.0);
     for_each_row_of(block, [&](std::size_t i, const float* numbers, const float* origin, std::int64_t length, std::int64_t at) {
-      kernels.subtract(numbers, origin, length, &differences[i * kColumns + static_cast<std::size_t>(at)]);
+      kernels_.subtract(numbers, origin, length, &differences[i * kColumns + static_cast<std::size_t>(at)]);
     });
-    kernels.add_gram(differences.data(), rows, kColumns, total);
+    kernels_.add_gram(differences.data(), rows, kColumns, total);
   });
   const auto entries = lower.accessor<double, 2>();
   const std::size_t n = count();
@@ -172,13 +171,12 @@ std::vector<double> Differences::gram() const {
 }
 
 Products Differences::sum_products(const std::function<void(const Block&, TwoRows&)>& directions) const {
-  const Kernels& kernels = kernels_of(best_instruction_set());
   const auto rows = static_cast<std::int64_t>(count());
   return products_from(sum(rows + 2, 3, [&](const Block& block, double* total) {
     TwoRows along{};
     directions(block, along);
     for_each_row_of(block, [&](std::size_t i, const float* numbers, const float* origin, std::int64_t length, std::int64_t at) {
-      kernels.add_projections(numbers, origin, length, {along[0].data() + at, along[1].data() + at}, total + 3 * i);
+      kernels_.add_projections(numbers, origin, length, {along[0].data() + at, along[1].data() + at}, total + 3 * i);
     });
     double* among = total + 3 * rows;
     for (std::size_t c = 0; c < along[0].size(); ++c) {
@@ -214,10 +212,9 @@ std::vector<Direction> Differences::combine(std::span<const std::vector<double>>
       directions[k].buffers.push_back({buffer.name, combine_buffer(buffer, combinations[k])});
     }
   }
-  const Kernels& kernels = kernels_of(best_instruction_set());
   products = sum_products([&](const Block& block, TwoRows& along) {
     for_each_row_of(block, [&](std::size_t i, const float* numbers, const float* origin, std::int64_t length, std::int64_t at) {
-      kernels.add_multiples(numbers, origin, length, {combinations[0][i], combinations[1][i]},
+      kernels_.add_multiples(numbers, origin, length, {combinations[0][i], combinations[1][i]},
                             {along[0].data() + at, along[1].data() + at});
     });
     for_each_part(block.first, block.columns, [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {

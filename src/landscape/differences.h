@@ -9,11 +9,18 @@
 #include <vector>
 
 #include "checkpoint/index.h"
+#include "kernels/kernels.h"
 #include "landscape/direction.h"
 #include "landscape/products.h"
 #include "models/network.h"
 
 namespace lossatlas {
+
+/// Who sums. The last bits of a sum depend on the instruction set, and not on the threads.
+struct SumOptions {
+  int threads = 1;
+  InstructionSet instruction_set = best_instruction_set();
+};
 
 /// The differences w_i = θ_i - θ between many checkpoints and one origin, read from their files block by block: memory
 /// does not grow with the number of checkpoints. Differences and sums are in double; the bits of what is summed do not
@@ -22,7 +29,7 @@ class Differences {
  public:
   /// `origin`: float32 on the CPU. Each checkpoint holds tensors of its names and sizes (check_fit), and outlives this
   /// object.
-  Differences(NetworkState origin, std::vector<const CheckpointIndex*> checkpoints, int threads);
+  Differences(NetworkState origin, std::vector<const CheckpointIndex*> checkpoints, const SumOptions& options);
 
   std::size_t count() const { return checkpoints_.size(); }
 
@@ -72,6 +79,7 @@ class Differences {
   std::vector<const CheckpointIndex*> checkpoints_;
   std::vector<std::vector<const StoredTensor*>> stored_;  // [checkpoint][parameter]
   int threads_;
+  const Kernels& kernels_;
 };
 
 }  // namespace lossatlas

@@ -54,10 +54,10 @@ class Rows {
     }
   }
 
-  Differences differences(int threads) const {
+  Differences differences(int threads, InstructionSet set = best_instruction_set()) const {
     std::vector<const CheckpointIndex*> checkpoints;
     for (const CheckpointIndex& index : indices_) checkpoints.push_back(&index);
-    return {origin_, checkpoints, threads};
+    return {origin_, checkpoints, {threads, set}};
   }
 
  private:
@@ -173,6 +173,17 @@ TEST_CASE("components are of unit length, orthogonal, of one sign, and carry the
     CHECK(direction.buffers[1].tensor.sum().item<float>() == 0);  // num_batches_tracked
   }
   CHECK(std::abs(cosine(plane.directions[0], plane.directions[1])) < 1e-6);
+}
+
+TEST_CASE("every instruction set sums the same but for rounding") {
+  const Rows rows(random_rows(7, 1500, 8));
+  const auto gram = rows.differences(1).gram();
+  for (const InstructionSet set : kInstructionSets) {
+    if (!is_available(set)) continue;
+    CAPTURE(name_of(set));
+    const auto other = rows.differences(2, set).gram();
+    for (std::size_t i = 0; i < gram.size(); ++i) CHECK(other[i] == Approx(gram[i]).epsilon(1e-12).margin(1e-9));
+  }
 }
 
 TEST_CASE("a plane of checkpoints has the same bits on any number of threads") {
