@@ -35,6 +35,31 @@ void warn_of_poor_centre(const Evaluation& centre, const json& metadata, const N
   }
 }
 
+/// Cosine and lengths of the two directions; lists where there are several planes.
+json angles_of_planes(const Planes& planes, std::size_t count) {
+  json cosines = json::array(), lengths = json::array();
+  for (std::size_t repeat = 0; repeat < count; ++repeat) {
+    const auto plane = planes.at(repeat);
+    cosines.push_back(cosine(plane->directions[0], plane->directions[1]));
+    lengths.push_back({norm(plane->directions[0]), norm(plane->directions[1])});
+  }
+  if (count > 1) return {{"cosine", cosines}, {"lengths", lengths}};
+  return {{"cosine", cosines.at(0)}, {"lengths", lengths.at(0)}};
+}
+
+/// Of a fan: the lengths of all lines, and the cosines of all but the first with the first.
+json angles_of_lines(const Planes& planes, const Surface& surface) {
+  const auto first = planes.at(0);  // of one line too: a direction that cannot be made is refused before anything is said
+  if (surface.kind != SurfaceKind::line || surface.layers < 2) return json::object();
+  json cosines = json::array(), lengths = json::array({norm(first->directions[0])});
+  for (std::size_t line = 1; line < surface.layers; ++line) {
+    const auto plane = planes.at(line);
+    cosines.push_back(cosine(first->directions[0], plane->directions[0]));
+    lengths.push_back(norm(plane->directions[0]));
+  }
+  return {{"cosine", cosines}, {"lengths", lengths}};
+}
+
 /// Completes the surface with what is known before a point is evaluated.
 void describe(LandscapeTask& task, const Planes& planes, const std::string& command_line) {
   Surface& surface = task.surface;
@@ -50,18 +75,7 @@ void describe(LandscapeTask& task, const Planes& planes, const std::string& comm
                    {"x", {surface.x.low, surface.x.high}},
                    {"y", {surface.y.low, surface.y.high}}});
   settings.update(surface.settings);
-  json cosines = json::array(), lengths = json::array();
-  for (std::size_t repeat = 0; repeat < settings.at("repeat").get<std::size_t>(); ++repeat) {
-    const auto plane = planes.at(repeat);
-    const auto& directions = plane->directions;
-    if (directions.size() < 2 || surface.is_flat()) continue;
-    cosines.push_back(cosine(directions[0], directions[1]));
-    lengths.push_back({norm(directions[0]), norm(directions[1])});
-  }
-  if (!cosines.empty()) {
-    settings["cosine"] = cosines.size() == 1 ? cosines.at(0) : cosines;
-    settings["lengths"] = lengths.size() == 1 ? lengths.at(0) : lengths;
-  }
+  settings.update(surface.is_flat() ? angles_of_lines(planes, surface) : angles_of_planes(planes, settings.at("repeat")));
   surface.settings = std::move(settings);
   surface.provenance.update({{"command", command_line},
                              {"version", version()},

@@ -126,10 +126,14 @@ void Engine::compile() {
   try {
     graph_ = make_fused_graph(options_.network);
     if (device_.is_cuda()) allow_tf32(options_.precision == Precision::tf32);
-    if (options_.recalibration && device_.is_cpu()) recalibration_graph_ = make_recalibration_graph(options_.network);
   } catch (const CannotLower& reason) {
     if (must) throw Error("the fused engine cannot run {}: it has {}", options_.network.architecture, reason.what());
     why_eager_ = reason.what();
+  }
+  if (!is_fused() || !options_.recalibration || !device_.is_cpu()) return;
+  try {
+    recalibration_graph_ = make_recalibration_graph(options_.network);
+  } catch (const CannotLower&) {
   }
 }
 

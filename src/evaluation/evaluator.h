@@ -115,7 +115,7 @@ class Engine {
   torch::Device device_;
   ImageSets images_;
   std::shared_ptr<const Graph> graph_;  // where the engine is fused
-  std::shared_ptr<const Graph> recalibration_graph_;  // where the recalibration is too
+  std::shared_ptr<const Graph> recalibration_graph_;  // null: LibTorch recalibrates
   std::string why_eager_;
 };
 

@@ -71,6 +71,7 @@ struct Averages {
     means.resize(channels);
     variances.resize(channels);
     const auto count = static_cast<double>(moments.count);
+    if (moments.count < 2) throw Error("batch norm: one value in the last batch tells no variance; take another --bn-images");
     for (std::size_t c = 0; c < channels; ++c) {
       means[c] += share * moments.means[c];
       variances[c] += share * moments.squares[c] / (count - 1);  // unbiased, as PyTorch's running variances are

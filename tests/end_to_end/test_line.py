@@ -146,6 +146,20 @@ def test_fan(draw_line, tmp_path):
         for name in ("train_loss", "test_loss"):
             np.testing.assert_allclose(file[f"lossatlas/{name}_spread"], lines[name][()].std(0, ddof=1), atol=1e-12)
     assert "the mean of 3 lines" in done.err
+    settings = helpers.settings(fan)
+    assert len(settings["cosine"]) == 2 and len(settings["lengths"]) == 3
+
+
+def test_angles_of_a_fan(draw_line, sweep, tmp_path):
+    """The first two lines of a fan are the axes of the plane of the same seed."""
+    fan, _ = draw_line(tmp_path / "fan.h5", "--samples", 10, "--points", 1, "--x", "0:0", "--seed", 5, "--lines", 2)
+    directions = tmp_path / "d.h5"
+    sweep(tmp_path / "s.h5", "--samples", 10, "--seed", 5, "--x=0:0", "--y=0:0", "--save-directions", directions, grid="1x1")
+    first, second = (np.concatenate([part.double().numpy().ravel() for part in parts]) for parts in helpers.plane_of(directions))
+    lengths = [np.linalg.norm(first), np.linalg.norm(second)]
+    settings = helpers.settings(fan)
+    assert settings["lengths"] == pytest.approx(lengths, rel=1e-10)
+    assert settings["cosine"] == pytest.approx([first @ second / np.prod(lengths)], rel=1e-6)
 
 
 def test_directions_of_a_file(draw_line, surface, directions, tmp_path):
