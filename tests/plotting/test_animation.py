@@ -199,7 +199,7 @@ def test_what_descents_say_at_each_step(tmp_path):
         film.frame_before = film.frame
         film.frame = lambda step, moment: said.append((step, [d.value[-1] for d in moment])) or film.frame_before(step, moment)
         film.frames(12)
-        assert f"at step {settled} all are near their ends: the rest, to step 200, at once" in film.page.figure.get_label()
+        assert f"after step {settled} nothing is seen to move: the rest, to step 200, at once" in film.page.figure.get_label()
     assert said[0] == (0, [d.value[0] for d in file.descents]) and said[-1] == (200, [d.value[-1] for d in file.descents])
     assert said[-2][0] == settled
 

@@ -267,7 +267,7 @@ class _Descents:
         self.settled = settled if settled < WORTH_CUTTING * self.last else self.last
         notes = []
         if self.settled < self.last:
-            notes.append(f"at step {settled} all are near their ends: the rest, to step {self.last}, at once")
+            notes.append(f"after step {settled} nothing is seen to move: the rest, to step {self.last}, at once")
         lines = descents.legend_lines(self.file.descents, self.looks)
         head = figures.descents_head(self.file, "paths", options)
         self.page, self.axes = descents.stage(self.file, head, options, lines, notes)
