@@ -54,19 +54,17 @@ bool make_lock(const std::filesystem::path& file, const ProcessName& owner) {
   throw Error("{}: cannot be written ({})", file.string(), std::strerror(reason));
 }
 
-/// Takes a lock away that a dead process left. By a rename first, so that of two processes that do this at a time one
-/// does not take away the other's new lock: what was moved is looked at again, and put back where it is not the old
-/// one.
+/// Takes a lock away that a dead process left. Who does this holds a lock of its own meanwhile: so that what it reads is
+/// what it removes, and never a new lock that another process made in between. Throws HeldError where another process
+/// is at it.
 void remove_dead(const std::filesystem::path& file, const std::optional<ProcessName>& dead) {
-  auto aside = file;
-  aside += ".stale" + std::to_string(::getpid());
-  if (::rename(file.c_str(), aside.c_str()) != 0) {
-    if (errno == ENOENT) return;
+  auto taking = file;
+  taking += ".taking";
+  const FileLock alone(taking);
+  const bool is_left = dead ? named_in(file) == dead : !settled_name(file);
+  if (is_left && ::unlink(file.c_str()) != 0 && errno != ENOENT) {
     throw Error("{}: was left by a dead process and cannot be removed ({})", file.string(), std::strerror(errno));
   }
-  if (named_in(aside) != dead) [[maybe_unused]]
-    const int ignored = ::link(aside.c_str(), file.c_str());
-  ::unlink(aside.c_str());
 }
 
 }  // namespace
@@ -77,10 +75,15 @@ HeldError::HeldError(const std::filesystem::path& lock, const ProcessName& by)
       holder_(by) {}
 
 FileLock::FileLock(std::filesystem::path file) : file_(std::move(file)), owner_(this_process()) {
-  while (!make_lock(file_, owner_)) {
+  for (int pause = 0; !make_lock(file_, owner_); ++pause) {
     const auto named = settled_name(file_);
     if (named && life_of(*named) != Life::dead) throw HeldError(file_, *named);
-    remove_dead(file_, named);
+    try {
+      remove_dead(file_, named);
+    } catch (const HeldError&) {
+      if (pause == kPauses) throw;
+      std::this_thread::sleep_for(kPause);
+    }
   }
 }
 

@@ -108,16 +108,18 @@ TEST_CASE("a lock that somebody replaced is not removed by the one before") {
 TEST_CASE("of processes that take over a dead one's lock at a time, one gets it") {
   const TemporaryFolder folder;
   const auto file = folder / "s.h5.lock";
+  constexpr int kProcesses = 8;
   for (int round = 0; round < 20; ++round) {
     write(file, dead_process());
+    if (round % 2 == 1) write(folder / "s.h5.lock.taking", dead_process());  // one that was killed while it took over
     int ends[2];
     REQUIRE(::pipe(ends) == 0);
     std::vector<pid_t> children;
-    for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < kProcesses; ++i) {
       children.push_back(::fork());
       if (children.back() == 0) compete(file, ends[1]);
     }
-    std::string answers(4, ' ');
+    std::string answers(kProcesses, ' ');
     for (char& answer : answers) REQUIRE(::read(ends[0], &answer, 1) == 1);
     CHECK(std::count(answers.begin(), answers.end(), '1') == 1);
     for (const pid_t child : children) {
@@ -126,5 +128,6 @@ TEST_CASE("of processes that take over a dead one's lock at a time, one gets it"
     }
     ::close(ends[0]);
     ::close(ends[1]);
+    CHECK_FALSE(std::filesystem::exists(folder / "s.h5.lock.taking"));
   }
 }
