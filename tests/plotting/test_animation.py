@@ -204,6 +204,17 @@ def test_what_descents_say_at_each_step(tmp_path):
     assert said[-2][0] == settled
 
 
+@pytest.mark.parametrize("variables, gid", [(1, "tangent"), (2, "gradient")])
+def test_tangents_stand_beside_descents_that_run(tmp_path, variables, gid):
+    from plotting import animation, command, reading
+
+    path = write_descents(tmp_path / "d.h5", variables, tangents=1)
+    with reading.open_file(path) as file:
+        film = animation.KINDS["descents"]([file], command.parse([path, "-o", "x.gif"]), 50)
+        arrows = [text.arrow_patch for text in film.axes.texts if text.arrow_patch is not None]
+        assert gid in [artist.get_gid() for artist in [*film.axes.lines, *arrows]]
+
+
 def test_descents_that_cannot_be_animated(plot, tmp_path):
     file, out = write_descents(tmp_path / "d.h5", 2), tmp_path / "x.gif"
     none = write_descents(tmp_path / "n.h5", 2, rules=[], tangents=1)

@@ -271,6 +271,7 @@ class _Descents:
         lines = descents.legend_lines(self.file.descents, self.looks)
         head = figures.descents_head(self.file, "paths", options)
         self.page, self.axes = descents.stage(self.file, head, options, lines, notes)
+        descents.draw_tangents(self.axes, self.file)
         self.legend = None
 
     def frames(self, rate):

@@ -212,8 +212,7 @@ def _picture(file, head, options):
     numbered = file.variables == 1 and len(file.descents) == 1
     page, axes = stage(file, head, options, lines, numbered=numbered)
     draw_descents(axes, file, file.descents, numbered)
-    for tangent in file.tangents:
-        (_tangent_line if file.variables == 1 else _arrow)(axes, file, tangent)
+    draw_tangents(axes, file)
     if lines:
         draw_legend(page, lines)
     return page.figure
@@ -570,6 +569,12 @@ def _map(axes, file, scale, options, ticks=5):
 def draw_star(axes, x, y, zorder=12):
     axes.plot(x, y, marker="*", markersize=12 * style.ZOOM, markerfacecolor="#f0e442", markeredgecolor=style.INK,
               markeredgewidth=0.7 * style.ZOOM, linestyle="none", zorder=zorder, gid="extremum")
+
+
+def draw_tangents(axes, file):
+    """Tangent lines, or the gradients' arrows, on the stage; beside the descents' numbers, which are there already."""
+    for tangent in file.tangents:
+        (_tangent_line if file.variables == 1 else _arrow)(axes, file, tangent)
 
 
 def _markers_every(descent):
