@@ -221,7 +221,6 @@ NetworkState state_of_bend(const std::vector<NamedTensor>& bend, const PathInput
   NetworkState state = copy_state({bend, inputs.from.state.buffers}, device);
   if (inputs.recalibration) {
     state = make_eager_recalibration(inputs.landscape.spec, inputs.recalibration, device)->apply(state);
-    return copy_state(state, torch::kCPU);
   }
   return copy_state(state, torch::kCPU);
 }

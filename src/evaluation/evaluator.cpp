@@ -133,7 +133,7 @@ void Engine::compile() {
   if (!is_fused() || !options_.recalibration || !device_.is_cpu()) return;
   try {
     recalibration_graph_ = make_recalibration_graph(options_.network);
-  } catch (const CannotLower&) {
+  } catch (const CannotLower&) {  // LibTorch recalibrates
   }
 }
 
@@ -147,7 +147,7 @@ std::unique_ptr<Evaluator> Engine::make_evaluator() const {
 
 std::unique_ptr<Recalibration> Engine::make_recalibration() const {
   if (!recalibration_graph_) return make_eager_recalibration(options_.network, options_.recalibration, device_);
-  return make_fused_recalibration(options_.network, recalibration_graph_, options_.recalibration, options_.instruction_set);
+  return make_fused_recalibration(recalibration_graph_, options_.recalibration, options_.instruction_set);
 }
 
 std::string Engine::instruction_set() const {

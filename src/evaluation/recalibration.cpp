@@ -81,12 +81,10 @@ struct Averages {
 
 class FusedRecalibration : public Recalibration {
  public:
-  FusedRecalibration(const NetworkSpec& network, std::shared_ptr<const Graph> graph,
-                     std::shared_ptr<const DataSet> images, InstructionSet set)
+  FusedRecalibration(std::shared_ptr<const Graph> graph, std::shared_ptr<const DataSet> images, InstructionSet set)
       : images_(std::move(images), torch::kCPU),
         graph_(std::move(graph)),
-        plan_(graph_, {set, std::min(kBatch, images_.size())}),
-        own_(state_of(*make_network(network))) {
+        plan_(graph_, {set, std::min(kBatch, images_.size())}) {
     pixels_.resize(static_cast<std::size_t>(std::min(kBatch, images_.size())) * images_.data().image_bytes());
     logits_.resize(static_cast<std::size_t>(kBatch * plan_.classes()));
   }
@@ -105,12 +103,13 @@ class FusedRecalibration : public Recalibration {
                            static_cast<std::size_t>(graph_->nodes[node].shape.channels));
       }
     }
+    NetworkState found = state;
     for (const std::size_t node : measured()) {
       const BatchNorm& norm = *graph_->nodes[node].norm;
-      write(averages[node].means, buffer(norm.mean));
-      write(averages[node].variances, buffer(norm.variance));
+      replace(found, norm.mean, averages[node].means);
+      replace(found, norm.variance, averages[node].variances);
     }
-    return {state.parameters, own_.buffers};
+    return found;
   }
 
  private:
@@ -121,15 +120,14 @@ class FusedRecalibration : public Recalibration {
     }
     return nodes;
   }
-  const torch::Tensor& buffer(TensorIndex index) const { return own_.buffers[index - own_.parameters.size()].tensor; }
-  static void write(const std::vector<double>& values, const torch::Tensor& to) {
-    std::transform(values.begin(), values.end(), to.data_ptr<float>(), [](double value) { return static_cast<float>(value); });
+  /// Puts a tensor of these numbers in the place of a buffer.
+  static void replace(NetworkState& state, TensorIndex index, const std::vector<double>& values) {
+    state.buffers[index - state.parameters.size()].tensor = torch::tensor(values, torch::kFloat32);
   }
 
   Batches images_;
   std::shared_ptr<const Graph> graph_;
   Plan plan_;
-  NetworkState own_;
   std::vector<float> pixels_, logits_;
 };
 
@@ -161,9 +159,9 @@ std::shared_ptr<const Graph> make_recalibration_graph(const NetworkSpec& spec) {
   return graph;
 }
 
-std::unique_ptr<Recalibration> make_fused_recalibration(const NetworkSpec& network, std::shared_ptr<const Graph> graph,
+std::unique_ptr<Recalibration> make_fused_recalibration(std::shared_ptr<const Graph> graph,
                                                         std::shared_ptr<const DataSet> images, InstructionSet set) {
-  return std::make_unique<FusedRecalibration>(network, std::move(graph), std::move(images), set);
+  return std::make_unique<FusedRecalibration>(std::move(graph), std::move(images), set);
 }
 
 }  // namespace lossatlas

@@ -19,7 +19,7 @@ void check_recalibration(const NetworkSpec& network);
 class Recalibration {
  public:
   virtual ~Recalibration() = default;
-  /// `state` with its statistics replaced. The buffers are this object's own, valid until the next call.
+  /// `state` with its statistics replaced. They may be this object's own, valid until the next call.
   virtual NetworkState apply(const NetworkState& state) = 0;
 };
 
@@ -31,8 +31,8 @@ std::unique_ptr<Recalibration> make_eager_recalibration(const NetworkSpec& netwo
 /// twice, else as check_recalibration does.
 std::shared_ptr<const Graph> make_recalibration_graph(const NetworkSpec& network);
 
-/// By kernels of our own, on the CPU. `network`: what the graph was made from.
-std::unique_ptr<Recalibration> make_fused_recalibration(const NetworkSpec& network, std::shared_ptr<const Graph> graph,
+/// By kernels of our own, on the CPU. `graph`: from make_recalibration_graph.
+std::unique_ptr<Recalibration> make_fused_recalibration(std::shared_ptr<const Graph> graph,
                                                         std::shared_ptr<const DataSet> images, InstructionSet set);
 
 }  // namespace lossatlas

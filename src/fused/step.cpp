@@ -6,90 +6,86 @@
 namespace lossatlas {
 namespace {
 
-class NormStep : public Step {
+/// A step that gives a node's inputs to a kernel.
+class KernelStep : public Step {
  public:
-  NormStep(const Graph& graph, std::size_t node, const Kernels& kernels)
-      : node_(graph.nodes[node]), index_(node), kernels_(kernels) {}
+  KernelStep(const Graph& graph, std::size_t node, const Kernels& kernels)
+      : node_(graph.nodes[node]), kernels_(kernels), index_(node) {}
+
+ protected:
+  const Activations& input(const StepMemory& memory, std::size_t k = 0) const { return memory.values[node_.inputs[k]]; }
+  const Activations& output(const StepMemory& memory) const { return memory.values[index_]; }
+  Moments& moments(StepMemory& memory) const { return memory.moments[index_]; }
+
+  const Node& node_;
+  const Kernels& kernels_;
+
+ private:
+  std::size_t index_;
+};
+
+class NormStep : public KernelStep {
+ public:
+  using KernelStep::KernelStep;
 
   void load(const Tensors& tensors) override {
     if (node_.norm) folded_ = fold(*node_.norm, tensors, node_.shape.channels);
   }
   void run(StepMemory& memory) override {
     const Affine affine{node_.norm ? folded_.scale.data() : nullptr, folded_.shift.data(), node_.relu};
-    kernels_.transform(memory.values[node_.inputs[0]], affine, memory.values[index_]);
+    kernels_.transform(input(memory), affine, output(memory));
   }
 
  private:
-  const Node& node_;
-  std::size_t index_;
-  const Kernels& kernels_;
   ScaleAndShift folded_;
 };
 
-class MomentsStep : public Step {
+class MomentsStep : public KernelStep {
  public:
-  MomentsStep(const Graph& graph, std::size_t node, const Kernels& kernels)
-      : node_(graph.nodes[node]), index_(node), kernels_(kernels) {}
+  using KernelStep::KernelStep;
 
   void run(StepMemory& memory) override {
-    const Activations& in = memory.values[node_.inputs[0]];
+    const Activations& in = input(memory);
     const auto channels = static_cast<std::size_t>(in.blocks * kBlock);
     Moments slice{in.pixels(), std::vector<double>(channels), std::vector<double>(channels)};
     kernels_.moments(in, slice.means.data(), slice.squares.data());
-    Moments& batch = memory.moments[index_];
+    Moments& batch = moments(memory);
     if (memory.first == 0) batch = {};
     batch.add(slice);
   }
-
- private:
-  const Node& node_;
-  std::size_t index_;
-  const Kernels& kernels_;
 };
 
 /// A batch norm by the moments of the batch, which are complete before it runs.
-class TrainingNormStep : public Step {
+class TrainingNormStep : public KernelStep {
  public:
-  TrainingNormStep(const Graph& graph, std::size_t node, const Kernels& kernels)
-      : node_(graph.nodes[node]), index_(node), kernels_(kernels) {}
+  using KernelStep::KernelStep;
 
   void load(const Tensors& tensors) override { tensors_ = tensors; }
   void run(StepMemory& memory) override {
     if (memory.first == 0) folded_ = fold(*node_.norm, tensors_, node_.shape.channels, memory.moments[node_.inputs[1]]);
-    kernels_.transform(memory.values[node_.inputs[0]], {folded_.scale.data(), folded_.shift.data(), node_.relu},
-                       memory.values[index_]);
+    kernels_.transform(input(memory), {folded_.scale.data(), folded_.shift.data(), node_.relu}, output(memory));
   }
 
  private:
-  const Node& node_;
-  std::size_t index_;
-  const Kernels& kernels_;
   Tensors tensors_;
   ScaleAndShift folded_;
 };
 
-class AddStep : public Step {
+class AddStep : public KernelStep {
  public:
-  AddStep(const Graph& graph, std::size_t node, const Kernels& kernels)
-      : node_(graph.nodes[node]), index_(node), kernels_(kernels) {}
+  using KernelStep::KernelStep;
 
   void run(StepMemory& memory) override {
-    kernels_.add(memory.values[node_.inputs[0]], memory.values[node_.inputs[1]], node_.relu, memory.values[index_]);
+    kernels_.add(input(memory), input(memory, 1), node_.relu, output(memory));
   }
-
- private:
-  const Node& node_;
-  std::size_t index_;
-  const Kernels& kernels_;
 };
 
-class PoolStep : public Step {
+class PoolStep : public KernelStep {
  public:
-  PoolStep(const Graph& graph, std::size_t node, const Kernels& kernels)
-      : node_(graph.nodes[node]), index_(node), kernels_(kernels) {}
+  using KernelStep::KernelStep;
 
   void run(StepMemory& memory) override {
-    kernels_.pool(kind(), memory.values[node_.inputs[0]], node_.window, memory.values[index_]);
+    kernels_.pool(kind(), input(memory), node_.window, output(memory));
   }
 
  private:
@@ -97,10 +93,6 @@ class PoolStep : public Step {
     if (node_.operation == Operation::max_pool) return Pooling::max;
     return node_.count_padding ? Pooling::average : Pooling::average_without_padding;
   }
-
-  const Node& node_;
-  std::size_t index_;
-  const Kernels& kernels_;
 };
 
 /// Channels of several nodes one after another. Whole blocks are copied as they are, others channel by channel.

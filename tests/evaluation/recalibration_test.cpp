@@ -86,7 +86,7 @@ NetworkState fresh_state(std::uint64_t seed = 7) {
 }
 
 std::unique_ptr<Recalibration> make_fused(const NetworkSpec& spec, std::shared_ptr<const DataSet> images) {
-  return make_fused_recalibration(spec, make_recalibration_graph(spec), std::move(images), best_instruction_set());
+  return make_fused_recalibration(make_recalibration_graph(spec), std::move(images), best_instruction_set());
 }
 
 }  // namespace
@@ -184,8 +184,8 @@ TEST_CASE("statistics do not depend on how a batch is cut, and parameters that a
   const auto graph = make_recalibration_graph(resnet_spec());
   const auto set = GENERATE(InstructionSet::portable, InstructionSet::avx2, InstructionSet::avx512);
   if (!is_available(set)) return;
-  const auto first = make_fused_recalibration(resnet_spec(), graph, data, best_instruction_set())->apply(state);
-  const auto recalibration = make_fused_recalibration(resnet_spec(), graph, data, set);
+  const auto first = make_fused_recalibration(graph, data, best_instruction_set())->apply(state);
+  const auto recalibration = make_fused_recalibration(graph, data, set);
   const auto other = recalibration->apply(state);
   for (std::size_t b = 0; b < first.buffers.size(); ++b) {
     if (!first.buffers[b].tensor.is_floating_point()) continue;
