@@ -1,37 +1,72 @@
 #include "cli/level_run.h"
 
 #include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
 #include <optional>
+#include <stdexcept>
 
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/progress.h"
 #include "cli/summary_text.h"
-#include "landscape/sweep.h"
 
 namespace lossatlas {
 namespace {
 
-constexpr std::size_t kShare = 8;  // points of a request between two looks at the clock: the pilot's are many and long
+constexpr std::size_t kShare = 8;  // points of a request between two looks at the clock
+
+template <class T>
+std::vector<T> in_order(const std::vector<T>& values, const std::vector<std::int64_t>& order) {
+  std::vector<T> ordered;
+  for (const std::int64_t place : order) ordered.push_back(values[static_cast<std::size_t>(place)]);
+  return ordered;
+}
+
+/// The job's engine on its images in the order of the surface's samples.
+Engine in_order(const SurfaceJob& job, const std::vector<std::int64_t>& order_of_engine) {
+  const std::vector<std::int64_t>& samples = job.surface.samples;
+  if (samples == order_of_engine) return job.engine;
+  std::map<std::int64_t, std::int64_t> places;
+  for (const std::int64_t image : order_of_engine) places.emplace(image, static_cast<std::int64_t>(places.size()));
+  std::vector<std::int64_t> order;
+  for (const std::int64_t image : samples) {
+    const auto place = places.find(image);
+    if (place == places.end()) break;
+    order.push_back(place->second);
+    places.erase(place);
+  }
+  if (!places.empty() || order.size() != samples.size()) {
+    throw Error("{}: its samples are not those of its settings; start anew with another --out", job.out.string());
+  }
+  return job.engine.with_images(std::make_shared<const DataSet>(subset(job.engine.data(), order)));
+}
 
 }  // namespace
 
-LevelRun::LevelRun(SurfaceJob& job, Journal& journal, Report& report, const std::atomic<bool>& stop,
-                   std::size_t computed)
+LevelRun::LevelRun(SurfaceJob& job, const std::vector<std::int64_t>& order_of_engine, Journal& journal, Report& report,
+                   const std::atomic<bool>& stop)
     : job_(job),
       surface_(job.surface),
+      engine_(in_order(job, order_of_engine)),
+      is_balanced_(surface_.samples != order_of_engine),
       journal_(journal),
       report_(report),
       stop_(stop),
       plan_(surface_, surface_.levels, job.goal),
-      computed_(computed),
       seconds_before_(surface_.provenance.value("seconds", 0.0)) {}
 
-int LevelRun::run() {
+int LevelRun::run(const std::function<void()>& on_pilot) {
+  auto requests = plan_.next();
+  if (!evaluate_pilot(requests)) return end(false);
+  balance(requests);
+  take_pilot(requests);
+  on_pilot();
   Stopwatch saved;
   double wait = 0.5;  // seconds to the next save: somebody may be waiting to see the first points
   bool is_announced = false;
-  for (auto requests = plan_.next(); !requests.empty(); requests = plan_.next()) {
+  for (requests = plan_.next(); !requests.empty(); requests = plan_.next()) {
     if (plan_.forecast() && !is_announced) announce();
     is_announced = plan_.forecast().has_value();
     const std::size_t share = std::max(kShare, static_cast<std::size_t>(job_.threads));
@@ -48,30 +83,105 @@ int LevelRun::run() {
   return end(true);
 }
 
+/// Sees all images at the points that are asked for, each written into the file at once. False where it was stopped
+/// before the end.
+bool LevelRun::evaluate_pilot(std::span<const LevelRequest> requests) {
+  std::vector<std::size_t> missing;
+  for (const auto& [point, rung] : requests) {
+    const auto is_same = [&, at = point](const PilotPoint& known) { return known.point == at; };
+    if (std::none_of(surface_.pilot.begin(), surface_.pilot.end(), is_same)) missing.push_back(surface_.index_in(rung, point));
+  }
+  std::atomic<std::size_t> next{0};
+  SweepOptions options = options_for(missing, next);
+  options.on_images = [&](std::size_t index, ImageResults images) {
+    surface_.pilot.push_back({index % surface_.grid_size(), std::move(images)});
+    save();
+  };
+  if (!missing.empty()) sweep(job_.planes, engine_, surface_, options);
+  // Threads end in any order.
+  const auto is_before = [](const PilotPoint& a, const PilotPoint& b) { return a.point < b.point; };
+  std::sort(surface_.pilot.begin(), surface_.pilot.end(), is_before);
+  return surface_.pilot.size() == requests.size();
+}
+
+/// Orders the images so that each subset stands for all of them at the pilot's points.
+void LevelRun::balance(std::span<const LevelRequest> requests) {
+  if (surface_.pilot.size() != requests.size()) throw std::logic_error("LevelRun: balanced before the pilot's end");
+  const std::vector<std::int64_t> parts(surface_.levels.begin(), surface_.levels.end() - 1);
+  const auto features = [&] {
+    std::vector<std::span<const double>> losses;
+    for (const PilotPoint& point : surface_.pilot) losses.emplace_back(point.images.losses);
+    return features_of(losses, engine_.data().labels);
+  };
+  if (!is_balanced_) {
+    const auto order = balanced_order(features(), parts);
+    engine_ = engine_.with_images(std::make_shared<const DataSet>(subset(engine_.data(), order)));
+    surface_.samples = in_order(surface_.samples, order);
+    for (PilotPoint& point : surface_.pilot) {
+      point.images = {in_order(point.images.losses, order), in_order(point.images.is_correct, order)};
+    }
+    is_balanced_ = true;
+  }
+  error_.emplace(features(), parts);
+}
+
+/// The pilot's points on the images of every level.
+void LevelRun::take_pilot(std::span<const LevelRequest> requests) {
+  for (const PilotPoint& known : surface_.pilot) {
+    LossSum sum(engine_.options().loss);
+    std::size_t image = 0;
+    for (std::size_t rung = 0; rung < surface_.layers; ++rung) {
+      for (; image < static_cast<std::size_t>(surface_.levels[rung]); ++image) {
+        sum.add(known.images.losses[image], known.images.is_correct[image] != 0);
+      }
+      Evaluation value = sum.result(std::max(engine_.options().population, surface_.levels.back()));
+      if (rung + 1 < surface_.layers && std::isfinite(value.loss)) {
+        value.loss_se = error_->standard_error(rung, known.images.losses);
+      }
+      const std::size_t index = surface_.index_in(rung, known.point);
+      if (surface_.state[index] != PointState::missing) continue;
+      record(index, value);
+      surface_.set(index, value);
+    }
+  }
+  save();
+  for (const LevelRequest& request : requests) plan_.add(request, values_of(request));
+}
+
+void LevelRun::record(std::size_t index, const Evaluation& evaluation) {
+  journal_.add(index, evaluation);
+  ++computed_;
+}
+
 /// Evaluates what is not there yet. False where it was stopped before the end.
 bool LevelRun::evaluate(std::span<const LevelRequest> requests) {
   const std::vector<std::size_t> missing = missing_of(requests);
   if (missing.empty()) return !stop_;
   std::atomic<std::size_t> next{0};
+  SweepOptions options = options_for(missing, next);
+  options.on_evaluated = [this](std::size_t index, const Evaluation& evaluation) { record(index, evaluation); };
+  options.standard_error = [this](std::size_t level, std::span<const double> losses) {
+    return error_->standard_error(level, losses);
+  };
+  sweep(job_.planes, engine_, surface_, options);
+  return missing_of(requests).empty();
+}
+
+/// Of a sweep over these points.
+SweepOptions LevelRun::options_for(const std::vector<std::size_t>& indices, std::atomic<std::size_t>& next) {
   SweepOptions options;
-  options.threads = std::min(job_.threads, static_cast<int>(missing.size()));
+  options.threads = std::min(job_.threads, static_cast<int>(indices.size()));
   options.stop = &stop_;
-  options.next = [&] {
+  options.next = [&indices, &next] {
     const std::size_t at = next++;
-    return at < missing.size() ? std::optional(missing[at]) : std::nullopt;
+    return at < indices.size() ? std::optional(indices[at]) : std::nullopt;
   };
-  options.on_evaluated = [this](std::size_t index, const Evaluation& evaluation) {
-    journal_.add(index, evaluation);
-    ++computed_;
-  };
-  const std::int64_t before = images_;
-  const auto error = plan_.error();  // the same until the plan learns what is evaluated now
-  options.on_point = [&](const SweepProgress& now) {
+  // The error expected is the same until the plan learns what is evaluated now.
+  options.on_point = [this, before = images_, error = plan_.error()](const SweepProgress& now) {
     images_ = before + now.images;
     show(now, error);
   };
-  sweep(job_.planes, job_.engine, surface_, options);
-  return missing_of(requests).empty();
+  return options;
 }
 
 std::vector<std::size_t> LevelRun::missing_of(std::span<const LevelRequest> requests) const {
@@ -94,7 +204,7 @@ std::vector<Evaluation> LevelRun::values_of(const LevelRequest& request) const {
 void LevelRun::show(const SweepProgress& now, std::optional<double> error) {
   SweepProgress shown = now;
   shown.images_per_second = images_per_second();
-  shown.images = plan_.cost() + now.images;
+  shown.images = cost() + now.images;
   shown.images_total = plan_.forecast() ? plan_.forecast()->cost : plan_.pilot_cost();
   shown.error = error;
   report_.progress(shown, job_.out);
@@ -116,7 +226,7 @@ Surface LevelRun::save() {
   provenance["seconds"] = seconds_before_ + watch_.seconds();
   provenance["images_per_second"] = images_per_second();
   provenance["computed"] = computed_;
-  provenance["image_evaluations"] = plan_.cost();
+  provenance["image_evaluations"] = cost();
   provenance["subsets"] = plan_.sizes();
   if (plan_.error()) provenance["error"] = *plan_.error();
   Surface shown = plan_.reconstruct();
@@ -130,9 +240,8 @@ int LevelRun::end(bool is_done) {
   report_.finish();
   if (is_done) report_values(found, report_);
   fmt::print("{}\n", job_.out.string());
-  const auto cost = static_cast<double>(plan_.cost());
   if (!is_done) {
-    report_.say(fmt::format("interrupted after {} image evaluations, which are in {}; go on with: {}", plan_.cost(),
+    report_.say(fmt::format("interrupted after {} image evaluations, which are in {}; go on with: {}", cost(),
                             job_.out.string(), job_.again));
     return kInterrupted;
   }
@@ -144,12 +253,17 @@ int LevelRun::end(bool is_done) {
   const std::string broken = few > 0 ? fmt::format(", {} not finite on fewer", few) : "";
   report_.say(fmt::format("{} points evaluated on all images{}, {} reconstructed{}; {} image evaluations in {}, 1/{:.1f} of "
                           "all images at every point",
-                          on_all, broken, count(PointState::reconstructed), left, plan_.cost(),
-                          duration_text(watch_.seconds()), all_evaluations() / cost));
+                          on_all, broken, count(PointState::reconstructed), left, cost(),
+                          duration_text(watch_.seconds()), all_evaluations() / static_cast<double>(cost())));
   if (missing == 0) {
     report_.say(fmt::format("largest error expected {:.2g} % of the range of log loss", 100 * plan_.error().value_or(0)));
   }
   return kDone;
+}
+
+/// Image evaluations so far, those of earlier runs included.
+std::int64_t LevelRun::cost() const {
+  return std::max(plan_.cost(), static_cast<std::int64_t>(surface_.pilot.size()) * surface_.levels.back());
 }
 
 double LevelRun::images_per_second() const { return static_cast<double>(images_) / watch_.seconds(); }

@@ -3,29 +3,41 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
 #include "base/stopwatch.h"
 #include "cli/report.h"
 #include "cli/surface_run.h"
+#include "landscape/balance.h"
 #include "landscape/journal.h"
 #include "landscape/levels.h"
+#include "landscape/sweep.h"
 
 namespace lossatlas {
 
-/// Fills a surface in levels: plans, evaluates, and looks again, until the goal is reached. What earlier runs evaluated
-/// is in the job's surface, and is not evaluated again: the plan asks for the same points in the same order.
+/// Fills a surface in levels: looks at a few points image by image, balances the subsets by that, then plans, evaluates,
+/// and looks again, until the goal is reached. What earlier runs evaluated is in the job's surface, and is not evaluated
+/// again: the plan asks for the same points in the same order.
 class LevelRun {
  public:
-  /// `computed`: evaluations that this process has in the journal.
-  LevelRun(SurfaceJob& job, Journal& journal, Report& report, const std::atomic<bool>& stop, std::size_t computed);
+  /// The order of the images in the job's engine, `order_of_engine`, is that of the surface's samples, or was before
+  /// subsets were balanced. Throws Error where it can have been neither.
+  LevelRun(SurfaceJob& job, const std::vector<std::int64_t>& order_of_engine, Journal& journal, Report& report,
+           const std::atomic<bool>& stop);
 
-  /// The exit status. Throws Error where a file cannot be written.
-  int run();
+  /// The exit status. `on_pilot`: when all images were seen at the pilot's points. Throws Error where a file cannot be
+  /// written.
+  int run(const std::function<void()>& on_pilot);
 
  private:
+  bool evaluate_pilot(std::span<const LevelRequest> requests);
+  void balance(std::span<const LevelRequest> requests);
+  void take_pilot(std::span<const LevelRequest> requests);
+  void record(std::size_t index, const Evaluation& evaluation);
   bool evaluate(std::span<const LevelRequest> requests);
+  SweepOptions options_for(const std::vector<std::size_t>& indices, std::atomic<std::size_t>& next);
   std::vector<std::size_t> missing_of(std::span<const LevelRequest> requests) const;
   std::vector<Evaluation> values_of(const LevelRequest& request) const;
   void show(const SweepProgress& now, std::optional<double> error);
@@ -33,16 +45,20 @@ class LevelRun {
   /// Writes the file, and returns what it shows: what the levels add up to.
   Surface save();
   int end(bool is_done);
+  std::int64_t cost() const;
   double images_per_second() const;
   double all_evaluations() const;
 
   SurfaceJob& job_;
   Surface& surface_;
+  Engine engine_;  // on the images in the order of the surface's samples
+  bool is_balanced_;
+  std::optional<BalancedError> error_;  // once the subsets are balanced
   Journal& journal_;
   Report& report_;
   const std::atomic<bool>& stop_;
   LevelPlan plan_;
-  std::size_t computed_;
+  std::size_t computed_ = 0;
   double seconds_before_;
   std::int64_t images_ = 0;  // evaluated by this run
   Stopwatch watch_;

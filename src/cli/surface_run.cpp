@@ -94,14 +94,14 @@ std::int64_t checked_images(const Engine& engine) {
 class OwnerRun {
  public:
   OwnerRun(SurfaceJob& job, Report& report, const std::atomic<bool>& stop)
-      : job_(job), report_(report), stop_(stop), surface_(job.surface) {}
+      : job_(job), report_(report), stop_(stop), surface_(job.surface), order_of_engine_(surface_.samples) {}
 
   int run() {
     for (const char* suffix : {"", ".journal", ".probe"}) remove_temporaries(job_.out.string() + suffix);
     go_on();
     if (is_complete_) return already_complete();
     report_.say(job_.introduction);
-    if (reused_ > 0) report_.say(going_on_text());
+    if (reused_ > 0 || !surface_.pilot.empty()) report_.say(going_on_text());
     begin_file();
     try {
       return compute();
@@ -124,6 +124,10 @@ class OwnerRun {
     if (!remains) return;
     take_over(job_, surface_, remains->surface, report_);
     surface_.centre_check = remains->surface.centre_check;
+    if (!remains->surface.pilot.empty()) {
+      surface_.pilot = remains->surface.pilot;
+      surface_.samples = remains->surface.samples;
+    }
     if (!remains->surface.points.empty()) surface_.points = remains->surface.points;
     if (!remains->surface.trajectory.runs.empty()) surface_.trajectory = remains->surface.trajectory;
     for (const std::string& remark : remains->remarks) report_.say("note: " + remark);
@@ -144,6 +148,7 @@ class OwnerRun {
 
   std::string going_on_text() const {
     if (!has_levels()) return fmt::format("going on: {} of {} points are there", reused_, surface_.size());
+    if (reused_ == 0) return fmt::format("going on: {} points of the first look are there", surface_.pilot.size());
     const auto begin = surface_.state.begin(), end = begin + static_cast<std::ptrdiff_t>(surface_.grid_size());
     return fmt::format("going on: {} points are there, on some or all images",
                        std::count(begin, end, PointState::evaluated));
@@ -173,10 +178,10 @@ class OwnerRun {
 
   int compute() {
     journal_.emplace(journal_of(job_.out), surface_.settings, surface_.more_names());
-    evaluate_centre();
+    if (!has_levels()) evaluate_centre();
     if (job_.mark) job_.mark(surface_, stop_);
     if (has_levels()) {
-      const int status = LevelRun(job_, *journal_, report_, stop_, computed_).run();
+      const int status = LevelRun(job_, order_of_engine_, *journal_, report_, stop_).run([this] { check_centre_in_levels(); });
       remove_journals();
       return status;
     }
@@ -191,7 +196,6 @@ class OwnerRun {
 
   /// The loss at the origin, computed as the sweep computes it, kept where the grid holds that point.
   void evaluate_centre() {
-    if (has_levels()) return evaluate_centre_in_levels();
     const auto index = surface_.index_of(0, 0);
     const bool is_there = index && surface_.state[*index] == PointState::evaluated;
     const bool is_checked = !surface_.centre_check.is_null();
@@ -211,22 +215,17 @@ class OwnerRun {
     judge(centre, part);
   }
 
-  /// The same on the images of each level, where the pilot wants it too.
-  void evaluate_centre_in_levels() {
+  /// The same once the pilot is there, which holds the centre where the grid does.
+  void check_centre_in_levels() {
     const auto index = surface_.index_of(0, 0);
-    std::vector<Evaluation> found;
-    if (index && surface_.state[surface_.index_in(surface_.layers - 1, *index)] == PointState::evaluated) {
-      for (std::size_t rung = 0; rung < surface_.layers; ++rung) found.push_back(surface_.at(surface_.index_in(rung, *index)));
+    const std::int64_t all = job_.engine.images(), few = checked_images(job_.engine);
+    if (index) {
+      const Evaluation centre = surface_.at(surface_.index_in(surface_.layers - 1, *index));
+      judge(centre, surface_.centre_check.is_null() ? evaluate_origin({few}).front() : centre);
     } else {
-      found = evaluate_origin(surface_.levels);
-      for (std::size_t rung = 0; index && rung < surface_.layers; ++rung) {
-        const std::size_t at = surface_.index_in(rung, *index);
-        if (surface_.state[at] == PointState::missing) add(at, found[rung]);
-      }
+      const auto found = evaluate_origin({few, all});
+      judge(found.back(), found.front());
     }
-    const auto is_few = [](const Evaluation& part) { return part.images <= 1024; };
-    const auto many = std::find_if_not(found.begin(), found.end(), is_few);
-    judge(found.back(), many == found.begin() ? *many : *std::prev(many));
   }
 
   /// `part`: the centre on as many images as are worth a comparison with the checkpoint.
@@ -345,6 +344,7 @@ class OwnerRun {
   Report& report_;
   const std::atomic<bool>& stop_;
   Surface& surface_;
+  const std::vector<std::int64_t> order_of_engine_;  // of the samples, which a surface in levels balances
   std::optional<Journal> journal_;
   std::size_t reused_ = 0, computed_ = 0;
   bool is_complete_ = false;

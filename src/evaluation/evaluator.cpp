@@ -60,13 +60,14 @@ Evaluation Evaluator::evaluate(const NetworkState& state) {
   return evaluate(state, std::array{images_.first->size()}).front();
 }
 
-std::vector<Evaluation> Evaluator::evaluate(const NetworkState& state, std::span<const std::int64_t> sizes) {
+std::vector<Evaluation> Evaluator::evaluate(const NetworkState& state, std::span<const std::int64_t> sizes,
+                                            ImageResults* each) {
   const torch::NoGradGuard no_gradients;
   if (options_.recalibration && !recalibration_) throw std::logic_error("Evaluator: nothing estimates the statistics");
   load(recalibration_ ? recalibration_->apply(state) : state);
   const Extras& extras = options_.extras;
   const std::int64_t population = options_.population > 0 ? options_.population : images_.first->size();
-  LossSum sum(options_.loss, extras);
+  LossSum sum(options_.loss, extras, each);
   std::vector<Evaluation> results;
   std::int64_t first = 0;
   for (const std::int64_t size : sizes) {
@@ -135,6 +136,13 @@ void Engine::compile() {
     recalibration_graph_ = make_recalibration_graph(options_.network);
   } catch (const CannotLower&) {  // LibTorch recalibrates
   }
+}
+
+Engine Engine::with_images(std::shared_ptr<const DataSet> data) const {
+  check_fit(*data);
+  Engine engine = *this;
+  engine.images_.first = std::make_shared<Batches>(std::move(data), device_);
+  return engine;
 }
 
 std::unique_ptr<Evaluator> Engine::make_evaluator() const {

@@ -61,8 +61,10 @@ class Evaluator {
   /// mode; where the options ask for it, with statistics estimated anew for these parameters). Tensors: names, order
   /// and shapes of state_of(network), float32, contiguous, on the engine's device.
   Evaluation evaluate(const NetworkState& state);
-  /// The same over the first sizes[0], sizes[1], … images, each with all of the second set; sizes ascend.
-  std::vector<Evaluation> evaluate(const NetworkState& state, std::span<const std::int64_t> sizes);
+  /// The same over the first sizes[0], sizes[1], … images, each with all of the second set; sizes ascend. `each`: what
+  /// single images of the first set give is added to it; may be null.
+  std::vector<Evaluation> evaluate(const NetworkState& state, std::span<const std::int64_t> sizes,
+                                   ImageResults* each = nullptr);
   /// Who estimates the statistics where the options ask for it.
   void recalibrate_by(std::unique_ptr<Recalibration> recalibration);
 
@@ -93,7 +95,11 @@ class Engine {
   /// Throws Error where the data do not fit the network, or where the fused engine is demanded and cannot run it.
   Engine(EngineOptions options, std::shared_ptr<const DataSet> data, torch::Device device);
 
+  /// The same engine on other images of the same kind: nothing is compiled anew.
+  Engine with_images(std::shared_ptr<const DataSet> data) const;
+
   std::unique_ptr<Evaluator> make_evaluator() const;
+  const DataSet& data() const { return images_.first->data(); }
   torch::Device device() const { return device_; }
   const EngineOptions& options() const { return options_; }
   /// Images of the first set, and of both.

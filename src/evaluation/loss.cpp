@@ -82,15 +82,22 @@ void LossSum::add(std::span<const float> logits, std::span<const std::uint8_t> l
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const auto row = logits.subspan(i * classes, classes);
     const double loss = loss_ == LossFunction::mse ? mean_squared_error(row, labels[i]) : cross_entropy(row, labels[i]);
-    sum_ += loss;
-    sum_of_squares_ += loss * loss;
-    correct_ += is_correct(row, labels[i]) ? 1 : 0;
+    add(loss, is_correct(row, labels[i]));
     if (extras_.top5) correct_top5_ += is_among_five(row, labels[i]) ? 1 : 0;
     if (!extras_.class_losses) continue;
     class_sums_[labels[i]] += loss;
     ++class_images_[labels[i]];
   }
-  images_ += static_cast<std::int64_t>(labels.size());
+}
+
+void LossSum::add(double loss, bool is_correct) {
+  sum_ += loss;
+  sum_of_squares_ += loss * loss;
+  correct_ += is_correct ? 1 : 0;
+  ++images_;
+  if (!each_) return;
+  each_->losses.push_back(loss);
+  each_->is_correct.push_back(is_correct ? 1 : 0);
 }
 
 Evaluation LossSum::result(std::int64_t population) const {

@@ -42,14 +42,24 @@ struct Evaluation {
   std::vector<double> more = {};  // what else was asked for: names_of() says what
 };
 
+/// What single images give, in their order.
+struct ImageResults {
+  std::vector<double> losses;
+  std::vector<std::uint8_t> is_correct;  // 1, or 0
+};
+
 /// Sums the losses of images in double. Images whose logits are not finite make the loss not finite, as it is, and
 /// count as wrong.
 class LossSum {
  public:
-  explicit LossSum(LossFunction loss, const Extras& extras = {}) : loss_(loss), extras_(extras) {}
+  /// `each`: takes what every image adds; may be null.
+  explicit LossSum(LossFunction loss, const Extras& extras = {}, ImageResults* each = nullptr)
+      : loss_(loss), extras_(extras), each_(each) {}
 
   /// Adds images: logits [labels.size(), classes].
   void add(std::span<const float> logits, std::span<const std::uint8_t> labels);
+  /// Adds an image by what it gave before; nothing that Extras ask for.
+  void add(double loss, bool is_correct);
 
   /// The means, with standard errors under the finite-population correction (1 - n / population): 0 where all images
   /// of the split were used. population >= the number of images added. `more` lacks the L2 term; the loss of a class
@@ -59,6 +69,7 @@ class LossSum {
  private:
   LossFunction loss_;
   Extras extras_;
+  ImageResults* each_;
   double sum_ = 0;
   double sum_of_squares_ = 0;
   std::int64_t correct_ = 0, correct_top5_ = 0;

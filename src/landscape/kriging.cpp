@@ -1,6 +1,7 @@
 #include "landscape/kriging.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -9,9 +10,12 @@
 namespace lossatlas {
 namespace {
 
-constexpr double kNugget = 1e-6;      // of s²: what no neighbour tells; keeps the factor well conditioned
-constexpr double kUsualLength = 0.5;  // of the differences between subsets of images, as measured
+// ν; the least keeps the factor well conditioned.
+constexpr std::array kNuggets{1e-6, 0.003, 0.01, 0.03, 0.1, 0.25, 0.5, 0.8};
+constexpr double kUsualLength = 0.3;  // of the differences between subsets of images, as measured
 constexpr double kPriorWidth = 0.4;   // of log ℓ
+constexpr double kPriorValues = 20;   // that a standard prior counts for
+constexpr std::size_t kMostFitted = 300;  // values that decide ℓ and ν: their likelihood takes the cube of that
 constexpr double kShortest = 0.1, kLongest = 4;
 constexpr int kLengths = 22;
 constexpr double kLeastLocal = 0.5, kMostLocal = 25;
@@ -28,9 +32,9 @@ double dot(const std::vector<double>& a, const std::vector<double>& b, std::size
 
 }  // namespace
 
-Kriging::Kriging(std::vector<Place> places, std::size_t columns)
-    : places_(std::move(places)), columns_(columns), length_(kUsualLength), values_(columns),
-      is_known_(places_.size(), false), solved_(columns) {
+Kriging::Kriging(std::vector<Place> places, Prior prior)
+    : places_(std::move(places)), prior_(prior), length_(kUsualLength), nugget_(kNuggets.front()),
+      is_known_(places_.size(), false) {
   reset();
 }
 
@@ -38,10 +42,10 @@ void Kriging::reset() {
   rows_.clear();
   ones_.clear();
   pivots_.clear();
-  for (auto& column : solved_) column.clear();
+  solved_.clear();
   explained_.assign(places_.size(), 0);
   mean_part_.assign(places_.size(), 0);
-  values_part_.assign(columns_, std::vector<double>(places_.size(), 0));
+  values_part_.assign(places_.size(), 0);
 }
 
 double Kriging::covariance(std::size_t a, std::size_t b, double length) const {
@@ -53,7 +57,7 @@ double Kriging::covariance(std::size_t a, std::size_t b, double length) const {
 /// One more row of the factor, for a place: what all places share with those before is taken off.
 void Kriging::append(std::size_t place) {
   std::vector<double> row(places_.size());
-  for (std::size_t p = 0; p < row.size(); ++p) row[p] = covariance(place, p, length_);
+  for (std::size_t p = 0; p < row.size(); ++p) row[p] = (1 - nugget_) * covariance(place, p, length_);
   double one = 1;
   for (std::size_t k = 0; k < rows_.size(); ++k) {
     const std::vector<double>& before = rows_[k];
@@ -61,7 +65,7 @@ void Kriging::append(std::size_t place) {
     for (std::size_t p = 0; p < row.size(); ++p) row[p] -= factor * before[p];
     one -= factor * ones_[k];
   }
-  const double pivot = std::sqrt(std::max(row[place], 0.0) + kNugget);
+  const double pivot = std::sqrt(std::max(row[place], 0.0) + nugget_);
   one /= pivot;
   for (std::size_t p = 0; p < row.size(); ++p) {
     row[p] /= pivot;
@@ -73,41 +77,42 @@ void Kriging::append(std::size_t place) {
   rows_.push_back(std::move(row));
 }
 
-/// The values of the place that was appended last.
+/// The value of the place that was appended last.
 void Kriging::solve(std::size_t place) {
   const std::vector<double>& row = rows_.back();
-  for (std::size_t c = 0; c < columns_; ++c) {
-    double rest = values_[c][rows_.size() - 1];
-    for (std::size_t k = 0; k + 1 < rows_.size(); ++k) rest -= rows_[k][place] * solved_[c][k];
-    rest /= pivots_.back();
-    for (std::size_t p = 0; p < row.size(); ++p) values_part_[c][p] += row[p] * rest;
-    solved_[c].push_back(rest);
-  }
+  double rest = values_[rows_.size() - 1];
+  for (std::size_t k = 0; k + 1 < rows_.size(); ++k) rest -= rows_[k][place] * solved_[k];
+  rest /= pivots_.back();
+  for (std::size_t p = 0; p < row.size(); ++p) values_part_[p] += row[p] * rest;
+  solved_.push_back(rest);
 }
 
-void Kriging::add(std::size_t place, std::span<const double> values) {
+void Kriging::add(std::size_t place, double value) {
   if (is_known_[place] || imagined_ > 0) throw std::logic_error("Kriging: a place is added once, and not while imagining");
   known_.push_back(place);
   is_known_[place] = true;
-  for (std::size_t c = 0; c < columns_; ++c) values_[c].push_back(values[c]);
+  values_.push_back(value);
   append(place);
   solve(place);
 }
 
 void Kriging::fit(std::span<Kriging* const> together) {
-  double best = -std::numeric_limits<double>::infinity(), chosen = kUsualLength;
+  double best = -std::numeric_limits<double>::infinity(), chosen = kUsualLength, chosen_nugget = kNuggets.front();
   for (int step = 0; step < kLengths; ++step) {
     const double length = length_at(step), prior = std::log(length / kUsualLength) / kPriorWidth;
-    double found = -0.5 * prior * prior;
-    for (const Kriging* kriging : together) found += kriging->likelihood(length);
-    if (found > best) best = found, chosen = length;
+    for (const double nugget : kNuggets) {
+      double found = -0.5 * prior * prior;
+      for (const Kriging* kriging : together) found += kriging->likelihood(length, nugget);
+      if (found > best) best = found, chosen = length, chosen_nugget = nugget;
+    }
   }
-  for (Kriging* kriging : together) kriging->assume_length(chosen);
+  for (Kriging* kriging : together) kriging->assume_smoothness(chosen, chosen_nugget);
 }
 
-void Kriging::assume_length(double length) {
-  if (length == length_) return;
+void Kriging::assume_smoothness(double length, double nugget) {
+  if (length == length_ && nugget == nugget_) return;
   length_ = length;
+  nugget_ = nugget;
   reset();
   for (const std::size_t place : known_) {
     append(place);
@@ -117,7 +122,7 @@ void Kriging::assume_length(double length) {
 
 void Kriging::localize() {
   const std::size_t n = known_.size();
-  const double beta = constant(0), squared_scale = scale(0);
+  const double beta = constant(), squared_scale = scale();
   // K⁻¹ = L⁻ᵀ L⁻¹: its diagonal, and its product with z - β (Rasmussen and Williams 2006, section 5.4.2).
   std::vector<double> diagonal(n, 0), product(n, 0);
   for (std::size_t i = 0; i < n; ++i) {
@@ -127,7 +132,7 @@ void Kriging::localize() {
       for (std::size_t j = 0; j < column.size(); ++j) rest -= rows_[i + j][known_[k]] * column[j];
       column.push_back(rest / pivots_[k]);
       diagonal[i] += column.back() * column.back();
-      product[i] += column.back() * (solved_[0][k] - beta * ones_[k]);
+      product[i] += column.back() * (solved_[k] - beta * ones_[k]);
     }
   }
   local_.assign(places_.size(), 1);
@@ -142,26 +147,29 @@ void Kriging::localize() {
   }
 }
 
-/// log of the restricted likelihood of the first column (Rasmussen and Williams 2006, section 2.7).
-double Kriging::likelihood(double length) const {
-  const std::size_t n = known_.size();
+/// log of the restricted likelihood (Rasmussen and Williams 2006, section 2.7).
+double Kriging::likelihood(double length, double nugget) const {
+  const std::size_t n = std::min(known_.size(), kMostFitted);
   std::vector<std::vector<double>> factor(n);
   std::vector<double> ones, solved;
   double log_determinant = 0;
   for (std::size_t i = 0; i < n; ++i) {
     factor[i].resize(i);
-    double one = 1, value = values_[0][i], own = 1 + kNugget;
+    double one = 1, value = values_[i], own = 1;
     for (std::size_t k = 0; k < i; ++k) {
-      factor[i][k] = (covariance(known_[i], known_[k], length) - dot(factor[i], factor[k], k)) / factor[k][k];
+      factor[i][k] = ((1 - nugget) * covariance(known_[i], known_[k], length) - dot(factor[i], factor[k], k)) / factor[k][k];
       one -= factor[i][k] * ones[k];
       value -= factor[i][k] * solved[k];
       own -= factor[i][k] * factor[i][k];
     }
-    const double pivot = std::sqrt(std::max(own, kNugget));
+    const double pivot = std::sqrt(std::max(own, nugget));
     factor[i].push_back(pivot);
     ones.push_back(one / pivot);
     solved.push_back(value / pivot);
     log_determinant += 2 * std::log(pivot);
+  }
+  if (prior_ == Prior::standard) {  // s² integrated out under an inverse gamma prior
+    return -0.5 * ((static_cast<double>(n) + kPriorValues) * std::log(kPriorValues + dot(solved, solved, n)) + log_determinant);
   }
   const double ones_squared = dot(ones, ones, n), mean = dot(ones, solved, n) / ones_squared;
   double rest = std::numeric_limits<double>::min();
@@ -170,35 +178,37 @@ double Kriging::likelihood(double length) const {
   return -0.5 * (freedom * std::log(rest / freedom) + log_determinant + std::log(ones_squared));
 }
 
-double Kriging::constant(std::size_t column) const {
+double Kriging::constant() const {
+  if (prior_ == Prior::standard) return 0;
   const std::size_t n = known_.size();
-  return dot(ones_, solved_[column], n) / dot(ones_, ones_, n);
+  return dot(ones_, solved_, n) / dot(ones_, ones_, n);
 }
 
-std::vector<double> Kriging::means(std::size_t column) const {
-  const double beta = constant(column);
+std::vector<double> Kriging::means() const {
+  const double beta = constant();
   std::vector<double> means(places_.size());
-  for (std::size_t p = 0; p < means.size(); ++p) means[p] = beta + values_part_[column][p] - beta * mean_part_[p];
+  for (std::size_t p = 0; p < means.size(); ++p) means[p] = beta + values_part_[p] - beta * mean_part_[p];
   return means;
 }
 
-double Kriging::scale(std::size_t column) const {
-  return column == 0 && assumed_scale_ ? *assumed_scale_ : own_scale(column);
-}
+double Kriging::squares() const { return dot(solved_, solved_, known_.size()); }
 
-double Kriging::own_scale(std::size_t column) const {
+double Kriging::scale() const {
+  if (assumed_scale_) return *assumed_scale_;
   const std::size_t n = known_.size();
-  const double beta = constant(column);
-  const double rest = dot(solved_[column], solved_[column], n) - beta * beta * dot(ones_, ones_, n);
+  if (prior_ == Prior::standard) return (kPriorValues + squares()) / (kPriorValues + static_cast<double>(n));
+  const double beta = constant();
+  const double rest = dot(solved_, solved_, n) - beta * beta * dot(ones_, ones_, n);
   return std::max(rest, 0.0) / static_cast<double>(n - 1);
 }
 
-std::vector<double> Kriging::variances(std::size_t column) const {
-  const double squared_scale = scale(column), information = dot(ones_, ones_, ones_.size());
+std::vector<double> Kriging::variances() const {
+  const double squared_scale = scale(), information = dot(ones_, ones_, ones_.size());
   std::vector<double> variances(places_.size());
   for (std::size_t p = 0; p < variances.size(); ++p) {
     const double of_mean = 1 - mean_part_[p];
-    const double unexplained = std::max(0.0, 1 - explained_[p]) + kNugget + of_mean * of_mean / information;
+    const double for_mean = prior_ == Prior::standard ? 0 : of_mean * of_mean / information;
+    const double unexplained = std::max(0.0, 1 - explained_[p]) + for_mean;
     variances[p] = squared_scale * (local_.empty() ? 1 : local_[p]) * unexplained;
   }
   return variances;

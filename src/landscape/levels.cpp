@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <functional>
 #include <limits>
-#include <numeric>
 #include <utility>
 
 namespace lossatlas {
@@ -13,30 +11,26 @@ namespace {
 
 constexpr std::int64_t kSmallest = 64;        // images: fewer cost as much as these, for what a point costs besides
 constexpr std::size_t kPilot = 5;             // points along an axis
-constexpr std::size_t kScout = 11, kScoutRung = 1;  // points along an axis, and the rung, of the look that follows
-constexpr std::size_t kStart = 11, kMidStart = 5;  // points along an axis that begin the first level, and those between
+constexpr std::size_t kScout = 11, kScoutRung = 2;  // points along an axis, and the rung, of the look that follows
+constexpr std::size_t kStart = 11;  // points along an axis that begin the first level; the next begin amid the pilot's
 constexpr std::size_t kBatch = 16;            // points between two looks at the whole
 constexpr std::size_t kBatchToComplete = 256;
 constexpr std::size_t kFewestPilots = 6;      // finite ones: fewer tell nothing of a level
 constexpr std::size_t kMostKriged = 900;      // points of a level: beyond, evaluating costs less than thinking
 constexpr double kRefit = 1.15;               // growth of a level after which its ℓ is decided anew
+constexpr double kNoiseLength = 0.5, kNoiseNugget = 0.03;  // ℓ and ν of log noise
+constexpr double kScoutsWeight = 20;          // values that s² as the scout found it counts for
 constexpr std::size_t kForecastGrid = 25;     // points along an axis of the grid on which costs are foretold
 constexpr std::size_t kMostForecast = 700;    // evaluations after which a forecast gives up
 // Standard deviations of the kriging that hold the true error at 95 % of the points and more, and the largest deviation's
 // that hold the largest error of all on nine samples of images of ten or more; chosen by measurement
 // (docs/performance.md).
-constexpr double kHalfWidth = 2.8, kLargest = 4;
+constexpr double kHalfWidth = 2.8, kLargest = 3.3;
 constexpr double kLeastLoss = 1e-12;  // a loss of 0 has no logarithm
 
 double log_loss(const Evaluation& value) { return std::log(std::max(value.loss, kLeastLoss)); }
 
 double accuracy(const Evaluation& value) { return value.accuracy; }
-
-/// log of the standard error of log loss: how far subsets differ there.
-double log_noise(const Evaluation& value) {
-  constexpr double kLeastNoise = 1e-9;
-  return std::log(std::max(value.loss_se / std::max(value.loss, kLeastLoss), kLeastNoise));
-}
 
 /// k evenly spaced indices of 0 … points - 1, ends included; all where there are fewer.
 std::vector<std::size_t> spaced(std::size_t points, std::size_t k) {
@@ -57,6 +51,27 @@ std::vector<std::size_t> lattice(std::size_t nx, std::size_t ny, std::size_t k) 
   return points;
 }
 
+/// The points in the middle of the cells of that lattice.
+std::vector<std::size_t> amid_lattice(std::size_t nx, std::size_t ny, std::size_t k) {
+  const auto middles = [k](std::size_t points) {
+    const auto ends = spaced(points, k);
+    std::vector<std::size_t> indices{ends.front()};
+    if (ends.size() > 1) indices.clear();
+    for (std::size_t i = 1; i < ends.size(); ++i) indices.push_back((ends[i - 1] + ends[i]) / 2);
+    return indices;
+  };
+  std::vector<std::size_t> points;
+  for (const std::size_t row : middles(ny)) {
+    for (const std::size_t column : middles(nx)) points.push_back(row * nx + column);
+  }
+  return points;
+}
+
+/// Where a level begins.
+std::vector<std::size_t> start_of(std::size_t level, std::size_t nx, std::size_t ny) {
+  return level == 0 ? lattice(nx, ny, kStart) : amid_lattice(nx, ny, kPilot);
+}
+
 /// Each axis from -1 to 1.
 std::vector<Kriging::Place> places_on(std::size_t nx, std::size_t ny) {
   const auto at = [](std::size_t index, std::size_t points) {
@@ -69,9 +84,9 @@ std::vector<Kriging::Place> places_on(std::size_t nx, std::size_t ny) {
   return places;
 }
 
-/// Variances of numbers that were divided by the noise, made those of the numbers.
-void scale_by_squares(std::vector<double>& variances, const std::vector<double>& noises) {
-  for (std::size_t p = 0; p < variances.size(); ++p) variances[p] *= noises[p] * noises[p];
+/// Variances of differences that were divided by what is expected, made those of the differences.
+void scale_by_squares(std::vector<double>& variances, const std::vector<double>& noises, double independence) {
+  for (std::size_t p = 0; p < variances.size(); ++p) variances[p] *= noises[p] * noises[p] * independence;
 }
 
 /// What a choice of the next evaluation looks at.
@@ -124,7 +139,10 @@ LevelPlan::LevelPlan(const Surface& grid, std::vector<std::int64_t> ladder, Leve
       goal_(goal),
       places_(places_on(grid.x.points, grid.y.points)),
       values_(grid.grid_size()),
-      is_finite_(grid.grid_size(), true) {}
+      is_finite_(grid.grid_size(), true),
+      is_pilot_(grid.grid_size(), false) {
+  for (const LevelRequest& request : pilot()) is_pilot_[request.point] = true;
+}
 
 std::vector<LevelRequest> LevelPlan::next() {
   if (!is_piloted_) {
@@ -157,33 +175,67 @@ void LevelPlan::add(const LevelRequest& request, std::span<const Evaluation> val
   for (std::size_t level = 0; level < levels_.size(); ++level) learn(level, point);
 }
 
-double LevelPlan::difference(std::size_t level, std::size_t point, std::size_t column) const {
+double LevelPlan::difference(std::size_t level, std::size_t point, double (*value)(const Evaluation&)) const {
   const auto& values = values_[point];
-  const auto value = column == 0 ? log_loss : accuracy;
   const double own = value(values[levels_[level].rung]);
   return level == 0 ? own : own - value(values[levels_[level - 1].rung]);
 }
 
+bool LevelPlan::is_evaluated(std::size_t level, std::size_t point) const {
+  return is_finite_[point] && values_[point].size() > levels_[level].rung;
+}
+
 void LevelPlan::learn(std::size_t level, std::size_t point) {
   Level& to = levels_[level];
-  if (to.is_complete || to.kriging.knows(point) || !is_finite_[point] || values_[point].size() <= to.rung) return;
-  const double of_loss = difference(level, point, 0), of_accuracy = difference(level, point, 1);
-  if (level == 0) {
-    to.kriging.add(point, std::array{of_loss, of_accuracy, log_noise(values_[point][to.rung])});
+  if (to.is_complete || to.kriging.knows(point) || !is_evaluated(level, point)) return;
+  if (level > 0 && is_pilot_[point]) return;
+  const double own = difference(level, point, log_loss);
+  if (level > 0) {
+    to.kriging.add(point, own / (std::exp(log_noise(point, levels_[0].rung)) * std::sqrt(independence(level))));
   } else {
-    to.kriging.add(point, std::array{of_loss / noise_at(point), of_accuracy});
+    to.kriging.add(point, own);
+    if (!is_pilot_[point]) known_noises_->add(point, log_noise(point, to.rung));
   }
 }
 
-/// Of the first level, which is evaluated there.
-double LevelPlan::noise_at(std::size_t point) const { return std::exp(log_noise(values_[point][levels_[0].rung])); }
+/// log of the standard deviation of log loss from image to image, by the standard error over a subset.
+double LevelPlan::log_noise(std::size_t point, std::size_t rung) const {
+  constexpr double kLeastNoise = 1e-9;
+  const Evaluation& value = values_[point][rung];
+  const double of_one = std::sqrt(independence(rung, ladder_.size() - 1));
+  return std::log(std::max(value.loss_se / std::max(value.loss, kLeastLoss) / of_one, kLeastNoise));
+}
 
-/// Of the first level at all points: interpolated where it is not evaluated.
+/// At all points, by the first level: interpolated where it is not evaluated.
 void LevelPlan::find_noises() {
-  if (levels_[0].kriging.size() > 1) noises_ = levels_[0].kriging.means(2);
+  noises_.assign(values_.size(), 0);
+  if (levels_.size() == 1) return;  // no differences
+  if (known_noises_->size() > 1) noises_ = known_noises_->means();
   for (std::size_t p = 0; p < noises_.size(); ++p) {
-    const bool is_known = is_finite_[p] && values_[p].size() > levels_[0].rung;
-    noises_[p] = is_known ? noise_at(p) : std::exp(noises_[p]);
+    const bool is_known = is_evaluated(0, p) && !is_pilot_[p];
+    noises_[p] = std::exp(is_known ? log_noise(p, levels_[0].rung) : noises_[p]);
+  }
+  if (levels_[0].is_complete) smooth_noises();
+}
+
+/// A standard deviation over few images may miss the one that matters; neighbours have others: the mean square of the
+/// point's own and of those around it.
+void LevelPlan::smooth_noises() {
+  const std::vector<double> own = noises_;
+  const std::size_t nx = grid_.x.points, ny = grid_.y.points;
+  for (std::size_t p = 0; p < own.size(); ++p) {
+    const std::size_t column = p % nx, row = p / nx;
+    double sum = 0;
+    int count = 0;
+    for (std::size_t i = row - (row > 0 ? 1 : 0); i <= std::min(row + 1, ny - 1); ++i) {
+      for (std::size_t k = column - (column > 0 ? 1 : 0); k <= std::min(column + 1, nx - 1); ++k) {
+        const std::size_t q = i * nx + k;
+        if (q == p || is_pilot_[q] || !is_finite_[q]) continue;
+        sum += own[q] * own[q];
+        ++count;
+      }
+    }
+    if (count > 0) noises_[p] = std::sqrt((own[p] * own[p] + sum / count) / 2);
   }
 }
 
@@ -201,7 +253,7 @@ std::vector<LevelRequest> LevelPlan::pilot() const {
 
 /// A finer lattice on few images: how rough the surface and the differences are.
 std::vector<LevelRequest> LevelPlan::scout() const {
-  const std::size_t rung = std::min(kScoutRung, ladder_.size() - 1);
+  const std::size_t rung = std::min(kScoutRung, std::max<std::size_t>(ladder_.size(), 2) - 2);
   std::vector<LevelRequest> requests;
   for (const std::size_t point : lattice(grid_.x.points, grid_.y.points, kScout)) {
     if (!values_[point].empty()) continue;
@@ -217,7 +269,7 @@ std::vector<LevelRequest> LevelPlan::starts() const {
   std::vector<LevelRequest> requests;
   for (std::size_t level = levels_.size() - 1; level-- > 0;) {
     const std::size_t rung = levels_[level].rung;
-    for (const std::size_t point : lattice(grid_.x.points, grid_.y.points, level == 0 ? kStart : kMidStart)) {
+    for (const std::size_t point : start_of(level, grid_.x.points, grid_.y.points)) {
       const auto is_asked = [&](const LevelRequest& request) { return request.point == point; };
       if (values_[point].size() > rung || std::any_of(requests.begin(), requests.end(), is_asked)) continue;
       if (!is_affordable(ladder_[rung], requests)) break;
@@ -253,44 +305,58 @@ std::vector<std::size_t> LevelPlan::first_points() const {
   return points;
 }
 
-/// Their values of a rung, with the noise on the smallest subset; or the differences from a rung below, over that noise.
-/// They are the places `first`, first + 1, …
+/// Their values of a rung; or the differences from a rung below, over what is expected. They are the places `first`,
+/// first + 1, …
 void LevelPlan::add_first(Kriging& level, std::size_t first, std::size_t rung, std::optional<std::size_t> below) const {
   for (const std::size_t point : first_points()) {
     const std::size_t place = first++;
     const auto& values = values_[point];
-    if (values.size() <= rung) continue;
-    const double loss = log_loss(values[rung]), noise = log_noise(values[0]);
+    if (values.size() <= rung || (below && is_pilot_[point])) continue;
+    const double loss = log_loss(values[rung]);
     if (below) {
-      level.add(place, std::array{(loss - log_loss(values[*below])) / std::exp(noise)});
+      const double expected = std::exp(log_noise(point, 0)) * std::sqrt(independence(*below, rung));
+      level.add(place, (loss - log_loss(values[*below])) / expected);
     } else {
-      level.add(place, std::array{loss, noise});
+      level.add(place, loss);
     }
   }
 }
 
-/// How far apart the means over two nested subsets are, squared, over the square of the noise, goes with this.
+/// log noise at the first points but the pilot's, on the smallest subset; they are the places `first`, first + 1, …
+Kriging LevelPlan::first_noises(const std::vector<Kriging::Place>& places, std::size_t first) const {
+  Kriging noises(places);
+  noises.assume_smoothness(kNoiseLength, kNoiseNugget);
+  for (const std::size_t point : first_points()) {
+    const std::size_t place = first++;
+    if (!is_pilot_[point]) noises.add(place, log_noise(point, 0));
+  }
+  return noises;
+}
+
+/// How far apart the means over two nested subsets are, squared, over the square of the noise: 1/n - 1/m.
 double LevelPlan::independence(std::size_t below, std::size_t rung) const {
   return 1 / static_cast<double>(ladder_[below]) - 1 / static_cast<double>(ladder_[rung]);
 }
 
-/// s² of differences over their independence, and ℓ, by all steps of the ladder together: they differ in size, but all
-/// come from the same losses of single images, and are equally smooth.
+/// By all steps of the ladder that the scout took together: they all come from the same losses of single images, and
+/// are equally smooth.
 LevelPlan::Differences LevelPlan::measure_differences() const {
   std::vector<Kriging::Place> places;
   for (const std::size_t p : first_points()) places.push_back(places_[p]);
-  std::vector<Kriging> steps(ladder_.size() - 1, Kriging(places, 1));
+  std::vector<Kriging> steps(ladder_.size() - 1, Kriging(places, Kriging::Prior::standard));
   std::vector<Kriging*> together;
   for (std::size_t k = 0; k < steps.size(); ++k) {
     add_first(steps[k], 0, k + 1, k);
     together.push_back(&steps[k]);
   }
+  if (steps.empty()) return {};
   Kriging::fit(together);
-  double spread = 0;
-  for (std::size_t k = 0; k < steps.size(); ++k) {
-    spread += steps[k].scale() / independence(k, k + 1) / static_cast<double>(steps.size());
+  double sum = kScoutsWeight, values = kScoutsWeight;
+  for (const Kriging& step : steps) {
+    sum += step.squares();
+    values += static_cast<double>(step.size());
   }
-  return {spread, steps.empty() ? 0 : steps[0].length()};
+  return {sum / values, steps[0].length(), steps[0].nugget()};
 }
 
 /// What a set of rungs would cost, by the variances and lengths that the pilot shows: the choices to come are played
@@ -301,18 +367,18 @@ LevelForecast LevelPlan::play(const std::vector<std::size_t>& rungs) const {
   for (const std::size_t p : first_points()) places.push_back(places_[p]);
   std::vector<Kriging> levels;
   Candidates candidates{{}, {}, std::vector<std::size_t>(count, 0), std::vector<bool>(count, true)};
-  std::vector<double> noises;
+  std::vector<double> noises(places.size(), 0);
+  if (const Kriging known = first_noises(places, count); known.size() > 1) noises = known.means();
+  for (double& noise : noises) noise = std::exp(noise);
   for (std::size_t k = 0; k < rungs.size(); ++k) {
-    Kriging& level = levels.emplace_back(places, k == 0 ? 2 : 1);
+    Kriging& level = levels.emplace_back(places, k == 0 ? Kriging::Prior::none : Kriging::Prior::standard);
     add_first(level, count, rungs[k], k == 0 ? std::nullopt : std::optional(rungs[k - 1]));
     if (k == 0) {
       level.fit();
       level.localize();
-      noises = level.means(1);
-      for (double& noise : noises) noise = std::exp(noise);
     } else {  // there are too few values to tell how large and smooth one difference is
-      level.assume_scale(differences_.spread * independence(rungs[k - 1], rungs[k]));
-      level.assume_length(differences_.length);
+      level.assume_scale(differences_.scale);
+      level.assume_smoothness(differences_.length, differences_.nugget);
     }
     candidates.prices.push_back(ladder_[rungs[k]]);
     candidates.variances.emplace_back();
@@ -326,7 +392,7 @@ LevelForecast LevelPlan::play(const std::vector<std::size_t>& rungs) const {
     spent[level] += candidates.prices[level];
   };
   for (std::size_t k = rungs.size() - 1; k-- > 0;) {
-    for (const std::size_t point : lattice(kForecastGrid, kForecastGrid, k == 0 ? kStart : kMidStart)) {
+    for (const std::size_t point : start_of(k, kForecastGrid, kForecastGrid)) {
       const bool is_affordable = goal_.budget == 0 || forecast.cost + candidates.prices[k] <= goal_.budget;
       if (candidates.known[point] <= k && is_affordable) evaluate(point, k);
     }
@@ -334,7 +400,7 @@ LevelForecast LevelPlan::play(const std::vector<std::size_t>& rungs) const {
   for (std::size_t step = 0; step < kMostForecast; ++step) {
     for (std::size_t k = 0; k < rungs.size(); ++k) {
       candidates.variances[k] = levels[k].variances();
-      if (k > 0) scale_by_squares(candidates.variances[k], noises);
+      if (k > 0) scale_by_squares(candidates.variances[k], noises, independence(rungs[k - 1], rungs[k]));
     }
     const auto choice = choose(candidates);
     forecast.error = choice ? kLargest * std::sqrt(choice->variance) / range() : 0;
@@ -368,7 +434,11 @@ void LevelPlan::choose_levels() {
       chosen = rungs;
     }
   }
-  for (const std::size_t rung : chosen) levels_.push_back({rung, Kriging(places_, levels_.empty() ? 3 : 2)});
+  for (const std::size_t rung : chosen) {
+    levels_.push_back({rung, Kriging(places_, levels_.empty() ? Kriging::Prior::none : Kriging::Prior::standard)});
+  }
+  known_noises_.emplace(places_);
+  known_noises_->assume_smoothness(kNoiseLength, kNoiseNugget);
   for (std::size_t level = 0; level < levels_.size(); ++level) {
     levels_[level].is_complete = is_hopeless;
     for (std::size_t p = 0; p < values_.size(); ++p) learn(level, p);
@@ -410,19 +480,15 @@ void LevelPlan::refine_levels() {
   find_noises();
 }
 
-/// One s² over its independence for all differences, the mean of theirs: those known at few points, the last ones, would
-/// not tell it.
+/// One s² for all differences: those known at few points, the last ones, would not tell it.
 void LevelPlan::share_scale() {
-  const auto independence_of = [&](std::size_t level) { return independence(levels_[level - 1].rung, levels_[level].rung); };
-  std::vector<double> spreads;
+  double sum = kScoutsWeight * differences_.scale, values = kScoutsWeight;
   for (std::size_t k = 1; k < levels_.size(); ++k) {
-    const Level& level = levels_[k];
-    if (level.is_complete || level.kriging.size() < kFewestPilots) continue;
-    spreads.push_back(level.kriging.own_scale() / independence_of(k));
+    if (levels_[k].is_complete) continue;
+    sum += levels_[k].kriging.squares();
+    values += static_cast<double>(levels_[k].kriging.size());
   }
-  if (spreads.empty()) return;
-  const double spread = std::accumulate(spreads.begin(), spreads.end(), 0.0) / static_cast<double>(spreads.size());
-  for (std::size_t k = 1; k < levels_.size(); ++k) levels_[k].kriging.assume_scale(spread * independence_of(k));
+  for (std::size_t k = 1; k < levels_.size(); ++k) levels_[k].kriging.assume_scale(sum / values);
 }
 
 std::vector<LevelRequest> LevelPlan::missing_of(const Level& level) const {
@@ -446,7 +512,7 @@ std::vector<LevelRequest> LevelPlan::where_uncertain() {
   if (!so_far || *so_far <= goal_.tolerance) return requests;
   Candidates from{{}, {}, std::vector<std::size_t>(values_.size(), 0), is_finite_};
   for (std::size_t k = 0; k < levels_.size(); ++k) {
-    from.variances.push_back(variances_of(k, 0));
+    from.variances.push_back(variances_of(k));
     from.prices.push_back(ladder_[levels_[k].rung]);
     for (std::size_t p = 0; p < values_.size(); ++p) from.known[p] += values_[p].size() > levels_[k].rung ? 1 : 0;
   }
@@ -462,7 +528,7 @@ std::vector<LevelRequest> LevelPlan::where_uncertain() {
     for (std::size_t k = from.known[choice->point]; k <= choice->level; ++k) {
       if (levels_[k].is_complete) continue;
       levels_[k].kriging.imagine(choice->point);
-      from.variances[k] = variances_of(k, 0);
+      from.variances[k] = variances_of(k);
     }
     from.known[choice->point] = choice->level + 1;
   }
@@ -470,41 +536,66 @@ std::vector<LevelRequest> LevelPlan::where_uncertain() {
   return requests;
 }
 
-/// 0 where the level is evaluated, or to be.
-std::vector<double> LevelPlan::variances_of(std::size_t level, std::size_t column) const {
+/// Of log loss; 0 where the level is evaluated, or to be.
+std::vector<double> LevelPlan::variances_of(std::size_t level) const {
   if (levels_[level].is_complete) return std::vector<double>(values_.size(), 0);
-  auto variances = levels_[level].kriging.variances(column);
-  if (level > 0 && column == 0) scale_by_squares(variances, noises_);
+  auto variances = levels_[level].kriging.variances();
+  if (level > 0) scale_by_squares(variances, noises_, independence(level));
   for (std::size_t p = 0; p < variances.size(); ++p) {
-    if (levels_[level].kriging.knows(p)) variances[p] = 0;
+    if (is_evaluated(level, p)) variances[p] = 0;
   }
   return variances;
 }
 
-std::vector<double> LevelPlan::sum_of_levels(
-    const std::function<std::vector<double>(std::size_t level)>& values) const {
-  std::vector<double> sum(values_.size(), 0);
+std::vector<double> LevelPlan::means_of(std::size_t level) const {
+  const Kriging& kriging = levels_[level].kriging;
+  const double unknown = level == 0 ? std::nan("") : 0;
+  auto means = kriging.size() < 2 ? std::vector<double>(values_.size(), unknown) : kriging.means();
+  const double root = level == 0 ? 1 : std::sqrt(independence(level));
+  for (std::size_t p = 0; p < means.size(); ++p) {
+    if (is_evaluated(level, p)) {
+      means[p] = difference(level, p, log_loss);
+    } else if (level > 0) {
+      means[p] *= noises_[p] * root;
+    }
+  }
+  return means;
+}
+
+/// Of log loss.
+LevelPlan::Estimate LevelPlan::sum_of_levels() const {
+  Estimate sum{std::vector<double>(values_.size(), 0), std::vector<double>(values_.size(), 0)};
   for (std::size_t k = 0; k < levels_.size(); ++k) {
-    const auto part = values(k);
-    for (std::size_t p = 0; p < sum.size(); ++p) sum[p] += part[p];
+    const auto means = means_of(k), variances = variances_of(k);
+    for (std::size_t p = 0; p < values_.size(); ++p) {
+      sum.means[p] += means[p];
+      sum.variances[p] += variances[p];
+    }
   }
   return sum;
 }
 
-std::vector<double> LevelPlan::means(std::size_t column) const {
-  return sum_of_levels([&](std::size_t k) {
-    auto means = levels_[k].kriging.size() < 2 ? std::vector<double>(values_.size(), std::nan(""))
-                                               : levels_[k].kriging.means(column);
-    if (k > 0 && column == 0) std::transform(means.begin(), means.end(), noises_.begin(), means.begin(), std::multiplies());
-    for (std::size_t p = 0; p < means.size(); ++p) {
-      if (is_finite_[p] && values_[p].size() > levels_[k].rung) means[p] = difference(k, p, column);
+/// Interpolated level by level like log loss, as smooth as that; subsets are not balanced by them, so that the pilot's
+/// count too.
+LevelPlan::Estimate LevelPlan::accuracies() const {
+  Estimate sum{std::vector<double>(values_.size(), 0), std::vector<double>(values_.size(), 0)};
+  for (std::size_t k = 0; k < levels_.size(); ++k) {
+    const Level& level = levels_[k];
+    Kriging kriging(places_);
+    kriging.assume_smoothness(level.kriging.length(), level.kriging.nugget());
+    for (std::size_t p = 0; p < values_.size() && !level.is_complete; ++p) {
+      if (is_evaluated(k, p)) kriging.add(p, difference(k, p, accuracy));
     }
-    return means;
-  });
-}
-
-std::vector<double> LevelPlan::variances(std::size_t column) const {
-  return sum_of_levels([&](std::size_t k) { return variances_of(k, column); });
+    const bool tells = kriging.size() > 1;
+    const auto means = tells ? kriging.means() : std::vector<double>(values_.size(), std::nan(""));
+    const auto variances = tells ? kriging.variances() : means;
+    for (std::size_t p = 0; p < values_.size(); ++p) {
+      const bool is_known = is_evaluated(k, p);
+      sum.means[p] += is_known ? difference(k, p, accuracy) : means[p];
+      sum.variances[p] += is_known ? 0 : variances[p];
+    }
+  }
+  return sum;
 }
 
 /// Of log loss, by what was evaluated on all images.
@@ -526,7 +617,7 @@ std::vector<std::int64_t> LevelPlan::sizes() const {
 
 std::optional<double> LevelPlan::error() const {
   if (levels_.empty()) return std::nullopt;
-  const auto sum = variances(0), mean = means(0);
+  const auto [mean, sum] = sum_of_levels();
   double largest = 0, low = std::numeric_limits<double>::infinity(), high = -low;
   for (std::size_t p = 0; p < sum.size(); ++p) {
     if (!is_finite_[p] || std::isnan(mean[p])) continue;
@@ -540,10 +631,10 @@ std::optional<double> LevelPlan::error() const {
 Surface LevelPlan::reconstruct() const {
   Surface surface(grid_.x, grid_.y, grid_.split, {error_name(grid_.split)});
   const bool is_known = is_started_ && !levels_.empty();
-  const auto losses = is_known ? means(0) : std::vector<double>{}, variance = is_known ? variances(0) : losses;
+  const auto [losses, variance] = is_known ? sum_of_levels() : Estimate{};
   // Where some losses are not finite, those of other points cannot be told from their neighbours.
   const bool needs_own_values = is_broken();
-  const auto accuracies = is_known ? means(1) : losses, accuracy_variance = is_known ? variances(1) : losses;
+  const auto [percents, percent_variances] = is_known ? accuracies() : Estimate{};
   for (std::size_t p = 0; p < values_.size(); ++p) {
     if (values_[p].size() == ladder_.size() || !is_finite_[p]) {
       Evaluation value = values_[p].back();
@@ -552,7 +643,7 @@ Surface LevelPlan::reconstruct() const {
     } else if (is_known && !std::isnan(losses[p]) && !(needs_own_values && values_[p].empty())) {
       const double loss = std::exp(losses[p]), error = std::sqrt(variance[p]);
       const std::int64_t images = values_[p].empty() ? 0 : ladder_[values_[p].size() - 1];
-      surface.set(p, {loss, loss * error, std::clamp(accuracies[p], 0.0, 100.0), std::sqrt(accuracy_variance[p]),
+      surface.set(p, {loss, loss * error, std::clamp(percents[p], 0.0, 100.0), std::sqrt(percent_variances[p]),
                       images, {loss * std::expm1(kHalfWidth * error)}});
       surface.state[p] = PointState::reconstructed;
     }

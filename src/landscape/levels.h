@@ -38,20 +38,21 @@ struct LevelRequest {
 /// 2015, "Multilevel Monte Carlo methods", Acta Numerica 24). The log loss on all images is the log loss on a small
 /// subset, plus the difference that a larger subset makes, plus that of all images. Each of these is a smooth function
 /// of the plane, the later the smaller: it is known at some points and interpolated by kriging, whose variances add up.
-/// Differences are interpolated as multiples of the noise, the standard error of log loss at the point on the smallest
-/// subset: subsets differ most where images do.
+/// A difference of two subsets is interpolated over what it is expected to be: the noise at the point, the standard
+/// deviation of log loss from image to image, times √(1/n - 1/m). So it is of size 1 on any surface and any level.
 /// The next evaluation goes where the sum is largest, on as many images as lower it most for their price. Where the
 /// surface is too rough to be interpolated, its smallest subset is evaluated at every point.
 ///
 /// The pilot, 5x5 points and the centre on all images, and the scout, 11x11 points on few, decide which subsets are used:
-/// those with the least forecast.
+/// those with the least forecast. Subsets may be balanced (balance.h) by what the pilot says of each image: at its points
+/// they then tell nothing of how subsets differ, and are left out there.
 /// All choices follow from the values alone, so the same values give the same requests and the same bits.
 class LevelPlan {
  public:
   /// `grid`: gives the axes. `ladder`: from ladder_of.
   LevelPlan(const Surface& grid, std::vector<std::int64_t> ladder, LevelGoal goal);
 
-  /// What to evaluate next, all of it before the next call; nothing where the goal is reached.
+  /// What to evaluate next, all of it before the next call; nothing where the goal is reached. First the pilot.
   std::vector<LevelRequest> next();
   /// The values of a request: on ladder[0], …, ladder[rung] images.
   void add(const LevelRequest& request, std::span<const Evaluation> values);
@@ -74,26 +75,28 @@ class LevelPlan {
  private:
   struct Level {
     std::size_t rung;
-    Kriging kriging;           // of the first: log loss, accuracy, log noise; of others the differences from the one
-                               // before: of log loss over the noise, of accuracy
+    Kriging kriging;           // of log loss; of a later level: of its difference from the one before, over what is expected
     std::size_t fitted = 0;    // values known when ℓ was last decided
     bool is_complete = false;  // to be evaluated at every point, and not interpolated
   };
 
-  /// What all differences between subsets have in common.
+  /// What all differences between subsets have in common: s², ℓ and ν.
   struct Differences {
-    double spread = 0;  // s² over their independence
-    double length = 0;  // ℓ
+    double scale = 1, length = 1, nugget = 0;
   };
 
   void learn(std::size_t level, std::size_t point);
-  double noise_at(std::size_t point) const;
+  double log_noise(std::size_t point, std::size_t rung) const;
   void find_noises();
-  double difference(std::size_t level, std::size_t point, std::size_t column) const;
+  void smooth_noises();
+  /// From the level before; of the first, the value itself.
+  double difference(std::size_t level, std::size_t point, double (*value)(const Evaluation&)) const;
   std::vector<std::vector<std::size_t>> candidates() const;
   std::vector<std::size_t> first_points() const;
   void add_first(Kriging& level, std::size_t first, std::size_t rung, std::optional<std::size_t> below) const;
+  Kriging first_noises(const std::vector<Kriging::Place>& places, std::size_t first) const;
   double independence(std::size_t below, std::size_t rung) const;
+  double independence(std::size_t level) const { return independence(levels_[level - 1].rung, levels_[level].rung); }
   Differences measure_differences() const;
   LevelForecast play(const std::vector<std::size_t>& rungs) const;
   bool is_better(const LevelForecast& a, const LevelForecast& b) const;
@@ -106,10 +109,14 @@ class LevelPlan {
   std::vector<LevelRequest> missing_of(const Level& level) const;
   std::vector<LevelRequest> where_uncertain();
   bool is_affordable(std::int64_t price, const std::vector<LevelRequest>& besides) const;
-  std::vector<double> variances_of(std::size_t level, std::size_t column) const;
-  std::vector<double> sum_of_levels(const std::function<std::vector<double>(std::size_t level)>& values) const;
-  std::vector<double> means(std::size_t column) const;
-  std::vector<double> variances(std::size_t column) const;
+  struct Estimate {
+    std::vector<double> means, variances;  // at each point
+  };
+  bool is_evaluated(std::size_t level, std::size_t point) const;
+  std::vector<double> variances_of(std::size_t level) const;
+  std::vector<double> means_of(std::size_t level) const;
+  Estimate sum_of_levels() const;
+  Estimate accuracies() const;
   double range() const;
   bool is_broken() const;
 
@@ -119,8 +126,10 @@ class LevelPlan {
   std::vector<Kriging::Place> places_;
   std::vector<std::vector<Evaluation>> values_;  // of each point, by rung
   std::vector<bool> is_finite_;                  // false where a value was not
+  std::vector<bool> is_pilot_;
   std::vector<Level> levels_;
-  std::vector<double> noises_;  // at each point: standard errors of log loss on the first level's images
+  std::optional<Kriging> known_noises_;  // log noise, where the first level is evaluated
+  std::vector<double> noises_;           // at each point
   bool is_piloted_ = false, is_scouted_ = false, is_started_ = false;
   Differences differences_;
   std::int64_t cost_ = 0;

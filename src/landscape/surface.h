@@ -63,6 +63,12 @@ struct PlaneCurve {
   std::vector<double> t, x, y;
 };
 
+/// A point of the first look of a surface in levels, image by image.
+struct PilotPoint {
+  std::size_t point = 0;  // in the grid
+  ImageResults images;    // in the order of the surface's samples
+};
+
 /// Loss and accuracy on a grid. Values are [layers, ny, nx], x fastest; NaN where nothing was evaluated, which `state`
 /// tells from a loss that is NaN. There is one layer, or one for each of several pairs of directions (repeats), or one
 /// for each number of images in `levels`.
@@ -80,6 +86,7 @@ struct Surface {
   std::vector<std::int64_t> test_samples;  // of both splits: those of the test images
   std::vector<MarkedPoint> points;
   std::vector<PlaneCurve> curves;
+  std::vector<PilotPoint> pilot;  // of a surface in levels, as far as it is known; balances the order of `samples`
   double unit = kNotKnown;  // length of both directions, where it is the same
   Trajectory trajectory;    // paths of optimizers through the plane
   std::string direction_file;         // "" where directions come from the seed alone

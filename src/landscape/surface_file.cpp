@@ -23,6 +23,7 @@ constexpr std::string_view kRepeats = "/lossatlas/repeats/";
 constexpr std::string_view kLines = "/lossatlas/lines/";
 /// The same of each number of images.
 constexpr std::string_view kLevels = "/lossatlas/levels/";
+constexpr std::string_view kPilot = "/lossatlas/pilot/";
 /// The values along the straight line, where those along the curve stand at the root.
 constexpr std::string_view kLinear = "/lossatlas/linear/";
 constexpr std::string_view kPoints = "/lossatlas/points";
@@ -235,6 +236,27 @@ void read_points(const Hdf5Reader& reader, Surface& surface) {
   if (reader.has_attribute(object, "unit")) surface.unit = reader.number_attribute(object, "unit");
 }
 
+/// The pilot of a surface in levels, as far as it is there.
+void read_pilot(const Hdf5Reader& reader, Surface& surface) {
+  const std::string group(kPilot), split(name_of(surface.split));
+  if (!reader.has(group + "point")) return;
+  const auto points = reader.read<std::int64_t>(group + "point");
+  const std::size_t images = surface.samples.size();
+  const auto losses = read_grid(reader, group + split + "_loss", {points.size(), images});
+  const auto right = reader.read<std::uint8_t>(group + split + "_correct");
+  const auto is_on_grid = [&](std::int64_t point) {
+    return point >= 0 && point < static_cast<std::int64_t>(surface.grid_size());
+  };
+  if (right.size() != losses.size() || !std::all_of(points.begin(), points.end(), is_on_grid)) {
+    throw Error("{}: {} does not fit its surface", reader.file().string(), group);
+  }
+  for (std::size_t k = 0; k < points.size(); ++k) {
+    const auto first = static_cast<std::ptrdiff_t>(k * images), end = first + static_cast<std::ptrdiff_t>(images);
+    surface.pilot.push_back({static_cast<std::size_t>(points[k]),
+                             {{losses.begin() + first, losses.begin() + end}, {right.begin() + first, right.begin() + end}}});
+  }
+}
+
 /// The curves that are drawn in the file's plane, if any.
 void read_curves(const Hdf5Reader& reader, Surface& surface) {
   const std::string group(kCurves.substr(0, kCurves.size() - 1));
@@ -310,7 +332,10 @@ Surface read_own(const Hdf5Reader& reader, const Form& form, bool wants_levels) 
   };
   Surface surface = form.kind == SurfaceKind::path ? read_path(reader, form, more_names)
                                                    : read_values(reader, form, more_names, layers, shape, place);
-  if (wants_levels) surface.levels = levels;
+  if (wants_levels) {
+    surface.levels = levels;
+    read_pilot(reader, surface);
+  }
   if (surface.has_both_splits()) surface.test_samples = reader.read<std::int64_t>("/lossatlas/samples_test");
   read_points(reader, surface);
   read_curves(reader, surface);
@@ -418,6 +443,23 @@ void write_curves(Hdf5Writer& writer, const Surface& surface) {
   }
 }
 
+void write_pilot(Hdf5Writer& writer, const Surface& surface) {
+  if (surface.pilot.empty()) return;
+  std::vector<std::int64_t> points;
+  std::vector<double> losses;
+  std::vector<std::uint8_t> right;
+  for (const auto& [point, images] : surface.pilot) {
+    points.push_back(static_cast<std::int64_t>(point));
+    losses.insert(losses.end(), images.losses.begin(), images.losses.end());
+    right.insert(right.end(), images.is_correct.begin(), images.is_correct.end());
+  }
+  const std::string group(kPilot), split(name_of(surface.split));
+  const Shape shape{points.size(), surface.samples.size()};
+  writer.write<std::int64_t>(group + "point", points, {points.size()});
+  writer.write<double>(group + split + "_loss", losses, shape);
+  writer.write<std::uint8_t>(group + split + "_correct", right, shape);
+}
+
 /// What a file holds besides its values: what is known of `surface`, and the numbers of what is `shown` of it.
 void finish(Hdf5Writer& writer, const std::filesystem::path& file, const Surface& surface, const Surface& shown) {
   const std::array<std::int64_t, 1> format{kFileFormat};
@@ -461,6 +503,7 @@ void write_surface(const std::filesystem::path& file, const Surface& levels, con
   Hdf5Writer writer;
   write_root(writer, shown);
   write_layers(writer, levels);
+  write_pilot(writer, levels);
   finish(writer, file, levels, shown);
 }
 

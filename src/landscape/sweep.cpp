@@ -78,15 +78,30 @@ class Sweep {
     if (surface_.levels.empty()) {
       take(evaluator.evaluate(point), index);
     } else {
-      const auto values = evaluator.evaluate(point, std::span(surface_.levels).first(layer + 1));
-      for (std::size_t level = 0; level <= layer; ++level) {
-        take(values[level], index - (layer - level) * surface_.grid_size());
-      }
+      evaluate_levels(evaluator, point, index);
     }
     const std::scoped_lock lock(mutex_);
     ++computed_;
     images_ += surface_.levels.empty() ? engine_.images_per_point() : surface_.levels[layer];
     report();
+  }
+
+  void evaluate_levels(Evaluator& evaluator, const NetworkState& point, std::size_t index) {
+    const std::size_t layer = index / surface_.grid_size();
+    ImageResults each;
+    auto values = evaluator.evaluate(point, std::span(surface_.levels).first(layer + 1), &each);
+    if (options_.on_images) {
+      const std::scoped_lock lock(mutex_);
+      widen(values.back().loss);
+      return options_.on_images(index, std::move(each));
+    }
+    for (std::size_t level = 0; level <= layer; ++level) {
+      // Over all images there is no error.
+      if (options_.standard_error && level + 1 < surface_.levels.size() && std::isfinite(values[level].loss)) {
+        values[level].loss_se = options_.standard_error(level, each.losses);
+      }
+      take(values[level], index - (layer - level) * surface_.grid_size());
+    }
   }
 
   void take(const Evaluation& evaluation, std::size_t index) {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <optional>
+#include <span>
 
 #include "evaluation/evaluator.h"
 #include "landscape/plane.h"
@@ -31,6 +32,11 @@ struct SweepOptions {
   const std::atomic<bool>* stop = nullptr;             // when true: finish the points under way and return
   /// The next point, of any thread; by default each missing one, coarse to fine. What it throws ends the sweep.
   std::function<std::optional<std::size_t>()> next;
+  /// Of a surface in levels: takes what single images give at a point, in place of the surface; one call at a time.
+  std::function<void(std::size_t index, ImageResults)> on_images;
+  /// The standard error of the mean over the images of a level, from their losses, in place of that of a random sample.
+  /// Any thread calls it.
+  std::function<double(std::size_t level, std::span<const double> losses)> standard_error;
   /// Each point as soon as it is evaluated; one call at a time. What it throws ends the sweep.
   std::function<void(std::size_t index, const Evaluation&)> on_evaluated;
   std::function<void(const SweepProgress&)> on_point;  // after that; one call at a time

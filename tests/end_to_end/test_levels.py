@@ -8,6 +8,7 @@ import h5py
 import helpers
 import numpy as np
 import pytest
+import torch
 from test_survival import beside, journal_points, provenance, torture, wait_for
 
 IMAGES = 300
@@ -83,13 +84,14 @@ def test_every_point_is_there(levels):
     assert set(np.unique(found["lossatlas/train_images"])) <= {0, *LADDER}
 
 
-def test_evaluated_points_have_the_bits_of_a_full_surface(levels, full):
+def test_evaluated_points_are_those_of_a_full_surface(levels, full):
+    """But for the last bits: the images are summed in another order."""
     found = helpers.read(levels)
-    np.testing.assert_array_equal(found["lossatlas/samples_train"], full["lossatlas/samples_train"])
+    np.testing.assert_array_equal(np.sort(found["lossatlas/samples_train"]), np.arange(IMAGES))
     there = found["lossatlas/evaluated"] == 1
     for name in ("train_loss", "train_acc", "lossatlas/train_loss_se", "lossatlas/train_acc_se"):
-        np.testing.assert_array_equal(found[name][there], full[name][there], name)
-    assert not found["lossatlas/train_loss_error"][there].any()
+        np.testing.assert_allclose(found[name][there], full[name][there], rtol=1e-12, err_msg=name)
+    assert not found["lossatlas/train_loss_error"][there].any() and not found["lossatlas/train_loss_se"][there].any()
 
 
 def test_reconstructed_points_are_near_a_full_surface(levels, full):
@@ -105,22 +107,75 @@ def test_reconstructed_points_are_near_a_full_surface(levels, full):
     assert ((found["train_acc"] >= 0) & (found["train_acc"] <= 100)).all()
 
 
-@pytest.mark.parametrize("rung", range(len(LADDER)))
-def test_each_level_is_a_mean_over_the_first_images(plane, levels, full, out, rung):
-    found, images = layers_of(levels), LADDER[rung]
-    assert all(values.shape == (len(LADDER), 21, 21) for values in found.values())
+@pytest.fixture(scope="module")
+def linear(lossatlas, pictures, folder):
+    """A surface in levels of a network that Python knows, and the loss of each image at each of its points."""
+    lossatlas("train", "--arch", "linear", "--data", pictures.words, "--out", folder / "linear", "--epochs", 1, "--lr", 0.01,
+              "--threads", 1).ok()
+    checkpoint = folder / "linear" / "checkpoints" / "epoch-0001.pt"
+    out = Plane(checkpoint, pictures.words).make(folder / "linear.h5", "--tolerance", 0.002, "--save-directions",
+                                                 folder / "directions.h5", grid="15x13")
+    found = helpers.read(out)
+    state, plane = helpers.state_of(checkpoint), helpers.plane_of(folder / "directions.h5")
+    images, labels = pictures.batch("train", found["lossatlas/samples_train"])
+    losses, right = np.empty((2, 13, 15, len(labels)))
+    for row, y in enumerate(found["ycoordinates"]):
+        for column, x in enumerate(found["xcoordinates"]):
+            logits = helpers.linear(helpers.at(state, plane, (x, y)), images)
+            losses[row, column] = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+            right[row, column] = logits.argmax(1) == labels
+    return out, losses, right, labels.numpy()
+
+
+def features(losses, labels):
+    """What subsets are balanced by: the pilot's losses over their means, and the classes."""
+    classes = (labels[:, None] == np.arange(10)).astype(float)
+    return np.hstack([(losses / losses.mean(1, keepdims=True) - 1).T, 3 * (classes - classes.mean(0))])
+
+
+def standard_error(losses, features):
+    """Of the mean of the first images: of what a regression on n / 4 of the features leaves, those that tell most."""
+    images, n = len(features), len(losses)
+    rest, basis, following = np.hstack([np.ones((n, 1)), features[:n]]), [], 0
+    before = (rest**2).sum(0)
+    while len(basis) < n // 4:
+        vector = rest[:, following] / np.linalg.norm(rest[:, following])
+        basis.append(vector)
+        rest = rest - np.outer(vector, vector @ rest)
+        left = np.where((rest**2).sum(0) > 1e-10 * before, (rest**2).sum(0), -1)
+        following = left.argmax()
+        if left[following] < 0:
+            break
+    basis = np.stack(basis)
+    errors, leverages = losses - basis.T @ (basis @ losses), (basis**2).sum(0)
+    return np.sqrt((errors**2 / (1 - np.minimum(leverages, 0.95))).mean() * (1 / n - 1 / images))
+
+
+def test_each_level_is_a_mean_over_the_first_images_with_its_error(linear):
+    out, losses, right, labels = linear
+    found, ladder = layers_of(out), helpers.settings(out)["levels"]
+    assert ladder == [64, 200]
+    assert all(values.shape == (2, 13, 15) for values in found.values())
     assert found.keys() == {"train_loss", "train_acc", "train_loss_se", "train_acc_se", "train_images", "evaluated"}
-    there = found["evaluated"][rung] == 1
-    assert there.sum() >= PILOT
-    assert (found["train_images"][rung] == np.where(there, images, 0)).all()
-    assert np.isnan(found["train_loss"][rung][~there]).all()
-    alone = full
-    if images < IMAGES:
-        alone = helpers.read(plane.make(out, "--samples", images, "--sample-seed", SEED))
-    for name in ("train_loss", "train_acc"):
-        np.testing.assert_allclose(found[name][rung][there], alone[name][there], rtol=1e-12)
-    for name in ("train_loss_se", "train_acc_se"):
-        np.testing.assert_allclose(found[name][rung][there], alone[f"lossatlas/{name}"][there], rtol=1e-9)
+    with h5py.File(out) as file:
+        pilot = file["lossatlas/pilot/point"][()]
+        assert len(pilot) == PILOT and set(pilot) <= set(np.flatnonzero(found["evaluated"][1].ravel()))
+        np.testing.assert_allclose(file["lossatlas/pilot/train_loss"], losses.reshape(-1, 200)[pilot], rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(file["lossatlas/pilot/train_correct"], right.reshape(-1, 200)[pilot])
+        known = features(file["lossatlas/pilot/train_loss"][()], labels)
+    # The first images stand for all of them, far better than chance would have it.
+    assert np.abs(known[:64].mean(0)).max() < 0.25 * np.sqrt((known**2).mean(0).max() / 64)
+    for rung, images in enumerate(ladder):
+        there = found["evaluated"][rung] == 1
+        assert (found["train_images"][rung] == np.where(there, images, 0)).all()
+        assert np.isnan(found["train_loss"][rung][~there]).all()
+        np.testing.assert_allclose(found["train_loss"][rung][there], losses[there][:, :images].mean(1), rtol=1e-5)
+        np.testing.assert_allclose(found["train_acc"][rung][there], 100 * right[there][:, :images].mean(1), rtol=1e-12)
+    there = found["evaluated"][0] == 1
+    expected = [standard_error(own[:64], known) for own in losses[there]]
+    assert len(expected) > 2 * PILOT
+    np.testing.assert_allclose(found["train_loss_se"][0][there], expected, rtol=1e-3, atol=1e-6)
+    assert not found["train_loss_se"][1][found["evaluated"][1] == 1].any()
 
 
 def test_levels_are_nested_and_add_up_to_what_they_cost(levels):
@@ -208,18 +263,55 @@ def sweep_in_levels(folder, checkpoint, pictures):
     return Sweep(folder, checkpoint, pictures)
 
 
-@pytest.mark.parametrize("points", [1, 60])
-def test_killed_sweep_goes_on(sweep_in_levels, out, points):
-    """In the first look, and later."""
-    status, _ = sweep_in_levels.ended(out, points, signal.SIGKILL)
+def pilot_points(path):
+    """Of the first look, as far as it is in the file."""
+    try:
+        with h5py.File(path) as file:
+            return len(file["lossatlas/pilot/point"])
+    except (OSError, KeyError):
+        return 0
+
+
+def test_killed_in_its_first_look(sweep_in_levels, out):
+    process = sweep_in_levels.start(*sweep_in_levels.words, "--out", out, "--threads", 1)
+    wait_for(lambda: pilot_points(out) >= 3, process)
+    process.kill()
+    process.communicate()
+    known = pilot_points(out)
+    assert 3 <= known < PILOT
+    assert helpers.read(out)["train_loss"].shape == (21, 21)
+    _, err = sweep_in_levels.run(*sweep_in_levels.words, "--out", out, "--resume")
+    assert f"going on: {known} points of the first look are there" in err
+    sweep_in_levels.same(out)
+
+
+def test_killed_after_its_first_look(sweep_in_levels, out):
+    status, _ = sweep_in_levels.ended(out, 60, signal.SIGKILL)
     assert status == -signal.SIGKILL
     assert beside(out) == [".journal", ".lock"]
     assert helpers.read(out)["train_loss"].shape == (21, 21)
     _, err = sweep_in_levels.run(*sweep_in_levels.words, "--out", out, "--resume")
-    assert "going on:" in err
+    assert "points are there, on some or all images" in err
     sweep_in_levels.same(out)
     record, undisturbed = provenance(out), provenance(sweep_in_levels.undisturbed)
-    assert record["resumes"] == 1 and record["computed"] <= undisturbed["computed"] - points
+    assert record["resumes"] == 1 and record["computed"] <= undisturbed["computed"] - 60
+
+
+def test_journal_without_its_file(sweep_in_levels, out):
+    """The order of the images is found again, by the same look at them."""
+    sweep_in_levels.ended(out, 60, signal.SIGKILL)
+    out.unlink()
+    _, err = sweep_in_levels.run(*sweep_in_levels.words, "--out", out, "--resume")
+    assert "points are there, on some or all images" in err
+    sweep_in_levels.same(out)
+
+
+def test_file_with_samples_that_are_not_its_own(sweep_in_levels, out):
+    sweep_in_levels.ended(out, 60, signal.SIGINT)
+    with h5py.File(out, "r+") as file:
+        file["lossatlas/samples_train"][0] = file["lossatlas/samples_train"][1]
+    found = helpers.run_program(helpers.BINARY, *sweep_in_levels.words, "--out", out, "--resume")
+    assert found.status == 1 and "its samples are not those of its settings" in found.err.splitlines()[-1]
 
 
 def test_killed_twice(sweep_in_levels, out):

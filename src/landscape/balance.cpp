@@ -1,0 +1,159 @@
+#include "landscape/balance.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+namespace lossatlas {
+namespace {
+
+constexpr double kClassWeight = 3;          // of an image's class, beside losses whose mean is 1
+constexpr std::int64_t kExchanges = 512;    // images that one may be exchanged with
+constexpr int kRounds = 6;
+constexpr std::int64_t kImagesAFeature = 4;  // of a subset: a regression on more features would explain what is chance
+constexpr double kMostLeverage = 0.95;
+
+double dot(std::span<const double> a, std::span<const double> b) {
+  return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+}
+
+/// The features of each image beside one another: [images][features].
+std::vector<std::vector<double>> by_image(const Features& features) {
+  std::vector<std::vector<double>> rows(features.front().size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    for (const auto& feature : features) rows[i].push_back(feature[i]);
+  }
+  return rows;
+}
+
+/// Exchanges of the first `size` of `pool` with others of it, each the best of kExchanges, until the sum of their rows
+/// is as near to 0 as they bring it.
+void balance(const std::vector<std::vector<double>>& rows, std::vector<std::int64_t>& pool, std::int64_t size) {
+  const auto row_of = [&](std::int64_t place) -> const std::vector<double>& {
+    return rows[static_cast<std::size_t>(pool[static_cast<std::size_t>(place)])];
+  };
+  const auto others = static_cast<std::int64_t>(pool.size()) - size, tries = std::min(others, kExchanges);
+  std::vector<double> sum(rows.front().size(), 0), rest(sum.size());
+  for (std::int64_t i = 0; i < size; ++i) {
+    for (std::size_t f = 0; f < sum.size(); ++f) sum[f] += row_of(i)[f];
+  }
+  // |rest + row|² less |rest|².
+  const auto length = [&](const std::vector<double>& row) {
+    double twice = 0, square = 0;
+    for (std::size_t f = 0; f < row.size(); ++f) {
+      twice += rest[f] * row[f];
+      square += row[f] * row[f];
+    }
+    return 2 * twice + square;
+  };
+  std::int64_t first = 0;  // of those that are tried
+  bool has_changed = true;
+  for (int round = 0; round < kRounds && has_changed; ++round) {
+    has_changed = false;
+    for (std::int64_t i = 0; i < size; ++i) {
+      for (std::size_t f = 0; f < sum.size(); ++f) rest[f] = sum[f] - row_of(i)[f];
+      const double own = length(row_of(i));
+      double least = own - 1e-9 * (1 + std::abs(own));
+      std::int64_t best = i;
+      for (std::int64_t t = 0; t < tries; ++t) {
+        const std::int64_t j = size + (first + t) % others;
+        const double found = length(row_of(j));
+        if (found < least) least = found, best = j;
+      }
+      first = (first + tries) % others;
+      if (best == i) continue;
+      for (std::size_t f = 0; f < sum.size(); ++f) sum[f] = rest[f] + row_of(best)[f];
+      std::swap(pool[static_cast<std::size_t>(i)], pool[static_cast<std::size_t>(best)]);
+      has_changed = true;
+    }
+  }
+}
+
+/// An orthonormal basis of 1 and the first `size` numbers of `features`: those first that the vectors before them leave
+/// most of, `most` at most.
+std::vector<std::vector<double>> basis_of(const Features& features, std::size_t size, std::size_t most) {
+  std::vector<std::vector<double>> rest{std::vector<double>(size, 1)}, basis;
+  for (const auto& feature : features) rest.emplace_back(feature.begin(), feature.begin() + static_cast<std::ptrdiff_t>(size));
+  std::vector<double> before;
+  for (const auto& vector : rest) before.push_back(dot(vector, vector));
+  std::size_t next = 0;  // the vector of ones
+  while (basis.size() < most) {
+    constexpr double kLeast = 1e-10;  // of a vector: below, the others already tell it
+    const double square = dot(rest[next], rest[next]);
+    if (square <= kLeast * before[next]) break;
+    auto vector = rest[next];
+    for (double& number : vector) number /= std::sqrt(square);
+    double largest = -1;
+    for (std::size_t k = 0; k < rest.size(); ++k) {
+      const double part = dot(rest[k], vector);
+      for (std::size_t i = 0; i < size; ++i) rest[k][i] -= part * vector[i];
+      const double left = before[k] > 0 ? dot(rest[k], rest[k]) : 0;
+      if (left > largest && left > kLeast * before[k]) largest = left, next = k;
+    }
+    basis.push_back(std::move(vector));
+  }
+  return basis;
+}
+
+}  // namespace
+
+Features features_of(const std::vector<std::span<const double>>& losses, std::span<const std::uint8_t> labels) {
+  const auto images = static_cast<double>(labels.size());
+  Features features;
+  for (const auto& row : losses) {
+    const double mean = std::accumulate(row.begin(), row.end(), 0.0) / images;
+    if (!std::isfinite(mean) || mean <= 0) continue;
+    auto& feature = features.emplace_back();
+    for (const double loss : row) feature.push_back(loss / mean - 1);
+  }
+  const auto classes = static_cast<std::size_t>(*std::max_element(labels.begin(), labels.end())) + 1;
+  for (std::size_t c = 0; c < classes; ++c) {
+    const double share = static_cast<double>(std::count(labels.begin(), labels.end(), c)) / images;
+    auto& feature = features.emplace_back();
+    for (const std::uint8_t label : labels) feature.push_back(kClassWeight * ((label == c ? 1 : 0) - share));
+  }
+  return features;
+}
+
+std::vector<std::int64_t> balanced_order(const Features& features, std::span<const std::int64_t> sizes) {
+  const auto rows = by_image(features);
+  std::vector<std::int64_t> pool(rows.size()), order(rows.size());
+  std::iota(pool.begin(), pool.end(), 0);
+  for (std::size_t k = sizes.size(); k-- > 0;) {
+    balance(rows, pool, sizes[k]);
+    std::copy(pool.begin() + sizes[k], pool.end(), order.begin() + sizes[k]);
+    pool.resize(static_cast<std::size_t>(sizes[k]));
+  }
+  std::copy(pool.begin(), pool.end(), order.begin());
+  return order;
+}
+
+BalancedError::BalancedError(const Features& features, std::vector<std::int64_t> sizes)
+    : sizes_(std::move(sizes)), images_(static_cast<std::int64_t>(features.front().size())) {
+  for (const std::int64_t size : sizes_) {
+    const auto most = static_cast<std::size_t>(std::max(std::int64_t{1}, size / kImagesAFeature));
+    bases_.push_back(basis_of(features, static_cast<std::size_t>(size), most));
+    auto& leverages = leverages_.emplace_back(static_cast<std::size_t>(size), 0.0);
+    for (const auto& vector : bases_.back()) {
+      for (std::size_t i = 0; i < leverages.size(); ++i) leverages[i] += vector[i] * vector[i];
+    }
+  }
+}
+
+double BalancedError::standard_error(std::size_t k, std::span<const double> losses) const {
+  const auto size = static_cast<std::size_t>(sizes_[k]);
+  std::vector<double> rest(losses.begin(), losses.begin() + static_cast<std::ptrdiff_t>(size));
+  for (const auto& vector : bases_[k]) {
+    const double part = dot(rest, vector);
+    for (std::size_t i = 0; i < size; ++i) rest[i] -= part * vector[i];
+  }
+  double sum = 0;
+  for (std::size_t i = 0; i < size; ++i) {
+    sum += rest[i] * rest[i] / (1 - std::min(leverages_[k][i], kMostLeverage));
+  }
+  const auto n = static_cast<double>(size);
+  return std::sqrt(sum / n * (1 / n - 1 / static_cast<double>(images_)));
+}
+
+}  // namespace lossatlas
