@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <stdexcept>
 
 #include "base/error.h"
 #include "cli/command.h"
@@ -60,7 +59,7 @@ LevelRun::LevelRun(SurfaceJob& job, const std::vector<std::int64_t>& order_of_en
 int LevelRun::run(const std::function<void()>& on_pilot) {
   auto requests = plan_.next();
   if (!evaluate_pilot(requests)) return end(false);
-  balance(requests);
+  balance();
   take_pilot(requests);
   on_pilot();
   Stopwatch saved;
@@ -86,11 +85,12 @@ int LevelRun::run(const std::function<void()>& on_pilot) {
 /// Sees all images at the points that are asked for, each written into the file at once. False where it was stopped
 /// before the end.
 bool LevelRun::evaluate_pilot(std::span<const LevelRequest> requests) {
+  std::map<std::size_t, std::size_t> asked;  // points, as indices of their layer
+  for (const auto& [point, rung] : requests) asked.emplace(point, surface_.index_in(rung, point));
+  // A file that was tampered with may hold others, or one twice.
+  std::erase_if(surface_.pilot, [&](const PilotPoint& known) { return asked.erase(known.point) == 0; });
   std::vector<std::size_t> missing;
-  for (const auto& [point, rung] : requests) {
-    const auto is_same = [&, at = point](const PilotPoint& known) { return known.point == at; };
-    if (std::none_of(surface_.pilot.begin(), surface_.pilot.end(), is_same)) missing.push_back(surface_.index_in(rung, point));
-  }
+  for (const auto& [point, index] : asked) missing.push_back(index);
   std::atomic<std::size_t> next{0};
   SweepOptions options = options_for(missing, next);
   options.on_images = [&](std::size_t index, ImageResults images) {
@@ -105,8 +105,7 @@ bool LevelRun::evaluate_pilot(std::span<const LevelRequest> requests) {
 }
 
 /// Orders the images so that each subset stands for all of them at the pilot's points.
-void LevelRun::balance(std::span<const LevelRequest> requests) {
-  if (surface_.pilot.size() != requests.size()) throw std::logic_error("LevelRun: balanced before the pilot's end");
+void LevelRun::balance() {
   const std::vector<std::int64_t> parts(surface_.levels.begin(), surface_.levels.end() - 1);
   const auto features = [&] {
     std::vector<std::span<const double>> losses;

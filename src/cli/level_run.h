@@ -33,7 +33,7 @@ class LevelRun {
 
  private:
   bool evaluate_pilot(std::span<const LevelRequest> requests);
-  void balance(std::span<const LevelRequest> requests);
+  void balance();
   void take_pilot(std::span<const LevelRequest> requests);
   void record(std::size_t index, const Evaluation& evaluation);
   bool evaluate(std::span<const LevelRequest> requests);

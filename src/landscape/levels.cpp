@@ -10,7 +10,8 @@ namespace lossatlas {
 namespace {
 
 constexpr std::int64_t kSmallest = 64;        // images: fewer cost as much as these, for what a point costs besides
-constexpr std::size_t kPilot = 5;             // points along an axis
+constexpr std::size_t kPilot = 5, kSmallPilot = 4;  // points along an axis: fewer of more images than these, or the
+constexpr std::int64_t kManyImages = 20'000;        // pilot would cost more than all that follows
 constexpr std::size_t kScout = 11, kScoutRung = 2;  // points along an axis, and the rung, of the look that follows
 constexpr std::size_t kStart = 11;  // points along an axis that begin the first level; the next begin amid the pilot's
 constexpr std::size_t kBatch = 16;            // points between two looks at the whole
@@ -68,8 +69,8 @@ std::vector<std::size_t> amid_lattice(std::size_t nx, std::size_t ny, std::size_
 }
 
 /// Where a level begins.
-std::vector<std::size_t> start_of(std::size_t level, std::size_t nx, std::size_t ny) {
-  return level == 0 ? lattice(nx, ny, kStart) : amid_lattice(nx, ny, kPilot);
+std::vector<std::size_t> start_of(std::size_t level, std::size_t nx, std::size_t ny, std::size_t pilot) {
+  return level == 0 ? lattice(nx, ny, kStart) : amid_lattice(nx, ny, pilot);
 }
 
 /// Each axis from -1 to 1.
@@ -239,10 +240,12 @@ void LevelPlan::smooth_noises() {
   }
 }
 
+std::size_t LevelPlan::pilot_side() const { return ladder_.back() > kManyImages ? kSmallPilot : kPilot; }
+
 /// A lattice and the centre, on all images.
 std::vector<LevelRequest> LevelPlan::pilot() const {
   const std::size_t nx = grid_.x.points, ny = grid_.y.points;
-  auto points = lattice(nx, ny, kPilot);
+  auto points = lattice(nx, ny, pilot_side());
   points.push_back(grid_.index_of(0, 0).value_or(ny / 2 * nx + nx / 2));
   std::sort(points.begin(), points.end());
   points.erase(std::unique(points.begin(), points.end()), points.end());
@@ -269,7 +272,7 @@ std::vector<LevelRequest> LevelPlan::starts() const {
   std::vector<LevelRequest> requests;
   for (std::size_t level = levels_.size() - 1; level-- > 0;) {
     const std::size_t rung = levels_[level].rung;
-    for (const std::size_t point : start_of(level, grid_.x.points, grid_.y.points)) {
+    for (const std::size_t point : start_of(level, grid_.x.points, grid_.y.points, pilot_side())) {
       const auto is_asked = [&](const LevelRequest& request) { return request.point == point; };
       if (values_[point].size() > rung || std::any_of(requests.begin(), requests.end(), is_asked)) continue;
       if (!is_affordable(ladder_[rung], requests)) break;
@@ -392,7 +395,7 @@ LevelForecast LevelPlan::play(const std::vector<std::size_t>& rungs) const {
     spent[level] += candidates.prices[level];
   };
   for (std::size_t k = rungs.size() - 1; k-- > 0;) {
-    for (const std::size_t point : start_of(k, kForecastGrid, kForecastGrid)) {
+    for (const std::size_t point : start_of(k, kForecastGrid, kForecastGrid, pilot_side())) {
       const bool is_affordable = goal_.budget == 0 || forecast.cost + candidates.prices[k] <= goal_.budget;
       if (candidates.known[point] <= k && is_affordable) evaluate(point, k);
     }
