@@ -11,7 +11,7 @@ namespace {
 constexpr double kClassWeight = 3;          // of an image's class, beside losses whose mean is 1
 constexpr std::int64_t kExchanges = 512;    // images that one may be exchanged with
 constexpr int kRounds = 6;
-constexpr std::int64_t kImagesAFeature = 4;  // of a subset: a regression on more features would explain what is chance
+constexpr std::int64_t kImagesAFeature = 3;  // of a subset: a regression on more features would explain what is chance
 constexpr double kMostLeverage = 0.95;
 
 double dot(std::span<const double> a, std::span<const double> b) {
@@ -70,27 +70,31 @@ void balance(const std::vector<std::vector<double>>& rows, std::vector<std::int6
   }
 }
 
-/// An orthonormal basis of 1 and the first `size` numbers of `features`: those first that the vectors before them leave
-/// most of, `most` at most.
+void take_off(std::vector<double>& from, double part, const std::vector<double>& of) {
+  for (std::size_t i = 0; i < from.size(); ++i) from[i] -= part * of[i];
+}
+
+/// An orthonormal basis of the first `size` numbers of `features`: those first that the vectors before them leave most
+/// of, `most` at most.
 std::vector<std::vector<double>> basis_of(const Features& features, std::size_t size, std::size_t most) {
-  std::vector<std::vector<double>> rest{std::vector<double>(size, 1)}, basis;
-  for (const auto& feature : features) rest.emplace_back(feature.begin(), feature.begin() + static_cast<std::ptrdiff_t>(size));
-  std::vector<double> before;
-  for (const auto& vector : rest) before.push_back(dot(vector, vector));
-  std::size_t next = 0;  // the vector of ones
+  constexpr double kLeast = 1e-10;  // of a vector: below, the others already tell it
+  std::vector<std::vector<double>> rest, basis;
+  std::vector<double> least;
+  for (const auto& feature : features) {
+    const auto& part = rest.emplace_back(feature.begin(), feature.begin() + static_cast<std::ptrdiff_t>(size));
+    least.push_back(kLeast * dot(part, part));
+  }
   while (basis.size() < most) {
-    constexpr double kLeast = 1e-10;  // of a vector: below, the others already tell it
-    const double square = dot(rest[next], rest[next]);
-    if (square <= kLeast * before[next]) break;
-    auto vector = rest[next];
-    for (double& number : vector) number /= std::sqrt(square);
-    double largest = -1;
+    double largest = 0;
+    const std::vector<double>* next = nullptr;
     for (std::size_t k = 0; k < rest.size(); ++k) {
-      const double part = dot(rest[k], vector);
-      for (std::size_t i = 0; i < size; ++i) rest[k][i] -= part * vector[i];
-      const double left = before[k] > 0 ? dot(rest[k], rest[k]) : 0;
-      if (left > largest && left > kLeast * before[k]) largest = left, next = k;
+      const double left = dot(rest[k], rest[k]);
+      if (left > std::max(largest, least[k])) largest = left, next = &rest[k];
     }
+    if (next == nullptr) break;
+    auto vector = *next;
+    for (double& number : vector) number /= std::sqrt(largest);
+    for (auto& other : rest) take_off(other, dot(other, vector), vector);
     basis.push_back(std::move(vector));
   }
   return basis;
@@ -131,29 +135,36 @@ std::vector<std::int64_t> balanced_order(const Features& features, std::span<con
 
 BalancedError::BalancedError(const Features& features, std::vector<std::int64_t> sizes)
     : sizes_(std::move(sizes)), images_(static_cast<std::int64_t>(features.front().size())) {
-  for (const std::int64_t size : sizes_) {
-    const auto most = static_cast<std::size_t>(std::max(std::int64_t{1}, size / kImagesAFeature));
-    bases_.push_back(basis_of(features, static_cast<std::size_t>(size), most));
-    auto& leverages = leverages_.emplace_back(static_cast<std::size_t>(size), 0.0);
-    for (const auto& vector : bases_.back()) {
-      for (std::size_t i = 0; i < leverages.size(); ++i) leverages[i] += vector[i] * vector[i];
-    }
+  for (const std::int64_t size : sizes_) parts_.push_back(part_of(features, static_cast<std::size_t>(size)));
+}
+
+BalancedError::Part BalancedError::part_of(const Features& features, std::size_t size) {
+  Part part{basis_of(features, size, size / kImagesAFeature), std::vector<double>(size, 1), std::vector<double>(size, 0)};
+  // What the features leave of 1: its product with losses is the constant of the regression, what the mean would be
+  // were the subset balanced perfectly.
+  for (const auto& vector : part.basis) {
+    take_off(part.constant, std::accumulate(vector.begin(), vector.end(), 0.0), vector);
   }
+  const double square = dot(part.constant, part.constant);
+  auto& last = part.basis.emplace_back(part.constant);
+  for (double& number : last) number /= std::sqrt(square);
+  for (double& number : part.constant) number /= square;
+  for (const auto& vector : part.basis) {
+    for (std::size_t i = 0; i < size; ++i) part.leverages[i] += vector[i] * vector[i];
+  }
+  return part;
 }
 
 double BalancedError::standard_error(std::size_t k, std::span<const double> losses) const {
+  const Part& part = parts_[k];
   const auto size = static_cast<std::size_t>(sizes_[k]);
-  std::vector<double> rest(losses.begin(), losses.begin() + static_cast<std::ptrdiff_t>(size));
-  for (const auto& vector : bases_[k]) {
-    const double part = dot(rest, vector);
-    for (std::size_t i = 0; i < size; ++i) rest[i] -= part * vector[i];
-  }
-  double sum = 0;
-  for (std::size_t i = 0; i < size; ++i) {
-    sum += rest[i] * rest[i] / (1 - std::min(leverages_[k][i], kMostLeverage));
-  }
   const auto n = static_cast<double>(size);
-  return std::sqrt(sum / n * (1 / n - 1 / static_cast<double>(images_)));
+  std::vector<double> rest(losses.begin(), losses.begin() + static_cast<std::ptrdiff_t>(size));
+  const double mean = std::accumulate(rest.begin(), rest.end(), 0.0) / n, imbalance = mean - dot(part.constant, rest);
+  for (const auto& vector : part.basis) take_off(rest, dot(rest, vector), vector);
+  double sum = 0;
+  for (std::size_t i = 0; i < size; ++i) sum += rest[i] * rest[i] / (1 - std::min(part.leverages[i], kMostLeverage));
+  return std::sqrt(sum / n * (1 / n - 1 / static_cast<double>(images_)) + imbalance * imbalance);
 }
 
 }  // namespace lossatlas

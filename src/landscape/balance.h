@@ -28,14 +28,21 @@ class BalancedError {
   BalancedError(const Features& features, std::vector<std::int64_t> sizes);
 
   /// The standard error of the mean over the first sizes[k] images as an estimate of the mean over all, from their
-  /// losses in that order: that of what a regression on the features leaves. NaN where a loss is not finite.
+  /// losses in that order: that of what a regression on the features leaves, and what the subset lacks in balance by
+  /// that regression. NaN where a loss is not finite.
   double standard_error(std::size_t k, std::span<const double> losses) const;
 
  private:
+  struct Part {
+    std::vector<std::vector<double>> basis;  // of features (size / 3 at most) and 1: orthonormal, [·][size]
+    std::vector<double> constant;            // its product with losses: the constant of their regression
+    std::vector<double> leverages;           // of each image
+  };
+  static Part part_of(const Features& features, std::size_t size);
+
   std::vector<std::int64_t> sizes_;
   std::int64_t images_;
-  std::vector<std::vector<std::vector<double>>> bases_;  // of each size: orthonormal, [up to size / 4][size]
-  std::vector<std::vector<double>> leverages_;           // of each size: of each image
+  std::vector<Part> parts_;
 };
 
 }  // namespace lossatlas

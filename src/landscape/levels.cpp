@@ -22,11 +22,11 @@ constexpr double kRefit = 1.15;               // growth of a level after which i
 constexpr double kNoiseLength = 0.5, kNoiseNugget = 0.03;  // ℓ and ν of log noise
 constexpr double kScoutsWeight = 20;          // values that s² as the scout found it counts for
 constexpr std::size_t kForecastGrid = 25;     // points along an axis of the grid on which costs are foretold
-constexpr std::size_t kMostForecast = 700;    // evaluations after which a forecast gives up
+constexpr std::size_t kMostForecast = 1200;   // evaluations after which a forecast gives up
 // Standard deviations of the kriging that hold the true error at 95 % of the points and more, and the largest deviation's
 // that hold the largest error of all on nine samples of images of ten or more; chosen by measurement
 // (docs/performance.md).
-constexpr double kHalfWidth = 2.8, kLargest = 3.3;
+constexpr double kHalfWidth = 2.8, kLargest = 3.4;
 constexpr double kLeastLoss = 1e-12;  // a loss of 0 has no logarithm
 
 double log_loss(const Evaluation& value) { return std::log(std::max(value.loss, kLeastLoss)); }
