@@ -63,8 +63,8 @@ class Surface:
 
 
 # What decides the values, but for the sample and how it is evaluated.
-SHARED = ("checkpoint", "data", "samples", "split", "loss", "bn", "bn_images", "x", "y", "plane", "seed",
-          "normalization", "ignore", "directions", "mean", "std")
+SHARED = ("checkpoint", "data", "samples", "split", "loss", "bn", "bn_images", "plane", "seed", "normalization",
+          "ignore", "directions", "mean", "std")
 
 
 def check(full, found):
@@ -167,7 +167,7 @@ def main():
     parser.add_argument("--tolerance", type=float, default=0.01, help="of log loss over its range (default 0.01)")
     parser.add_argument("--seeds", type=int, default=10, help="samples of images (default 10)")
     parser.add_argument("--split", default="train", choices=("train", "test"))
-    parser.add_argument("--full", type=pathlib.Path, metavar="FILE.h5", help="all images at every point, if it is there already; its grid may hold every second or third point alone")
+    parser.add_argument("--full", type=pathlib.Path, metavar="FILE.h5", help="all images at every point, if it is there already; its grid may hold some of the points alone, of a part of the range too")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "outputs" / "levels", metavar="DIR",
                         help="where the surfaces are kept (default outputs/levels)")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
