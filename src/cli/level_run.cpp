@@ -1,7 +1,6 @@
 #include "cli/level_run.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <memory>
 #include <optional>
@@ -119,7 +118,6 @@ void LevelRun::balance() {
     for (PilotPoint& point : surface_.pilot) {
       point.images = {in_order(point.images.losses, order), in_order(point.images.is_correct, order)};
     }
-    is_balanced_ = true;
   }
   error_.emplace(features(), parts);
 }
@@ -134,9 +132,7 @@ void LevelRun::take_pilot(std::span<const LevelRequest> requests) {
         sum.add(known.images.losses[image], known.images.is_correct[image] != 0);
       }
       Evaluation value = sum.result(std::max(engine_.options().population, surface_.levels.back()));
-      if (rung + 1 < surface_.layers && std::isfinite(value.loss)) {
-        value.loss_se = error_->standard_error(rung, known.images.losses);
-      }
+      state_error(rung, known.images.losses, value);
       const std::size_t index = surface_.index_in(rung, known.point);
       if (surface_.state[index] != PointState::missing) continue;
       record(index, value);
@@ -145,6 +141,11 @@ void LevelRun::take_pilot(std::span<const LevelRequest> requests) {
   }
   save();
   for (const LevelRequest& request : requests) plan_.add(request, values_of(request));
+}
+
+/// That of a balanced subset, in place of a random one's; a value over all images keeps its own.
+void LevelRun::state_error(std::size_t level, std::span<const double> losses, Evaluation& value) const {
+  if (level + 1 < surface_.layers) value.loss_se = error_->standard_error(level, losses);
 }
 
 void LevelRun::record(std::size_t index, const Evaluation& evaluation) {
@@ -159,8 +160,8 @@ bool LevelRun::evaluate(std::span<const LevelRequest> requests) {
   std::atomic<std::size_t> next{0};
   SweepOptions options = options_for(missing, next);
   options.on_evaluated = [this](std::size_t index, const Evaluation& evaluation) { record(index, evaluation); };
-  options.standard_error = [this](std::size_t level, std::span<const double> losses) {
-    return error_->standard_error(level, losses);
+  options.on_level = [this](std::size_t level, std::span<const double> losses, Evaluation& value) {
+    state_error(level, losses, value);
   };
   sweep(job_.planes, engine_, surface_, options);
   return missing_of(requests).empty();

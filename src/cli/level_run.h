@@ -35,6 +35,7 @@ class LevelRun {
   bool evaluate_pilot(std::span<const LevelRequest> requests);
   void balance();
   void take_pilot(std::span<const LevelRequest> requests);
+  void state_error(std::size_t level, std::span<const double> losses, Evaluation& value) const;
   void record(std::size_t index, const Evaluation& evaluation);
   bool evaluate(std::span<const LevelRequest> requests);
   SweepOptions options_for(const std::vector<std::size_t>& indices, std::atomic<std::size_t>& next);
@@ -52,7 +53,7 @@ class LevelRun {
   SurfaceJob& job_;
   Surface& surface_;
   Engine engine_;  // on the images in the order of the surface's samples
-  bool is_balanced_;
+  const bool is_balanced_;  // as earlier runs left it
   std::optional<BalancedError> error_;  // once the subsets are balanced
   Journal& journal_;
   Report& report_;

@@ -1,7 +1,6 @@
 #include "landscape/levels.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -24,8 +23,7 @@ constexpr double kScoutsWeight = 20;          // values that s² as the scout fo
 constexpr std::size_t kForecastGrid = 25;     // points along an axis of the grid on which costs are foretold
 constexpr std::size_t kMostForecast = 1200;   // evaluations after which a forecast gives up
 // Standard deviations of the kriging that hold the true error at 95 % of the points and more, and the largest deviation's
-// that hold the largest error of all on nine samples of images of ten or more; chosen by measurement
-// (docs/performance.md).
+// that hold the largest error of all for most samples of images; chosen by measurement (docs/performance.md).
 constexpr double kHalfWidth = 2.8, kLargest = 3.4;
 constexpr double kLeastLoss = 1e-12;  // a loss of 0 has no logarithm
 
@@ -192,7 +190,7 @@ void LevelPlan::learn(std::size_t level, std::size_t point) {
   if (level > 0 && is_pilot_[point]) return;
   const double own = difference(level, point, log_loss);
   if (level > 0) {
-    to.kriging.add(point, own / (std::exp(log_noise(point, levels_[0].rung)) * std::sqrt(independence(level))));
+    to.kriging.add(point, own / expected_difference(point, levels_[0].rung, independence(level)));
   } else {
     to.kriging.add(point, own);
     if (!is_pilot_[point]) known_noises_->add(point, log_noise(point, to.rung));
@@ -205,6 +203,11 @@ double LevelPlan::log_noise(std::size_t point, std::size_t rung) const {
   const Evaluation& value = values_[point][rung];
   const double of_one = std::sqrt(independence(rung, ladder_.size() - 1));
   return std::log(std::max(value.loss_se / std::max(value.loss, kLeastLoss) / of_one, kLeastNoise));
+}
+
+/// What two subsets are expected to differ by, by the noise on the images of a rung.
+double LevelPlan::expected_difference(std::size_t point, std::size_t rung, double independence) const {
+  return std::exp(log_noise(point, rung)) * std::sqrt(independence);
 }
 
 /// At all points, by the first level: interpolated where it is not evaluated.
@@ -317,8 +320,7 @@ void LevelPlan::add_first(Kriging& level, std::size_t first, std::size_t rung, s
     if (values.size() <= rung || (below && is_pilot_[point])) continue;
     const double loss = log_loss(values[rung]);
     if (below) {
-      const double expected = std::exp(log_noise(point, 0)) * std::sqrt(independence(*below, rung));
-      level.add(place, (loss - log_loss(values[*below])) / expected);
+      level.add(place, (loss - log_loss(values[*below])) / expected_difference(point, 0, independence(*below, rung)));
     } else {
       level.add(place, loss);
     }

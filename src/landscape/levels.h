@@ -87,6 +87,7 @@ class LevelPlan {
 
   void learn(std::size_t level, std::size_t point);
   double log_noise(std::size_t point, std::size_t rung) const;
+  double expected_difference(std::size_t point, std::size_t rung, double independence) const;
   void find_noises();
   void smooth_noises();
   /// From the level before; of the first, the value itself.

@@ -96,10 +96,7 @@ class Sweep {
       return options_.on_images(index, std::move(each));
     }
     for (std::size_t level = 0; level <= layer; ++level) {
-      // Over all images there is no error.
-      if (options_.standard_error && level + 1 < surface_.levels.size() && std::isfinite(values[level].loss)) {
-        values[level].loss_se = options_.standard_error(level, each.losses);
-      }
+      if (options_.on_level) options_.on_level(level, each.losses, values[level]);
       take(values[level], index - (layer - level) * surface_.grid_size());
     }
   }

@@ -34,9 +34,8 @@ struct SweepOptions {
   std::function<std::optional<std::size_t>()> next;
   /// Of a surface in levels: takes what single images give at a point, in place of the surface; one call at a time.
   std::function<void(std::size_t index, ImageResults)> on_images;
-  /// The standard error of the mean over the images of a level, from their losses, in place of that of a random sample.
-  /// Any thread calls it.
-  std::function<double(std::size_t level, std::span<const double> losses)> standard_error;
+  /// May restate the value of a level from the losses of its images, before it is taken. Any thread calls it.
+  std::function<void(std::size_t level, std::span<const double> losses, Evaluation&)> on_level;
   /// Each point as soon as it is evaluated; one call at a time. What it throws ends the sweep.
   std::function<void(std::size_t index, const Evaluation&)> on_evaluated;
   std::function<void(const SweepProgress&)> on_point;  // after that; one call at a time
