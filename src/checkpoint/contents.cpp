@@ -159,7 +159,7 @@ Checkpoint checkpoint_of(const Value& root, TensorLoader& loader) {
 
 CheckpointIndex index_of(const Value& root, TensorLoader& loader) {
   Contents contents = contents_of(root, loader);
-  CheckpointIndex index{{}, "", {}, std::move(contents.metadata)};
+  CheckpointIndex index{{}, "", {}, std::move(contents.metadata), ""};
   for (const auto& [name, view] : views_of(*contents.state)) {
     StoredTensor stored{name, view->sizes, view->type, loader.offset_of(*view), {}};
     if (!stored.offset) stored.tensor = loader.load(*view);

@@ -33,10 +33,15 @@ struct CheckpointIndex {
   std::string format;                 // as in Checkpoint
   std::vector<StoredTensor> tensors;  // the state_dict, names as in Checkpoint
   nlohmann::json metadata;            // as in Checkpoint
+  std::string checksums;              // of all that is in it, as the file itself gives them; "" where it does not
 };
 
 /// Throws Error naming the file, as read_checkpoint does.
 CheckpointIndex index_checkpoint(const std::filesystem::path& file);
+
+/// What tells a checkpoint from others, as 64 hexadecimal digits: SHA-256 of the checksums that its file gives, so that
+/// the numbers need not be read, or of all its bytes. Throws Error where the file cannot be read.
+std::string digest_of(const CheckpointIndex& index);
 
 /// Elements first, …, first + out.size() - 1 of a tensor of the index, in row-major order, each rounded to float.
 /// Opens the file anew; any thread may call it. Throws Error naming the file, where it has become shorter.

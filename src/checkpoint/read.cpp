@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "base/sha256.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/formats.h"
 #include "checkpoint/input_file.h"
@@ -127,6 +128,10 @@ CheckpointIndex index_checkpoint(const std::filesystem::path& file) {
   CheckpointIndex index = with_name(file, [&] { return find_reader(file).index(file); });
   index.file = file;
   return index;
+}
+
+std::string digest_of(const CheckpointIndex& index) {
+  return index.checksums.empty() ? sha256_of_file(index.file) : sha256_of_text(index.checksums);
 }
 
 std::int64_t StoredTensor::numel() const { return c10::multiply_integers(sizes); }

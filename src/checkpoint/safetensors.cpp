@@ -150,7 +150,7 @@ Checkpoint read_safetensors(const std::filesystem::path& path) {
 CheckpointIndex index_safetensors(const std::filesystem::path& path) {
   InputFile file(path);
   Header header = parse(file);
-  CheckpointIndex index{{}, kFormat, {}, std::move(header.metadata)};
+  CheckpointIndex index{{}, kFormat, {}, std::move(header.metadata), ""};
   for (const Entry& entry : header.entries) {
     index.tensors.push_back({entry.name, entry.sizes, entry.type, header.data_begin + entry.begin, {}});
   }

@@ -18,10 +18,9 @@ constexpr auto kZipFormat = "PyTorch zip";
 /// was compressed afterwards; sizes are checked before memory is taken.
 class Archive : public pickle::StorageBytes {
  public:
-  explicit Archive(const std::filesystem::path& file)
-      : file_(file), file_size_(std::filesystem::file_size(file)), reader_(file.string()) {}
+  explicit Archive(const std::filesystem::path& file) : file_(file), reader_(file.string()) {}
 
-  std::uint64_t file_size() const { return file_size_; }
+  std::uint64_t file_size() const { return file_.size(); }
   bool has(const std::string& record) { return reader_.hasRecord(record); }
 
   std::string text(const std::string& record) {
@@ -40,32 +39,69 @@ class Archive : public pickle::StorageBytes {
     }
   }
 
-  /// Nothing for a record that was compressed afterwards, as its own header says.
+  /// Nothing for a record that was compressed afterwards.
   std::optional<std::uint64_t> offset(const std::string& key) override {
     const std::string record = "data/" + key;
-    std::uint16_t method = 0;
-    InputFile(file_).read(reader_.getRecordHeaderOffset(record) + 8, std::as_writable_bytes(std::span(&method, 1)));
-    if (method != 0) {
+    if (is_compressed(record)) {
       return std::nullopt;
     }
     return reader_.getRecordOffset(record);
   }
 
+  /// "name size CRC-32", a line for each record; "" where PyTorch was told to leave the CRC out: it is 0 then.
+  std::string checksums() {
+    std::string lines;
+    for (const std::string& record : reader_.getAllRecords()) {
+      const std::uint64_t size = size_of(record);
+      const auto checksum = is_compressed(record) ? 0 : checksum_of(record, size);
+      if (checksum == 0 && size > 0) {
+        return "";
+      }
+      lines += fmt::format("{} {} {:08x}\n", record, size, checksum);
+    }
+    return lines;
+  }
+
  private:
+  /// What a record's own header says (APPNOTE.TXT 4.3.7).
+  bool is_compressed(const std::string& record) { return header<std::uint16_t>(record, 8) != 0; }
+
+  /// From the header, or from the descriptor behind the data (4.3.9) where bit 3 of the flags says so.
+  std::uint32_t checksum_of(const std::string& record, std::uint64_t size) {
+    constexpr unsigned kDescriptorFollows = 1U << 3U;
+    constexpr std::uint32_t kDescriptor = 0x08074b50;
+    if ((header<std::uint16_t>(record, 6) & kDescriptorFollows) == 0) {
+      return header<std::uint32_t>(record, 14);
+    }
+    const std::uint64_t end = reader_.getRecordOffset(record) + size;
+    return number<std::uint32_t>(end) == kDescriptor ? number<std::uint32_t>(end + 4) : 0;
+  }
+
+  template <class Number>
+  Number header(const std::string& record, std::uint64_t offset) {
+    return number<Number>(reader_.getRecordHeaderOffset(record) + offset);
+  }
+
+  template <class Number>
+  Number number(std::uint64_t offset) {
+    Number number = 0;
+    file_.read(offset, std::as_writable_bytes(std::span(&number, 1)));
+    return number;
+  }
+
   std::uint64_t size_of(const std::string& record) {
     if (!has(record)) {
       throw Error("has no record '{}': it is damaged or incomplete", record);
     }
     const std::uint64_t size = reader_.getRecordSize(record);
-    if (size > file_size_) {
+    if (size > file_size()) {
       throw Error("has a record '{}' of {} bytes, more than the file's: it is damaged, or was compressed", record,
                   size);
     }
     return size;
   }
 
-  std::filesystem::path file_;
-  std::uint64_t file_size_;
+  InputFile file_;
   caffe2::serialize::PyTorchStreamReader reader_;
 };
 
@@ -97,7 +133,7 @@ Checkpoint read_script(const std::filesystem::path& file) {
 
 CheckpointIndex index_script(const std::filesystem::path& file) {
   Checkpoint checkpoint = read_script(file);
-  CheckpointIndex index{{}, checkpoint.format, {}, std::move(checkpoint.metadata)};
+  CheckpointIndex index{{}, checkpoint.format, {}, std::move(checkpoint.metadata), ""};
   for (const auto& [name, tensor] : checkpoint.tensors) {
     index.tensors.push_back({name, tensor.sizes().vec(), tensor.scalar_type(), std::nullopt, tensor});
   }
@@ -125,7 +161,10 @@ Checkpoint read_zip(const std::filesystem::path& file) {
 
 CheckpointIndex index_zip(const std::filesystem::path& file) {
   Archive archive(file);
-  return archive.has("constants.pkl") ? index_script(file) : unpickle_archive(archive, pickle::index_of);
+  CheckpointIndex index =
+      archive.has("constants.pkl") ? index_script(file) : unpickle_archive(archive, pickle::index_of);
+  index.checksums = archive.checksums();
+  return index;
 }
 
 }  // namespace lossatlas

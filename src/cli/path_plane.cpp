@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <set>
 
 #include "base/error.h"
@@ -15,6 +16,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kComponents = 10;  // whose variances are kept
+constexpr int kFilesAtOnce = 16;         // a disk finds many short pieces sooner than one after the other
 constexpr double kPathMargin = 0.2;          // of the paths' extent
 // Of the variance along the first component. Float32 leaves about 1e-15 beside a straight path.
 constexpr double kOnOneLine = 1e-13;
@@ -68,10 +70,19 @@ IndexedRuns index_runs(const std::vector<RunFiles>& runs, const LandscapeInputs&
   const auto network = make_network(inputs.spec);
   IndexedRuns indexed{runs, {}};
   for (const RunFiles& run : runs) {
-    auto& checkpoints = indexed.checkpoints.emplace_back();
-    for (const auto& file : run.files) {
-      checkpoints.push_back(index_checkpoint(file));
-      check_fit(checkpoints.back(), *network, inputs.spec.architecture);
+    auto& checkpoints = indexed.checkpoints.emplace_back(run.files.size());
+    std::vector<std::exception_ptr> failures(run.files.size());
+#pragma omp parallel for schedule(dynamic) num_threads(kFilesAtOnce)
+    for (std::size_t i = 0; i < run.files.size(); ++i) {
+      try {
+        checkpoints[i] = index_checkpoint(run.files[i]);
+        check_fit(checkpoints[i], *network, inputs.spec.architecture);
+      } catch (...) {
+        failures[i] = std::current_exception();
+      }
+    }
+    for (const std::exception_ptr& failure : failures) {
+      if (failure) std::rethrow_exception(failure);
     }
   }
   return indexed;
@@ -112,23 +123,11 @@ json settings_of_runs(const IndexedRuns& runs) {
   const auto names = names_of(runs.files);
   json settings = json::array();
   for (std::size_t r = 0; r < runs.files.size(); ++r) {
-    const auto& files = runs.files[r].files;
-    std::vector<std::string> digests(files.size());
-    std::vector<std::string> errors(files.size());
-#pragma omp parallel for schedule(dynamic)
-    for (std::size_t i = 0; i < files.size(); ++i) {
-      try {
-        digests[i] = sha256_of_file(files[i]);
-      } catch (const Error& error) {
-        errors[i] = error.what();
-      }
-    }
-    for (const std::string& error : errors) {
-      if (!error.empty()) throw Error(error);
-    }
+    std::string digests;
+    for (const CheckpointIndex& checkpoint : runs.checkpoints[r]) digests += digest_of(checkpoint) + "\n";
     settings.push_back({{"file", names[r]},
-                        {"sha256", sha256_of_text(fmt::format("{}", fmt::join(digests, "\n")))},
-                        {"checkpoints", files.size()}});
+                        {"sha256", sha256_of_text(digests)},
+                        {"checkpoints", runs.checkpoints[r].size()}});
   }
   return settings;
 }

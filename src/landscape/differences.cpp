@@ -148,13 +148,14 @@ torch::Tensor Differences::sum(std::int64_t sums, std::int64_t of_each, const Pa
 std::vector<double> Differences::gram() const {
   const std::int64_t rows = rows_of_blocks(count());
   const auto lower = sum(rows, rows, [&](const Block& block, double* total) {
-    thread_local std::vector<double> differences;  // [rows][kColumns]
-    differences.resize(static_cast<std::size_t>(rows * kColumns));
-    if (block.columns < kColumns) std::fill(differences.begin(), differences.end(), 0.0);
+    thread_local torch::Tensor memory;  // a tensor's begins with a line of the cache
+    if (memory.numel() < rows * kColumns) memory = torch::empty({rows * kColumns}, torch::kFloat64);
+    if (block.columns < kColumns) memory.zero_();
+    double* differences = memory.data_ptr<double>();  // [rows][kColumns]
     for_each_row_of(block, [&](std::size_t i, const float* numbers, const float* origin, std::int64_t length, std::int64_t at) {
-      kernels_.subtract(numbers, origin, length, &differences[i * kColumns + static_cast<std::size_t>(at)]);
+      kernels_.subtract(numbers, origin, length, differences + static_cast<std::int64_t>(i) * kColumns + at);
     });
-    kernels_.add_gram(differences.data(), rows, kColumns, total);
+    kernels_.add_gram(differences, rows, kColumns, total);
   });
   const auto entries = lower.accessor<double, 2>();
   const std::size_t n = count();

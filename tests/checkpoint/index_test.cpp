@@ -2,6 +2,9 @@
 
 #include <torch/utils.h>
 
+#include <cmath>
+
+#include "base/sha256.h"
 #include "catch.h"
 #include "checkpoint/files.h"
 #include "models/registry.h"
@@ -82,6 +85,37 @@ TEST_CASE("numbers are read when they are asked for, not before") {
   std::filesystem::resize_file(file, 100);
   CHECK_THROWS_WITH(numbers(index, stored(index, "w"), 2, 3),
                     ContainsSubstring("a.pt") && ContainsSubstring("breaks off"));
+}
+
+TEST_CASE("a zip is known by the checksums in it, whatever its name, and other files by their bytes") {
+  const TemporaryFolder folder;
+  const auto digest = [&](const std::string& name) { return digest_of(index_checkpoint(folder / name)); };
+  write_checkpoint(folder / "a.pt", {{"w", ramp({2, 3})}}, {});
+  std::filesystem::copy_file(folder / "a.pt", folder / "b.pt");
+  CHECK(digest("a.pt") == digest("b.pt"));
+  CHECK(digest("a.pt") != sha256_of_file(folder / "a.pt"));
+  auto other = ramp({2, 3});
+  other[1][2] = std::nextafter(other[1][2].item<float>(), 0.F);
+  write_checkpoint(folder / "b.pt", {{"w", other}}, {});
+  CHECK(digest("a.pt") != digest("b.pt"));
+  write_checkpoint(folder / "b.pt", {{"v", ramp({2, 3})}}, {});
+  CHECK(digest("a.pt") != digest("b.pt"));
+  for (const char* name : {"batchnorm-legacy.pt", "plain.safetensors"}) {
+    CHECK(digest_of(index_checkpoint(reference(name))) == sha256_of_file(reference(name)));
+  }
+}
+
+TEST_CASE("a zip without checksums is known by its bytes") {
+  const TemporaryFolder folder;
+  const auto file = folder / "a.pt";
+  write_checkpoint(file, {{"w", ramp({2, 3})}}, {});
+  std::string bytes = content_of(file);
+  int taken = 0;
+  for (std::size_t at = 0; (at = bytes.find("PK\x07\x08", at)) != bytes.npos; at += 8, ++taken) bytes.replace(at + 4, 4, 4, '\0');
+  REQUIRE(taken > 0);
+  write_file(file, bytes);
+  CHECK(index_checkpoint(file).checksums.empty());
+  CHECK(digest_of(index_checkpoint(file)) == sha256_of_file(file));
 }
 
 TEST_CASE("what does not fit a network is refused as if the whole checkpoint were read") {
