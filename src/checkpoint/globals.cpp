@@ -215,8 +215,14 @@ bool is_plain_type(std::string_view name) {
 
 }  // namespace
 
+bool is_allowed(std::string_view name) { return builders().contains(name) || is_plain_type(name); }
+
+bool makes_tensors(std::string_view name) {
+  return name.starts_with("torch._utils.") || name.starts_with("torch._tensor.");
+}
+
 void check_allowed(std::string_view name) {
-  if (builders().contains(name) || is_plain_type(name)) {
+  if (is_allowed(name)) {
     return;
   }
   if (name.starts_with("torch.") && name.find('.', 6) == std::string_view::npos) {

@@ -8,8 +8,14 @@
 /// The functions and classes that a checkpoint's pickle may ask for, and what we do in their place.
 namespace lossatlas::pickle {
 
-/// Throws Error unless `name` ("module.name") is one of them. Nothing else is ever made into a Global.
+/// Whether `name` ("module.name") is one of them.
+bool is_allowed(std::string_view name);
+
+/// Throws Error unless it is.
 void check_allowed(std::string_view name);
+
+/// Whether torch makes tensors with it: no tensor escapes the eye where those that are not allowed are refused.
+bool makes_tensors(std::string_view name);
 
 /// What calling `function` with the tuple `arguments` gives.
 /// Throws Error if the function is not a Global, or the arguments do not suit it.

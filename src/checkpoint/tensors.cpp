@@ -131,13 +131,17 @@ torch::Tensor TensorLoader::load(const TensorView& view) {
   return whole && handed_out_.insert(view.storage->key).second ? tensor : copy(tensor);
 }
 
-std::optional<std::uint64_t> TensorLoader::offset_of(const TensorView& view) {
+void TensorLoader::check(const TensorView& view) {
   byte_count(view.sizes, view.type);
   const std::int64_t size = check_inside(view);
-  const Storage& storage = *view.storage;
-  if (bytes_.size(storage.key) < static_cast<std::uint64_t>(size)) {
-    throw Error("storage '{}' is shorter than its length", storage.key);
+  if (bytes_.size(view.storage->key) < static_cast<std::uint64_t>(size)) {
+    throw Error("storage '{}' is shorter than its length", view.storage->key);
   }
+}
+
+std::optional<std::uint64_t> TensorLoader::offset_of(const TensorView& view) {
+  check(view);
+  const Storage& storage = *view.storage;
   const auto begin = bytes_.offset(storage.key);
   if (!begin || !is_row_major(view)) {
     return std::nullopt;

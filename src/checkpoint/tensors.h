@@ -31,12 +31,14 @@ class TensorLoader {
   /// `file_size`: the storages that the file claims to hold cannot be larger together.
   TensorLoader(StorageBytes& bytes, std::uint64_t file_size);
 
-  /// On the CPU, contiguous, in memory that no other tensor shares.
   /// Throws Error, without a file's name, if the view is not inside its storage, or the storage not inside the file.
+  void check(const TensorView& view);
+
+  /// On the CPU, contiguous, in memory that no other tensor shares. Throws as check does.
   torch::Tensor load(const TensorView& view);
 
   /// Where in the file the tensor's elements begin, if they stand there one after the other, row-major.
-  /// Throws as load does.
+  /// Throws as check does.
   std::optional<std::uint64_t> offset_of(const TensorView& view);
 
  private:

@@ -19,7 +19,7 @@ constexpr std::size_t kMaxOpcodes = 16'000'000;
 
 class Unpickler {
  public:
-  Unpickler(std::string_view input, Arena& arena) : input_(input), arena_(arena) {}
+  Unpickler(std::string_view input, Arena& arena, Globals globals) : input_(input), arena_(arena), globals_(globals) {}
 
   Loaded load() {
     for (std::size_t count = 0; count < kMaxOpcodes; ++count) {
@@ -173,11 +173,13 @@ class Unpickler {
       case kReduce:
       case kNewObj: {
         const std::vector<Ref> call = pop_last(2);
-        return push_ref(pickle::call(*call[0], *call[1], arena_));
+        return is_passed_over(*call[0]) ? push(None{}) : push_ref(pickle::call(*call[0], *call[1], arena_));
       }
       case kBuild: {
         const Ref state = pop();
-        set_state(*top(), *state);
+        if (globals_ == Globals::known || top()->as<None>() == nullptr) {
+          set_state(*top(), *state);
+        }
         return true;
       }
       case kBinPersId:
@@ -222,8 +224,15 @@ class Unpickler {
 
   bool push_global(std::string_view module, std::string_view name) {
     std::string dotted = fmt::format("{}.{}", module, name);
-    check_allowed(dotted);
+    if (globals_ == Globals::known || makes_tensors(dotted)) {
+      check_allowed(dotted);
+    }
     return push(Global{std::move(dotted)});
+  }
+
+  bool is_passed_over(const Value& function) const {
+    const Global* global = function.as<Global>();
+    return globals_ == Globals::any && global != nullptr && !is_allowed(global->name);
   }
 
   bool append(const std::vector<Ref>& items) {
@@ -332,6 +341,7 @@ class Unpickler {
   std::string_view input_;
   std::size_t position_ = 0;
   Arena& arena_;
+  Globals globals_;
   std::vector<Ref> stack_;
   std::vector<std::size_t> marks_;  // heights of the stack
   std::unordered_map<std::uint32_t, Ref> memo_;
@@ -339,6 +349,8 @@ class Unpickler {
 
 }  // namespace
 
-Loaded unpickle(std::string_view input, Arena& arena) { return Unpickler(input, arena).load(); }
+Loaded unpickle(std::string_view input, Arena& arena, Globals globals) {
+  return Unpickler(input, arena, globals).load();
+}
 
 }  // namespace lossatlas::pickle

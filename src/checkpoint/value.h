@@ -37,7 +37,7 @@ struct Tuple {
 struct Dict {
   std::vector<std::pair<Ref, Ref>> items;
 };
-/// A function or class that the pickle asks for: "module.name". Only names that check_allowed() passes are ever made.
+/// A function or class that the pickle asks for: "module.name".
 struct Global {
   std::string name;
 };
@@ -104,6 +104,7 @@ class Arena {
   }
 
   const std::deque<Storage>& storages() const { return storages_; }
+  const std::deque<TensorView>& tensors() const { return tensors_; }
 
  private:
   std::deque<Value> values_;

@@ -18,7 +18,9 @@ constexpr auto kZipFormat = "PyTorch zip";
 /// was compressed afterwards; sizes are checked before memory is taken.
 class Archive : public pickle::StorageBytes {
  public:
-  explicit Archive(const std::filesystem::path& file) : file_(file), reader_(file.string()) {}
+  /// `storages`: the folder of the records that hold storages.
+  explicit Archive(const std::filesystem::path& file, std::string storages = "data/")
+      : file_(file), storages_(std::move(storages)), reader_(file.string()) {}
 
   std::uint64_t file_size() const { return file_.size(); }
   bool has(const std::string& record) { return reader_.hasRecord(record); }
@@ -31,17 +33,17 @@ class Archive : public pickle::StorageBytes {
     return text;
   }
 
-  std::uint64_t size(const std::string& key) override { return size_of("data/" + key); }
+  std::uint64_t size(const std::string& key) override { return size_of(storages_ + key); }
 
   void read(const std::string& key, std::span<std::byte> bytes) override {
     if (!bytes.empty()) {
-      reader_.getRecord("data/" + key, bytes.data(), bytes.size());
+      reader_.getRecord(storages_ + key, bytes.data(), bytes.size());
     }
   }
 
   /// Nothing for a record that was compressed afterwards.
   std::optional<std::uint64_t> offset(const std::string& key) override {
-    const std::string record = "data/" + key;
+    const std::string record = storages_ + key;
     if (is_compressed(record)) {
       return std::nullopt;
     }
@@ -102,6 +104,7 @@ class Archive : public pickle::StorageBytes {
   }
 
   InputFile file_;
+  std::string storages_;
   caffe2::serialize::PyTorchStreamReader reader_;
 };
 
@@ -118,8 +121,21 @@ void check_kind(Archive& archive) {
   }
 }
 
+/// LibTorch believes what the pickles of a TorchScript file say of its tensors, and would read past the memory that they
+/// have.
+void check_tensors_of_script(const std::filesystem::path& file) {
+  for (const std::string name : {"data", "constants"}) {
+    Archive archive(file, name + "/");
+    pickle::Arena arena;
+    pickle::unpickle(archive.text(name + ".pkl"), arena, pickle::Globals::any);
+    pickle::TensorLoader loader(archive, archive.file_size());
+    for (const pickle::TensorView& tensor : arena.tensors()) loader.check(tensor);
+  }
+}
+
 /// What torch.jit.save wrote: the tensors of the module.
 Checkpoint read_script(const std::filesystem::path& file) {
+  check_tensors_of_script(file);
   const ScriptNetwork network(file);
   NetworkState state = state_of(network);
   Checkpoint checkpoint;

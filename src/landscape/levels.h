@@ -44,8 +44,8 @@ struct LevelRequest {
 /// surface is too rough to be interpolated, its smallest subset is evaluated at every point.
 ///
 /// The pilot, 5x5 points (4x4 where there are more than 20,000 images) and the centre on all images, and the scout, 11x11
-/// points on few, decide which subsets are used: those with the least forecast. Subsets may be balanced (balance.h) by what the pilot says of each image: at its points
-/// they then tell nothing of how subsets differ, and are left out there.
+/// points on few, decide which subsets are used: those with the least forecast. Subsets may be balanced (balance.h) by what
+/// the pilot says of each image: at its points they then tell nothing of how subsets differ, and are left out there.
 /// All choices follow from the values alone, so the same values give the same requests and the same bits.
 class LevelPlan {
  public:

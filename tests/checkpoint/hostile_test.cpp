@@ -129,6 +129,23 @@ TEST_CASE("a TorchScript archive with a name that LibTorch cannot parse is refus
   CHECK_THAT(refusal(folder / "script.pt"), ContainsSubstring("no TorchScript module can be read ("));
 }
 
+TEST_CASE("a TorchScript archive whose tensors reach past what the file holds is refused") {
+  const TemporaryFolder folder;
+  const auto refusal_with = [&](const std::string& from, const std::string& to) {
+    std::string content = content_of(reference("torchscript.pt"));
+    const std::size_t place = content.find(from);
+    REQUIRE(place != std::string::npos);
+    write_file(folder / "script.pt", content.replace(place, from.size(), to));
+    return refusal(folder / "script.pt");
+  };
+  const std::string storage = "cpuq\x06K\x02tQ"s, sizes = "K\x00(K\x01K\x02t"s;
+  CHECK_THAT(refusal_with(sizes, "K\x00(K\x01K\x7ft"s), ContainsSubstring("beyond its storage '0'"));
+  CHECK_THAT(refusal_with(sizes, "K\x01(K\x01K\x02t"s), ContainsSubstring("beyond its storage '0'"));
+  CHECK_THAT(refusal_with(storage, "cpuq\x06K\x7ftQ"s), ContainsSubstring("is shorter than its length"));
+  CHECK_THAT(refusal_with("_rebuild_tensor_v2", "_rebuild_tensor_v9"),
+             ContainsSubstring("torch._utils._rebuild_tensor_v9"));
+}
+
 TEST_CASE("safetensors headers that do not fit the file are refused") {
   const auto file_of = [](const std::string& header, std::size_t data) {
     return static_cast<char>(header.size()) + std::string(7, '\0') + header + std::string(data, '\0');
