@@ -18,7 +18,8 @@ enum class Globals {
   any,    // others are passed over, none is called, and what they would have made is None: to look for tensors only
 };
 
-/// Reads one pickle (protocols 2 to 5, of Python 2 or 3) from the front of `input`. Runs no code. Time and memory are linear in the input, and limited for any input.
+/// Reads one pickle (protocols 2 to 5, of Python 2 or 3) from the front of `input`. Runs no code. Time and memory are
+/// linear in the input, and limited for any input.
 /// Throws Error, without a file's name, on anything else than a whole pickle.
 Loaded unpickle(std::string_view input, Arena& arena, Globals globals = Globals::known);
 
