@@ -22,7 +22,7 @@ constexpr double kNoiseLength = 0.5, kNoiseNugget = 0.03;  // ℓ and ν of log 
 constexpr double kScoutsWeight = 20;          // values that s² as the scout found it counts for
 constexpr std::size_t kForecastGrid = 25;     // points along an axis of the grid on which costs are foretold
 constexpr std::size_t kMostForecast = 1200;   // evaluations after which a forecast gives up
-// Standard deviations of the kriging that hold the true error at 95 % of the points of a sample of images, and the largest
+// Standard deviations of the kriging that hold the true error at 95 % of the points, over samples of images, and the largest
 // deviation's that hold the largest error of all for most samples; chosen by measurement (docs/performance.md).
 constexpr double kHalfWidth = 2.2, kLargest = 3.4;
 constexpr double kLeastLoss = 1e-12;  // a loss of 0 has no logarithm

@@ -70,11 +70,33 @@ def analyse(folder):
     sys.exit(f"bench-trajectory: {said[-1].strip() if said else 'the program said nothing'}")
 
 
+# What Li et al.'s script asks of scikit-learn: all differences in one matrix, centred, and its singular values.
+WITH_NUMPY = """
+import resource, sys, time
+import numpy as np, torch
+begin = time.perf_counter()
+states = [torch.load(path, weights_only=True) for path in sys.argv[1:]]
+names = [name for name in states[0] if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))]
+matrix = np.stack([torch.cat([state.pop(name).flatten() for name in names]).numpy() for state in states])
+matrix -= matrix[-1].copy()
+matrix -= matrix.mean(0)
+np.linalg.svd(matrix, full_matrices=False)
+print(time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+"""
+
+
+def with_numpy(paths):
+    """Seconds of the same by NumPy, and the memory that it took in GB; nothing where that is too much."""
+    result = subprocess.run([sys.executable, "-c", WITH_NUMPY, *paths], stdout=subprocess.PIPE, text=True)
+    return [float(word) for word in result.stdout.split()] if result.returncode == 0 else None
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tools/bench-trajectory", description=__doc__)
     parser.add_argument("--count", type=int, default=100, help="checkpoints, 45 MB each (default 100)")
     parser.add_argument("--folder", help="where a temporary folder is made for them")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--numpy", action="store_true", help="the same by NumPy too; 100 checkpoints take it 20 GB")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         paths = make(pathlib.Path(name), options.count)
@@ -87,7 +109,10 @@ def main():
             cold, warm = analyse(pathlib.Path(name)), analyse(pathlib.Path(name))
             print(f"reading from the disk {reading:.2f} s ({size / reading / 1e9:.2f} GB/s), PCA from there {cold:.2f} s,"
                   f" from memory {warm:.2f} s", flush=True)
-        print(f"most memory of the program: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6:.2f} GB")
+        print(f"most memory of the program: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6:.2f} GB", flush=True)
+        if options.numpy:
+            taken = with_numpy(paths)
+            print("NumPy: ended early" if taken is None else f"NumPy: {taken[0]:.1f} s, {taken[1]:.1f} GB of memory")
 
 
 if __name__ == "__main__":
