@@ -176,29 +176,24 @@ class WinogradStep : public ProductStep {
   }
   std::size_t scratch(std::int64_t images) const override {
     const std::int64_t count = tiles_at_once(images);
-    return static_cast<std::size_t>(positions() * (stride(in_.channels, count) + stride(node_.shape.channels, count)) +
+    const TileStrides strides = strides_of(count);
+    return static_cast<std::size_t>(positions() * (strides.to_products + strides.products) +
                                     kernels_.multiply_scratch(count, depth()));
   }
 
   void run(StepMemory& memory) override {
     const Activations &in = input(memory), &out = output(memory);
     const std::int64_t all = in.images * down_ * across_, at_once = tiles_at_once(in.images);
+    const TileStrides strides = strides_of(at_once);
+    float* inputs = memory.scratch;
+    float* products = inputs + positions() * strides.to_products;
     for (std::int64_t first = 0; first < all; first += at_once) {
-      Tiles tiles{filtering_,
-                  across_,
-                  down_,
-                  first,
-                  std::min(at_once, all - first),
-                  stride(in_.channels, at_once),
-                  staggered(at_once)};
-      float* inputs = memory.scratch;
-      float* products = inputs + positions() * tiles.position_stride;
+      Tiles tiles{filtering_, across_, down_, first, std::min(at_once, all - first), strides.inputs, staggered(at_once)};
       kernels_.winograd_input(in, node_.window.padding_y, tiles, inputs);
-      const std::int64_t product_stride = stride(node_.shape.channels, at_once);
       kernels_.multiply({inputs, tiles.block_stride, weights_.data(), products, tiles.block_stride, tiles.count, depth(),
-                         out.blocks, {}, positions(), tiles.position_stride, weight_stride_, product_stride, false,
-                         products + positions() * product_stride});
-      tiles.position_stride = product_stride;
+                         out.blocks, {}, positions(), strides.inputs, weight_stride_, strides.products, false,
+                         products + positions() * strides.products});
+      tiles.position_stride = strides.products;
       kernels_.winograd_output(products, tiles, tail(memory), out);
     }
   }
@@ -209,8 +204,17 @@ class WinogradStep : public ProductStep {
 
   std::int64_t positions() const { return positions_of(filtering_); }
   std::int64_t depth() const { return blocks_of(in_.channels) * kBlock; }
-  static std::int64_t stride(std::int64_t channels, std::int64_t tiles) {
-    return blocks_of(channels) * staggered(tiles) + kStagger;
+
+  /// Floats from one position of the transformed tiles to the next, and from the inputs to the products, a position.
+  struct TileStrides {
+    std::int64_t inputs, products, to_products;
+  };
+  /// Where products may lie over their inputs, half as much has to stay in cache.
+  TileStrides strides_of(std::int64_t tiles) const {
+    const std::int64_t inputs = blocks_of(in_.channels) * staggered(tiles) + kStagger;
+    const std::int64_t products = blocks_of(node_.shape.channels) * staggered(tiles) + kStagger;
+    if (kernels_.in_place) return {std::max(inputs, products), std::max(inputs, products), 0};
+    return {inputs, products, inputs};
   }
 
   /// Few enough for transformed tiles to stay in cache, many enough to pay for reading the weights.

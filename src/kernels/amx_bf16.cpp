@@ -12,7 +12,7 @@ namespace lossatlas {
 extern const Kernels kAmxBf16Kernels;
 // No minimal filtering: its transforms would multiply the rounding of bfloat16.
 const Kernels kAmxBf16Kernels{
-    InstructionSet::amx, 0,            kRowUnit, packed_size, pack,    multiply_scratch, multiply,
+    InstructionSet::amx, 0,            kRowUnit, true, packed_size, pack,    multiply_scratch, multiply,
     rows_size,           gather_split, nullptr,  nullptr,     nullptr, pool,             transform,
     add,                 moments,  subtract, add_gram, add_multiples, add_projections, multiply_add};
 

@@ -18,7 +18,10 @@ static_assert(kSplit == 1 || kSplit == 3);
 constexpr std::int64_t kTileSide = 16;            // rows of a tile of A and C, columns of one of B and C
 constexpr std::int64_t kTileDepth = 2 * kBlock;   // of A and B
 constexpr std::int64_t kTileFloats = 256;         // 1 KB
-constexpr std::int64_t kRowChunk = 128;           // so many rows of A stay in cache, split
+constexpr std::int64_t kRowChunk = 128;           // so many rows of A stay in cache, split before any of C is written
+static_assert(kRowChunk >= kMostGathered);        // Kernels::in_place
+constexpr std::int64_t kLine = 16;                // floats in a cache line
+constexpr std::int64_t kLargestFetched = 1 << 16; // floats of B
 constexpr std::int64_t kRowUnit = 2 * kTileSide;  // rows that a product takes in one go
 
 constexpr std::int64_t chunks_of(std::int64_t depth) { return (depth + kTileDepth - 1) / kTileDepth; }
@@ -31,18 +34,27 @@ using Bits [[gnu::vector_size(4 * kLanes)]] = std::uint32_t;
   return reinterpret_cast<Vector>((reinterpret_cast<Bits>(value) + 0x8000u) & 0xffff0000u);
 }
 
-/// Stores the upper halves of two vectors, one after the other.
+/// Stores two vectors as bfloat16, one after the other. Of three parts each is one already.
 [[gnu::always_inline]] inline void store_in_line(float* to, Vector first, Vector second) {
-  alignas(64) static constexpr std::uint16_t places[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21,
-                                                           23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43,
-                                                           45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
-  const __m512i halves = _mm512_permutex2var_epi16(reinterpret_cast<__m512i>(first), _mm512_load_si512(places),
-                                                   reinterpret_cast<__m512i>(second));
-  _mm512_store_si512(to, halves);
+  if constexpr (kSplit == 1) {
+    const auto rounded = _mm512_cvtne2ps_pbh(reinterpret_cast<__m512>(second), reinterpret_cast<__m512>(first));
+    _mm512_store_si512(to, reinterpret_cast<__m512i>(rounded));
+  } else {
+    alignas(64) static constexpr std::uint16_t places[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21,
+                                                             23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43,
+                                                             45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
+    const __m512i halves = _mm512_permutex2var_epi16(reinterpret_cast<__m512i>(first), _mm512_load_si512(places),
+                                                     reinterpret_cast<__m512i>(second));
+    _mm512_store_si512(to, halves);
+  }
 }
 
-/// Streams the upper halves of two vectors, in turn.
+/// Streams two vectors as bfloat16, in turn.
 [[gnu::always_inline]] inline void stream_in_turn(float* to, Vector even, Vector odd) {
+  if constexpr (kSplit == 1) {
+    even = even == even ? round_to_bfloat16(even) : even;
+    odd = odd == odd ? round_to_bfloat16(odd) : odd;
+  }
   const Bits both = (reinterpret_cast<Bits>(even) >> 16) | (reinterpret_cast<Bits>(odd) & 0xffff0000u);
   stream(to, reinterpret_cast<Vector>(both));
 }
@@ -50,17 +62,12 @@ using Bits [[gnu::vector_size(4 * kLanes)]] = std::uint32_t;
 /// The bfloat16 that stand for the numbers of two vectors, joined and stored by `put`, `step` floats apart.
 template <class Put>
 [[gnu::always_inline]] inline void split(Vector a, Vector b, float* to, std::int64_t step, Put put) {
-  if constexpr (kSplit == 1) {
-    a = a == a ? round_to_bfloat16(a) : a;
-    b = b == b ? round_to_bfloat16(b) : b;
-  } else {
 #pragma GCC unroll 2
-    for (int part = 0; part < 2; ++part, to += step) {
-      const Vector upper_a = round_to_bfloat16(a), upper_b = round_to_bfloat16(b);
-      put(to, upper_a, upper_b);
-      a -= upper_a;
-      b -= upper_b;
-    }
+  for (int part = 1; part < kSplit; ++part, to += step) {
+    const Vector upper_a = round_to_bfloat16(a), upper_b = round_to_bfloat16(b);
+    put(to, upper_a, upper_b);
+    a -= upper_a;
+    b -= upper_b;
   }
   put(to, a, b);  // of three, the last has no bits left to lose
 }
@@ -172,20 +179,29 @@ void gather_split(const Activations& in, const Window& window, std::int64_t out_
   std::int64_t number = 0;
   for (std::int64_t tap = 0; tap < window.taps(); ++tap) {
     const std::int64_t known = find_runs(in, window, out_height, out_width, tap, first, count, runs);
-    for (std::int64_t block = 0; block < in.blocks; ++block, ++number) {
-      float* half = rows + number / 2 * kSplit * stride + number % 2 * kHalf;
+    for (std::int64_t block = 0; block < in.blocks;) {
+      const bool both = number % 2 == 0 && block + 1 < in.blocks;  // fill lines whole
+      float* list = rows + number / 2 * kSplit * stride + number % 2 * kHalf;
       for (std::int64_t i = 0; i < known; ++i) {
         const Run run = runs[i];
-        float* to = half + run.row * kBlock;
+        float* to = list + run.row * kBlock;
+        float* const end = to + run.count * kBlock;
         const float* from = in.data + block * in.stride + run.place;
         if (run.place == kOutside) {
-          for (std::int64_t row = 0; row < run.count; ++row) split_half(Vector{}, to + row * kBlock, stride);
-        } else {
-          for (std::int64_t row = 0; row < run.count; ++row, from += step) {
-            split_half(apply(affine, block * kBlock, load(from)), to + row * kBlock, stride);
+          for (; to < end; to += kBlock) {
+            both ? split(Vector{}, Vector{}, to, stride, store_in_line) : split_half(Vector{}, to, stride);
           }
+        } else if (both) {
+          for (; to < end; to += kBlock, from += step) {
+            split(apply(affine, block * kBlock, load(from)), apply(affine, (block + 1) * kBlock, load(from + in.stride)), to,
+                  stride, store_in_line);
+          }
+        } else {
+          for (; to < end; to += kBlock, from += step) split_half(apply(affine, block * kBlock, load(from)), to, stride);
         }
       }
+      block += both ? 2 : 1;
+      number += both ? 2 : 1;
     }
   }
   for (std::int64_t row = 0; blocks % 2 == 1 && row < count; ++row) {
@@ -199,24 +215,31 @@ struct [[gnu::packed]] TileConfiguration {
   std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
+/// What will be read of B after this panel, fetched ahead while the matrix unit works: so many lines each time.
+struct Ahead {
+  const float* next;
+  std::int64_t lines;
+};
+
 /// C of Rows x Columns tiles, in tile registers 0 to 3; 4 and 5 hold A, 6 and 7 B.
 template <int Rows, int Columns>
 void multiply_tiles(const float* a, std::int64_t a_stride, const float* b, std::int64_t chunks,
-                    float* const (&c)[2][2]) {
-  constexpr int kLine = 64;
+                    float* const (&c)[2][2], Ahead ahead) {
+  constexpr int kLineBytes = 64;
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
   _tile_zero(3);
   const auto load_a = [&](int part) __attribute__((always_inline)) {
-    _tile_loadd(4, a + part * a_stride, kLine);
-    if constexpr (Rows > 1) _tile_loadd(5, a + part * a_stride + kTileFloats, kLine);
+    _tile_loadd(4, a + part * a_stride, kLineBytes);
+    if constexpr (Rows > 1) _tile_loadd(5, a + part * a_stride + kTileFloats, kLineBytes);
   };
   const auto load_b = [&](int part) __attribute__((always_inline)) {
-    _tile_loadd(6, b + part * kTileFloats, kLine);
-    if constexpr (Columns > 1) _tile_loadd(7, b + (kSplit + part) * kTileFloats, kLine);
+    _tile_loadd(6, b + part * kTileFloats, kLineBytes);
+    if constexpr (Columns > 1) _tile_loadd(7, b + (kSplit + part) * kTileFloats, kLineBytes);
   };
-  const auto add_products = []() __attribute__((always_inline)) {
+  const auto add_products = [&]() __attribute__((always_inline)) {
+    for (std::int64_t line = 0; line < ahead.lines; ++line, ahead.next += kLine) __builtin_prefetch(ahead.next, 0, 2);
     _tile_dpbf16ps(0, 4, 6);
     if constexpr (Columns > 1) _tile_dpbf16ps(1, 4, 7);
     if constexpr (Rows > 1) _tile_dpbf16ps(2, 5, 6);
@@ -243,10 +266,10 @@ void multiply_tiles(const float* a, std::int64_t a_stride, const float* b, std::
       add_products();
     }
   }
-  _tile_stored(0, c[0][0], kLine);
-  if constexpr (Columns > 1) _tile_stored(1, c[0][1], kLine);
-  if constexpr (Rows > 1) _tile_stored(2, c[1][0], kLine);
-  if constexpr (Rows > 1 && Columns > 1) _tile_stored(3, c[1][1], kLine);
+  _tile_stored(0, c[0][0], kLineBytes);
+  if constexpr (Columns > 1) _tile_stored(1, c[0][1], kLineBytes);
+  if constexpr (Rows > 1) _tile_stored(2, c[1][0], kLineBytes);
+  if constexpr (Rows > 1 && Columns > 1) _tile_stored(3, c[1][1], kLineBytes);
 }
 
 /// What follows the sum of products, on some rows of one block of C.
@@ -270,7 +293,7 @@ struct RowsOfA {
 
 /// Up to two tiles of rows by up to two blocks of columns. Rows past the last one go to `spare`.
 void multiply_rows(const Product& product, std::int64_t block, std::int64_t row, std::int64_t rows, RowsOfA a,
-                   const float* b, float* spare) {
+                   const float* b, Ahead ahead, float* spare) {
   const bool wide = product.blocks - block > 1;
   float* c[2][2];
   for (int i = 0; i < 2; ++i) {
@@ -278,14 +301,14 @@ void multiply_rows(const Product& product, std::int64_t block, std::int64_t row,
   }
   const std::int64_t chunks = chunks_of(product.depth), left = rows % kTileSide, full = rows - left;
   if (full > kTileSide) {
-    wide ? multiply_tiles<2, 2>(a.data, a.stride, b, chunks, c) : multiply_tiles<2, 1>(a.data, a.stride, b, chunks, c);
+    wide ? multiply_tiles<2, 2>(a.data, a.stride, b, chunks, c, ahead) : multiply_tiles<2, 1>(a.data, a.stride, b, chunks, c, ahead);
   } else if (full > 0) {
-    wide ? multiply_tiles<1, 2>(a.data, a.stride, b, chunks, c) : multiply_tiles<1, 1>(a.data, a.stride, b, chunks, c);
+    wide ? multiply_tiles<1, 2>(a.data, a.stride, b, chunks, c, ahead) : multiply_tiles<1, 1>(a.data, a.stride, b, chunks, c, ahead);
   }
   if (left > 0) {  // a tile is stored whole
     float* to[2][2] = {{spare, spare + kTileFloats}, {}};
     const float* rest = a.data + full * kBlock;
-    wide ? multiply_tiles<1, 2>(rest, a.stride, b, chunks, to) : multiply_tiles<1, 1>(rest, a.stride, b, chunks, to);
+    wide ? multiply_tiles<1, 2>(rest, a.stride, b, chunks, to, {}) : multiply_tiles<1, 1>(rest, a.stride, b, chunks, to, {});
     for (std::int64_t j = 0; j < (wide ? 2 : 1); ++j) {
       float* last = product.c + (block + j) * product.c_stride + (row + full) * kBlock;
       for (std::int64_t i = 0; i < left * kBlock; i += kLanes) store(last + i, load(to[0][j] + i));
@@ -298,6 +321,7 @@ void multiply_rows(const Product& product, std::int64_t block, std::int64_t row,
 
 void multiply_one(const Product& product) {
   alignas(64) float spare[2 * kTileFloats];
+  constexpr std::int64_t kTimes = kSplit == 1 ? 1 : 6;  // that products of tiles are added for a chunk of the depth
   const std::int64_t chunks = chunks_of(product.depth);
   for (std::int64_t first = 0; first < product.rows; first += kRowChunk) {
     const std::int64_t count = product.rows - first < kRowChunk ? product.rows - first : kRowChunk;
@@ -306,11 +330,19 @@ void multiply_one(const Product& product) {
       split_rows(product, first, count, product.scratch);
       a = {product.scratch, staggered(count)};
     }
+    // Where a panel of B serves few rows, the next one is wanted sooner than memory could bring it; a large one would
+    // drive A out of the second-level cache.
+    const std::int64_t panel = 2 * chunks * kSplit * kTileFloats, lines = panel / chunks / kLine;
+    const std::int64_t times = (count + kRowUnit - 1) / kRowUnit * kTimes;
+    const bool fetches = count > kRowUnit && panel <= kLargestFetched;
+    const std::int64_t lines_each_time = fetches ? (lines + times - 1) / times : 0;
     for (std::int64_t block = 0; block < product.blocks; block += 2) {
       const float* b = product.b + block * chunks * kSplit * kTileFloats;
+      Ahead ahead{b + panel, lines_each_time};
       for (std::int64_t row = 0; row < count; row += kRowUnit) {
         const std::int64_t rows = count - row < kRowUnit ? count - row : kRowUnit;
-        multiply_rows(product, block, first + row, rows, {a.data + row * kBlock, a.stride}, b, spare);
+        multiply_rows(product, block, first + row, rows, {a.data + row * kBlock, a.stride}, b, ahead, spare);
+        ahead.next += lines_each_time * kTimes * chunks * kLine;
       }
     }
   }

@@ -115,6 +115,7 @@ struct Kernels {
   InstructionSet instruction_set;
   double filtering_pays_below;  // minimal filtering is slower where it leaves more than this share of the products
   std::int64_t rows;  // of a product that are multiplied in one go: numbers of rows that it divides waste nothing
+  bool in_place;  // C may be written where an A of at most kMostGathered rows lies, if that is not gathered
 
   /// Floats that the B of so many rows and blocks of columns takes.
   std::int64_t (*packed_size)(std::int64_t depth, std::int64_t blocks);

@@ -172,15 +172,17 @@ TEST_CASE("Winograd's convolutions are those of double arithmetic") {
   const AlignedFloats b(at(n * n * weight_stride));
   kernels.winograd_weights(filtering, weights.data(), scale.data(), c.outputs, c.inputs, weight_stride, b.data());
   const std::int64_t down = (height + m - 1) / m, across = (width + m - 1) / m, all = c.images * down * across;
+  const std::int64_t product_stride = std::max(depth, columns) * 5 + kBlock;
+  const std::int64_t input_stride = kernels.in_place ? product_stride : depth * 5 + kBlock;
   for (std::int64_t first = 0; first < all; first += 5) {
-    Tiles tiles{filtering, across, down, first, std::min<std::int64_t>(5, all - first), depth * 5 + kBlock, 5 * kBlock};
-    std::vector<float> v(at(n * n * tiles.position_stride), NAN), products(at(n * n * (columns * 5 + kBlock)), NAN);
+    Tiles tiles{filtering, across, down, first, std::min<std::int64_t>(5, all - first), input_stride, 5 * kBlock};
+    std::vector<float> v(at(n * n * input_stride), NAN), apart(at(n * n * product_stride), NAN);
+    float* products = kernels.in_place ? v.data() : apart.data();
     kernels.winograd_input(in.view(), c.padding, tiles, v.data());
-    multiply(kernels, {v.data(), tiles.block_stride, b.data(), products.data(), tiles.block_stride, tiles.count, depth,
-                       columns / kBlock, {}, n * n, tiles.position_stride, weight_stride, columns * 5 + kBlock});
-    tiles.position_stride = columns * 5 + kBlock;
-    kernels.winograd_output(products.data(), tiles, {bias.data(), residual.view().data, residual.stride(), true},
-                            out.view());
+    multiply(kernels, {v.data(), tiles.block_stride, b.data(), products, tiles.block_stride, tiles.count, depth,
+                       columns / kBlock, {}, n * n, input_stride, weight_stride, product_stride});
+    tiles.position_stride = product_stride;
+    kernels.winograd_output(products, tiles, {bias.data(), residual.view().data, residual.stride(), true}, out.view());
   }
   const Window window{3, 3, stride, stride, c.padding, c.padding, 1, 1};
   double worst = 0;
