@@ -330,11 +330,11 @@ void multiply_one(const Product& product) {
       split_rows(product, first, count, product.scratch);
       a = {product.scratch, staggered(count)};
     }
-    // Where a panel of B serves few rows, the next one is wanted sooner than memory could bring it; a large one would
-    // drive A out of the second-level cache.
+    // Rounded to bfloat16, B mostly is in cache. Where a panel serves few rows, the next one is wanted sooner than memory
+    // could bring it; a large one would drive A out of the second-level cache.
     const std::int64_t panel = 2 * chunks * kSplit * kTileFloats, lines = panel / chunks / kLine;
     const std::int64_t times = (count + kRowUnit - 1) / kRowUnit * kTimes;
-    const bool fetches = count > kRowUnit && panel <= kLargestFetched;
+    const bool fetches = kSplit > 1 && count > kRowUnit && panel <= kLargestFetched;
     const std::int64_t lines_each_time = fetches ? (lines + times - 1) / times : 0;
     for (std::int64_t block = 0; block < product.blocks; block += 2) {
       const float* b = product.b + block * chunks * kSplit * kTileFloats;
