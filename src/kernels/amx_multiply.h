@@ -321,7 +321,7 @@ void multiply_rows(const Product& product, std::int64_t block, std::int64_t row,
 
 void multiply_one(const Product& product) {
   alignas(64) float spare[2 * kTileFloats];
-  constexpr std::int64_t kTimes = kSplit == 1 ? 1 : 6;  // that products of tiles are added for a chunk of the depth
+  constexpr std::int64_t kTimes = 6;  // that products of three parts are added for a chunk of the depth
   const std::int64_t chunks = chunks_of(product.depth);
   for (std::int64_t first = 0; first < product.rows; first += kRowChunk) {
     const std::int64_t count = product.rows - first < kRowChunk ? product.rows - first : kRowChunk;
@@ -332,7 +332,7 @@ void multiply_one(const Product& product) {
     }
     // Rounded to bfloat16, B mostly is in cache. Where a panel serves few rows, the next one is wanted sooner than memory
     // could bring it; a large one would drive A out of the second-level cache.
-    const std::int64_t panel = 2 * chunks * kSplit * kTileFloats, lines = panel / chunks / kLine;
+    const std::int64_t lines = 2 * kSplit * kTileFloats / kLine, panel = chunks * lines * kLine;
     const std::int64_t times = (count + kRowUnit - 1) / kRowUnit * kTimes;
     const bool fetches = kSplit > 1 && count > kRowUnit && panel <= kLargestFetched;
     const std::int64_t lines_each_time = fetches ? (lines + times - 1) / times : 0;

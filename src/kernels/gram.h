@@ -6,6 +6,8 @@ namespace lossatlas {
 namespace {
 
 constexpr int kDoubles = kLanes / 2;
+// So many rows by as many: enough sums to hide the time that a multiply-add takes, and as few reads as registers allow.
+constexpr int kGramRows = kLanes == 16 ? 5 : 3;
 using DoubleVector [[gnu::vector_size(4 * kLanes)]] = double;
 using UnalignedDoubleVector [[gnu::vector_size(4 * kLanes), gnu::aligned(8), gnu::may_alias]] = double;
 
@@ -71,19 +73,18 @@ void add_projections(const float* numbers, const float* from, std::int64_t count
   }
 }
 
-/// Products of three rows with three others, `width` numbers each, added to 3x3 of `products`.
-void add_products_of_threes(const double* a, const double* b, std::int64_t width, std::int64_t count,
-                            double* products) {
+/// Products of kGramRows rows with as many others, `width` numbers each.
+void add_products_of_rows(const double* a, const double* b, std::int64_t width, std::int64_t count,
+                          double* products) {
   DoubleVector sum[kGramRows][kGramRows] = {};
   for (std::int64_t k = 0; k < width; k += kDoubles) {
     DoubleVector row_of_b[kGramRows];
-#pragma GCC unroll 3
-    for (int j = 0; j < kGramRows; ++j)
-      row_of_b[j] = load_doubles(b + j * width + k);
-#pragma GCC unroll 3
+#pragma GCC unroll 5
+    for (int j = 0; j < kGramRows; ++j) row_of_b[j] = load_doubles(b + j * width + k);
+#pragma GCC unroll 5
     for (int i = 0; i < kGramRows; ++i) {
       const DoubleVector row_of_a = load_doubles(a + i * width + k);
-#pragma GCC unroll 3
+#pragma GCC unroll 5
       for (int j = 0; j < kGramRows; ++j) sum[i][j] += row_of_a * row_of_b[j];
     }
   }
@@ -97,7 +98,7 @@ void add_products_of_threes(const double* a, const double* b, std::int64_t width
 void add_gram(const double* rows, std::int64_t count, std::int64_t width, double* products) {
   for (std::int64_t i = 0; i < count; i += kGramRows) {
     for (std::int64_t j = 0; j <= i; j += kGramRows) {
-      add_products_of_threes(rows + i * width, rows + j * width, width, count, products + i * count + j);
+      add_products_of_rows(rows + i * width, rows + j * width, width, count, products + i * count + j);
     }
   }
 }

@@ -16,12 +16,6 @@ namespace {
 
 constexpr int kMostThreads = 16;
 
-/// So many, the last ones zeros.
-std::int64_t rows_of_blocks(std::size_t count) {
-  constexpr std::size_t step = kGramRows;
-  return static_cast<std::int64_t>((count + step - 1) / step * step);
-}
-
 Products products_from(const torch::Tensor& sums) {
   const auto entries = sums.accessor<double, 2>();
   const std::int64_t rows = sums.size(0) - 2;
@@ -146,7 +140,7 @@ torch::Tensor Differences::sum(std::int64_t sums, std::int64_t of_each, const Pa
 }
 
 std::vector<double> Differences::gram() const {
-  const std::int64_t rows = rows_of_blocks(count());
+  const std::int64_t step = kernels_.gram_rows, rows = (static_cast<std::int64_t>(count()) + step - 1) / step * step;
   const auto lower = sum(rows, rows, [&](const Block& block, double* total) {
     thread_local torch::Tensor memory;  // a tensor's begins with a line of the cache
     if (memory.numel() < rows * kColumns) memory = torch::empty({rows * kColumns}, torch::kFloat64);
