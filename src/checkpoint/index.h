@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "checkpoint/input_file.h"
 #include "models/network.h"
 
 namespace lossatlas {
@@ -43,9 +44,22 @@ CheckpointIndex index_checkpoint(const std::filesystem::path& file);
 /// the numbers need not be read, or of all its bytes. Throws Error where the file cannot be read.
 std::string digest_of(const CheckpointIndex& index);
 
-/// Elements first, …, first + out.size() - 1 of a tensor of the index, in row-major order, each rounded to float.
-/// Opens the file anew; any thread may call it. Throws Error naming the file, where it has become shorter.
-void read_numbers(const CheckpointIndex& index, const StoredTensor& tensor, std::int64_t first, std::span<float> out);
+/// Reads numbers of a checkpoint's tensors, from its file, which stays open. Any thread may use it.
+class TensorReader {
+ public:
+  /// The index outlives the reader. Throws Error naming the file, where it cannot be opened.
+  explicit TensorReader(const CheckpointIndex& index);
+
+  /// Elements first, …, first + out.size() - 1 of a tensor of the index, in row-major order, each rounded to float.
+  /// Throws Error naming the file, where it has become shorter.
+  void read(const StoredTensor& tensor, std::int64_t first, std::span<float> out) const;
+
+ private:
+  void read_bytes(const StoredTensor& tensor, std::int64_t first, std::span<std::byte> bytes) const;
+
+  const CheckpointIndex& index_;
+  std::optional<InputFile> file_;  // where tensors lie in it
+};
 
 /// Reads all parameters and statistics of a state: float32, contiguous, on the CPU, names and sizes as in the index
 /// (check_fit). What is not floating-point is left alone.

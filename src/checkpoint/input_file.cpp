@@ -1,8 +1,13 @@
 #include "checkpoint/input_file.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/error.h"
 
@@ -12,26 +17,36 @@ InputFile::InputFile(const std::filesystem::path& file) {
   if (std::filesystem::is_directory(file)) {
     throw Error("is a folder, not a checkpoint");
   }
-  errno = 0;
-  stream_.open(file, std::ios::binary | std::ios::ate);
-  if (!stream_) {
+  descriptor_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor_ < 0) {
     throw Error("cannot be opened: {}", std::strerror(errno));
   }
-  size_ = static_cast<std::uint64_t>(std::max<std::streamoff>(stream_.tellg(), 0));
+  struct stat now {};
+  if (::fstat(descriptor_, &now) == 0) size_ = static_cast<std::uint64_t>(now.st_size);
 }
 
-void InputFile::read(std::uint64_t offset, std::span<std::byte> bytes) {
-  const bool inside = offset <= size_ && bytes.size() <= size_ - offset;
-  if (inside) {
-    stream_.seekg(static_cast<std::streamoff>(offset));
-    stream_.read(reinterpret_cast<char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+InputFile::InputFile(InputFile&& other) noexcept
+    : descriptor_(std::exchange(other.descriptor_, -1)), size_(other.size_) {}
+
+InputFile::~InputFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void InputFile::read(std::uint64_t offset, std::span<std::byte> bytes) const {
+  const std::uint64_t end = offset + bytes.size();
+  bool inside = offset <= size_ && bytes.size() <= size_ - offset;
+  while (inside && !bytes.empty()) {
+    const ssize_t count = ::pread(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(end - bytes.size()));
+    if (count < 0 && errno == EINTR) continue;
+    inside = count > 0;
+    if (inside) bytes = bytes.subspan(static_cast<std::size_t>(count));
   }
-  if (!inside || !stream_) {
-    throw Error("breaks off before byte {}: it is damaged or incomplete", offset + bytes.size());
+  if (!inside) {
+    throw Error("breaks off before byte {}: it is damaged or incomplete", end);
   }
 }
 
-std::string InputFile::text(std::uint64_t offset, std::uint64_t count) {
+std::string InputFile::text(std::uint64_t offset, std::uint64_t count) const {
   std::string text(std::min(count, size_ - std::min(offset, size_)), '\0');
   read(std::min(offset, size_), std::as_writable_bytes(std::span(text)));
   return text;

@@ -3,29 +3,33 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <span>
 #include <string>
 
 namespace lossatlas {
 
-/// A file opened for reading. Errors carry no file name.
+/// A file opened for reading; several threads may read it at once. Errors carry no file name.
 class InputFile {
  public:
   /// Throws Error if the file cannot be opened, or is a folder.
   explicit InputFile(const std::filesystem::path& file);
+  InputFile(InputFile&& other) noexcept;
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+  InputFile& operator=(InputFile&&) = delete;
+  ~InputFile();
 
   /// In bytes, when it was opened.
   std::uint64_t size() const { return size_; }
 
   /// Throws Error if the file does not have that many bytes there.
-  void read(std::uint64_t offset, std::span<std::byte> bytes);
+  void read(std::uint64_t offset, std::span<std::byte> bytes) const;
 
   /// `count` bytes from `offset`, or as many as there are.
-  std::string text(std::uint64_t offset, std::uint64_t count);
+  std::string text(std::uint64_t offset, std::uint64_t count) const;
 
  private:
-  std::ifstream stream_;
+  int descriptor_ = -1;
   std::uint64_t size_ = 0;
 };
 

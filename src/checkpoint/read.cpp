@@ -105,14 +105,6 @@ auto with_name(const std::filesystem::path& file, const Read& read) {
 
 std::int64_t width_of(const StoredTensor& tensor) { return static_cast<std::int64_t>(c10::elementSize(tensor.type)); }
 
-/// The bytes of a tensor in the file, from an element on.
-void read_bytes(const CheckpointIndex& index, const StoredTensor& tensor, std::int64_t first,
-                std::span<std::byte> bytes) {
-  with_name(index.file, [&] {
-    InputFile(index.file).read(*tensor.offset + static_cast<std::uint64_t>(first * width_of(tensor)), bytes);
-  });
-}
-
 Reader find_reader(const std::filesystem::path& file) {
   InputFile input(file);
   return reader_for(input);
@@ -136,16 +128,28 @@ std::string digest_of(const CheckpointIndex& index) {
 
 std::int64_t StoredTensor::numel() const { return c10::multiply_integers(sizes); }
 
-void read_numbers(const CheckpointIndex& index, const StoredTensor& tensor, std::int64_t first, std::span<float> out) {
+TensorReader::TensorReader(const CheckpointIndex& index) : index_(index) {
+  const auto lies_in_file = [](const StoredTensor& tensor) { return tensor.offset.has_value(); };
+  if (!std::any_of(index.tensors.begin(), index.tensors.end(), lies_in_file)) return;
+  with_name(index.file, [&] { file_.emplace(index.file); });
+}
+
+void TensorReader::read_bytes(const StoredTensor& tensor, std::int64_t first, std::span<std::byte> bytes) const {
+  with_name(index_.file, [&] {
+    file_.value().read(*tensor.offset + static_cast<std::uint64_t>(first * width_of(tensor)), bytes);
+  });
+}
+
+void TensorReader::read(const StoredTensor& tensor, std::int64_t first, std::span<float> out) const {
   const auto count = static_cast<std::int64_t>(out.size());
   torch::Tensor numbers;
   if (!tensor.offset) {
     numbers = tensor.tensor.reshape({-1}).slice(0, first, first + count);
   } else if (tensor.type == torch::kFloat) {
-    return read_bytes(index, tensor, first, std::as_writable_bytes(out));
+    return read_bytes(tensor, first, std::as_writable_bytes(out));
   } else {
     const torch::Tensor bytes = torch::empty({count * width_of(tensor)}, torch::kUInt8);
-    read_bytes(index, tensor, first,
+    read_bytes(tensor, first,
                {reinterpret_cast<std::byte*>(bytes.data_ptr<std::uint8_t>()), static_cast<std::size_t>(bytes.numel())});
     numbers = pickle::typed(bytes, tensor.type);
   }
@@ -159,6 +163,7 @@ const StoredTensor* find_tensor(const CheckpointIndex& index, std::string_view n
 }
 
 void read_state(const CheckpointIndex& index, NetworkState& state) {
+  const TensorReader reader(index);
   for (const auto* list : {&state.parameters, &state.buffers}) {
     for (const auto& [name, tensor] : *list) {
       if (!tensor.is_floating_point()) continue;
@@ -166,7 +171,7 @@ void read_state(const CheckpointIndex& index, NetworkState& state) {
       if (stored == nullptr || stored->numel() != tensor.numel()) {
         throw std::logic_error("read_state: another network's checkpoint");
       }
-      read_numbers(index, *stored, 0, {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())});
+      reader.read(*stored, 0, {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())});
     }
   }
 }

@@ -1,6 +1,7 @@
 #include "landscape/differences.h"
 
 #include <omp.h>
+#include <sys/resource.h>
 #include <torch/utils.h>
 
 #include <algorithm>
@@ -42,6 +43,12 @@ bool leans_negative(const Direction& direction) {
   return largest < 0;
 }
 
+/// Files that this process may keep open, with as many left for others.
+std::size_t most_open() {
+  struct rlimit limit {};
+  return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? static_cast<std::size_t>(limit.rlim_cur / 2) : 0;
+}
+
 const StoredTensor& find(const CheckpointIndex& checkpoint, const NamedTensor& wanted) {
   const StoredTensor* found = find_tensor(checkpoint, wanted.name);
   if (found == nullptr || found->numel() != wanted.tensor.numel()) {
@@ -63,13 +70,16 @@ Differences::Differences(NetworkState origin, std::vector<const CheckpointIndex*
     auto& row = stored_.emplace_back();
     for (const NamedTensor& parameter : origin_.parameters) row.push_back(&find(*checkpoint, parameter));
   }
+  for (const CheckpointIndex* checkpoint : std::span(checkpoints_).first(std::min(checkpoints_.size(), most_open()))) {
+    readers_.emplace_back(*checkpoint);
+  }
 }
 
 /// Floats of a row that a thread holds: a multiple of kColumns.
 std::int64_t Differences::stretch_width(std::size_t rows) {
-  constexpr std::int64_t kStretch = std::int64_t{1} << 23;  // floats of all rows, 32 MB: files are read in long stretches
-  constexpr std::int64_t kMostBlocks = 256;
-  return kColumns * std::clamp(kStretch / kColumns / static_cast<std::int64_t>(rows), std::int64_t{1}, kMostBlocks);
+  constexpr std::int64_t kStretch = std::int64_t{1} << 21;     // floats of all rows, 8 MB: near the caches,
+  constexpr std::int64_t kLeastBlocks = 16, kMostBlocks = 256;  // and still long reads
+  return kColumns * std::clamp(kStretch / kColumns / static_cast<std::int64_t>(rows), kLeastBlocks, kMostBlocks);
 }
 
 void Differences::for_each_part(
@@ -94,8 +104,17 @@ void Differences::for_each_row_of(const Block& block, const std::function<void(s
 void Differences::read(std::int64_t first, std::int64_t count, float* numbers) const {
   for (std::size_t i = 0; i < checkpoints_.size(); ++i, numbers += count) {
     for_each_part(first, count, [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
-      read_numbers(*checkpoints_[i], *stored_[i][p], at, {numbers + column, static_cast<std::size_t>(length)});
+      read(i, *stored_[i][p], at, {numbers + column, static_cast<std::size_t>(length)});
     });
+  }
+}
+
+void Differences::read(std::size_t checkpoint, const StoredTensor& tensor, std::int64_t first,
+                       std::span<float> out) const {
+  if (checkpoint < readers_.size()) {
+    readers_[checkpoint].read(tensor, first, out);
+  } else {
+    TensorReader(*checkpoints_[checkpoint]).read(tensor, first, out);
   }
 }
 
@@ -189,7 +208,7 @@ torch::Tensor Differences::combine_buffer(const NamedTensor& buffer, const std::
   auto sum = torch::zeros(origin.sizes(), torch::kFloat64);
   const auto numbers = torch::empty(origin.sizes(), torch::kFloat32);
   for (std::size_t i = 0; i < count(); ++i) {
-    read_numbers(*checkpoints_[i], find(*checkpoints_[i], buffer), 0, numbers_of(numbers));
+    read(i, find(*checkpoints_[i], buffer), 0, numbers_of(numbers));
     sum.add_(numbers.to(torch::kFloat64) - origin.to(torch::kFloat64), combination[i]);
   }
   return sum.to(torch::kFloat32);

@@ -73,12 +73,15 @@ class Differences {
   /// The same for each checkpoint: use(checkpoint, its numbers, those of the origin, count, first column).
   void for_each_row_of(const Block& block, const std::function<void(std::size_t, const float*, const float*,
                                                                     std::int64_t, std::int64_t)>& use) const;
+  /// Numbers of a checkpoint's tensor, from the first on.
+  void read(std::size_t checkpoint, const StoredTensor& tensor, std::int64_t first, std::span<float> out) const;
   torch::Tensor combine_buffer(const NamedTensor& buffer, const std::vector<double>& combination) const;
 
   NetworkState origin_;
   std::vector<std::int64_t> begins_;  // first column of each parameter, and the end
   std::vector<const CheckpointIndex*> checkpoints_;
   std::vector<std::vector<const StoredTensor*>> stored_;  // [checkpoint][parameter]
+  std::vector<TensorReader> readers_;                     // of as many checkpoints, the first ones, as may stay open
   int threads_;
   const Kernels& kernels_;
 };

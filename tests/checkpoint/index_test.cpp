@@ -24,7 +24,7 @@ const StoredTensor& stored(const CheckpointIndex& index, const std::string& name
 
 torch::Tensor numbers(const CheckpointIndex& index, const StoredTensor& tensor, std::int64_t first, std::int64_t count) {
   const auto out = torch::full({count}, -7.F);
-  read_numbers(index, tensor, first, {out.data_ptr<float>(), static_cast<std::size_t>(count)});
+  TensorReader(index).read(tensor, first, {out.data_ptr<float>(), static_cast<std::size_t>(count)});
   return out;
 }
 
@@ -82,9 +82,14 @@ TEST_CASE("numbers are read when they are asked for, not before") {
   CHECK(index.metadata.at("epoch") == 4);
   write_checkpoint(file, {{"w", ramp({2, 3}) + 10}}, {{"epoch", 4}});
   CHECK(numbers(index, stored(index, "w"), 2, 3).equal(ramp({3}) + 12));
+  const TensorReader reader(index);
+  std::vector<float> out(3);
+  reader.read(stored(index, "w"), 2, out);
   std::filesystem::resize_file(file, 100);
-  CHECK_THROWS_WITH(numbers(index, stored(index, "w"), 2, 3),
-                    ContainsSubstring("a.pt") && ContainsSubstring("breaks off"));
+  CHECK_THROWS_WITH(reader.read(stored(index, "w"), 2, out), ContainsSubstring("a.pt") && ContainsSubstring("breaks off"));
+  CHECK_THROWS_WITH(numbers(index, stored(index, "w"), 2, 3), ContainsSubstring("a.pt") && ContainsSubstring("breaks off"));
+  std::filesystem::remove(file);
+  CHECK_THROWS_WITH(TensorReader(index), ContainsSubstring("a.pt") && ContainsSubstring("cannot be opened"));
 }
 
 TEST_CASE("a zip is known by the checksums in it, whatever its name, and other files by their bytes") {

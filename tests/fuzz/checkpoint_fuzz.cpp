@@ -11,10 +11,11 @@ namespace {
 void read_in_place(const std::filesystem::path& file) {
   constexpr std::int64_t kMost = 1 << 20;
   const CheckpointIndex index = index_checkpoint(file);
+  const TensorReader reader(index);
   for (const StoredTensor& tensor : index.tensors) {
     const std::int64_t count = std::min(tensor.numel(), kMost);
     std::vector<float> numbers(static_cast<std::size_t>(count));
-    read_numbers(index, tensor, tensor.numel() - count, numbers);
+    reader.read(tensor, tensor.numel() - count, numbers);
   }
 }
 
