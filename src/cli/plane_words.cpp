@@ -189,9 +189,10 @@ std::filesystem::path take_origin(const std::filesystem::path& checkpoint, Plane
                                   std::size_t directions) {
   std::filesystem::path origin = checkpoint;
   auto& files = options.files;
-  if (origin.empty() && options.source == PlaneSource::points) {
-    origin = files.front();
-    files.erase(files.begin());
+  if (options.source == PlaneSource::points) {
+    if (origin.empty()) origin = files.front();
+    const auto among = std::find(files.begin(), files.end(), origin);
+    if (among != files.end()) files.erase(among);
   }
   if (origin.empty() && options.source == PlaneSource::pca) origin = options.runs.front().files.back();
   if (origin.empty()) throw UsageError("--checkpoint is required");

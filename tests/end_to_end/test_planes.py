@@ -76,6 +76,15 @@ def test_the_plane_passes_through_its_checkpoints(through, number, lossatlas, pi
         assert abs(found[name][0, 0] - points[name][number]) < 2
 
 
+def test_the_origin_may_be_named_among_the_points(lossatlas, pictures, epochs, tmp_path):
+    a, b, c = (epochs[i] for i in (1, 2, 3))
+    words = ("--data", pictures.words, "--grid", "3x3", "--samples", 40)
+    lossatlas("surface", "--plane", f"points:{b},{a},{c}", *words, "--out", tmp_path / "first.h5").ok()
+    lossatlas("surface", "--checkpoint", b, "--plane", f"points:{a},{b},{c}", *words, "--out", tmp_path / "named.h5").ok()
+    first, named = (helpers.read(tmp_path / f"{name}.h5") for name in ("first", "named"))
+    np.testing.assert_array_equal(first["train_loss"], named["train_loss"])
+
+
 def test_both_splits_are_those_of_each(sweep, tmp_path):
     words = ("--samples", 40, "--top5")
     both = helpers.read(sweep(tmp_path / "both.h5", *words, "--split", "both"))
