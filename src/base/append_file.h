@@ -6,6 +6,7 @@
 #include <span>
 #include <string_view>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 
 namespace lossatlas {
@@ -22,11 +23,6 @@ class AppendFile {
  public:
   /// Opens the file, or makes it.
   explicit AppendFile(std::filesystem::path file);
-  AppendFile(AppendFile&& other) noexcept;
-  AppendFile(const AppendFile&) = delete;
-  AppendFile& operator=(const AppendFile&) = delete;
-  AppendFile& operator=(AppendFile&&) = delete;
-  ~AppendFile();
 
   /// Adds the bytes whole, or throws and leaves the file as it was.
   void append(std::span<const std::byte> bytes);
@@ -40,7 +36,7 @@ class AppendFile {
   [[noreturn]] void fail(int reason) const;
 
   std::filesystem::path path_;
-  int descriptor_ = -1;
+  Descriptor descriptor_;
 };
 
 }  // namespace lossatlas

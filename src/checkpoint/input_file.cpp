@@ -7,36 +7,28 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <utility>
 
 #include "base/error.h"
 
 namespace lossatlas {
 
-InputFile::InputFile(const std::filesystem::path& file) {
+InputFile::InputFile(const std::filesystem::path& file) : descriptor_(::open(file.c_str(), O_RDONLY | O_CLOEXEC)) {
+  const int reason = errno;
   if (std::filesystem::is_directory(file)) {
     throw Error("is a folder, not a checkpoint");
   }
-  descriptor_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor_ < 0) {
-    throw Error("cannot be opened: {}", std::strerror(errno));
+  if (descriptor_.get() < 0) {
+    throw Error("cannot be opened: {}", std::strerror(reason));
   }
   struct stat now {};
-  if (::fstat(descriptor_, &now) == 0) size_ = static_cast<std::uint64_t>(now.st_size);
-}
-
-InputFile::InputFile(InputFile&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)), size_(other.size_) {}
-
-InputFile::~InputFile() {
-  if (descriptor_ >= 0) ::close(descriptor_);
+  if (::fstat(descriptor_.get(), &now) == 0) size_ = static_cast<std::uint64_t>(now.st_size);
 }
 
 void InputFile::read(std::uint64_t offset, std::span<std::byte> bytes) const {
   const std::uint64_t end = offset + bytes.size();
   bool inside = offset <= size_ && bytes.size() <= size_ - offset;
   while (inside && !bytes.empty()) {
-    const ssize_t count = ::pread(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(end - bytes.size()));
+    const ssize_t count = ::pread(descriptor_.get(), bytes.data(), bytes.size(), static_cast<off_t>(end - bytes.size()));
     if (count < 0 && errno == EINTR) continue;
     inside = count > 0;
     if (inside) bytes = bytes.subspan(static_cast<std::size_t>(count));

@@ -6,6 +6,8 @@
 #include <span>
 #include <string>
 
+#include "base/descriptor.h"
+
 namespace lossatlas {
 
 /// A file opened for reading; several threads may read it at once. Errors carry no file name.
@@ -13,11 +15,6 @@ class InputFile {
  public:
   /// Throws Error if the file cannot be opened, or is a folder.
   explicit InputFile(const std::filesystem::path& file);
-  InputFile(InputFile&& other) noexcept;
-  InputFile(const InputFile&) = delete;
-  InputFile& operator=(const InputFile&) = delete;
-  InputFile& operator=(InputFile&&) = delete;
-  ~InputFile();
 
   /// In bytes, when it was opened.
   std::uint64_t size() const { return size_; }
@@ -29,7 +26,7 @@ class InputFile {
   std::string text(std::uint64_t offset, std::uint64_t count) const;
 
  private:
-  int descriptor_ = -1;
+  Descriptor descriptor_;
   std::uint64_t size_ = 0;
 };
 

@@ -20,8 +20,7 @@ constexpr std::int64_t kTileDepth = 2 * kBlock;   // of A and B
 constexpr std::int64_t kTileFloats = 256;         // 1 KB
 constexpr std::int64_t kRowChunk = 128;           // so many rows of A stay in cache, split before any of C is written
 static_assert(kRowChunk >= kMostGathered);        // Kernels::in_place
-constexpr std::int64_t kLine = 16;                // floats in a cache line
-constexpr std::int64_t kLargestFetched = 1 << 16; // floats of B
+constexpr std::int64_t kLargestFetched = 1 << 16;  // floats of B
 constexpr std::int64_t kRowUnit = 2 * kTileSide;  // rows that a product takes in one go
 
 constexpr std::int64_t chunks_of(std::int64_t depth) { return (depth + kTileDepth - 1) / kTileDepth; }
@@ -301,9 +300,11 @@ void multiply_rows(const Product& product, std::int64_t block, std::int64_t row,
   }
   const std::int64_t chunks = chunks_of(product.depth), left = rows % kTileSide, full = rows - left;
   if (full > kTileSide) {
-    wide ? multiply_tiles<2, 2>(a.data, a.stride, b, chunks, c, ahead) : multiply_tiles<2, 1>(a.data, a.stride, b, chunks, c, ahead);
+    wide ? multiply_tiles<2, 2>(a.data, a.stride, b, chunks, c, ahead)
+         : multiply_tiles<2, 1>(a.data, a.stride, b, chunks, c, ahead);
   } else if (full > 0) {
-    wide ? multiply_tiles<1, 2>(a.data, a.stride, b, chunks, c, ahead) : multiply_tiles<1, 1>(a.data, a.stride, b, chunks, c, ahead);
+    wide ? multiply_tiles<1, 2>(a.data, a.stride, b, chunks, c, ahead)
+         : multiply_tiles<1, 1>(a.data, a.stride, b, chunks, c, ahead);
   }
   if (left > 0) {  // a tile is stored whole
     float* to[2][2] = {{spare, spare + kTileFloats}, {}};

@@ -150,9 +150,9 @@ struct Kernels {
 
   /// differences[i] = numbers[i] - from[i].
   void (*subtract)(const float* numbers, const float* from, std::int64_t count, double* differences);
+  std::int64_t gram_rows;  // that a Gram matrix takes in one go
   /// Adds the inner products of rows [count][width] with each other to the lower triangle of [count][count]; what it adds
   /// above that is not meant to be read. `count` is a multiple of gram_rows, `width` of 8.
-  std::int64_t gram_rows;
   void (*add_gram)(const double* rows, std::int64_t count, std::int64_t width, double* products);
   /// Adds both multiples of the differences: sums[k][i] += weights[k] * (numbers[i] - from[i]), k = 0, 1.
   void (*add_multiples)(const float* numbers, const float* from, std::int64_t count, const std::array<double, 2>& weights,

@@ -18,7 +18,6 @@ constexpr std::int64_t kPanel = kPanelVectors * kLanes;
 
 constexpr std::int64_t kDepthChunk = 128;  // a panel of so many rows of B stays in the first-level cache
 constexpr std::int64_t kRowChunk = 144;    // so many rows of A stay in the second-level cache
-constexpr std::int64_t kLine = 16;         // floats in a cache line
 
 // B is packed in panels: [⌈16·blocks / panel⌉][depth][panel], the last one narrower where 16·blocks ends.
 

@@ -16,6 +16,7 @@ namespace {
 
 constexpr int kLanes = LOSSATLAS_LANES;
 constexpr int kParts = static_cast<int>(kBlock) / kLanes;  // vectors in a block
+constexpr std::int64_t kLine = 16;                         // floats in a cache line
 
 using Vector [[gnu::vector_size(4 * kLanes)]] = float;
 using UnalignedVector [[gnu::vector_size(4 * kLanes), gnu::aligned(4), gnu::may_alias]] = float;

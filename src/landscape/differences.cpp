@@ -159,7 +159,8 @@ torch::Tensor Differences::sum(std::int64_t sums, std::int64_t of_each, const Pa
 }
 
 std::vector<double> Differences::gram() const {
-  const std::int64_t step = kernels_.gram_rows, rows = (static_cast<std::int64_t>(count()) + step - 1) / step * step;
+  const std::int64_t step = kernels_.gram_rows;
+  const std::int64_t rows = (static_cast<std::int64_t>(count()) + step - 1) / step * step;
   const auto lower = sum(rows, rows, [&](const Block& block, double* total) {
     thread_local torch::Tensor memory;  // a tensor's begins with a line of the cache
     if (memory.numel() < rows * kColumns) memory = torch::empty({rows * kColumns}, torch::kFloat64);
