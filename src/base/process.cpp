@@ -1,6 +1,9 @@
 #include "base/process.h"
 
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <array>
 #include <climits>
@@ -65,6 +68,12 @@ Life life_of(const ProcessName& process) {
   if (process.pid_space != pid_space()) return Life::unknown;
   const auto start = start_of(process.pid);
   return start && *start == process.start ? Life::alive : Life::dead;
+}
+
+void release_free_memory() {
+#ifdef __GLIBC__
+  ::malloc_trim(0);
+#endif
 }
 
 std::string to_text(const ProcessName& process) {

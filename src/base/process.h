@@ -29,6 +29,9 @@ enum class Life {
 ProcessName this_process();
 Life life_of(const ProcessName& process);
 
+/// Gives memory that was freed back to the system, where the C library can.
+void release_free_memory();
+
 /// As JSON on one line, and back. from_text throws Error for what is no name of a process.
 std::string to_text(const ProcessName& process);
 ProcessName process_from_text(const std::string& text);

@@ -30,8 +30,7 @@ struct LandscapeInputs {
   // Training images for the batch-norm statistics, on request; null for a network without any.
   std::shared_ptr<const DataSet> recalibration;
   NetworkSpec spec;
-  std::shared_ptr<const Network> network;  // as it was read
-  NetworkState origin;                     // a copy of its tensors
+  NetworkState origin;  // the checkpoint, on the CPU
 };
 
 /// Reads the checkpoint at the origin and the images. `is_nested`: all images in the order of a stratified sample, so

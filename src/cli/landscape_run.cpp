@@ -148,7 +148,7 @@ double loss_of_checkpoint(const LandscapeInputs& inputs, const Engine& engine, s
   std::iota(first.begin(), first.end(), 0);
   const auto data = std::make_shared<const DataSet>(subset(*inputs.images.data, first));
   const Engine eager(std::move(options), data, engine.device());
-  return eager.make_evaluator()->evaluate(copy_state(state_of(*inputs.network), engine.device())).loss;
+  return eager.make_evaluator()->evaluate(state_on(inputs.origin, engine.device())).loss;
 }
 
 /// The marked checkpoints' own losses, each with its own statistics, where they are not there yet.
@@ -222,7 +222,7 @@ int run_landscape(LandscapeTask task, const CommandContext& context, Report& rep
   if (!task.engine.why_eager().empty()) {
     report.say("note: LibTorch runs this network, operator by operator: it has " + task.engine.why_eager());
   }
-  const Planes planes(copy_state(task.inputs.origin, task.engine.device()), task.plane.directions, task.plane.locate);
+  const Planes planes(state_on(task.inputs.origin, task.engine.device()), task.plane.directions, task.plane.locate);
   describe(task, planes, context.command_line);
   task.surface.direction_file = task.plane.direction_file.string();
   if (!task.save_directions.empty()) {

@@ -123,7 +123,7 @@ void evaluate_paths(const TrajectoryWords& words, const IndexedRuns& runs, const
                     const LandscapeInputs& inputs, const Engine& engine, Report& report, Surface& surface,
                     const std::atomic<bool>& stop) {
   constexpr double kSaveSeconds = 10;
-  const auto plane = Planes(copy_state(inputs.origin, engine.device()), chosen.directions).at(0);
+  const auto plane = Planes(state_on(inputs.origin, engine.device()), chosen.directions).at(0);
   std::vector<std::vector<const CheckpointIndex*>> checkpoints;
   for (const auto& run : runs.checkpoints) {
     auto& pointers = checkpoints.emplace_back();

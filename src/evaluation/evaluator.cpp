@@ -18,15 +18,27 @@
 namespace lossatlas {
 namespace {
 
+torch::ScalarType evaluated_type(const torch::Tensor& tensor) {
+  return tensor.is_floating_point() ? torch::kFloat32 : tensor.scalar_type();
+}
+
 std::vector<NamedTensor> copy_tensors(const std::vector<NamedTensor>& tensors, torch::Device device) {
   std::vector<NamedTensor> copies;
   copies.reserve(tensors.size());
   for (const auto& [name, tensor] : tensors) {
-    const auto type = tensor.is_floating_point() ? torch::kFloat32 : tensor.scalar_type();
-    const auto copy = torch::empty(tensor.sizes(), torch::TensorOptions().dtype(type).device(device));
-    copies.push_back({name, copy.copy_(tensor.detach())});
+    const auto options = torch::TensorOptions().dtype(evaluated_type(tensor)).device(device);
+    copies.push_back({name, torch::empty(tensor.sizes(), options).copy_(tensor.detach())});
   }
   return copies;
+}
+
+std::vector<NamedTensor> tensors_on(const std::vector<NamedTensor>& tensors, torch::Device device) {
+  std::vector<NamedTensor> there;
+  there.reserve(tensors.size());
+  for (const auto& [name, tensor] : tensors) {
+    there.push_back({name, tensor.detach().to(device, evaluated_type(tensor)).contiguous()});
+  }
+  return there;
 }
 
 /// λ/2 ‖θ‖².
@@ -164,6 +176,10 @@ std::string Engine::instruction_set() const {
 
 NetworkState copy_state(const NetworkState& state, torch::Device device) {
   return {copy_tensors(state.parameters, device), copy_tensors(state.buffers, device)};
+}
+
+NetworkState state_on(const NetworkState& state, torch::Device device) {
+  return {tensors_on(state.parameters, device), tensors_on(state.buffers, device)};
 }
 
 }  // namespace lossatlas

@@ -127,5 +127,7 @@ class Engine {
 
 /// A copy of a state on a device: float32 and contiguous, as evaluators want it.
 NetworkState copy_state(const NetworkState& state, torch::Device device);
+/// The same without a copy of what is on that device already: to be read only.
+NetworkState state_on(const NetworkState& state, torch::Device device);
 
 }  // namespace lossatlas

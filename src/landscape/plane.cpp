@@ -66,7 +66,7 @@ std::shared_ptr<const Plane> Planes::at(std::size_t repeat) const {
     const auto device = origin_.parameters.front().tensor.device();
     Plane plane{origin_, make_(repeat)};
     if (locate_) plane.locate = [this, repeat](double x, double y) { return locate_(repeat, x, y); };
-    for (Direction& direction : plane.directions) direction = copy_state(direction, device);
+    for (Direction& direction : plane.directions) direction = state_on(direction, device);
     kept_.emplace_front(repeat, std::make_shared<const Plane>(std::move(plane)));
     if (kept_.size() > 2) kept_.pop_back();
     return kept_.front().second;
