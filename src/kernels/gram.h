@@ -31,21 +31,35 @@ using UnalignedHalf [[gnu::vector_size(2 * kLanes), gnu::aligned(4), gnu::may_al
   return sum;
 }
 
-void add_multiples(const float* numbers, const float* from, std::int64_t count, const std::array<double, 2>& weights,
-                   const std::array<double*, 2>& sums) {
-  const auto [first, second] = weights;
-  double* const to_first = sums[0];
-  double* const to_second = sums[1];
+void add_combinations(const float* numbers, std::int64_t stride, std::int64_t rows, const float* from, std::int64_t count,
+                      const std::array<double, 2>* weights, const std::array<double*, 2>& sums) {
+  constexpr int kSums = 4;  // vectors of each: an addition waits for the one before
   std::int64_t i = 0;
-  for (; i + kDoubles <= count; i += kDoubles) {
-    const DoubleVector difference = load_as_doubles(numbers + i) - load_as_doubles(from + i);
-    *reinterpret_cast<UnalignedDoubleVector*>(to_first + i) += first * difference;
-    *reinterpret_cast<UnalignedDoubleVector*>(to_second + i) += second * difference;
+  for (; i + kSums * kDoubles <= count; i += kSums * kDoubles) {
+    DoubleVector origin[kSums], sum[2][kSums];
+    for (int c = 0; c < kSums; ++c) {
+      origin[c] = load_as_doubles(from + i + c * kDoubles);
+      for (int k = 0; k < 2; ++k) sum[k][c] = load_doubles(sums[k] + i + c * kDoubles);
+    }
+    for (std::int64_t row = 0; row < rows; ++row) {
+      const float* own = numbers + row * stride + i;
+#pragma GCC unroll 4
+      for (int c = 0; c < kSums; ++c) {
+        const DoubleVector difference = load_as_doubles(own + c * kDoubles) - origin[c];
+        sum[0][c] += weights[row][0] * difference;
+        sum[1][c] += weights[row][1] * difference;
+      }
+    }
+    for (int c = 0; c < kSums; ++c) {
+      for (int k = 0; k < 2; ++k) *reinterpret_cast<UnalignedDoubleVector*>(sums[k] + i + c * kDoubles) = sum[k][c];
+    }
   }
   for (; i < count; ++i) {
-    const double difference = static_cast<double>(numbers[i]) - static_cast<double>(from[i]);
-    to_first[i] += first * difference;
-    to_second[i] += second * difference;
+    for (std::int64_t row = 0; row < rows; ++row) {
+      const double difference = static_cast<double>(numbers[row * stride + i]) - static_cast<double>(from[i]);
+      sums[0][i] += weights[row][0] * difference;
+      sums[1][i] += weights[row][1] * difference;
+    }
   }
 }
 

@@ -154,9 +154,9 @@ struct Kernels {
   /// Adds the inner products of rows [count][width] with each other to the lower triangle of [count][count]; what it adds
   /// above that is not meant to be read. `count` is a multiple of gram_rows, `width` of 8.
   void (*add_gram)(const double* rows, std::int64_t count, std::int64_t width, double* products);
-  /// Adds both multiples of the differences: sums[k][i] += weights[k] * (numbers[i] - from[i]), k = 0, 1.
-  void (*add_multiples)(const float* numbers, const float* from, std::int64_t count, const std::array<double, 2>& weights,
-                        const std::array<double*, 2>& sums);
+  /// Adds two combinations of rows' differences: sums[k][i] += Σ_r weights[r][k] * (numbers[r * stride + i] - from[i]).
+  void (*add_combinations)(const float* numbers, std::int64_t stride, std::int64_t rows, const float* from,
+                           std::int64_t count, const std::array<double, 2>* weights, const std::array<double*, 2>& sums);
   /// Adds the inner products of the differences with two rows, and with themselves, to three sums.
   void (*add_projections)(const float* numbers, const float* from, std::int64_t count,
                           const std::array<const double*, 2>& rows, double* sums);

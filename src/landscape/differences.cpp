@@ -227,12 +227,13 @@ std::vector<Direction> Differences::combine(std::span<const std::vector<double>>
       directions[k].buffers.push_back({buffer.name, combine_buffer(buffer, combinations[k])});
     }
   }
+  std::vector<std::array<double, 2>> weights;
+  for (std::size_t i = 0; i < count(); ++i) weights.push_back({combinations[0][i], combinations[1][i]});
   products = sum_products([&](const Block& block, TwoRows& along) {
-    for_each_row_of(block, [&](std::size_t i, const float* numbers, const float* origin, std::int64_t length, std::int64_t at) {
-      kernels_.add_multiples(numbers, origin, length, {combinations[0][i], combinations[1][i]},
-                            {along[0].data() + at, along[1].data() + at});
-    });
     for_each_part(block.first, block.columns, [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
+      const float* origin = origin_.parameters[p].tensor.data_ptr<float>() + at;
+      kernels_.add_combinations(block.numbers + column, block.stride, static_cast<std::int64_t>(count()), origin, length,
+                                weights.data(), {along[0].data() + column, along[1].data() + column});
       for (std::size_t k = 0; k < 2; ++k) {
         float* to = directions[k].parameters[p].tensor.data_ptr<float>() + at;
         double* sums = along[k].data() + column;

@@ -342,16 +342,18 @@ TEST_CASE("a Gram matrix adds up from blocks of differences") {
   }
   CHECK(worst < 1e-12);
 
-  // Multiples and projections of one row of differences.
+  // Combinations of the last two rows of differences, projections of the first.
   std::vector<double> first(at(width), 1.0), second(at(width), -1.0), projections(3, 0.5);
   const auto count = width - 1;  // not a multiple of anything
-  kernels.add_multiples(numbers.data(), from.data(), count, {2.0, -0.5}, {first.data(), second.data()});
+  const std::array<std::array<double, 2>, 2> weights{{{2.0, -0.5}, {-1.5, 0.25}}};
+  const auto last = at((rows - 2) * width);
+  kernels.add_combinations(&numbers[last], width, 2, from.data(), count, weights.data(), {first.data(), second.data()});
   kernels.add_projections(numbers.data(), from.data(), count, {first.data(), second.data()}, projections.data());
   std::array<long double, 3> wanted{0.5L, 0.5L, 0.5L};
   for (std::size_t k = 0; k < at(count); ++k) {
-    const double difference = differences[k];
-    CHECK(std::abs(first[k] - (1 + 2 * difference)) < 1e-15);
-    CHECK(std::abs(second[k] - (-1 - 0.5 * difference)) < 1e-15);
+    const double difference = differences[k], one = differences[last + k], other = differences[last + at(width) + k];
+    CHECK(std::abs(first[k] - (1 + 2 * one - 1.5 * other)) < 1e-15);
+    CHECK(std::abs(second[k] - (-1 - 0.5 * one + 0.25 * other)) < 1e-15);
     wanted[0] += static_cast<long double>(difference) * static_cast<long double>(first[k]);
     wanted[1] += static_cast<long double>(difference) * static_cast<long double>(second[k]);
     wanted[2] += static_cast<long double>(difference) * static_cast<long double>(difference);
