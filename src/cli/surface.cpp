@@ -108,7 +108,7 @@ Surface empty_surface(const SurfaceWords& words, const CheckedSurface& checked, 
 json settings_of(const SurfaceWords& words, const Surface& surface) {
   return {{"repeat", words.plane.repeat},
           {"levels", words.in_levels() ? json(surface.levels) : json(nullptr)},
-          {"subsets", words.in_levels() ? json("balanced") : json(nullptr)},
+          {"subsets", words.in_levels() ? json("balanced in strata") : json(nullptr)},
           {"tolerance", words.tolerance > 0 ? json(words.tolerance) : json(nullptr)},
           {"budget", words.budget > 0 ? json(words.budget) : json(nullptr)}};
 }

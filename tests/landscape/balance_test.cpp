@@ -116,6 +116,38 @@ TEST_CASE("each image stands once in a balanced order, and each part of it has t
   CHECK(balanced_order(balanced.features, kSizes) == balanced.order);
 }
 
+TEST_CASE("a balanced subset takes eight images of each part of the one that holds it, sorted by the first feature") {
+  const Balanced balanced(0.3);
+  auto pool = as_they_are();
+  for (std::size_t k = kSizes.size(); k-- > 0;) {
+    const auto n = static_cast<std::size_t>(kSizes[k]), parts = n / 8;
+    const auto& first = balanced.features.front();
+    std::sort(pool.begin(), pool.end(), [&](std::int64_t a, std::int64_t b) {
+      return first[static_cast<std::size_t>(a)] < first[static_cast<std::size_t>(b)];
+    });
+    std::vector<int> taken(parts, 0);
+    for (std::size_t place = 0, part = 0; place < pool.size(); ++place) {
+      while (place >= (part + 1) * pool.size() / parts) ++part;
+      const auto end = balanced.order.begin() + kSizes[k];
+      taken[part] += std::find(balanced.order.begin(), end, pool[place]) != end ? 1 : 0;
+    }
+    CHECK(taken == std::vector<int>(parts, 8));
+    pool.assign(balanced.order.begin(), balanced.order.begin() + kSizes[k]);
+  }
+}
+
+TEST_CASE("subsets of any size are balanced") {
+  constexpr std::int64_t kImages = 45;
+  Features features(1);
+  for (std::int64_t i = 0; i < kImages; ++i) features[0].push_back(static_cast<double>(i * i % kImages));
+  for (std::int64_t size = 1; size < kImages; ++size) {
+    auto order = balanced_order(features, std::array{size});
+    std::sort(order.begin(), order.end());
+    REQUIRE(order.size() == kImages);
+    for (std::int64_t i = 0; i < kImages; ++i) CHECK(order[static_cast<std::size_t>(i)] == i);
+  }
+}
+
 TEST_CASE("elsewhere a balanced subset is far nearer to all images than one by chance, as its error says") {
   Balanced balanced(0.3);
   const BalancedError error(in_order(balanced.features, balanced.order), kSizes);
