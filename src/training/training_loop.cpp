@@ -65,6 +65,9 @@ void TrainingLoop::train_step() {
   network_->zero_grad();
   loss.backward();
   const double rate = rule_.learning_rate();
+  if (rate > static_cast<double>(std::numeric_limits<float>::max())) {
+    throw Error("the learning rate {} of epoch {} is larger than float32 holds", rate, epoch_ + 1);
+  }
   const std::int64_t count = labels.size(0);
   rule_.descend(rate, {static_cast<double>(count) / static_cast<double>(sampler_.images()), step_ + 1 == sampler_.steps()});
   const double value = loss.item<double>();

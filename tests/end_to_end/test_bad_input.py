@@ -409,9 +409,9 @@ def test_names_that_are_not_utf8(lossatlas, folder, surface_words):
     assert os.listdir(os.fsencode(folder)) == [b"caf\xe9.h5"]
 
 
-def test_training_that_diverges(lossatlas, pictures, folder):
+@pytest.mark.parametrize("rate", [["--lr", 1e20], ["--lr", 1e39], ["--lr-steps", 1, "--lr-factor", 1e60]])
+def test_training_that_diverges(lossatlas, pictures, folder, rate):
     """Epoch 0 is kept; the error comes after the line that says what runs."""
-    done = lossatlas("train", "--arch", "mlp", "--data", pictures.words, "--out", "run", "--lr", 1e20, "--epochs", 3,
-                     cwd=folder)
+    done = lossatlas("train", "--arch", "mlp", "--data", pictures.words, "--out", "run", *rate, "--epochs", 3, cwd=folder)
     assert done.status == 1 and "learning rate" in done.err.splitlines()[-1]
     assert (folder / "run" / "checkpoints" / "epoch-0000.pt").exists()
