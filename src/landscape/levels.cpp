@@ -24,7 +24,7 @@ constexpr std::size_t kForecastGrid = 25;     // points along an axis of the gri
 constexpr std::size_t kMostForecast = 1200;   // evaluations after which a forecast gives up
 // Standard deviations of the kriging that hold the true error at 95 % of the points, over samples of images, and the largest
 // deviation's that hold the largest error of all for most samples; chosen by measurement (docs/performance.md).
-constexpr double kHalfWidth = 2.2, kLargest = 3.4;
+constexpr double kHalfWidth = 2.6, kLargest = 3.4;
 constexpr double kLeastLoss = 1e-12;  // a loss of 0 has no logarithm
 
 double log_loss(const Evaluation& value) { return std::log(std::max(value.loss, kLeastLoss)); }
