@@ -161,7 +161,7 @@ void mark_points(Surface& surface, const LandscapeTask& task, const std::atomic<
   for (std::size_t i = 0; i < surface.points.size() && !stop; ++i) {
     MarkedPoint& point = surface.points[i];
     if (!std::isnan(point.accuracy)) continue;
-    const auto own = evaluator->evaluate(copy_state(read_state(task.plane.files[i], task.inputs), engine.device()));
+    const auto own = evaluator->evaluate(state_on(read_state(task.plane.files[i], task.inputs), engine.device()));
     point.loss = own.loss;
     point.accuracy = own.accuracy;
     if (!task.options.second) continue;

@@ -100,7 +100,7 @@ class PathSweep {
   Evaluation evaluate(Evaluator& evaluator, const Task& task, NetworkState& read, NetworkState& point) const {
     if (task.own) {
       read_state(*runs_[task.run][task.checkpoint], read);
-      return evaluator.evaluate(engine_.device().is_cpu() ? read : copy_state(read, engine_.device()));
+      return evaluator.evaluate(state_on(read, engine_.device()));
     }
     // A plane of weights leaves the statistics alone: they are the origin's own here, never a checkpoint's.
     const Projected& points = surface_.trajectory.runs[task.run].points;
