@@ -96,8 +96,8 @@ void load_into(const Checkpoint& checkpoint, Network& network, const std::string
   }
 }
 
-void check_fit(const CheckpointIndex& index, const Network& network, const std::string& architecture) {
-  const std::vector<NamedTensor> targets = all_tensors(state_of(network));
+void check_fit(const CheckpointIndex& index, const NetworkState& state, const std::string& architecture) {
+  const std::vector<NamedTensor> targets = all_tensors(state);
   std::vector<Shaped> given;
   for (const StoredTensor& stored : index.tensors) {
     given.push_back({stored.name, stored.sizes});

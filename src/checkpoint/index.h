@@ -68,7 +68,7 @@ void read_state(const CheckpointIndex& index, NetworkState& state);
 /// The tensor of that name; null where there is none.
 const StoredTensor* find_tensor(const CheckpointIndex& index, std::string_view name);
 
-/// Throws the Error that load_into would.
-void check_fit(const CheckpointIndex& index, const Network& network, const std::string& architecture);
+/// Throws the Error that load_into would, of a network with such a state.
+void check_fit(const CheckpointIndex& index, const NetworkState& state, const std::string& architecture);
 
 }  // namespace lossatlas

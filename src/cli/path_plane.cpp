@@ -8,7 +8,6 @@
 #include "base/error.h"
 #include "base/sha256.h"
 #include "landscape/differences.h"
-#include "models/registry.h"
 
 namespace lossatlas {
 namespace {
@@ -67,7 +66,6 @@ std::vector<const CheckpointIndex*> IndexedRuns::all() const {
 }
 
 IndexedRuns index_runs(const std::vector<RunFiles>& runs, const LandscapeInputs& inputs) {
-  const auto network = make_network(inputs.spec);
   IndexedRuns indexed{runs, {}};
   for (const RunFiles& run : runs) {
     auto& checkpoints = indexed.checkpoints.emplace_back(run.files.size());
@@ -76,7 +74,7 @@ IndexedRuns index_runs(const std::vector<RunFiles>& runs, const LandscapeInputs&
     for (std::size_t i = 0; i < run.files.size(); ++i) {
       try {
         checkpoints[i] = index_checkpoint(run.files[i]);
-        check_fit(checkpoints[i], *network, inputs.spec.architecture);
+        check_fit(checkpoints[i], inputs.origin, inputs.spec.architecture);
       } catch (...) {
         failures[i] = std::current_exception();
       }
@@ -97,7 +95,7 @@ ChosenPlane plane_of_pca(const IndexedRuns& runs, const LandscapeInputs& inputs,
   const std::string given = fmt::format("{}", fmt::join(names, ", "));
   if (count < 3) throw Error("{}: a plane takes three checkpoints at least, not {}", given, count);
   const Differences differences(inputs.origin, runs.all(), sums);
-  Pca pca = pca_of_gram(differences.gram(), count, kComponents);
+  Pca pca = differences.pca(kComponents);
   if (!(pca.explained_variance[0] > 0)) throw Error("{}: all {} checkpoints are equal: there is no plane", given, count);
   if (pca.explained_variance[1] <= kOnOneLine * pca.explained_variance[0]) {
     throw Error("{}: all {} checkpoints lie on one line: they span no plane", given, count);

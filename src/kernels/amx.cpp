@@ -15,7 +15,7 @@ extern const Kernels kAmxKernels;
 const Kernels kAmxKernels{
     InstructionSet::amx, 0.7,          kRowUnit, true, packed_size,    pack,            multiply_scratch, multiply,
     rows_size,           gather_split, winograd_weights, winograd_input, winograd_output, pool,             transform,
-    add,                 moments,  subtract, kGramRows, add_gram, add_combinations, add_projections, multiply_add};
+    add, moments, kGramRows, {subtract, add_gram}, {subtract, add_gram}, add_combinations, add_projections, multiply_add};
 
 }  // namespace lossatlas
 

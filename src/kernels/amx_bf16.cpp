@@ -14,7 +14,7 @@ extern const Kernels kAmxBf16Kernels;
 const Kernels kAmxBf16Kernels{
     InstructionSet::amx, 0,            kRowUnit, true, packed_size, pack,    multiply_scratch, multiply,
     rows_size,           gather_split, nullptr,  nullptr,     nullptr, pool,             transform,
-    add,                 moments,  subtract, kGramRows, add_gram, add_combinations, add_projections, multiply_add};
+    add, moments, kGramRows, {subtract, add_gram}, {subtract, add_gram}, add_combinations, add_projections, multiply_add};
 
 }  // namespace lossatlas
 

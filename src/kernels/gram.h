@@ -1,5 +1,7 @@
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/vector.h"
 
 namespace lossatlas {
@@ -11,9 +13,10 @@ constexpr int kGramRows = kLanes == 16 ? 5 : 3;
 using DoubleVector [[gnu::vector_size(4 * kLanes)]] = double;
 using UnalignedDoubleVector [[gnu::vector_size(4 * kLanes), gnu::aligned(8), gnu::may_alias]] = double;
 
-void subtract(const float* numbers, const float* from, std::int64_t count, double* differences) {
+template <class Number>
+void subtract(const float* numbers, const float* from, std::int64_t count, Number* differences) {
   for (std::int64_t i = 0; i < count; ++i) {
-    differences[i] = static_cast<double>(numbers[i]) - static_cast<double>(from[i]);
+    differences[i] = static_cast<Number>(numbers[i]) - static_cast<Number>(from[i]);
   }
 }
 
@@ -25,10 +28,15 @@ using UnalignedHalf [[gnu::vector_size(2 * kLanes), gnu::aligned(4), gnu::may_al
 [[gnu::always_inline]] inline DoubleVector load_as_doubles(const float* from) {
   return __builtin_convertvector(*reinterpret_cast<const UnalignedHalf*>(from), DoubleVector);
 }
-[[gnu::always_inline]] inline double sum_of_lanes(DoubleVector vector) {
-  double sum = 0;
-  for (int lane = 0; lane < kDoubles; ++lane) sum += vector[lane];
-  return sum;
+/// In pairs, so that few additions wait for one before.
+template <class Numbers>
+[[gnu::always_inline]] inline double sum_of_lanes(Numbers vector) {
+#pragma GCC unroll 4
+  for (int half = sizeof(vector) / sizeof(vector[0]) / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+    for (int lane = 0; lane < half; ++lane) vector[lane] += vector[lane + half];
+  }
+  return static_cast<double>(vector[0]);
 }
 
 void add_combinations(const float* numbers, std::int64_t stride, std::int64_t rows, const float* from, std::int64_t count,
@@ -88,16 +96,19 @@ void add_projections(const float* numbers, const float* from, std::int64_t count
 }
 
 /// Products of kGramRows rows with as many others, `width` numbers each.
-void add_products_of_rows(const double* a, const double* b, std::int64_t width, std::int64_t count,
-                          double* products) {
-  DoubleVector sum[kGramRows][kGramRows] = {};
-  for (std::int64_t k = 0; k < width; k += kDoubles) {
-    DoubleVector row_of_b[kGramRows];
+template <class Number, class Numbers>
+void add_products_of_rows(const Number* a, const Number* b, std::int64_t width, std::int64_t count, double* products) {
+  constexpr std::int64_t kAtOnce = sizeof(Numbers) / sizeof(Number);
+  using Unaligned [[gnu::aligned(alignof(Number)), gnu::may_alias]] = Numbers;
+  const auto load_some = [](const Number* from) { return *reinterpret_cast<const Unaligned*>(from); };
+  Numbers sum[kGramRows][kGramRows] = {};
+  for (std::int64_t k = 0; k < width; k += kAtOnce) {
+    Numbers row_of_b[kGramRows];
 #pragma GCC unroll 5
-    for (int j = 0; j < kGramRows; ++j) row_of_b[j] = load_doubles(b + j * width + k);
+    for (int j = 0; j < kGramRows; ++j) row_of_b[j] = load_some(b + j * width + k);
 #pragma GCC unroll 5
     for (int i = 0; i < kGramRows; ++i) {
-      const DoubleVector row_of_a = load_doubles(a + i * width + k);
+      const Numbers row_of_a = load_some(a + i * width + k);
 #pragma GCC unroll 5
       for (int j = 0; j < kGramRows; ++j) sum[i][j] += row_of_a * row_of_b[j];
     }
@@ -109,10 +120,12 @@ void add_products_of_rows(const double* a, const double* b, std::int64_t width, 
   }
 }
 
-void add_gram(const double* rows, std::int64_t count, std::int64_t width, double* products) {
+template <class Number>
+void add_gram(const Number* rows, std::int64_t count, std::int64_t width, double* products) {
+  using Numbers = std::conditional_t<std::is_same_v<Number, float>, Vector, DoubleVector>;
   for (std::int64_t i = 0; i < count; i += kGramRows) {
     for (std::int64_t j = 0; j <= i; j += kGramRows) {
-      add_products_of_rows(rows + i * width, rows + j * width, width, count, products + i * count + j);
+      add_products_of_rows<Number, Numbers>(rows + i * width, rows + j * width, width, count, products + i * count + j);
     }
   }
 }

@@ -110,6 +110,16 @@ enum class InstructionSet { portable, avx2, avx512, amx };
 enum class Precision { fp32, tf32, bf16 };
 
 /// B, gathered rows and scratch memory begin at multiples of 64 bytes.
+/// Gram matrices of differences that are held in one type of number, in which they are multiplied and summed over `width`.
+template <class Number>
+struct GramKernels {
+  /// differences[i] = numbers[i] - from[i].
+  void (*subtract)(const float* numbers, const float* from, std::int64_t count, Number* differences);
+  /// Adds the inner products of rows [count][width] with each other to the lower triangle of [count][count]; what it adds
+  /// above that is not meant to be read. `count` is a multiple of Kernels::gram_rows, `width` of 16.
+  void (*add)(const Number* rows, std::int64_t count, std::int64_t width, double* products);
+};
+
 struct Kernels {
   InstructionSet instruction_set;
   double filtering_pays_below;  // minimal filtering is slower where it leaves more than this share of the products
@@ -148,12 +158,9 @@ struct Kernels {
   /// Of each channel, over images and pixels: the mean, and the sum of squared differences from it. [blocks * 16] each.
   void (*moments)(const Activations& in, double* means, double* squares);
 
-  /// differences[i] = numbers[i] - from[i].
-  void (*subtract)(const float* numbers, const float* from, std::int64_t count, double* differences);
   std::int64_t gram_rows;  // that a Gram matrix takes in one go
-  /// Adds the inner products of rows [count][width] with each other to the lower triangle of [count][count]; what it adds
-  /// above that is not meant to be read. `count` is a multiple of gram_rows, `width` of 8.
-  void (*add_gram)(const double* rows, std::int64_t count, std::int64_t width, double* products);
+  GramKernels<float> gram_in_float;
+  GramKernels<double> gram_in_double;
   /// Adds two combinations of rows' differences: sums[k][i] += Σ_r weights[r][k] * (numbers[r * stride + i] - from[i]).
   void (*add_combinations)(const float* numbers, std::int64_t stride, std::int64_t rows, const float* from,
                            std::int64_t count, const std::array<double, 2>* weights, const std::array<double*, 2>& sums);

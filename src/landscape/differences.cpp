@@ -78,7 +78,7 @@ Differences::Differences(NetworkState origin, std::vector<const CheckpointIndex*
 /// Floats of a row that a thread holds: a multiple of kColumns.
 std::int64_t Differences::stretch_width(std::size_t rows) {
   constexpr std::int64_t kStretch = std::int64_t{1} << 21;     // floats of all rows, 8 MB: near the caches,
-  constexpr std::int64_t kLeastBlocks = 16, kMostBlocks = 256;  // and still long reads
+  constexpr std::int64_t kLeastBlocks = 8, kMostBlocks = 128;  // and still long reads
   return kColumns * std::clamp(kStretch / kColumns / static_cast<std::int64_t>(rows), kLeastBlocks, kMostBlocks);
 }
 
@@ -158,18 +158,19 @@ torch::Tensor Differences::sum(std::int64_t sums, std::int64_t of_each, const Pa
   return total;
 }
 
-std::vector<double> Differences::gram() const {
+template <class Number>
+std::vector<double> Differences::gram_in(const GramKernels<Number>& kernels) const {
   const std::int64_t step = kernels_.gram_rows;
   const std::int64_t rows = (static_cast<std::int64_t>(count()) + step - 1) / step * step;
-  const auto lower = sum(rows, rows, [&](const Block& block, double* total) {
+  const torch::Tensor lower = sum(rows, rows, [&](const Block& block, double* total) {
     thread_local torch::Tensor memory;  // a tensor's begins with a line of the cache
-    if (memory.numel() < rows * kColumns) memory = torch::empty({rows * kColumns}, torch::kFloat64);
+    if (memory.numel() < rows * kColumns) memory = torch::empty({rows * kColumns}, c10::CppTypeToScalarType<Number>::value);
     if (block.columns < kColumns) memory.zero_();
-    double* differences = memory.data_ptr<double>();  // [rows][kColumns]
+    Number* differences = memory.data_ptr<Number>();  // [rows][kColumns]
     for_each_row_of(block, [&](std::size_t i, const float* numbers, const float* origin, std::int64_t length, std::int64_t at) {
-      kernels_.subtract(numbers, origin, length, differences + static_cast<std::int64_t>(i) * kColumns + at);
+      kernels.subtract(numbers, origin, length, differences + static_cast<std::int64_t>(i) * kColumns + at);
     });
-    kernels_.add_gram(differences, rows, kColumns, total);
+    kernels.add(differences, rows, kColumns, total);
   });
   const auto entries = lower.accessor<double, 2>();
   const std::size_t n = count();
@@ -178,11 +179,38 @@ std::vector<double> Differences::gram() const {
     for (std::size_t j = 0; j <= i; ++j) {
       gram[i * n + j] = gram[j * n + i] = entries[static_cast<std::int64_t>(i)][static_cast<std::int64_t>(j)];
     }
-    if (!std::isfinite(gram[i * n + i])) {
+  }
+  return gram;
+}
+
+std::vector<double> Differences::gram() const {
+  auto gram = gram_in(kernels_.gram_in_double);
+  for (std::size_t i = 0; i < count(); ++i) {
+    if (!std::isfinite(gram[i * count() + i])) {
       throw Error("{}: holds parameters that are not finite; leave it out", checkpoints_[i]->file.string());
     }
   }
   return gram;
+}
+
+Pca Differences::pca(std::size_t components) const {
+  constexpr double kLeast = 1e-20, kMost = 1e30;  // squares in between float holds with all their digits
+  constexpr double kSmall = 1e-4;                 // variance, of the largest square, of which float leaves about 1e-8
+  const std::size_t n = count();
+  const auto quick = gram_in(kernels_.gram_in_float);
+  double most = 0;
+  bool is_held = true;
+  for (std::size_t i = 0; i < n; ++i) {
+    const double square = quick[i * n + i];
+    is_held = is_held && square < kMost;
+    most = std::max(most, square);
+  }
+  if (is_held && most > kLeast) {
+    Pca found = pca_of_gram(quick, n, components);
+    const auto& variance = found.explained_variance;
+    if (variance.size() > 1 && variance[1] > kSmall * most) return found;
+  }
+  return pca_of_gram(gram(), n, components);
 }
 
 Products Differences::sum_products(const std::function<void(const Block&, TwoRows&)>& directions) const {

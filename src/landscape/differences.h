@@ -11,6 +11,7 @@
 #include "checkpoint/index.h"
 #include "kernels/kernels.h"
 #include "landscape/direction.h"
+#include "landscape/pca.h"
 #include "landscape/products.h"
 #include "models/network.h"
 
@@ -36,6 +37,11 @@ class Differences {
   /// ⟨w_i, w_j⟩, [n, n]. Reads each file once. Throws Error naming a checkpoint whose parameters are not finite.
   std::vector<double> gram() const;
 
+  /// The principal components, as pca_of_gram has them. The products are formed in float and summed in it over some columns,
+  /// in double beyond: they are within 1e-7 ‖w_i‖ ‖w_j‖, in about half the time. Where that could be seen, since the second
+  /// component is small beside the first, they are formed in double. Reads each file once, or twice. Throws as gram() does.
+  Pca pca(std::size_t components) const;
+
   /// Σ_i combinations[k][i] w_i for k = 0, 1, rounded to float; for states the statistics are combined likewise. The
   /// parameter of largest magnitude is made positive (the first of equals), as scikit-learn (1.5 and later) fixes the
   /// signs of components. Their products come from the same reading. Reads each file once.
@@ -46,8 +52,8 @@ class Differences {
   Products products(const std::vector<Direction>& directions) const;
 
  private:
-  /// Summed at a time, so that they stay in the cache; not 512, where rows of doubles would share its lines.
-  static constexpr std::int64_t kColumns = 520;
+  /// Summed at a time, so that they stay in the cache; not 1024, where rows would share its lines.
+  static constexpr std::int64_t kColumns = 1040;
 
   /// A few columns of the checkpoints' own numbers: row i is numbers + i * stride.
   struct Block {
@@ -61,6 +67,9 @@ class Differences {
   using TwoRows = std::array<std::array<double, kColumns>, 2>;
 
   static std::int64_t stretch_width(std::size_t rows);
+  /// The products of differences that are held in this type of number. Not finite where they are not, or overflow.
+  template <class Number>
+  std::vector<double> gram_in(const GramKernels<Number>& kernels) const;
   /// The sum over all columns, [sums, of_each], block after block in their order; on several threads.
   torch::Tensor sum(std::int64_t sums, std::int64_t of_each, const Part& part) const;
   /// Products with the two directions, of which each block's columns are asked for.

@@ -24,7 +24,7 @@ constexpr std::size_t kForecastGrid = 25;     // points along an axis of the gri
 constexpr std::size_t kMostForecast = 1200;   // evaluations after which a forecast gives up
 // Standard deviations of the kriging that hold the true error at 95 % of the points, over samples of images, and the largest
 // deviation's that hold the largest error of all for most samples; chosen by measurement (docs/performance.md).
-constexpr double kHalfWidth = 2.6, kLargest = 3.4;
+constexpr double kHalfWidth = 2.6, kLargest = 3.6;
 constexpr double kLeastLoss = 1e-12;  // a loss of 0 has no logarithm
 
 double log_loss(const Evaluation& value) { return std::log(std::max(value.loss, kLeastLoss)); }
@@ -320,20 +320,21 @@ void LevelPlan::add_first(Kriging& level, std::size_t first, std::size_t rung, s
     if (values.size() <= rung || (below && is_pilot_[point])) continue;
     const double loss = log_loss(values[rung]);
     if (below) {
-      level.add(place, (loss - log_loss(values[*below])) / expected_difference(point, 0, independence(*below, rung)));
+      level.add(place, (loss - log_loss(values[*below])) / expected_difference(point, *below, independence(*below, rung)));
     } else {
       level.add(place, loss);
     }
   }
 }
 
-/// log noise at the first points but the pilot's, on the smallest subset; they are the places `first`, first + 1, …
-Kriging LevelPlan::first_noises(const std::vector<Kriging::Place>& places, std::size_t first) const {
+/// log noise at the first points but the pilot's, on the images of a rung, or of the scout's where that is smaller; they are
+/// the places `first`, first + 1, …
+Kriging LevelPlan::first_noises(const std::vector<Kriging::Place>& places, std::size_t first, std::size_t rung) const {
   Kriging noises(places);
   noises.assume_smoothness(kNoiseLength, kNoiseNugget);
   for (const std::size_t point : first_points()) {
     const std::size_t place = first++;
-    if (!is_pilot_[point]) noises.add(place, log_noise(point, 0));
+    if (!is_pilot_[point]) noises.add(place, log_noise(point, std::min(rung, values_[point].size() - 1)));
   }
   return noises;
 }
@@ -373,7 +374,7 @@ LevelForecast LevelPlan::play(const std::vector<std::size_t>& rungs) const {
   std::vector<Kriging> levels;
   Candidates candidates{{}, {}, std::vector<std::size_t>(count, 0), std::vector<bool>(count, true)};
   std::vector<double> noises(places.size(), 0);
-  if (const Kriging known = first_noises(places, count); known.size() > 1) noises = known.means();
+  if (const Kriging known = first_noises(places, count, rungs[0]); known.size() > 1) noises = known.means();
   for (double& noise : noises) noise = std::exp(noise);
   for (std::size_t k = 0; k < rungs.size(); ++k) {
     Kriging& level = levels.emplace_back(places, k == 0 ? Kriging::Prior::none : Kriging::Prior::standard);
@@ -515,6 +516,8 @@ std::vector<LevelRequest> LevelPlan::where_uncertain() {
   std::vector<LevelRequest> requests;
   const auto so_far = error();
   if (!so_far || *so_far <= goal_.tolerance) return requests;
+  const double share = goal_.tolerance / *so_far;  // of the largest standard deviation
+  double enough = 0;                               // variance, that asks for nothing more
   Candidates from{{}, {}, std::vector<std::size_t>(values_.size(), 0), is_finite_};
   for (std::size_t k = 0; k < levels_.size(); ++k) {
     from.variances.push_back(variances_of(k));
@@ -523,7 +526,8 @@ std::vector<LevelRequest> LevelPlan::where_uncertain() {
   }
   while (requests.size() < kBatch) {
     const auto choice = choose(from);
-    if (!choice) break;
+    if (requests.empty() && choice) enough = choice->variance * share * share;
+    if (!choice || choice->variance <= enough) break;
     // A point that was just asked for on fewer images: those are among the new ones.
     auto others = requests;
     std::erase_if(others, [&](const LevelRequest& request) { return request.point == choice->point; });

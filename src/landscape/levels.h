@@ -95,7 +95,7 @@ class LevelPlan {
   std::vector<std::vector<std::size_t>> candidates() const;
   std::vector<std::size_t> first_points() const;
   void add_first(Kriging& level, std::size_t first, std::size_t rung, std::optional<std::size_t> below) const;
-  Kriging first_noises(const std::vector<Kriging::Place>& places, std::size_t first) const;
+  Kriging first_noises(const std::vector<Kriging::Place>& places, std::size_t first, std::size_t rung) const;
   double independence(std::size_t below, std::size_t rung) const;
   double independence(std::size_t level) const { return independence(levels_[level - 1].rung, levels_[level].rung); }
   Differences measure_differences() const;

@@ -130,7 +130,7 @@ TEST_CASE("what does not fit a network is refused as if the whole checkpoint wer
   const auto network = make_network(spec);
   const NetworkState state = state_of(*network);
   write_checkpoint(folder / "good.pt", state.parameters, {});
-  CHECK_NOTHROW(check_fit(index_checkpoint(folder / "good.pt"), *network, "linear"));
+  CHECK_NOTHROW(check_fit(index_checkpoint(folder / "good.pt"), state_of(*network), "linear"));
   write_checkpoint(folder / "bad.pt", {{"linear.weight", torch::zeros({3, 3})}}, {});
   const CheckpointIndex bad = index_checkpoint(folder / "bad.pt");
   std::string expected;
@@ -139,7 +139,7 @@ TEST_CASE("what does not fit a network is refused as if the whole checkpoint wer
   } catch (const Error& error) {
     expected = error.what();
   }
-  CHECK_THROWS_WITH(check_fit(bad, *network, "linear"), expected);
+  CHECK_THROWS_WITH(check_fit(bad, state_of(*network), "linear"), expected);
   CHECK(expected.find("linear.weight is [3, 3] there") != std::string::npos);
 }
 

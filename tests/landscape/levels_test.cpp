@@ -63,7 +63,7 @@ class Model {
 
 struct Outcome {
   Surface surface{{-1, 1, 1}, {-1, 1, 1}, Split::train};
-  std::int64_t cost = 0;
+  std::int64_t cost = 0, forecast = 0;
   std::vector<std::pair<std::size_t, std::size_t>> asked;
   std::vector<std::int64_t> sizes;
   double error = 0;
@@ -83,6 +83,7 @@ Outcome run(const Model& model, LevelGoal goal, const Evaluate& evaluate) {
   }
   outcome.surface = plan.reconstruct();
   outcome.cost = plan.cost();
+  outcome.forecast = plan.forecast() ? plan.forecast()->cost : 0;
   outcome.sizes = plan.sizes();
   outcome.error = plan.error().value_or(-1);
   return outcome;
@@ -105,6 +106,8 @@ TEST_CASE("a surface in levels keeps its tolerance at a fraction of the price, a
   const Outcome outcome = run(model, {0.01, 0});
   CHECK(outcome.cost < static_cast<std::int64_t>(kSide * kSide) * kImages / 10);
   CHECK(outcome.error <= 0.01);
+  CHECK(static_cast<double>(outcome.forecast) > 0.7 * static_cast<double>(outcome.cost));
+  CHECK(static_cast<double>(outcome.forecast) < 1.4 * static_cast<double>(outcome.cost));
   CHECK(outcome.sizes.back() == kImages);
   double low = 1e9, high = -1e9, worst = 0;
   std::size_t covered = 0;

@@ -9,6 +9,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import torch
@@ -53,20 +54,45 @@ def read(paths):
     return time.perf_counter() - begin
 
 
-def analyse(folder):
-    """Seconds until the program has the plane, and begins to evaluate."""
+def disk_bytes(process):
+    """What the system has fetched from the disk for it so far."""
+    try:
+        with open(f"/proc/{process.pid}/io") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("read_bytes"))
+    except OSError:  # it has ended
+        return 0
+
+
+def watch(process, begin, seen):
+    """Notes after how many seconds so many bytes had been fetched."""
+    while process.poll() is None:
+        seen.append((time.perf_counter() - begin, disk_bytes(process)))
+        time.sleep(0.02)
+
+
+def disk_seconds(seen, size):
+    """From the first fiftieth of the bytes to the last one."""
+    times = [seconds for seconds, fetched in seen if size / 50 < fetched < size * 49 / 50]
+    return times[-1] - times[0] if len(times) > 1 else None
+
+
+def analyse(folder, size):
+    """Seconds until the program has the plane, and begins to evaluate; and those in which it reads from the disk."""
     begin = time.perf_counter()
     process = subprocess.Popen(
         [BINARY, "trajectory", "--checkpoints", folder / "checkpoint-*.pt", "--arch", "resnet18", *DATA, "--grid", "1x1",
          "--samples", "1", "--bn", "stored", "--out", folder / "plane.h5", "--force"], stderr=subprocess.PIPE, text=True)
-    said = []
+    seen, said = [], []
+    watcher = threading.Thread(target=watch, args=(process, begin, seen))
+    watcher.start()
     for line in process.stderr:
         said.append(line)
         if line.startswith("1x1 points"):
             seconds = time.perf_counter() - begin
             process.kill()
             process.wait()
-            return seconds
+            watcher.join()
+            return seconds, disk_seconds(seen, size)
     sys.exit(f"bench-trajectory: {said[-1].strip() if said else 'the program said nothing'}")
 
 
@@ -106,8 +132,9 @@ def main():
             forget(paths)
             reading = read(paths)
             forget(paths)
-            cold, warm = analyse(pathlib.Path(name)), analyse(pathlib.Path(name))
-            print(f"reading from the disk {reading:.2f} s ({size / reading / 1e9:.2f} GB/s), PCA from there {cold:.2f} s,"
+            (cold, fetching), (warm, _) = analyse(pathlib.Path(name), size), analyse(pathlib.Path(name), size)
+            fetched = f" (the disk busy for {fetching:.2f} s, {0.96 * size / fetching / 1e9:.2f} GB/s)" if fetching else ""
+            print(f"reading from the disk {reading:.2f} s ({size / reading / 1e9:.2f} GB/s), PCA from there {cold:.2f} s{fetched},"
                   f" from memory {warm:.2f} s", flush=True)
         print(f"most memory of the program: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6:.2f} GB", flush=True)
         if options.numpy:
