@@ -17,6 +17,7 @@ constexpr std::size_t kBatch = 16;            // points between two looks at the
 constexpr std::size_t kBatchToComplete = 256;
 constexpr std::size_t kFewestPilots = 6;      // finite ones: fewer tell nothing of a level
 constexpr std::size_t kMostKriged = 900;      // points of a level: beyond, evaluating costs less than thinking
+constexpr std::size_t kManyPoints = 5;        // a level known at one in so many may be evaluated at all of them
 constexpr double kRefit = 1.15;               // growth of a level after which its ℓ is decided anew
 constexpr double kNoiseLength = 0.5, kNoiseNugget = 0.03;  // ℓ and ν of log noise
 constexpr double kScoutsWeight = 20;          // values that s² as the scout found it counts for
@@ -24,7 +25,7 @@ constexpr std::size_t kForecastGrid = 25;     // points along an axis of the gri
 constexpr std::size_t kMostForecast = 1200;   // evaluations after which a forecast gives up
 // Standard deviations of the kriging that hold the true error at 95 % of the points, over samples of images, and the largest
 // deviation's that hold the largest error of all for most samples; chosen by measurement (docs/performance.md).
-constexpr double kHalfWidth = 2.6, kLargest = 3.6;
+constexpr double kHalfWidth = 2.6, kLargest = 4;
 constexpr double kLeastLoss = 1e-12;  // a loss of 0 has no logarithm
 
 double log_loss(const Evaluation& value) { return std::log(std::max(value.loss, kLeastLoss)); }
@@ -462,6 +463,14 @@ bool LevelPlan::is_better(const LevelForecast& a, const LevelForecast& b) const 
 /// Some losses are not finite.
 bool LevelPlan::is_broken() const { return std::find(is_finite_.begin(), is_finite_.end(), false) != is_finite_.end(); }
 
+/// Whether so many points are needed that the others may hide something between them, and are cheap beside what was spent.
+bool LevelPlan::is_rough(const Level& level) const {
+  const std::size_t known = level.kriging.size(), points = values_.size();
+  if (known > kMostKriged) return true;
+  const auto rest = static_cast<std::int64_t>(points - known) * ladder_[level.rung];
+  return known > std::max(points / kManyPoints, 2 * kStart * kStart) && rest <= cost_ && is_affordable(rest, {});
+}
+
 /// Decides lengths anew where enough was learnt, one for all differences, and which levels are too rough to be
 /// interpolated.
 void LevelPlan::refine_levels() {
@@ -470,7 +479,7 @@ void LevelPlan::refine_levels() {
   for (std::size_t k = levels_.size(); k-- > 0;) {
     Level& level = levels_[k];
     const bool is_above_complete = k + 1 < levels_.size() && levels_[k + 1].is_complete;
-    if (is_above_complete || level.kriging.size() > kMostKriged || (k == 0 && is_broken())) level.is_complete = true;
+    if (is_above_complete || is_rough(level) || (k == 0 && is_broken())) level.is_complete = true;
     if (level.is_complete) continue;
     const bool has_news = static_cast<double>(level.kriging.size()) >= kRefit * static_cast<double>(level.fitted);
     if (k == 0 && has_news) level.kriging.fit();

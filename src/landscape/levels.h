@@ -102,6 +102,7 @@ class LevelPlan {
   LevelForecast play(const std::vector<std::size_t>& rungs) const;
   bool is_better(const LevelForecast& a, const LevelForecast& b) const;
   void choose_levels();
+  bool is_rough(const Level& level) const;
   void refine_levels();
   void share_scale();
   std::size_t pilot_side() const;
