@@ -64,6 +64,7 @@ Differences::Differences(NetworkState origin, std::vector<const CheckpointIndex*
       begins_{0},
       checkpoints_(std::move(checkpoints)),
       threads_(std::clamp(options.threads, 1, kMostThreads)),
+      few_products_(options.few_products),
       kernels_(kernels_of(options.instruction_set)) {
   for (const auto& [name, tensor] : origin_.parameters) begins_.push_back(begins_.back() + tensor.numel());
   for (const CheckpointIndex* checkpoint : checkpoints_) {
@@ -197,6 +198,8 @@ Pca Differences::pca(std::size_t components) const {
   constexpr double kLeast = 1e-20, kMost = 1e30;  // squares in between float holds with all their digits
   constexpr double kSmall = 1e-4;                 // variance, of the largest square, of which float leaves about 1e-8
   const std::size_t n = count();
+  const double products = static_cast<double>(n) * static_cast<double>(n) * static_cast<double>(begins_.back()) / 2;
+  if (products < few_products_) return pca_of_gram(gram(), n, components);
   const auto quick = gram_in(kernels_.gram_in_float);
   double most = 0;
   bool is_held = true;

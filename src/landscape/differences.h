@@ -21,6 +21,7 @@ namespace lossatlas {
 struct SumOptions {
   int threads = 1;
   InstructionSet instruction_set = best_instruction_set();
+  double few_products = 1e10;  // multiply-adds, below half a second's: Differences::pca forms them in double
 };
 
 /// The differences w_i = θ_i - θ between many checkpoints and one origin, read from their files block by block: memory
@@ -37,9 +38,10 @@ class Differences {
   /// ⟨w_i, w_j⟩, [n, n]. Reads each file once. Throws Error naming a checkpoint whose parameters are not finite.
   std::vector<double> gram() const;
 
-  /// The principal components, as pca_of_gram has them. The products are formed in float and summed in it over some columns,
-  /// in double beyond: they are within 1e-7 ‖w_i‖ ‖w_j‖, in about half the time. Where that could be seen, since the second
-  /// component is small beside the first, they are formed in double. Reads each file once, or twice. Throws as gram() does.
+  /// The principal components, as pca_of_gram has them. Where there are many products they are formed in float and summed in
+  /// it over some columns, in double beyond: they are within 1e-7 ‖w_i‖ ‖w_j‖, in about half the time. Where that could be
+  /// seen, since the second component is small beside the first, they are formed in double after all. Reads each file once,
+  /// or twice. Throws as gram() does.
   Pca pca(std::size_t components) const;
 
   /// Σ_i combinations[k][i] w_i for k = 0, 1, rounded to float; for states the statistics are combined likewise. The
@@ -92,6 +94,7 @@ class Differences {
   std::vector<std::vector<const StoredTensor*>> stored_;  // [checkpoint][parameter]
   std::vector<TensorReader> readers_;                     // of as many checkpoints, the first ones, as may stay open
   int threads_;
+  double few_products_;
   const Kernels& kernels_;
 };
 
