@@ -1,7 +1,5 @@
 #pragma once
 
-#include <type_traits>
-
 #include "kernels/vector.h"
 
 namespace lossatlas {
@@ -22,7 +20,7 @@ void subtract(const float* numbers, const float* from, std::int64_t count, Numbe
 
 using UnalignedHalf [[gnu::vector_size(2 * kLanes), gnu::aligned(4), gnu::may_alias]] = float;
 
-[[gnu::always_inline]] inline DoubleVector load_doubles(const double* from) {
+[[gnu::always_inline]] inline DoubleVector load(const double* from) {
   return *reinterpret_cast<const UnalignedDoubleVector*>(from);
 }
 [[gnu::always_inline]] inline DoubleVector load_as_doubles(const float* from) {
@@ -47,7 +45,7 @@ void add_combinations(const float* numbers, std::int64_t stride, std::int64_t ro
     DoubleVector origin[kSums], sum[2][kSums];
     for (int c = 0; c < kSums; ++c) {
       origin[c] = load_as_doubles(from + i + c * kDoubles);
-      for (int k = 0; k < 2; ++k) sum[k][c] = load_doubles(sums[k] + i + c * kDoubles);
+      for (int k = 0; k < 2; ++k) sum[k][c] = load(sums[k] + i + c * kDoubles);
     }
     for (std::int64_t row = 0; row < rows; ++row) {
       const float* own = numbers + row * stride + i;
@@ -81,8 +79,8 @@ void add_projections(const float* numbers, const float* from, std::int64_t count
     for (int c = 0; c < kChains; ++c) {
       const std::int64_t at = i + c * kDoubles;
       const DoubleVector difference = load_as_doubles(numbers + at) - load_as_doubles(from + at);
-      sum[0][c] += difference * load_doubles(rows[0] + at);
-      sum[1][c] += difference * load_doubles(rows[1] + at);
+      sum[0][c] += difference * load(rows[0] + at);
+      sum[1][c] += difference * load(rows[1] + at);
       sum[2][c] += difference * difference;
     }
   }
@@ -96,19 +94,18 @@ void add_projections(const float* numbers, const float* from, std::int64_t count
 }
 
 /// Products of kGramRows rows with as many others, `width` numbers each.
-template <class Number, class Numbers>
+template <class Number>
 void add_products_of_rows(const Number* a, const Number* b, std::int64_t width, std::int64_t count, double* products) {
+  using Numbers = decltype(load(a));
   constexpr std::int64_t kAtOnce = sizeof(Numbers) / sizeof(Number);
-  using Unaligned [[gnu::aligned(alignof(Number)), gnu::may_alias]] = Numbers;
-  const auto load_some = [](const Number* from) { return *reinterpret_cast<const Unaligned*>(from); };
   Numbers sum[kGramRows][kGramRows] = {};
   for (std::int64_t k = 0; k < width; k += kAtOnce) {
     Numbers row_of_b[kGramRows];
 #pragma GCC unroll 5
-    for (int j = 0; j < kGramRows; ++j) row_of_b[j] = load_some(b + j * width + k);
+    for (int j = 0; j < kGramRows; ++j) row_of_b[j] = load(b + j * width + k);
 #pragma GCC unroll 5
     for (int i = 0; i < kGramRows; ++i) {
-      const Numbers row_of_a = load_some(a + i * width + k);
+      const Numbers row_of_a = load(a + i * width + k);
 #pragma GCC unroll 5
       for (int j = 0; j < kGramRows; ++j) sum[i][j] += row_of_a * row_of_b[j];
     }
@@ -122,10 +119,9 @@ void add_products_of_rows(const Number* a, const Number* b, std::int64_t width, 
 
 template <class Number>
 void add_gram(const Number* rows, std::int64_t count, std::int64_t width, double* products) {
-  using Numbers = std::conditional_t<std::is_same_v<Number, float>, Vector, DoubleVector>;
   for (std::int64_t i = 0; i < count; i += kGramRows) {
     for (std::int64_t j = 0; j <= i; j += kGramRows) {
-      add_products_of_rows<Number, Numbers>(rows + i * width, rows + j * width, width, count, products + i * count + j);
+      add_products_of_rows(rows + i * width, rows + j * width, width, count, products + i * count + j);
     }
   }
 }

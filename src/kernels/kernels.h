@@ -109,7 +109,6 @@ enum class InstructionSet { portable, avx2, avx512, amx };
 /// activations too. Sums stay float32.
 enum class Precision { fp32, tf32, bf16 };
 
-/// B, gathered rows and scratch memory begin at multiples of 64 bytes.
 /// Gram matrices of differences that are held in one type of number, in which they are multiplied and summed over `width`.
 template <class Number>
 struct GramKernels {
@@ -120,6 +119,7 @@ struct GramKernels {
   void (*add)(const Number* rows, std::int64_t count, std::int64_t width, double* products);
 };
 
+/// B, gathered rows and scratch memory begin at multiples of 64 bytes.
 struct Kernels {
   InstructionSet instruction_set;
   double filtering_pays_below;  // minimal filtering is slower where it leaves more than this share of the products

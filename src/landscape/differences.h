@@ -21,7 +21,7 @@ namespace lossatlas {
 struct SumOptions {
   int threads = 1;
   InstructionSet instruction_set = best_instruction_set();
-  double few_products = 1e10;  // multiply-adds, below half a second's: Differences::pca forms them in double
+  double few_products = 1e10;  // multiply-adds: up to so many take Differences::pca little time in double
 };
 
 /// The differences w_i = θ_i - θ between many checkpoints and one origin, read from their files block by block: memory

@@ -70,14 +70,17 @@ def watch(process, begin, seen):
         time.sleep(0.02)
 
 
-def disk_seconds(seen, size):
-    """From the first fiftieth of the bytes to the last one."""
-    times = [seconds for seconds, fetched in seen if size / 50 < fetched < size * 49 / 50]
-    return times[-1] - times[0] if len(times) > 1 else None
+def disk_use(seen, size):
+    """The seconds from the first fiftieth of the bytes to the last one, and the bytes a second; nothing where few were fetched."""
+    between = [(seconds, fetched) for seconds, fetched in seen if size / 50 < fetched < size * 49 / 50]
+    if len(between) < 2:
+        return None
+    (begin, some), (end, most) = between[0], between[-1]
+    return end - begin, (most - some) / (end - begin)
 
 
 def analyse(folder, size):
-    """Seconds until the program has the plane, and begins to evaluate; and those in which it reads from the disk."""
+    """Seconds until the program has the plane, and begins to evaluate; and its use of the disk."""
     begin = time.perf_counter()
     process = subprocess.Popen(
         [BINARY, "trajectory", "--checkpoints", folder / "checkpoint-*.pt", "--arch", "resnet18", *DATA, "--grid", "1x1",
@@ -92,7 +95,7 @@ def analyse(folder, size):
             process.kill()
             process.wait()
             watcher.join()
-            return seconds, disk_seconds(seen, size)
+            return seconds, disk_use(seen, size)
     sys.exit(f"bench-trajectory: {said[-1].strip() if said else 'the program said nothing'}")
 
 
@@ -132,8 +135,8 @@ def main():
             forget(paths)
             reading = read(paths)
             forget(paths)
-            (cold, fetching), (warm, _) = analyse(pathlib.Path(name), size), analyse(pathlib.Path(name), size)
-            fetched = f" (the disk busy for {fetching:.2f} s, {0.96 * size / fetching / 1e9:.2f} GB/s)" if fetching else ""
+            (cold, use), (warm, _) = analyse(pathlib.Path(name), size), analyse(pathlib.Path(name), size)
+            fetched = f" (the disk busy for {use[0]:.2f} s, {use[1] / 1e9:.2f} GB/s)" if use else ""
             print(f"reading from the disk {reading:.2f} s ({size / reading / 1e9:.2f} GB/s), PCA from there {cold:.2f} s{fetched},"
                   f" from memory {warm:.2f} s", flush=True)
         print(f"most memory of the program: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6:.2f} GB", flush=True)
