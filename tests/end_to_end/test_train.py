@@ -208,7 +208,7 @@ def test_gd_takes_one_step_an_epoch_over_all_images(lossatlas, pictures, tmp_pat
 @pytest.mark.parametrize("optimizer", ["adam", "gd"])
 def test_resumed_memory_of_other_optimizers(lossatlas, pictures, tmp_path, optimizer):
     """Cut off within an epoch: moments, their step count, and a sum of gradients are brought back."""
-    words = ["train", "--arch", "resnet20", "--width", 4, "--data", pictures.words, "--batch-size", 5, "--epochs", 2,
+    words = ["train", "--arch", "resnet20", "--width", 4, "--data", pictures.words, "--batch-size", 1, "--epochs", 2,
              "--threads", 1, "--optimizer", optimizer, "--out"]
     lossatlas(*words, tmp_path / "whole").ok()
     helpers.interrupt([*words, tmp_path / "cut"], "resnet20 on", wait=0.4)
@@ -252,7 +252,7 @@ def test_interrupted_run_resumes_to_the_same_bits(lossatlas, long_words, long_ru
 
 
 def test_interrupt_saves_within_an_epoch(long_words, tmp_path):
-    helpers.interrupt(long_words(tmp_path, **{"batch-size": 2}), "resnet20 on", wait=0.5)
+    helpers.interrupt(long_words(tmp_path, **{"batch-size": 1}), "resnet20 on", wait=0.4)
     saved = helpers.load(tmp_path / "resume.pt")
     assert saved["epoch"] == 0 and saved["step"] > 0
 
