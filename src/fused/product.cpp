@@ -240,16 +240,17 @@ double multiplications(const ImageShape& out, Filtering filtering) {
   return static_cast<double>(tiles * positions_of(filtering)) / static_cast<double>(out.height * out.width);
 }
 
-/// The filtering with the fewest multiplications, if there is one that leaves less than this share of them.
-std::optional<Filtering> best_filtering(const Node& node, double least_saving) {
+/// The filtering with the fewest multiplications, if there is one that pays.
+std::optional<Filtering> best_filtering(const Node& node, const Kernels& kernels) {
   const Window& w = node.window;
   const bool square = w.height == 3 && w.width == 3 && w.stride_y == w.stride_x && w.dilation_y == 1 &&
                       w.dilation_x == 1 && w.padding_y == w.padding_x;
   if (!square || node.inputs[0] == 0) return std::nullopt;
   std::optional<Filtering> best;
-  double least = least_saving * static_cast<double>(w.taps());
+  double least = kernels.filtering_pays_below * static_cast<double>(w.taps());
   for (const auto filtering : {Filtering::four, Filtering::two, Filtering::two_by_strides}) {
-    if (stride_of(filtering) != w.stride_y || multiplications(node.shape, filtering) >= least) continue;
+    if (stride_of(filtering) != w.stride_y || outputs_of(filtering) > kernels.most_filtered) continue;
+    if (multiplications(node.shape, filtering) >= least) continue;
     best = filtering;
     least = multiplications(node.shape, filtering);
   }
@@ -264,7 +265,7 @@ std::unique_ptr<Step> make_product_step(const Graph& graph, std::size_t index, c
   const bool plain = window.taps() == 1 && window.stride_y == 1 && window.stride_x == 1 && window.padding_y == 0 &&
                      window.padding_x == 0;
   if (plain && !node.input_norm && node.inputs[0] != 0) return std::make_unique<PointwiseStep>(graph, index, kernels);
-  if (const auto filtering = best_filtering(node, kernels.filtering_pays_below)) {
+  if (const auto filtering = best_filtering(node, kernels)) {
     return std::make_unique<WinogradStep>(graph, index, kernels, *filtering);
   }
   return std::make_unique<GatheredStep>(graph, index, kernels);

@@ -13,7 +13,7 @@ namespace lossatlas {
 extern const Kernels kAmxKernels;
 // Minimal filtering must save much: products are cheap, and its transforms are not.
 const Kernels kAmxKernels{
-    InstructionSet::amx, 0.7,          kRowUnit, true, packed_size,    pack,            multiply_scratch, multiply,
+    InstructionSet::amx, 0.7, 4,       kRowUnit, true, packed_size,    pack,            multiply_scratch, multiply,
     rows_size,           gather_split, winograd_weights, winograd_input, winograd_output, pool,             transform,
     add, moments, kGramRows, {subtract, add_gram}, {subtract, add_gram}, add_combinations, add_projections, multiply_add};
 

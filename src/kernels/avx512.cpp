@@ -12,7 +12,7 @@ namespace lossatlas {
 
 extern const Kernels kAvx512Kernels;
 const Kernels kAvx512Kernels{
-    InstructionSet::avx512, 1,      kTileRows, false, packed_size,    pack,            multiply_scratch, multiply,
+    InstructionSet::avx512, 1, 4,   kTileRows, false, packed_size,    pack,            multiply_scratch, multiply,
     rows_size,            gather, winograd_weights, winograd_input, winograd_output, pool,             transform,
     add, moments, kGramRows, {subtract, add_gram}, {subtract, add_gram}, add_combinations, add_projections, multiply_add};
 

@@ -123,6 +123,7 @@ struct GramKernels {
 struct Kernels {
   InstructionSet instruction_set;
   double filtering_pays_below;  // minimal filtering is slower where it leaves more than this share of the products
+  std::int64_t most_filtered;  // outputs along a side of its tiles: larger ones would multiply the rounding of the factors
   std::int64_t rows;  // of a product that are multiplied in one go: numbers of rows that it divides waste nothing
   bool in_place;  // C may be written where an A of at most kMostGathered rows lies, if that is not gathered
 

@@ -11,7 +11,7 @@ namespace lossatlas {
 
 extern const Kernels kPortableKernels;
 const Kernels kPortableKernels{
-    InstructionSet::portable, 1,      kTileRows, false, packed_size,    pack,            multiply_scratch, multiply,
+    InstructionSet::portable, 1, 4,   kTileRows, false, packed_size,    pack,            multiply_scratch, multiply,
     rows_size,            gather, winograd_weights, winograd_input, winograd_output, pool,             transform,
     add, moments, kGramRows, {subtract, add_gram}, {subtract, add_gram}, add_combinations, add_projections, multiply_add};
 
