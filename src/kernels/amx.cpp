@@ -2,20 +2,13 @@
 #define LOSSATLAS_LANES 16
 #define LOSSATLAS_PARTS 3
 #include "kernels/amx_multiply.h"
-#include "kernels/gram.h"
-#include "kernels/pack.h"
-#include "kernels/passes.h"
-#include "kernels/peak.h"
-#include "kernels/winograd.h"
+#include "kernels/table.h"
 
 namespace lossatlas {
 
 extern const Kernels kAmxKernels;
 // Minimal filtering must save much: products are cheap, and its transforms are not.
-const Kernels kAmxKernels{
-    InstructionSet::amx, 0.7, 4,       kRowUnit, true, packed_size,    pack,            multiply_scratch, multiply,
-    rows_size,           gather_split, winograd_weights, winograd_input, winograd_output, pool,             transform,
-    add, moments, kGramRows, {subtract, add_gram}, {subtract, add_gram}, add_combinations, add_projections, multiply_add};
+const Kernels kAmxKernels = table_of(InstructionSet::amx, 0.7, 4, kRowUnit, true);
 
 }  // namespace lossatlas
 

@@ -170,8 +170,8 @@ std::int64_t find_runs(const Activations& in, const Window& window, std::int64_t
 }
 
 /// Kernels::gather: two blocks of the depth, each a tap and a block of channels, make a chunk.
-void gather_split(const Activations& in, const Window& window, std::int64_t out_height, std::int64_t out_width,
-                  const Affine& affine, std::int64_t first, std::int64_t count, float* rows) {
+void gather(const Activations& in, const Window& window, std::int64_t out_height, std::int64_t out_width,
+            const Affine& affine, std::int64_t first, std::int64_t count, float* rows) {
   constexpr std::int64_t kHalf = kBlock / 2;
   const std::int64_t blocks = window.taps() * in.blocks, stride = staggered(count), step = window.stride_x * kBlock;
   Run runs[kMostGathered];
