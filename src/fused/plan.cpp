@@ -8,9 +8,10 @@
 namespace lossatlas {
 
 Plan::Plan(std::shared_ptr<const Graph> graph, const PlanOptions& options)
-    : graph_(std::move(graph)), options_(options), steps_(graph_->nodes.size()) {
+    : graph_(std::move(graph)), options_(options), steps_(graph_->nodes.size()), places_(steps_.size()) {
   const Kernels& kernels = kernels_of(options_.instruction_set, options_.precision);
   for (std::size_t node = 1; node < steps_.size(); ++node) steps_[node] = make_step(*graph_, node, kernels);
+  place_in_concatenations();
   cut_segments();
   find_lifetimes();
   place_values();
@@ -54,6 +55,42 @@ std::size_t Plan::floats_of(std::size_t node, std::int64_t images) const {
   return static_cast<std::size_t>(blocks_of(shape.channels) * staggered(shape.height * shape.width * images));
 }
 
+/// What fills whole blocks of a concatenation is written there in the first place. Where every layer concatenates anew all
+/// that came before, each of these concatenations is the beginning of the next one.
+void Plan::place_in_concatenations() {
+  for (std::size_t node = 0; node < places_.size(); ++node) places_[node].owner = node;
+  for (std::size_t node = places_.size() - 1; node > 0; --node) {
+    const Node& n = graph_->nodes[node];
+    if (n.operation != Operation::concatenate) continue;
+    Place& place = places_[node];
+    const Place first = places_[n.inputs.front()];
+    if (place.owner == node && first.owner != n.inputs.front()) {
+      place = first;
+      if (lies_in_place(node)) continue;
+      place = {node};
+    }
+    std::int64_t channel = 0;
+    for (const std::size_t input : n.inputs) {
+      const std::int64_t channels = graph_->nodes[input].shape.channels;
+      const bool whole = channel % kBlock == 0 && (channels % kBlock == 0 || input == n.inputs.back());
+      const bool own = input != 0 && places_[input].owner == input;
+      if (own && whole) places_[input] = {place.owner, place.block + channel / kBlock};
+      channel += channels;
+    }
+  }
+}
+
+/// A concatenation that copies nothing.
+bool Plan::lies_in_place(std::size_t concatenation) const {
+  std::int64_t channel = 0;
+  for (const std::size_t input : graph_->nodes[concatenation].inputs) {
+    const Place &part = places_[input], &whole = places_[concatenation];
+    if (part.owner != whole.owner || part.block * kBlock != whole.block * kBlock + channel) return false;
+    channel += graph_->nodes[input].shape.channels;
+  }
+  return true;
+}
+
 /// As few images as keep what the step reads and writes near the second-level cache (twice its size was measured to be
 /// best), unless that would make it read its parameters from memory so often that streaming the activations is cheaper.
 std::int64_t Plan::best_slice(std::size_t node) const {
@@ -71,12 +108,14 @@ std::int64_t Plan::best_slice(std::size_t node) const {
 
 /// A step joins the segment before it where that has its slice, or a somewhat larger one: a smaller slice costs those
 /// steps little, and what they write is still in cache. A segment of the whole batch keeps it, for its parameters' sake.
-/// Moments are measured where their input was just written; what reads them waits for the end of the batch.
+/// Moments are measured where their input was just written; what reads them waits for the end of the batch. A concatenation
+/// that copies nothing costs nothing.
 void Plan::cut_segments() {
   for (std::size_t node = 1; node < steps_.size(); ++node) {
     const std::int64_t before = segments_.empty() ? 0 : segments_.back().slice;
-    const bool measures = graph_->nodes[node].operation == Operation::moments;
-    const std::int64_t slice = measures && before > 0 ? before : best_slice(node);
+    const Operation operation = graph_->nodes[node].operation;
+    const bool follows = operation == Operation::moments || (operation == Operation::concatenate && lies_in_place(node));
+    const std::int64_t slice = follows && before > 0 ? before : best_slice(node);
     const auto& inputs = graph_->nodes[node].inputs;
     const bool waits = std::any_of(inputs.begin(), inputs.end(), [&](std::size_t input) {
       return graph_->nodes[input].operation == Operation::moments && input >= segments_.back().first;
@@ -96,22 +135,21 @@ const Plan::Segment& Plan::segment_of(std::size_t node) const {
 /// Values that another segment reads hold the whole batch, and are needed from the begin of the segment that writes
 /// them to the end of the last one that reads them: segments run slice by slice.
 void Plan::find_lifetimes() {
-  places_.resize(steps_.size());
-  const auto reads = [&](std::size_t node, auto&& visit) {
-    for (const std::size_t input : graph_->nodes[node].inputs) visit(input);
-    if (graph_->nodes[node].residual) visit(*graph_->nodes[node].residual);
-  };
   for (std::size_t node = 1; node < steps_.size(); ++node) {
-    places_[node] = {0, segment_of(node).slice, node, node};
-    reads(node, [&](std::size_t input) {
+    Place& place = places_[places_[node].owner];
+    if (place.from == 0) place.from = node;
+    place.to = node;
+    place.capacity = std::max(place.capacity, segment_of(node).slice);
+    const auto read = [&](std::size_t input) {
       if (input == 0) return;
-      Place& place = places_[input];
-      place.to = node;
-      if (&segment_of(node) != &segment_of(input)) place.capacity = options_.batch;
-    });
+      Place& from = places_[places_[input].owner];
+      from.to = node;
+      if (&segment_of(node) != &segment_of(input)) from.capacity = options_.batch;
+    };
+    for (const std::size_t input : graph_->nodes[node].inputs) read(input);
+    if (graph_->nodes[node].residual) read(*graph_->nodes[node].residual);
   }
-  Place& logits = places_.back();
-  logits.capacity = options_.batch;
+  places_[places_.back().owner].capacity = options_.batch;  // the logits
   for (Place& place : places_) {
     if (place.from == 0 || place.capacity < options_.batch) continue;
     place.from = segment_of(place.from).first;
@@ -122,7 +160,9 @@ void Plan::find_lifetimes() {
 /// Each value, the largest first, takes the lowest place that is free while it is needed.
 void Plan::place_values() {
   std::vector<std::size_t> order;
-  for (std::size_t node = 1; node < steps_.size(); ++node) order.push_back(node);
+  for (std::size_t node = 1; node < steps_.size(); ++node) {
+    if (places_[node].owner == node) order.push_back(node);
+  }
   const auto size = [&](std::size_t node) { return floats_of(node, places_[node].capacity); };
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return size(a) > size(b); });
   std::vector<std::size_t> placed;  // by offset
@@ -143,13 +183,12 @@ void Plan::place_values() {
 }
 
 Activations Plan::view(std::size_t node, std::int64_t first, std::int64_t count) const {
-  const Place& place = places_[node];
+  const Place& owner = places_[places_[node].owner];
   const ImageShape& shape = graph_->nodes[node].shape;
   const std::int64_t image = shape.height * shape.width * kBlock;
-  const std::int64_t begin = place.capacity == options_.batch ? first * image : 0;
-  const std::int64_t stride = staggered(place.capacity * shape.height * shape.width);
-  return {activations_.data() + place.offset + begin, stride, blocks_of(shape.channels), count, shape.height,
-          shape.width};
+  const std::int64_t stride = staggered(owner.capacity * shape.height * shape.width);
+  const std::int64_t begin = places_[node].block * stride + (owner.capacity == options_.batch ? first * image : 0);
+  return {activations_.data() + owner.offset + begin, stride, blocks_of(shape.channels), count, shape.height, shape.width};
 }
 
 void Plan::run_segment(const Segment& segment, const PlanarImages& images) {

@@ -50,14 +50,19 @@ class Plan {
     std::size_t first, end;  // nodes
     std::int64_t slice;      // images
   };
-  /// Where the activations of a node lie, and the nodes from and to which they are needed.
+  /// Where the activations of a node lie: in memory of its own, or as some blocks of a concatenation's. The rest is known of
+  /// owners alone, for all that lies there: the nodes from and to which it is needed.
   struct Place {
+    std::size_t owner = 0;      // node
+    std::int64_t block = 0;     // of the owner
     std::size_t offset = 0;     // floats
     std::int64_t capacity = 0;  // images: the batch, or the slice where no other segment reads them
     std::size_t from = 0, to = 0;
   };
 
   std::int64_t best_slice(std::size_t node) const;
+  void place_in_concatenations();
+  bool lies_in_place(std::size_t concatenation) const;
   void cut_segments();
   const Segment& segment_of(std::size_t node) const;
   void find_lifetimes();

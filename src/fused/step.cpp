@@ -95,7 +95,8 @@ class PoolStep : public KernelStep {
   }
 };
 
-/// Channels of several nodes one after another. Whole blocks are copied as they are, others channel by channel.
+/// Channels of several nodes one after another. What lies in its place already stays, other whole blocks are copied as they
+/// are, and the rest channel by channel.
 class ConcatenateStep : public Step {
  public:
   ConcatenateStep(const Graph& graph, std::size_t node) : graph_(graph), node_(graph.nodes[node]), index_(node) {}
@@ -110,10 +111,11 @@ class ConcatenateStep : public Step {
       for (std::int64_t block = 0; block < in.blocks; ++block) {
         const float* from = in.data + block * in.stride;
         const std::int64_t count = std::min(kBlock, channels - block * kBlock);
-        if (channel % kBlock == 0) {  // a part block's zeros are written over by the next input, or stay
-          std::copy(from, from + pixels * kBlock, out.data + channel / kBlock * out.stride);
-        } else {
+        float* to = out.data + channel / kBlock * out.stride;
+        if (channel % kBlock != 0) {
           copy_channels(from, count, channel, pixels, out);
+        } else if (from != to) {  // a part block's zeros are written over by the next input, or stay
+          std::copy(from, from + pixels * kBlock, to);
         }
         channel += count;
       }

@@ -182,10 +182,12 @@ class FunctionNetwork : public Network {
   explicit FunctionNetwork(std::function<torch::Tensor(torch::Tensor)> function) : function_(std::move(function)) {
     weight_ = register_parameter("weight", torch::randn({20, 3, 3, 3}), false);
     grouped_ = register_parameter("grouped", torch::randn({20, 5, 3, 3}), false);
+    wide_ = register_parameter("wide", torch::randn({32, 3, 3, 3}), false);
+    narrow_ = register_parameter("narrow", torch::randn({16, 3, 3, 3}), false);
     linear_ = register_parameter("linear", torch::randn({10, 20}), false);
   }
   torch::Tensor forward(torch::Tensor images) override { return function_(std::move(images)); }
-  torch::Tensor weight_, grouped_, linear_;
+  torch::Tensor weight_, grouped_, wide_, narrow_, linear_;
 
  private:
   std::function<torch::Tensor(torch::Tensor)> function_;
@@ -228,4 +230,40 @@ TEST_CASE("writing in place changes what is read later, and nothing read before"
   plan.load(tensors_of(state_of(network)));
   const auto images = torch::randn({4, 3, 8, 8});
   CHECK(relative_error(run(plan, images), network.forward(images)) < 1e-5);
+}
+
+TEST_CASE("concatenations hold what LibTorch's do, copied or written in place") {
+  const torch::NoGradGuard no_gradients;
+  const auto kind = GENERATE(as<std::string>(), "a list that grows", "out of order", "before", "behind", "part blocks", "twice",
+                             "two places", "alone", "nested");
+  FunctionNetwork* self = nullptr;
+  FunctionNetwork network([&](const torch::Tensor& images) {
+    const auto a = torch::conv2d(images, self->wide_), b = torch::conv2d(images, self->narrow_);
+    const auto c = torch::max_pool2d(a, 3, 1, 1), part = torch::conv2d(images, self->weight_);  // 20 channels
+    const auto join = [](const std::vector<torch::Tensor>& parts) { return torch::cat(parts, 1); };
+    std::vector<torch::Tensor> read;
+    if (kind == "a list that grows") read = {join({a, b}), join({a, b, c}), join({a, b, c, part})};
+    if (kind == "out of order") read = {join({b, a}), join({a, c}), join({b, c}), join({a, b, c})};
+    if (kind == "before") read = {join({b, a}), join({c, join({b, a})}), join({part, c, b})};
+    if (kind == "behind") read = {join({join({a, b}), c}), join({join({join({a, b}), c}), part})};
+    if (kind == "part blocks") read = {join({a, part}), join({part, a}), join({a, part, b})};
+    if (kind == "twice") read = {join({a, a, b}), join({b, c, b})};
+    if (kind == "two places") read = {join({a, b}), join({b, a}), join({c, a})};
+    if (kind == "alone") read = {join({a}), join({b, part}), join({part})};
+    if (kind == "nested") read = {join({join({b, a}), join({c, join({a, b})})})};
+    for (torch::Tensor& tensor : read) tensor = torch::max_pool2d(tensor, 2).mean({2, 3});
+    for (const torch::Tensor& tensor : {a, b, c, part}) read.push_back(tensor.mean({2, 3}));
+    return join(read);
+  });
+  self = &network;
+  const bool large = GENERATE(false, true);  // images run in slices
+  const std::int64_t side = large ? 80 : 9;
+  const auto graph = std::make_shared<const Graph>(fuse(lower(network, {3, side, side})));
+  Plan plan(graph, {best_instruction_set(), 8});
+  plan.load(tensors_of(state_of(network)));
+  CAPTURE(kind, side);
+  for (const std::int64_t count : {8, 3}) {
+    const auto images = torch::randn({count, 3, side, side});
+    CHECK(relative_error(run(plan, images), network.forward(images)) < 1e-5);
+  }
 }
