@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <new>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "base/error.h"
@@ -97,7 +98,7 @@ int run_command_line(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is then an error like a full disk
   try {
     const int status = parse_and_run(app, argc, argv, context);
-    if (std::fflush(stdout) != 0) throw Error("standard output cannot be written ({})", std::strerror(errno));
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) throw Error("standard output cannot be written ({})", std::strerror(errno));
     return status;
   } catch (const UsageError& error) {
     return complain(kWrongWords, error.what());
@@ -107,6 +108,8 @@ int run_command_line(int argc, char** argv) {
     return complain(kFailed, std::string("LibTorch: ") + error.what_without_backtrace());
   } catch (const std::filesystem::filesystem_error& error) {
     return complain(kFailed, error.path1().string() + ": " + error.code().message());
+  } catch (const std::system_error& error) {
+    return complain(kFailed, error.what());
   } catch (const std::bad_alloc&) {
     return complain(kFailed, "out of memory; fewer --threads or a smaller --batch-size take less");
   } catch (const std::exception& error) {

@@ -395,10 +395,12 @@ def test_surface_where_files_may_not_grow(lossatlas, folder, surface_words):
     assert helpers.tree(folder) == {"s.h5": b"old"}
 
 
-def test_standard_output_on_a_full_disk(checkpoint):
+@pytest.mark.parametrize("words", [["info", "CHECKPOINT"], ["info", "--archs"], ["--version"], ["train", "--help"]])
+def test_standard_output_on_a_full_disk(checkpoint, words):
+    words = [checkpoint if word == "CHECKPOINT" else word for word in words]
     with open("/dev/full", "w") as full:
-        done = subprocess.run([helpers.BINARY, "info", checkpoint], stdout=full, stderr=subprocess.PIPE, text=True)
-    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+        done = subprocess.run([helpers.BINARY, *words], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "No space left" in done.stderr
 
 
 def test_names_that_are_not_utf8(lossatlas, folder, surface_words):
