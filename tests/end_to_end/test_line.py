@@ -203,17 +203,17 @@ def test_states_there_and_back(draw_line, other, checkpoint, tmp_path):
 def test_resume(draw_line, lossatlas, between, checkpoint, other, pictures, tmp_path):
     out = tmp_path / "l.h5"
     words = ("line", "--checkpoint", checkpoint, "--data", pictures.words, "--out", out, "--to", other)
-    stopped = helpers.interrupt([*words, "--points", 81, "--threads", 1], "centre")
+    stopped = helpers.interrupt([*words, "--points", 41, "--threads", 1], "centre")
     assert stopped.status == 130 and "--resume" in stopped.err
-    resumed = lossatlas(*words, "--points", 81, "--resume").ok()
+    resumed = lossatlas(*words, "--points", 41, "--resume").ok()
     assert "going on" in resumed.err
-    whole, _ = draw_line(tmp_path / "whole.h5", "--to", other, "--points", 81)
+    whole, _ = draw_line(tmp_path / "whole.h5", "--to", other, "--points", 41)
     assert json.loads(lossatlas("info", "--json", "--diff", out, whole).ok().out)["same_values"]
     for name in ("test_loss", "test_acc", "lossatlas/test_loss_se"):
         np.testing.assert_array_equal(helpers.read(out)[name], helpers.read(whole)[name])
     with h5py.File(out) as a, h5py.File(whole) as b:
         np.testing.assert_array_equal(a["lossatlas/points/test_loss"], b["lossatlas/points/test_loss"])
-    refused = lossatlas("line", "--checkpoint", checkpoint, "--data", pictures.words, "--out", out, "--points", 81,
+    refused = lossatlas("line", "--checkpoint", checkpoint, "--data", pictures.words, "--out", out, "--points", 41,
                         "--x", "-0.5:1.5", "--resume")
     assert refused.status == 1 and "plane was" in refused.line()
 

@@ -182,7 +182,7 @@ def test_a_finer_grid_takes_over_all_repeats(lossatlas, repeated, sweep, tmp_pat
 
 
 def test_interrupted_repeats_are_gone_on_with(sweep, checkpoint, pictures, tmp_path):
-    words = ["surface", "--checkpoint", checkpoint, "--data", pictures.words, "--grid", "9x9", "--samples", 60,
+    words = ["surface", "--checkpoint", checkpoint, "--data", pictures.words, "--grid", "7x7", "--samples", 60,
              "--repeat", 3, "--l2", 1e-4]
     path = tmp_path / "s.h5"
     done = helpers.interrupt([*words, "--out", path], "centre:", signal.SIGKILL, wait=0.3)

@@ -288,7 +288,7 @@ def contents(path):
 @pytest.mark.parametrize("after", ["epoch 1:", "curve and line"])
 def test_interrupted_path_goes_on_to_the_same_bits(lossatlas, path_words, tmp_path, after):
     """Once while the curve is trained, once while it is evaluated."""
-    words = [*path_words, "--epochs", 3, "--lr", 0.05, "--batch-size", 10, "--threads", 1, "--points", 21, "--progress", "none"]
+    words = [*path_words, "--epochs", 2, "--lr", 0.05, "--batch-size", 20, "--threads", 1, "--points", 15, "--progress", "none"]
     whole, parts = tmp_path / "whole.h5", tmp_path / "parts.h5"
     lossatlas(*words, "--out", whole).ok()
     cut = helpers.interrupt([*words, "--out", parts], after, wait=0.2)

@@ -291,7 +291,7 @@ def test_directions_of_the_other_type(lossatlas, run, surface, directions, pictu
 
 
 def test_interrupted_and_gone_on_with(lossatlas, mlp_run, pictures, tmp_path):
-    words = ["trajectory", "--run", mlp_run, "--data", pictures.words, "--grid", "40x40"]
+    words = ["trajectory", "--run", mlp_run, "--data", pictures.words, "--grid", "28x28"]
     whole, part = tmp_path / "whole.h5", tmp_path / "part.h5"
     lossatlas(*words, "--out", whole, "--threads", 2).ok()
     stopped = helpers.interrupt([*words, "--out", part, "--threads", 1], "centre:", signal.SIGINT, wait=0.3)
