@@ -98,7 +98,9 @@ int run_command_line(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is then an error like a full disk
   try {
     const int status = parse_and_run(app, argc, argv, context);
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) throw Error("standard output cannot be written ({})", std::strerror(errno));
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+      throw Error("standard output cannot be written ({})", std::strerror(errno));
+    }
     return status;
   } catch (const UsageError& error) {
     return complain(kWrongWords, error.what());
