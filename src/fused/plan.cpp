@@ -71,11 +71,10 @@ void Plan::place_in_concatenations() {
     }
     std::int64_t channel = 0;
     for (const std::size_t input : n.inputs) {
-      const std::int64_t channels = graph_->nodes[input].shape.channels;
-      const bool whole = channel % kBlock == 0 && (channels % kBlock == 0 || input == n.inputs.back());
-      const bool own = input != 0 && places_[input].owner == input;
-      if (own && whole) places_[input] = {place.owner, place.block + channel / kBlock};
-      channel += channels;
+      const std::int64_t end = channel + graph_->nodes[input].shape.channels;
+      const bool whole = channel % kBlock == 0 && (end % kBlock == 0 || end == n.shape.channels);
+      if (whole && places_[input].owner == input) places_[input] = {place.owner, place.block + channel / kBlock};
+      channel = end;
     }
   }
 }

@@ -247,7 +247,7 @@ TEST_CASE("concatenations hold what LibTorch's do, copied or written in place") 
     if (kind == "before") read = {join({b, a}), join({c, join({b, a})}), join({part, c, b})};
     if (kind == "behind") read = {join({join({a, b}), c}), join({join({join({a, b}), c}), part})};
     if (kind == "part blocks") read = {join({a, part}), join({part, a}), join({a, part, b})};
-    if (kind == "twice") read = {join({a, a, b}), join({b, c, b})};
+    if (kind == "twice") read = {join({a, a, b}), join({b, c, b}), join({part, a, part})};
     if (kind == "two places") read = {join({a, b}), join({b, a}), join({c, a})};
     if (kind == "alone") read = {join({a}), join({b, part}), join({part})};
     if (kind == "nested") read = {join({join({b, a}), join({c, join({a, b})})})};
