@@ -27,7 +27,7 @@ Plan::Plan(std::shared_ptr<const Graph> graph, const PlanOptions& options)
 
 void Plan::load(const Tensors& tensors) {
   if (tensors.size() != graph_->tensors) throw std::logic_error("Plan::load: another network's tensors");
-  for (std::size_t node = 1; node < steps_.size(); ++node) steps_[node]->load(tensors);
+  for (std::size_t node = 1; node < steps_.size(); ++node) steps_[node]->load(tensors, scratch_.data());
 }
 
 void Plan::run(const PlanarImages& images, std::span<float> logits) {

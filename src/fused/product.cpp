@@ -13,7 +13,7 @@ class ProductStep : public Step {
   ProductStep(const Graph& graph, std::size_t node, const Kernels& kernels)
       : node_(graph.nodes[node]), in_(graph.nodes[node_.inputs[0]].shape), kernels_(kernels), index_(node) {}
 
-  void load(const Tensors& tensors) final {
+  void load(const Tensors& tensors, float* scratch) final {
     const auto outputs = static_cast<std::size_t>(node_.shape.channels);
     ScaleAndShift folded;
     if (node_.norm) {
@@ -28,13 +28,13 @@ class ProductStep : public Step {
     }
     bias_ = std::move(folded.shift);
     if (node_.input_norm) input_ = fold(*node_.input_norm, tensors, in_.channels);
-    load_weights(tensors[*node_.weight], folded.scale.data());
+    load_weights(tensors[*node_.weight], folded.scale.data(), scratch);
   }
 
   std::size_t weights() const final { return weights_.size(); }
 
  protected:
-  virtual void load_weights(const float* weights, const float* scale) = 0;
+  virtual void load_weights(const float* weights, const float* scale, float* scratch) = 0;
 
   const Activations& input(const StepMemory& memory) const { return memory.values[node_.inputs[0]]; }
   const Activations& output(const StepMemory& memory) const { return memory.values[index_]; }
@@ -92,13 +92,14 @@ class PointwiseStep : public ProductStep {
     kernels_.multiply(product(memory, in.data, in.stride, in_.channels, 0, in.pixels(), false, memory.scratch));
   }
   std::size_t scratch(std::int64_t images) const override {
-    return static_cast<std::size_t>(kernels_.multiply_scratch(images * in_.height * in_.width, in_.channels));
+    return static_cast<std::size_t>(std::max(packing_scratch(in_.channels),
+                                             kernels_.multiply_scratch(images * in_.height * in_.width, in_.channels)));
   }
 
  private:
-  void load_weights(const float* weights, const float* scale) override {
+  void load_weights(const float* weights, const float* scale, float* scratch) override {
     kernels_.pack(weights, node_.shape.channels, in_.channels, offsets_.data(), in_.channels, scale,
-                  weights_.data());
+                  scratch, weights_.data());
   }
   std::vector<std::int32_t> offsets_;
 };
@@ -123,7 +124,8 @@ class GatheredStep : public ProductStep {
 
   std::string_view method() const override { return planar_ ? "gathered, planar" : "gathered"; }
   std::size_t scratch(std::int64_t) const override {
-    return static_cast<std::size_t>(rows_size() + kernels_.multiply_scratch(kRows, depth()));
+    return static_cast<std::size_t>(
+        std::max(packing_scratch(depth()), rows_size() + kernels_.multiply_scratch(kRows, depth())));
   }
 
   void run(StepMemory& memory) override {
@@ -149,13 +151,38 @@ class GatheredStep : public ProductStep {
     return planar_ ? staggered(kRows) * blocks_of(depth()) : kernels_.rows_size(kRows, depth());
   }
 
-  void load_weights(const float* weights, const float* scale) override {
+  void load_weights(const float* weights, const float* scale, float* scratch) override {
     kernels_.pack(weights, node_.shape.channels, in_.channels * node_.window.taps(), offsets_.data(), depth(), scale,
-                  weights_.data());
+                  scratch, weights_.data());
   }
 
   bool planar_;
   std::vector<std::int32_t> offsets_;
+};
+
+/// A 3x3 convolution by minimal filtering along rows.
+class FilteredRowsStep : public ProductStep {
+ public:
+  FilteredRowsStep(const Graph& graph, std::size_t node, const Kernels& kernels) : ProductStep(graph, node, kernels) {
+    make_weights(kPositions * depth());
+  }
+
+  std::string_view method() const override { return "winograd 1x2"; }
+  std::size_t scratch(std::int64_t images) const override {
+    const Activations in{nullptr, 0, blocks_of(in_.channels), images, in_.height, in_.width};
+    return static_cast<std::size_t>(std::max(packing_scratch(depth(), kPositions), kernels_.convolve_scratch(in)));
+  }
+  void run(StepMemory& memory) override {
+    kernels_.convolve({input(memory), output(memory), weights_.data(), tail(memory), memory.scratch});
+  }
+
+ private:
+  static constexpr std::int64_t kPositions = 4;
+
+  std::int64_t depth() const { return 3 * kernels_.depth_of_row(in_.channels); }
+  void load_weights(const float* weights, const float* scale, float* scratch) override {
+    kernels_.convolve_weights(weights, scale, node_.shape.channels, in_.channels, scratch, weights_.data());
+  }
 };
 
 /// A 3x3 convolution by Winograd's minimal filtering.
@@ -177,8 +204,9 @@ class WinogradStep : public ProductStep {
   std::size_t scratch(std::int64_t images) const override {
     const std::int64_t count = tiles_at_once(images);
     const TileStrides strides = strides_of(count);
-    return static_cast<std::size_t>(positions() * (strides.to_products + strides.products) +
-                                    kernels_.multiply_scratch(count, depth()));
+    return static_cast<std::size_t>(
+        std::max(packing_scratch(depth(), positions()), positions() * (strides.to_products + strides.products) +
+                                                            kernels_.multiply_scratch(count, depth())));
   }
 
   void run(StepMemory& memory) override {
@@ -221,12 +249,15 @@ class WinogradStep : public ProductStep {
   std::int64_t tiles_at_once(std::int64_t images) const {
     const std::int64_t channels = std::min(in_.channels, node_.shape.channels);
     const bool small_cache = second_level_cache() < std::size_t{1} << 20;
-    const std::int64_t wanted = channels < 128 ? 32 : channels < 512 && small_cache ? 48 : 128;
+    const std::int64_t wanted = channels < 128   ? (kernels_.in_place ? 64 : 32)
+                                : channels < 256 && kernels_.in_place ? 64
+                                : channels < 512 && small_cache ? 48 : 128;
     return std::min(images * down_ * across_, (wanted + kernels_.rows - 1) / kernels_.rows * kernels_.rows);
   }
 
-  void load_weights(const float* weights, const float* scale) override {
-    kernels_.winograd_weights(filtering_, weights, scale, node_.shape.channels, in_.channels, weight_stride_, weights_.data());
+  void load_weights(const float* weights, const float* scale, float* scratch) override {
+    kernels_.winograd_weights(filtering_, weights, scale, node_.shape.channels, in_.channels, weight_stride_, scratch,
+                              weights_.data());
   }
 
   Filtering filtering_;
@@ -257,18 +288,37 @@ std::optional<Filtering> best_filtering(const Node& node, const Kernels& kernels
   return best;
 }
 
+/// Whether filtering along rows is possible, and faster than tiles of 2x2 outputs, which multiply less: on images of some
+/// height, between which lies a row of zeros.
+bool are_rows_best(const Node& node, const Kernels& kernels) {
+  constexpr std::int64_t kLowest = 8;
+  const Window& w = node.window;
+  const bool same = w.height == 3 && w.width == 3 && w.stride_y == 1 && w.stride_x == 1 && w.padding_y == 1 && w.padding_x == 1 &&
+                    w.dilation_y == 1 && w.dilation_x == 1;
+  return kernels.convolve && same && node.inputs[0] != 0 && node.shape.height >= kLowest;
+}
+
+/// Those that are fastest for products of this depth.
+const Kernels& kernels_for(std::int64_t depth, const Kernels& kernels) {
+  const bool pays = depth >= kernels.least_depth && depth <= kernels.most_depth;
+  return pays ? kernels : kernels_of(InstructionSet::avx512);
+}
+
 }  // namespace
 
-std::unique_ptr<Step> make_product_step(const Graph& graph, std::size_t index, const Kernels& kernels) {
+std::unique_ptr<Step> make_product_step(const Graph& graph, std::size_t index, const Kernels& all_kernels) {
   const Node& node = graph.nodes[index];
   const Window& window = node.window;
+  const std::int64_t channels = graph.nodes[node.inputs[0]].shape.channels;
+  const Kernels& kernels = kernels_for(channels, all_kernels);
   const bool plain = window.taps() == 1 && window.stride_y == 1 && window.stride_x == 1 && window.padding_y == 0 &&
                      window.padding_x == 0;
   if (plain && !node.input_norm && node.inputs[0] != 0) return std::make_unique<PointwiseStep>(graph, index, kernels);
+  if (are_rows_best(node, kernels)) return std::make_unique<FilteredRowsStep>(graph, index, kernels);
   if (const auto filtering = best_filtering(node, kernels)) {
     return std::make_unique<WinogradStep>(graph, index, kernels, *filtering);
   }
-  return std::make_unique<GatheredStep>(graph, index, kernels);
+  return std::make_unique<GatheredStep>(graph, index, kernels_for(channels * window.taps(), all_kernels));
 }
 
 }  // namespace lossatlas

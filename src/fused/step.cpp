@@ -28,7 +28,7 @@ class NormStep : public KernelStep {
  public:
   using KernelStep::KernelStep;
 
-  void load(const Tensors& tensors) override {
+  void load(const Tensors& tensors, float*) override {
     if (node_.norm) folded_ = fold(*node_.norm, tensors, node_.shape.channels);
   }
   void run(StepMemory& memory) override {
@@ -60,7 +60,7 @@ class TrainingNormStep : public KernelStep {
  public:
   using KernelStep::KernelStep;
 
-  void load(const Tensors& tensors) override { tensors_ = tensors; }
+  void load(const Tensors& tensors, float*) override { tensors_ = tensors; }
   void run(StepMemory& memory) override {
     if (memory.first == 0) folded_ = fold(*node_.norm, tensors_, node_.shape.channels, memory.moments[node_.inputs[1]]);
     kernels_.transform(input(memory), {folded_.scale.data(), folded_.shift.data(), node_.relu}, output(memory));

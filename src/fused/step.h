@@ -36,11 +36,11 @@ class Step {
  public:
   virtual ~Step() = default;
   /// Takes the parameters of a point.
-  virtual void load(const Tensors&) {}
+  virtual void load(const Tensors&, float* /*scratch*/) {}
   virtual void run(StepMemory& memory) = 0;
   /// How the operation is done, in a word: "winograd 4x4".
   virtual std::string_view method() const { return ""; }
-  /// Floats of scratch memory that run() uses for a slice of so many images.
+  /// Floats of scratch memory that load() uses, and run() for a slice of so many images.
   virtual std::size_t scratch(std::int64_t) const { return 0; }
   /// Floats of parameters that run() reads.
   virtual std::size_t weights() const { return 0; }

@@ -1,14 +1,19 @@
 #ifdef __x86_64__
 #define LOSSATLAS_LANES 16
-#define LOSSATLAS_PARTS 3
 #include "kernels/amx_multiply.h"
+#include "kernels/gather.h"
 #include "kernels/table.h"
 
 namespace lossatlas {
 
 extern const Kernels kAmxKernels;
 // Minimal filtering must save much: products are cheap, and its transforms are not.
-const Kernels kAmxKernels = table_of(InstructionSet::amx, 0.7, 4, kRowUnit, true);
+const Kernels kAmxKernels = [] {
+  Kernels kernels = table_of(InstructionSet::amx, 0.7, 4, kRowUnit, true);
+  kernels.least_depth = kTileDepth;
+  kernels.most_depth = kMostDepth;
+  return kernels;
+}();
 
 }  // namespace lossatlas
 

@@ -2,356 +2,288 @@
 
 #include <immintrin.h>
 
+#include "kernels/amx_tiles.h"
 #include "kernels/passes.h"
 #include "kernels/vector.h"
 
-// Products on the processor's matrix unit (AMX), which multiplies bfloat16 (8 significant bits) and adds in float32.
-// LOSSATLAS_PARTS says how many bfloat16 stand for a number. One: numbers are rounded. Three: a float32 is the sum of
-// three bfloat16, a product of two the sum of nine; the six largest are computed, and what is left out is below 2⁻²⁴ of
-// the product: as exact as float32 arithmetic, at 2.7 times the rate of AVX-512.
+// Products of float32 on the processor's matrix unit (AMX), which multiplies whole numbers of 8 bits at twice the rate of
+// bfloat16, and adds them in 32 bits without rounding. A row of A is scaled so that its largest number becomes kLargest, and
+// rounded to whole numbers of 24 bits: three digits from -128 to 127, 65536 a₀ + 256 a₁ + a₂. So are the columns of B. Of the
+// nine products of digits the six largest are summed. What is left out, and what was rounded, is about 2⁻²⁵ of a row's largest
+// number times a column's, for each number of the depth: as much as sums in float32 lose. A row's scale is its own, whatever
+// other rows hold.
 
 namespace lossatlas {
 namespace {
 
-constexpr int kSplit = LOSSATLAS_PARTS;
-static_assert(kSplit == 1 || kSplit == 3);
-constexpr std::int64_t kTileSide = 16;            // rows of a tile of A and C, columns of one of B and C
-constexpr std::int64_t kTileDepth = 2 * kBlock;   // of A and B
-constexpr std::int64_t kTileFloats = 256;         // 1 KB
-constexpr std::int64_t kRowChunk = 128;           // so many rows of A stay in cache, split before any of C is written
-static_assert(kRowChunk >= kMostGathered);        // Kernels::in_place
-constexpr std::int64_t kLargestFetched = 1 << 16;  // floats of B
-constexpr std::int64_t kRowUnit = 2 * kTileSide;  // rows that a product takes in one go
+constexpr int kDigits = 3;
+constexpr std::int64_t kTileDepth = 4 * kBlock;  // of A and B
+constexpr std::int64_t kRowUnit = kTileSide;     // rows that a product takes in one go
 
 constexpr std::int64_t chunks_of(std::int64_t depth) { return (depth + kTileDepth - 1) / kTileDepth; }
-
-using Bits [[gnu::vector_size(4 * kLanes)]] = std::uint32_t;
-
-/// The bfloat16 nearest to each number, as a float32 (halves are rounded away from 0). NaN may become anything: where the
-/// number is split, what is left of it stays NaN.
-[[gnu::always_inline]] inline Vector round_to_bfloat16(Vector value) {
-  return reinterpret_cast<Vector>((reinterpret_cast<Bits>(value) + 0x8000u) & 0xffff0000u);
-}
-
-/// Stores two vectors as bfloat16, one after the other. Of three parts each is one already.
-[[gnu::always_inline]] inline void store_in_line(float* to, Vector first, Vector second) {
-  if constexpr (kSplit == 1) {
-    const auto rounded = _mm512_cvtne2ps_pbh(reinterpret_cast<__m512>(second), reinterpret_cast<__m512>(first));
-    _mm512_store_si512(to, reinterpret_cast<__m512i>(rounded));
-  } else {
-    alignas(64) static constexpr std::uint16_t places[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21,
-                                                             23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43,
-                                                             45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
-    const __m512i halves = _mm512_permutex2var_epi16(reinterpret_cast<__m512i>(first), _mm512_load_si512(places),
-                                                     reinterpret_cast<__m512i>(second));
-    _mm512_store_si512(to, halves);
-  }
-}
-
-/// Streams two vectors as bfloat16, in turn.
-[[gnu::always_inline]] inline void stream_in_turn(float* to, Vector even, Vector odd) {
-  if constexpr (kSplit == 1) {
-    even = even == even ? round_to_bfloat16(even) : even;
-    odd = odd == odd ? round_to_bfloat16(odd) : odd;
-  }
-  const Bits both = (reinterpret_cast<Bits>(even) >> 16) | (reinterpret_cast<Bits>(odd) & 0xffff0000u);
-  stream(to, reinterpret_cast<Vector>(both));
-}
-
-/// The bfloat16 that stand for the numbers of two vectors, joined and stored by `put`, `step` floats apart.
-template <class Put>
-[[gnu::always_inline]] inline void split(Vector a, Vector b, float* to, std::int64_t step, Put put) {
-#pragma GCC unroll 2
-  for (int part = 1; part < kSplit; ++part, to += step) {
-    const Vector upper_a = round_to_bfloat16(a), upper_b = round_to_bfloat16(b);
-    put(to, upper_a, upper_b);
-    a -= upper_a;
-    b -= upper_b;
-  }
-  put(to, a, b);  // of three, the last has no bits left to lose
-}
-
-/// The same of one vector: half a line each.
-[[gnu::always_inline]] inline void split_half(Vector value, float* to, std::int64_t step) {
-  const auto store_upper = [&](Vector upper) __attribute__((always_inline)) {
-    const Bits halves = reinterpret_cast<Bits>(upper) >> 16;
-    _mm256_store_si256(reinterpret_cast<__m256i*>(to), _mm512_maskz_cvtepi32_epi16(0xffff, reinterpret_cast<__m512i>(halves)));
-  };
-  if constexpr (kSplit == 1) {
-    const auto rounded = _mm512_cvtneps_pbh(reinterpret_cast<__m512>(value));
-    _mm256_store_si256(reinterpret_cast<__m256i*>(to), reinterpret_cast<__m256i>(rounded));
-    return;
-  }
-#pragma GCC unroll 2
-  for (int part = 0; part < 2; ++part, to += step) {
-    const Vector upper = round_to_bfloat16(value);
-    store_upper(upper);
-    value -= upper;
-  }
-  store_upper(value);
-}
-
-// B is [panel of two blocks][chunk of the depth][block][part] tiles, the depth of each in pairs: [16][16][2].
-
-std::int64_t packed_size(std::int64_t depth, std::int64_t blocks) {
-  return blocks * chunks_of(depth) * kSplit * kTileFloats;
-}
-
 constexpr std::int64_t padded_depth(std::int64_t depth) { return chunks_of(depth) * kTileDepth; }
 
-/// Rows k and k + 1 of one block of columns of B; k is even.
-[[gnu::always_inline]] inline void store_rows_of_b(float* packed, std::int64_t depth, std::int64_t blocks,
-                                                   std::int64_t block, std::int64_t k, int, Vector even, Vector odd) {
-  const std::int64_t first = block & ~std::int64_t{1}, width = blocks - first < 2 ? 1 : 2;
-  const std::int64_t tile = first * chunks_of(depth) + k / kTileDepth * width + (block - first);
-  float* to = packed + tile * kSplit * kTileFloats + k % kTileDepth / 2 * kBlock;
-  split(even, odd, to, kTileFloats, stream_in_turn);
+using Whole [[gnu::vector_size(4 * kLanes)]] = std::int32_t;
+
+constexpr std::int64_t kMostDepth = 1 << 15;  // three products of digits, of at most 2¹⁴ each, at each of it: below 2³¹
+
+constexpr float kLargest = 0x7f7f00;  // 127 127 0, that no rounding makes a fourth digit of
+
+/// What numbers of a row or column are multiplied by, and what their integers are to be multiplied by in the end.
+struct Scales {
+  Vector up, down;
+};
+
+/// Of the bits of the largest magnitude. Not a number where that is not finite, so that sums come out as such.
+[[gnu::always_inline]] inline Scales scales_of(Whole largest_bits) {
+  constexpr float kTiny = 1e-30f;  // numbers below it lose digits
+  const Vector magnitude = reinterpret_cast<Vector>(largest_bits);
+  const Vector largest = magnitude < kTiny ? broadcast(kTiny) : magnitude;
+  const Vector down = largest / kLargest;
+  return {kLargest / largest, largest_bits >= 0x7f800000 ? broadcast(__builtin_nanf("")) : down};
 }
 
-// A is [chunk of the depth][part][rows][32], with `stride` floats from one list of rows to the next: a tile is 16 rows of
-// such a list. Tiles reach past the last row, into whatever lies there: what comes of it is not stored.
+[[gnu::always_inline]] inline Whole magnitude_bits(Vector value) { return reinterpret_cast<Whole>(value) & 0x7fffffff; }
+[[gnu::always_inline]] inline Whole larger(Whole a, Whole b) { return a > b ? a : b; }
+[[gnu::always_inline]] inline std::int32_t largest_of(Whole x) {
+  x = larger(x, __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+  x = larger(x, __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));
+  x = larger(x, __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
+  x = larger(x, __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
+  return x[0];
+}
 
-std::int64_t rows_size(std::int64_t rows, std::int64_t depth) {
-  return chunks_of(depth) * kSplit * staggered(rows) + kTileFloats;
+/// Digits with 128 added to each, in the lowest three bytes.
+[[gnu::always_inline]] inline Whole digits_of(Vector value, Vector up) {
+  return reinterpret_cast<Whole>(_mm512_maskz_cvtps_epi32(0xffff, reinterpret_cast<__m512>(value * up))) + 0x808080;
+}
+
+/// Bits of the first where the mask is 1, else of the second.
+[[gnu::always_inline]] inline Whole select(int mask, Whole ones, Whole zeros) {
+  return reinterpret_cast<Whole>(_mm512_ternarylogic_epi32(_mm512_set1_epi32(mask), reinterpret_cast<__m512i>(ones),
+                                                           reinterpret_cast<__m512i>(zeros), 0xca));
+}
+
+/// The digits of four numbers in each lane, joined digit by digit and stored `step` floats apart, the highest first.
+[[gnu::always_inline]] inline void store_digits(Whole a, Whole b, Whole c, Whole d, float* to, std::int64_t step) {
+  constexpr int kEven = 0x00ff00ff, kLow = 0xffff, kSign = static_cast<int>(0x80808080u);
+  using Unsigned [[gnu::vector_size(4 * kLanes)]] = std::uint32_t;
+  const auto up = [](Whole x, int bits) __attribute__((always_inline)) { return x << bits; };
+  const auto down = [](Whole x, int bits) __attribute__((always_inline)) {
+    return reinterpret_cast<Whole>(reinterpret_cast<Unsigned>(x) >> bits);
+  };
+  const Whole even_ab = select(kEven, a, up(b, 8)), odd_ab = select(kEven, down(a, 8), b);
+  const Whole even_cd = select(kEven, c, up(d, 8)), odd_cd = select(kEven, down(c, 8), d);
+  const auto put = [&](int digit, Whole value) __attribute__((always_inline)) {
+    store(to + digit * step, reinterpret_cast<Vector>(value ^ kSign));
+  };
+  put(0, select(kLow, down(even_ab, 16), even_cd));
+  put(1, select(kLow, odd_ab, up(odd_cd, 16)));
+  put(2, select(kLow, even_ab, up(even_cd, 16)));
+}
+
+// B is [block]: [16] scales, then [chunk of the depth][digit] tiles, the depth of each in fours, numbers 0, 16, 32, 48 of a
+// chunk first: [16][16][4].
+
+std::int64_t packed_size(std::int64_t depth, std::int64_t blocks) {
+  return blocks * (chunks_of(depth) * kDigits * kTileFloats + kBlock);
+}
+
+/// One block of columns, [padded_depth(depth)][16].
+void store_block_of_b(float* packed, std::int64_t depth, std::int64_t, std::int64_t block, const float* rows) {
+  Whole largest{};
+  for (std::int64_t k = 0; k < padded_depth(depth); ++k) largest = larger(largest, magnitude_bits(load(rows + k * kBlock)));
+  const Scales scales = scales_of(largest);
+  float* to = packed + packed_size(depth, block);
+  store(to, scales.down * 65536.0f);  // the lowest digit's product that is summed is 256²
+  to += kBlock;
+  for (std::int64_t chunk = 0; chunk < chunks_of(depth); ++chunk, to += kDigits * kTileFloats) {
+    for (std::int64_t i = 0; i < kBlock; ++i, rows += kBlock) {
+      const auto number = [&](std::int64_t n) { return digits_of(load(rows + n * kBlock * kBlock), scales.up); };
+      store_digits(number(0), number(1), number(2), number(3), to + i * kBlock, kTileFloats);
+    }
+    rows += 3 * kBlock * kBlock;
+  }
+}
+
+// A is [chunk of the depth][digit][rows][64], with `stride` floats from one list of rows to the next: a tile is 16 rows of
+// such a list. Tiles reach past the last row, into whatever lies there: what comes of it is not stored. After it the rows'
+// scales.
+
+std::int64_t split_size(std::int64_t rows, std::int64_t depth) {
+  return chunks_of(depth) * kDigits * staggered(rows) + kTileFloats;
 }
 
 std::int64_t multiply_scratch(std::int64_t rows, std::int64_t depth) {
-  return rows_size(rows < kRowChunk ? rows : kRowChunk, depth);
+  return split_size(rows < kRowChunk ? rows : kRowChunk, depth) + kRowChunk;
 }
 
-/// Some rows of activations as A.
-void split_rows(const Product& product, std::int64_t first, std::int64_t count, float* rows) {
+std::int64_t rows_size(std::int64_t count, std::int64_t depth) { return blocks_of(depth) * staggered(count); }
+
+/// Some rows of activations as A; their scales go to `scales`.
+void split_rows(const Product& product, std::int64_t first, std::int64_t count, float* rows, float* scales) {
   const std::int64_t blocks = blocks_of(product.depth), stride = staggered(count);
-  for (std::int64_t block = 0; block < blocks; block += 2, rows += kSplit * stride) {
-    const float* low = product.a + block * product.a_stride + first * kBlock;
-    const bool whole = block + 1 < blocks;
-    for (std::int64_t i = 0; i < count * kBlock; i += kBlock) {
-      split(load(low + i), whole ? load(low + product.a_stride + i) : Vector{}, rows + i, stride, store_in_line);
-    }
-  }
-}
-
-/// Output pixels one after another whose inputs, for one tap of a window, lie in one row of an image, or outside.
-struct Run {
-  std::int64_t row, count;
-  std::int64_t place;  // floats from the begin of a block, or kOutside
-};
-constexpr std::int64_t kOutside = -1;
-
-/// Fills `runs` for one tap; returns their number.
-std::int64_t find_runs(const Activations& in, const Window& window, std::int64_t out_height, std::int64_t out_width,
-                       std::int64_t tap, std::int64_t first, std::int64_t count, Run (&runs)[kMostGathered]) {
-  const std::int64_t down = tap / window.width * window.dilation_y - window.padding_y;
-  const std::int64_t right = tap % window.width * window.dilation_x - window.padding_x;
-  // Outputs begin <= x < end have their input inside.
-  const std::int64_t begin = right < 0 ? (-right + window.stride_x - 1) / window.stride_x : 0;
-  const std::int64_t last = (in.width - 1 - right + window.stride_x) / window.stride_x;
-  const std::int64_t end = last < begin ? begin : last < out_width ? last : out_width;
-  std::int64_t x = first % out_width, y = first / out_width % out_height, image = first / out_width / out_height;
-  std::int64_t known = 0;
-  for (std::int64_t row = 0; row < count;) {
-    const std::int64_t in_y = y * window.stride_y + down;
-    const bool is_row_inside = in_y >= 0 && in_y < in.height;
-    const bool is_inside = is_row_inside && x >= begin && x < end;
-    std::int64_t stop = !is_row_inside || x >= end ? out_width : x < begin ? begin : end;
-    if (stop > out_width) stop = out_width;
-    if (stop - x > count - row) stop = x + count - row;
-    const std::int64_t in_x = x * window.stride_x + right;
-    runs[known++] = {row, stop - x, is_inside ? ((image * in.height + in_y) * in.width + in_x) * kBlock : kOutside};
-    row += stop - x;
-    x = stop;
-    if (x < out_width) continue;
-    x = 0;
-    if (++y < out_height) continue;
-    y = 0;
-    ++image;
-  }
-  return known;
-}
-
-/// Kernels::gather: two blocks of the depth, each a tap and a block of channels, make a chunk.
-void gather(const Activations& in, const Window& window, std::int64_t out_height, std::int64_t out_width,
-            const Affine& affine, std::int64_t first, std::int64_t count, float* rows) {
-  constexpr std::int64_t kHalf = kBlock / 2;
-  const std::int64_t blocks = window.taps() * in.blocks, stride = staggered(count), step = window.stride_x * kBlock;
-  Run runs[kMostGathered];
-  std::int64_t number = 0;
-  for (std::int64_t tap = 0; tap < window.taps(); ++tap) {
-    const std::int64_t known = find_runs(in, window, out_height, out_width, tap, first, count, runs);
-    for (std::int64_t block = 0; block < in.blocks;) {
-      const bool both = number % 2 == 0 && block + 1 < in.blocks;  // fill lines whole
-      float* list = rows + number / 2 * kSplit * stride + number % 2 * kHalf;
-      for (std::int64_t i = 0; i < known; ++i) {
-        const Run run = runs[i];
-        float* to = list + run.row * kBlock;
-        float* const end = to + run.count * kBlock;
-        const float* from = in.data + block * in.stride + run.place;
-        if (run.place == kOutside) {
-          for (; to < end; to += kBlock) {
-            both ? split(Vector{}, Vector{}, to, stride, store_in_line) : split_half(Vector{}, to, stride);
-          }
-        } else if (both) {
-          for (; to < end; to += kBlock, from += step) {
-            split(apply(affine, block * kBlock, load(from)), apply(affine, (block + 1) * kBlock, load(from + in.stride)), to,
-                  stride, store_in_line);
-          }
-        } else {
-          for (; to < end; to += kBlock, from += step) split_half(apply(affine, block * kBlock, load(from)), to, stride);
-        }
+  for (std::int64_t row = 0; row < count; row += kTileSide, rows += kTileFloats, scales += kTileSide) {
+    const float* const from = product.a + (first + row) * kBlock;
+    const std::int64_t known = count - row < kTileSide ? count - row : kTileSide;
+    alignas(64) std::int32_t largest[kTileSide] = {};
+    alignas(64) float up[kTileSide];
+    for (std::int64_t i = 0; i < known; ++i) {
+      Whole of_row{};
+      for (std::int64_t block = 0; block < blocks; ++block) {
+        of_row = larger(of_row, magnitude_bits(load(from + block * product.a_stride + i * kBlock)));
       }
-      block += both ? 2 : 1;
-      number += both ? 2 : 1;
+      largest[i] = largest_of(of_row);
     }
-  }
-  for (std::int64_t row = 0; blocks % 2 == 1 && row < count; ++row) {
-    split_half(Vector{}, rows + number / 2 * kSplit * stride + kHalf + row * kBlock, stride);
+    const Scales of_rows = scales_of(reinterpret_cast<Whole>(_mm512_load_si512(largest)));
+    store(up, of_rows.up);
+    store(scales, of_rows.down);
+    float* list = rows;
+    for (std::int64_t block = 0; block < blocks; block += 4, list += kDigits * stride) {
+      const float* chunk = from + block * product.a_stride;
+      const std::int64_t left = blocks - block;
+      for (std::int64_t i = 0; i < known; ++i) {
+        const Vector scale = broadcast(up[i]);
+        const auto number = [&](std::int64_t n) __attribute__((always_inline)) {
+          return digits_of(n < left ? load(chunk + n * product.a_stride + i * kBlock) : Vector{}, scale);
+        };
+        store_digits(number(0), number(1), number(2), number(3), list + i * kBlock, stride);
+      }
+    }
   }
 }
 
-struct [[gnu::packed]] TileConfiguration {
-  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  std::uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+/// Sums of products of a tile of rows by a block of columns, [power of 256, highest first] tiles, that become rows of C one
+/// by one while the matrix unit makes the next sums.
+struct Finish {
+  std::int64_t rows = 0;  // left
+  const std::int32_t* sums = nullptr;
+  const float* row_scale = nullptr;
+  float* c = nullptr;
+  Tail tail;  // of the block
+  Vector column_scales{};
+
+  [[gnu::always_inline]] void next_row() {
+    if (rows == 0) return;
+    const auto sum_of = [&](int power) __attribute__((always_inline)) {
+      return reinterpret_cast<Vector>(_mm512_maskz_cvtepi32_ps(0xffff, _mm512_load_si512(sums + power * kTileFloats)));
+    };
+    const Vector sum = (sum_of(0) * 256.0f + sum_of(1)) * 256.0f + sum_of(2);
+    Vector value = sum * column_scales * broadcast(*row_scale);
+    if (tail.bias) value += load(tail.bias);
+    if (tail.residual) value += load(tail.residual);
+    store(c, tail.relu ? relu(value) : value);
+    --rows;
+    sums += kBlock;
+    ++row_scale;
+    c += kBlock;
+    if (tail.residual) tail.residual += kBlock;
+  }
 };
 
-/// What will be read of B after this panel, fetched ahead while the matrix unit works: so many lines each time.
-struct Ahead {
+/// Where the digits of A and B lie, and how much of the depth they have; and what will be read of B after this block, fetched
+/// ahead while the matrix unit works, so many lines a chunk.
+struct Factors {
+  const float *a, *b;
+  std::int64_t a_stride, chunks;
   const float* next;
   std::int64_t lines;
 };
 
-/// C of Rows x Columns tiles, in tile registers 0 to 3; 4 and 5 hold A, 6 and 7 B.
-template <int Rows, int Columns>
-void multiply_tiles(const float* a, std::int64_t a_stride, const float* b, std::int64_t chunks,
-                    float* const (&c)[2][2], Ahead ahead) {
-  constexpr int kLineBytes = 64;
+/// One tile of sums, in tile registers 0 to 2, while rows of another are finished. 3, 4 and 5 take the digits of A, the highest
+/// first, 6 and 7 those of B: where another virtual processor keeps the matrix unit busy, loads cost least side by side. Held: A
+/// is of one chunk, and in its registers already.
+template <bool Held>
+[[gnu::always_inline]] inline void multiply_tile(Factors of, std::int64_t rows_each_time, std::int32_t* sums, Finish& finish) {
+  const auto meanwhile = [&]() __attribute__((always_inline)) {
+    for (std::int64_t i = 0; i < rows_each_time; ++i) finish.next_row();
+  };
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
-  _tile_zero(3);
-  const auto load_a = [&](int part) __attribute__((always_inline)) {
-    _tile_loadd(4, a + part * a_stride, kLineBytes);
-    if constexpr (Rows > 1) _tile_loadd(5, a + part * a_stride + kTileFloats, kLineBytes);
-  };
-  const auto load_b = [&](int part) __attribute__((always_inline)) {
-    _tile_loadd(6, b + part * kTileFloats, kLineBytes);
-    if constexpr (Columns > 1) _tile_loadd(7, b + (kSplit + part) * kTileFloats, kLineBytes);
-  };
-  const auto add_products = [&]() __attribute__((always_inline)) {
-    for (std::int64_t line = 0; line < ahead.lines; ++line, ahead.next += kLine) __builtin_prefetch(ahead.next, 0, 2);
-    _tile_dpbf16ps(0, 4, 6);
-    if constexpr (Columns > 1) _tile_dpbf16ps(1, 4, 7);
-    if constexpr (Rows > 1) _tile_dpbf16ps(2, 5, 6);
-    if constexpr (Rows > 1 && Columns > 1) _tile_dpbf16ps(3, 5, 7);
-  };
-  for (std::int64_t chunk = 0; chunk < chunks; ++chunk, a += kSplit * a_stride, b += Columns * kSplit * kTileFloats) {
-    load_a(0);
-    if constexpr (kSplit == 1) {
-      load_b(0);
-      add_products();
-    } else {
-      load_b(2);
-      add_products();
-      load_b(1);
-      add_products();
-      load_b(0);
-      add_products();
-      load_a(1);
-      add_products();
-      load_b(1);
-      add_products();
-      load_a(2);
-      load_b(0);
-      add_products();
+  for (; of.chunks > 0; --of.chunks, of.a += kDigits * of.a_stride, of.b += kDigits * kTileFloats) {
+    for (std::int64_t line = 0; line < of.lines; ++line, of.next += kLine) __builtin_prefetch(of.next, 0, 2);
+    if constexpr (!Held) {
+      _tile_loadd(3, of.a, kLineBytes);
+      _tile_loadd(4, of.a + of.a_stride, kLineBytes);
     }
+    _tile_loadd(7, of.b + kTileFloats, kLineBytes);
+    _tile_loadd(6, of.b, kLineBytes);
+    _tile_dpbssd(1, 3, 7);
+    meanwhile();
+    _tile_dpbssd(2, 4, 7);
+    meanwhile();
+    _tile_dpbssd(0, 3, 6);
+    meanwhile();
+    _tile_loadd(7, of.b + 2 * kTileFloats, kLineBytes);
+    if constexpr (!Held) _tile_loadd(5, of.a + 2 * of.a_stride, kLineBytes);
+    _tile_dpbssd(2, 3, 7);
+    meanwhile();
+    _tile_dpbssd(1, 4, 6);
+    meanwhile();
+    _tile_dpbssd(2, 5, 6);
+    meanwhile();
   }
-  _tile_stored(0, c[0][0], kLineBytes);
-  if constexpr (Columns > 1) _tile_stored(1, c[0][1], kLineBytes);
-  if constexpr (Rows > 1) _tile_stored(2, c[1][0], kLineBytes);
-  if constexpr (Rows > 1 && Columns > 1) _tile_stored(3, c[1][1], kLineBytes);
+  _tile_stored(0, sums, kLineBytes);
+  _tile_stored(1, sums + kTileFloats, kLineBytes);
+  _tile_stored(2, sums + 2 * kTileFloats, kLineBytes);
 }
 
-/// What follows the sum of products, on some rows of one block of C.
-void finish(const Product& product, std::int64_t block, std::int64_t row, std::int64_t rows) {
-  const Tail& tail = product.tail;
-  float* c = product.c + block * product.c_stride + row * kBlock;
-  const float* residual = tail.residual ? tail.residual + block * tail.residual_stride + row * kBlock : nullptr;
-  const Vector bias = tail.bias ? load(tail.bias + block * kBlock) : Vector{};
-  for (std::int64_t i = 0; i < rows * kBlock; i += kLanes) {
-    Vector value = load(c + i) + bias;
-    if (residual) value += load(residual + i);
-    store(c + i, tail.relu ? relu(value) : value);
-  }
-}
-
-/// Some rows of A.
-struct RowsOfA {
-  const float* data;
-  std::int64_t stride;
-};
-
-/// Up to two tiles of rows by up to two blocks of columns. Rows past the last one go to `spare`.
-void multiply_rows(const Product& product, std::int64_t block, std::int64_t row, std::int64_t rows, RowsOfA a,
-                   const float* b, Ahead ahead, float* spare) {
-  const bool wide = product.blocks - block > 1;
-  float* c[2][2];
-  for (int i = 0; i < 2; ++i) {
-    for (int j = 0; j < 2; ++j) c[i][j] = product.c + (block + j) * product.c_stride + (row + i * kTileSide) * kBlock;
-  }
-  const std::int64_t chunks = chunks_of(product.depth), left = rows % kTileSide, full = rows - left;
-  if (full > kTileSide) {
-    wide ? multiply_tiles<2, 2>(a.data, a.stride, b, chunks, c, ahead)
-         : multiply_tiles<2, 1>(a.data, a.stride, b, chunks, c, ahead);
-  } else if (full > 0) {
-    wide ? multiply_tiles<1, 2>(a.data, a.stride, b, chunks, c, ahead)
-         : multiply_tiles<1, 1>(a.data, a.stride, b, chunks, c, ahead);
-  }
-  if (left > 0) {  // a tile is stored whole
-    float* to[2][2] = {{spare, spare + kTileFloats}, {}};
-    const float* rest = a.data + full * kBlock;
-    wide ? multiply_tiles<1, 2>(rest, a.stride, b, chunks, to, {}) : multiply_tiles<1, 1>(rest, a.stride, b, chunks, to, {});
-    for (std::int64_t j = 0; j < (wide ? 2 : 1); ++j) {
-      float* last = product.c + (block + j) * product.c_stride + (row + full) * kBlock;
-      for (std::int64_t i = 0; i < left * kBlock; i += kLanes) store(last + i, load(to[0][j] + i));
+/// Some rows of A, split, by all of B.
+void multiply_split(const Product& product, std::int64_t first, std::int64_t count, const float* scales) {
+  alignas(64) std::int32_t sums[2][kDigits * kTileFloats];
+  const std::int64_t chunks = chunks_of(product.depth), stride = staggered(count);
+  const std::int64_t tiles = (count + kTileSide - 1) / kTileSide;
+  const std::int64_t rows_each_time = (kTileSide + 6 * chunks - 1) / (6 * chunks);
+  Finish finish;
+  int turn = 0;
+  const auto finish_later = [&](std::int64_t tile, std::int64_t block) __attribute__((always_inline)) {
+    while (finish.rows > 0) finish.next_row();
+    const std::int64_t row = tile * kTileSide;
+    finish = {count - row < kTileSide ? count - row : kTileSide, sums[turn], scales + row,
+              product.c + block * product.c_stride + (first + row) * kBlock, product.tail,
+              load(product.b + packed_size(product.depth, block))};
+    if (finish.tail.bias) finish.tail.bias += block * kBlock;
+    if (finish.tail.residual) finish.tail.residual += block * product.tail.residual_stride + (first + row) * kBlock;
+    turn ^= 1;
+  };
+  const auto b_of = [&](std::int64_t block) { return product.b + packed_size(product.depth, block) + kBlock; };
+  if (chunks == 1) {
+    for (std::int64_t tile = 0; tile < tiles; ++tile) {
+      const float* a = product.scratch + tile * kTileFloats;
+      _tile_loadd(3, a, kLineBytes);
+      _tile_loadd(4, a + stride, kLineBytes);
+      _tile_loadd(5, a + 2 * stride, kLineBytes);
+      for (std::int64_t block = 0; block < product.blocks; ++block) {
+        multiply_tile<true>({a, b_of(block), stride, 1, nullptr, 0}, rows_each_time, sums[turn], finish);
+        finish_later(tile, block);
+      }
+    }
+  } else {
+    const std::int64_t lines = (kDigits * kTileFloats / kLine + tiles - 1) / tiles;
+    for (std::int64_t block = 0; block < product.blocks; ++block) {
+      const float* next = b_of(block + 1);
+      for (std::int64_t tile = 0; tile < tiles; ++tile, next += lines * chunks * kLine) {
+        multiply_tile<false>({product.scratch + tile * kTileFloats, b_of(block), stride, chunks, next, lines}, rows_each_time,
+                             sums[turn], finish);
+        finish_later(tile, block);
+      }
     }
   }
-  if (product.tail.bias || product.tail.residual || product.tail.relu) {
-    for (std::int64_t j = 0; j < (wide ? 2 : 1); ++j) finish(product, block + j, row, rows);
-  }
+  while (finish.rows > 0) finish.next_row();
 }
 
 void multiply_one(const Product& product) {
-  alignas(64) float spare[2 * kTileFloats];
-  constexpr std::int64_t kTimes = 6;  // that products of three parts are added for a chunk of the depth
-  const std::int64_t chunks = chunks_of(product.depth);
   for (std::int64_t first = 0; first < product.rows; first += kRowChunk) {
     const std::int64_t count = product.rows - first < kRowChunk ? product.rows - first : kRowChunk;
-    RowsOfA a{product.a + first * kBlock, product.a_stride};
-    if (!product.gathered) {
-      split_rows(product, first, count, product.scratch);
-      a = {product.scratch, staggered(count)};
-    }
-    // Rounded to bfloat16, B mostly is in cache. Where a panel serves few rows, the next one is wanted sooner than memory
-    // could bring it; a large one would drive A out of the second-level cache.
-    const std::int64_t lines = 2 * kSplit * kTileFloats / kLine, panel = chunks * lines * kLine;
-    const std::int64_t times = (count + kRowUnit - 1) / kRowUnit * kTimes;
-    const bool fetches = kSplit > 1 && count > kRowUnit && panel <= kLargestFetched;
-    const std::int64_t lines_each_time = fetches ? (lines + times - 1) / times : 0;
-    for (std::int64_t block = 0; block < product.blocks; block += 2) {
-      const float* b = product.b + block * chunks * kSplit * kTileFloats;
-      Ahead ahead{b + panel, lines_each_time};
-      for (std::int64_t row = 0; row < count; row += kRowUnit) {
-        const std::int64_t rows = count - row < kRowUnit ? count - row : kRowUnit;
-        multiply_rows(product, block, first + row, rows, {a.data + row * kBlock, a.stride}, b, ahead, spare);
-        ahead.next += lines_each_time * kTimes * chunks * kLine;
-      }
-    }
+    float* const scales = product.scratch + split_size(count, product.depth);
+    split_rows(product, first, count, product.scratch, scales);
+    multiply_split(product, first, count, scales);
   }
 }
 
 void multiply(const Product& product) {
-  static constexpr TileConfiguration configuration;
-  _tile_loadconfig(&configuration);
+  const TileRegisters registers;
   Product one = product;
   for (std::int64_t left = product.count; left > 0; --left) {
     multiply_one(one);
@@ -359,7 +291,6 @@ void multiply(const Product& product) {
     one.b += product.b_step;
     one.c += product.c_step;
   }
-  _tile_release();
 }
 
 }  // namespace

@@ -22,11 +22,11 @@ extern const Kernels kAmxBf16Kernels;
 
 namespace {
 
-/// Whether the processor has a matrix unit for bfloat16, and the kernel lets this process use it.
+/// Whether the processor has a matrix unit for bfloat16 and whole numbers, and the kernel lets this process use it.
 bool has_amx() {
-  constexpr unsigned kAmxBf16 = 1U << 22, kAmxTile = 1U << 24;
+  constexpr unsigned kAmxBf16 = 1U << 22, kAmxTile = 1U << 24, kAmxInt8 = 1U << 25, kAll = kAmxBf16 | kAmxTile | kAmxInt8;
   unsigned a = 0, b = 0, c = 0, d = 0;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kAmxBf16) == 0 || (d & kAmxTile) == 0) return false;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kAll) != kAll) return false;
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw")) return false;
 #ifdef __linux__
   constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM of arch_prctl(2)

@@ -73,6 +73,14 @@ struct Affine {
   bool relu = false;
 };
 
+/// A 3x3 convolution of stride 1 and padding 1. `in` and `out` lie apart.
+struct Convolution {
+  Activations in, out;
+  const float* b = nullptr;  // what Kernels::convolve_weights made of its weights
+  Tail tail;
+  float* scratch = nullptr;  // Kernels::convolve_scratch(in) floats
+};
+
 /// Winograd's minimal filtering of 3x3 kernels (Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural
 /// Networks"): a tile of m x m outputs takes n² products of matrices.
 enum class Filtering {
@@ -119,20 +127,28 @@ struct GramKernels {
   void (*add)(const Number* rows, std::int64_t count, std::int64_t width, double* products);
 };
 
+/// Floats for one block of columns of so many matrices B, before they are packed.
+constexpr std::int64_t packing_scratch(std::int64_t depth, std::int64_t matrices = 1) {
+  constexpr std::int64_t kDeepest = 64;  // that a kernel takes in one go: the depth is filled up with zeros
+  return (depth + kDeepest - 1) / kDeepest * kDeepest * kBlock * matrices;
+}
+
 /// B, gathered rows and scratch memory begin at multiples of 64 bytes.
 struct Kernels {
   InstructionSet instruction_set;
   double filtering_pays_below;  // minimal filtering is slower where it leaves more than this share of the products
   std::int64_t most_filtered;  // outputs along a side of its tiles: larger ones would multiply the rounding of the factors
   std::int64_t rows;  // of a product that are multiplied in one go: numbers of rows that it divides waste nothing
+  // Depths of products that pay. Shallower ones are faster with AVX-512's kernels; deeper ones could overflow.
+  std::int64_t least_depth, most_depth;
   bool in_place;  // C may be written where an A of at most kMostGathered rows lies, if that is not gathered
 
   /// Floats that the B of so many rows and blocks of columns takes.
   std::int64_t (*packed_size)(std::int64_t depth, std::int64_t blocks);
   /// Packs weights [outputs][row] as B: element (k, o) is weights[o * row + offsets[k]] * scale[o], or 0 where
-  /// offsets[k] is negative. `scale` may be null. Columns past the outputs are 0.
+  /// offsets[k] is negative. `scale` may be null. Columns past the outputs are 0. `scratch`: packing_scratch(depth) floats.
   void (*pack)(const float* weights, std::int64_t outputs, std::int64_t row, const std::int32_t* offsets,
-               std::int64_t depth, const float* scale, float* packed);
+               std::int64_t depth, const float* scale, float* scratch, float* packed);
   std::int64_t (*multiply_scratch)(std::int64_t rows, std::int64_t depth);
   void (*multiply)(const Product& product);
 
@@ -144,11 +160,20 @@ struct Kernels {
                  const Affine& affine, std::int64_t first, std::int64_t count, float* rows);
 
   /// The weights of a 3x3 convolution, [outputs][inputs][3][3], times scale[output], as n² matrices B:
-  /// each packed, of depth 16 * blocks_of(inputs), position_stride apart.
+  /// each packed, of depth 16 * blocks_of(inputs), position_stride apart. `scratch`: packing_scratch(depth, n²) floats.
   void (*winograd_weights)(Filtering filtering, const float* weights, const float* scale, std::int64_t outputs,
-                           std::int64_t inputs, std::int64_t position_stride, float* transformed);
+                           std::int64_t inputs, std::int64_t position_stride, float* scratch, float* transformed);
   void (*winograd_input)(const Activations& in, std::int64_t padding, const Tiles& tiles, float* transformed);
   void (*winograd_output)(const float* transformed, const Tiles& tiles, const Tail& tail, const Activations& out);
+
+  /// 3x3 convolutions by minimal filtering along rows, F(2, 3); null where that would be slower. The weights, times
+  /// scale[output], become four matrices B of depth 3 * depth_of_row(inputs) one after another; `scratch`:
+  /// packing_scratch(depth, 4) floats.
+  void (*convolve_weights)(const float* weights, const float* scale, std::int64_t outputs, std::int64_t inputs, float* scratch,
+                           float* packed);
+  std::int64_t (*depth_of_row)(std::int64_t inputs);
+  std::int64_t (*convolve_scratch)(const Activations& in);
+  void (*convolve)(const Convolution& convolution);
 
   void (*pool)(Pooling kind, const Activations& in, const Window& window, const Activations& out);
   /// out = relu?(in * scale + shift).

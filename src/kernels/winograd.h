@@ -1,90 +1,10 @@
 #pragma once
 
 #include "kernels/vector.h"
+#include "kernels/winograd_filters.h"
 
 namespace lossatlas {
 namespace {
-
-// The one-dimensional transforms: Bᵀd of the inputs, G g of the weights, Aᵀm of the products; two-dimensional ones
-// apply them to columns, then to rows.
-
-// Interpolated at 0, 1, -1, ∞.
-struct FilterTwo {
-  static constexpr int m = 2, n = 4, stride = 1;
-  [[gnu::always_inline]] static void input(const Vector* d, Vector* v) {
-    v[0] = d[0] - d[2];
-    v[1] = d[1] + d[2];
-    v[2] = d[2] - d[1];
-    v[3] = d[1] - d[3];
-  }
-  [[gnu::always_inline]] static void weights(const Vector* g, Vector* u) {
-    const Vector even = 0.5f * (g[0] + g[2]), odd = 0.5f * g[1];
-    u[0] = g[0];
-    u[1] = even + odd;
-    u[2] = even - odd;
-    u[3] = g[2];
-  }
-  [[gnu::always_inline]] static void output(const Vector* p, Vector* y) {
-    y[0] = p[0] + p[1] + p[2];
-    y[1] = p[1] - p[2] - p[3];
-  }
-};
-
-// Interpolated at 0, 1, -1, 2, -2, ∞.
-struct FilterFour {
-  static constexpr int m = 4, n = 6, stride = 1;
-  [[gnu::always_inline]] static void input(const Vector* d, Vector* v) {
-    const Vector even = d[4] - 4.0f * d[2], odd = d[3] - 4.0f * d[1];
-    const Vector even_difference = d[4] - d[2], odd_difference = d[3] - d[1];
-    v[0] = 4.0f * d[0] + (d[4] - 5.0f * d[2]);
-    v[1] = even + odd;
-    v[2] = even - odd;
-    v[3] = even_difference + 2.0f * odd_difference;
-    v[4] = even_difference - 2.0f * odd_difference;
-    v[5] = 4.0f * d[1] + (d[5] - 5.0f * d[3]);
-  }
-  [[gnu::always_inline]] static void weights(const Vector* g, Vector* u) {
-    const Vector sum = (-1.0f / 6) * (g[0] + g[2]), middle = (1.0f / 6) * g[1];
-    const Vector ends = (1.0f / 24) * g[0] + (1.0f / 6) * g[2], half = (1.0f / 12) * g[1];
-    u[0] = 0.25f * g[0];
-    u[1] = sum - middle;
-    u[2] = sum + middle;
-    u[3] = ends + half;
-    u[4] = ends - half;
-    u[5] = g[2];
-  }
-  [[gnu::always_inline]] static void output(const Vector* p, Vector* y) {
-    const Vector sum1 = p[1] + p[2], difference1 = p[1] - p[2];
-    const Vector sum2 = p[3] + p[4], difference2 = p[3] - p[4];
-    y[0] = p[0] + sum1 + sum2;
-    y[1] = difference1 + 2.0f * difference2;
-    y[2] = sum1 + 4.0f * sum2;
-    y[3] = (difference1 + p[5]) + 8.0f * difference2;
-  }
-};
-
-// The even inputs and the outer taps: F(2, 2) interpolated at 0, 1, ∞; the odd inputs and the middle tap: two products as
-// they are.
-struct FilterTwoByStrides {
-  static constexpr int m = 2, n = 5, stride = 2;
-  [[gnu::always_inline]] static void input(const Vector* d, Vector* v) {
-    v[0] = d[0] - d[2];
-    v[1] = d[2];
-    v[2] = d[2] - d[4];
-    v[3] = d[1];
-    v[4] = d[3];
-  }
-  [[gnu::always_inline]] static void weights(const Vector* g, Vector* u) {
-    u[0] = g[0];
-    u[1] = g[0] + g[2];
-    u[2] = g[2];
-    u[3] = u[4] = g[1];
-  }
-  [[gnu::always_inline]] static void output(const Vector* p, Vector* y) {
-    y[0] = p[0] + p[1] + p[3];
-    y[1] = p[1] - p[2] + p[4];
-  }
-};
 
 /// Place of a tile: its image and the corner of its outputs.
 struct TileCorner {
@@ -271,39 +191,37 @@ template <class Filter>
 
 template <class Filter>
 void winograd_weights_of(const float* weights, const float* scale, std::int64_t outputs, std::int64_t inputs,
-                         std::int64_t position_stride, float* transformed) {
+                         std::int64_t position_stride, float* scratch, float* transformed) {
   constexpr int positions = Filter::n * Filter::n;
-  const std::int64_t blocks = blocks_of(outputs), depth = blocks_of(inputs) * kBlock;
+  const std::int64_t blocks = blocks_of(outputs), depth = blocks_of(inputs) * kBlock, size = padded_depth(depth) * kBlock;
   for (std::int64_t block = 0; block < blocks; ++block) {
     const std::int64_t first = block * kBlock, columns = outputs - first < kBlock ? outputs - first : kBlock;
-    for (std::int64_t k = 0; k < padded_depth(depth); k += 2) {
-      alignas(64) float taps[2][9][kBlock] = {};
-      for (std::int64_t i = 0; i < 2 && k + i < inputs; ++i) {
-        for (std::int64_t o = 0; o < columns; ++o) {
-          const float* kernel = weights + ((first + o) * inputs + k + i) * 9;
-          for (int tap = 0; tap < 9; ++tap) taps[i][tap][o] = kernel[tap] * scale[first + o];
-        }
+    for (std::int64_t k = 0; k < padded_depth(depth); ++k) {
+      alignas(64) float taps[9][kBlock] = {};
+      for (std::int64_t o = 0; k < inputs && o < columns; ++o) {
+        const float* kernel = weights + ((first + o) * inputs + k) * 9;
+        for (int tap = 0; tap < 9; ++tap) taps[tap][o] = kernel[tap] * scale[first + o];
       }
       for (int lane = 0; lane < kBlock; lane += kLanes) {
-        Vector even[positions], odd[positions];
-        transform_weights<Filter>(taps[0], lane, even);
-        transform_weights<Filter>(taps[1], lane, odd);
-        float* to = transformed;
-        for (int p = 0; p < positions; ++p, to += position_stride) {
-          store_rows_of_b(to, depth, blocks, block, k, lane, even[p], odd[p]);
-        }
+        Vector u[positions];
+        transform_weights<Filter>(taps, lane, u);
+        float* to = scratch + k * kBlock + lane;
+        for (int p = 0; p < positions; ++p, to += size) store(to, u[p]);
       }
+    }
+    for (int p = 0; p < positions; ++p) {
+      store_block_of_b(transformed + p * position_stride, depth, blocks, block, scratch + p * size);
     }
   }
   finish_streaming();
 }
 
 void winograd_weights(Filtering filtering, const float* weights, const float* scale, std::int64_t outputs,
-                      std::int64_t inputs, std::int64_t position_stride, float* transformed) {
+                      std::int64_t inputs, std::int64_t position_stride, float* scratch, float* transformed) {
   const auto transform = filtering == Filtering::two    ? winograd_weights_of<FilterTwo>
                          : filtering == Filtering::four ? winograd_weights_of<FilterFour>
                                                         : winograd_weights_of<FilterTwoByStrides>;
-  transform(weights, scale, outputs, inputs, position_stride, transformed);
+  transform(weights, scale, outputs, inputs, position_stride, scratch, transformed);
 }
 
 void winograd_input(const Activations& in, std::int64_t padding, const Tiles& tiles, float* transformed) {

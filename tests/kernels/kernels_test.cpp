@@ -28,18 +28,19 @@ std::vector<std::int32_t> one_after_another(std::int64_t depth) {
   return offsets;
 }
 
-AlignedFloats packed(const std::vector<float>& weights, std::int64_t outputs, std::int64_t depth,
-                     const Kernels& kernels) {
-  AlignedFloats b(at(kernels.packed_size(depth, blocks_of(outputs))));
-  kernels.pack(weights.data(), outputs, depth, one_after_another(depth).data(), depth, nullptr, b.data());
-  return b;
-}
-
 /// Floats that are NaN until something is written.
 AlignedFloats unwritten(std::int64_t count) {
   AlignedFloats floats(at(count));
   std::fill_n(floats.data(), count, NAN);
   return floats;
+}
+
+AlignedFloats packed(const std::vector<float>& weights, std::int64_t outputs, std::int64_t depth,
+                     const Kernels& kernels) {
+  AlignedFloats b(at(kernels.packed_size(depth, blocks_of(outputs))));
+  kernels.pack(weights.data(), outputs, depth, one_after_another(depth).data(), depth, nullptr,
+               unwritten(packing_scratch(depth)).data(), b.data());
+  return b;
 }
 
 /// The nearest number of 8 significant bits.
@@ -125,7 +126,8 @@ TEST_CASE("gathered rows make any convolution") {
   }
   const auto depth = static_cast<std::int64_t>(offsets.size());
   const AlignedFloats b(at(kernels.packed_size(depth, out.view().blocks)));
-  kernels.pack(weights.data(), c.outputs, c.channels * taps, offsets.data(), depth, nullptr, b.data());
+  kernels.pack(weights.data(), c.outputs, c.channels * taps, offsets.data(), depth, nullptr,
+               unwritten(packing_scratch(depth)).data(), b.data());
   for (std::int64_t first = 0; first < pixels; first += 10) {  // in pieces that cross rows and images
     const std::int64_t count = std::min<std::int64_t>(10, pixels - first);
     const AlignedFloats rows =
@@ -173,7 +175,8 @@ WinogradErrors winograd_errors(const Kernels& kernels, Filtering filtering, cons
   const std::int64_t depth = blocks_of(c.inputs) * kBlock, columns = blocks_of(c.outputs) * kBlock;
   const std::int64_t weight_stride = kernels.packed_size(depth, columns / kBlock) + kBlock;
   const AlignedFloats b(at(n * n * weight_stride));
-  kernels.winograd_weights(filtering, weights.data(), scale.data(), c.outputs, c.inputs, weight_stride, b.data());
+  kernels.winograd_weights(filtering, weights.data(), scale.data(), c.outputs, c.inputs, weight_stride,
+                           unwritten(packing_scratch(depth, n * n)).data(), b.data());
   const std::int64_t down = (height + m - 1) / m, across = (width + m - 1) / m, all = c.images * down * across;
   const std::int64_t product_stride = std::max(depth, columns) * 5 + kBlock;
   const std::int64_t input_stride = kernels.in_place ? product_stride : depth * 5 + kBlock;
@@ -246,7 +249,8 @@ TEST_CASE("bfloat16 products are those of rounded numbers") {
   }
   const auto depth = static_cast<std::int64_t>(offsets.size()), pixels = 2 * height * width;
   const AlignedFloats b(at(kernels.packed_size(depth, out.view().blocks)));
-  kernels.pack(weights.data(), outputs, channels * window.taps(), offsets.data(), depth, nullptr, b.data());
+  kernels.pack(weights.data(), outputs, channels * window.taps(), offsets.data(), depth, nullptr,
+               unwritten(packing_scratch(depth)).data(), b.data());
   const AlignedFloats rows = unwritten(kernels.rows_size(pixels, depth));
   kernels.gather(in.view(), window, height, width, {}, 0, pixels, rows.data());
   multiply(kernels, {rows.data(), staggered(pixels), b.data(), out.view().data, out.stride(), pixels, depth,
@@ -260,6 +264,84 @@ TEST_CASE("bfloat16 products are those of rounded numbers") {
     worst = std::max(worst, std::abs(out.padded(image, o, y, x) - convolution_at(in, weights, window, image, o, y, x)));
   }
   CHECK(worst < 2e-5);
+}
+
+TEST_CASE("bfloat16 convolutions by filtering along rows are off by little more than products of rounded numbers") {
+  if (!is_available(InstructionSet::amx, Precision::bf16)) return;
+  const Kernels& kernels = kernels_of(InstructionSet::amx, Precision::bf16);
+  struct Case {
+    std::int64_t images, channels, height, width;
+  };
+  const auto c = GENERATE(Case{300, 40, 9, 7}, Case{1, 16, 1, 1}, Case{2, 33, 5, 8}, Case{3, 64, 4, 4}, Case{1, 20, 33, 70});
+  const std::int64_t outputs = GENERATE(16, 40);
+  CAPTURE(c.images, c.channels, c.height, c.width, outputs);
+  Noise noise;
+  BlockedImages in(c.images, c.channels, c.height, c.width, noise), out(c.images, outputs, c.height, c.width);
+  BlockedImages residual(c.images, outputs, c.height, c.width, noise);
+  auto weights = noise.numbers(outputs * c.channels * 9);
+  const auto scale = noise.numbers(outputs), bias = noise.numbers(blocks_of(outputs) * kBlock);
+  const std::int64_t depth = 3 * kernels.depth_of_row(c.channels);
+  const AlignedFloats b(at(4 * kernels.packed_size(depth, out.view().blocks)));
+  kernels.convolve_weights(weights.data(), scale.data(), outputs, c.channels, unwritten(packing_scratch(depth, 4)).data(), b.data());
+  const AlignedFloats scratch = unwritten(kernels.convolve_scratch(in.view()));
+  kernels.convolve({in.view(), out.view(), b.data(), {bias.data(), residual.view().data, residual.stride(), true}, scratch.data()});
+
+  BlockedImages rounded_in = in;
+  auto rounded_weights = weights;
+  for (float& number : rounded_in.blocked) number = rounded_to_bfloat16(number);
+  for (float& number : rounded_weights) number = rounded_to_bfloat16(number);
+  double ours = 0, rounded = 0;
+  double count = 0;
+  for (std::int64_t i = 0; i < c.images * outputs * c.height * c.width; i += c.images > 10 ? 7 : 1) {
+    const std::int64_t x = i % c.width, y = i / c.width % c.height, o = i / c.width / c.height % outputs;
+    const std::int64_t n = i / c.width / c.height / outputs;
+    const Window window{3, 3, 1, 1, 1, 1, 1, 1};
+    const double rest = static_cast<double>(bias[at(o)]) + residual.padded(n, o, y, x), by = scale[at(o)];
+    const double wanted = std::max(0.0, convolution_at(in, weights, window, n, o, y, x) * by + rest);
+    const double of_rounded = std::max(0.0, convolution_at(rounded_in, rounded_weights, window, n, o, y, x) * by + rest);
+    ours += std::pow(out.padded(n, o, y, x) - wanted, 2);
+    rounded += std::pow(of_rounded - wanted, 2);
+    ++count;
+  }
+  CHECK(std::sqrt(ours / count) < 1.8 * std::sqrt(rounded / count));
+  CHECK(ours > 0.1 * rounded);  // or it would not be bfloat16
+  const auto end_of_block = out.blocked.begin() + c.images * c.height * c.width * kBlock;
+  CHECK(std::all_of(end_of_block, end_of_block + kBlock, [](float number) { return std::isnan(number); }));
+}
+
+TEST_CASE("each row of a product is as exact as its own numbers are large, and so is each column") {
+  const Kernels& kernels = each_instruction_set();
+  const std::int64_t depth = GENERATE(16, 64, 200), rows = 33, outputs = 48;
+  Noise noise;
+  BlockedImages a(1, depth, 1, rows, noise), c(1, outputs, 1, rows);
+  auto weights = noise.numbers(outputs * depth);
+  const auto size_of_row = [](std::int64_t row) { return std::pow(10.0, row - 16); };
+  const auto size_of_column = [](std::int64_t o) { return std::pow(10.0, static_cast<double>(o - 24) / 4); };
+  for (std::int64_t k = 0; k < depth; ++k) {
+    for (std::int64_t row = 0; row < rows; ++row) a.value(0, k, 0, row) *= static_cast<float>(size_of_row(row));
+    for (std::int64_t o = 0; o < outputs; ++o) weights[at(o * depth + k)] *= static_cast<float>(size_of_column(o));
+  }
+  const auto b = packed(weights, outputs, depth, kernels);
+  multiply(kernels, {a.view().data, a.stride(), b.data(), c.view().data, c.stride(), rows, depth, c.view().blocks, {}});
+  double worst = 0;
+  for (std::int64_t i = 0; i < rows * outputs; ++i) {
+    const std::int64_t row = i % rows, o = i / rows;
+    const double error = c.padded(0, o, 0, row) - convolution_at(a, weights, {}, 0, o, 0, row);
+    worst = std::max(worst, std::abs(error) / size_of_row(row) / size_of_column(o));
+  }
+  CHECK(worst < 5e-7 * std::sqrt(depth));
+}
+
+TEST_CASE("the deepest products of equal numbers do not overflow") {
+  const Kernels& kernels = each_instruction_set();
+  const std::int64_t depth = std::min<std::int64_t>(kernels.most_depth, 1 << 16);
+  const float factor = GENERATE(1.0f, -3.0f);
+  BlockedImages a(1, depth, 1, 2), c(1, 16, 1, 2);
+  for (float& number : a.blocked) number = number == number ? 1.0f : number;
+  const std::vector<float> weights(at(16 * depth), factor);
+  const auto b = packed(weights, 16, depth, kernels);
+  multiply(kernels, {a.view().data, a.stride(), b.data(), c.view().data, c.stride(), 2, depth, 1, {}});
+  CHECK(std::abs(c.padded(0, 5, 0, 1) / static_cast<double>(depth) - static_cast<double>(factor)) < 1e-5);
 }
 
 TEST_CASE("poolings are those of double arithmetic") {
@@ -309,6 +391,13 @@ TEST_CASE("what is not finite stays so") {
   const Tail tail{nullptr, nullptr, 0, true};
   multiply(kernels, {in.view().data, in.stride(), b.data(), out.view().data, out.stride(), 16, 16, 1, tail});
   CHECK_FALSE(std::isfinite(out.padded(0, 0, 1, 1)));
+  CHECK(out.padded(0, 0, 1, 2) == 0);  // another row
+  in.value(0, 3, 1, 1) = 1;
+  weights[7 * 16 + 2] = bad;
+  const auto bad_b = packed(weights, 16, 16, kernels);
+  multiply(kernels, {in.view().data, in.stride(), bad_b.data(), out.view().data, out.stride(), 16, 16, 1, tail});
+  CHECK_FALSE(std::isfinite(out.padded(0, 7, 1, 1)));
+  CHECK(std::abs(out.padded(0, 6, 1, 1) - 0.5) < 1e-6);  // another column
 }
 
 TEST_CASE("scale and shift come before the ReLU") {
