@@ -293,8 +293,8 @@ std::optional<Filtering> best_filtering(const Node& node, const Kernels& kernels
 bool are_rows_best(const Node& node, const Kernels& kernels) {
   constexpr std::int64_t kLowest = 8;
   const Window& w = node.window;
-  const bool same = w.height == 3 && w.width == 3 && w.stride_y == 1 && w.stride_x == 1 && w.padding_y == 1 && w.padding_x == 1 &&
-                    w.dilation_y == 1 && w.dilation_x == 1;
+  const bool same = w.height == 3 && w.width == 3 && w.stride_y == 1 && w.stride_x == 1 && w.padding_y == 1 &&
+                    w.padding_x == 1 && w.dilation_y == 1 && w.dilation_x == 1;
   return kernels.convolve && same && node.inputs[0] != 0 && node.shape.height >= kLowest;
 }
 

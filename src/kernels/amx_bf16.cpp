@@ -1,6 +1,6 @@
 #ifdef __x86_64__
 #define LOSSATLAS_LANES 16
-#include "kernels/amx_bf16_multiply.h"
+#include "kernels/amx_bf16_convolve.h"
 #include "kernels/table.h"
 
 namespace lossatlas {

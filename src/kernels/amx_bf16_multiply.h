@@ -4,7 +4,6 @@
 
 #include "kernels/amx_tiles.h"
 #include "kernels/passes.h"
-#include "kernels/winograd_filters.h"
 
 // Products of numbers rounded to bfloat16 (8 significant bits), which the processor's matrix unit adds in float32.
 
@@ -34,7 +33,8 @@ using Bits [[gnu::vector_size(4 * kLanes)]] = std::uint32_t;
 /// Streams two vectors as bfloat16, in turn.
 [[gnu::always_inline]] inline void stream_in_turn(float* to, Vector even, Vector odd) {
   const auto round = [](Vector value) __attribute__((always_inline)) {  // halves away from 0
-    return reinterpret_cast<Bits>(value == value ? reinterpret_cast<Vector>(reinterpret_cast<Bits>(value) + 0x8000u) : value);
+    const auto rounded = reinterpret_cast<Vector>(reinterpret_cast<Bits>(value) + 0x8000u);
+    return reinterpret_cast<Bits>(value == value ? rounded : value);
   };
   stream(to, reinterpret_cast<Vector>((round(even) >> 16) | (round(odd) & 0xffff0000u)));
 }
@@ -61,17 +61,15 @@ std::int64_t multiply_scratch(std::int64_t rows, std::int64_t depth) {
   return rows_size(rows < kRowChunk ? rows : kRowChunk, depth);
 }
 
-/// Some pixels of two blocks of activations, or of the last one, as a list.
-[[gnu::always_inline]] inline void round_rows(const float* low, const float* high, std::int64_t count, float* rows) {
-  for (std::int64_t i = 0; i < count * kBlock; i += kBlock) store_line(rows + i, load(low + i), high ? load(high + i) : Vector{});
-}
-
 /// Some rows of activations as A.
 void round_rows(const Product& product, std::int64_t first, std::int64_t count, float* rows) {
   const std::int64_t blocks = blocks_of(product.depth);
   for (std::int64_t block = 0; block < blocks; block += 2, rows += staggered(count)) {
     const float* low = product.a + block * product.a_stride + first * kBlock;
-    round_rows(low, block + 1 < blocks ? low + product.a_stride : nullptr, count, rows);
+    const float* high = block + 1 < blocks ? low + product.a_stride : nullptr;
+    for (std::int64_t i = 0; i < count * kBlock; i += kBlock) {
+      store_line(rows + i, load(low + i), high ? load(high + i) : Vector{});
+    }
   }
 }
 
@@ -248,183 +246,7 @@ void multiply_one(const Product& product) {
   }
 }
 
-void multiply(const Product& product) {
-  const TileRegisters registers;
-  Product one = product;
-  for (std::int64_t left = product.count; left > 0; --left) {
-    multiply_one(one);
-    one.a += product.a_step;
-    one.b += product.b_step;
-    one.c += product.c_step;
-  }
-}
-
-// Convolutions by minimal filtering along rows, in tiles of two outputs, with FilterTwo's four positions. The transformed and
-// rounded input of each position is a list of tiles, row after row and image after image with a row of zeros between them, of
-// which each of the three rows of a window reads its part. A third of the products of a direct convolution is saved, by a
-// transform that doubles the numbers; rounding does less harm than to tiles of 2x2 outputs.
-
-constexpr int kPositions = FilterTwo::n;
-constexpr std::int64_t kRows = 3;  // of a window
-
-/// The lists of some images.
-struct TileLists {
-  std::int64_t across, pitch;  // tiles in a row, in an image with the row of zeros after it
-  std::int64_t stride;         // floats from one list to the next
-
-  TileLists(const Activations& in, std::int64_t images)
-      : across((in.width + FilterTwo::m - 1) / FilterTwo::m),
-        pitch((in.height + 1) * across),
-        stride(staggered(across + images * pitch + kRowUnit)) {}
-};
-
-/// So many images that their lists stay in the second-level cache.
-std::int64_t convolved_at_once(const Activations& in) {
-  constexpr std::int64_t kNear = 1 << 14;  // cache lines: 1 MB
-  const std::int64_t fitting = kNear / (chunks_of(in.blocks * kBlock) * kPositions * TileLists(in, 1).pitch);
-  return fitting < 1 ? 1 : fitting < in.images ? fitting : in.images;
-}
-
-std::int64_t convolve_scratch(const Activations& in) {
-  return chunks_of(in.blocks * kBlock) * kPositions * TileLists(in, convolved_at_once(in)).stride;
-}
-
-/// One row of an image, of two blocks of its channels or of the last one alone, as a row of tiles at each position.
-void transform_row(const float* low, const float* high, std::int64_t width, float* to, std::int64_t stride) {
-  const float* const halves[2] = {low, high};
-  Vector d[2][kPositions] = {};
-  const auto pixel = [&](int half, std::int64_t x) __attribute__((always_inline)) {
-    return x < width && halves[half] ? load(halves[half] + x * kBlock) : Vector{};
-  };
-  for (int half = 0; half < 2; ++half) d[half][1] = pixel(half, 0);
-  for (std::int64_t x = 0; x < width; x += FilterTwo::m, to += kBlock) {
-    Vector v[2][kPositions];
-#pragma GCC unroll 2
-    for (int half = 0; half < 2; ++half) {
-      d[half][2] = pixel(half, x + 1);
-      d[half][3] = pixel(half, x + 2);
-      FilterTwo::input(d[half], v[half]);
-      d[half][0] = d[half][2];
-      d[half][1] = d[half][3];
-    }
-#pragma GCC unroll 4
-    for (int position = 0; position < kPositions; ++position) store_line(to + position * stride, v[0][position], v[1][position]);
-  }
-}
-
-/// The lists of some images, [chunk of the channels][position].
-void transform_images(const Activations& in, std::int64_t first, std::int64_t count, const TileLists& lists, float* to) {
-  const auto clear = [&](float* at, std::int64_t tiles) {
-    for (int position = 0; position < kPositions; ++position) {
-      for (std::int64_t i = 0; i < tiles; ++i) store(at + position * lists.stride + i * kBlock, Vector{});
-    }
-  };
-  for (std::int64_t block = 0; block < in.blocks; block += 2, to += kPositions * lists.stride) {
-    const float* low = in.data + block * in.stride + first * in.height * in.width * kBlock;
-    const bool both = block + 1 < in.blocks;
-    float* row = to;
-    clear(row, lists.across);
-    row += lists.across * kBlock;
-    for (std::int64_t image = 0; image < count; ++image) {
-      for (std::int64_t y = 0; y < in.height; ++y, low += in.width * kBlock, row += lists.across * kBlock) {
-        transform_row(low, both ? low + in.stride : nullptr, in.width, row, lists.stride);
-      }
-      clear(row, lists.across);
-      row += lists.across * kBlock;
-    }
-    clear(row, kRowUnit);
-  }
-}
-
-/// Some tiles of a row of an image from their sums at all positions, `step` floats apart.
-[[gnu::always_inline]] inline void finish_tiles(const Tail& tail, std::int64_t block, std::int64_t pixel, std::int64_t outputs,
-                                                const float* sums, std::int64_t step, float* c) {
-  const float* residual = tail.residual ? tail.residual + block * tail.residual_stride + pixel * kBlock : nullptr;
-  const Vector bias = tail.bias ? load(tail.bias + block * kBlock) : Vector{};
-  for (std::int64_t x = 0; x < outputs; x += FilterTwo::m, sums += kBlock) {
-    Vector products[kPositions], y[FilterTwo::m];
-#pragma GCC unroll 4
-    for (int position = 0; position < kPositions; ++position) products[position] = load(sums + position * step);
-    FilterTwo::output(products, y);
-#pragma GCC unroll 2
-    for (int i = 0; i < FilterTwo::m; ++i) {
-      if (x + i >= outputs) break;
-      Vector value = y[i] + bias;
-      if (residual) value += load(residual + (x + i) * kBlock);
-      store(c + (x + i) * kBlock, tail.relu ? relu(value) : value);
-    }
-  }
-}
-
-void convolve(const Convolution& convolution) {
-  const TileRegisters registers;
-  const Activations &in = convolution.in, &out = convolution.out;
-  const std::int64_t chunks = chunks_of(in.blocks * kBlock), depth = kRows * chunks * kTileDepth;
-  const std::int64_t at_once = convolved_at_once(in);
-  constexpr std::int64_t kSums = 4 * kTileFloats;  // of a position
-  alignas(64) float sums[kPositions * kSums];
-  for (std::int64_t first = 0; first < in.images; first += at_once) {
-    const std::int64_t count = in.images - first < at_once ? in.images - first : at_once;
-    const TileLists lists(in, count);
-    transform_images(in, first, count, lists, convolution.scratch);
-    const std::int64_t shifts[kRows] = {0, lists.across * kBlock, 2 * lists.across * kBlock};
-    const std::int64_t tiles = count * lists.pitch - lists.across;
-    for (std::int64_t block = 0; block < out.blocks; block += 2) {
-      const bool wide = out.blocks - block > 1;
-      std::int64_t t = 0, y = 0, row = first * in.height;  // of the output
-      for (std::int64_t tile = 0; tile < tiles; tile += kRowUnit) {
-        for (int position = 0; position < kPositions; ++position) {
-          const float* b = convolution.b + packed_size(depth, position * out.blocks + block);
-          float* const at = sums + position * kSums;
-          float* const to[2][2] = {{at, at + 2 * kTileFloats}, {at + kTileFloats, at + 3 * kTileFloats}};
-          const RowsOfA a{convolution.scratch + position * lists.stride + tile * kBlock, kPositions * lists.stride, chunks, shifts,
-                          kRows};
-          wide ? multiply_tiles<2, 2>(a, b, to) : multiply_tiles<2, 1>(a, b, to);
-        }
-        for (std::int64_t i = 0; i < kRowUnit && tile + i < tiles;) {
-          const std::int64_t run = lists.across - t < kRowUnit - i ? lists.across - t : kRowUnit - i;
-          const std::int64_t x = t * FilterTwo::m, pixel = row * in.width + x;
-          const std::int64_t outputs = in.width - x < run * FilterTwo::m ? in.width - x : run * FilterTwo::m;
-          for (std::int64_t j = 0; y < in.height && j < (wide ? 2 : 1); ++j) {
-            finish_tiles(convolution.tail, block + j, pixel, outputs, sums + (j * kRowUnit + i) * kBlock, kSums,
-                         out.data + (block + j) * out.stride + pixel * kBlock);
-          }
-          i += run;
-          t += run;
-          if (t < lists.across) continue;
-          t = 0;
-          row += y < in.height ? 1 : 0;
-          if (++y > in.height) y = 0;
-        }
-      }
-    }
-  }
-}
-
-/// [position] B, the depth of each in the order (row of the window, channel).
-void convolve_weights(const float* weights, const float* scale, std::int64_t outputs, std::int64_t inputs, float* scratch,
-                      float* packed) {
-  const std::int64_t blocks = blocks_of(outputs), channels = padded_depth(inputs), depth = kRows * channels;
-  for (std::int64_t block = 0; block < blocks; ++block) {
-    const std::int64_t first = block * kBlock, columns = outputs - first < kBlock ? outputs - first : kBlock;
-    for (std::int64_t k = 0; k < depth; ++k) {
-      const std::int64_t row = k / channels, channel = k % channels;
-      alignas(64) float taps[3][kBlock] = {};
-      for (std::int64_t o = 0; channel < inputs && o < columns; ++o) {
-        const float* kernel = weights + (((first + o) * inputs + channel) * kRows + row) * 3;
-        for (int tap = 0; tap < 3; ++tap) taps[tap][o] = kernel[tap] * scale[first + o];
-      }
-      Vector g[3], u[kPositions];
-      for (int tap = 0; tap < 3; ++tap) g[tap] = load(taps[tap]);
-      FilterTwo::weights(g, u);
-      for (int position = 0; position < kPositions; ++position) store(scratch + (position * depth + k) * kBlock, u[position]);
-    }
-    for (int position = 0; position < kPositions; ++position) {
-      store_block_of_b(packed + packed_size(depth, position * blocks), depth, blocks, block, scratch + position * depth * kBlock);
-    }
-  }
-  finish_streaming();
-}
+void multiply(const Product& product) { multiply_each(product, multiply_one); }
 
 }  // namespace
 }  // namespace lossatlas

@@ -6,12 +6,12 @@
 #include "kernels/passes.h"
 #include "kernels/vector.h"
 
-// Products of float32 on the processor's matrix unit (AMX), which multiplies whole numbers of 8 bits at twice the rate of
-// bfloat16, and adds them in 32 bits without rounding. A row of A is scaled so that its largest number becomes kLargest, and
-// rounded to whole numbers of 24 bits: three digits from -128 to 127, 65536 a₀ + 256 a₁ + a₂. So are the columns of B. Of the
-// nine products of digits the six largest are summed. What is left out, and what was rounded, is about 2⁻²⁵ of a row's largest
-// number times a column's, for each number of the depth: as much as sums in float32 lose. A row's scale is its own, whatever
-// other rows hold.
+// Products of float32 on the processor's matrix unit (AMX), which multiplies whole numbers of 8 bits at twice the rate
+// of bfloat16, and adds them in 32 bits without rounding. A row of A is scaled so that its largest number becomes
+// kLargest, and rounded to whole numbers of 24 bits: three digits from -128 to 127, 65536 a0 + 256 a1 + a2. So are the
+// columns of B. Of the nine products of digits the six largest are summed. What is left out, and what was rounded, is
+// about 2⁻²⁵ of a row's largest number times a column's, for each number of the depth: as much as sums in float32 lose.
+// A row's scale is its own, whatever other rows hold.
 
 namespace lossatlas {
 namespace {
@@ -82,8 +82,8 @@ struct Scales {
   put(2, select(kLow, even_ab, up(even_cd, 16)));
 }
 
-// B is [block]: [16] scales, then [chunk of the depth][digit] tiles, the depth of each in fours, numbers 0, 16, 32, 48 of a
-// chunk first: [16][16][4].
+// B is [block]: [16] scales, then [chunk of the depth][digit] tiles, the depth of each in fours, numbers 0, 16, 32, 48
+// of a chunk first: [16][16][4].
 
 std::int64_t packed_size(std::int64_t depth, std::int64_t blocks) {
   return blocks * (chunks_of(depth) * kDigits * kTileFloats + kBlock);
@@ -92,7 +92,8 @@ std::int64_t packed_size(std::int64_t depth, std::int64_t blocks) {
 /// One block of columns, [padded_depth(depth)][16].
 void store_block_of_b(float* packed, std::int64_t depth, std::int64_t, std::int64_t block, const float* rows) {
   Whole largest{};
-  for (std::int64_t k = 0; k < padded_depth(depth); ++k) largest = larger(largest, magnitude_bits(load(rows + k * kBlock)));
+  for (std::int64_t k = 0; k < padded_depth(depth); ++k)
+    largest = larger(largest, magnitude_bits(load(rows + k * kBlock)));
   const Scales scales = scales_of(largest);
   float* to = packed + packed_size(depth, block);
   store(to, scales.down * 65536.0f);  // the lowest digit's product that is summed is 256²
@@ -106,9 +107,9 @@ void store_block_of_b(float* packed, std::int64_t depth, std::int64_t, std::int6
   }
 }
 
-// A is [chunk of the depth][digit][rows][64], with `stride` floats from one list of rows to the next: a tile is 16 rows of
-// such a list. Tiles reach past the last row, into whatever lies there: what comes of it is not stored. After it the rows'
-// scales.
+// A is [chunk of the depth][digit][rows][64], with `stride` floats from one list of rows to the next: a tile is 16 rows
+// of such a list. Tiles reach past the last row, into whatever lies there: what comes of it is not stored. After it the
+// rows' scales.
 
 std::int64_t split_size(std::int64_t rows, std::int64_t depth) {
   return chunks_of(depth) * kDigits * staggered(rows) + kTileFloats;
@@ -153,8 +154,8 @@ void split_rows(const Product& product, std::int64_t first, std::int64_t count, 
   }
 }
 
-/// Sums of products of a tile of rows by a block of columns, [power of 256, highest first] tiles, that become rows of C one
-/// by one while the matrix unit makes the next sums.
+/// Sums of products of a tile of rows by a block of columns, [power of 256, highest first] tiles, that become rows of C
+/// one by one while the matrix unit makes the next sums.
 struct Finish {
   std::int64_t rows = 0;  // left
   const std::int32_t* sums = nullptr;
@@ -181,8 +182,8 @@ struct Finish {
   }
 };
 
-/// Where the digits of A and B lie, and how much of the depth they have; and what will be read of B after this block, fetched
-/// ahead while the matrix unit works, so many lines a chunk.
+/// Where the digits of A and B lie, and how much of the depth they have; and what will be read of B after this block,
+/// fetched ahead while the matrix unit works, so many lines a chunk.
 struct Factors {
   const float *a, *b;
   std::int64_t a_stride, chunks;
@@ -190,11 +191,12 @@ struct Factors {
   std::int64_t lines;
 };
 
-/// One tile of sums, in tile registers 0 to 2, while rows of another are finished. 3, 4 and 5 take the digits of A, the highest
-/// first, 6 and 7 those of B: where another virtual processor keeps the matrix unit busy, loads cost least side by side. Held: A
-/// is of one chunk, and in its registers already.
+/// One tile of sums, in tile registers 0 to 2, while rows of another are finished. 3, 4 and 5 take the digits of A, the
+/// highest first, 6 and 7 those of B: where another virtual processor keeps the matrix unit busy, loads cost least side
+/// by side. Held: A is of one chunk, and in its registers already.
 template <bool Held>
-[[gnu::always_inline]] inline void multiply_tile(Factors of, std::int64_t rows_each_time, std::int32_t* sums, Finish& finish) {
+[[gnu::always_inline]] inline void multiply_tile(Factors of, std::int64_t rows_each_time, std::int32_t* sums,
+                                                 Finish& finish) {
   const auto meanwhile = [&]() __attribute__((always_inline)) {
     for (std::int64_t i = 0; i < rows_each_time; ++i) finish.next_row();
   };
@@ -240,8 +242,11 @@ void multiply_split(const Product& product, std::int64_t first, std::int64_t cou
   const auto finish_later = [&](std::int64_t tile, std::int64_t block) __attribute__((always_inline)) {
     while (finish.rows > 0) finish.next_row();
     const std::int64_t row = tile * kTileSide;
-    finish = {count - row < kTileSide ? count - row : kTileSide, sums[turn], scales + row,
-              product.c + block * product.c_stride + (first + row) * kBlock, product.tail,
+    finish = {count - row < kTileSide ? count - row : kTileSide,
+              sums[turn],
+              scales + row,
+              product.c + block * product.c_stride + (first + row) * kBlock,
+              product.tail,
               load(product.b + packed_size(product.depth, block))};
     if (finish.tail.bias) finish.tail.bias += block * kBlock;
     if (finish.tail.residual) finish.tail.residual += block * product.tail.residual_stride + (first + row) * kBlock;
@@ -264,8 +269,8 @@ void multiply_split(const Product& product, std::int64_t first, std::int64_t cou
     for (std::int64_t block = 0; block < product.blocks; ++block) {
       const float* next = b_of(block + 1);
       for (std::int64_t tile = 0; tile < tiles; ++tile, next += lines * chunks * kLine) {
-        multiply_tile<false>({product.scratch + tile * kTileFloats, b_of(block), stride, chunks, next, lines}, rows_each_time,
-                             sums[turn], finish);
+        multiply_tile<false>({product.scratch + tile * kTileFloats, b_of(block), stride, chunks, next, lines},
+                             rows_each_time, sums[turn], finish);
         finish_later(tile, block);
       }
     }
@@ -282,16 +287,7 @@ void multiply_one(const Product& product) {
   }
 }
 
-void multiply(const Product& product) {
-  const TileRegisters registers;
-  Product one = product;
-  for (std::int64_t left = product.count; left > 0; --left) {
-    multiply_one(one);
-    one.a += product.a_step;
-    one.b += product.b_step;
-    one.c += product.c_step;
-  }
-}
+void multiply(const Product& product) { multiply_each(product, multiply_one); }
 
 }  // namespace
 }  // namespace lossatlas

@@ -34,5 +34,18 @@ class TileRegisters {
   };
 };
 
+/// Calls `multiply_one` for each of the products that a Product stands for.
+template <class Function>
+void multiply_each(const Product& product, Function multiply_one) {
+  const TileRegisters registers;
+  Product one = product;
+  for (std::int64_t left = product.count; left > 0; --left) {
+    multiply_one(one);
+    one.a += product.a_step;
+    one.b += product.b_step;
+    one.c += product.c_step;
+  }
+}
+
 }  // namespace
 }  // namespace lossatlas

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <string_view>
 
 /// The arithmetic of the fused evaluator and of the Gram matrix: one thread, no LibTorch, float32 but where doubles are
@@ -139,8 +140,6 @@ struct Kernels {
   double filtering_pays_below;  // minimal filtering is slower where it leaves more than this share of the products
   std::int64_t most_filtered;  // outputs along a side of its tiles: larger ones would multiply the rounding of the factors
   std::int64_t rows;  // of a product that are multiplied in one go: numbers of rows that it divides waste nothing
-  // Depths of products that pay. Shallower ones are faster with AVX-512's kernels; deeper ones could overflow.
-  std::int64_t least_depth, most_depth;
   bool in_place;  // C may be written where an A of at most kMostGathered rows lies, if that is not gathered
 
   /// Floats that the B of so many rows and blocks of columns takes.
@@ -166,15 +165,6 @@ struct Kernels {
   void (*winograd_input)(const Activations& in, std::int64_t padding, const Tiles& tiles, float* transformed);
   void (*winograd_output)(const float* transformed, const Tiles& tiles, const Tail& tail, const Activations& out);
 
-  /// 3x3 convolutions by minimal filtering along rows, F(2, 3); null where that would be slower. The weights, times
-  /// scale[output], become four matrices B of depth 3 * depth_of_row(inputs) one after another; `scratch`:
-  /// packing_scratch(depth, 4) floats.
-  void (*convolve_weights)(const float* weights, const float* scale, std::int64_t outputs, std::int64_t inputs, float* scratch,
-                           float* packed);
-  std::int64_t (*depth_of_row)(std::int64_t inputs);
-  std::int64_t (*convolve_scratch)(const Activations& in);
-  void (*convolve)(const Convolution& convolution);
-
   void (*pool)(Pooling kind, const Activations& in, const Window& window, const Activations& out);
   /// out = relu?(in * scale + shift).
   void (*transform)(const Activations& in, const Affine& affine, const Activations& out);
@@ -196,6 +186,19 @@ struct Kernels {
 
   /// Independent multiply-adds on registers, to measure the processor's peak; returns the floating-point operations.
   double (*multiply_add)(std::int64_t rounds);
+
+  // What few sets have.
+
+  /// Depths of products that pay. Shallower ones are faster with AVX-512's kernels; deeper ones could overflow.
+  std::int64_t least_depth = 0, most_depth = std::numeric_limits<std::int64_t>::max();
+  /// 3x3 convolutions of stride 1 and padding 1 by minimal filtering along rows, F(2, 3); null where that would be
+  /// slower. The weights, times scale[output], become four matrices B of depth 3 * depth_of_row(inputs), one after
+  /// another; `scratch`: packing_scratch(depth, 4) floats.
+  void (*convolve_weights)(const float* weights, const float* scale, std::int64_t outputs, std::int64_t inputs,
+                           float* scratch, float* packed) = nullptr;
+  std::int64_t (*depth_of_row)(std::int64_t inputs) = nullptr;
+  std::int64_t (*convolve_scratch)(const Activations& in) = nullptr;
+  void (*convolve)(const Convolution& convolution) = nullptr;
 };
 
 /// The best that this processor has.

@@ -63,8 +63,8 @@ struct FilterFour {
   }
 };
 
-// The even inputs and the outer taps: F(2, 2) interpolated at 0, 1, ∞; the odd inputs and the middle tap: two products as
-// they are.
+// The even inputs and the outer taps: F(2, 2) interpolated at 0, 1, ∞; the odd inputs and the middle tap: two products
+// as they are.
 struct FilterTwoByStrides {
   static constexpr int m = 2, n = 5, stride = 2;
   [[gnu::always_inline]] static void input(const Vector* d, Vector* v) {

@@ -282,9 +282,11 @@ TEST_CASE("bfloat16 convolutions by filtering along rows are off by little more 
   const auto scale = noise.numbers(outputs), bias = noise.numbers(blocks_of(outputs) * kBlock);
   const std::int64_t depth = 3 * kernels.depth_of_row(c.channels);
   const AlignedFloats b(at(4 * kernels.packed_size(depth, out.view().blocks)));
-  kernels.convolve_weights(weights.data(), scale.data(), outputs, c.channels, unwritten(packing_scratch(depth, 4)).data(), b.data());
+  kernels.convolve_weights(weights.data(), scale.data(), outputs, c.channels,
+                           unwritten(packing_scratch(depth, 4)).data(), b.data());
   const AlignedFloats scratch = unwritten(kernels.convolve_scratch(in.view()));
-  kernels.convolve({in.view(), out.view(), b.data(), {bias.data(), residual.view().data, residual.stride(), true}, scratch.data()});
+  const Tail tail{bias.data(), residual.view().data, residual.stride(), true};
+  kernels.convolve({in.view(), out.view(), b.data(), tail, scratch.data()});
 
   BlockedImages rounded_in = in;
   auto rounded_weights = weights;
