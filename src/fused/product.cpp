@@ -204,9 +204,9 @@ class WinogradStep : public ProductStep {
   std::size_t scratch(std::int64_t images) const override {
     const std::int64_t count = tiles_at_once(images);
     const TileStrides strides = strides_of(count);
+    const std::int64_t tiles = positions() * (strides.to_products + strides.products);
     return static_cast<std::size_t>(
-        std::max(packing_scratch(depth(), positions()), positions() * (strides.to_products + strides.products) +
-                                                            kernels_.multiply_scratch(count, depth())));
+        std::max(packing_scratch(depth(), positions()), tiles + kernels_.multiply_scratch(count, depth())));
   }
 
   void run(StepMemory& memory) override {
@@ -249,9 +249,8 @@ class WinogradStep : public ProductStep {
   std::int64_t tiles_at_once(std::int64_t images) const {
     const std::int64_t channels = std::min(in_.channels, node_.shape.channels);
     const bool small_cache = second_level_cache() < std::size_t{1} << 20;
-    const std::int64_t wanted = channels < 128   ? (kernels_.in_place ? 64 : 32)
-                                : channels < 256 && kernels_.in_place ? 64
-                                : channels < 512 && small_cache ? 48 : 128;
+    const std::int64_t apart = channels < 128 ? 32 : channels < 512 && small_cache ? 48 : 128;
+    const std::int64_t wanted = !kernels_.in_place ? apart : channels < 256 ? 64 : 128;
     return std::min(images * down_ * across_, (wanted + kernels_.rows - 1) / kernels_.rows * kernels_.rows);
   }
 
