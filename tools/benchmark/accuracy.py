@@ -23,7 +23,8 @@ def lossatlas(*words):
 def reference(arch, checkpoint, directions, surface, images, labels):
     """Losses [ny, nx] in float64: the same plane, PyTorch's modules, on the images' device."""
     network = NETWORKS[arch]().double().eval()
-    network.load_state_dict(torch.load(checkpoint, weights_only=True)["state_dict"])
+    saved = torch.load(checkpoint, weights_only=True)
+    network.load_state_dict(saved.get("state_dict", saved))
     network.to(images.device)
     origin = [parameter.detach().clone() for parameter in network.parameters()]
     with h5py.File(directions) as file:
@@ -66,14 +67,16 @@ def compare(options, arch, folder):
     results = {}
     for name, words in ways_of(options.device).items():
         out = folder / f"{arch}.h5"
-        failure = lossatlas("surface", "--checkpoint", checkpoint, "--data", options.data, "--grid", options.grid,
-                            "--samples", options.samples, "--out", out, "--save-directions", directions, "--force", "--device", options.device,
-                            *words)
+        failure = lossatlas("surface", "--checkpoint", checkpoint, "--arch", arch, "--data", options.data, "--grid",
+                            options.grid, "--samples", options.samples, "--out", out, "--save-directions", directions,
+                            "--force", "--device", options.device, *words)
         if failure:
             print(f"  {name}: {failure}")
             continue
         with h5py.File(out) as file:
             results[name], samples = file["train_loss"][:], file["lossatlas/samples_train"][:]
+    if not results:
+        return
     images, labels = cifar10(options.data.removeprefix("cifar10:"))
     images, labels = images[samples].double().to(options.device), labels[samples].to(options.device)
     truth = reference(arch, checkpoint, directions, out, images, labels)
