@@ -8,7 +8,7 @@ namespace lossatlas {
 
 extern const Kernels kAmxKernels;
 // Minimal filtering must save much: products are cheap, and its transforms are not.
-const Kernels kAmxKernels = [] {
+constinit const Kernels kAmxKernels = []() consteval {
   Kernels kernels = table_of(InstructionSet::amx, 0.7, 4, kRowUnit, true);
   kernels.least_depth = kTileDepth;
   kernels.most_depth = kMostDepth;

@@ -7,7 +7,7 @@ namespace lossatlas {
 
 extern const Kernels kAmxBf16Kernels;
 // With tiles of 2x2 outputs losses are as exact as without minimal filtering; with 4x4 they would be twice as far off.
-const Kernels kAmxBf16Kernels = [] {
+constinit const Kernels kAmxBf16Kernels = []() consteval {
   Kernels kernels = table_of(InstructionSet::amx, 0.5, 2, kRowUnit, true);
   kernels.convolve_weights = convolve_weights;
   kernels.depth_of_row = padded_depth;

@@ -172,9 +172,9 @@ void convolve_weights(const float* weights, const float* scale, std::int64_t out
     for (std::int64_t k = 0; k < depth; ++k) {
       const std::int64_t row = k / channels, channel = k % channels;
       alignas(64) float taps[3][kBlock] = {};
-      for (std::int64_t o = 0; channel < inputs && o < columns; ++o) {
-        const float* kernel = weights + (((first + o) * inputs + channel) * kRows + row) * 3;
-        for (int tap = 0; tap < 3; ++tap) taps[tap][o] = kernel[tap] * scale[first + o];
+      if (channel < inputs) {
+        const float* kernels = weights + ((first * inputs + channel) * kRows + row) * 3;
+        gather_taps(kernels, inputs * kRows * 3, scale + first, columns, taps);
       }
       Vector g[3], u[kPositions];
       for (int tap = 0; tap < 3; ++tap) g[tap] = load(taps[tap]);

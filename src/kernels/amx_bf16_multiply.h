@@ -182,13 +182,14 @@ void multiply_tiles(const RowsOfA& rows, const float* b, float* const (&c)[2][2]
   if constexpr (Rows > 1 && Columns > 1) _tile_stored(3, c[1][1], kLineBytes);
 }
 
-/// Some rows of one block of C from their sums, with what follows. Both may lie in the same place.
-[[gnu::always_inline]] inline void finish(const Tail& tail, std::int64_t block, std::int64_t row, std::int64_t rows,
-                                          const float* sums, float* c) {
+/// What follows the sums of products, on some rows of one block of C.
+void finish(const Product& product, std::int64_t block, std::int64_t row, std::int64_t rows) {
+  const Tail& tail = product.tail;
+  float* c = product.c + block * product.c_stride + row * kBlock;
   const float* residual = tail.residual ? tail.residual + block * tail.residual_stride + row * kBlock : nullptr;
   const Vector bias = tail.bias ? load(tail.bias + block * kBlock) : Vector{};
   for (std::int64_t i = 0; i < rows * kBlock; i += kBlock) {
-    Vector value = load(sums + i) + bias;
+    Vector value = load(c + i) + bias;
     if (residual) value += load(residual + i);
     store(c + i, tail.relu ? relu(value) : value);
   }
@@ -218,10 +219,7 @@ void multiply_rows(const Product& product, std::int64_t block, std::int64_t row,
     }
   }
   if (product.tail.bias || product.tail.residual || product.tail.relu) {
-    for (std::int64_t j = 0; j < (wide ? 2 : 1); ++j) {
-      float* done = product.c + (block + j) * product.c_stride + row * kBlock;
-      finish(product.tail, block + j, row, rows, done, done);
-    }
+    for (std::int64_t j = 0; j < (wide ? 2 : 1); ++j) finish(product, block + j, row, rows);
   }
 }
 

@@ -198,10 +198,7 @@ void winograd_weights_of(const float* weights, const float* scale, std::int64_t 
     const std::int64_t first = block * kBlock, columns = outputs - first < kBlock ? outputs - first : kBlock;
     for (std::int64_t k = 0; k < padded_depth(depth); ++k) {
       alignas(64) float taps[9][kBlock] = {};
-      for (std::int64_t o = 0; k < inputs && o < columns; ++o) {
-        const float* kernel = weights + ((first + o) * inputs + k) * 9;
-        for (int tap = 0; tap < 9; ++tap) taps[tap][o] = kernel[tap] * scale[first + o];
-      }
+      if (k < inputs) gather_taps(weights + (first * inputs + k) * 9, inputs * 9, scale + first, columns, taps);
       for (int lane = 0; lane < kBlock; lane += kLanes) {
         Vector u[positions];
         transform_weights<Filter>(taps, lane, u);

@@ -86,5 +86,15 @@ struct FilterTwoByStrides {
   }
 };
 
+/// So many taps of the kernels of up to 16 outputs, `step` floats from one kernel to the next, times scale[output].
+/// Those past the last output stay as they are.
+template <int Taps>
+[[gnu::always_inline]] inline void gather_taps(const float* kernels, std::int64_t step, const float* scale,
+                                               std::int64_t outputs, float (&taps)[Taps][kBlock]) {
+  for (std::int64_t o = 0; o < outputs; ++o, kernels += step) {
+    for (int tap = 0; tap < Taps; ++tap) taps[tap][o] = kernels[tap] * scale[o];
+  }
+}
+
 }  // namespace
 }  // namespace lossatlas
