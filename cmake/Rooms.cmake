@@ -1,7 +1,8 @@
-# lossatlas_room(NAME FOLDER f USES … [PRIVATE_USES …] [TORCH])
+# lossatlas_room(NAME FOLDER f USES … [PRIVATE_USES …] [TORCH] [OWN_FLAGS])
 #
 # A static library lossatlas_NAME of every .cpp in the folder. USES names other rooms (by their short name) or
-# imported targets. TORCH: the room sees LibTorch, through the one precompiled header that all such rooms share.
+# imported targets. TORCH: the room sees LibTorch. OWN_FLAGS: its files are compiled with flags of
+# their own, so that they can share no precompiled header.
 
 add_library(lossatlas_options INTERFACE)
 target_compile_options(lossatlas_options INTERFACE
@@ -36,15 +37,21 @@ add_library(lossatlas_fmt INTERFACE)
 target_include_directories(lossatlas_fmt SYSTEM BEFORE INTERFACE "${PROJECT_BINARY_DIR}/include")
 target_link_libraries(lossatlas_fmt INTERFACE fmt::fmt)
 
-# Every target that uses LibTorch is compiled with the same flags, or the precompiled header could not be shared.
-add_library(lossatlas_torch_pch OBJECT "${PROJECT_SOURCE_DIR}/cmake/pch.cpp")
-target_link_libraries(lossatlas_torch_pch PRIVATE
-  lossatlas_fmt nlohmann_json::nlohmann_json LossatlasTorch::torch lossatlas_openmp lossatlas_options)
-# What most files include of LibTorch, not the whole of torch/torch.h: reading that took 9 s a file where this takes 4.
-target_precompile_headers(lossatlas_torch_pch PRIVATE
-  <fmt/format.h> <fmt/ranges.h> <nlohmann/json.hpp> <torch/nn/functional/loss.h> <torch/nn/module.h>
-  <torch/nn/modules/batchnorm.h> <torch/nn/modules/container/sequential.h> <torch/nn/modules/conv.h>
-  <torch/nn/modules/linear.h> <torch/utils.h>)
+# Precompiled headers, one for each kind of room. A target can share one only if it is compiled with the same flags.
+# They hold what takes long to read and most files of such rooms include; LibTorch's share is the tensor alone, as its
+# operators (<ATen/ATen.h>) and modules (<torch/nn/module.h>) take four and five times as long: a file includes those
+# that it calls, one by one.
+set(headers <algorithm> <cmath> <filesystem> <functional> <map> <memory> <optional> <string> <vector>
+            <fmt/format.h> <fmt/ranges.h> <nlohmann/json.hpp>)
+function(lossatlas_precompiled name)
+  cmake_parse_arguments(PCH "" "" "HEADERS;USES" ${ARGN})
+  add_library(lossatlas_${name}_pch OBJECT "${PROJECT_SOURCE_DIR}/cmake/pch.cpp")
+  target_link_libraries(lossatlas_${name}_pch PRIVATE
+    lossatlas_fmt nlohmann_json::nlohmann_json ${PCH_USES} lossatlas_options)
+  target_precompile_headers(lossatlas_${name}_pch PRIVATE ${headers} ${PCH_HEADERS})
+endfunction()
+lossatlas_precompiled(plain)
+lossatlas_precompiled(torch USES LossatlasTorch::torch lossatlas_openmp HEADERS <ATen/core/Tensor.h>)
 
 function(lossatlas_uses_torch target)
   target_link_libraries(${target} PUBLIC LossatlasTorch::torch lossatlas_openmp)
@@ -62,7 +69,7 @@ function(lossatlas_link target visibility)
 endfunction()
 
 function(lossatlas_room name)
-  cmake_parse_arguments(ROOM "TORCH" "FOLDER" "USES;PRIVATE_USES" ${ARGN})
+  cmake_parse_arguments(ROOM "TORCH;OWN_FLAGS" "FOLDER" "USES;PRIVATE_USES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${ROOM_FOLDER}/*.cpp")
   set(target lossatlas_${name})
   add_library(${target} STATIC ${sources})
@@ -71,5 +78,7 @@ function(lossatlas_room name)
   lossatlas_link(${target} PRIVATE ${ROOM_PRIVATE_USES} lossatlas_options)
   if(ROOM_TORCH)
     lossatlas_uses_torch(${target})
+  elseif(NOT ROOM_OWN_FLAGS)
+    target_precompile_headers(${target} REUSE_FROM lossatlas_plain_pch)
   endif()
 endfunction()

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "models/network.h"
 #include "models/registry.h"
 
 namespace lossatlas {

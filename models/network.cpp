@@ -1,12 +1,6 @@
 #include "models/network.h"
 
-#include <stdexcept>
-
 namespace lossatlas {
-
-nlohmann::json settings_of(const NetworkSpec& spec) {
-  return {{"arch", spec.architecture}, {"classes", spec.classes}, {"width", spec.width}};
-}
 
 NetworkState state_of(const Network& network) {
   NetworkState state;
@@ -17,17 +11,6 @@ NetworkState state_of(const Network& network) {
     state.buffers.push_back({item.key(), item.value()});
   }
   return state;
-}
-
-std::vector<NamedTensor> all_tensors(const NetworkState& state) {
-  std::vector<NamedTensor> all = state.parameters;
-  all.insert(all.end(), state.buffers.begin(), state.buffers.end());
-  return all;
-}
-
-void use_tensors(const std::vector<NamedTensor>& own, const std::vector<NamedTensor>& given) {
-  if (own.size() != given.size()) throw std::logic_error("use_tensors: another network's state");
-  for (std::size_t i = 0; i < own.size(); ++i) own[i].tensor.set_data(given[i].tensor);
 }
 
 std::int64_t count_parameters(const Network& network) {

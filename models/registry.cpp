@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "models/family.h"
-#include "models/script.h"
+#include "models/script_network.h"
 
 namespace lossatlas {
 namespace {

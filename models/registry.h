@@ -4,9 +4,11 @@
 #include <string>
 #include <vector>
 
-#include "models/network.h"
+#include "models/spec.h"
 
 namespace lossatlas {
+
+class Network;
 
 struct ArchitectureInfo {
   std::string name;

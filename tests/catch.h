@@ -1,6 +1,12 @@
 // Catch2 2.13 (Debian 12) and 3 under one name.
 #pragma once
 
+// LibTorch's logging has a CHECK too: it is read first, and gives way.
+#if __has_include(<c10/util/Logging.h>)
+#include <c10/util/Logging.h>
+#undef CHECK
+#endif
+
 #ifdef LOSSATLAS_CATCH3
 #include <catch2/catch_approx.hpp>
 #include <catch2/catch_test_macros.hpp>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <filesystem>
 #include <map>
@@ -8,9 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "models/network.h"
+#include "models/state.h"
 
 namespace lossatlas {
+
+class Network;
 
 /// Named dictionaries of tensors that stand beside the state_dict, e.g. "optimizer": the momentum of each parameter.
 using TensorGroups = std::map<std::string, std::vector<NamedTensor>>;

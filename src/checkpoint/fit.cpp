@@ -1,4 +1,4 @@
-#include <torch/utils.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <map>
@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kShown = 3;
 
-using Named = std::map<std::string_view, torch::Tensor>;
+using Named = std::map<std::string_view, at::Tensor>;
 
 /// A tensor's name and sizes, of a checkpoint or of a network.
 struct Shaped {
@@ -87,11 +87,11 @@ void load_into(const Checkpoint& checkpoint, Network& network, const std::string
                const std::filesystem::path& file) {
   const std::vector<NamedTensor> targets = all_tensors(state_of(network));
   refuse(differences(shapes_of(targets), shapes_of(checkpoint.tensors)), file.string(), architecture);
-  const torch::NoGradGuard no_gradients;
+  const at::NoGradGuard no_gradients;
   const Named sources = by_name(checkpoint.tensors);
   for (const NamedTensor& target : targets) {
     if (const auto source = sources.find(target.name); source != sources.end()) {
-      torch::Tensor(target.tensor).copy_(source->second);
+      at::Tensor(target.tensor).copy_(source->second);
     }
   }
 }

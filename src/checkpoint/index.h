@@ -1,7 +1,7 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
 #include <c10/core/ScalarType.h>
-#include <torch/types.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "checkpoint/input_file.h"
-#include "models/network.h"
+#include "models/state.h"
 
 namespace lossatlas {
 
@@ -23,7 +23,7 @@ struct StoredTensor {
   std::vector<std::int64_t> sizes;
   c10::ScalarType type;
   std::optional<std::uint64_t> offset;  // in bytes, where the file holds all its elements in order
-  torch::Tensor tensor;                 // in memory where it does not: a TorchScript file's, a transposed one, …
+  at::Tensor tensor;                 // in memory where it does not: a TorchScript file's, a transposed one, …
 
   std::int64_t numel() const;
 };

@@ -58,8 +58,8 @@ std::optional<json> PlainValues::text(const std::string& text) {
 }
 
 std::optional<json> PlainValues::number(const TensorView& view) {
-  const torch::Tensor tensor = loader_.load(view);
-  if (tensor.scalar_type() == torch::kBool) {
+  const at::Tensor tensor = loader_.load(view);
+  if (tensor.scalar_type() == at::kBool) {
     return json(tensor.item<bool>());
   }
   return tensor.is_floating_point() ? json(tensor.item<double>()) : json(tensor.item<std::int64_t>());

@@ -1,4 +1,5 @@
-#include <torch/utils.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 
 #include <algorithm>
 #include <new>
@@ -142,18 +143,18 @@ void TensorReader::read_bytes(const StoredTensor& tensor, std::int64_t first, st
 
 void TensorReader::read(const StoredTensor& tensor, std::int64_t first, std::span<float> out) const {
   const auto count = static_cast<std::int64_t>(out.size());
-  torch::Tensor numbers;
+  at::Tensor numbers;
   if (!tensor.offset) {
     numbers = tensor.tensor.reshape({-1}).slice(0, first, first + count);
-  } else if (tensor.type == torch::kFloat) {
+  } else if (tensor.type == at::kFloat) {
     return read_bytes(tensor, first, std::as_writable_bytes(out));
   } else {
-    const torch::Tensor bytes = torch::empty({count * width_of(tensor)}, torch::kUInt8);
+    const at::Tensor bytes = at::empty({count * width_of(tensor)}, at::kByte);
     read_bytes(tensor, first,
                {reinterpret_cast<std::byte*>(bytes.data_ptr<std::uint8_t>()), static_cast<std::size_t>(bytes.numel())});
     numbers = pickle::typed(bytes, tensor.type);
   }
-  torch::from_blob(out.data(), {count}, torch::kFloat).copy_(numbers);
+  at::from_blob(out.data(), {count}, at::kFloat).copy_(numbers);
 }
 
 const StoredTensor* find_tensor(const CheckpointIndex& index, std::string_view name) {

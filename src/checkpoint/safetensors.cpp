@@ -1,3 +1,5 @@
+#include <ATen/ops/empty.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -101,9 +103,9 @@ void check(const std::vector<Entry>& entries, std::uint64_t data_size) {
   }
 }
 
-torch::Tensor read_tensor(InputFile& file, const Entry& entry, std::uint64_t data_begin) {
+at::Tensor read_tensor(InputFile& file, const Entry& entry, std::uint64_t data_begin) {
   const auto count = static_cast<std::int64_t>(entry.end - entry.begin);
-  const torch::Tensor bytes = torch::empty({count}, torch::kUInt8);
+  const at::Tensor bytes = at::empty({count}, at::kByte);
   file.read(data_begin + entry.begin,
             {reinterpret_cast<std::byte*>(bytes.data_ptr<std::uint8_t>()), static_cast<std::size_t>(count)});
   return pickle::typed(bytes, entry.type).view(entry.sizes);

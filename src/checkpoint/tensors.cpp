@@ -1,5 +1,7 @@
 #include "checkpoint/tensors.h"
 
+#include <ATen/ops/empty.h>
+
 #include <algorithm>
 
 #include "base/error.h"
@@ -83,14 +85,14 @@ std::int64_t byte_count(std::span<const std::int64_t> sizes, c10::ScalarType typ
   return empty ? 0 : count;
 }
 
-torch::Tensor typed(const torch::Tensor& bytes, c10::ScalarType type) {
-  return type == torch::kBool ? bytes.ne(0) : bytes.view(type);
+at::Tensor typed(const at::Tensor& bytes, c10::ScalarType type) {
+  return type == at::kBool ? bytes.ne(0) : bytes.view(type);
 }
 
 TensorLoader::TensorLoader(StorageBytes& bytes, std::uint64_t file_size)
     : bytes_(bytes), unread_(file_size), copyable_(kCopiesPerByte * file_size + kCopiesAtLeast) {}
 
-torch::Tensor TensorLoader::storage(const std::string& key, std::int64_t size) {
+at::Tensor TensorLoader::storage(const std::string& key, std::int64_t size) {
   const auto known = storages_.find(key);
   if (known != storages_.end()) {
     if (known->second.numel() < size) {
@@ -103,30 +105,30 @@ torch::Tensor TensorLoader::storage(const std::string& key, std::int64_t size) {
     throw Error("storage '{}' has {} bytes, of which the file cannot hold as many as it claims", key, in_file);
   }
   unread_ -= in_file;
-  torch::Tensor bytes = torch::empty({static_cast<std::int64_t>(in_file)}, torch::kUInt8);
+  at::Tensor bytes = at::empty({static_cast<std::int64_t>(in_file)}, at::kByte);
   bytes_.read(key, {reinterpret_cast<std::byte*>(bytes.data_ptr<std::uint8_t>()), in_file});
   storages_.emplace(key, bytes);
   return bytes;
 }
 
-torch::Tensor TensorLoader::copy(const torch::Tensor& tensor) {
+at::Tensor TensorLoader::copy(const at::Tensor& tensor) {
   const auto size = static_cast<std::uint64_t>(byte_count(tensor.sizes(), tensor.scalar_type()));
   if (size > copyable_) {
     throw Error("its tensors are far larger than the file");
   }
   copyable_ -= size;
-  return tensor.clone(torch::MemoryFormat::Contiguous);
+  return tensor.clone(at::MemoryFormat::Contiguous);
 }
 
-torch::Tensor TensorLoader::load(const TensorView& view) {
+at::Tensor TensorLoader::load(const TensorView& view) {
   const std::int64_t size = byte_count(view.sizes, view.type);
-  const torch::Tensor bytes = storage(view.storage->key, check_inside(view));
+  const at::Tensor bytes = storage(view.storage->key, check_inside(view));
   const auto width = static_cast<std::int64_t>(c10::elementSize(view.type));
   const std::int64_t skipped =
       view.storage->view_offset * static_cast<std::int64_t>(c10::elementSize(view.storage->type));
-  const torch::Tensor used = bytes.slice(0, skipped, bytes.numel() - (bytes.numel() - skipped) % width);
-  const torch::Tensor flat = typed(used, view.type);
-  const torch::Tensor tensor = flat.as_strided(view.sizes, view.strides, flat.storage_offset() + view.offset);
+  const at::Tensor used = bytes.slice(0, skipped, bytes.numel() - (bytes.numel() - skipped) % width);
+  const at::Tensor flat = typed(used, view.type);
+  const at::Tensor tensor = flat.as_strided(view.sizes, view.strides, flat.storage_offset() + view.offset);
   const bool whole = size == bytes.numel() && tensor.is_contiguous();
   return whole && handed_out_.insert(view.storage->key).second ? tensor : copy(tensor);
 }

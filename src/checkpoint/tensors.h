@@ -1,6 +1,6 @@
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <map>
@@ -35,7 +35,7 @@ class TensorLoader {
   void check(const TensorView& view);
 
   /// On the CPU, contiguous, in memory that no other tensor shares. Throws as check does.
-  torch::Tensor load(const TensorView& view);
+  at::Tensor load(const TensorView& view);
 
   /// Where in the file the tensor's elements begin, if they stand there one after the other, row-major.
   /// Throws as check does.
@@ -43,18 +43,18 @@ class TensorLoader {
 
  private:
   /// uint8 [at least `size`]
-  torch::Tensor storage(const std::string& key, std::int64_t size);
-  torch::Tensor copy(const torch::Tensor& tensor);
+  at::Tensor storage(const std::string& key, std::int64_t size);
+  at::Tensor copy(const at::Tensor& tensor);
 
   StorageBytes& bytes_;
   std::uint64_t unread_;    // bytes that storages may still take
   std::uint64_t copyable_;  // bytes that copies of storages may still take
-  std::map<std::string, torch::Tensor> storages_;
+  std::map<std::string, at::Tensor> storages_;
   std::set<std::string> handed_out_;  // storages whose memory a tensor took over
 };
 
 /// A value of raw bytes as a tensor of `type`; a byte of a bool other than 0 counts as 1.
-torch::Tensor typed(const torch::Tensor& bytes, c10::ScalarType type);
+at::Tensor typed(const at::Tensor& bytes, c10::ScalarType type);
 
 /// Bytes of a tensor of these sizes. Throws Error if a size is negative, or the product beyond 63 bits.
 std::int64_t byte_count(std::span<const std::int64_t> sizes, c10::ScalarType type);

@@ -16,13 +16,13 @@ constexpr const char* kState = "state_dict";
 /// The pickle, and the tensors whose bytes become the records data/0, data/1, …
 struct Content {
   pickle::Pickler pickler;
-  std::vector<torch::Tensor> storages;
+  std::vector<at::Tensor> storages;
 };
 
 void add_tensors(Content& content, const std::vector<NamedTensor>& tensors) {
   content.pickler.begin_ordered_dict();
   for (const NamedTensor& named : tensors) {
-    torch::Tensor tensor = named.tensor.detach().to(torch::kCPU).contiguous();
+    at::Tensor tensor = named.tensor.detach().to(at::kCPU).contiguous();
     content.pickler.text(named.name);
     content.pickler.tensor(std::to_string(content.storages.size()), tensor.scalar_type(), tensor.sizes());
     content.storages.push_back(std::move(tensor));
@@ -92,7 +92,7 @@ class Passage {
 
 /// The records in torch.save's order. Without dates, and with an id made of the content, so the bytes are the same
 /// for the same content.
-void write_archive(const ByteSink& sink, const std::string& pickle, const std::vector<torch::Tensor>& storages) {
+void write_archive(const ByteSink& sink, const std::string& pickle, const std::vector<at::Tensor>& storages) {
   Passage passage(sink);
   {
     caffe2::serialize::PyTorchStreamWriter writer(

@@ -136,8 +136,7 @@ void check_tensors_of_script(const std::filesystem::path& file) {
 /// What torch.jit.save wrote: the tensors of the module.
 Checkpoint read_script(const std::filesystem::path& file) {
   check_tensors_of_script(file);
-  const ScriptNetwork network(file);
-  NetworkState state = state_of(network);
+  NetworkState state = read_script_state(file);
   Checkpoint checkpoint;
   checkpoint.format = std::string(kScriptFormat);
   checkpoint.tensors = std::move(state.parameters);

@@ -10,7 +10,7 @@
 
 #include "checkpoint/checkpoint.h"
 #include "data/data_set.h"
-#include "models/network.h"
+#include "models/spec.h"
 
 namespace lossatlas {
 

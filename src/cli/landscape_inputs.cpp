@@ -78,7 +78,7 @@ LandscapeInputs read_inputs(const LandscapeWords& words, const LandscapeOptions&
   }
   const auto network = make_network(inputs.spec);
   load_into(checkpoint, *network, inputs.spec.architecture, file);
-  inputs.origin = state_on(state_of(*network), torch::kCPU);
+  inputs.origin = state_on(state_of(*network), at::kCPU);
   check_finite(inputs.origin, file);
   if (has_statistics(inputs.origin)) inputs.recalibration = read_recalibration(words, checkpoint.metadata);
   return inputs;
@@ -87,13 +87,13 @@ LandscapeInputs read_inputs(const LandscapeWords& words, const LandscapeOptions&
 NetworkState read_state(const std::filesystem::path& file, const LandscapeInputs& inputs) {
   const auto network = make_network(inputs.spec);
   load_into(read_checkpoint(file), *network, inputs.spec.architecture, file);
-  auto state = state_on(state_of(*network), torch::kCPU);
+  auto state = state_on(state_of(*network), at::kCPU);
   check_finite(state, file);
   return state;
 }
 
 Engine make_engine(const LandscapeWords& words, const LandscapeOptions& options, const LandscapeInputs& inputs,
-                   torch::Device device) {
+                   at::Device device) {
   EngineOptions engine;
   engine.network = inputs.spec;
   engine.loss = options.loss;

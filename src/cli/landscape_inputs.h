@@ -9,7 +9,8 @@
 #include "cli/landscape_words.h"
 #include "data/data_set.h"
 #include "landscape/surface.h"
-#include "models/network.h"
+#include "models/spec.h"
+#include "models/state.h"
 
 namespace lossatlas {
 
@@ -42,7 +43,7 @@ LandscapeInputs read_inputs(const LandscapeWords& words, const LandscapeOptions&
 NetworkState read_state(const std::filesystem::path& file, const LandscapeInputs& inputs);
 
 Engine make_engine(const LandscapeWords& words, const LandscapeOptions& options, const LandscapeInputs& inputs,
-                   torch::Device device);
+                   at::Device device);
 
 /// A file in the settings: {"file": its name, "sha256": …}.
 nlohmann::json settings_of_file(const std::filesystem::path& file);

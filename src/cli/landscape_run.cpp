@@ -1,5 +1,7 @@
 #include "cli/landscape_run.h"
 
+#include <ATen/ops/equal.h>
+
 #include <array>
 #include <cmath>
 #include <numeric>
@@ -102,7 +104,7 @@ void warn_of_variances(const Planes& planes, const Surface& surface, Report& rep
 }
 
 bool are_equal(const std::vector<NamedTensor>& a, const std::vector<NamedTensor>& b) {
-  const auto same = [](const NamedTensor& x, const NamedTensor& y) { return torch::equal(x.tensor, y.tensor); };
+  const auto same = [](const NamedTensor& x, const NamedTensor& y) { return at::equal(x.tensor, y.tensor); };
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), same);
 }
 

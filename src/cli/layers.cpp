@@ -1,4 +1,4 @@
-#include <torch/utils.h>
+#include <ATen/ops/rand.h>
 
 #include <algorithm>
 #include <memory>
@@ -88,7 +88,7 @@ int layers(const LayersWords& words) {
   const Stopwatch loading;
   plan.load(tensors_of(state_of(*network)));
   const double load_seconds = loading.seconds();
-  const auto images = torch::rand({words.batch_size, spec.input[0], spec.input[1], spec.input[2]});
+  const auto images = at::rand({words.batch_size, spec.input[0], spec.input[1], spec.input[2]});
   std::vector<float> logits(static_cast<std::size_t>(words.batch_size * plan.classes()));
   const PlanarImages batch{images.data_ptr<float>(), words.batch_size, spec.input[0], spec.input[1], spec.input[2]};
   plan.run(batch, logits);

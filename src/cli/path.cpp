@@ -152,7 +152,7 @@ void check_files(const PathWords& words) {
 
 /// Everything that decides the curve.
 json curve_settings(const PathWords& words, const LandscapeInputs& inputs, const DataSet& train,
-                    const torch::Device& device) {
+                    const at::Device& device) {
   const CurveOptions& training = words.training;
   json settings = settings_of(inputs.spec);
   settings.update(settings_of(train));
@@ -217,16 +217,16 @@ PathInputs read_inputs(const PathWords& words, const LandscapeOptions& options) 
 }
 
 /// A bend as a network of its own, with statistics estimated for it.
-NetworkState state_of_bend(const std::vector<NamedTensor>& bend, const PathInputs& inputs, const torch::Device& device) {
+NetworkState state_of_bend(const std::vector<NamedTensor>& bend, const PathInputs& inputs, const at::Device& device) {
   NetworkState state = copy_state({bend, inputs.from.state.buffers}, device);
   if (inputs.recalibration) {
     state = make_eager_recalibration(inputs.landscape.spec, inputs.recalibration, device)->apply(state);
   }
-  return copy_state(state, torch::kCPU);
+  return copy_state(state, at::kCPU);
 }
 
 void save_bends(const PathWords& words, const Curve& curve, const PathInputs& inputs, const DataSet& train,
-                const torch::Device& device) {
+                const at::Device& device) {
   const auto files = words.bend_files();
   for (std::size_t k = 1; k <= curve.bends(); ++k) {
     json metadata = checkpoint_metadata(inputs.landscape.spec, train);
@@ -238,7 +238,7 @@ void save_bends(const PathWords& words, const Curve& curve, const PathInputs& in
 
 /// The history of the training, whose bends are saved; nothing where it was interrupted.
 std::optional<json> train_curve(const PathWords& words, CurveShape shape, const PathInputs& inputs,
-                                const torch::Device& device, json settings, std::shared_ptr<const DataSet> train,
+                                const at::Device& device, json settings, std::shared_ptr<const DataSet> train,
                                 Report& report) {
   const auto state = words.state_file();
   const bool goes_on = words.landscape.resume && std::filesystem::exists(state);

@@ -1,6 +1,6 @@
 #include "cli/surface_run.h"
 
-#include <torch/utils.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <array>
@@ -239,23 +239,23 @@ class OwnerRun {
 
   /// At coordinates (0, 0), over the first sizes[0], sizes[1], … images.
   std::vector<Evaluation> evaluate_origin(const std::vector<std::int64_t>& sizes) const {
-    const int threads = torch::get_num_threads();
-    torch::set_num_threads(1);
+    const int threads = at::get_num_threads();
+    at::set_num_threads(1);
     NetworkState point = copy_state(job_.planes.origin(), job_.engine.device());
     const auto plane = job_.planes.at(0);
     place(*plane, std::vector<double>(plane->directions.size()), point);
     auto found = job_.engine.make_evaluator()->evaluate(point, sizes);
-    torch::set_num_threads(threads);
+    at::set_num_threads(threads);
     return found;
   }
 
   /// The loss at the origin beside that of the checkpoint as it was read.
   json compare_centre(const Evaluation& centre) const {
-    const int threads = torch::get_num_threads();
-    torch::set_num_threads(job_.threads);
+    const int threads = at::get_num_threads();
+    at::set_num_threads(job_.threads);
     const double expected = job_.checkpoint_loss(centre.images);
     release_free_memory();  // LibTorch's operators leave more behind than an evaluator takes
-    torch::set_num_threads(threads);
+    at::set_num_threads(threads);
     const double tolerance = job_.engine.options().precision == Precision::bf16 ? 1e-2 : 1e-4;
     const bool equal = std::abs(centre.loss - expected) <= tolerance * std::max(std::abs(expected), 0.1) ||
                        (!std::isfinite(centre.loss) && !std::isfinite(expected));

@@ -1,10 +1,13 @@
 #include "evaluation/batches.h"
 
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/tensor.h>
+
 namespace lossatlas {
 namespace {
 
-torch::Tensor per_channel(const std::vector<double>& values, torch::Device device) {
-  return torch::tensor(values, torch::kFloat64).view({1, -1, 1, 1}).to(device);
+at::Tensor per_channel(const std::vector<double>& values, at::Device device) {
+  return at::tensor(values, at::kDouble).view({1, -1, 1, 1}).to(device);
 }
 
 }  // namespace
@@ -20,7 +23,7 @@ std::vector<std::array<float, 256>> pixel_table(const PixelNormalization& normal
   return table;
 }
 
-Batches::Batches(std::shared_ptr<const DataSet> data, torch::Device device)
+Batches::Batches(std::shared_ptr<const DataSet> data, at::Device device)
     : data_(std::move(data)),
       device_(device),
       mean_(per_channel(data_->normalization.mean, device)),
@@ -28,14 +31,14 @@ Batches::Batches(std::shared_ptr<const DataSet> data, torch::Device device)
       table_(pixel_table(data_->normalization)) {
   const auto [channels, height, width] = data_->shape;
   // from_blob wants a pointer to non-const; nothing writes through it.
-  pixels_ = torch::from_blob(const_cast<std::uint8_t*>(data_->pixels.data()), {size(), channels, height, width},
-                             torch::kUInt8)
+  pixels_ = at::from_blob(const_cast<std::uint8_t*>(data_->pixels.data()), {size(), channels, height, width},
+                             at::kByte)
                 .to(device);
 }
 
-torch::Tensor Batches::batch(std::int64_t first, std::int64_t count) const {
-  const auto pixels = pixels_.narrow(0, first, count).to(torch::kFloat64);
-  return pixels.div(255).sub_(mean_).div_(deviation_).to(torch::kFloat32);
+at::Tensor Batches::batch(std::int64_t first, std::int64_t count) const {
+  const auto pixels = pixels_.narrow(0, first, count).to(at::kDouble);
+  return pixels.div(255).sub_(mean_).div_(deviation_).to(at::kFloat);
 }
 
 void Batches::read(std::int64_t first, std::int64_t count, std::span<float> out) const {

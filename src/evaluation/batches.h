@@ -1,6 +1,6 @@
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <memory>
 #include <span>
@@ -13,23 +13,23 @@ namespace lossatlas {
 /// the data set; on another device one copy of them lives there. Any thread may call batch().
 class Batches {
  public:
-  Batches(std::shared_ptr<const DataSet> data, torch::Device device);
+  Batches(std::shared_ptr<const DataSet> data, at::Device device);
 
   std::int64_t size() const { return static_cast<std::int64_t>(data_->size()); }
   const DataSet& data() const { return *data_; }
-  torch::Device device() const { return device_; }
+  at::Device device() const { return device_; }
 
   /// Images first, …, first + count - 1: [count, C, H, W] float32 on the device.
-  torch::Tensor batch(std::int64_t first, std::int64_t count) const;
+  at::Tensor batch(std::int64_t first, std::int64_t count) const;
   /// The same numbers on the CPU, written to out: [count][C][H][W].
   void read(std::int64_t first, std::int64_t count, std::span<float> out) const;
   std::span<const std::uint8_t> labels(std::int64_t first, std::int64_t count) const;
 
  private:
   std::shared_ptr<const DataSet> data_;
-  torch::Device device_;
-  torch::Tensor pixels_;            // uint8 [N, C, H, W]: the data set's memory on the CPU, a copy elsewhere
-  torch::Tensor mean_, deviation_;  // float64 [1, C, 1, 1]
+  at::Device device_;
+  at::Tensor pixels_;            // uint8 [N, C, H, W]: the data set's memory on the CPU, a copy elsewhere
+  at::Tensor mean_, deviation_;  // float64 [1, C, 1, 1]
   std::vector<std::array<float, 256>> table_;
 };
 

@@ -31,8 +31,8 @@ std::string name_of_gpu(int index) {
 
 }  // namespace
 
-torch::Device open_device(const std::string& words) {
-  if (words == "cpu") return torch::kCPU;
+at::Device open_device(const std::string& words) {
+  if (words == "cpu") return at::kCPU;
   std::smatch match;
   if (!std::regex_match(words, match, std::regex("cuda(:([0-9]{1,3}))?"))) {
     throw UsageError("--device {}: wants cpu, cuda or cuda:N", words);
@@ -47,7 +47,7 @@ torch::Device open_device(const std::string& words) {
   // Full float32 and the same bits each time, before speed.
   allow_tf32(false);
   at::globalContext().setDeterministicCuDNN(true);
-  return torch::Device(torch::kCUDA, static_cast<torch::DeviceIndex>(index));
+  return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
 }
 
 void allow_tf32(bool allowed) {
@@ -55,11 +55,11 @@ void allow_tf32(bool allowed) {
   at::globalContext().setAllowTF32CuBLAS(allowed);
 }
 
-std::string instruction_set(const torch::Device& device) {
+std::string instruction_set(const at::Device& device) {
   return device.is_cuda() ? name_of_gpu(device.index()) : at::get_cpu_capability();
 }
 
-OwnStream::OwnStream(const torch::Device& device) {
+OwnStream::OwnStream(const at::Device& device) {
   if (device.is_cuda()) guard_.emplace(c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device));
 }
 

@@ -1,9 +1,8 @@
 #include "evaluation/eager_evaluator.h"
 
-#include <torch/utils.h>
-
 #include <utility>
 
+#include "models/network.h"
 #include "models/registry.h"
 
 namespace lossatlas {
@@ -14,7 +13,7 @@ class EagerEvaluator : public Evaluator {
   EagerEvaluator(const EngineOptions& options, ImageSets images)
       : Evaluator(options, std::move(images)), network_(make_network(options.network)) {
     network_->eval();
-    for (torch::Tensor& parameter : network_->parameters()) parameter.requires_grad_(false);
+    for (at::Tensor& parameter : network_->parameters()) parameter.requires_grad_(false);
     own_ = state_of(*network_);
   }
 
@@ -26,7 +25,7 @@ class EagerEvaluator : public Evaluator {
 
   void add(const Batches& images, std::int64_t first, std::int64_t end, LossSum& sum) override {
     for_batches(first, end, [&](std::int64_t at, std::int64_t count) {
-      const auto logits = network_->forward(images.batch(at, count)).to(torch::kCPU).contiguous();
+      const auto logits = network_->forward(images.batch(at, count)).to(at::kCPU).contiguous();
       sum.add({logits.data_ptr<float>(), static_cast<std::size_t>(logits.numel())}, images.labels(at, count));
     });
   }

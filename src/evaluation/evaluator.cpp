@@ -1,6 +1,7 @@
 #include "evaluation/evaluator.h"
 
-#include <torch/utils.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <array>
@@ -18,21 +19,21 @@
 namespace lossatlas {
 namespace {
 
-torch::ScalarType evaluated_type(const torch::Tensor& tensor) {
-  return tensor.is_floating_point() ? torch::kFloat32 : tensor.scalar_type();
+at::ScalarType evaluated_type(const at::Tensor& tensor) {
+  return tensor.is_floating_point() ? at::kFloat : tensor.scalar_type();
 }
 
-std::vector<NamedTensor> copy_tensors(const std::vector<NamedTensor>& tensors, torch::Device device) {
+std::vector<NamedTensor> copy_tensors(const std::vector<NamedTensor>& tensors, at::Device device) {
   std::vector<NamedTensor> copies;
   copies.reserve(tensors.size());
   for (const auto& [name, tensor] : tensors) {
-    const auto options = torch::TensorOptions().dtype(evaluated_type(tensor)).device(device);
-    copies.push_back({name, torch::empty(tensor.sizes(), options).copy_(tensor.detach())});
+    const auto options = at::TensorOptions().dtype(evaluated_type(tensor)).device(device);
+    copies.push_back({name, at::empty(tensor.sizes(), options).copy_(tensor.detach())});
   }
   return copies;
 }
 
-std::vector<NamedTensor> tensors_on(const std::vector<NamedTensor>& tensors, torch::Device device) {
+std::vector<NamedTensor> tensors_on(const std::vector<NamedTensor>& tensors, at::Device device) {
   std::vector<NamedTensor> there;
   there.reserve(tensors.size());
   for (const auto& [name, tensor] : tensors) {
@@ -44,7 +45,7 @@ std::vector<NamedTensor> tensors_on(const std::vector<NamedTensor>& tensors, tor
 /// λ/2 ‖θ‖².
 double l2_term(const std::vector<NamedTensor>& parameters, double weight_decay) {
   double sum = 0;
-  for (const auto& [name, tensor] : parameters) sum += tensor.to(torch::kFloat64).square().sum().item<double>();
+  for (const auto& [name, tensor] : parameters) sum += tensor.to(at::kDouble).square().sum().item<double>();
   return weight_decay / 2 * sum;
 }
 
@@ -74,7 +75,7 @@ Evaluation Evaluator::evaluate(const NetworkState& state) {
 
 std::vector<Evaluation> Evaluator::evaluate(const NetworkState& state, std::span<const std::int64_t> sizes,
                                             ImageResults* each) {
-  const torch::NoGradGuard no_gradients;
+  const at::NoGradGuard no_gradients;
   if (options_.recalibration && !recalibration_) throw std::logic_error("Evaluator: nothing estimates the statistics");
   load(recalibration_ ? recalibration_->apply(state) : state);
   const Extras& extras = options_.extras;
@@ -109,7 +110,7 @@ Evaluation Evaluator::evaluate_second() {
   return sum.result(options_.second_population > 0 ? options_.second_population : size);
 }
 
-Engine::Engine(EngineOptions options, std::shared_ptr<const DataSet> data, torch::Device device)
+Engine::Engine(EngineOptions options, std::shared_ptr<const DataSet> data, at::Device device)
     : options_(std::move(options)), device_(device) {
   check_fit(*data);
   if (options_.second) check_fit(*options_.second);
@@ -174,11 +175,11 @@ std::string Engine::instruction_set() const {
   return is_fused() && device_.is_cpu() ? std::string(name_of(options_.instruction_set)) : lossatlas::instruction_set(device_);
 }
 
-NetworkState copy_state(const NetworkState& state, torch::Device device) {
+NetworkState copy_state(const NetworkState& state, at::Device device) {
   return {copy_tensors(state.parameters, device), copy_tensors(state.buffers, device)};
 }
 
-NetworkState state_on(const NetworkState& state, torch::Device device) {
+NetworkState state_on(const NetworkState& state, at::Device device) {
   return {tensors_on(state.parameters, device), tensors_on(state.buffers, device)};
 }
 

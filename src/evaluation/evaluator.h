@@ -1,6 +1,6 @@
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <algorithm>
 #include <memory>
@@ -11,7 +11,8 @@
 #include "evaluation/batches.h"
 #include "evaluation/loss.h"
 #include "fused/graph.h"
-#include "models/network.h"
+#include "models/spec.h"
+#include "models/state.h"
 
 namespace lossatlas {
 
@@ -93,14 +94,14 @@ class Evaluator {
 class Engine {
  public:
   /// Throws Error where the data do not fit the network, or where the fused engine is demanded and cannot run it.
-  Engine(EngineOptions options, std::shared_ptr<const DataSet> data, torch::Device device);
+  Engine(EngineOptions options, std::shared_ptr<const DataSet> data, at::Device device);
 
   /// The same engine on other images of the same kind: nothing is compiled anew.
   Engine with_images(std::shared_ptr<const DataSet> data) const;
 
   std::unique_ptr<Evaluator> make_evaluator() const;
   const DataSet& data() const { return images_.first->data(); }
-  torch::Device device() const { return device_; }
+  at::Device device() const { return device_; }
   const EngineOptions& options() const { return options_; }
   /// Images of the first set, and of both.
   std::int64_t images() const { return images_.first->size(); }
@@ -118,7 +119,7 @@ class Engine {
   std::unique_ptr<Recalibration> make_recalibration() const;
 
   EngineOptions options_;
-  torch::Device device_;
+  at::Device device_;
   ImageSets images_;
   std::shared_ptr<const Graph> graph_;  // where the engine is fused
   std::shared_ptr<const Graph> recalibration_graph_;  // null: LibTorch recalibrates
@@ -126,8 +127,8 @@ class Engine {
 };
 
 /// A copy of a state on a device: float32 and contiguous, as evaluators want it.
-NetworkState copy_state(const NetworkState& state, torch::Device device);
+NetworkState copy_state(const NetworkState& state, at::Device device);
 /// The same without a copy of what is on that device already: to be read only.
-NetworkState state_on(const NetworkState& state, torch::Device device);
+NetworkState state_on(const NetworkState& state, at::Device device);
 
 }  // namespace lossatlas

@@ -1,12 +1,15 @@
 #include "evaluation/fused_evaluator.h"
 
-#include <torch/utils.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/empty_like.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "fused/lowering.h"
 #include "fused/plan.h"
+#include "models/network.h"
 #include "models/registry.h"
 
 namespace lossatlas {
@@ -50,7 +53,7 @@ class FusedEvaluator : public Evaluator {
 /// Moves batch-norm statistics off 0 and 1, where a fault in their folding would not show.
 void disturb(Network& network) {
   for (const auto& [name, buffer] : state_of(network).buffers) {
-    if (buffer.is_floating_point()) buffer.add_(0.25 * (1 + torch::arange(buffer.numel()).remainder(5)).view(buffer.sizes()));
+    if (buffer.is_floating_point()) buffer.add_(0.25 * (1 + at::arange(buffer.numel()).remainder(5)).view(buffer.sizes()));
   }
 }
 
@@ -58,10 +61,10 @@ void check(Network& network, const NetworkSpec& spec, const std::shared_ptr<cons
   constexpr std::int64_t kImages = 3;  // another number than that of the trace
   constexpr double kTolerance = 1e-3;  // of the largest logit: a mistake, not a rounding
   const auto [channels, height, width] = spec.input;
-  const auto pixels = torch::arange(kImages * channels * height * width).remainder(251).div(125).sub(1);
+  const auto pixels = at::arange(kImages * channels * height * width).remainder(251).div(125).sub(1);
   const auto images = pixels.view({kImages, channels, height, width}).contiguous();
   const auto wanted = network.forward(images).contiguous();
-  auto got = torch::empty_like(wanted);
+  auto got = at::empty_like(wanted);
   Plan plan(graph, {best_instruction_set(), kImages});
   plan.load(tensors_of(state_of(network)));
   plan.run(planar(images.data_ptr<float>(), kImages, spec.input),
@@ -77,17 +80,17 @@ Tensors tensors_of(const NetworkState& state) {
   Tensors tensors;
   for (const auto* list : {&state.parameters, &state.buffers}) {
     for (const auto& [name, tensor] : *list) {
-      tensors.push_back(tensor.scalar_type() == torch::kFloat32 ? tensor.data_ptr<float>() : nullptr);
+      tensors.push_back(tensor.scalar_type() == at::kFloat ? tensor.data_ptr<float>() : nullptr);
     }
   }
   return tensors;
 }
 
 std::shared_ptr<const Graph> make_fused_graph(const NetworkSpec& spec) {
-  const torch::NoGradGuard no_gradients;
+  const at::NoGradGuard no_gradients;
   const auto network = make_network(spec);
   network->eval();
-  for (torch::Tensor& parameter : network->parameters()) parameter.requires_grad_(false);
+  for (at::Tensor& parameter : network->parameters()) parameter.requires_grad_(false);
   disturb(*network);
   auto graph = std::make_shared<const Graph>(fuse(lower(*network, spec.input)));
   check(*network, spec, graph);

@@ -1,7 +1,8 @@
 #include "evaluation/recalibration.h"
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/tensor.h>
 #include <torch/nn/modules/batchnorm.h>
-#include <torch/utils.h>
 
 #include <algorithm>
 #include <set>
@@ -11,6 +12,7 @@
 #include "evaluation/fused_evaluator.h"
 #include "fused/lowering.h"
 #include "fused/plan.h"
+#include "models/network.h"
 #include "models/registry.h"
 
 namespace lossatlas {
@@ -28,23 +30,23 @@ void for_each_batch_norm(Network& network, const Function& function) {
 }
 
 /// The network with batch norm in training mode and everything else in evaluation mode.
-std::shared_ptr<Network> make_recalibrated(const NetworkSpec& spec, torch::Device device) {
+std::shared_ptr<Network> make_recalibrated(const NetworkSpec& spec, at::Device device) {
   check_recalibration(spec);
   auto network = make_network(spec);
   network->to(device);
   network->eval();
-  for (torch::Tensor& parameter : network->parameters()) parameter.requires_grad_(false);
+  for (at::Tensor& parameter : network->parameters()) parameter.requires_grad_(false);
   for_each_batch_norm(*network, [](auto& norm) { norm.train(); });
   return network;
 }
 
 class EagerRecalibration : public Recalibration {
  public:
-  EagerRecalibration(const NetworkSpec& network, std::shared_ptr<const DataSet> images, torch::Device device)
+  EagerRecalibration(const NetworkSpec& network, std::shared_ptr<const DataSet> images, at::Device device)
       : images_(std::move(images), device), network_(make_recalibrated(network, device)), own_(state_of(*network_)) {}
 
   NetworkState apply(const NetworkState& state) override {
-    const torch::NoGradGuard no_gradients;
+    const at::NoGradGuard no_gradients;
     use_tensors(own_.parameters, state.parameters);
     for_each_batch_norm(*network_, [](auto& norm) { norm.reset_running_stats(); });
     for (std::int64_t first = 0; first < images_.size(); first += kBatch) {
@@ -82,7 +84,7 @@ struct Averages {
 class FusedRecalibration : public Recalibration {
  public:
   FusedRecalibration(std::shared_ptr<const Graph> graph, std::shared_ptr<const DataSet> images, InstructionSet set)
-      : images_(std::move(images), torch::kCPU),
+      : images_(std::move(images), at::kCPU),
         graph_(std::move(graph)),
         plan_(graph_, {set, std::min(kBatch, images_.size())}) {
     pixels_.resize(static_cast<std::size_t>(std::min(kBatch, images_.size())) * images_.data().image_bytes());
@@ -122,7 +124,7 @@ class FusedRecalibration : public Recalibration {
   }
   /// Puts a tensor of these numbers in the place of a buffer.
   static void replace(NetworkState& state, TensorIndex index, const std::vector<double>& values) {
-    state.buffers[index - state.parameters.size()].tensor = torch::tensor(values, torch::kFloat32);
+    state.buffers[index - state.parameters.size()].tensor = at::tensor(values, at::kFloat);
   }
 
   Batches images_;
@@ -140,16 +142,16 @@ void check_recalibration(const NetworkSpec& network) {
 }
 
 std::unique_ptr<Recalibration> make_eager_recalibration(const NetworkSpec& network, std::shared_ptr<const DataSet> images,
-                                                        torch::Device device) {
+                                                        at::Device device) {
   return std::make_unique<EagerRecalibration>(network, std::move(images), device);
 }
 
 std::shared_ptr<const Graph> make_recalibration_graph(const NetworkSpec& spec) {
-  const torch::NoGradGuard no_gradients;
+  const at::NoGradGuard no_gradients;
   check_recalibration(spec);
   const auto network = make_network(spec);
   network->eval();
-  for (torch::Tensor& parameter : network->parameters()) parameter.requires_grad_(false);
+  for (at::Tensor& parameter : network->parameters()) parameter.requires_grad_(false);
   auto graph = std::make_shared<const Graph>(fuse_with_moments(lower(*network, spec.input)));
   std::set<TensorIndex> known;
   for (const Node& node : graph->nodes) {

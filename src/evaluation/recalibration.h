@@ -1,12 +1,13 @@
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <memory>
 
 #include "evaluation/batches.h"
 #include "fused/graph.h"
-#include "models/network.h"
+#include "models/spec.h"
+#include "models/state.h"
 
 namespace lossatlas {
 
@@ -25,7 +26,7 @@ class Recalibration {
 
 /// By LibTorch, operator by operator. Throws as check_recalibration does.
 std::unique_ptr<Recalibration> make_eager_recalibration(const NetworkSpec& network, std::shared_ptr<const DataSet> images,
-                                                        torch::Device device);
+                                                        at::Device device);
 
 /// The graph for a fused recalibration. Throws CannotLower where the network cannot be lowered or uses a batch norm
 /// twice, else as check_recalibration does.

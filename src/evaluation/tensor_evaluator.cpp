@@ -1,6 +1,6 @@
 #include "evaluation/tensor_evaluator.h"
 
-#include <torch/utils.h>
+#include <ATen/ops/cat.h>
 
 #include <utility>
 #include <vector>
@@ -17,7 +17,7 @@ class TensorEvaluator : public Evaluator {
 
  private:
   void load(const NetworkState& state) override {
-    std::vector<torch::Tensor> tensors;
+    std::vector<at::Tensor> tensors;
     for (const auto* list : {&state.parameters, &state.buffers}) {
       for (const auto& [name, tensor] : *list) tensors.push_back(tensor);
     }
@@ -27,12 +27,12 @@ class TensorEvaluator : public Evaluator {
   /// The device is given many batches before the results of the first are fetched, and so is never idle between them.
   void add(const Batches& images, std::int64_t first, std::int64_t end, LossSum& sum) override {
     constexpr std::size_t kMost = 64;  // batches
-    std::vector<torch::Tensor> waiting;
+    std::vector<at::Tensor> waiting;
     std::int64_t fetched = first;
     for_batches(first, end, [&](std::int64_t at, std::int64_t count) {
       waiting.push_back(plan_.run(images.batch(at, count)));
       if (waiting.size() < kMost && at + count < end) return;
-      const auto logits = torch::cat(waiting).to(torch::kCPU);
+      const auto logits = at::cat(waiting).to(at::kCPU);
       sum.add({logits.data_ptr<float>(), static_cast<std::size_t>(logits.numel())},
               images.labels(fetched, at + count - fetched));
       fetched = at + count;

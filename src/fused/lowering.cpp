@@ -1,15 +1,16 @@
 #include "fused/lowering.h"
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/zeros.h>
 #include <torch/csrc/jit/frontend/tracer.h>
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/ir/ir.h>
-#include <torch/utils.h>
 
 #include <algorithm>
 #include <map>
 #include <unordered_map>
 
-#include "models/script.h"
+#include "models/script_network.h"
 
 namespace lossatlas {
 namespace {
@@ -137,7 +138,7 @@ class Lowering {
     const auto known = jit::toIValue(value);
     if (known && known->isNone()) return std::nullopt;
     if (!known || !known->isTensor()) throw CannotLower("a parameter that is computed at run time");
-    const torch::Tensor wanted = known->toTensor();
+    const at::Tensor wanted = known->toTensor();
     for (std::size_t i = 0; i < tensors_.size(); ++i) {
       if (tensors_[i].is_same(wanted) ||
           (tensors_[i].data_ptr() == wanted.data_ptr() && tensors_[i].sizes() == wanted.sizes() &&
@@ -404,7 +405,7 @@ class Lowering {
   void same_number(const jit::Node& node) { numbers_[node.output()] = number(node.input(0)); }
 
   const jit::Graph& graph_;
-  std::vector<torch::Tensor> tensors_;
+  std::vector<at::Tensor> tensors_;
   Graph result_;
   std::unordered_map<const jit::Value*, std::size_t> nodes_;
   std::unordered_map<const jit::Value*, Number> numbers_;
@@ -413,16 +414,16 @@ class Lowering {
 /// What LibTorch's tracer records of one run. A script is not run: its own graph says more.
 std::shared_ptr<jit::Graph> graph_of(Network& network, const std::array<std::int64_t, 3>& input) {
   if (const auto* script = dynamic_cast<const ScriptNetwork*>(&network)) return script->frozen_graph();
-  const auto images = torch::zeros({kTraceBatch, input[0], input[1], input[2]});
+  const auto images = at::zeros({kTraceBatch, input[0], input[1], input[2]});
   const auto forward = [&network](jit::Stack stack) { return jit::Stack{network.forward(stack[0].toTensor())}; };
-  const auto no_names = [](const torch::Tensor&) { return std::string(); };
+  const auto no_names = [](const at::Tensor&) { return std::string(); };
   return jit::tracer::trace({images}, forward, no_names).first->graph;
 }
 
 }  // namespace
 
 Graph lower(Network& network, const std::array<std::int64_t, 3>& input) {
-  const torch::NoGradGuard no_gradients;
+  const at::NoGradGuard no_gradients;
   return Lowering(*graph_of(network, input), state_of(network), input).run();
 }
 

@@ -1,15 +1,16 @@
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <memory>
 #include <string>
 
 #include "base/error.h"
 #include "fused/graph.h"
-#include "models/network.h"
 
 namespace lossatlas {
+
+class Network;
 
 /// Why a network cannot be lowered; the text names the operator.
 class CannotLower : public Error {

@@ -1,6 +1,17 @@
 #include "fused/tensor_plan.h"
 
-#include <ATen/Functions.h>
+#include <ATen/ops/add.h>
+#include <ATen/ops/addcmul.h>
+#include <ATen/ops/avg_pool2d.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/conv2d.h>
+#include <ATen/ops/cudnn_convolution_add_relu.h>
+#include <ATen/ops/cudnn_convolution_relu.h>
+#include <ATen/ops/flatten.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/max_pool2d.h>
+#include <ATen/ops/relu.h>
+#include <ATen/ops/zeros.h>
 
 #include <array>
 #include <utility>
@@ -8,14 +19,14 @@
 namespace lossatlas {
 namespace {
 
-using torch::Tensor;
+using at::Tensor;
 
 struct Scaling {
   Tensor scale, shift;  // [C], float64
 };
 
 Scaling scaling_of(const BatchNorm& norm, const std::vector<Tensor>& tensors) {
-  const auto number = [&](TensorIndex index) { return tensors[index].to(torch::kFloat64); };
+  const auto number = [&](TensorIndex index) { return tensors[index].to(at::kDouble); };
   Tensor scale = number(norm.variance).add_(norm.epsilon).rsqrt_();
   if (norm.weight) scale.mul_(number(*norm.weight));
   Tensor shift = number(norm.mean).mul_(scale).neg_();
@@ -24,7 +35,7 @@ Scaling scaling_of(const BatchNorm& norm, const std::vector<Tensor>& tensors) {
 }
 
 /// A number a channel, in the shape that activations [N, C, H, W] are scaled with.
-Tensor per_channel(const Tensor& numbers, torch::Dtype type) { return numbers.to(type).view({-1, 1, 1}); }
+Tensor per_channel(const Tensor& numbers, at::ScalarType type) { return numbers.to(type).view({-1, 1, 1}); }
 
 Tensor scaled(const Tensor& activations, const Tensor& scale, const Tensor& shift, bool relu) {
   Tensor result = at::addcmul(shift, activations, scale);
@@ -55,12 +66,12 @@ Tensor pool(const Node& node, const Tensor& in) {
 
 }  // namespace
 
-TensorPlan::TensorPlan(std::shared_ptr<const Graph> graph, torch::Device device, Precision precision)
+TensorPlan::TensorPlan(std::shared_ptr<const Graph> graph, at::Device device, Precision precision)
     : graph_(std::move(graph)),
       has_cudnn_(device.is_cuda()),
-      type_(precision == Precision::bf16 ? torch::kBFloat16 : torch::kFloat32),
+      type_(precision == Precision::bf16 ? at::kBFloat16 : at::kFloat),
       // What cuDNN is fastest in: its matrix units want channels last.
-      layout_(precision == Precision::fp32 ? torch::MemoryFormat::Contiguous : torch::MemoryFormat::ChannelsLast),
+      layout_(precision == Precision::fp32 ? at::MemoryFormat::Contiguous : at::MemoryFormat::ChannelsLast),
       last_reader_(graph_->nodes.size()),
       parameters_(graph_->nodes.size()) {
   for (std::size_t i = 0; i < graph_->nodes.size(); ++i) {
@@ -83,8 +94,8 @@ TensorPlan::Parameters TensorPlan::fold(const Node& node, const std::vector<Tens
       const auto [scale, shift] = scaling_of(*node.norm, tensors);
       std::vector<std::int64_t> rows(static_cast<std::size_t>(weight.dim()), 1);
       rows[0] = -1;
-      weight = weight.to(torch::kFloat64).mul_(scale.view(rows));
-      bias = bias.defined() ? at::addcmul(shift, bias.to(torch::kFloat64), scale) : shift;
+      weight = weight.to(at::kDouble).mul_(scale.view(rows));
+      bias = bias.defined() ? at::addcmul(shift, bias.to(at::kDouble), scale) : shift;
     } else if (!bias.defined()) {
       bias = at::zeros({weight.size(0)}, weight.options());
     }
@@ -113,7 +124,7 @@ Tensor TensorPlan::run(const Tensor& images) const {
       if (last_reader_[k] == i) values[k] = Tensor();
     }
   }
-  return at::flatten(values.back(), 1).to(torch::kFloat32);
+  return at::flatten(values.back(), 1).to(at::kFloat);
 }
 
 Tensor TensorPlan::compute(const Node& node, const Parameters& parameters, const std::vector<Tensor>& values) const {

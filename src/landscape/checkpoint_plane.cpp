@@ -1,5 +1,8 @@
 #include "landscape/checkpoint_plane.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/zeros.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -14,21 +17,21 @@ constexpr double kRounding = 1e-6;    // of a length: what float32 leaves of a s
 /// to − from, rounded once; zeros where the entry is not floating-point.
 NamedTensor subtract(const NamedTensor& to, const NamedTensor& from) {
   if (!to.tensor.is_floating_point()) {
-    return {to.name, torch::zeros(to.tensor.sizes(), torch::kFloat32)};
+    return {to.name, at::zeros(to.tensor.sizes(), at::kFloat)};
   }
-  const auto wide = [](const torch::Tensor& tensor) { return tensor.detach().to(torch::kCPU, torch::kFloat64); };
-  return {to.name, (wide(to.tensor) - wide(from.tensor)).to(torch::kFloat32).contiguous()};
+  const auto wide = [](const at::Tensor& tensor) { return tensor.detach().to(at::kCPU, at::kDouble); };
+  return {to.name, (wide(to.tensor) - wide(from.tensor)).to(at::kFloat).contiguous()};
 }
 
 /// factor · (moved − share · fixed), each number rounded once; of the buffers where `moved` has them.
 Direction combine(const Direction& fixed, const Direction& moved, double share, double factor) {
-  const auto wide = [](const torch::Tensor& tensor) { return tensor.to(torch::kFloat64); };
+  const auto wide = [](const at::Tensor& tensor) { return tensor.to(at::kDouble); };
   Direction result;
   for (const auto list : {&Direction::parameters, &Direction::buffers}) {
     for (std::size_t i = 0; i < (moved.*list).size(); ++i) {
       const auto& [name, tensor] = (moved.*list)[i];
       const auto value = wide(tensor).sub_(wide((fixed.*list)[i].tensor), share).mul_(factor);
-      (result.*list).push_back({name, value.to(torch::kFloat32)});
+      (result.*list).push_back({name, value.to(at::kFloat)});
     }
   }
   return result;

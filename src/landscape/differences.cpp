@@ -1,8 +1,14 @@
 #include "landscape/differences.h"
 
+#include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 #include <omp.h>
 #include <sys/resource.h>
-#include <torch/utils.h>
 
 #include <algorithm>
 #include <atomic>
@@ -17,7 +23,7 @@ namespace {
 
 constexpr int kMostThreads = 16;
 
-Products products_from(const torch::Tensor& sums) {
+Products products_from(const at::Tensor& sums) {
   const auto entries = sums.accessor<double, 2>();
   const std::int64_t rows = sums.size(0) - 2;
   Products products;
@@ -119,23 +125,23 @@ void Differences::read(std::size_t checkpoint, const StoredTensor& tensor, std::
   }
 }
 
-torch::Tensor Differences::sum(std::int64_t sums, std::int64_t of_each, const Part& part) const {
+at::Tensor Differences::sum(std::int64_t sums, std::int64_t of_each, const Part& part) const {
   const std::int64_t columns = begins_.back(), width = std::min(stretch_width(checkpoints_.size()), columns);
   const auto rows = static_cast<std::int64_t>(checkpoints_.size());
-  std::vector<torch::Tensor> memory(static_cast<std::size_t>(threads_));  // touched once, used for every stretch
-  for (auto& numbers : memory) numbers = torch::empty({rows, width}, torch::kFloat32);
-  const auto total = torch::zeros({sums, of_each}, torch::kFloat64);
+  std::vector<at::Tensor> memory(static_cast<std::size_t>(threads_));  // touched once, used for every stretch
+  for (auto& numbers : memory) numbers = at::empty({rows, width}, at::kFloat);
+  const auto total = at::zeros({sums, of_each}, at::kDouble);
   std::exception_ptr failure;
   std::atomic<bool> has_failed = false;
-  const int operator_threads = torch::get_num_threads();
-  torch::set_num_threads(1);
+  const int operator_threads = at::get_num_threads();
+  at::set_num_threads(1);
 #pragma omp parallel for ordered schedule(static, 1) num_threads(threads_)
   for (std::int64_t first = 0; first < columns; first += width) {
-    const auto found = torch::zeros_like(total);
+    const auto found = at::zeros_like(total);
     std::exception_ptr thrown;
     try {
-      const torch::NoGradGuard no_gradients;
-      torch::set_num_threads(1);  // the setting is a thread's own where OpenMP runs the operators
+      const at::NoGradGuard no_gradients;
+      at::set_num_threads(1);  // the setting is a thread's own where OpenMP runs the operators
       float* numbers = memory[static_cast<std::size_t>(omp_get_thread_num())].data_ptr<float>();
       const std::int64_t count = std::min(width, columns - first);
       if (!has_failed) {
@@ -154,7 +160,7 @@ torch::Tensor Differences::sum(std::int64_t sums, std::int64_t of_each, const Pa
       total.add_(found);
     }
   }
-  torch::set_num_threads(operator_threads);
+  at::set_num_threads(operator_threads);
   if (failure) std::rethrow_exception(failure);
   return total;
 }
@@ -163,9 +169,9 @@ template <class Number>
 std::vector<double> Differences::gram_in(const GramKernels<Number>& kernels) const {
   const std::int64_t step = kernels_.gram_rows;
   const std::int64_t rows = (static_cast<std::int64_t>(count()) + step - 1) / step * step;
-  const torch::Tensor lower = sum(rows, rows, [&](const Block& block, double* total) {
-    thread_local torch::Tensor memory;  // a tensor's begins with a line of the cache
-    if (memory.numel() < rows * kColumns) memory = torch::empty({rows * kColumns}, c10::CppTypeToScalarType<Number>::value);
+  const at::Tensor lower = sum(rows, rows, [&](const Block& block, double* total) {
+    thread_local at::Tensor memory;  // a tensor's begins with a line of the cache
+    if (memory.numel() < rows * kColumns) memory = at::empty({rows * kColumns}, c10::CppTypeToScalarType<Number>::value);
     if (block.columns < kColumns) memory.zero_();
     Number* differences = memory.data_ptr<Number>();  // [rows][kColumns]
     for_each_row_of(block, [&](std::size_t i, const float* numbers, const float* origin, std::int64_t length, std::int64_t at) {
@@ -234,16 +240,16 @@ Products Differences::sum_products(const std::function<void(const Block&, TwoRow
   }));
 }
 
-torch::Tensor Differences::combine_buffer(const NamedTensor& buffer, const std::vector<double>& combination) const {
+at::Tensor Differences::combine_buffer(const NamedTensor& buffer, const std::vector<double>& combination) const {
   const auto& origin = buffer.tensor;
-  if (!origin.is_floating_point()) return torch::zeros(origin.sizes(), torch::kFloat32);
-  auto sum = torch::zeros(origin.sizes(), torch::kFloat64);
-  const auto numbers = torch::empty(origin.sizes(), torch::kFloat32);
+  if (!origin.is_floating_point()) return at::zeros(origin.sizes(), at::kFloat);
+  auto sum = at::zeros(origin.sizes(), at::kDouble);
+  const auto numbers = at::empty(origin.sizes(), at::kFloat);
   for (std::size_t i = 0; i < count(); ++i) {
     read(i, find(*checkpoints_[i], buffer), 0, numbers_of(numbers));
-    sum.add_(numbers.to(torch::kFloat64) - origin.to(torch::kFloat64), combination[i]);
+    sum.add_(numbers.to(at::kDouble) - origin.to(at::kDouble), combination[i]);
   }
-  return sum.to(torch::kFloat32);
+  return sum.to(at::kFloat);
 }
 
 std::vector<Direction> Differences::combine(std::span<const std::vector<double>> combinations, DirectionType type,
@@ -251,7 +257,7 @@ std::vector<Direction> Differences::combine(std::span<const std::vector<double>>
   std::vector<Direction> directions(2);
   for (std::size_t k = 0; k < 2; ++k) {
     for (const auto& [name, tensor] : origin_.parameters) {
-      directions[k].parameters.push_back({name, torch::empty_like(tensor)});
+      directions[k].parameters.push_back({name, at::empty_like(tensor)});
     }
     if (type == DirectionType::weights) continue;
     for (const NamedTensor& buffer : origin_.buffers) {

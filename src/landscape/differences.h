@@ -13,7 +13,7 @@
 #include "landscape/direction.h"
 #include "landscape/pca.h"
 #include "landscape/products.h"
-#include "models/network.h"
+#include "models/state.h"
 
 namespace lossatlas {
 
@@ -73,7 +73,7 @@ class Differences {
   template <class Number>
   std::vector<double> gram_in(const GramKernels<Number>& kernels) const;
   /// The sum over all columns, [sums, of_each], block after block in their order; on several threads.
-  torch::Tensor sum(std::int64_t sums, std::int64_t of_each, const Part& part) const;
+  at::Tensor sum(std::int64_t sums, std::int64_t of_each, const Part& part) const;
   /// Products with the two directions, of which each block's columns are asked for.
   Products sum_products(const std::function<void(const Block& block, TwoRows& rows)>& directions) const;
   /// Columns of the checkpoints' own numbers, [n, count].
@@ -86,7 +86,7 @@ class Differences {
                                                                     std::int64_t, std::int64_t)>& use) const;
   /// Numbers of a checkpoint's tensor, from the first on.
   void read(std::size_t checkpoint, const StoredTensor& tensor, std::int64_t first, std::span<float> out) const;
-  torch::Tensor combine_buffer(const NamedTensor& buffer, const std::vector<double>& combination) const;
+  at::Tensor combine_buffer(const NamedTensor& buffer, const std::vector<double>& combination) const;
 
   NetworkState origin_;
   std::vector<std::int64_t> begins_;  // first column of each parameter, and the end

@@ -1,5 +1,7 @@
 #include "landscape/direction.h"
 
+#include <ATen/ops/zeros_like.h>
+
 #include <fnmatch.h>
 
 #include <algorithm>
@@ -67,11 +69,11 @@ void normalize(std::span<float> direction, std::span<const float> theta, std::si
 }
 
 /// float32 on the CPU, contiguous.
-torch::Tensor plain(const torch::Tensor& tensor) {
-  return tensor.detach().to(torch::kCPU, torch::kFloat32).contiguous();
+at::Tensor plain(const at::Tensor& tensor) {
+  return tensor.detach().to(at::kCPU, at::kFloat).contiguous();
 }
 
-std::size_t filters_of(const torch::Tensor& theta) {
+std::size_t filters_of(const at::Tensor& theta) {
   return theta.dim() > 1 ? static_cast<std::size_t>(theta.size(0)) : 1;
 }
 
@@ -182,7 +184,7 @@ Direction random_direction(const NetworkState& origin, std::uint32_t number, con
   bool moves = false;
   const auto draw_entry = [&](const NamedTensor& entry, std::size_t index) {
     const auto theta = plain(entry.tensor);
-    const auto values = torch::zeros_like(theta);
+    const auto values = at::zeros_like(theta);
     if (!ignored.holds(entry) && entry.tensor.is_floating_point()) {
       draw(numbers_of(values), stream(index), options);
       normalize(numbers_of(values), numbers_of(theta), filters_of(theta), options.normalization);
@@ -224,14 +226,14 @@ void make_orthogonal(const Direction& fixed, Direction& moved, const NetworkStat
               name_of(normalization));
 }
 
-std::span<float> numbers_of(const torch::Tensor& tensor) {
+std::span<float> numbers_of(const at::Tensor& tensor) {
   return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
 }
 
 double dot(const Direction& a, const Direction& b) {
   double sum = 0;
   for (std::size_t p = 0; p < a.parameters.size(); ++p) {
-    const torch::Tensor first = a.parameters[p].tensor.cpu(), second = b.parameters[p].tensor.cpu();
+    const at::Tensor first = a.parameters[p].tensor.cpu(), second = b.parameters[p].tensor.cpu();
     const auto left = numbers_of(first), right = numbers_of(second);
     std::vector<double> parts((left.size() + kChunk - 1) / kChunk);
 #pragma omp parallel for schedule(static)

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <span>
@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "models/network.h"
+#include "models/state.h"
 
 namespace lossatlas {
 
@@ -92,6 +92,6 @@ double norm(const Direction& a);
 double cosine(const Direction& a, const Direction& b);
 
 /// Numbers of a float32 tensor on the CPU that is contiguous.
-std::span<float> numbers_of(const torch::Tensor& tensor);
+std::span<float> numbers_of(const at::Tensor& tensor);
 
 }  // namespace lossatlas

@@ -1,5 +1,8 @@
 #include "landscape/direction_file.h"
 
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+
 #include <algorithm>
 #include <array>
 #include <iterator>
@@ -17,7 +20,7 @@ constexpr std::array<const char*, 2> kGroups{"/xdirection", "/ydirection"};
 /// "layer1.0.bn1." of "layer1.0.bn1.running_mean".
 std::string_view module_of(std::string_view name) { return name.substr(0, name.rfind('.') + 1); }
 
-torch::Tensor read_entry(const Hdf5Reader& reader, const std::string& dataset, const NamedTensor& entry) {
+at::Tensor read_entry(const Hdf5Reader& reader, const std::string& dataset, const NamedTensor& entry) {
   if (!reader.has(dataset)) throw Error("{}: has no {}", reader.file().string(), dataset);
   const Shape shape = reader.shape(dataset);
   const Shape wanted(entry.tensor.sizes().begin(), entry.tensor.sizes().end());
@@ -25,7 +28,7 @@ torch::Tensor read_entry(const Hdf5Reader& reader, const std::string& dataset, c
     throw Error("{}: {} is [{}], but {} is [{}]", reader.file().string(), dataset, fmt::join(shape, ", "), entry.name,
                 fmt::join(wanted, ", "));
   }
-  return torch::tensor(reader.read<float>(dataset), torch::kFloat32).view(entry.tensor.sizes());
+  return at::tensor(reader.read<float>(dataset), at::kFloat).view(entry.tensor.sizes());
 }
 
 /// The network's entries that a file with so many datasets holds.
@@ -43,7 +46,7 @@ std::vector<NamedTensor> entries_of(const NetworkState& network, std::size_t cou
 
 Direction read_direction(const Hdf5Reader& reader, const std::string& group, const NetworkState& network) {
   const auto entries = entries_of(network, reader.members(group).size(), reader, group);
-  std::map<std::string, torch::Tensor> read;
+  std::map<std::string, at::Tensor> read;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     read[entries[i].name] = read_entry(reader, fmt::format("{}/{}", group, i), entries[i]);
   }
@@ -52,7 +55,7 @@ Direction read_direction(const Hdf5Reader& reader, const std::string& group, con
   if (entries.size() == network.parameters.size()) return direction;
   for (const auto& [name, tensor] : network.buffers) {
     const bool moves = tensor.is_floating_point();
-    direction.buffers.push_back({name, moves ? read.at(name) : torch::zeros(tensor.sizes(), torch::kFloat32)});
+    direction.buffers.push_back({name, moves ? read.at(name) : at::zeros(tensor.sizes(), at::kFloat)});
   }
   return direction;
 }

@@ -1,6 +1,6 @@
 #include "landscape/path_sweep.h"
 
-#include <torch/utils.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <array>
@@ -69,11 +69,11 @@ class PathSweep {
 
   bool run() {
     const int threads = engine_.device().is_cpu() ? std::max(1, options_.threads) : 1;
-    const int operator_threads = torch::get_num_threads();
-    if (engine_.device().is_cpu()) torch::set_num_threads(1);
+    const int operator_threads = at::get_num_threads();
+    if (engine_.device().is_cpu()) at::set_num_threads(1);
 #pragma omp parallel num_threads(threads)
     work();
-    torch::set_num_threads(operator_threads);
+    at::set_num_threads(operator_threads);
     if (failure_) std::rethrow_exception(failure_);
     return done_ == tasks_.size();
   }
@@ -81,9 +81,9 @@ class PathSweep {
  private:
   void work() {
     try {
-      torch::set_num_threads(1);  // the setting is a thread's own where OpenMP runs the operators
+      at::set_num_threads(1);  // the setting is a thread's own where OpenMP runs the operators
       const auto evaluator = engine_.make_evaluator();
-      NetworkState read = copy_state(plane_.origin, torch::kCPU);
+      NetworkState read = copy_state(plane_.origin, at::kCPU);
       NetworkState point = copy_state(plane_.origin, engine_.device());
       while (!has_failed_ && !(options_.stop && *options_.stop)) {
         const std::size_t at = next_++;

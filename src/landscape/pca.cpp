@@ -1,7 +1,8 @@
 #include "landscape/pca.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/linalg_eigh.h>
-#include <torch/utils.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,9 +11,9 @@ namespace lossatlas {
 
 Pca pca_of_gram(std::span<const double> gram, std::size_t n, std::size_t components) {
   const auto rows = static_cast<std::int64_t>(n);
-  const auto given = torch::from_blob(const_cast<double*>(gram.data()), {rows, rows}, torch::kFloat64);
+  const auto given = at::from_blob(const_cast<double*>(gram.data()), {rows, rows}, at::kDouble);
   // Both means taken away: the Gram matrix of the points counted from their mean.
-  torch::Tensor centred = given - given.mean(0, true);
+  at::Tensor centred = given - given.mean(0, true);
   centred = centred - centred.mean(1, true);
   centred = (centred + centred.t()) / 2;
   auto [values, vectors] = at::linalg_eigh(centred);  // ascending

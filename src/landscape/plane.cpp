@@ -1,5 +1,7 @@
 #include "landscape/plane.h"
 
+#include <ATen/TensorOperators.h>
+
 #include <algorithm>
 #include <array>
 #include <stdexcept>
@@ -10,8 +12,8 @@ namespace lossatlas {
 namespace {
 
 /// out = origin + Σ c_k d_k in one pass over the memory, for one or two directions on the CPU.
-void place_on_cpu(const torch::Tensor& origin, const std::vector<const float*>& directions,
-                  std::span<const double> coordinates, const torch::Tensor& out) {
+void place_on_cpu(const at::Tensor& origin, const std::vector<const float*>& directions,
+                  std::span<const double> coordinates, const at::Tensor& out) {
   const float* from = origin.data_ptr<float>();
   float* to = out.data_ptr<float>();
   const std::int64_t count = origin.numel();
@@ -27,15 +29,15 @@ void place_on_cpu(const torch::Tensor& origin, const std::vector<const float*>& 
 }
 
 /// The same through LibTorch, on any device.
-void place_on_device(const torch::Tensor& origin, const std::vector<torch::Tensor>& directions,
-                     std::span<const double> coordinates, torch::Tensor out) {
-  auto value = origin.to(torch::kFloat64);
-  for (std::size_t k = 0; k < directions.size(); ++k) value.add_(directions[k].to(torch::kFloat64) * coordinates[k]);
+void place_on_device(const at::Tensor& origin, const std::vector<at::Tensor>& directions,
+                     std::span<const double> coordinates, at::Tensor out) {
+  auto value = origin.to(at::kDouble);
+  for (std::size_t k = 0; k < directions.size(); ++k) value.add_(directions[k].to(at::kDouble) * coordinates[k]);
   out.copy_(value);
 }
 
-void place_entry(const torch::Tensor& origin, const std::vector<torch::Tensor>& directions,
-                 std::span<const double> coordinates, const torch::Tensor& out) {
+void place_entry(const at::Tensor& origin, const std::vector<at::Tensor>& directions,
+                 std::span<const double> coordinates, const at::Tensor& out) {
   if (!origin.is_cpu() || directions.size() > 2) return place_on_device(origin, directions, coordinates, out);
   std::vector<const float*> numbers;
   for (const auto& direction : directions) numbers.push_back(direction.data_ptr<float>());
@@ -43,8 +45,8 @@ void place_entry(const torch::Tensor& origin, const std::vector<torch::Tensor>& 
 }
 
 /// Entry `index` of each direction.
-std::vector<torch::Tensor> entries_of(const Plane& plane, std::vector<NamedTensor> Direction::*list, std::size_t index) {
-  std::vector<torch::Tensor> entries;
+std::vector<at::Tensor> entries_of(const Plane& plane, std::vector<NamedTensor> Direction::*list, std::size_t index) {
+  std::vector<at::Tensor> entries;
   for (const Direction& direction : plane.directions) entries.push_back((direction.*list)[index].tensor);
   return entries;
 }

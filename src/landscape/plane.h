@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "landscape/direction.h"
-#include "models/network.h"
+#include "models/state.h"
 
 namespace lossatlas {
 

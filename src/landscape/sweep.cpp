@@ -1,6 +1,6 @@
 #include "landscape/sweep.h"
 
-#include <torch/utils.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
@@ -32,11 +32,11 @@ class Sweep {
   SweepSummary run() {
     const int most = engine_.device().is_cpu() ? options_.threads : std::min(options_.threads, kCudaThreads);
     const int threads = std::max(1, most);
-    const int operator_threads = torch::get_num_threads();
-    torch::set_num_threads(1);
+    const int operator_threads = at::get_num_threads();
+    at::set_num_threads(1);
 #pragma omp parallel num_threads(threads)
     work();
-    torch::set_num_threads(operator_threads);
+    at::set_num_threads(operator_threads);
     if (failure_) std::rethrow_exception(failure_);
     const double seconds = started_.seconds();
     look_again();
@@ -52,7 +52,7 @@ class Sweep {
 
   void work() {
     try {
-      torch::set_num_threads(1);  // the setting is a thread's own where OpenMP runs the operators
+      at::set_num_threads(1);  // the setting is a thread's own where OpenMP runs the operators
       const OwnStream stream(engine_.device());
       const auto evaluator = engine_.make_evaluator();
       NetworkState point = copy_state(planes_.origin(), engine_.device());

@@ -1,6 +1,8 @@
 #include "training/curve.h"
 
-#include <torch/utils.h>
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 #include <array>
@@ -13,6 +15,7 @@
 #include "base/json.h"
 #include "base/philox.h"
 #include "checkpoint/checkpoint.h"
+#include "models/network.h"
 #include "models/registry.h"
 #include "training/optimizer.h"
 
@@ -36,7 +39,7 @@ std::vector<std::vector<double>> gram_matrix(const Curve& curve) {
   for (const auto& point : curve.points) {
     auto& difference = differences.emplace_back();
     for (std::size_t p = 0; p < point.size(); ++p) {
-      difference.push_back({point[p].name, point[p].tensor.to(torch::kFloat64) - curve.points[0][p].tensor});
+      difference.push_back({point[p].name, point[p].tensor.to(at::kDouble) - curve.points[0][p].tensor});
     }
   }
   std::vector products(differences.size(), std::vector<double>(differences.size()));
@@ -101,8 +104,8 @@ Curve straight_curve(CurveShape shape, const std::vector<NamedTensor>& from, con
     const double t = static_cast<double>(k) / static_cast<double>(bends + 1);
     auto& bend = curve.points.emplace_back();
     for (std::size_t p = 0; p < from.size(); ++p) {
-      const auto a = from[p].tensor.to(torch::kFloat64), b = to[p].tensor.to(torch::kFloat64);
-      bend.push_back({from[p].name, (a + t * (b - a)).to(torch::kFloat32)});
+      const auto a = from[p].tensor.to(at::kDouble), b = to[p].tensor.to(at::kDouble);
+      bend.push_back({from[p].name, (a + t * (b - a)).to(at::kFloat)});
     }
   }
   curve.points.push_back(to);
@@ -144,14 +147,14 @@ struct CurveRun::Impl {
   std::unique_ptr<Optimizer> optimizer;
   std::vector<HistoryRow> rows;
 
-  Impl(const CurveOptions& given, const Curve& start, std::shared_ptr<const DataSet> train, torch::Device device,
+  Impl(const CurveOptions& given, const Curve& start, std::shared_ptr<const DataSet> train, at::Device device,
        std::filesystem::path state, json all_settings)
       : options(given),
         file(std::move(state)),
         settings(std::move(all_settings)),
         curve{start.shape, {}},
         network(make_network(options.network)) {
-    torch::set_num_threads(options.threads);
+    at::set_num_threads(options.threads);
     network->to(device);
     loop.emplace(options.loop, network, std::move(train), device,
                  TrainingLoop::Step{[this] { return learning_rate(); }, [this](double rate, const MinibatchShare&) { descend(rate); },
@@ -160,12 +163,12 @@ struct CurveRun::Impl {
     for (const auto& given_point : start.points) {
       auto& own = curve.points.emplace_back();
       for (const auto& [name, tensor] : given_point) {
-        own.push_back({name, in_layout(tensor.to(device, torch::kFloat32, false, true), loop->layout())});
+        own.push_back({name, in_layout(tensor.to(device, at::kFloat, false, true), loop->layout())});
       }
     }
     for (std::size_t k = 1; k <= curve.bends(); ++k) {
       for (const auto& [name, tensor] : curve.points[k]) {
-        tensor.mutable_grad() = torch::zeros_like(tensor);
+        tensor.mutable_grad() = at::zeros_like(tensor);
         bends.push_back({fmt::format("bend-{}.{}", k, name), tensor});
       }
     }
@@ -180,7 +183,7 @@ struct CurveRun::Impl {
 
   /// Puts θ(t) into the network, for the t of this step.
   void prepare() {
-    const torch::NoGradGuard no_gradients;
+    const at::NoGradGuard no_gradients;
     const auto number = static_cast<std::uint64_t>(loop->epoch()) << 32 | static_cast<std::uint64_t>(loop->step());
     const double t = RandomStream(options.loop.seed, Purpose::curve, number).uniform();
     c = coefficients(curve.shape, curve.points.size(), t);
@@ -191,7 +194,7 @@ struct CurveRun::Impl {
   }
 
   void descend(double rate) {
-    const torch::NoGradGuard no_gradients;
+    const at::NoGradGuard no_gradients;
     for (std::size_t p = 0; p < point.size(); ++p) {
       auto gradient = point[p].tensor.grad();
       gradient.add_(point[p].tensor, options.weight_decay);
@@ -210,7 +213,7 @@ struct CurveRun::Impl {
   }
 
   void restore_bends(const std::vector<NamedTensor>& saved) {
-    const torch::NoGradGuard no_gradients;
+    const at::NoGradGuard no_gradients;
     if (saved.size() != bends.size()) throw Error("{}: holds another curve", file.string());
     for (std::size_t p = 0; p < bends.size(); ++p) {
       if (saved[p].name != bends[p].name || saved[p].tensor.sizes() != bends[p].tensor.sizes()) {
@@ -222,7 +225,7 @@ struct CurveRun::Impl {
 };
 
 CurveRun::CurveRun(const CurveOptions& options, const Curve& start, std::shared_ptr<const DataSet> train,
-                   torch::Device device, std::filesystem::path state, json settings)
+                   at::Device device, std::filesystem::path state, json settings)
     : impl_(std::make_unique<Impl>(options, start, std::move(train), device, std::move(state), std::move(settings))) {}
 
 CurveRun::~CurveRun() = default;
@@ -262,7 +265,7 @@ Curve CurveRun::curve() const {
   for (const auto& point : impl_->curve.points) {
     auto& own = copy.points.emplace_back();
     for (const auto& [name, tensor] : point) {
-      own.push_back({name, tensor.detach().to(torch::kCPU, torch::kFloat32, false, true).contiguous()});
+      own.push_back({name, tensor.detach().to(at::kCPU, at::kFloat, false, true).contiguous()});
     }
   }
   return copy;

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <filesystem>
 #include <memory>
@@ -9,7 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "models/network.h"
+#include "models/spec.h"
+#include "models/state.h"
 #include "training/training_loop.h"
 
 namespace lossatlas {
@@ -62,7 +63,7 @@ class CurveRun {
  public:
   /// `state`: the file where a run that was cut off goes on, written after each epoch and at an interrupt.
   /// `settings`: all that decides the run.
-  CurveRun(const CurveOptions& options, const Curve& start, std::shared_ptr<const DataSet> train, torch::Device device,
+  CurveRun(const CurveOptions& options, const Curve& start, std::shared_ptr<const DataSet> train, at::Device device,
            std::filesystem::path state, nlohmann::json settings);
   ~CurveRun();
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <array>
 #include <cstdint>
@@ -11,8 +11,8 @@
 namespace lossatlas {
 
 struct Minibatch {
-  torch::Tensor images;  // [n, C, H, W] float32, normalized
-  torch::Tensor labels;  // [n] int64
+  at::Tensor images;  // [n, C, H, W] float32, normalized
+  at::Tensor labels;  // [n] int64
 };
 
 /// Minibatches without replacement: each epoch goes once through all images in a new random order. What minibatch k of

@@ -1,6 +1,9 @@
 #include "training/optimizer.h"
 
-#include <torch/utils.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/sqrt.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <utility>
 
@@ -11,7 +14,7 @@ namespace lossatlas {
 namespace {
 
 /// The gradient with weight decay added; a new tensor only where there is some.
-torch::Tensor gradient_of(const torch::Tensor& parameter, double weight_decay) {
+at::Tensor gradient_of(const at::Tensor& parameter, double weight_decay) {
   return weight_decay == 0 ? parameter.grad() : parameter.grad().add(parameter, weight_decay);
 }
 
@@ -21,13 +24,13 @@ class RuleOptimizer : public Optimizer {
       : Optimizer(std::move(parameters), memory_of(options)), options_(options) {}
 
   void step(double learning_rate, const MinibatchShare&) override {
-    const torch::NoGradGuard no_gradients;
+    const at::NoGradGuard no_gradients;
     ++steps_;
     for (std::size_t p = 0; p < parameters_.size(); ++p) {
       auto& theta = parameters_[p].tensor;
-      std::vector<torch::Tensor> memory;  // the same storage: a rule changes it in place
+      std::vector<at::Tensor> memory;  // the same storage: a rule changes it in place
       for (std::size_t m = p; m < memory_.size(); m += parameters_.size()) memory.push_back(memory_[m].tensor);
-      const auto move = move_of<torch::Tensor>(options_, steps_, gradient_of(theta, options_.weight_decay), memory);
+      const auto move = move_of<at::Tensor>(options_, steps_, gradient_of(theta, options_.weight_decay), memory);
       if (move.divisor) {
         theta.addcdiv_(move.direction, *move.divisor, -learning_rate);
       } else {
@@ -47,7 +50,7 @@ class FullBatch : public Optimizer {
       : Optimizer(std::move(parameters), 1), weight_decay_(options.weight_decay) {}
 
   void step(double learning_rate, const MinibatchShare& share) override {
-    const torch::NoGradGuard no_gradients;
+    const at::NoGradGuard no_gradients;
     for (std::size_t p = 0; p < parameters_.size(); ++p) {
       auto& theta = parameters_[p].tensor;
       auto& sum = memory_[p].tensor;
@@ -67,13 +70,13 @@ class FullBatch : public Optimizer {
 Optimizer::Optimizer(std::vector<NamedTensor> parameters, std::size_t memories) : parameters_(std::move(parameters)) {
   for (std::size_t m = 1; m <= memories; ++m) {
     for (const auto& [name, tensor] : parameters_) {
-      memory_.push_back({m == 1 ? name : fmt::format("{}/{}", name, m), torch::zeros_like(tensor.detach())});
+      memory_.push_back({m == 1 ? name : fmt::format("{}/{}", name, m), at::zeros_like(tensor.detach())});
     }
   }
 }
 
 void Optimizer::restore(const std::vector<NamedTensor>& memory, std::int64_t steps) {
-  const torch::NoGradGuard no_gradients;
+  const at::NoGradGuard no_gradients;
   if (memory.size() != memory_.size()) throw Error("the optimizer's memory belongs to another optimizer or network");
   for (std::size_t p = 0; p < memory.size(); ++p) {
     if (memory[p].name != memory_[p].name || memory[p].tensor.sizes() != memory_[p].tensor.sizes()) {

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <memory>
 #include <vector>
 
-#include "models/network.h"
+#include "models/state.h"
 #include "optimizers/options.h"
 
 namespace lossatlas {

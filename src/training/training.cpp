@@ -1,6 +1,7 @@
 #include "training/training.h"
 
-#include <torch/utils.h>
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
 
 #include <limits>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "checkpoint/checkpoint.h"
 #include "evaluation/device.h"
 #include "evaluation/evaluator.h"
+#include "models/network.h"
 #include "models/registry.h"
 
 namespace lossatlas {
@@ -39,7 +41,7 @@ std::vector<std::filesystem::path> own_checkpoints(const std::filesystem::path& 
 struct TrainingRun::Impl {
   TrainingOptions options;
   std::shared_ptr<const DataSet> train;
-  torch::Device device;
+  at::Device device;
   std::filesystem::path folder;
   std::shared_ptr<Network> network;
   std::unique_ptr<Optimizer> optimizer;
@@ -50,15 +52,15 @@ struct TrainingRun::Impl {
   std::filesystem::path last_checkpoint;
 
   Impl(TrainingOptions given, std::shared_ptr<const DataSet> train_data, std::shared_ptr<const DataSet> test_data,
-       torch::Device where, std::filesystem::path out)
+       at::Device where, std::filesystem::path out)
       : options(std::move(given)),
         train(std::move(train_data)),
         device(where),
         folder(std::move(out)),
         test_engine({options.network}, std::move(test_data), where) {
-    torch::set_num_threads(options.threads);
+    at::set_num_threads(options.threads);
     test_evaluator = test_engine.make_evaluator();
-    torch::manual_seed(options.seed);
+    at::manual_seed(options.seed);
     network = make_network(options.network);
     network->to(device);
     loop.emplace(LoopOptions{options.batch_size, options.epochs, options.seed, options.augment}, network, train, device,
@@ -109,7 +111,7 @@ struct TrainingRun::Impl {
   }
 };
 
-json settings_of(const TrainingOptions& options, const DataSet& train, const torch::Device& device) {
+json settings_of(const TrainingOptions& options, const DataSet& train, const at::Device& device) {
   json settings = settings_of(options.network);
   settings.update(settings_of(train));
   settings.update({{"train_images", train.size()},
@@ -131,7 +133,7 @@ json settings_of(const TrainingOptions& options, const DataSet& train, const tor
 }
 
 TrainingRun::TrainingRun(TrainingOptions options, std::shared_ptr<const DataSet> train,
-                         std::shared_ptr<const DataSet> test, torch::Device device, std::filesystem::path folder)
+                         std::shared_ptr<const DataSet> test, at::Device device, std::filesystem::path folder)
     : impl_(std::make_unique<Impl>(std::move(options), std::move(train), std::move(test), device, std::move(folder))) {}
 
 TrainingRun::~TrainingRun() = default;

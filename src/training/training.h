@@ -1,6 +1,6 @@
 #pragma once
 
-#include <torch/nn/module.h>
+#include <ATen/core/Tensor.h>
 
 #include <filesystem>
 #include <memory>
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "data/data_set.h"
-#include "models/network.h"
+#include "models/spec.h"
 #include "training/history.h"
 #include "training/optimizer.h"
 #include "training/training_loop.h"
@@ -43,7 +43,7 @@ struct TrainingSummary {
 class TrainingRun {
  public:
   TrainingRun(TrainingOptions options, std::shared_ptr<const DataSet> train, std::shared_ptr<const DataSet> test,
-              torch::Device device, std::filesystem::path folder);
+              at::Device device, std::filesystem::path folder);
   ~TrainingRun();
 
   /// Begins anew from the seed. Files of an earlier run in the folder are removed.
@@ -62,6 +62,6 @@ class TrainingRun {
 };
 
 /// Everything that decides the values of a run, but for the number of epochs.
-nlohmann::json settings_of(const TrainingOptions& options, const DataSet& train, const torch::Device& device);
+nlohmann::json settings_of(const TrainingOptions& options, const DataSet& train, const at::Device& device);
 
 }  // namespace lossatlas

@@ -1,7 +1,6 @@
 #include "training/training_loop.h"
 
-#include <torch/nn/functional/loss.h>
-#include <torch/utils.h>
+#include <ATen/ops/cross_entropy_loss.h>
 
 #include <cmath>
 #include <limits>
@@ -10,6 +9,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/stopwatch.h"
+#include "models/network.h"
 
 namespace lossatlas {
 namespace {
@@ -19,23 +19,23 @@ using nlohmann::json;
 /// The layout to train in: channels last, which is faster on the CPU, but where a 1x1 kernel reads fewer than 8
 /// channels, because there the weight gradient of LibTorch 2.11 (oneDNN's AVX2 kernel) writes past its buffer when the
 /// stride is 2.
-torch::MemoryFormat training_layout(const Network& network) {
-  for (const torch::Tensor& parameter : network.parameters()) {
+at::MemoryFormat training_layout(const Network& network) {
+  for (const at::Tensor& parameter : network.parameters()) {
     if (parameter.dim() == 4 && parameter.size(2) == 1 && parameter.size(3) == 1 && parameter.size(1) < 8) {
-      return torch::MemoryFormat::Contiguous;
+      return at::MemoryFormat::Contiguous;
     }
   }
-  return torch::MemoryFormat::ChannelsLast;
+  return at::MemoryFormat::ChannelsLast;
 }
 
 }  // namespace
 
-torch::Tensor in_layout(const torch::Tensor& tensor, torch::MemoryFormat layout) {
+at::Tensor in_layout(const at::Tensor& tensor, at::MemoryFormat layout) {
   return tensor.dim() == 4 ? tensor.contiguous(layout) : tensor;
 }
 
 TrainingLoop::TrainingLoop(const LoopOptions& options, std::shared_ptr<Network> network,
-                           std::shared_ptr<const DataSet> train, torch::Device device, Step step)
+                           std::shared_ptr<const DataSet> train, at::Device device, Step step)
     : options_(options),
       network_(std::move(network)),
       train_(std::move(train)),
@@ -43,7 +43,7 @@ TrainingLoop::TrainingLoop(const LoopOptions& options, std::shared_ptr<Network> 
       rule_(std::move(step)),
       layout_(training_layout(*network_)),
       sampler_(*train_, options.batch_size, options.seed, options.augment) {
-  for (torch::Tensor& parameter : network_->parameters()) parameter.set_data(in_layout(parameter.detach(), layout_));
+  for (at::Tensor& parameter : network_->parameters()) parameter.set_data(in_layout(parameter.detach(), layout_));
 }
 
 /// The minibatch of this step; another thread then makes the next one.
@@ -61,7 +61,7 @@ void TrainingLoop::train_step() {
   const auto labels = batch.labels.to(device_);
   if (rule_.prepare) rule_.prepare();
   const auto logits = network_->forward(images);
-  const auto loss = torch::nn::functional::cross_entropy(logits, labels);
+  const auto loss = at::cross_entropy_loss(logits, labels);
   network_->zero_grad();
   loss.backward();
   const double rate = rule_.learning_rate();

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <torch/types.h>
+#include <ATen/core/Tensor.h>
 
 #include <atomic>
 #include <cstdint>
@@ -12,12 +12,15 @@
 #include <vector>
 
 #include "data/data_set.h"
-#include "models/network.h"
+#include "models/spec.h"
+#include "models/state.h"
 #include "training/history.h"
 #include "training/minibatch.h"
 #include "training/optimizer.h"
 
 namespace lossatlas {
+
+class Network;
 
 /// What is under way, for whoever draws it.
 struct TrainingProgress {
@@ -54,7 +57,7 @@ class TrainingLoop {
 
   /// The network, on the device, takes the layout that trains fastest.
   TrainingLoop(const LoopOptions& options, std::shared_ptr<Network> network, std::shared_ptr<const DataSet> train,
-               torch::Device device, Step step);
+               at::Device device, Step step);
 
   /// Trains the epoch under way to its end; false when stopped before. Throws Error where the loss is not finite.
   bool train_epoch(const TrainingHooks& hooks);
@@ -65,7 +68,7 @@ class TrainingLoop {
   std::int64_t step() const { return step_; }    // finished steps of the next one
   std::int64_t steps() const { return sampler_.steps(); }  // of an epoch
   std::int64_t steps_taken() const { return epoch_ * steps() + step_; }
-  torch::MemoryFormat layout() const { return layout_; }
+  at::MemoryFormat layout() const { return layout_; }
 
   /// Where it stands, for a run that is cut off, and back.
   nlohmann::json state() const;
@@ -90,9 +93,9 @@ class TrainingLoop {
   LoopOptions options_;
   std::shared_ptr<Network> network_;
   std::shared_ptr<const DataSet> train_;
-  torch::Device device_;
+  at::Device device_;
   Step rule_;
-  torch::MemoryFormat layout_;
+  at::MemoryFormat layout_;
   MinibatchSampler sampler_;
   std::int64_t epoch_ = 0, step_ = 0;
   Sums sums_;
@@ -100,7 +103,7 @@ class TrainingLoop {
 };
 
 /// The tensor with its numbers in this order in memory; only those of four dimensions have another than their own.
-torch::Tensor in_layout(const torch::Tensor& tensor, torch::MemoryFormat layout);
+at::Tensor in_layout(const at::Tensor& tensor, at::MemoryFormat layout);
 
 /// The first setting that differs, in words; empty where none does. The optimizer before its own numbers.
 std::string first_difference(const nlohmann::json& ours, const nlohmann::json& theirs);

@@ -1,7 +1,11 @@
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/linear.h>
 #include <torch/utils.h>
 
 #include "catch.h"
 #include "checkpoint/files.h"
+#include "models/network.h"
 
 using namespace lossatlas;
 using namespace lossatlas::testing;

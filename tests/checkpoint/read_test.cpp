@@ -1,3 +1,5 @@
+#include <torch/utils.h>
+
 #include "catch.h"
 #include "checkpoint/files.h"
 #include "temporary_folder.h"

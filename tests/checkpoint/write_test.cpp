@@ -1,4 +1,5 @@
 #include <sys/resource.h>
+#include <torch/utils.h>
 
 #include <csignal>
 #include <stdexcept>

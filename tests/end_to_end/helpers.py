@@ -1,11 +1,14 @@
 """What the end-to-end tests share: the program as a person runs it, pictures in CIFAR-10's files, and the same
 arithmetic done once more in Python, in float64."""
 
+import atexit
 import json
 import os
 import pathlib
+import select
 import signal
 import subprocess
+import tempfile
 import time
 
 import h5py
@@ -38,14 +41,52 @@ class Result:
         return lines[0]
 
 
+class ForkServer:
+    """Runs the program in children of one process that has loaded LibTorch (fork_server.cpp)."""
+
+    def __init__(self, server):
+        self.process = subprocess.Popen([server], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
+                                        start_new_session=True)
+        self.folder = tempfile.TemporaryDirectory(prefix="lossatlas-fork-server-")
+        self.files = [pathlib.Path(self.folder.name) / name for name in ("out", "err")]
+        atexit.register(self.close)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.folder.cleanup()
+
+    def run(self, words, cwd):
+        request = [os.fsencode(text) for text in (cwd or os.getcwd(), *self.files, *words)]
+        self.process.stdin.write(b"%d\n" % len(request) + b"".join(text + b"\0" for text in request))
+        if not select.select([self.process.stdout], [], [], TIMEOUT)[0]:
+            os.killpg(self.process.pid, signal.SIGKILL)  # the child too
+            servers.remove(self)
+            raise subprocess.TimeoutExpired(words, TIMEOUT)
+        status = int(self.process.stdout.readline())
+        return status, *(file.read_bytes() for file in self.files)
+
+
+SERVER = os.environ.get("LOSSATLAS_FORK_SERVER")
+servers = []  # the one of this process, once it is needed
+
+
 def run_program(*words, cwd=None, **more):
+    """Runs a program to its end; Lossatlas itself by the fork server if tools/test named one."""
     words = [os.fspath(word) if isinstance(word, (bytes, os.PathLike)) else str(word) for word in words]
-    done = subprocess.run(words, cwd=cwd, capture_output=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL, **more)
-    return Result(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+    if SERVER and words[0] == str(BINARY) and not more:
+        if not servers:
+            servers.append(ForkServer(SERVER))
+        status, out, err = servers[0].run(words, cwd)
+    else:
+        done = subprocess.run(words, cwd=cwd, capture_output=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL, **more)
+        status, out, err = done.returncode, done.stdout, done.stderr
+    return Result(status, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
 
 
-def interrupt(words, after, number=signal.SIGINT, wait=0.2, cwd=None):
-    """Runs the program and sends it a signal `wait` seconds after a line of its standard error begins with `after`."""
+def interrupt(words, after, number=signal.SIGINT, wait=0.2, until=None, cwd=None):
+    """Runs the program and sends it a signal once a line of its standard error begins with `after` and until() is true;
+    without `until`, some seconds later."""
     process = subprocess.Popen([str(word) for word in (BINARY, *words)], cwd=cwd, text=True, stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
@@ -54,13 +95,51 @@ def interrupt(words, after, number=signal.SIGINT, wait=0.2, cwd=None):
             lines.append(line)
             if line.startswith(after):
                 break
-        time.sleep(wait)
+        if until:
+            wait_for(until, process)
+        else:
+            time.sleep(wait)
         process.send_signal(number)
         out, err = process.communicate(timeout=TIMEOUT)
     finally:
         process.kill()
         process.wait()
     return Result(process.returncode, out, "".join(lines) + err)
+
+
+def wait_for(condition, process=None, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process is None or process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+# --- journals ----------------------------------------------------------------------------------------------------
+
+RECORD = 8 + 5 * 8 + 4  # bytes of a point in a journal, where nothing else is measured
+
+
+def journal_of(out):
+    return out.with_name(out.name + ".journal")
+
+
+def head_size(journal):
+    content = journal.read_bytes()
+    return 24 + int.from_bytes(content[20:24], "little") + 4
+
+
+def journal_points(out, journal=None):
+    journal = journal or journal_of(out)
+    return (journal.stat().st_size - head_size(journal)) // RECORD if journal.exists() else 0
+
+
+def has_begun(out):
+    """Whether a sweep has finished its first points."""
+    return lambda: journal_points(out) >= 2
+
+
+# --- files -------------------------------------------------------------------------------------------------------
 
 
 def tree(folder):

@@ -46,7 +46,7 @@ def test_threads_do_not_change_bits(sweep, tmp_path):
 
 def test_an_interrupted_sweep_ends_in_the_same_bits(sweep, pictures, checkpoint, lossatlas, tmp_path):
     words = ["surface", "--checkpoint", checkpoint, "--data", pictures.words, "--grid", "41x41", *CUDA, "--out"]
-    stopped = helpers.interrupt([*words, tmp_path / "stopped.h5"], "centre", wait=0.3)
+    stopped = helpers.interrupt([*words, tmp_path / "stopped.h5"], "centre", until=helpers.has_begun(tmp_path / "stopped.h5"))
     assert stopped.status == 130, stopped.err
     assert "--resume" in stopped.err
     lossatlas(*words, tmp_path / "stopped.h5", "--resume").ok()

@@ -9,7 +9,8 @@ import helpers
 import numpy as np
 import pytest
 import torch
-from test_survival import beside, journal_points, provenance, torture, wait_for
+from helpers import journal_points, wait_for
+from test_survival import beside, provenance, torture
 
 IMAGES = 300
 LADDER = [64, 128, 300]

@@ -203,7 +203,7 @@ def test_states_there_and_back(draw_line, other, checkpoint, tmp_path):
 def test_resume(draw_line, lossatlas, between, checkpoint, other, pictures, tmp_path):
     out = tmp_path / "l.h5"
     words = ("line", "--checkpoint", checkpoint, "--data", pictures.words, "--out", out, "--to", other)
-    stopped = helpers.interrupt([*words, "--points", 41, "--threads", 1], "centre")
+    stopped = helpers.interrupt([*words, "--points", 41, "--threads", 1], "centre", until=helpers.has_begun(out))
     assert stopped.status == 130 and "--resume" in stopped.err
     resumed = lossatlas(*words, "--points", 41, "--resume").ok()
     assert "going on" in resumed.err

@@ -185,7 +185,7 @@ def test_interrupted_repeats_are_gone_on_with(sweep, checkpoint, pictures, tmp_p
     words = ["surface", "--checkpoint", checkpoint, "--data", pictures.words, "--grid", "7x7", "--samples", 60,
              "--repeat", 3, "--l2", 1e-4]
     path = tmp_path / "s.h5"
-    done = helpers.interrupt([*words, "--out", path], "centre:", signal.SIGKILL, wait=0.3)
+    done = helpers.interrupt([*words, "--out", path], "centre:", signal.SIGKILL, until=helpers.has_begun(path))
     assert done.status == -signal.SIGKILL
     helpers.run_program(helpers.BINARY, *words, "--out", path, "--resume").ok()
     helpers.run_program(helpers.BINARY, *words, "--out", tmp_path / "undisturbed.h5").ok()

@@ -38,6 +38,6 @@ def test_surface_of_li_et_al(plot, tmp_path):
 
 def test_partly_evaluated_surface(plot, checkpoint, pictures, tmp_path):
     helpers.interrupt(["surface", "--checkpoint", checkpoint, "--data", pictures.words, "--out", tmp_path / "s.h5",
-                       "--grid", "40x40", "--samples", 100], "centre:", wait=1)
+                       "--grid", "40x40", "--samples", 100], "centre:", until=helpers.has_begun(tmp_path / "s.h5"))
     done = plot(tmp_path / "s.h5", "-o", tmp_path / "figure.png", "--dpi", 60).ok()
     assert done.out == f"{tmp_path / 'figure.png'}\n"

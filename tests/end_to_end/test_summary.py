@@ -80,7 +80,7 @@ def test_numbers_of_a_surface_of_others(lossatlas, tmp_path):
 def test_half_a_surface_has_no_numbers_in_its_file(lossatlas, checkpoint, pictures, tmp_path):
     path = tmp_path / "s.h5"
     words = ["surface", "--checkpoint", checkpoint, "--data", pictures.words, "--out", path, "--grid", "60x50"]
-    assert helpers.interrupt(words, "centre:", signal.SIGINT, wait=3).status == 130
+    assert helpers.interrupt(words, "centre:", signal.SIGINT, until=helpers.has_begun(path)).status == 130
     with h5py.File(path) as file:
         assert "summary" not in file["lossatlas"].attrs and "centre_check" in file["lossatlas"].attrs
     numbers = info(lossatlas, path)["summary"]

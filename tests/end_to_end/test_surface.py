@@ -263,7 +263,7 @@ def test_odd_words_beside_a_state_dict_are_no_obstacle(lossatlas, checkpoint, pi
 def test_interrupted_sweep_keeps_its_points(checkpoint, pictures, tmp_path, number):
     path = tmp_path / "s.h5"
     done = helpers.interrupt(["surface", "--checkpoint", checkpoint, "--data", pictures.words, "--out", path,
-                              "--grid", "60x50"], "centre:", number, wait=0.4)
+                              "--grid", "60x50"], "centre:", number, until=helpers.has_begun(path))
     assert done.status == 130
     assert done.err.splitlines()[-1].startswith("interrupted")
     found = helpers.read(path)

@@ -294,7 +294,7 @@ def test_interrupted_and_gone_on_with(lossatlas, mlp_run, pictures, tmp_path):
     words = ["trajectory", "--run", mlp_run, "--data", pictures.words, "--grid", "28x28"]
     whole, part = tmp_path / "whole.h5", tmp_path / "part.h5"
     lossatlas(*words, "--out", whole, "--threads", 2).ok()
-    stopped = helpers.interrupt([*words, "--out", part, "--threads", 1], "centre:", signal.SIGINT, wait=0.3)
+    stopped = helpers.interrupt([*words, "--out", part, "--threads", 1], "centre:", signal.SIGINT, until=helpers.has_begun(part))
     assert stopped.status == 130 and "--resume" in stopped.err
     evaluated = helpers.read(part)["lossatlas/evaluated"]
     assert not evaluated.all()

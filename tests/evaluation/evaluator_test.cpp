@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "catch.h"
 #include "evaluation/device.h"
+#include "models/network.h"
 #include "models/registry.h"
 
 using namespace lossatlas;

@@ -10,6 +10,8 @@
 #include "base/error.h"
 #include "catch.h"
 #include "evaluation/evaluator.h"
+#include "families.h"
+#include "models/network.h"
 #include "models/registry.h"
 
 using namespace lossatlas;
@@ -143,9 +145,11 @@ TEST_CASE("a TorchScript network has no batch norms to be reached") {
   CHECK_THROWS_WITH(make_recalibration_graph(spec), ContainsSubstring("--arch"));
 }
 
-TEST_CASE("every architecture's statistics are those that LibTorch finds") {
+namespace {
+
+void check_statistics(Breadth breadth) {
   const torch::NoGradGuard no_gradients;
-  for (const ArchitectureInfo& info : architectures()) {
+  for (const ArchitectureInfo& info : architectures_of(breadth)) {
     NetworkSpec spec = info.defaults;
     if (spec.input[1] > 64) spec.input = {3, 49, 40};
     CAPTURE(info.name);
@@ -176,6 +180,14 @@ TEST_CASE("every architecture's statistics are those that LibTorch finds") {
     }
   }
 }
+
+}  // namespace
+
+TEST_CASE("the statistics of a network of each family are those that LibTorch finds") {
+  check_statistics(Breadth::families);
+}
+
+TEST_CASE("every architecture's statistics are those that LibTorch finds", "[.full]") { check_statistics(Breadth::all); }
 
 TEST_CASE("statistics do not depend on how a batch is cut, and parameters that are not finite give some that are not") {
   const torch::NoGradGuard no_gradients;

@@ -6,8 +6,10 @@
 #include <array>
 
 #include "catch.h"
+#include "families.h"
 #include "fused/lowering.h"
 #include "fused/tensor_plan.h"
+#include "models/network.h"
 #include "models/registry.h"
 
 using namespace lossatlas;
@@ -55,14 +57,12 @@ double relative_error(const torch::Tensor& got, const torch::Tensor& wanted) {
   return (got - wanted).abs().max().item<double>() / wanted.abs().max().item<double>();
 }
 
-}  // namespace
-
-TEST_CASE("every architecture computes what LibTorch computes") {
+void check_architectures(Breadth breadth) {
   const torch::NoGradGuard no_gradients;
   const auto set =
       GENERATE(InstructionSet::portable, InstructionSet::avx2, InstructionSet::avx512, InstructionSet::amx);
   if (!is_available(set)) return;
-  for (const ArchitectureInfo& info : architectures()) {
+  for (const ArchitectureInfo& info : architectures_of(breadth)) {
     NetworkSpec spec = info.defaults;
     // Smaller images, odd where the network allows it: the tiles of Winograd's convolutions then reach past the edge.
     if (spec.input[1] > 64) spec.input = {3, 49, 40};
@@ -77,6 +77,12 @@ TEST_CASE("every architecture computes what LibTorch computes") {
     CHECK(relative_error(run(plan, images), network->forward(images)) < 2e-5);
   }
 }
+
+}  // namespace
+
+TEST_CASE("a network of each family computes what LibTorch computes") { check_architectures(Breadth::families); }
+
+TEST_CASE("every architecture computes what LibTorch computes", "[.full]") { check_architectures(Breadth::all); }
 
 TEST_CASE("a graph run on tensors computes what LibTorch computes") {
   const torch::NoGradGuard no_gradients;

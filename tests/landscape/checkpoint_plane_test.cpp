@@ -1,5 +1,7 @@
 #include "landscape/checkpoint_plane.h"
 
+#include <torch/utils.h>
+
 #include <cmath>
 
 #include "base/error.h"

@@ -11,6 +11,7 @@
 #include "catch.h"
 #include "evaluation/evaluator.h"
 #include "landscape/direction_file.h"
+#include "models/network.h"
 #include "models/registry.h"
 #include "storage/hdf5.h"
 #include "temporary_folder.h"

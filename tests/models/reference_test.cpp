@@ -12,6 +12,8 @@
 #include <set>
 
 #include "catch.h"
+#include "families.h"
+#include "models/network.h"
 #include "models/registry.h"
 
 using namespace lossatlas;
@@ -163,8 +165,8 @@ void check_network(const Json& record) {
   check_logits(network->forward(make_images(spec_of(record))), record, 1e-9);
 }
 
-int check_networks(const std::function<bool(const Json&)>& chosen) {
-  int count = 0;
+std::size_t check_networks(const std::function<bool(const Json&)>& chosen) {
+  std::size_t count = 0;
   for (const Json& record : reference().at("networks")) {
     if (chosen(record)) {
       check_network(record);
@@ -184,26 +186,29 @@ bool without_skips(const Json& record) { return ends_with(record.at("name"), "-n
 
 }  // namespace
 
-// Several cases, so that ctest can run them side by side.
-TEST_CASE("the ImageNet ResNets equal torchvision's") { CHECK(check_networks(of_imagenet) == 3); }
+TEST_CASE("a network of each family equals its authors'") {
+  CHECK(check_networks([](const Json& r) { return is_family(r.at("name").get<std::string>()); }) == kFamilies.size() + 1);  // LeNet twice: of one channel too
+}
 
-TEST_CASE("the CIFAR ResNets equal Li et al.'s") {
+TEST_CASE("the ImageNet ResNets equal torchvision's", "[.full]") { CHECK(check_networks(of_imagenet) == 3); }
+
+TEST_CASE("the CIFAR ResNets equal Li et al.'s", "[.full]") {
   CHECK(check_networks([](const Json& r) { return named(r, "resnet") && !of_imagenet(r) && !without_skips(r); }) == 10);
 }
 
-TEST_CASE("the CIFAR ResNets without skip connections equal Li et al.'s") {
+TEST_CASE("the CIFAR ResNets without skip connections equal Li et al.'s", "[.full]") {
   CHECK(check_networks([](const Json& r) { return named(r, "resnet") && without_skips(r); }) == 10);
 }
 
-TEST_CASE("the wide ResNets equal Li et al.'s") {
+TEST_CASE("the wide ResNets equal Li et al.'s", "[.full]") {
   CHECK(check_networks([](const Json& r) { return named(r, "wrn"); }) == 8);
 }
 
-TEST_CASE("the VGG networks and the DenseNet equal Li et al.'s") {
+TEST_CASE("the VGG networks and the DenseNet equal Li et al.'s", "[.full]") {
   CHECK(check_networks([](const Json& r) { return named(r, "vgg") || named(r, "densenet"); }) == 6);
 }
 
-TEST_CASE("the small networks equal plain torch.nn") {
+TEST_CASE("the small networks equal plain torch.nn", "[.full]") {
   CHECK(check_networks([](const Json& r) {
           return !named(r, "resnet") && r.at("name").get<std::string>()[0] != 'v' && !named(r, "wrn") &&
                  !named(r, "densenet");

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "catch.h"
+#include "models/network.h"
 
 using namespace lossatlas;
 

@@ -106,20 +106,21 @@ def test_the_same_file_gives_the_same_bytes(plot, tmp_path):
     assert outs[0].read_bytes() == outs[1].read_bytes()
 
 
-def test_the_default_name(plot, tmp_path):
+def test_the_default_name(plot, tmp_path, monkeypatch):
+    monkeypatch.setattr("plotting.animation.SPIN", 0.1)
     assert plot(write_surface(tmp_path / "s.h5"), "--animate", "spin", "--dpi", "40").out == f"{tmp_path}/s_spin.gif\n"
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed (tools/setup --tests)")
 def test_mp4(plot, tmp_path):
-    file, outs = write_surface(tmp_path / "s.h5"), [tmp_path / name for name in ("a.mp4", "b.mp4")]
+    file, outs = write_trajectory(tmp_path / "s.h5"), [tmp_path / name for name in ("a.mp4", "b.mp4")]
     for out in outs:
         assert plot(file, "-o", out, "--dpi", "50").status == 0
     assert outs[0].read_bytes() == outs[1].read_bytes()
     words = ["ffprobe", "-v", "error", "-count_frames", "-show_entries", "stream=codec_name,pix_fmt,nb_read_frames,r_frame_rate",
              "-of", "json", outs[0]]
     stream, = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)["streams"]
-    assert stream == {"codec_name": "h264", "pix_fmt": "yuv420p", "nb_read_frames": "12", "r_frame_rate": "24/1"}
+    assert stream == {"codec_name": "h264", "pix_fmt": "yuv420p", "nb_read_frames": "36", "r_frame_rate": "24/1"}
     last = subprocess.run(["ffmpeg", "-v", "error", "-i", outs[0], "-frames:v", "1", "-f", "image2pipe", "-c:v", "png", "-"],
                           capture_output=True, check=True).stdout
     assert len(Image.open(io.BytesIO(last)).convert("RGB").getcolors(1 << 24)) > 200

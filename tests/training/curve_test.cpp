@@ -1,5 +1,7 @@
 #include "training/curve.h"
 
+#include <torch/utils.h>
+
 #include <cmath>
 #include <numeric>
 

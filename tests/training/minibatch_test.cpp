@@ -1,5 +1,7 @@
 #include "training/minibatch.h"
 
+#include <torch/utils.h>
+
 #include <algorithm>
 #include <map>
 

@@ -1,5 +1,7 @@
 #include "training/training.h"
 
+#include <torch/utils.h>
+
 #include <cmath>
 
 #include "base/error.h"

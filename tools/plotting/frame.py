@@ -239,11 +239,12 @@ class _Text:
         self._axes = np.array([slope, (-slope[1], slope[0])])  # unit vectors along and across the text
         half = 0.5 * (abs(out @ self._axes[0]) * self._width + abs(out @ self._axes[1]) * self._height)
         self.center = at + out * (gap + half)
+        along, across = self._axes[0] * self._width / 2, self._axes[1] * self._height / 2
+        self._corners = self.center + np.array([along + across, along - across, -along + across, -along - across])
 
     def corners(self):
         """[4, 2] inches."""
-        along, across = self._axes[0] * self._width / 2, self._axes[1] * self._height / 2
-        return self.center + np.array([along + across, along - across, -along + across, -along - across])
+        return self._corners
 
     def meets(self, other):
         """Whether both overlap or nearly do: whether no side of one has the other beyond it."""

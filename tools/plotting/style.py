@@ -5,6 +5,7 @@ nothing is left to automatic layout and the same file gives the same bytes.
 """
 
 import difflib
+import functools
 from dataclasses import dataclass
 
 import matplotlib
@@ -310,6 +311,7 @@ MEASURE_DPI = 600
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 
 
+@functools.lru_cache(maxsize=4096)  # a frame in 3D asks for the same texts some thousand times
 def text_width(text, size, weight="normal"):
     """Inches. Measured with the fonts matplotlib brings along, so the same everywhere."""
     renderer = text_width.renderer

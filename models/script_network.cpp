@@ -1,4 +1,4 @@
-#include "models/script.h"
+#include "models/script_network.h"
 
 #include <torch/csrc/jit/passes/freeze_module.h>
 #include <torch/csrc/jit/serialization/import.h>
@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "models/script.h"
 
 namespace lossatlas {
 namespace {
@@ -93,6 +94,8 @@ std::shared_ptr<torch::jit::Graph> ScriptNetwork::frozen_graph() const {
   module.eval();
   return torch::jit::freeze_module(module).get_method("forward").graph();
 }
+
+NetworkState read_script_state(const std::filesystem::path& file) { return state_of(ScriptNetwork(file)); }
 
 std::shared_ptr<Network> make_script_network(const NetworkSpec& spec) {
   auto network = std::make_shared<ScriptNetwork>(spec.script);

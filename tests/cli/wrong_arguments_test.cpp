@@ -1,0 +1,183 @@
+// Arguments that are wrong: one line on standard error that names the culprit, exit status 2, and no file is touched.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "../temporary_folder.h"
+#include "catch.h"
+#include "cli/cli.h"
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+std::string content(const std::filesystem::path& file) {
+  std::ostringstream text;
+  text << std::ifstream(file).rdbuf();
+  return text.str();
+}
+
+/// While it lives, what is written to a standard stream goes into a file.
+class Redirected {
+ public:
+  Redirected(std::FILE* stream, const std::filesystem::path& file) : stream_(stream), kept_(dup(fileno(stream))) {
+    std::fflush(stream_);
+    const int opened = open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    dup2(opened, fileno(stream_));
+    close(opened);
+  }
+  Redirected(const Redirected&) = delete;
+  Redirected& operator=(const Redirected&) = delete;
+  ~Redirected() {
+    std::fflush(stream_);
+    dup2(kept_, fileno(stream_));
+    close(kept_);
+  }
+
+ private:
+  std::FILE* stream_;
+  int kept_;
+};
+
+struct Answer {
+  int status = 0;
+  std::string out, err;
+};
+
+/// Runs one command line in this process, without the program's name.
+Answer run(const TemporaryFolder& folder, Words words) {
+  words.insert(words.begin(), "lossatlas");
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  Answer answer;
+  {
+    const Redirected out(stdout, folder / "out"), err(stderr, folder / "err");
+    answer.status = lossatlas::run_command_line(static_cast<int>(pointers.size()), pointers.data());
+  }
+  answer.out = content(folder / "out");
+  answer.err = content(folder / "err");
+  return answer;
+}
+
+/// Arguments, and what the line names.
+struct Wrong {
+  Words words;
+  Words culprits;
+};
+
+void check_refused(const TemporaryFolder& said, const Words& words, const Words& culprits) {
+  CAPTURE(words);
+  const Answer answer = run(said, words);
+  CHECK(answer.status == 2);
+  CHECK(answer.out.empty());
+  CHECK(answer.err.starts_with("lossatlas: "));
+  CHECK(answer.err.find('\n') == answer.err.size() - 1);
+  for (const std::string& culprit : culprits) CHECK_THAT(answer.err, ContainsSubstring(culprit));
+}
+
+/// `options`, but for those that the wrong words give otherwise.
+Words joined(const Words& command, const std::vector<std::array<std::string, 2>>& options, const Words& wrong) {
+  Words words = command;
+  for (const auto& [name, value] : options) {
+    const auto gives = [&](const std::string& word) { return word == name || word.starts_with(name + "="); };
+    if (std::none_of(wrong.begin(), wrong.end(), gives)) words.insert(words.end(), {name, value});
+  }
+  words.insert(words.end(), wrong.begin(), wrong.end());
+  return words;
+}
+
+}  // namespace
+
+TEST_CASE("commands and options that do not exist are named, with the nearest that does") {
+  const TemporaryFolder said;
+  for (const auto& [words, culprits] : std::vector<Wrong>{
+           {{}, {"command"}},
+           {{"surfcae"}, {"'surfcae'", "did you mean 'surface'"}},
+           {{"info"}, {"--archs"}},
+           {{"info", "--jsn", "x.h5"}, {"'--jsn'", "did you mean '--json'"}},
+           {{"info", "one.h5", "two.h5"}, {"two.h5"}},
+           {{"train", "--arch", "mlp"}, {"--data"}},
+       }) {
+    check_refused(said, words, culprits);
+  }
+}
+
+TEST_CASE("wrong arguments of train") {
+  const TemporaryFolder said, folder;
+  const std::string out = folder / "run";
+  for (const auto& [words, culprits] : std::vector<Wrong>{
+           {{"--arch=resnet19"}, {"'resnet19'", "did you mean 'resnet"}},
+           {{"--width=4"}, {"mlp", "width"}},
+           {{"--data=cifar11:x"}, {"cifar11:x"}},
+           {{"--data=synthetic:"}, {"synthetic:"}},
+           {{"--data=synthetic:7"}, {"synthetic:7"}},
+           {{"--optimizer=adamm"}, {"--optimizer", "adamm", "did you mean 'adam'"}},
+           {{"--optimizer=adam", "--betas=0.9"}, {"--betas"}},
+           {{"--optimizer=adam", "--rho=0.9"}, {"--rho", "rmsprop"}},
+           {{"--optimizer=rmsprop", "--rho=1"}, {"--rho"}},
+           {{"--optimizer=gd", "--momentum=0.5"}, {"--momentum"}},
+           {{"--optimizer=nesterov", "--momentum=0"}, {"--momentum"}},
+           {{"--optimizer=adagrad", "--momentum=0.5"}, {"--momentum"}},
+           {{"--optimizer=adagrad", "--delta=0"}, {"--delta"}},
+           {{"--momentum=1.5"}, {"--momentum"}},
+           {{"--nesterov", "--momentum=0"}, {"--nesterov"}},
+           {{"--lr=-1"}, {"--lr"}},
+           {{"--lr=nan"}, {"--lr"}},
+           {{"--momentum=nan"}, {"--momentum"}},
+           {{"--weight-decay=-1"}, {"--weight-decay"}},
+           {{"--weight-decay=nan"}, {"--weight-decay"}},
+           {{"--lr-steps=5,3"}, {"--lr-steps", "5,3"}},
+           {{"--batch-size=0"}, {"--batch-size"}},
+           {{"--epochs=two"}, {"--epochs"}},
+           {{"--seed=-1"}, {"--seed"}},
+           {{"--threads=0"}, {"--threads"}},
+           {{"--resume", "--force"}, {"--resume", "--force"}},
+           {{"--classes=5"}, {"10 classes", "5"}},
+       }) {
+    check_refused(said, joined({"train"}, {{"--arch", "mlp"}, {"--data", "synthetic:40"}, {"--epochs", "1"}, {"--out", out}}, words),
+                  culprits);
+    CHECK(std::filesystem::is_empty(folder.path()));
+  }
+}
+
+TEST_CASE("wrong arguments of surface") {
+  const TemporaryFolder said, folder, trained;
+  const std::string run_folder = trained / "run", out = folder / "s.h5";
+  REQUIRE(run(said, {"train", "--arch", "mlp", "--data", "synthetic:200", "--epochs", "0", "--out", run_folder}).status == 0);
+  const std::string checkpoint = run_folder + "/checkpoints/epoch-0000.pt";
+  for (const auto& [words, culprits] : std::vector<Wrong>{
+           {{"--gird", "5x5"}, {"'--gird'", "did you mean '--grid'"}},
+           {{"--gird=5x5"}, {"'--gird'", "did you mean '--grid'"}},
+           {{"--grid", "0x5"}, {"--grid", "0x5"}},
+           {{"--grid", "5x"}, {"--grid", "5x"}},
+           {{"--grid", "5"}, {"--grid", "5"}},
+           {{"--grid", "-3x4"}, {"--grid", "-3x4"}},
+           {{"--x", "1:-1"}, {"--x", "1:-1", "backwards"}},
+           {{"--y", "1:-1"}, {"--y", "1:-1", "backwards"}},
+           {{"--x", "1"}, {"--x", "1"}},
+           {{"--x", "nan:1"}, {"--x", "nan:1"}},
+           {{"--x", "0:0"}, {"--x", "0:0"}},
+           {{"--norm", "filtre"}, {"--norm", "filtre"}},
+           {{"--ignore", "weights"}, {"--ignore", "weights"}},
+           {{"--split", "valid"}, {"--split", "valid"}},
+           {{"--loss", "hinge"}, {"--loss", "hinge"}},
+           {{"--samples", "0"}, {"--samples"}},
+           {{"--samples", "201"}, {"--samples 201", "200 images"}},
+           {{"--mean", "1,2"}, {"--mean", "1,2"}},
+           {{"--std", "1,0,1"}, {"--std", "1,0,1"}},
+           {{"--device", "tpu"}, {"--device", "tpu"}},
+           {{"--arch", "resnet21"}, {"'resnet21'", "did you mean 'resnet2"}},
+           {{"extra"}, {"'extra'"}},
+       }) {
+    check_refused(said, joined({"surface"}, {{"--checkpoint", checkpoint}, {"--data", "synthetic:200"}, {"--out", out}}, words),
+                  culprits);
+    CHECK(std::filesystem::is_empty(folder.path()));
+  }
+}
