@@ -102,25 +102,45 @@ std::optional<c10::ScalarType> tensor_type(std::string_view name) {
   return name.starts_with(module) ? find_type(kTensorTypes, name.substr(module.size())) : std::nullopt;
 }
 
-Ref make_tensor(Arguments arguments, c10::ScalarType type, Arena& arena) {
+/// What a tensor's metadata, {"neg": bool, "conj": bool}, say of its sign (torch.serialization keeps the bits of lazy
+/// views so). They may be missing. What would change the numbers in a way that is not read is refused.
+bool is_negative(Arguments arguments, std::size_t index) {
+  if (index >= arguments.size() || arguments[index]->as<None>() != nullptr) {
+    return false;
+  }
+  bool negative = false;
+  for (const auto& [key, value] : argument<Dict>(arguments, index, "a tensor").items) {
+    const Text* name = key->as<Text>();
+    const bool* is_set = value->as<bool>();
+    if (name == nullptr || is_set == nullptr || (name->text != "neg" && *is_set)) {
+      throw Error("a tensor carries the bit '{}', which is not read; save it after .resolve_conj().resolve_neg()",
+                  name ? printable(name->text) : "?");
+    }
+    negative = negative || *is_set;
+  }
+  return negative;
+}
+
+/// `metadata`: the place of that argument.
+Ref make_tensor(Arguments arguments, c10::ScalarType type, std::size_t metadata, Arena& arena) {
   constexpr std::string_view what = "a tensor";
   return arena.make(arena.keep(TensorView{argument<const Storage*>(arguments, 0, what), type,
                                           argument<std::int64_t>(arguments, 1, what), integers(arguments, 2, what),
-                                          integers(arguments, 3, what)}));
+                                          integers(arguments, 3, what), is_negative(arguments, metadata)}));
 }
 
-/// _rebuild_tensor(storage, offset, size, stride), _v2(…, requires_grad, backward_hooks).
+/// _rebuild_tensor(storage, offset, size, stride), _v2(…, requires_grad, backward_hooks, metadata).
 Ref rebuild_tensor(Arguments arguments, Arena& arena) {
-  return make_tensor(arguments, argument<const Storage*>(arguments, 0, "a tensor")->type, arena);
+  return make_tensor(arguments, argument<const Storage*>(arguments, 0, "a tensor")->type, 6, arena);
 }
 
-/// _rebuild_tensor_v3(storage, offset, size, stride, requires_grad, backward_hooks, dtype).
+/// _rebuild_tensor_v3(storage, offset, size, stride, requires_grad, backward_hooks, dtype, metadata).
 Ref rebuild_tensor_v3(Arguments arguments, Arena& arena) {
   const auto type = tensor_type(argument<Global>(arguments, 6, "a tensor").name);
   if (!type) {
     unsuited("a tensor");
   }
-  return make_tensor(arguments, *type, arena);
+  return make_tensor(arguments, *type, 7, arena);
 }
 
 /// _rebuild_parameter(tensor, requires_grad, backward_hooks).

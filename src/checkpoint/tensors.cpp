@@ -129,6 +129,9 @@ at::Tensor TensorLoader::load(const TensorView& view) {
   const at::Tensor used = bytes.slice(0, skipped, bytes.numel() - (bytes.numel() - skipped) % width);
   const at::Tensor flat = typed(used, view.type);
   const at::Tensor tensor = flat.as_strided(view.sizes, view.strides, flat.storage_offset() + view.offset);
+  if (view.is_negative) {
+    return copy(tensor).neg_();
+  }
   const bool whole = size == bytes.numel() && tensor.is_contiguous();
   return whole && handed_out_.insert(view.storage->key).second ? tensor : copy(tensor);
 }
@@ -145,7 +148,7 @@ std::optional<std::uint64_t> TensorLoader::offset_of(const TensorView& view) {
   check(view);
   const Storage& storage = *view.storage;
   const auto begin = bytes_.offset(storage.key);
-  if (!begin || !is_row_major(view)) {
+  if (!begin || view.is_negative || !is_row_major(view)) {
     return std::nullopt;
   }
   const std::int64_t skipped = storage.view_offset * static_cast<std::int64_t>(c10::elementSize(storage.type)) +

@@ -65,6 +65,7 @@ struct TensorView {
   std::int64_t offset;
   std::vector<std::int64_t> sizes;
   std::vector<std::int64_t> strides;
+  bool is_negative = false;  // its elements are those stored, negated (torch._neg_view)
 };
 
 struct Value {

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/command.h"
+#include "cli/message.h"
 #include "cli/version.h"
 
 namespace lossatlas {
@@ -22,7 +23,7 @@ namespace {
 
 int complain(int status, std::string text) {
   text = text.substr(0, text.find('\n'));
-  fmt::print(stderr, "lossatlas: {}\n", text);
+  print_message("lossatlas: " + text);
   return status;
 }
 
@@ -96,9 +97,11 @@ int run_command_line(int argc, char** argv) {
   add_export(app, context);
   add_info(app, context);
   std::signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is then an error like a full disk
+  std::signal(SIGPIPE, SIG_IGN);  // a reader of messages that left does not end a run
   try {
     const int status = parse_and_run(app, argc, argv, context);
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+      if (errno == EPIPE) return status;  // a reader, as head, that has seen enough
       throw Error("standard output cannot be written ({})", std::strerror(errno));
     }
     return status;
@@ -111,6 +114,7 @@ int run_command_line(int argc, char** argv) {
   } catch (const std::filesystem::filesystem_error& error) {
     return complain(kFailed, error.path1().string() + ": " + error.code().message());
   } catch (const std::system_error& error) {
+    if (error.code() == std::errc::broken_pipe) return kDone;
     return complain(kFailed, error.what());
   } catch (const std::bad_alloc&) {
     return complain(kFailed, "out of memory; fewer --threads or a smaller --batch-size take less");

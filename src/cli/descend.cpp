@@ -11,6 +11,7 @@
 #include "cli/descend_words.h"
 #include "cli/inputs.h"
 #include "cli/interrupt.h"
+#include "cli/message.h"
 #include "cli/version.h"
 #include "cli/words.h"
 #include "functions/descent_file.h"
@@ -221,7 +222,7 @@ int run(const DescendWords& words, const std::string& command_line) {
   const bool is_whole = std::none_of(record.descents.begin(), record.descents.end(),
                                      [](const Descent& descent) { return descent.end == DescentEnd::interrupted; });
   if (is_whole) return kDone;
-  fmt::print(stderr, "interrupted; the file holds the steps done until then\n");
+  print_message("interrupted; the file holds the steps done until then");
   return kInterrupted;
 }
 

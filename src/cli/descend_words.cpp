@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/inputs.h"
+#include "cli/message.h"
 #include "cli/words.h"
 
 namespace lossatlas {
@@ -19,7 +20,7 @@ constexpr double kUsualRate = 0.01;             // of functions that have no nam
 
 /// Shows where an expression is wrong, above the line that says what.
 [[noreturn]] void refuse(const std::string& text, const SyntaxError& error) {
-  fmt::print(stderr, "{}\n{:>{}}\n", text, "^", error.column);
+  print_message(fmt::format("{}\n{:>{}}", text, "^", error.column));
   std::vector<std::string> names;
   for (const auto& function : gallery()) names.push_back(function.name);
   const std::string near = nearest(text, names);
@@ -167,7 +168,7 @@ void add_options(CLI::App& command, DescendWords& words) {
   command.add_option("--rate", words.rates,
                      "learning rate ε; several with commas (default: the named function's, else 0.01)");
   words.numbers.add_to(command);
-  command.add_option("--steps", o.steps, "steps at most")->check(whole_number(1, 1'000'000))->capture_default_str();
+  command.add_option("--steps", o.steps, "steps at most")->transform(whole_number(1, 1'000'000))->capture_default_str();
   command.add_flag("--ascend", o.ascend, "climb instead of descend");
   command.add_option("--tolerance", o.tolerance, "converged where neither gradient nor last step is longer")
       ->check(not_negative())
@@ -176,20 +177,20 @@ void add_options(CLI::App& command, DescendWords& words) {
       ->check(not_negative())
       ->capture_default_str();
   command.add_option("--terms", o.noise.terms, "with --noise: terms of the mean")
-      ->check(whole_number(2, 1'000'000))
+      ->transform(whole_number(2, 1'000'000))
       ->capture_default_str();
   command.add_option("--batch-size", o.noise.batch_size, "with --noise: terms a step")
-      ->check(whole_number(1, 1'000'000))
+      ->transform(whole_number(1, 1'000'000))
       ->capture_default_str();
   command.add_option("--seed", o.noise.seed, "with --noise: decides tilts and order")
-      ->check(whole_number())
+      ->transform(whole_number())
       ->capture_default_str();
   command.add_option("--at", words.at, "points to say value, gradient and tangent of, written as for --from");
   command.add_option("--direction", words.direction, "with --at: a direction to say the slope along, as in 1,1");
   command.add_option("--x", words.x, "range drawn (default: what holds starts and steps)")->type_name("LOW:HIGH");
   command.add_option("--y", words.y, "the same along y")->type_name("LOW:HIGH");
   command.add_option("--points", words.points, "points along each axis (default: 501 of one variable, 101 of two)")
-      ->check(whole_number(2, 2001));
+      ->transform(whole_number(2, 2001));
   command.add_option("--out", words.out, "file")->capture_default_str();
   command.add_flag("--force", words.force, "replace --out");
 }

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
+#include "cli/message.h"
 #include "export/grid_file.h"
 #include "export/npz.h"
 #include "export/paths.h"
@@ -59,10 +60,9 @@ std::filesystem::path paths_file(const std::filesystem::path& out) {
   return out.parent_path() / (name += "-paths").concat(out.extension().string());
 }
 
-void say(const std::string& text) { fmt::print(stderr, "{}\n", text); }
 
 void say_notes(const Relief& relief) {
-  for (const auto& note : relief.notes) say(fmt::format("note: {}: {}", relief.field, note));
+  for (const auto& note : relief.notes) print_message(fmt::format("note: {}: {}", relief.field, note));
 }
 
 void export_mesh(const ExportWords& words, const std::string& format, const std::vector<Path>& paths) {
@@ -82,7 +82,7 @@ void export_mesh(const ExportWords& words, const std::string& format, const std:
   say_notes(relief);
   const auto lower = [](const auto& a, const auto& b) { return a[2] < b[2]; };
   const auto highest = std::max_element(solid.points.begin(), solid.points.end(), lower);  // the base is on z = 0
-  say(fmt::format("{} triangles; {:.4g} x {:.4g} x {:.4g} mm", solid.triangles.size(),
+  print_message(fmt::format("{} triangles; {:.4g} x {:.4g} x {:.4g} mm", solid.triangles.size(),
                   solid.points[relief.z.size() - 1][0] - solid.points[0][0],
                   solid.points[relief.z.size() - 1][1] - solid.points[0][1], (*highest)[2]));
 }
@@ -125,12 +125,12 @@ void add_export(CLI::App& app, CommandContext& context) {
       ->check(CLI::IsMember(kFormats));
   command->add_option("--field", words->field, "the value that gives the height (default: the loss)")->type_name("NAME");
   command->add_option("--draw", words->draw, "one of several draws of directions, lines or levels, counted from 1")
-      ->check(whole_number(1, 1'000'000))
+      ->transform(whole_number(1, 1'000'000))
       ->type_name("K");
   command->add_flag("--log", words->heights.log, "height ln(z + 0.1)");
   command->add_option("--zmax", words->heights.zmax, "cut larger values, and those not finite, at this one")->type_name("Z");
   command->add_option("--interp", words->heights.interpolate, "a bicubic spline through the values, N x N points")
-      ->check(whole_number(2, 4096))
+      ->transform(whole_number(2, 4096))
       ->type_name("N");
   command->add_option("--zscale", words->zscale, "multiplies the height (stl, obj: of 40 % of --size)")
       ->check(above_zero())

@@ -1,12 +1,13 @@
 #include "cli/inputs.h"
 
-#include <omp.h>
-
 #include <algorithm>
+#include <charconv>
+#include <limits>
 #include <cmath>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/processors.h"
 #include "cli/words.h"
 #include "models/script.h"
 
@@ -53,10 +54,10 @@ void NetworkWords::add_to(CLI::App& command, bool arch_required) {
       ->type_name("ARCH");
   command
       .add_option("--classes", classes, "classes the network tells apart (default: the checkpoint's, else the data's)")
-      ->check(whole_number(1, 1'000'000))
+      ->transform(whole_number(1, 1'000'000))
       ->type_name("N");
   command.add_option("--width", width, "channels of a ResNet's first stage (default: the published width)")
-      ->check(whole_number(1, 4096))
+      ->transform(whole_number(1, 4096))
       ->type_name("N");
 }
 
@@ -132,23 +133,33 @@ CLI::Validator not_negative() {
   return number_that([](double value) { return value >= 0; }, "of 0 or more");
 }
 
-CLI::Validator whole_number() {
-  const auto check = [](const std::string& word) {
-    const bool digits = !word.empty() && word.find_first_not_of("0123456789") == std::string::npos;
-    return digits ? std::string() : word + ": wants a whole number of 0 or more";
+namespace {
+
+/// Takes decimal numbers of `Number` alone, and leaves them without the zeros in front that CLI11 reads as octal.
+template <class Number>
+CLI::Validator decimal(Number least, Number most, const std::string& type) {
+  const auto check = [=](std::string& word) {
+    Number value = 0;
+    const auto [end, failure] = std::from_chars(word.data(), word.data() + word.size(), value);
+    if (failure != std::errc{} || end != word.data() + word.size() || value < least || value > most) {
+      return fmt::format("{}: requires a whole number from {} to {}", word, least, most);
+    }
+    word = std::to_string(value);
+    return std::string();
   };
-  return CLI::Validator(check, "NUMBER");
+  return CLI::Validator(check, type);
+}
+
+}  // namespace
+
+CLI::Validator whole_number() {
+  return decimal<std::uint64_t>(0, std::numeric_limits<std::uint64_t>::max(), "NUMBER");
 }
 
 CLI::Validator whole_number(std::int64_t least, std::int64_t most) {
-  const auto check = [=](const std::string& word) {
-    std::int64_t value = 0;
-    const bool fine = CLI::detail::lexical_cast(word, value) && value >= least && value <= most;
-    return fine ? std::string() : fmt::format("{}: wants a whole number from {} to {}", word, least, most);
-  };
-  return CLI::Validator(check, fmt::format("INT in [{} - {}]", least, most));
+  return decimal(least, most, fmt::format("INT in [{} - {}]", least, most));
 }
 
-int default_threads() { return omp_get_num_procs(); }
+int default_threads() { return usable_processors(); }
 
 }  // namespace lossatlas

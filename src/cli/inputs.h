@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -61,13 +62,15 @@ T metadata_value(const nlohmann::json& metadata, const char* key, const T& other
   return otherwise;
 }
 
-/// For CLI11: finite numbers above 0, of 0 or more; whole numbers of 0 or more, within a range.
+/// For CLI11: finite numbers above 0, of 0 or more.
 CLI::Validator above_zero();
 CLI::Validator not_negative();
+/// For CLI11's transform(): decimal whole numbers that 64 bits hold, or within a range. "010" is ten.
 CLI::Validator whole_number();
 CLI::Validator whole_number(std::int64_t least, std::int64_t most);
+inline constexpr std::int64_t kMostCounted = std::numeric_limits<std::int64_t>::max();
 
-/// The processors this process may use.
+/// The processors this process may use: usable_processors().
 int default_threads();
 
 }  // namespace lossatlas

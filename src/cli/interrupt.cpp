@@ -17,8 +17,11 @@ void on_signal(int signal) {
 }  // namespace
 
 const std::atomic<bool>& catch_interrupts() {
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) {
+    struct sigaction old {};
+    sigaction(signal, nullptr, &old);
+    if (old.sa_handler != SIG_IGN) std::signal(signal, on_signal);
+  }
   return interrupted;
 }
 

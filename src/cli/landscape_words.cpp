@@ -18,8 +18,9 @@ void LandscapeWords::add_values_to(CLI::App& command) {
   command.add_option("--split", split, "train, test or both")
       ->check(CLI::IsMember({"train", "test", "both"}))
       ->capture_default_str();
-  command.add_option("--samples", samples, "images of the split, a stratified sample (default: all)")->check(above_zero());
-  command.add_option("--sample-seed", sample_seed, "decides which images")->check(whole_number())->capture_default_str();
+  command.add_option("--samples", samples, "images of the split, a stratified sample (default: all)")
+      ->transform(whole_number(1, kMostCounted));
+  command.add_option("--sample-seed", sample_seed, "decides which images")->transform(whole_number())->capture_default_str();
   command.add_option("--loss", loss, "cross-entropy or mse")->capture_default_str();
   command.add_flag("--class-loss", extras.class_losses, "also the loss over the images of each class");
   command.add_flag("--top5", extras.top5, "also the accuracy among the five largest logits");
@@ -32,11 +33,11 @@ void LandscapeWords::add_values_to(CLI::App& command) {
   command
       .add_option("--bn-images", batch_norm_images,
                   "training images for --bn recalibrate (default: 1000, or all where there are fewer)")
-      ->check(whole_number(2, 1'000'000'000));
+      ->transform(whole_number(2, 1'000'000'000));
 }
 
 void LandscapeWords::add_running_to(CLI::App& command) {
-  auto* batch = command.add_option("--batch-size", batch_size, "images in one forward pass")->check(whole_number(1, 1'000'000));
+  auto* batch = command.add_option("--batch-size", batch_size, "images in one forward pass")->transform(whole_number(1, 1'000'000));
   if (batch_size > 0) {
     batch->capture_default_str();
   } else {
@@ -50,7 +51,7 @@ void LandscapeWords::add_running_to(CLI::App& command) {
   command.add_option("--instruction-set", instruction_set, "of the fused engine on the CPU: auto, amx, avx512, avx2, portable")
       ->capture_default_str();
   command.add_option("--threads", threads, "points evaluated at a time (default: all processors)")
-      ->check(whole_number(1, 1024));
+      ->transform(whole_number(1, 1024));
   command.add_option("--progress", progress, "line, json (for programs) or none")->capture_default_str();
   command.add_option("--log", log, "add messages and progress, with times, to this file")->type_name("FILE");
 }

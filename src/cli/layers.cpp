@@ -108,10 +108,10 @@ void add_layers(CLI::App& app, CommandContext& context) {
   const auto words = std::make_shared<LayersWords>();
   command->add_option("--arch", words->arch, "architecture; `lossatlas info --archs` lists them")->required();
   command->add_option("--batch-size", words->batch_size, "images in one forward pass")
-      ->check(whole_number(1, 100'000))
+      ->transform(whole_number(1, 100'000))
       ->capture_default_str();
   command->add_option("--repeats", words->repeats, "forward passes")
-      ->check(whole_number(1, 100'000))
+      ->transform(whole_number(1, 100'000))
       ->capture_default_str();
   command->add_option("--instruction-set", words->instruction_set, "auto, amx, avx512, avx2 or portable")->capture_default_str();
   command->add_option("--dtype", words->dtype, "fp32 or bf16")->capture_default_str();

@@ -30,9 +30,9 @@ void add_options(CLI::App& command, LineWords& words) {
   command.add_option("--x", words.x, "range along the direction (default: -1:1; with --to -0.5:1.5, 1 is the second)")
       ->type_name("LOW:HIGH");
   command.add_option("--points", words.points, "points on the line (default: 51; with --to 61)")
-      ->check(whole_number(1, 1'000'000));
+      ->transform(whole_number(1, 1'000'000));
   command.add_option("--lines", words.lines, "random directions, each with its line")
-      ->check(whole_number(1, 1000))
+      ->transform(whole_number(1, 1000))
       ->capture_default_str();
   words.direction.add_directions_to(command);
   words.landscape.add_values_to(command);

@@ -67,12 +67,12 @@ void add_options(CLI::App& command, PathWords& words) {
   landscape.add_network_to(command);
   command.add_option("--curve", words.curve, "bezier or polygon")->capture_default_str();
   command.add_option("--bends", words.bends, "points between the ends that are trained")
-      ->check(whole_number(1, 100))
+      ->transform(whole_number(1, 100))
       ->capture_default_str();
   auto& training = words.training;
   training.loop.epochs = 30;
   command.add_option("--epochs", training.loop.epochs, "times through the training images")
-      ->check(whole_number(1, 1'000'000))
+      ->transform(whole_number(1, 1'000'000))
       ->capture_default_str();
   command.add_option("--lr", training.learning_rate, "learning rate of the first half; it falls to a hundredth at 90 %")
       ->check(above_zero())
@@ -83,10 +83,10 @@ void add_options(CLI::App& command, PathWords& words) {
       ->capture_default_str();
   command.add_flag("--augment", training.loop.augment, "random shifts and flips");
   command.add_option("--seed", training.loop.seed, "decides order, augmentation and the points of the curve trained at")
-      ->check(whole_number())
+      ->transform(whole_number())
       ->capture_default_str();
   command.add_option("--points", words.points, "values of t, from 0 to 1, at which curve and line are evaluated")
-      ->check(whole_number(2, 100'000))
+      ->transform(whole_number(2, 100'000))
       ->capture_default_str();
   command.add_option("--save-bends", words.save_bends, "PREFIX.bend-1.pt, … (default: beside --out)")->type_name("PREFIX");
   command.add_option("--plane-out", words.plane_out, "also the surface of the plane through the ends and a bend")

@@ -129,7 +129,7 @@ void PlaneWords::add_plane_to(CLI::App& command) {
   of_random.push_back(
       command.add_flag("--orthogonal", orthogonal, "make the second random direction orthogonal to the first"));
   command.add_option("--repeat", repeat, "pairs of random directions, each with its surface")
-      ->check(whole_number(1, 1000))
+      ->transform(whole_number(1, 1000))
       ->capture_default_str();
 }
 
@@ -141,7 +141,7 @@ void PlaneWords::add_directions_to(CLI::App& command) {
   add("--ignore", ignore, "parameters that stay: bias, bn (one-dimensional ones), patterns of names as in fc.*, or none");
   add("--distribution", distribution, "gaussian, or uniform on [-1, 1]");
   add("--seed", seed, "decides the directions");
-  of_random.back()->check(whole_number());
+  of_random.back()->transform(whole_number());
   command.add_option("--dir-type", type,
                      "what moves: weights, or states: batch-norm statistics too (default: weights along random "
                      "directions, states between checkpoints)");

@@ -4,7 +4,8 @@
 #include <unistd.h>
 
 #include <cmath>
-#include <cstdio>
+
+#include "cli/message.h"
 
 namespace lossatlas {
 
@@ -16,15 +17,14 @@ void ProgressLine::update(const std::string& text) {
   last_ = Clock::now();
   drawn_ = terminal_;
   if (terminal_) {
-    fmt::print(stderr, "\r\x1b[K{}", text);
+    write_to_error("\r\x1b[K" + text);
   } else {
-    fmt::print(stderr, "{}\n", text);
+    print_message(text);
   }
-  std::fflush(stderr);
 }
 
 void ProgressLine::clear() {
-  if (drawn_) fmt::print(stderr, "\r\x1b[K");
+  if (drawn_) write_to_error("\r\x1b[K");
   drawn_ = false;
 }
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/process.h"
+#include "cli/message.h"
 
 namespace lossatlas {
 namespace {
@@ -76,7 +77,7 @@ Report::Report(ProgressStyle style, const std::filesystem::path& log) : style_(s
 
 void Report::say(const std::string& text) {
   line_.clear();
-  fmt::print(stderr, "{}\n", text);
+  print_message(text);
   note(text);
 }
 
@@ -109,8 +110,7 @@ void Report::print_json(const nlohmann::ordered_json& object) {
     held_back_ = object;
     return;
   }
-  fmt::print(stderr, "{}\n", json_text(object));
-  std::fflush(stderr);
+  print_message(json_text(object));
   printed_.emplace();
   held_back_.reset();
 }

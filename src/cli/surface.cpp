@@ -40,7 +40,7 @@ void add_options(CLI::App& command, SurfaceWords& words) {
                      "evaluate no more than keeps the error of log loss below this part of its range, as in 0.01")
       ->check(CLI::Range(1e-4, 0.5));
   command.add_option("--budget", words.budget, "image evaluations at most; points between are reconstructed")
-      ->check(above_zero());
+      ->transform(whole_number(1, kMostCounted));
   words.landscape.add_running_to(command);
   words.landscape.add_going_on_to(command);
 }

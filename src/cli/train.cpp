@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/interrupt.h"
+#include "cli/message.h"
 #include "cli/optimizer_words.h"
 #include "cli/progress.h"
 #include "cli/report.h"
@@ -56,23 +57,23 @@ void add_options(CLI::App& command, TrainWords& words) {
   words.optimizer.add_to(command);
   command.add_option("--weight-decay", words.weight_decay, "λ in g ← g + λθ")->capture_default_str();
   command.add_option("--batch-size", o.batch_size, "images a step")
-      ->check(whole_number(1, 1'000'000))
+      ->transform(whole_number(1, 1'000'000))
       ->capture_default_str();
   o.epochs = 10;
   command.add_option("--epochs", o.epochs, "times through the data")
-      ->check(whole_number(0, 1'000'000))
+      ->transform(whole_number(0, 1'000'000))
       ->capture_default_str();
   command.add_option("--seed", o.seed, "decides initialization, order and augmentation")
-      ->check(whole_number())
+      ->transform(whole_number())
       ->capture_default_str();
   command.add_option("--save-every", o.save_every, "epochs from one checkpoint to the next")
-      ->check(whole_number(1, 1'000'000))
+      ->transform(whole_number(1, 1'000'000))
       ->capture_default_str();
   command.add_flag("--augment", o.augment, "random shifts and flips");
   command.add_option("--device", words.device, "cpu, cuda or cuda:N")->capture_default_str();
   o.threads = default_threads();
   command.add_option("--threads", o.threads, "threads; with 1 a run gives the same bits each time (default: all)")
-      ->check(whole_number(1, 1024));
+      ->transform(whole_number(1, 1024));
   command.add_flag("--resume", words.resume, "go on with the run in --out");
   command.add_flag("--force", words.force, "replace the run in --out");
 }
@@ -95,8 +96,9 @@ TrainingHooks hooks_for(ProgressLine& line) {
   hooks.on_step = [&line](const TrainingProgress& now) { line.update(progress_text(now)); };
   hooks.on_epoch = [&line](const HistoryRow& row) {
     line.clear();
-    fmt::print(stderr, "epoch {}: train loss {:.4f}, accuracy {:.2f} %; test loss {:.4f}, accuracy {:.2f} % ({})\n",
-               row.epoch, row.train_loss, row.train_acc, row.test_loss, row.test_acc, duration_text(row.seconds));
+    print_message(fmt::format("epoch {}: train loss {:.4f}, accuracy {:.2f} %; test loss {:.4f}, accuracy {:.2f} % ({})",
+                              row.epoch, row.train_loss, row.train_acc, row.test_loss, row.test_acc,
+                              duration_text(row.seconds)));
   };
   return hooks;
 }
@@ -117,16 +119,16 @@ int train(TrainWords& words) {
   } else {
     run.start();
   }
-  fmt::print(stderr, "{} on {}: {} training and {} test images, {} epoch{} into {}\n", words.network.arch,
-             words.data.data, train_data->size(), test_data->size(), words.options.epochs,
-             words.options.epochs == 1 ? "" : "s", words.out.string());
+  print_message(fmt::format("{} on {}: {} training and {} test images, {} epoch{} into {}", words.network.arch,
+                            words.data.data, train_data->size(), test_data->size(), words.options.epochs,
+                            words.options.epochs == 1 ? "" : "s", words.out.string()));
   ProgressLine line;
   const TrainingHooks hooks = hooks_for(line);
   const TrainingSummary summary = run.run(hooks);
   line.clear();
   fmt::print("{}\n", summary.checkpoint.string());
   if (summary.finished) return kDone;
-  fmt::print(stderr, "interrupted; the same command with --resume goes on\n");
+  print_message("interrupted; the same command with --resume goes on");
   return kInterrupted;
 }
 

@@ -21,6 +21,10 @@ BINARY = pathlib.Path(os.environ.get("LOSSATLAS_BINARY", ROOT / "build" / "relea
 PLOT = ROOT / "tools" / "plot"
 TIMEOUT = 120  # seconds that no command here may take
 
+for number in (signal.SIGINT, signal.SIGHUP):  # a shell that ran this in the background may have had them ignored
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
+
 torch.set_num_threads(1)  # the networks are small: more threads only wait for each other
 
 

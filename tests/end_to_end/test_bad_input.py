@@ -324,6 +324,17 @@ def test_standard_output_on_a_full_disk(checkpoint, words):
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "No space left" in done.stderr
 
 
+def test_errors_that_cannot_be_written_leave_the_exit_status():
+    for redirection in ("2>/dev/full", "2>&-"):
+        done = subprocess.run(f"{helpers.BINARY} info nothing.h5 {redirection}", shell=True, capture_output=True)
+        assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
+
+
+def test_a_reader_that_has_seen_enough():
+    done = subprocess.run(f"{helpers.BINARY} info --archs | true", shell=True, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_names_that_are_not_utf8(lossatlas, folder, surface_words):
     """Old files have such names; a sweep must not fail on one when all points are done."""
     words = [*surface_words[:-1], os.fsdecode(b"caf\xe9.h5"), "--grid", "2x2", "--samples", 10]

@@ -229,12 +229,19 @@ def test_constants_of_the_checkpoint_are_used(lossatlas, sweep, pictures, tmp_pa
     assert found["train_loss"][0, 0] == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("form", ["state_dict", "wrapped", "module."])
+def imaginary(tensor):
+    """The same numbers as PyTorch's lazy imaginary part: they are stored negated, and every second one."""
+    return torch.complex(torch.zeros_like(tensor), -tensor).conj().imag if tensor.is_floating_point() else tensor
+
+
+@pytest.mark.parametrize("form", ["state_dict", "wrapped", "module.", "negated", "imaginary"])
 def test_checkpoints_of_python(lossatlas, sweep, checkpoint, pictures, tmp_path, form):
     """What Python saves gives the surface of what `train` saved."""
     state = helpers.load(checkpoint)["state_dict"]
     saved = {"state_dict": state, "wrapped": {"acc": 93.1, "epoch": 3, "state_dict": state},
-             "module.": {"state_dict": {f"module.{name}": tensor for name, tensor in state.items()}}}[form]
+             "module.": {"state_dict": {f"module.{name}": tensor for name, tensor in state.items()}},
+             "negated": {name: torch._neg_view(-tensor) for name, tensor in state.items()},
+             "imaginary": {name: imaginary(tensor) for name, tensor in state.items()}}[form]
     torch.save(saved, tmp_path / "python.pt")
     words = ["--x", "-0.4:0.8", "--samples", 50]
     ours = sweep(tmp_path / "ours.h5", *words)

@@ -138,7 +138,8 @@ def test_force_without_resume_starts_anew(long, out):
     assert (helpers.read(out)["lossatlas/evaluated"] == 1).all() and beside(out) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1],
+                         ids=lambda number: number.name)
 def test_interrupt_says_how_to_go_on(long, out, number):
     status, err = long.killed(out, 20, number=number)
     assert status == 130 and beside(out) == []
@@ -147,6 +148,36 @@ def test_interrupt_says_how_to_go_on(long, out, number):
     command = line[line.index(str(helpers.BINARY)):]
     assert command.endswith(" --resume")
     subprocess.run(command, shell=True, check=True, capture_output=True, timeout=helpers.TIMEOUT)
+    long.same(out)
+
+
+def test_a_signal_that_was_ignored_stays_ignored(long, out):
+    """As nohup starts a program."""
+    process = long.start(*long.words, "--threads", 1, "--out", out,
+                         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    wait_for(lambda: journal_points(out) >= 3, process)
+    process.send_signal(signal.SIGHUP)
+    _, err = process.communicate(timeout=helpers.TIMEOUT)
+    assert process.returncode == 0 and "interrupted" not in err
+    long.same(out)
+
+
+def closed_error():
+    os.close(2)
+
+
+@pytest.mark.parametrize("way", ["full", "closed", "gone"])
+def test_messages_that_cannot_be_written_do_not_end_a_sweep(long, out, way):
+    """A full disk under a log; no standard error at all, whose number no file may take; a reader that left."""
+    command = [str(word) for word in (helpers.BINARY, *long.words, "--out", out)]
+    with open("/dev/full", "w") as full:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True,
+                                   stderr={"full": full, "closed": None, "gone": subprocess.PIPE}[way],
+                                   preexec_fn=closed_error if way == "closed" else None)
+        if way == "gone":
+            process.stderr.close()
+        said = process.stdout.read()
+    assert process.wait(helpers.TIMEOUT) == 0 and said == f"{out}\n"
     long.same(out)
 
 

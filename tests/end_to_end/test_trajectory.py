@@ -236,6 +236,17 @@ def foreign(mlp_run, folder):
     return place
 
 
+def test_tensors_that_are_stored_negated(lossatlas, foreign, pictures, tmp_path):
+    for path in foreign.glob("model_*.pt"):
+        torch.save({name: torch._neg_view(-tensor) for name, tensor in helpers.load(path).items()}, tmp_path / path.name)
+    words = ["--arch", "mlp", "--data", pictures.words, "--grid", "2x1", "--y", "0:0", "--samples", 20]
+    found = []
+    for folder in (foreign, tmp_path):
+        lossatlas("trajectory", "--checkpoints", folder / "model_*.pt", *words, "--out", tmp_path / f"{folder.name}.h5").ok()
+        found.append(helpers.read(tmp_path / f"{folder.name}.h5")["train_loss"])
+    np.testing.assert_array_equal(*found)
+
+
 def test_a_pattern_and_a_list(lossatlas, foreign, mlp_run, pictures, tmp_path):
     words = ["--arch", "mlp", "--data", pictures.words, "--grid", "2x1", "--y", "0:0", "--samples", 20]
     lossatlas("trajectory", "--checkpoints", foreign / "model_*.pt", *words, "--out", tmp_path / "pattern.h5").ok()
