@@ -7,11 +7,15 @@
 namespace lossatlas {
 namespace {
 
-/// What all convolutions and linear layers share: bias, norm, residual, ReLU.
+/// What all convolutions and linear layers share: bias, norm, residual, ReLU; and where numbers can lose digits (see
+/// Kernels::loses_digits), another step that does the same in float32: for all images if weights lose some, for single
+/// images if their activations do.
 class ProductStep : public Step {
  public:
   ProductStep(const Graph& graph, std::size_t node, const Kernels& kernels)
-      : node_(graph.nodes[node]), in_(graph.nodes[node_.inputs[0]].shape), kernels_(kernels), index_(node) {}
+      : node_(graph.nodes[node]), in_(graph.nodes[node_.inputs[0]].shape), kernels_(kernels), index_(node) {
+    if (kernels.loses_digits) float_step_ = make_product_step(graph, node, kernels_of(InstructionSet::avx512));
+  }
 
   void load(const Tensors& tensors, float* scratch) final {
     const auto outputs = static_cast<std::size_t>(node_.shape.channels);
@@ -28,13 +32,44 @@ class ProductStep : public Step {
     }
     bias_ = std::move(folded.shift);
     if (node_.input_norm) input_ = fold(*node_.input_norm, tensors, in_.channels);
-    load_weights(tensors[*node_.weight], folded.scale.data(), scratch);
+    keeps_digits_ = load_weights(tensors[*node_.weight], folded.scale.data(), scratch);
+    tensors_ = tensors;
+    is_float_step_loaded_ = false;
   }
 
+  void run(StepMemory& memory) final {
+    if (!keeps_digits_) return run_in_float(memory);
+    const Activations& out = output(memory);
+    if (float_step_) lost_.assign(static_cast<std::size_t>(out.images), 0);
+    multiply(memory);
+    for (std::size_t image = 0; image < lost_.size(); ++image) {
+      if (lost_[image]) run_in_float(one_image(memory, static_cast<std::int64_t>(image)));
+    }
+  }
+
+  std::size_t scratch(std::int64_t images) const final {
+    return std::max(own_scratch(images), float_step_ ? float_step_->scratch(images) : 0);
+  }
   std::size_t weights() const final { return weights_.size(); }
 
  protected:
-  virtual void load_weights(const float* weights, const float* scale, float* scratch) = 0;
+  /// False where weights lose digits.
+  virtual bool load_weights(const float* weights, const float* scale, float* scratch) = 0;
+  virtual void multiply(StepMemory& memory) = 0;
+  virtual std::size_t own_scratch(std::int64_t images) const = 0;
+
+  /// Kernels::multiply, with a note of the images that lose digits: so many rows of all products belong to each, and the
+  /// first row is number `first` of the slice.
+  void multiply_rows(Product product, std::int64_t first, std::int64_t rows_of_image) {
+    if (float_step_) {
+      lost_rows_.assign(static_cast<std::size_t>(product.rows), 0);
+      product.lost = lost_rows_.data();
+    }
+    kernels_.multiply(product);
+    for (std::size_t row = 0; float_step_ && row < lost_rows_.size(); ++row) {
+      if (lost_rows_[row]) lost_[(static_cast<std::size_t>(first) + row) / static_cast<std::size_t>(rows_of_image)] = 1;
+    }
+  }
 
   const Activations& input(const StepMemory& memory) const { return memory.values[node_.inputs[0]]; }
   const Activations& output(const StepMemory& memory) const { return memory.values[index_]; }
@@ -56,7 +91,7 @@ class ProductStep : public Step {
     Tail tail = this->tail(memory);
     if (tail.residual) tail.residual += first * kBlock;
     return {a, a_stride, weights_.data(), out.data + first * kBlock, out.stride, count, depth, out.blocks, tail, 1, 0, 0, 0,
-            gathered, scratch};
+            gathered, nullptr, scratch};
   }
 
   Affine affine() const {
@@ -74,9 +109,30 @@ class ProductStep : public Step {
   AlignedFloats weights_;
 
  private:
+  void run_in_float(StepMemory memory) {
+    if (!is_float_step_loaded_) float_step_->load(tensors_, memory.scratch);
+    is_float_step_loaded_ = true;
+    float_step_->run(memory);
+  }
+
+  static StepMemory one_image(const StepMemory& slice, std::int64_t image) {
+    StepMemory one = slice;
+    one.images.data += image * one.images.channels * one.images.height * one.images.width;
+    one.images.images = 1;
+    for (Activations& value : one.values) {
+      value.data += image * value.height * value.width * kBlock;
+      value.images = 1;
+    }
+    return one;
+  }
+
   std::size_t index_;
   std::vector<float> bias_;
   ScaleAndShift input_;
+  std::unique_ptr<Step> float_step_;  // null where no digits can be lost
+  bool keeps_digits_ = true, is_float_step_loaded_ = false;
+  Tensors tensors_;
+  std::vector<std::uint8_t> lost_rows_, lost_;  // of the last product, and images of the last slice: 1, or 0
 };
 
 /// A linear layer, or a 1x1 convolution of stride 1: the activations are rows of a product as they lie.
@@ -87,18 +143,19 @@ class PointwiseStep : public ProductStep {
     make_weights(in_.channels);
   }
   std::string_view method() const override { return "pointwise"; }
-  void run(StepMemory& memory) override {
+
+ private:
+  void multiply(StepMemory& memory) override {
     const Activations& in = input(memory);
-    kernels_.multiply(product(memory, in.data, in.stride, in_.channels, 0, in.pixels(), false, memory.scratch));
+    multiply_rows(product(memory, in.data, in.stride, in_.channels, 0, in.pixels(), false, memory.scratch), 0,
+                  in_.height * in_.width);
   }
-  std::size_t scratch(std::int64_t images) const override {
+  std::size_t own_scratch(std::int64_t images) const override {
     return static_cast<std::size_t>(std::max(packing_scratch(in_.channels),
                                              kernels_.multiply_scratch(images * in_.height * in_.width, in_.channels)));
   }
-
- private:
-  void load_weights(const float* weights, const float* scale, float* scratch) override {
-    kernels_.pack(weights, node_.shape.channels, in_.channels, offsets_.data(), in_.channels, scale,
+  bool load_weights(const float* weights, const float* scale, float* scratch) override {
+    return kernels_.pack(weights, node_.shape.channels, in_.channels, offsets_.data(), in_.channels, scale,
                   scratch, weights_.data());
   }
   std::vector<std::int32_t> offsets_;
@@ -123,12 +180,16 @@ class GatheredStep : public ProductStep {
   }
 
   std::string_view method() const override { return planar_ ? "gathered, planar" : "gathered"; }
-  std::size_t scratch(std::int64_t) const override {
+
+ private:
+  static constexpr std::int64_t kRows = kMostGathered;
+
+  std::size_t own_scratch(std::int64_t) const override {
     return static_cast<std::size_t>(
         std::max(packing_scratch(depth()), rows_size() + kernels_.multiply_scratch(kRows, depth())));
   }
 
-  void run(StepMemory& memory) override {
+  void multiply(StepMemory& memory) override {
     const Activations& out = output(memory);
     for (std::int64_t first = 0; first < out.pixels(); first += kRows) {
       const std::int64_t count = std::min(kRows, out.pixels() - first);
@@ -137,13 +198,11 @@ class GatheredStep : public ProductStep {
       } else {
         kernels_.gather(input(memory), node_.window, out.height, out.width, affine(), first, count, memory.scratch);
       }
-      kernels_.multiply(
-          product(memory, memory.scratch, staggered(count), depth(), first, count, !planar_, memory.scratch + rows_size()));
+      multiply_rows(product(memory, memory.scratch, staggered(count), depth(), first, count, !planar_,
+                            memory.scratch + rows_size()),
+                    first, out.height * out.width);
     }
   }
-
- private:
-  static constexpr std::int64_t kRows = kMostGathered;
 
   std::int64_t depth() const { return static_cast<std::int64_t>(offsets_.size()); }
   /// Floats of gathered rows, whoever gathers them.
@@ -151,8 +210,8 @@ class GatheredStep : public ProductStep {
     return planar_ ? staggered(kRows) * blocks_of(depth()) : kernels_.rows_size(kRows, depth());
   }
 
-  void load_weights(const float* weights, const float* scale, float* scratch) override {
-    kernels_.pack(weights, node_.shape.channels, in_.channels * node_.window.taps(), offsets_.data(), depth(), scale,
+  bool load_weights(const float* weights, const float* scale, float* scratch) override {
+    return kernels_.pack(weights, node_.shape.channels, in_.channels * node_.window.taps(), offsets_.data(), depth(), scale,
                   scratch, weights_.data());
   }
 
@@ -168,20 +227,22 @@ class FilteredRowsStep : public ProductStep {
   }
 
   std::string_view method() const override { return "winograd 1x2"; }
-  std::size_t scratch(std::int64_t images) const override {
-    const Activations in{nullptr, 0, blocks_of(in_.channels), images, in_.height, in_.width};
-    return static_cast<std::size_t>(std::max(packing_scratch(depth(), kPositions), kernels_.convolve_scratch(in)));
-  }
-  void run(StepMemory& memory) override {
-    kernels_.convolve({input(memory), output(memory), weights_.data(), tail(memory), memory.scratch});
-  }
 
  private:
   static constexpr std::int64_t kPositions = 4;
 
+  std::size_t own_scratch(std::int64_t images) const override {
+    const Activations in{nullptr, 0, blocks_of(in_.channels), images, in_.height, in_.width};
+    return static_cast<std::size_t>(std::max(packing_scratch(depth(), kPositions), kernels_.convolve_scratch(in)));
+  }
+  void multiply(StepMemory& memory) override {
+    kernels_.convolve({input(memory), output(memory), weights_.data(), tail(memory), memory.scratch});
+  }
+
   std::int64_t depth() const { return 3 * kernels_.depth_of_row(in_.channels); }
-  void load_weights(const float* weights, const float* scale, float* scratch) override {
+  bool load_weights(const float* weights, const float* scale, float* scratch) override {
     kernels_.convolve_weights(weights, scale, node_.shape.channels, in_.channels, scratch, weights_.data());
+    return true;
   }
 };
 
@@ -201,7 +262,12 @@ class WinogradStep : public ProductStep {
     if (filtering_ == Filtering::two) return "winograd 2x2";
     return filtering_ == Filtering::four ? "winograd 4x4" : "winograd 2x2 / 2";
   }
-  std::size_t scratch(std::int64_t images) const override {
+
+ private:
+  // One cache line: without it, all positions of a tile would fall on one set of the first-level cache.
+  static constexpr std::int64_t kStagger = kBlock;
+
+  std::size_t own_scratch(std::int64_t images) const override {
     const std::int64_t count = tiles_at_once(images);
     const TileStrides strides = strides_of(count);
     const std::int64_t tiles = positions() * (strides.to_products + strides.products);
@@ -209,7 +275,7 @@ class WinogradStep : public ProductStep {
         std::max(packing_scratch(depth(), positions()), tiles + kernels_.multiply_scratch(count, depth())));
   }
 
-  void run(StepMemory& memory) override {
+  void multiply(StepMemory& memory) override {
     const Activations &in = input(memory), &out = output(memory);
     const std::int64_t all = in.images * down_ * across_, at_once = tiles_at_once(in.images);
     const TileStrides strides = strides_of(at_once);
@@ -218,17 +284,14 @@ class WinogradStep : public ProductStep {
     for (std::int64_t first = 0; first < all; first += at_once) {
       Tiles tiles{filtering_, across_, down_, first, std::min(at_once, all - first), strides.inputs, staggered(at_once)};
       kernels_.winograd_input(in, node_.window.padding_y, tiles, inputs);
-      kernels_.multiply({inputs, tiles.block_stride, weights_.data(), products, tiles.block_stride, tiles.count, depth(),
-                         out.blocks, {}, positions(), strides.inputs, weight_stride_, strides.products, false,
-                         products + positions() * strides.products});
+      multiply_rows({inputs, tiles.block_stride, weights_.data(), products, tiles.block_stride, tiles.count, depth(),
+                     out.blocks, {}, positions(), strides.inputs, weight_stride_, strides.products, false, nullptr,
+                     products + positions() * strides.products},
+                    first, down_ * across_);
       tiles.position_stride = strides.products;
       kernels_.winograd_output(products, tiles, tail(memory), out);
     }
   }
-
- private:
-  // One cache line: without it, all positions of a tile would fall on one set of the first-level cache.
-  static constexpr std::int64_t kStagger = kBlock;
 
   std::int64_t positions() const { return positions_of(filtering_); }
   std::int64_t depth() const { return blocks_of(in_.channels) * kBlock; }
@@ -254,9 +317,9 @@ class WinogradStep : public ProductStep {
     return std::min(images * down_ * across_, (wanted + kernels_.rows - 1) / kernels_.rows * kernels_.rows);
   }
 
-  void load_weights(const float* weights, const float* scale, float* scratch) override {
-    kernels_.winograd_weights(filtering_, weights, scale, node_.shape.channels, in_.channels, weight_stride_, scratch,
-                              weights_.data());
+  bool load_weights(const float* weights, const float* scale, float* scratch) override {
+    return kernels_.winograd_weights(filtering_, weights, scale, node_.shape.channels, in_.channels, weight_stride_,
+                                     scratch, weights_.data());
   }
 
   Filtering filtering_;

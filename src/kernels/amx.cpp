@@ -10,6 +10,7 @@ extern const Kernels kAmxKernels;
 // Minimal filtering must save much: products are cheap, and its transforms are not.
 constinit const Kernels kAmxKernels = []() consteval {
   Kernels kernels = table_of(InstructionSet::amx, 0.7, 4, kRowUnit, true);
+  kernels.loses_digits = true;
   kernels.least_depth = kTileDepth;
   kernels.most_depth = kMostDepth;
   return kernels;

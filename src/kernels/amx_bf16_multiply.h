@@ -43,13 +43,14 @@ using Bits [[gnu::vector_size(4 * kLanes)]] = std::uint32_t;
 
 std::int64_t packed_size(std::int64_t depth, std::int64_t blocks) { return blocks * chunks_of(depth) * kTileFloats; }
 
-/// One block of columns of B, [padded_depth(depth)][16].
-void store_block_of_b(float* packed, std::int64_t depth, std::int64_t blocks, std::int64_t block, const float* rows) {
+/// One block of columns of B, [padded_depth(depth)][16]. True: bfloat16 has the exponents of floats.
+bool store_block_of_b(float* packed, std::int64_t depth, std::int64_t blocks, std::int64_t block, const float* rows) {
   const std::int64_t first = block & ~std::int64_t{1}, width = blocks - first < 2 ? 1 : 2;
   float* to = packed + (first * chunks_of(depth) + block - first) * kTileFloats;
   for (std::int64_t k = 0; k < padded_depth(depth); k += 2, rows += 2 * kBlock) {
     stream_in_turn(to + k / kTileDepth * width * kTileFloats + k % kTileDepth / 2 * kBlock, load(rows), load(rows + kBlock));
   }
+  return true;
 }
 
 // A is [chunk of the depth][rows][32], with `stride` floats from one list of rows to the next: a tile is 16 rows of such a

@@ -11,7 +11,8 @@
 // kLargest, and rounded to whole numbers of 24 bits: three digits from -128 to 127, 65536 a0 + 256 a1 + a2. So are the
 // columns of B. Of the nine products of digits the six largest are summed. What is left out, and what was rounded, is
 // about 2⁻²⁵ of a row's largest number times a column's, for each number of the depth: as much as sums in float32 lose.
-// A row's scale is its own, whatever other rows hold.
+// A row's scale is its own, whatever other rows hold. Where a few numbers are so large that the others lose their digits
+// beside them, the row or column is reported: it is to be multiplied by another instruction set.
 
 namespace lossatlas {
 namespace {
@@ -29,6 +30,8 @@ constexpr std::int64_t kMostDepth = 1 << 15;  // three products of digits, of at
 
 constexpr float kLargest = 0x7f7f00;  // 127 127 0, that no rounding makes a fourth digit of
 
+constexpr std::int32_t kInfinity = 0x7f800000;  // its bits
+
 /// What numbers of a row or column are multiplied by, and what their integers are to be multiplied by in the end.
 struct Scales {
   Vector up, down;
@@ -40,7 +43,7 @@ struct Scales {
   const Vector magnitude = reinterpret_cast<Vector>(largest_bits);
   const Vector largest = magnitude < kTiny ? broadcast(kTiny) : magnitude;
   const Vector down = largest / kLargest;
-  return {kLargest / largest, largest_bits >= 0x7f800000 ? broadcast(__builtin_nanf("")) : down};
+  return {kLargest / largest, largest_bits >= kInfinity ? broadcast(__builtin_nanf("")) : down};
 }
 
 [[gnu::always_inline]] inline Whole magnitude_bits(Vector value) { return reinterpret_cast<Whole>(value) & 0x7fffffff; }
@@ -51,6 +54,27 @@ struct Scales {
   x = larger(x, __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
   x = larger(x, __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
   return x[0];
+}
+
+// Rounding changes a number of at least kKept times the largest by at most 2⁻¹² of itself. Where fewer than one in kFewest
+// of those other than 0 are so large, too much is lost: what a sum is made of may be the others alone.
+constexpr float kKept = 0x1p-12f;
+constexpr int kFewest = 8;
+
+/// Counts, by lane.
+struct Kept {
+  Whole numbers{}, kept{};  // other than 0; of them, at least kKept times the largest
+};
+
+/// Of `count` vectors that lie `step` floats apart.
+[[gnu::always_inline]] inline Kept count_kept(const float* from, std::int64_t count, std::int64_t step, Vector largest) {
+  Kept counts;
+  for (; count > 0; --count, from += step) {
+    const Whole bits = magnitude_bits(load(from));
+    counts.numbers -= bits != 0;
+    counts.kept -= reinterpret_cast<Vector>(bits) >= largest * kKept;
+  }
+  return counts;
 }
 
 /// Digits with 128 added to each, in the lowest three bytes.
@@ -89,8 +113,8 @@ std::int64_t packed_size(std::int64_t depth, std::int64_t blocks) {
   return blocks * (chunks_of(depth) * kDigits * kTileFloats + kBlock);
 }
 
-/// One block of columns, [padded_depth(depth)][16].
-void store_block_of_b(float* packed, std::int64_t depth, std::int64_t, std::int64_t block, const float* rows) {
+/// One block of columns, [padded_depth(depth)][16]. False where one of them loses digits.
+bool store_block_of_b(float* packed, std::int64_t depth, std::int64_t, std::int64_t block, const float* rows) {
   Whole largest{};
   for (std::int64_t k = 0; k < padded_depth(depth); ++k)
     largest = larger(largest, magnitude_bits(load(rows + k * kBlock)));
@@ -105,6 +129,10 @@ void store_block_of_b(float* packed, std::int64_t depth, std::int64_t, std::int6
     }
     rows += 3 * kBlock * kBlock;
   }
+  const float* const first = rows - padded_depth(depth) * kBlock;
+  const Kept counts = count_kept(first, depth, kBlock, reinterpret_cast<Vector>(largest));
+  const Whole lost = (counts.kept * kFewest < counts.numbers) & (largest < kInfinity);
+  return largest_of(-lost) == 0;
 }
 
 // A is [chunk of the depth][digit][rows][64], with `stride` floats from one list of rows to the next: a tile is 16 rows
@@ -120,6 +148,26 @@ std::int64_t multiply_scratch(std::int64_t rows, std::int64_t depth) {
 }
 
 std::int64_t rows_size(std::int64_t count, std::int64_t depth) { return blocks_of(depth) * staggered(count); }
+
+/// Whether a row loses digits. Most have so many highest digits other than 0, which are those of numbers of at least 2⁻⁹
+/// of the largest, that no more is looked at.
+[[gnu::always_inline]] inline bool loses_digits(const Product& product, const float* row, const float* digits,
+                                                std::int64_t stride, std::int32_t largest_bits) {
+  std::int64_t high = 0;
+  for (std::int64_t chunk = 0; chunk < chunks_of(product.depth); ++chunk, digits += kDigits * stride) {
+    const __m512i highest = _mm512_load_si512(digits);
+    high += __builtin_popcountll(_mm512_test_epi8_mask(highest, highest));
+  }
+  if (high * kFewest >= product.depth || largest_bits >= kInfinity) return false;
+  const Vector largest = broadcast(__builtin_bit_cast(float, largest_bits));
+  const Kept counts = count_kept(row, blocks_of(product.depth), product.a_stride, largest);
+  std::int64_t numbers = 0, kept = 0;
+  for (int lane = 0; lane < kLanes; ++lane) {
+    numbers += counts.numbers[lane];
+    kept += counts.kept[lane];
+  }
+  return kept * kFewest < numbers;
+}
 
 /// Some rows of activations as A; their scales go to `scales`.
 void split_rows(const Product& product, std::int64_t first, std::int64_t count, float* rows, float* scales) {
@@ -150,6 +198,9 @@ void split_rows(const Product& product, std::int64_t first, std::int64_t count, 
         };
         store_digits(number(0), number(1), number(2), number(3), list + i * kBlock, stride);
       }
+    }
+    for (std::int64_t i = 0; product.lost && i < known; ++i) {
+      if (loses_digits(product, from + i * kBlock, rows + i * kBlock, stride, largest[i])) product.lost[first + row + i] = 1;
     }
   }
 }

@@ -64,6 +64,7 @@ struct Product {
   Tail tail;
   std::int64_t count = 1, a_step = 0, b_step = 0, c_step = 0;  // so many products, with steps (in floats) between them
   bool gathered = false;     // A is from Kernels::gather, all of its rows
+  std::uint8_t* lost = nullptr;  // [rows]: set to 1 where the row would lose digits (Kernels::loses_digits); may be null
   float* scratch = nullptr;  // Kernels::multiply_scratch(rows, depth) floats
 };
 
@@ -146,7 +147,8 @@ struct Kernels {
   std::int64_t (*packed_size)(std::int64_t depth, std::int64_t blocks);
   /// Packs weights [outputs][row] as B: element (k, o) is weights[o * row + offsets[k]] * scale[o], or 0 where
   /// offsets[k] is negative. `scale` may be null. Columns past the outputs are 0. `scratch`: packing_scratch(depth) floats.
-  void (*pack)(const float* weights, std::int64_t outputs, std::int64_t row, const std::int32_t* offsets,
+  /// False where a column would lose digits (loses_digits).
+  bool (*pack)(const float* weights, std::int64_t outputs, std::int64_t row, const std::int32_t* offsets,
                std::int64_t depth, const float* scale, float* scratch, float* packed);
   std::int64_t (*multiply_scratch)(std::int64_t rows, std::int64_t depth);
   void (*multiply)(const Product& product);
@@ -160,7 +162,8 @@ struct Kernels {
 
   /// The weights of a 3x3 convolution, [outputs][inputs][3][3], times scale[output], as n² matrices B:
   /// each packed, of depth 16 * blocks_of(inputs), position_stride apart. `scratch`: packing_scratch(depth, n²) floats.
-  void (*winograd_weights)(Filtering filtering, const float* weights, const float* scale, std::int64_t outputs,
+  /// False where a column would lose digits.
+  bool (*winograd_weights)(Filtering filtering, const float* weights, const float* scale, std::int64_t outputs,
                            std::int64_t inputs, std::int64_t position_stride, float* scratch, float* transformed);
   void (*winograd_input)(const Activations& in, std::int64_t padding, const Tiles& tiles, float* transformed);
   void (*winograd_output)(const float* transformed, const Tiles& tiles, const Tail& tail, const Activations& out);
@@ -189,6 +192,9 @@ struct Kernels {
 
   // What few sets have.
 
+  /// Factors are whole numbers of 24 bits, scaled by the largest of a row or column: beside a few very large ones the
+  /// others lose digits that floats keep.
+  bool loses_digits = false;
   /// Depths of products that pay. Shallower ones are faster with AVX-512's kernels; deeper ones could overflow.
   std::int64_t least_depth = 0, most_depth = std::numeric_limits<std::int64_t>::max();
   /// 3x3 convolutions of stride 1 and padding 1 by minimal filtering along rows, F(2, 3); null where that would be

@@ -25,14 +25,15 @@ std::int64_t packed_size(std::int64_t depth, std::int64_t blocks) { return depth
 
 constexpr std::int64_t padded_depth(std::int64_t depth) { return depth; }
 
-/// One block of columns of B, [depth][16].
-void store_block_of_b(float* packed, std::int64_t depth, std::int64_t blocks, std::int64_t block, const float* rows) {
+/// One block of columns of B, [depth][16]. True: floats lose nothing.
+bool store_block_of_b(float* packed, std::int64_t depth, std::int64_t blocks, std::int64_t block, const float* rows) {
   const std::int64_t column = block * kBlock, first = column / kPanel * kPanel;
   const std::int64_t width = blocks * kBlock - first < kPanel ? blocks * kBlock - first : kPanel;
   float* to = packed + first * depth + column - first;
   for (std::int64_t k = 0; k < depth; ++k, to += width, rows += kBlock) {
     for (int lane = 0; lane < kBlock; lane += kLanes) stream(to + lane, load(rows + lane));
   }
+  return true;
 }
 
 std::int64_t rows_size(std::int64_t count, std::int64_t depth) { return blocks_of(depth) * staggered(count); }

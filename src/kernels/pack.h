@@ -7,9 +7,10 @@
 namespace lossatlas {
 namespace {
 
-void pack(const float* weights, std::int64_t outputs, std::int64_t row, const std::int32_t* offsets, std::int64_t depth,
+bool pack(const float* weights, std::int64_t outputs, std::int64_t row, const std::int32_t* offsets, std::int64_t depth,
           const float* scale, float* scratch, float* packed) {
   const std::int64_t blocks = blocks_of(outputs);
+  bool keeps_digits = true;
   for (std::int64_t block = 0; block < blocks; ++block) {
     const std::int64_t first = block * kBlock, columns = outputs - first < kBlock ? outputs - first : kBlock;
     float* to = scratch;
@@ -20,9 +21,10 @@ void pack(const float* weights, std::int64_t outputs, std::int64_t row, const st
         to[j] = is_known && j < columns ? from[j * row] * (scale ? scale[first + j] : 1.0f) : 0.0f;
       }
     }
-    store_block_of_b(packed, depth, blocks, block, scratch);
+    keeps_digits &= store_block_of_b(packed, depth, blocks, block, scratch);
   }
   finish_streaming();
+  return keeps_digits;
 }
 
 }  // namespace

@@ -190,10 +190,11 @@ template <class Filter>
 }
 
 template <class Filter>
-void winograd_weights_of(const float* weights, const float* scale, std::int64_t outputs, std::int64_t inputs,
+bool winograd_weights_of(const float* weights, const float* scale, std::int64_t outputs, std::int64_t inputs,
                          std::int64_t position_stride, float* scratch, float* transformed) {
   constexpr int positions = Filter::n * Filter::n;
   const std::int64_t blocks = blocks_of(outputs), depth = blocks_of(inputs) * kBlock, size = padded_depth(depth) * kBlock;
+  bool keeps_digits = true;
   for (std::int64_t block = 0; block < blocks; ++block) {
     const std::int64_t first = block * kBlock, columns = outputs - first < kBlock ? outputs - first : kBlock;
     for (std::int64_t k = 0; k < padded_depth(depth); ++k) {
@@ -207,18 +208,19 @@ void winograd_weights_of(const float* weights, const float* scale, std::int64_t 
       }
     }
     for (int p = 0; p < positions; ++p) {
-      store_block_of_b(transformed + p * position_stride, depth, blocks, block, scratch + p * size);
+      keeps_digits &= store_block_of_b(transformed + p * position_stride, depth, blocks, block, scratch + p * size);
     }
   }
   finish_streaming();
+  return keeps_digits;
 }
 
-void winograd_weights(Filtering filtering, const float* weights, const float* scale, std::int64_t outputs,
+bool winograd_weights(Filtering filtering, const float* weights, const float* scale, std::int64_t outputs,
                       std::int64_t inputs, std::int64_t position_stride, float* scratch, float* transformed) {
   const auto transform = filtering == Filtering::two    ? winograd_weights_of<FilterTwo>
                          : filtering == Filtering::four ? winograd_weights_of<FilterFour>
                                                         : winograd_weights_of<FilterTwoByStrides>;
-  transform(weights, scale, outputs, inputs, position_stride, scratch, transformed);
+  return transform(weights, scale, outputs, inputs, position_stride, scratch, transformed);
 }
 
 void winograd_input(const Activations& in, std::int64_t padding, const Tiles& tiles, float* transformed) {

@@ -191,9 +191,13 @@ class FunctionNetwork : public Network {
     wide_ = register_parameter("wide", torch::randn({32, 3, 3, 3}), false);
     narrow_ = register_parameter("narrow", torch::randn({16, 3, 3, 3}), false);
     linear_ = register_parameter("linear", torch::randn({10, 20}), false);
+    spread_ = register_parameter("spread", torch::randn({64, 3, 1, 1}), false);
+    mixing_ = register_parameter("mixing", torch::randn({64, 64, 3, 3}), false);
+    point_ = register_parameter("point", torch::randn({64, 64, 1, 1}), false);
+    head_ = register_parameter("head", torch::randn({10, 64}), false);
   }
   torch::Tensor forward(torch::Tensor images) override { return function_(std::move(images)); }
-  torch::Tensor weight_, grouped_, wide_, narrow_, linear_;
+  torch::Tensor weight_, grouped_, wide_, narrow_, linear_, spread_, mixing_, point_, head_;
 
  private:
   std::function<torch::Tensor(torch::Tensor)> function_;
@@ -272,4 +276,62 @@ TEST_CASE("concatenations hold what LibTorch's do, copied or written in place") 
     const auto images = torch::randn({count, 3, side, side});
     CHECK(relative_error(run(plan, images), network.forward(images)) < 1e-5);
   }
+}
+
+TEST_CASE("features that are dead, or that nothing reads, take no digits of others however large they are") {
+  const torch::NoGradGuard no_gradients;
+  const auto set =
+      GENERATE(InstructionSet::portable, InstructionSet::avx2, InstructionSet::avx512, InstructionSet::amx);
+  if (!is_available(set)) return;
+  const bool is_dead = GENERATE(true, false);
+  const float large = GENERATE(1e4f, 1e6f, 1e12f);
+  const std::int64_t stride = GENERATE(0, 1, 2);  // of the 3x3 convolution; 0: it is of 1x1
+  CAPTURE(name_of(set), is_dead, large, stride);
+  FunctionNetwork* self = nullptr;
+  FunctionNetwork network([&](const torch::Tensor& images) {
+    const auto x = torch::conv2d(images, self->spread_).relu();
+    const auto y = stride == 0 ? torch::conv2d(x, self->point_) : torch::conv2d(x, self->mixing_, torch::Tensor(), stride, 1);
+    return torch::linear(y.relu().mean({2, 3}), self->head_);
+  });
+  self = &network;
+  for (const std::int64_t feature : {5, 40}) {
+    network.spread_[feature].fill_(is_dead ? 0.0f : large);
+    network.mixing_.select(1, feature).fill_(is_dead ? large : 0.0f);
+    network.point_.select(1, feature).fill_(is_dead ? large : 0.0f);
+  }
+  const auto graph = std::make_shared<const Graph>(fuse(lower(network, {3, 8, 8})));
+  Plan plan(graph, {set, 4});
+  plan.load(tensors_of(state_of(network)));
+  const auto images = torch::randn({3, 3, 8, 8});
+  const auto logits = run(plan, images);
+  network.to(torch::kFloat64);
+  CHECK(relative_error(logits, network.forward(images.to(torch::kFloat64))) < 2e-6);
+}
+
+TEST_CASE("an image of extreme numbers changes no bit of others") {
+  const torch::NoGradGuard no_gradients;
+  const auto set = GENERATE(InstructionSet::avx512, InstructionSet::amx);
+  if (!is_available(set)) return;
+  FunctionNetwork* self = nullptr;
+  FunctionNetwork network([&](const torch::Tensor& images) {
+    const auto x = torch::conv2d(images, self->spread_).relu();
+    const auto y = torch::conv2d(x, self->mixing_, torch::Tensor(), 1, 1).relu_();
+    return torch::linear(y.mean({2, 3}), self->head_);
+  });
+  self = &network;
+  // The last channel of the images goes to one feature alone, which nothing reads.
+  network.spread_.select(1, 2).zero_();
+  network.spread_[7].zero_()[2] = 1.0f;
+  network.mixing_.select(1, 7).zero_();
+  const auto graph = std::make_shared<const Graph>(fuse(lower(network, {3, 8, 8})));
+  Plan plan(graph, {set, 8});
+  plan.load(tensors_of(state_of(network)));
+  auto images = torch::randn({8, 3, 8, 8});
+  const auto before = run(plan, images);
+  images[3][2].fill_(1e7f);
+  const auto after = run(plan, images);
+  const auto others = torch::tensor({0, 1, 2, 4, 5, 6, 7});
+  CHECK(torch::equal(before.index_select(0, others), after.index_select(0, others)));
+  const auto wanted = network.forward(images);
+  CHECK(relative_error(after[3], wanted[3]) < 1e-5);
 }

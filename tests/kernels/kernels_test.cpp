@@ -89,6 +89,48 @@ TEST_CASE("a product of any size, with its tail, is that of double arithmetic") 
   CHECK(worst < 2e-6 * std::sqrt(depth) + 1e-6);
 }
 
+TEST_CASE("rows and columns in which a few numbers take the others' digits are found") {
+  const Kernels& kernels = each_instruction_set();
+  constexpr std::int64_t kRows = 7, kOutputs = 20;
+  const std::int64_t depth = GENERATE(64, 100, 576), special = GENERATE(0, 5);
+  struct Case {
+    const char* what;
+    float largest;
+    std::int64_t large, small;  // so many numbers that large, so many up to 1; the others are 0
+    bool lost;
+  };
+  const auto c = GENERATE(Case{"ordinary", 1, 0, 64, false}, Case{"one of a hundred", 100, 1, 63, false},
+                          Case{"one of a million", 1e6f, 1, 63, true}, Case{"negative", -1e6f, 1, 63, true},
+                          Case{"beyond all digits", 1e20f, 1, 63, true}, Case{"some of a million", 1e6f, 6, 58, true},
+                          Case{"many of a million", 1e6f, 32, 32, false}, Case{"alone", 1e6f, 1, 0, false},
+                          Case{"two", 1e6f, 1, 8, true}, Case{"few", 1, 0, 5, false}, Case{"none", 1, 0, 0, false},
+                          Case{"infinite", INFINITY, 1, 63, false}, Case{"not a number", NAN, 1, 63, false});
+  CAPTURE(depth, special, c.what);
+  Noise noise;
+  std::vector<float> numbers(at(depth));
+  for (std::int64_t k = 0; k < c.large; ++k) numbers[at((3 + 7 * k) % depth)] = c.largest;
+  for (std::int64_t k = 0, left = c.small; left > 0; ++k) {
+    float& number = numbers[at(k % depth)];
+    if (number == 0) number = noise.next(), --left;
+  }
+  BlockedImages a(1, depth, 1, kRows, noise), out(1, kOutputs, 1, kRows);
+  auto weights = noise.numbers(kOutputs * depth);
+  const auto b = packed(weights, kOutputs, depth, kernels);
+  for (std::int64_t k = 0; k < depth; ++k) a.value(0, k, 0, special) = numbers[at(k)];
+  std::vector<std::uint8_t> lost(kRows);
+  Product product{a.view().data, a.stride(), b.data(), out.view().data, out.stride(), kRows, depth, out.view().blocks};
+  product.lost = lost.data();
+  multiply(kernels, product);
+  std::vector<std::uint8_t> wanted(kRows);
+  wanted[at(special)] = kernels.loses_digits && c.lost;
+  CHECK(lost == wanted);
+
+  std::copy(numbers.begin(), numbers.end(), weights.begin() + special * depth);
+  const bool keeps = kernels.pack(weights.data(), kOutputs, depth, one_after_another(depth).data(), depth, nullptr,
+                                  unwritten(packing_scratch(depth)).data(), b.data());
+  CHECK(keeps == !(kernels.loses_digits && c.lost));
+}
+
 TEST_CASE("gathered rows make any convolution") {
   const Kernels& kernels = each_instruction_set();
   struct Case {
