@@ -81,9 +81,13 @@ Shape three_stages(std::int64_t depth, Skip skip) {
 
 void add_three_stages(Family& family) {
   for (const std::int64_t depth : {20, 32, 44, 56, 110}) {
-    add_with_twin(family, fmt::format("resnet{}", depth),
+    const std::string name = fmt::format("resnet{}", depth);
+    add_with_twin(family, name,
                   fmt::format("ResNet-{} for CIFAR (He et al., CVPR 2016, section 4.2; Li et al.)", depth), 16,
                   three_stages(depth, Skip::shortcut));
+    family.push_back(architecture(
+        name + "-a", fmt::format("ResNet-{} for CIFAR, shortcuts without parameters (He et al.'s option A)", depth), 16,
+        three_stages(depth, Skip::pad)));
   }
 }
 

@@ -10,6 +10,7 @@ NetworkState state_of(const Network& network) {
   for (const auto& item : network.named_buffers()) {
     state.buffers.push_back({item.key(), item.value()});
   }
+  state.aliases = network.aliases();
   return state;
 }
 

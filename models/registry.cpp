@@ -88,6 +88,14 @@ const std::vector<ArchitectureInfo>& architectures() {
   return infos;
 }
 
+std::string twin_of(const std::string& name) {
+  constexpr std::string_view kNone = "-noshort";
+  if (!name.ends_with(kNone)) return "";
+  const std::string twin = name.substr(0, name.size() - kNone.size()) + "-a";
+  const auto is_twin = [&](const Architecture& known) { return known.info.name == twin; };
+  return std::any_of(registry().begin(), registry().end(), is_twin) ? twin : "";
+}
+
 std::shared_ptr<Network> make_network(const NetworkSpec& spec) {
   if (!spec.script.empty()) return make_script_network(spec);
   const Architecture& architecture = find(spec.architecture);

@@ -21,7 +21,7 @@ class Block : public torch::nn::Module {
  protected:
   // Where the block keeps size and channels, the skip is the input itself and has no module.
   void register_projection() {
-    if (shape_.skip == Skip::none || (shape_.stride == 1 && shape_.in == shape_.out)) {
+    if (shape_.skip == Skip::none || shape_.skip == Skip::pad || keeps_shape()) {
       return;
     }
     projection_ =
@@ -31,9 +31,20 @@ class Block : public torch::nn::Module {
 
   bool skips() const { return shape_.skip != Skip::none; }
 
-  torch::Tensor skip(const torch::Tensor& x) { return projection_.is_empty() ? x : projection_->forward(x); }
+  torch::Tensor skip(const torch::Tensor& x) {
+    if (shape_.skip == Skip::pad && !keeps_shape()) return padded(x);
+    return projection_.is_empty() ? x : projection_->forward(x);
+  }
 
  private:
+  bool keeps_shape() const { return shape_.stride == 1 && shape_.in == shape_.out; }
+
+  torch::Tensor padded(const torch::Tensor& x) const {
+    const std::int64_t before = (shape_.out - shape_.in) / 2;
+    return torch::constant_pad_nd(torch::avg_pool2d(x, 1, shape_.stride),
+                                  {0, 0, 0, 0, before, shape_.out - shape_.in - before});
+  }
+
   BlockShape shape_;
   torch::nn::Sequential projection_ = nullptr;
 };

@@ -10,12 +10,13 @@ namespace lossatlas {
 /// puts its stride on the 3x3 convolution, as torchvision and Li et al. do, and widens 4 times.
 enum class BlockKind { basic, bottleneck };
 
-/// What is added to a block's output. The first two compute the same; the submodule's name differs, and checkpoints
-/// depend on it.
+/// What is added to a block's output. The first two compute the same, a 1x1 convolution and a batch norm where the
+/// shape changes; the submodule's name differs, and checkpoints depend on it.
 enum class Skip {
   shortcut,    // Li et al.'s name
   downsample,  // torchvision's name
-  none,        // Li et al.'s -noshort networks; there a bottleneck does not end in a ReLU
+  pad,   // He et al.'s option A, without parameters: every stride-th pixel, as many channels of zeros on both sides
+  none,  // Li et al.'s -noshort networks; there a bottleneck does not end in a ReLU
 };
 
 struct StageShape {

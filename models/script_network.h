@@ -16,24 +16,27 @@ namespace lossatlas {
 /// Loading one runs no Python; what it computes are operators of LibTorch.
 class ScriptNetwork : public Network {
  public:
-  /// Throws Error where the file holds no module whose forward() takes one batch of images.
+  /// Throws Error, without the file's name, where the file holds no module whose forward() takes one batch of images,
+  /// or where two parameters are different views of the same numbers.
   explicit ScriptNetwork(const std::filesystem::path& file);
   ~ScriptNetwork() override;
 
   torch::Tensor forward(torch::Tensor images) override;
   void train(bool on = true) override;
+  std::vector<Alias> aliases() const override { return aliases_; }
 
   /// What forward() does in evaluation mode: calls inlined, attributes resolved, the network's own tensors as
-  /// constants.
+  /// constants. Of a module that LibTorch cannot freeze: calls inlined.
   std::shared_ptr<torch::jit::Graph> frozen_graph() const;
 
  private:
   struct Script;
   std::unique_ptr<Script> script_;
+  std::vector<Alias> aliases_;
 };
 
-/// For make_network: loads spec.script and runs it once on an image of spec.input. Throws Error where the result is
-/// not one row of at least spec.classes logits.
+/// For make_network: loads spec.script and runs it on two and three images of spec.input. Throws Error where the result
+/// is not one row of at least spec.classes logits for each.
 std::shared_ptr<Network> make_script_network(const NetworkSpec& spec);
 
 }  // namespace lossatlas

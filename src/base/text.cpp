@@ -44,6 +44,19 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
   return found;
 }
 
+std::string reason_of(std::string_view message) {
+  constexpr std::string_view kSpace = " \n";
+  message.remove_prefix(std::min(message.find_first_not_of(kSpace), message.size()));
+  message = message.substr(0, message.find("\nException raised from"));  // LibTorch's own backtrace
+  message = message.substr(0, message.find_last_not_of(kSpace) + 1);
+  if (message.find("Traceback of TorchScript") != message.npos) {
+    constexpr std::string_view kError = "Error: ";  // "RuntimeError: …", "torch.jit.Error: …"
+    const std::size_t error = message.rfind(kError);
+    message.remove_prefix(error != message.npos ? error + kError.size() : message.rfind('\n') + 1);
+  }
+  return std::string(message.substr(0, message.find('\n')));
+}
+
 std::string shell_line(std::span<const std::string> words) {
   constexpr std::string_view kPlain =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%";

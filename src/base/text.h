@@ -15,4 +15,8 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
 /// Words as one line that a POSIX shell reads as the same words: those with special characters in single quotes.
 std::string shell_line(std::span<const std::string> words);
 
+/// The line of a LibTorch message that gives the reason: the error at the end of a TorchScript traceback, else the
+/// first line.
+std::string reason_of(std::string_view message);
+
 }  // namespace lossatlas

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "models/spec.h"
 #include "models/state.h"
 
 namespace lossatlas {
@@ -30,6 +31,7 @@ struct Checkpoint {
                                      // beside the state_dict: epoch, acc, and what `train` writes (arch, classes,
                                      // width, data, …). Tensors of one element become numbers; what holds larger ones
                                      // is left out.
+  std::vector<Alias> aliases = {};   // of a TorchScript file: further names of its tensors
 };
 
 /// Reads a checkpoint, which is recognised by its content: what torch.save wrote (zip or the format before PyTorch 1.6;
@@ -49,8 +51,17 @@ void write_checkpoint(const std::filesystem::path& file, const std::vector<Named
 
 /// Copies the checkpoint's state_dict into the network, converting to the network's types and devices. Throws Error
 /// naming the first few tensors that are missing, left over or of another shape, with both shapes; the network is then
-/// unchanged. num_batches_tracked may be missing (PyTorch before 0.4.1 did not write it).
+/// unchanged. num_batches_tracked may be missing (PyTorch before 0.4.1 did not write it). A tensor that the network
+/// knows by several names may have any of them; under several, its numbers must be the same.
 void load_into(const Checkpoint& checkpoint, Network& network, const std::string& architecture,
                const std::filesystem::path& file);
+
+/// The architectures that the checkpoint fits, for the classes, width and images of a spec whose own name does not
+/// count. Makes many networks: some seconds.
+std::vector<std::string> fitting_architectures(const Checkpoint& checkpoint, NetworkSpec spec);
+
+/// Throws Error naming the file and the tensor where a parameter or a batch-norm statistic is not finite, or a variance
+/// is negative.
+void check_numbers(const NetworkState& state, const std::filesystem::path& file);
 
 }  // namespace lossatlas

@@ -1,4 +1,6 @@
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
 
 #include <algorithm>
 #include <map>
@@ -6,6 +8,8 @@
 #include "base/error.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/index.h"
+#include "models/network.h"
+#include "models/registry.h"
 
 namespace lossatlas {
 namespace {
@@ -42,8 +46,40 @@ std::vector<Shaped> shapes_of(const std::vector<NamedTensor>& tensors) {
 
 std::string text_of(at::IntArrayRef sizes) { return fmt::format("[{}]", fmt::join(sizes, ", ")); }
 
+/// Leaves one of the names that a network has for a tensor, the one that it lists. `are_equal` compares two entries.
+template <class T, class Equal>
+void keep_first_names(std::vector<T>& tensors, const std::vector<Alias>& aliases, const Equal& are_equal,
+                      const std::string& file, const std::string& network) {
+  for (const Alias& alias : aliases) {
+    const auto find = [&](const std::string& name) {
+      return std::find_if(tensors.begin(), tensors.end(), [&](const T& tensor) { return tensor.name == name; });
+    };
+    const auto again = find(alias.name), first = find(alias.of);
+    if (again == tensors.end()) continue;
+    if (first == tensors.end()) {
+      again->name = alias.of;
+    } else if (are_equal(*first, *again)) {
+      tensors.erase(again);
+    } else {
+      throw Error("{} does not fit {}: {} and {} are one tensor in the network, and differ there", file, network,
+                  alias.of, alias.name);
+    }
+  }
+}
+
+bool are_equal(const CheckpointIndex& index, const StoredTensor& a, const StoredTensor& b) {
+  if (a.sizes != b.sizes) return false;
+  if (a.offset && a.offset == b.offset) return true;
+  const TensorReader reader(index);
+  std::vector<float> first(static_cast<std::size_t>(a.numel())), second(first.size());
+  reader.read(a, 0, first);
+  reader.read(b, 0, second);
+  return first == second;
+}
+
 /// One line for each tensor that does not fit: those of the network in its order, then what is left over.
-std::vector<std::string> differences(const std::vector<Shaped>& wanted, const std::vector<Shaped>& given) {
+std::vector<std::string> differences(const std::vector<Shaped>& wanted, const std::vector<Shaped>& given,
+                                     const std::vector<Alias>& tied) {
   std::vector<std::string> lines;
   std::map<std::string_view, at::IntArrayRef> from, to;
   for (const Shaped& source : given) from[source.name] = source.sizes;
@@ -51,7 +87,10 @@ std::vector<std::string> differences(const std::vector<Shaped>& wanted, const st
   for (const Shaped& target : wanted) {
     const auto source = from.find(target.name);
     if (source == from.end()) {
-      if (!may_be_missing(target.name)) {
+      const auto alias = std::find_if(tied.begin(), tied.end(), [&](const Alias& a) { return a.name == target.name; });
+      if (alias != tied.end()) {
+        lines.push_back(fmt::format("{} and {} are one tensor there, two in the network", alias->of, alias->name));
+      } else if (!may_be_missing(target.name)) {
         lines.push_back(fmt::format("{} {} is missing", target.name, text_of(target.sizes)));
       }
     } else if (source->second != target.sizes) {
@@ -65,6 +104,29 @@ std::vector<std::string> differences(const std::vector<Shaped>& wanted, const st
     }
   }
   return lines;
+}
+
+enum class Statistic { none, mean, variance };
+
+Statistic statistic_of(std::string_view name) {
+  const auto is_named = [&](std::string_view last) {
+    return name == last || (name.ends_with(last) && name[name.size() - last.size() - 1] == '.');
+  };
+  return is_named("running_mean") ? Statistic::mean : is_named("running_var") ? Statistic::variance : Statistic::none;
+}
+
+void check_finite(const NamedTensor& tensor, const std::filesystem::path& file) {
+  if (tensor.tensor.isfinite().all().item<bool>()) return;
+  throw Error("{}: {} holds numbers that are not finite", file.string(), tensor.name);
+}
+
+void check_statistic(const NamedTensor& buffer, const std::filesystem::path& file) {
+  const Statistic statistic = statistic_of(buffer.name);
+  if (statistic == Statistic::none || buffer.tensor.numel() == 0) return;
+  check_finite(buffer, file);
+  if (statistic == Statistic::variance && buffer.tensor.min().item<double>() < 0) {
+    throw Error("{}: {} holds a negative variance", file.string(), buffer.name);
+  }
 }
 
 /// Throws Error where there are lines.
@@ -85,10 +147,16 @@ void refuse(const std::vector<std::string>& lines, const std::string& file, cons
 
 void load_into(const Checkpoint& checkpoint, Network& network, const std::string& architecture,
                const std::filesystem::path& file) {
-  const std::vector<NamedTensor> targets = all_tensors(state_of(network));
-  refuse(differences(shapes_of(targets), shapes_of(checkpoint.tensors)), file.string(), architecture);
+  const NetworkState state = state_of(network);
+  const std::vector<NamedTensor> targets = all_tensors(state);
+  std::vector<NamedTensor> given = checkpoint.tensors;
+  const auto equal = [](const NamedTensor& a, const NamedTensor& b) {
+    return a.tensor.scalar_type() == b.tensor.scalar_type() && at::equal(a.tensor, b.tensor);
+  };
+  keep_first_names(given, state.aliases, equal, file.string(), architecture);
+  refuse(differences(shapes_of(targets), shapes_of(given), checkpoint.aliases), file.string(), architecture);
   const at::NoGradGuard no_gradients;
-  const Named sources = by_name(checkpoint.tensors);
+  const Named sources = by_name(given);
   for (const NamedTensor& target : targets) {
     if (const auto source = sources.find(target.name); source != sources.end()) {
       at::Tensor(target.tensor).copy_(source->second);
@@ -96,13 +164,58 @@ void load_into(const Checkpoint& checkpoint, Network& network, const std::string
   }
 }
 
-void check_fit(const CheckpointIndex& index, const NetworkState& state, const std::string& architecture) {
+void check_fit(CheckpointIndex& index, const NetworkState& state, const std::string& architecture) {
+  const auto equal = [&](const StoredTensor& a, const StoredTensor& b) { return are_equal(index, a, b); };
+  keep_first_names(index.tensors, state.aliases, equal, index.file.string(), architecture);
   const std::vector<NamedTensor> targets = all_tensors(state);
   std::vector<Shaped> given;
   for (const StoredTensor& stored : index.tensors) {
     given.push_back({stored.name, stored.sizes});
   }
-  refuse(differences(shapes_of(targets), given), index.file.string(), architecture);
+  refuse(differences(shapes_of(targets), given, index.aliases), index.file.string(), architecture);
+}
+
+std::vector<std::string> fitting_architectures(const Checkpoint& checkpoint, NetworkSpec spec) {
+  const std::vector<Shaped> given = shapes_of(checkpoint.tensors);
+  std::vector<std::string> names;
+  for (const Shaped& tensor : given) names.emplace_back(tensor.name);
+  const auto lacks = [&](const NamedTensor& tensor) {
+    return !may_be_missing(tensor.name) && std::find(names.begin(), names.end(), tensor.name) == names.end();
+  };
+  std::vector<std::string> fitting;
+  for (const ArchitectureInfo& info : architectures()) {
+    spec.architecture = info.name;
+    try {
+      if (info.defaults.width > 0) {  // the names alone, by a narrow network that is soon made
+        NetworkSpec narrow = spec;
+        narrow.width = 1;
+        const auto targets = all_tensors(state_of(*make_network(narrow)));
+        if (std::any_of(targets.begin(), targets.end(), lacks)) continue;
+      }
+      const auto network = make_network(spec);
+      if (differences(shapes_of(all_tensors(state_of(*network))), given, {}).empty()) fitting.push_back(info.name);
+    } catch (const UsageError&) {  // it takes no such images, or has no width to choose
+    }
+  }
+  return fitting;
+}
+
+void check_numbers(const NetworkState& state, const std::filesystem::path& file) {
+  for (const auto& [name, tensor] : state.parameters) {
+    check_finite({name, tensor}, file);
+  }
+  for (const NamedTensor& buffer : state.buffers) check_statistic(buffer, file);
+}
+
+void check_statistics(const CheckpointIndex& index, const NetworkState& state) {
+  const TensorReader reader(index);
+  for (const auto& [name, tensor] : state.buffers) {
+    const StoredTensor* stored = statistic_of(name) == Statistic::none ? nullptr : find_tensor(index, name);
+    if (stored == nullptr) continue;
+    const at::Tensor numbers = at::empty({stored->numel()}, at::kFloat);
+    reader.read(*stored, 0, {numbers.data_ptr<float>(), static_cast<std::size_t>(stored->numel())});
+    check_statistic({name, numbers}, index.file);
+  }
 }
 
 }  // namespace lossatlas

@@ -35,6 +35,7 @@ struct CheckpointIndex {
   std::vector<StoredTensor> tensors;  // the state_dict, names as in Checkpoint
   nlohmann::json metadata;            // as in Checkpoint
   std::string checksums;              // of all that is in it, as the file itself gives them; "" where it does not
+  std::vector<Alias> aliases = {};    // as in Checkpoint
 };
 
 /// Throws Error naming the file, as read_checkpoint does.
@@ -68,7 +69,11 @@ void read_state(const CheckpointIndex& index, NetworkState& state);
 /// The tensor of that name; null where there is none.
 const StoredTensor* find_tensor(const CheckpointIndex& index, std::string_view name);
 
-/// Throws the Error that load_into would, of a network with such a state.
-void check_fit(const CheckpointIndex& index, const NetworkState& state, const std::string& architecture);
+/// Throws the Error that load_into would, of a network with such a state; leaves each tensor under the name that the
+/// network lists.
+void check_fit(CheckpointIndex& index, const NetworkState& state, const std::string& architecture);
+
+/// Throws the Error that check_numbers would for the batch-norm statistics of such a state. Reads these alone.
+void check_statistics(const CheckpointIndex& index, const NetworkState& state);
 
 }  // namespace lossatlas

@@ -142,13 +142,14 @@ Checkpoint read_script(const std::filesystem::path& file) {
   checkpoint.tensors = std::move(state.parameters);
   checkpoint.tensors.insert(checkpoint.tensors.end(), state.buffers.begin(), state.buffers.end());
   for (NamedTensor& named : checkpoint.tensors) named.tensor = named.tensor.detach().clone();
+  checkpoint.aliases = std::move(state.aliases);
   checkpoint.metadata = nlohmann::json::object();
   return checkpoint;
 }
 
 CheckpointIndex index_script(const std::filesystem::path& file) {
   Checkpoint checkpoint = read_script(file);
-  CheckpointIndex index{{}, checkpoint.format, {}, std::move(checkpoint.metadata), ""};
+  CheckpointIndex index{{}, checkpoint.format, {}, std::move(checkpoint.metadata), "", std::move(checkpoint.aliases)};
   for (const auto& [name, tensor] : checkpoint.tensors) {
     index.tensors.push_back({name, tensor.sizes().vec(), tensor.scalar_type(), std::nullopt, tensor});
   }

@@ -16,6 +16,8 @@
 #include "landscape/surface.h"
 #include "models/registry.h"
 #include "models/script.h"
+#include "models/script_graph.h"
+#include "models/script_network.h"
 #include "storage/hdf5.h"
 #include "training/history.h"
 
@@ -64,11 +66,16 @@ std::string engine_for(const Checkpoint& checkpoint, const std::filesystem::path
   }
   if (spec.architecture.empty()) return "";
   if (const auto input = checkpoint.metadata.find("input"); input != checkpoint.metadata.end()) input->get_to(spec.input);
+  const std::string random = spec.script.empty() ? "" : training_mode_of(ScriptNetwork(spec.script)).random;
+  if (!random.empty()) return fmt::format("none: the network draws random numbers ({})", random);
   try {
     make_fused_graph(spec);
     return fmt::format("fused ({})", name_of(best_instruction_set()));
   } catch (const CannotLower& reason) {
     return fmt::format("eager: the network has {}", reason.what());
+  } catch (const Error& error) {
+    if (spec.script.empty()) throw;
+    return fmt::format("unknown: {}", error.what());  // of other images, perhaps
   }
 }
 
@@ -83,6 +90,7 @@ ordered_json describe_checkpoint(const std::filesystem::path& file) {
   ordered_json description{{"kind", "checkpoint"},        {"file", file.string()},
                            {"format", checkpoint.format}, {"metadata", checkpoint.metadata},
                            {"numbers", numbers},          {"tensors", tensors}};
+  for (const auto& [name, of] : checkpoint.aliases) description["tied"].push_back({{"name", name}, {"tensor", of}});
   if (const std::string engine = engine_for(checkpoint, file); !engine.empty()) description["engine"] = engine;
   return description;
 }

@@ -21,6 +21,13 @@ std::vector<double> channel_values(const std::string& option, const std::string&
   return values;
 }
 
+[[noreturn]] void refuse_unnamed(const std::vector<std::string>& fitting) {
+  constexpr const char* start = "the checkpoint does not say which network it belongs to";
+  if (fitting.empty()) throw UsageError("{}; name it with --arch (`lossatlas info --archs` lists them)", start);
+  throw UsageError("{}; its tensors fit {}: name {} with --arch", start, fmt::join(fitting, " and "),
+                   fitting.size() == 1 ? "it" : "the right one");
+}
+
 }  // namespace
 
 void DataWords::add_to(CLI::App& command) {
@@ -64,11 +71,6 @@ void NetworkWords::add_to(CLI::App& command, bool arch_required) {
 NetworkSpec NetworkWords::spec(const DataSet& data, const nlohmann::json& metadata) const {
   NetworkSpec spec;
   spec.architecture = !arch.empty() ? arch : metadata_value<std::string>(metadata, "arch", "");
-  if (spec.architecture.empty()) {
-    throw UsageError(
-        "the checkpoint does not say which network it belongs to; name it with --arch "
-        "(`lossatlas info --archs` lists them)");
-  }
   spec.classes = classes > 0 ? classes : metadata_value(metadata, "classes", data.classes);
   spec.width = width > 0 ? width : metadata_value(metadata, "width", std::int64_t{0});
   spec.input = data.shape;
@@ -80,7 +82,11 @@ NetworkSpec NetworkWords::spec(const DataSet& data, const nlohmann::json& metada
 
 NetworkSpec NetworkWords::spec(const DataSet& data, const Checkpoint& checkpoint,
                                const std::filesystem::path& file) const {
-  if (checkpoint.format != kScriptFormat || !arch.empty()) return spec(data, checkpoint.metadata);
+  if (checkpoint.format != kScriptFormat || !arch.empty()) {
+    const NetworkSpec found = spec(data, checkpoint.metadata);
+    if (found.architecture.empty()) refuse_unnamed(fitting_architectures(checkpoint, found));
+    return found;
+  }
   if (width > 0) throw UsageError("--width {}: a TorchScript network has the width it was saved with", width);
   NetworkSpec spec;
   spec.architecture = kScriptArchitecture;

@@ -34,10 +34,11 @@ struct NetworkWords {
 
   void add_to(CLI::App& command, bool arch_required);
 
-  /// Throws UsageError where neither the words nor the checkpoint name an architecture.
+  /// Its architecture is "" where neither the words nor the metadata name one.
   NetworkSpec spec(const DataSet& data, const nlohmann::json& metadata = nlohmann::json::object()) const;
 
-  /// The network that a checkpoint belongs to: a TorchScript file brings its own where the words name none.
+  /// The network that a checkpoint belongs to: a TorchScript file brings its own where the words name none. Throws
+  /// UsageError where nothing names an architecture, with those that the checkpoint fits.
   NetworkSpec spec(const DataSet& data, const Checkpoint& checkpoint, const std::filesystem::path& file) const;
 };
 

@@ -53,10 +53,17 @@ bool has_statistics(const NetworkState& state) {
                      [](const NamedTensor& buffer) { return buffer.tensor.is_floating_point(); });
 }
 
-void check_finite(const NetworkState& state, const std::filesystem::path& file) {
-  for (const auto& [name, tensor] : state.parameters) {
-    if (!tensor.isfinite().all().item<bool>()) throw Error("{}: {} holds numbers that are not finite", file.string(), name);
+NetworkState load_state(const Checkpoint& checkpoint, const NetworkSpec& spec, const std::filesystem::path& file) {
+  const auto network = make_network(spec);
+  load_into(checkpoint, *network, spec.architecture, file);
+  auto state = state_on(state_of(*network), at::kCPU);
+  check_numbers(state, file);
+  const auto is_empty = [](const NamedTensor& parameter) { return parameter.tensor.numel() == 0; };
+  if (std::all_of(state.parameters.begin(), state.parameters.end(), is_empty)) {
+    throw Error("{}: has no parameters to move; save the network before torch.jit.freeze makes them constants",
+                file.string());
   }
+  return state;
 }
 
 }  // namespace
@@ -76,20 +83,13 @@ LandscapeInputs read_inputs(const LandscapeWords& words, const LandscapeOptions&
     const auto most = std::min(words.samples, static_cast<std::int64_t>(second.size()));
     inputs.second = sample(std::move(second), most, words.sample_seed, false);
   }
-  const auto network = make_network(inputs.spec);
-  load_into(checkpoint, *network, inputs.spec.architecture, file);
-  inputs.origin = state_on(state_of(*network), at::kCPU);
-  check_finite(inputs.origin, file);
+  inputs.origin = load_state(checkpoint, inputs.spec, file);
   if (has_statistics(inputs.origin)) inputs.recalibration = read_recalibration(words, checkpoint.metadata);
   return inputs;
 }
 
 NetworkState read_state(const std::filesystem::path& file, const LandscapeInputs& inputs) {
-  const auto network = make_network(inputs.spec);
-  load_into(read_checkpoint(file), *network, inputs.spec.architecture, file);
-  auto state = state_on(state_of(*network), at::kCPU);
-  check_finite(state, file);
-  return state;
+  return load_state(read_checkpoint(file), inputs.spec, file);
 }
 
 Engine make_engine(const LandscapeWords& words, const LandscapeOptions& options, const LandscapeInputs& inputs,

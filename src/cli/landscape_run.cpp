@@ -12,8 +12,10 @@
 #include "base/text.h"
 #include "cli/surface_run.h"
 #include "cli/version.h"
+#include "evaluation/eager_evaluator.h"
 #include "landscape/direction_file.h"
 #include "landscape/journal.h"
+#include "models/registry.h"
 
 namespace lossatlas {
 namespace {
@@ -34,6 +36,24 @@ void warn_of_poor_centre(const Evaluation& centre, const json& metadata, const N
         "warning: {:.1f} % accuracy at the centre is poor for a trained network{}; are --mean and --std those it "
         "was trained with, and is it the right data?",
         centre.accuracy, known ? fmt::format(" (the checkpoint recorded {:.1f} %)", recorded) : ""));
+  }
+}
+
+/// What is worth knowing of the network before it runs.
+void say_of_network(const LandscapeTask& task, Report& report) {
+  const std::string file = task.inputs.checkpoint.string(), arch = task.words.network.arch, twin = twin_of(arch);
+  if (!twin.empty() && metadata_value<std::string>(task.inputs.metadata, "arch", "") != arch) {
+    report.say(
+        fmt::format("note: {} fits {} as well, whose shortcuts have no parameters; --arch chose {}", file, twin, arch));
+  }
+  if (task.engine.uses_batch_statistics()) {
+    report.say(
+        fmt::format("warning: {}: a batch norm uses the statistics of each batch, so the loss depends on "
+                    "--batch-size (here {}); to use those of training, call model.eval() before torch.jit.trace",
+                    file, task.options.batch_size));
+  }
+  if (!task.engine.why_eager().empty()) {
+    report.say("note: LibTorch runs this network, operator by operator: it has " + task.engine.why_eager());
   }
 }
 
@@ -138,8 +158,8 @@ std::string introduction(const LandscapeTask& task) {
                      task.engine.instruction_set(), task.words.out.string());
 }
 
-/// The loss of the network as it was read, through LibTorch, with the batch-norm statistics it came with.
-double loss_of_checkpoint(const LandscapeInputs& inputs, const Engine& engine, std::int64_t images) {
+/// The network as it was read, through LibTorch, with the batch-norm statistics it came with.
+Evaluation evaluate_checkpoint(const LandscapeInputs& inputs, const Engine& engine, std::int64_t images) {
   EngineOptions options = engine.options();
   options.engine = EngineChoice::eager;
   options.precision = Precision::fp32;
@@ -150,7 +170,7 @@ double loss_of_checkpoint(const LandscapeInputs& inputs, const Engine& engine, s
   std::iota(first.begin(), first.end(), 0);
   const auto data = std::make_shared<const DataSet>(subset(*inputs.images.data, first));
   const Engine eager(std::move(options), data, engine.device());
-  return eager.make_evaluator()->evaluate(state_on(inputs.origin, engine.device())).loss;
+  return eager.make_evaluator()->evaluate(state_on(inputs.origin, engine.device()));
 }
 
 /// The marked checkpoints' own losses, each with its own statistics, where they are not there yet.
@@ -221,9 +241,7 @@ int with_report(const LandscapeWords& words, const LandscapeOptions& options, co
 }
 
 int run_landscape(LandscapeTask task, const CommandContext& context, Report& report) {
-  if (!task.engine.why_eager().empty()) {
-    report.say("note: LibTorch runs this network, operator by operator: it has " + task.engine.why_eager());
-  }
+  say_of_network(task, report);
   const Planes planes(state_on(task.inputs.origin, task.engine.device()), task.plane.directions, task.plane.locate);
   describe(task, planes, context.command_line);
   task.surface.direction_file = task.plane.direction_file.string();
@@ -235,19 +253,27 @@ int run_landscape(LandscapeTask task, const CommandContext& context, Report& rep
       task.surface.settings.value("dir_type", "weights") == "states" && !task.inputs.recalibration;
   const auto judge_centre = [&](const Evaluation& centre) {
     if (moves_variances) warn_of_variances(planes, task.surface, report);
-    report.say(fmt::format("centre: loss {:.6g}, accuracy {:.2f} %", centre.loss, centre.accuracy));
+    const double loss = std::isnan(centre.loss) ? std::nan("") : centre.loss;  // without a sign
+    report.say(fmt::format("centre: loss {:.6g}, accuracy {:.2f} %", loss, centre.accuracy));
+    if (!std::isfinite(loss)) return;  // the summary has a hint for it
     warn_of_poor_centre(centre, task.inputs.metadata, task.inputs.spec, report);
+    const auto& inputs = task.inputs;
+    if (task.options.loss == LossFunction::cross_entropy && gives_probabilities(inputs.spec, inputs.images.data)) {
+      report.say(
+          "hint: each row of the network's outputs sums to 1, as after a softmax, and cross-entropy applies one "
+          "itself; save the network without its last softmax");
+    }
   };
-  const auto checkpoint_loss = [&](std::int64_t images) { return loss_of_checkpoint(task.inputs, task.engine, images); };
+  const auto check = [&](std::int64_t images) { return evaluate_checkpoint(task.inputs, task.engine, images); };
   auto mark = task.mark;
   if (!mark && !task.surface.points.empty()) {
     mark = [&](Surface& surface, const std::atomic<bool>& stop) { mark_points(surface, task, stop); };
   }
   const LandscapeWords& words = task.words;
-  return run_surface({words.out, planes, task.engine, task.surface, words.threads, words.resume, words.join, words.force,
-                      introduction(task), command_to_go_on(words, context.words), judge_centre, checkpoint_loss,
-                      task.goal, mark},
-                     report);
+  return run_surface(
+      {words.out, planes, task.engine, task.surface, words.threads, words.resume, words.join, words.force,
+       introduction(task), command_to_go_on(words, context.words), judge_centre, check, task.goal, mark},
+      report);
 }
 
 }  // namespace lossatlas

@@ -43,6 +43,7 @@ std::string_view name_of(Operation operation) {
     case Operation::max_pool: return "max pooling";
     case Operation::average_pool: return "average pooling";
     case Operation::concatenate: return "concatenation";
+    case Operation::pad: return "zero channels";
     case Operation::flatten: return "flatten";
     case Operation::moments:
     case Operation::input: break;

@@ -75,6 +75,7 @@ IndexedRuns index_runs(const std::vector<RunFiles>& runs, const LandscapeInputs&
       try {
         checkpoints[i] = index_checkpoint(run.files[i]);
         check_fit(checkpoints[i], inputs.origin, inputs.spec.architecture);
+        check_statistics(checkpoints[i], inputs.origin);
       } catch (...) {
         failures[i] = std::current_exception();
       }

@@ -76,8 +76,15 @@ std::vector<std::string> path_lines(const Surface& path) {
 }
 
 std::vector<std::string> lines_of(const Summary& summary) {
-  if (std::isnan(summary.lowest.loss)) return {"no finite loss: there is nothing to say"};
   std::vector<std::string> lines;
+  const auto add_hints = [&] {
+    for (const auto& hint : summary.hints) lines.push_back("hint: " + hint);
+  };
+  if (std::isnan(summary.lowest.loss)) {
+    lines.emplace_back("no finite loss: there is nothing to say");
+    add_hints();
+    return lines;
+  }
   lines.push_back(fmt::format(
       "loss {:.6g} and accuracy {:.2f} % at {} {}; lowest loss {:.6g} at {}, highest {:.6g}", summary.centre.loss,
       summary.centre_accuracy, summary.is_centre_exact ? "the centre" : "the point nearest to the centre,",
@@ -93,7 +100,7 @@ std::vector<std::string> lines_of(const Summary& summary) {
   if (summary.not_finite > 0) {
     lines.push_back(fmt::format("{} of {} losses are not finite", summary.not_finite, summary.points));
   }
-  for (const auto& hint : summary.hints) lines.push_back("hint: " + hint);
+  add_hints();
   return lines;
 }
 
@@ -181,8 +188,9 @@ std::vector<std::string> summary_lines(const Surface& surface) {
 void report_values(const Surface& surface, Report& report) {
   if (const std::size_t count = surface.not_finite(); count > 0) {
     const bool is_random = surface.settings.value("plane", "random") == "random";
-    report.say(fmt::format("warning: {} of {} losses are not finite (stored as they are); a smaller range {}helps", count,
-                           surface.size(), is_random ? "or --norm filter " : ""));
+    const auto advice = fmt::format("; a smaller range {}helps", is_random ? "or --norm filter " : "");
+    report.say(fmt::format("warning: {} of {} losses are not finite (stored as they are){}", count, surface.size(),
+                           is_centre_finite(surface) ? advice : ""));
   }
   if (std::find(surface.state.begin(), surface.state.end(), PointState::missing) != surface.state.end()) return;
   for (const auto& line : summary_lines(surface)) report.say(line);
@@ -194,10 +202,16 @@ std::string centre_check_text(const nlohmann::json& check) {
     const auto found = check.find(key);
     return found != check.end() && found->is_number() ? fmt::format("{:.6g}", found->get<double>()) : "not finite";
   };
+  const auto accuracy = [&](const char* key) {  // files of before have none
+    const auto found = check.find(key);
+    return found != check.end() && found->is_number() ? fmt::format(" and accuracy {:.2f} %", found->get<double>())
+                                                      : "";
+  };
   const auto images = check.value("images", nlohmann::json(nullptr)).dump();
   const bool equal = check.at("equal") == true;
-  return fmt::format("the checkpoint through LibTorch has loss {} over {} images, the centre of the surface {}{}",
-                     loss("checkpoint"), images, loss("surface"), equal ? ": they agree" : "");
+  return fmt::format("the checkpoint through LibTorch has loss {}{} over {} images, the centre of the surface {}{}{}",
+                     loss("checkpoint"), accuracy("checkpoint_accuracy"), images, loss("surface"),
+                     accuracy("surface_accuracy"), equal ? ": they agree" : "");
 }
 
 }  // namespace lossatlas

@@ -28,8 +28,8 @@ struct SurfaceJob {
   std::string introduction;  // printed when the work begins
   std::string again;         // the command line that goes on after an end
   std::function<void(const Evaluation&)> judge_centre;  // looks at the loss at the origin
-  /// The loss of the untouched checkpoint over the first images, through LibTorch.
-  std::function<double(std::int64_t images)> checkpoint_loss;
+  /// The untouched checkpoint over the first images, through LibTorch.
+  std::function<Evaluation(std::int64_t images)> evaluate_checkpoint;
   LevelGoal goal = {};  // of a surface in levels
   /// Adds what belongs to the file besides the grid, before the sweep; what an earlier run added is there. May be null.
   std::function<void(Surface&, const std::atomic<bool>& stop)> mark = nullptr;

@@ -20,11 +20,14 @@ struct PixelNormalization {
   std::vector<double> deviation;
 };
 
+/// What a label of one byte can name.
+inline constexpr std::int64_t kMostClasses = 256;
+
 /// Labelled images in memory, one copy, as bytes: batches are normalized when they are used.
 struct DataSet {
   std::string name;                     // the words that named it: "cifar10:DIR"
   std::array<std::int64_t, 3> shape{};  // [C, H, W] of one image
-  std::int64_t classes = 0;
+  std::int64_t classes = 0;             // at most kMostClasses
   std::vector<std::uint8_t> pixels;  // [N, C, H, W]
   std::vector<std::uint8_t> labels;  // [N], each below classes
   PixelNormalization normalization;

@@ -1,5 +1,8 @@
 #include "evaluation/eager_evaluator.h"
 
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
 #include <utility>
 
 #include "models/network.h"
@@ -38,6 +41,17 @@ class EagerEvaluator : public Evaluator {
 
 std::unique_ptr<Evaluator> make_eager_evaluator(const EngineOptions& options, ImageSets images) {
   return std::make_unique<EagerEvaluator>(options, std::move(images));
+}
+
+bool gives_probabilities(const NetworkSpec& spec, std::shared_ptr<const DataSet> data) {
+  if (spec.script.empty()) return false;
+  const at::NoGradGuard no_gradients;
+  constexpr std::int64_t kFew = 8;
+  const Batches images(std::move(data), at::kCPU);
+  const auto network = make_network(spec);
+  network->eval();
+  const at::Tensor rows = network->forward(images.batch(0, std::min(kFew, images.size())));
+  return rows.min().item<double>() >= 0 && rows.sum(1).sub(1).abs().max().item<double>() < 1e-3;
 }
 
 }  // namespace lossatlas

@@ -15,6 +15,8 @@
 #include "evaluation/recalibration.h"
 #include "evaluation/tensor_evaluator.h"
 #include "fused/lowering.h"
+#include "models/script_graph.h"
+#include "models/script_network.h"
 
 namespace lossatlas {
 namespace {
@@ -115,6 +117,7 @@ Engine::Engine(EngineOptions options, std::shared_ptr<const DataSet> data, at::D
   check_fit(*data);
   if (options_.second) check_fit(*options_.second);
   if (options_.recalibration) check_recalibration(options_.network);
+  check_mode();
   images_.first = std::make_shared<Batches>(std::move(data), device);
   if (options_.second) images_.second = std::make_shared<Batches>(options_.second, device);
   if (options_.engine != EngineChoice::eager) {
@@ -130,9 +133,27 @@ void Engine::check_fit(const DataSet& data) const {
     throw Error("the images are {} in shape, the network takes {}", fmt::join(data.shape, "x"),
                 fmt::join(network.input, "x"));
   }
+  if (data.classes > kMostClasses) {
+    throw Error("{} has {} classes; data of more than {} are not supported, labels are bytes", data.name, data.classes,
+                kMostClasses);
+  }
   if (data.classes > network.classes) {
     throw Error("{} has {} classes, the network tells {} apart", data.name, data.classes, network.classes);
   }
+}
+
+/// A network of ours is in evaluation mode; a TorchScript file may have been traced in training mode.
+void Engine::check_mode() {
+  const auto& file = options_.network.script;
+  if (file.empty()) return;
+  const TrainingMode mode = training_mode_of(ScriptNetwork(file));
+  if (!mode.random.empty()) {
+    throw Error(
+        "{}: the network draws random numbers ({}), so its loss differs from run to run; call model.eval() before "
+        "torch.jit.trace",
+        file.string(), mode.random);
+  }
+  uses_batch_statistics_ = mode.uses_batch_statistics;
 }
 
 void Engine::compile() {
@@ -176,11 +197,11 @@ std::string Engine::instruction_set() const {
 }
 
 NetworkState copy_state(const NetworkState& state, at::Device device) {
-  return {copy_tensors(state.parameters, device), copy_tensors(state.buffers, device)};
+  return {copy_tensors(state.parameters, device), copy_tensors(state.buffers, device), state.aliases};
 }
 
 NetworkState state_on(const NetworkState& state, at::Device device) {
-  return {tensors_on(state.parameters, device), tensors_on(state.buffers, device)};
+  return {tensors_on(state.parameters, device), tensors_on(state.buffers, device), state.aliases};
 }
 
 }  // namespace lossatlas

@@ -93,7 +93,8 @@ class Evaluator {
 /// What the evaluators of all threads share.
 class Engine {
  public:
-  /// Throws Error where the data do not fit the network, or where the fused engine is demanded and cannot run it.
+  /// Throws Error where the data do not fit the network, where the network draws random numbers, or where the fused
+  /// engine is demanded and cannot run it.
   Engine(EngineOptions options, std::shared_ptr<const DataSet> data, at::Device device);
 
   /// The same engine on other images of the same kind: nothing is compiled anew.
@@ -110,11 +111,14 @@ class Engine {
   bool recalibrates_fused() const { return recalibration_graph_ != nullptr; }
   /// What kept an automatic choice from the fused engine: "the operator aten::…"; "" where nothing did.
   const std::string& why_eager() const { return why_eager_; }
+  /// A loss then depends on the images that share its batch.
+  bool uses_batch_statistics() const { return uses_batch_statistics_; }
   /// What the arithmetic runs on, as far as it may change the last bits.
   std::string instruction_set() const;
 
  private:
   void check_fit(const DataSet& data) const;
+  void check_mode();
   void compile();
   std::unique_ptr<Recalibration> make_recalibration() const;
 
@@ -124,6 +128,7 @@ class Engine {
   std::shared_ptr<const Graph> graph_;  // where the engine is fused
   std::shared_ptr<const Graph> recalibration_graph_;  // null: LibTorch recalibrates
   std::string why_eager_;
+  bool uses_batch_statistics_ = false;
 };
 
 /// A copy of a state on a device: float32 and contiguous, as evaluators want it.

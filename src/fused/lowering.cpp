@@ -7,6 +7,7 @@
 #include <torch/csrc/jit/ir/ir.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <unordered_map>
 
@@ -42,6 +43,9 @@ class Lowering {
   }
 
   Graph run() {
+    for (const jit::Node* node : graph_.nodes()) {  // the cause, rather than what its condition is computed with
+      if (!node->blocks().empty()) throw CannotLower("the operator {}", node->kind().toQualString());
+    }
     for (const jit::Node* node : graph_.nodes()) translate(*node);
     if (graph_.outputs().size() != 1) throw CannotLower("a network with {} results", graph_.outputs().size());
     const std::size_t logits = node_of(graph_.outputs()[0]);
@@ -53,6 +57,9 @@ class Lowering {
   }
 
  private:
+  struct View {
+    std::size_t node, of;
+  };
   using Translate = void (Lowering::*)(const jit::Node&);
 
   void translate(const jit::Node& node) {
@@ -72,6 +79,9 @@ class Lowering {
         {"aten::adaptive_avg_pool2d", &Lowering::adaptive_pool},
         {"aten::mean", &Lowering::mean},
         {"aten::cat", &Lowering::concatenate},
+        {"aten::slice", &Lowering::slice},
+        {"aten::pad", &Lowering::pad},
+        {"aten::constant_pad_nd", &Lowering::pad},
         {"aten::flatten", &Lowering::flatten},
         {"aten::view", &Lowering::view},
         {"aten::reshape", &Lowering::view},
@@ -89,7 +99,13 @@ class Lowering {
     if (name == "prim::Constant" || name == "prim::ListConstruct") return;
     const auto found = translations.find(name);
     if (found == translations.end()) throw CannotLower("the operator {}", name);
-    (this->*found->second)(node);
+    try {
+      (this->*found->second)(node);
+    } catch (const Error&) {
+      throw;
+    } catch (const std::exception&) {  // an overload with other inputs
+      throw CannotLower("the operator {} in another form than is known here", name);
+    }
   }
 
   // --- what nodes read ---
@@ -179,14 +195,18 @@ class Lowering {
     write_in_place(from, result_.nodes.size() - 1);
   }
 
+  /// In LibTorch it is the same memory as its input.
+  void append_view(const jit::Node& from, Node node) {
+    views_.push_back({result_.nodes.size(), node.inputs[0]});
+    append(from, std::move(node));
+  }
+
   void write_in_place(const jit::Node& from, std::size_t node) {
     const std::string name = from.kind().toQualString();
     if (!name.ends_with('_')) return;
     const std::size_t written = nodes_.at(from.input(0));
-    const auto is_view = [&](const Node& n) { return n.operation == Operation::flatten && n.inputs[0] == written; };
-    if (result_.nodes[written].operation == Operation::flatten || std::any_of(result_.nodes.begin(), result_.nodes.end(), is_view)) {
-      throw CannotLower("{} through a view", name);
-    }
+    const auto concerns = [&](const View& view) { return view.node == written || view.of == written; };
+    if (std::any_of(views_.begin(), views_.end(), concerns)) throw CannotLower("{} through a view", name);
     for (auto& [value, meaning] : nodes_) {
       if (meaning == written) meaning = node;
     }
@@ -365,10 +385,42 @@ class Lowering {
     append(node, std::move(made));
   }
 
+  /// All of an axis, or every step-th pixel of it: a pooling with windows of one pixel.
+  void slice(const jit::Node& node) {
+    const std::int64_t axis = constant(node, 1).toInt(), step = constant(node, 4).toInt();
+    const auto begin = constant(node, 2), end = constant(node, 3);
+    const bool from_first = begin.isNone() || begin.toInt() == 0;
+    const bool to_last = end.isNone() || end.toInt() == std::numeric_limits<std::int64_t>::max();
+    if (!from_first || !to_last) throw CannotLower("aten::slice of a part of an axis");
+    if (step == 1) return same(node);
+    if (axis != 2 && axis != 3) throw CannotLower("aten::slice with a step along axis {}", axis);
+    Node made = make(Operation::average_pool, node);
+    set_window(made, {1, 1, axis == 2 ? step : 1, axis == 3 ? step : 1, 0, 0, 1, 1});
+    append_view(node, std::move(made));
+  }
+
+  /// Zeros before and after the channels alone.
+  void pad(const jit::Node& node) {
+    const std::string name = node.kind().toQualString();
+    const bool has_mode = name == "aten::pad";
+    if (has_mode && constant(node, 2).toStringRef() != "constant") throw CannotLower("aten::pad with other than zeros");
+    const auto value = constant(node, has_mode ? 3 : 2);
+    const auto sizes = numbers(node, 1);
+    const auto is_zero = [](const Number& number) { return number.value == 0; };
+    if ((!value.isNone() && value.toScalar().toDouble() != 0) || sizes.size() != 6 ||
+        !std::all_of(sizes.begin(), sizes.begin() + 4, is_zero) || sizes[4].value < 0 || sizes[5].value < 0) {
+      throw CannotLower("{} of other than channels of zeros", name);
+    }
+    Node made = make(Operation::pad, node);
+    made.channels_before = sizes[4].value;
+    made.shape.channels += sizes[4].value + sizes[5].value;
+    append(node, std::move(made));
+  }
+
   void flatten_all(const jit::Node& node) {
     Node made = make(Operation::flatten, node);
     made.shape = {made.shape.size(), 1, 1};
-    append(node, std::move(made));
+    append_view(node, std::move(made));
   }
 
   void flatten(const jit::Node& node) {
@@ -407,6 +459,7 @@ class Lowering {
   const jit::Graph& graph_;
   std::vector<at::Tensor> tensors_;
   Graph result_;
+  std::vector<View> views_;
   std::unordered_map<const jit::Value*, std::size_t> nodes_;
   std::unordered_map<const jit::Value*, Number> numbers_;
 };

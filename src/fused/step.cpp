@@ -95,6 +95,17 @@ class PoolStep : public KernelStep {
   }
 };
 
+/// Writes `count` channels of a block from `channel` on, and zeros for the rest of the block.
+void copy_channels(const float* from, std::int64_t count, std::int64_t channel, std::int64_t pixels,
+                   const Activations& out) {
+  for (std::int64_t c = 0; c < kBlock; ++c) {
+    const std::int64_t target = channel + c;
+    if (target / kBlock >= out.blocks) return;
+    float* to = out.data + target / kBlock * out.stride + target % kBlock;
+    for (std::int64_t p = 0; p < pixels; ++p) to[p * kBlock] = c < count ? from[p * kBlock + c] : 0.0f;
+  }
+}
+
 /// Channels of several nodes one after another. What lies in its place already stays, other whole blocks are copied as they
 /// are, and the rest channel by channel.
 class ConcatenateStep : public Step {
@@ -123,16 +134,32 @@ class ConcatenateStep : public Step {
   }
 
  private:
-  static void copy_channels(const float* from, std::int64_t count, std::int64_t channel, std::int64_t pixels,
-                            const Activations& out) {
-    for (std::int64_t c = 0; c < kBlock; ++c) {
-      const std::int64_t target = channel + c;
-      if (target / kBlock >= out.blocks) return;
-      float* to = out.data + target / kBlock * out.stride + target % kBlock;
-      for (std::int64_t p = 0; p < pixels; ++p) to[p * kBlock] = c < count ? from[p * kBlock + c] : 0.0f;
+  const Graph& graph_;
+  const Node& node_;
+  std::size_t index_;
+};
+
+/// Channels of zeros before and after those of the input.
+class PadStep : public Step {
+ public:
+  PadStep(const Graph& graph, std::size_t node) : graph_(graph), node_(graph.nodes[node]), index_(node) {}
+
+  void run(StepMemory& memory) override {
+    const std::size_t input = node_.inputs[0];
+    const Activations &in = memory.values[input], &out = memory.values[index_];
+    const std::int64_t pixels = out.pixels(), channels = graph_.nodes[input].shape.channels;
+    for (std::int64_t block = 0; block < out.blocks; ++block) {
+      float* to = out.data + block * out.stride;
+      std::fill(to, to + pixels * kBlock, 0.0f);
+    }
+    for (std::int64_t block = 0; block < in.blocks; ++block) {
+      const std::int64_t channel = block * kBlock;
+      copy_channels(in.data + block * in.stride, std::min(kBlock, channels - channel), node_.channels_before + channel,
+                    pixels, out);
     }
   }
 
+ private:
   const Graph& graph_;
   const Node& node_;
   std::size_t index_;
@@ -224,6 +251,7 @@ std::unique_ptr<Step> make_step(const Graph& graph, std::size_t node, const Kern
     case Operation::max_pool:
     case Operation::average_pool: return std::make_unique<PoolStep>(graph, node, kernels);
     case Operation::concatenate: return std::make_unique<ConcatenateStep>(graph, node);
+    case Operation::pad: return std::make_unique<PadStep>(graph, node);
     case Operation::flatten: return std::make_unique<FlattenStep>(graph, node);
     case Operation::moments: return std::make_unique<MomentsStep>(graph, node, kernels);
     case Operation::input: break;

@@ -4,6 +4,7 @@
 #include <ATen/ops/addcmul.h>
 #include <ATen/ops/avg_pool2d.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/cudnn_convolution_add_relu.h>
 #include <ATen/ops/cudnn_convolution_relu.h>
@@ -147,6 +148,10 @@ Tensor TensorPlan::compute(const Node& node, const Parameters& parameters, const
       std::vector<Tensor> parts;
       for (const std::size_t input : node.inputs) parts.push_back(values[input]);
       return at::cat(parts, 1);
+    }
+    case Operation::pad: {
+      const std::int64_t before = node.channels_before;
+      return at::constant_pad_nd(in, {0, 0, 0, 0, before, node.shape.channels - in.size(1) - before});
     }
     case Operation::flatten: return as_activations(at::flatten(in, 1));
     case Operation::moments:

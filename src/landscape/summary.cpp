@@ -353,6 +353,15 @@ double uniform_loss(const Surface& surface, const Summary& summary) {
 
 std::string place_text(const Located& point) { return fmt::format("({:.3g}, {:.3g})", point.x, point.y); }
 
+/// True where there was something to say.
+bool hint_at_broken_centre(const Surface& surface, Summary& summary) {
+  if (is_centre_finite(surface)) return false;
+  summary.hints.emplace_back(
+      "the loss at the centre is not finite: outputs of the network overflow or are not numbers there, "
+      "whatever the range");
+  return true;
+}
+
 void hint_at_range(const Surface& surface, const std::vector<double>& heights, Summary& summary) {
   if (surface.size() < 9) return;
   const double centre = summary.centre.loss, span = summary.highest.loss - summary.lowest.loss;
@@ -419,10 +428,19 @@ Summary summarize(const Surface& surface) {
   summary.curvature = find_curvature(surface, heights, centre);
   summary.standard_error = median_of_finite(surface.loss_se);
   if (!summary.is_complete()) return summary;
-  hint_at_range(surface, heights, summary);
+  if (!hint_at_broken_centre(surface, summary)) hint_at_range(surface, heights, summary);
   if (surface.points.empty()) hint_at_centre(surface, centre, summary);  // else the lowest is no news
   hint_at_error(summary);
   return summary;
+}
+
+bool is_centre_finite(const Surface& surface) {
+  if (const auto index = surface.index_of(0, 0); index && is_known(surface, *index)) {
+    return std::isfinite(surface.loss[*index]);
+  }
+  const auto& check = surface.centre_check;
+  return !check.is_object() || !check.contains("surface") ||
+         (check["surface"].is_number() && std::isfinite(check["surface"].get<double>()));
 }
 
 nlohmann::ordered_json json_of(const Summary& summary) {

@@ -70,6 +70,7 @@ struct Summary {
 };
 
 /// Of a surface of one repeat. Hints:
+///  * the loss at the centre is not finite; then none about the range;
 ///  * the range is too small: all losses finite, highest − lowest < 10 % of the centre's loss, and < 0.05;
 ///  * the range is too large: more than half of the points are not finite, or more than three quarters are far out: not
 ///    finite, above 100 times the centre's loss and above 1, or, for cross-entropy, above log(classes), the loss of a
@@ -77,8 +78,11 @@ struct Summary {
 ///  * the centre is not the lowest point: lower by more than 10 % of its loss, 0.01 and twice both standard errors
 ///    (not where checkpoints are marked);
 ///  * all losses are finite, and their median standard error is larger than highest − lowest.
-/// The first two want at least nine points; none is given before all points are there.
+/// Those about the range want at least nine points; none is given before all points are there.
 Summary summarize(const Surface& surface);
+
+/// Whether the loss at (0, 0) is finite, as far as it is known: on the grid, or by the centre check.
+bool is_centre_finite(const Surface& surface);
 
 /// As the file and `info --json` hold it.
 nlohmann::ordered_json json_of(const Summary& summary);

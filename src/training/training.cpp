@@ -171,6 +171,7 @@ void TrainingRun::resume() {
                 impl_->folder.string(), what);
   }
   load_into(saved, *impl_->network, impl_->options.network.architecture, file);
+  check_numbers(state_of(*impl_->network), file);
   const auto memory = saved.groups.find("optimizer");
   impl_->loop->restore(state);
   impl_->optimizer->restore(memory == saved.groups.end() ? std::vector<NamedTensor>{} : memory->second,

@@ -45,6 +45,20 @@ TEST_CASE("a third of the letters may be wrong") {
   CHECK(nearest("abcdefghi", Words{"abcdewxyz"}).empty());
 }
 
+TEST_CASE("the reason is the error at the end of a TorchScript traceback") {
+  using lossatlas::reason_of;
+  CHECK(reason_of("The following operation failed in the TorchScript interpreter.\n"
+                  "Traceback of TorchScript, serialized code (most recent call last):\n"
+                  "  File \"code/__torch__.py\", line 9, in forward\n    return torch.linear(x, w)\n"
+                  "           ~~~~~~~~~~~~ <--- HERE\n\n"
+                  "RuntimeError: mat1 and mat2 shapes cannot be multiplied (1x3072 and 1024x10)\n") ==
+        "mat1 and mat2 shapes cannot be multiplied (1x3072 and 1024x10)");
+  CHECK(reason_of("\n Unknown builtin op: foo::bar.\nHere are some suggestions\n") == "Unknown builtin op: foo::bar.");
+  CHECK(reason_of("bad shape\nException raised from f at g.cpp:1 (most recent call first):\nframe #0: h") ==
+        "bad shape");
+  CHECK(reason_of("").empty());
+}
+
 TEST_CASE("a command line is printed so that a shell reads the same words") {
   const std::vector<std::string> words{"lossatlas", "--x=-1:1", "a b", "it's", "", "$HOME"};
   CHECK(lossatlas::shell_line(words) == "lossatlas --x=-1:1 'a b' 'it'\\''s' '' '$HOME'");

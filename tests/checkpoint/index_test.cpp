@@ -130,9 +130,10 @@ TEST_CASE("what does not fit a network is refused as if the whole checkpoint wer
   const auto network = make_network(spec);
   const NetworkState state = state_of(*network);
   write_checkpoint(folder / "good.pt", state.parameters, {});
-  CHECK_NOTHROW(check_fit(index_checkpoint(folder / "good.pt"), state_of(*network), "linear"));
+  CheckpointIndex good = index_checkpoint(folder / "good.pt");
+  CHECK_NOTHROW(check_fit(good, state_of(*network), "linear"));
   write_checkpoint(folder / "bad.pt", {{"linear.weight", torch::zeros({3, 3})}}, {});
-  const CheckpointIndex bad = index_checkpoint(folder / "bad.pt");
+  CheckpointIndex bad = index_checkpoint(folder / "bad.pt");
   std::string expected;
   try {
     load_into(read_checkpoint(folder / "bad.pt"), *network, "linear", folder / "bad.pt");

@@ -64,7 +64,7 @@ def test_architectures(lossatlas):
     assert listed["resnet18"]["classes"] == 1000
     families = ["resnet34", "resnet50", "vgg9", "vgg11", "vgg13", "vgg16", "vgg19", "densenet121", "lenet", "mlp"]
     families += [f"resnet{depth}-cifar{twin}" for depth in (18, 34, 50, 101, 152) for twin in ("", "-noshort")]
-    families += [f"resnet{depth}{twin}" for depth in (20, 32, 44, 56, 110) for twin in ("", "-noshort")]
+    families += [f"resnet{depth}{twin}" for depth in (20, 32, 44, 56, 110) for twin in ("", "-noshort", "-a")]
     families += [f"wrn56-{factor}{twin}" for factor in (2, 4, 8) for twin in ("", "-noshort")]
     assert set(families) <= listed.keys()
     words = lossatlas("info", "--archs").ok().out.splitlines()

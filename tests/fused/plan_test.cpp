@@ -87,7 +87,8 @@ TEST_CASE("every architecture computes what LibTorch computes", "[.full]") { che
 TEST_CASE("a graph run on tensors computes what LibTorch computes") {
   const torch::NoGradGuard no_gradients;
   for (const ArchitectureInfo& info : architectures()) {
-    const std::array families{"resnet18", "resnet18-cifar", "resnet20-noshort", "vgg11", "densenet121", "lenet", "mlp"};
+    const std::array families{
+        "resnet18", "resnet18-cifar", "resnet20-noshort", "resnet20-a", "vgg11", "densenet121", "lenet", "mlp"};
     if (std::find(families.begin(), families.end(), info.name) == families.end()) continue;
     NetworkSpec spec = info.defaults;
     if (spec.input[1] > 64) spec.input = {3, 49, 40};

@@ -164,7 +164,13 @@ TEST_CASE("nothing is said of a surface without points, or of a centre that is n
   CHECK(std::isnan(summarize(broken).width));
   CHECK_FALSE(summarize(broken).curvature.is_known());
   for (double& loss : broken.loss) loss = std::nan("");
-  CHECK(hints_at(summarize(broken), "range is too large"));
+  CHECK(hints_at(summarize(broken), "the centre is not finite"));
+  CHECK_FALSE(hints_at(summarize(broken), "range is too"));
+  Surface aside({0.25, 1, 5}, {0.25, 1, 5}, Split::train);  // the centre is known by its check alone
+  for (std::size_t i = 0; i < aside.size(); ++i) aside.set(i, {std::nan(""), 0, 0, 0, 1});
+  CHECK(hints_at(summarize(aside), "range is too large"));
+  aside.centre_check = {{"surface", nullptr}, {"equal", false}};
+  CHECK_FALSE(hints_at(summarize(aside), "range is too"));
   CHECK(std::isnan(summarize(surface_of({0, 0, 1}, {0, 0, 1}, [](double, double) { return 2; })).width));
 }
 

@@ -184,6 +184,8 @@ bool of_imagenet(const Json& record) { return record.at("classes") == 1000; }
 
 bool without_skips(const Json& record) { return ends_with(record.at("name"), "-noshort"); }
 
+bool of_option_a(const Json& record) { return ends_with(record.at("name"), "-a"); }
+
 }  // namespace
 
 TEST_CASE("a network of each family equals its authors'") {
@@ -193,8 +195,12 @@ TEST_CASE("a network of each family equals its authors'") {
 TEST_CASE("the ImageNet ResNets equal torchvision's", "[.full]") { CHECK(check_networks(of_imagenet) == 3); }
 
 TEST_CASE("the CIFAR ResNets equal Li et al.'s", "[.full]") {
-  CHECK(check_networks([](const Json& r) { return named(r, "resnet") && !of_imagenet(r) && !without_skips(r); }) == 10);
+  CHECK(check_networks([](const Json& r) {
+          return named(r, "resnet") && !of_imagenet(r) && !without_skips(r) && !of_option_a(r);
+        }) == 10);
 }
+
+TEST_CASE("the CIFAR ResNets of option A equal plain torch.nn", "[.full]") { CHECK(check_networks(of_option_a) == 5); }
 
 TEST_CASE("the CIFAR ResNets without skip connections equal Li et al.'s", "[.full]") {
   CHECK(check_networks([](const Json& r) { return named(r, "resnet") && without_skips(r); }) == 10);

@@ -7,7 +7,7 @@ https://github.com/tomgoldstein/loss-landscape (Li et al.); torchvision stays ou
     .venv/bin/python -m pip install --no-deps --target /tmp/tv torchvision==0.26.0
     PYTHONPATH=/tmp/tv .venv/bin/python tools/reference/models.py --li /path/to/loss-landscape
 
-Every network is built by its authors' classes; lenet, mlp and linear by torch.nn here. Two things are recorded:
+Every network is built by its authors' classes; lenet, mlp, linear and the -a ResNets by torch.nn here. Two things are recorded:
 
 - "initial": traces of the parameters right after torch.manual_seed(1) and construction;
 - "logits": the answer to two images in evaluation mode and float64, after every parameter, buffer and image has been
@@ -147,6 +147,41 @@ class Linear(nn.Module):
         return self.linear(x.flatten(1))
 
 
+class OptionABlock(nn.Module):
+    def __init__(self, channels, planes, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, planes, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(planes, planes, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.stride = stride
+
+    def forward(self, x):
+        skip = x
+        if self.stride != 1:
+            zeros = self.conv2.out_channels // 4
+            skip = nn.functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, zeros, zeros))
+        return (self.bn2(self.conv2(self.bn1(self.conv1(x)).relu())) + skip).relu()
+
+
+class OptionAResNet(nn.Module):
+    """He et al., CVPR 2016, section 4.2, as akamaster/pytorch_resnet_cifar10 has it."""
+
+    def __init__(self, depth):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        for stage, (channels, planes) in enumerate(((16, 16), (16, 32), (32, 64)), 1):
+            blocks = [OptionABlock(channels, planes, 1 if stage == 1 else 2)]
+            blocks += [OptionABlock(planes, planes, 1) for _ in range((depth - 2) // 6 - 1)]
+            setattr(self, f"layer{stage}", nn.Sequential(*blocks))
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = self.layer3(self.layer2(self.layer1(self.bn1(self.conv1(x)).relu())))
+        return self.linear(x.mean((2, 3)))
+
+
 def li_resnets(resnet):
     four = {18: [2, 2, 2, 2], 34: [3, 4, 6, 3], 50: [3, 4, 6, 3], 101: [3, 4, 23, 3], 152: [3, 8, 36, 3]}
     for depth, blocks in four.items():
@@ -189,6 +224,8 @@ def networks(li):
     sys.path.insert(0, str(li / "cifar10"))
     for name, build in li_resnets(importlib.import_module("models.resnet")):
         yield name, build, 10, [3, 32, 32]
+    for depth in (20, 32, 44, 56, 110):
+        yield f"resnet{depth}-a", lambda d=depth: OptionAResNet(d), 10, [3, 32, 32]
     for name, build in li_vggs(importlib.import_module("models.vgg")):
         yield name, build, 10, [3, 32, 32]
     yield "densenet121", importlib.import_module("models.densenet").DenseNet121, 10, [3, 32, 32]
