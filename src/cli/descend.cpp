@@ -81,10 +81,12 @@ std::vector<Interval> ranges_of(const DescendTask& task, const DescentRecord& re
   return held;
 }
 
-std::vector<double> coordinates_of(const std::string& option, const std::string& words, const Interval& range,
+std::vector<double> coordinates_of(const char* option, const std::optional<Axis>& asked, const Interval& range,
                                    std::size_t points) {
-  const Axis axis = words.empty() ? Axis{range.low, range.high, points} : parse_axis(option, words, points);
-  return axis.coordinates();
+  const Axis axis = asked.value_or(Axis{range.low, range.high, points});
+  if (axis.has_distinct_points()) return axis.coordinates();
+  throw Error("the range {}:{}, which holds the steps, does not hold {} different finite numbers; choose another with {}",
+              axis.low, axis.high, points, option);
 }
 
 // --- what is said -------------------------------------------------------------------------------------------------
@@ -207,10 +209,9 @@ int run(const DescendWords& words, const std::string& command_line) {
     }
   }
   for (const Point& point : task.at) record.tangents.push_back(tangent_at(*task.function, point, task.direction));
-  const std::size_t points = words.points > 0 ? words.points : task.variables == 1 ? 501 : 101;
   const std::vector<Interval> ranges = ranges_of(task, record);
-  record.x = coordinates_of("--x", words.x, ranges[0], points);
-  if (task.variables == 2) record.y = coordinates_of("--y", words.y, ranges[1], points);
+  record.x = coordinates_of("--x", task.x, ranges[0], task.points);
+  if (task.variables == 2) record.y = coordinates_of("--y", task.y, ranges[1], task.points);
   tabulate(*task.function, record);
   record.settings = settings_of(words, task, record);
   record.provenance = {{"command", command_line}, {"version", version()}, {"started", utc_now()}};

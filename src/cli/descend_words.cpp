@@ -219,6 +219,9 @@ DescendTask task_of(const DescendWords& words) {
     task.direction = direction_of(words.direction, task.variables);
   }
   if (!words.y.empty() && task.variables == 1) throw UsageError("--y: the function has one variable, x");
+  task.points = words.points > 0 ? words.points : task.variables == 1 ? 501 : 101;
+  if (!words.x.empty()) task.x = parse_axis("--x", words.x, task.points);
+  if (!words.y.empty()) task.y = parse_axis("--y", words.y, task.points);
   if (task.starts.empty()) {
     refuse_words_of_descents(words);
   } else {

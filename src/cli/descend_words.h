@@ -9,6 +9,7 @@
 #include "cli/optimizer_words.h"
 #include "functions/descent_file.h"
 #include "functions/gallery.h"
+#include "landscape/surface.h"
 
 namespace lossatlas {
 
@@ -38,6 +39,8 @@ struct DescendTask {
   std::vector<std::vector<double>> starts, at;
   std::vector<double> direction;
   std::vector<DescentOptions> optimizers;
+  std::size_t points = 0;    // along each axis
+  std::optional<Axis> x, y;  // as asked for
 };
 
 /// Throws UsageError on words that make no sense, or have no effect. Reads no file.

@@ -61,6 +61,10 @@ std::filesystem::path paths_file(const std::filesystem::path& out) {
 }
 
 
+void say_left_out(const ExportWords& words, const std::vector<std::string>& notes) {
+  for (const auto& note : notes) print_message(fmt::format("note: {}: {}", words.file.string(), note));
+}
+
 void say_notes(const Relief& relief) {
   for (const auto& note : relief.notes) print_message(fmt::format("note: {}: {}", relief.field, note));
 }
@@ -70,6 +74,7 @@ void export_mesh(const ExportWords& words, const std::string& format, const std:
   Relief relief = relief_of(grid, grid.field(words.field), words.heights);
   if (format == "vtp") {
     const auto others = words.heights.interpolate > 0 ? std::vector<Field>{} : grid.fields;
+    if (!others.empty()) say_left_out(words, grid.left_out);
     write_vtp(words.out, surface_mesh(relief, others, words.zscale));
     if (!paths.empty()) write_vtp(paths_file(words.out), paths_on_surface(paths, relief, words.zscale, relief.notes));
     return say_notes(relief);
@@ -94,15 +99,18 @@ int export_file(const ExportWords& words, const CLI::App& command) {
   if (same_file(words.file, words.out)) throw UsageError("--out {}: is the file to be exported", words.out.string());
   std::vector<std::filesystem::path> written{words.out};
   if (format == "npz") {
-    write_npz(words.out, words.file);
+    say_left_out(words, write_npz(words.out, words.file));
   } else {
     const auto paths = format == "vtp" || format == "csv" ? read_paths(words.file) : std::vector<Path>{};
     if (!paths.empty()) {
       written.push_back(paths_file(words.out));
       check_output("--out", written.back(), words.force);
     }
+    for (const Path& path : paths) say_left_out(words, path.left_out);
     if (format == "csv") {
-      write_csv(words.out, read_grid_file(words.file, words.draw));
+      const GridFile grid = read_grid_file(words.file, words.draw);
+      say_left_out(words, grid.left_out);
+      write_csv(words.out, grid);
       if (!paths.empty()) write_csv(written.back(), paths);
     } else {
       export_mesh(words, format, paths);

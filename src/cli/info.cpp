@@ -8,6 +8,7 @@
 #include "checkpoint/checkpoint.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
+#include "cli/message.h"
 #include "cli/summary_text.h"
 #include "evaluation/fused_evaluator.h"
 #include "fused/lowering.h"
@@ -18,6 +19,7 @@
 #include "models/script.h"
 #include "models/script_graph.h"
 #include "models/script_network.h"
+#include "storage/grid.h"
 #include "storage/hdf5.h"
 #include "training/history.h"
 
@@ -48,9 +50,9 @@ ordered_json describe_architectures() {
 
 void print_architectures(const ordered_json& list) {
   for (const auto& entry : list) {
-    fmt::print("{:<24} {:>12} parameters at {:>4} classes  {}\n", entry["name"].get<std::string>(),
+    print_line(fmt::format("{:<24} {:>12} parameters at {:>4} classes  {}", entry["name"].get<std::string>(),
                entry["parameters"].get<std::int64_t>(), entry["classes"].get<std::int64_t>(),
-               entry["summary"].get<std::string>());
+               entry["summary"].get<std::string>()));
   }
 }
 
@@ -129,6 +131,13 @@ void add_test_values(const Surface& surface, ordered_json& description) {
   description["test_accuracy"] = range_of(surface.values_of("test_acc"));
 }
 
+/// How many points are evaluated, reconstructed (of a surface in levels) and not finite.
+void add_counts(const Surface& surface, ordered_json& description) {
+  description["evaluated"] = surface.evaluated();
+  if (const auto count = surface.reconstructed(); count > 0) description["reconstructed"] = count;
+  description["not_finite"] = surface.not_finite();
+}
+
 /// The checkpoints that are marked; nothing where there are none.
 void add_points(const Surface& surface, ordered_json& description) {
   for (const MarkedPoint& point : surface.points) {
@@ -140,6 +149,10 @@ void add_points(const Surface& surface, ordered_json& description) {
     if (surface.has_both_splits()) {
       entry["test_loss"] = point.test_loss;
       entry["test_accuracy"] = point.test_accuracy;
+    }
+    if (!std::isnan(point.plane_accuracy)) {
+      entry["plane_loss"] = point.plane_loss;
+      entry["plane_accuracy"] = point.plane_accuracy;
     }
     description["marked"].push_back(entry);
   }
@@ -165,11 +178,10 @@ ordered_json describe_surface(const std::filesystem::path& file, bool as_json) {
           {"grid", {surface.x.points, surface.y.points}},
           {"x", {surface.x.low, surface.x.high}},
           {"y", {surface.y.low, surface.y.high}},
-          {"points", surface.size()},
-          {"evaluated", surface.evaluated()},
-          {"not_finite", surface.not_finite()},
-          {"loss", range_of(surface.loss)},
-          {"accuracy", range_of(surface.accuracy)}};
+          {"points", surface.size()}};
+  add_counts(surface, description);
+  description["loss"] = range_of(surface.loss);
+  description["accuracy"] = range_of(surface.accuracy);
   add_test_values(surface, description);
   description["dir_file"] = surface.direction_file;
   add_own(surface, as_json, description);
@@ -191,42 +203,58 @@ std::string furthest_text(const ordered_json& furthest) {
 void print_values(const char* name, const ordered_json& values) {
   const auto count = [&](const char* key) { return values[key].get<std::size_t>(); };
   if (count("points") == 0) return;
-  if (count("other_bits") == 0) return fmt::print("{}: the same bits at all common points\n", name);
-  fmt::print("{}: other bits at {} of {} common points\n", name, count("other_bits"), count("points"));
+  if (count("other_bits") == 0) return print_line(fmt::format("{}: the same bits at all common points", name));
+  print_line(fmt::format("{}: other bits at {} of {} common points", name, count("other_bits"), count("points")));
   if (const auto& furthest = values["largest_absolute"]; !furthest.is_null()) {
-    fmt::print("  largest difference {}\n", furthest_text(furthest));
+    print_line(fmt::format("  largest difference {}", furthest_text(furthest)));
   }
   if (const auto& furthest = values["largest_relative"]; !furthest.is_null()) {
-    fmt::print("  largest relative difference {}\n", furthest_text(furthest));
+    print_line(fmt::format("  largest relative difference {}", furthest_text(furthest)));
   }
-  if (count("finite_in_one") > 0) fmt::print("  finite in one of them alone: {} points\n", count("finite_in_one"));
+  if (count("finite_in_one") > 0) print_line(fmt::format("  finite in one of them alone: {} points", count("finite_in_one")));
 }
 
 void print_difference(const ordered_json& difference) {
   const auto text = [&](const char* key) { return difference[key].get<std::string>(); };
-  fmt::print("first {}\nsecond {}\n", text("first"), text("second"));
+  print_line("first " + text("first"));
+  print_line("second " + text("second"));
   for (const auto& setting : difference["settings"]) {
-    fmt::print("{}: {} | {}\n", setting["name"].get<std::string>(), json_text(setting["first"]),
-               json_text(setting["second"]));
+    print_line(fmt::format("{}: {} | {}", setting["name"].get<std::string>(), json_text(setting["first"]),
+               json_text(setting["second"])));
   }
-  if (difference["settings"].empty()) fmt::print("the same settings\n");
+  if (difference["settings"].empty()) print_line("the same settings");
   const auto count = [&](const char* key) { return difference[key].get<std::size_t>(); };
-  fmt::print("{} common points; only in the first {}, only in the second {}\n", count("common"), count("only_first"),
-             count("only_second"));
+  print_line(fmt::format("{} common points; only in the first {}, only in the second {}", count("common"), count("only_first"),
+             count("only_second")));
   print_values("loss", difference["loss"]);
   print_values("accuracy", difference["accuracy"]);
-  if (difference["same_values"] == true) fmt::print("the same values\n");
+  if (difference.contains("line_loss")) {
+    print_values("loss along the line", difference["line_loss"]);
+    print_values("accuracy along the line", difference["line_accuracy"]);
+  }
+  if (difference["same_values"] == true) print_line("the same values");
+}
+
+/// What marks a value as not evaluated in a file of tomgoldstein/loss-landscape becomes NaN.
+void unmark(std::vector<double>& values) {
+  const auto evaluated = evaluated_of(values);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!evaluated[i]) values[i] = NAN;
+  }
 }
 
 /// A surface along one direction, ours or as tomgoldstein/loss-landscape writes it: every [nx] dataset at the root and
 /// its range.
 ordered_json describe_line(const Hdf5Reader& reader, bool as_json) {
   const auto x = reader.read<double>("/xcoordinates");
+  const bool is_ours = reader.has("/lossatlas");
   ordered_json values = ordered_json::object();
   for (const std::string& name : reader.members("/")) {
     if (name == "xcoordinates" || name == "x" || !reader.is_dataset("/" + name) || reader.shape("/" + name) != Shape{x.size()})
       continue;
-    values[name] = range_of(reader.read<double>("/" + name));
+    auto list = reader.read<double>("/" + name);
+    if (!is_ours) unmark(list);
+    values[name] = range_of(list);
   }
   ordered_json description{
       {"kind", "line"}, {"file", reader.file().string()}, {"points", x.size()}, {"x", range_of(x)}, {"values", values}};
@@ -234,9 +262,9 @@ ordered_json describe_line(const Hdf5Reader& reader, bool as_json) {
   const Surface line = read_surface(reader.file());
   if (!line.is_flat()) return description;
   description["kind"] = name_of(line.kind);
-  description["lines"] = line.layers;
-  description["evaluated"] = line.evaluated();
-  description["not_finite"] = line.not_finite();
+  description["points"] = line.size();
+  if (line.kind == SurfaceKind::line) description["lines"] = line.layers;
+  add_counts(line, description);
   description["dir_file"] = line.direction_file;
   add_own(line, as_json, description);
   return description;
@@ -335,21 +363,21 @@ std::string text_of(const ordered_json& value) {
 void print_entries(const ordered_json& object, int indent) {
   for (const auto& [key, value] : object.items()) {
     if (value.is_object()) {
-      fmt::print("{:{}}{}\n", "", indent, key);
+      print_line(fmt::format("{:{}}{}", "", indent, key));
       print_entries(value, indent + 2);
     } else if (key == "summary" && value.is_array()) {
-      fmt::print("{:{}}{}\n", "", indent, key);
-      for (const auto& line : value) fmt::print("{:{}}{}\n", "", indent + 2, line.get<std::string>());
+      print_line(fmt::format("{:{}}{}", "", indent, key));
+      for (const auto& line : value) print_line(fmt::format("{:{}}{}", "", indent + 2, line.get<std::string>()));
     } else if (value.is_array() && !value.empty() && value[0].is_object()) {
-      fmt::print("{:{}}{}\n", "", indent, key);
+      print_line(fmt::format("{:{}}{}", "", indent, key));
       for (const auto& entry : value) {
         std::string line;
         for (const auto& [name, part] : entry.items())
           line += fmt::format("{}{} {}", line.empty() ? "" : "  ", name, text_of(part));
-        fmt::print("{:{}}{}\n", "", indent + 2, line);
+        print_line(fmt::format("{:{}}{}", "", indent + 2, line));
       }
     } else {
-      fmt::print("{:{}}{:<20} {}\n", "", indent, key, text_of(value));
+      print_line(fmt::format("{:{}}{:<20} {}", "", indent, key, text_of(value)));
     }
   }
 }
@@ -363,7 +391,7 @@ int info(const InfoWords& words) {
                                    : words.architectures ? describe_architectures()
                                                          : describe(words.file, words.as_json);
   if (words.as_json) {
-    fmt::print("{}\n", json_text(description, 2));
+    print_json(json_text(description, 2));
   } else if (compares) {
     print_difference(description);
   } else if (words.architectures) {

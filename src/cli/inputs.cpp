@@ -28,12 +28,23 @@ std::vector<double> channel_values(const std::string& option, const std::string&
                    fitting.size() == 1 ? "it" : "the right one");
 }
 
+/// `words`: what the option gave; "" where the values are those that the checkpoint recorded.
+void check_normalization(const std::vector<double>& values, const char* option, const std::string& words,
+                         bool (*is_fine)(double)) {
+  if (std::all_of(values.begin(), values.end(), is_fine)) return;
+  constexpr auto kScale = "pixel values are 0 … 1, not 0 … 255";
+  if (words.empty()) {
+    throw Error("the checkpoint records {} {}, but {}; give {}", option + 2, fmt::join(values, ","), kScale, option);
+  }
+  throw UsageError("{} {}: requires numbers {} 1: {}", option, words, std::string(option) == "--std" ? "above 0, up to" : "from 0 to", kScale);
+}
+
 }  // namespace
 
 void DataWords::add_to(CLI::App& command) {
   command.add_option("--data", data, "synthetic[:N] or cifar10:DIR")->required()->type_name("DATA");
   command.add_option("--mean", mean, "mean of each channel, of pixel values in 0 … 1: R,G,B")->type_name("R,G,B");
-  command.add_option("--std", std, "deviation of each channel, likewise")->type_name("R,G,B");
+  command.add_option("--std", std, "deviation of each channel, also of pixel values in 0 … 1")->type_name("R,G,B");
 }
 
 DataSet DataWords::load(Split split, const nlohmann::json& metadata) const {
@@ -49,9 +60,8 @@ DataSet DataWords::load(Split split, const nlohmann::json& metadata) const {
   recorded("std", set.normalization.deviation);
   if (!mean.empty()) set.normalization.mean = channel_values("--mean", mean, channels);
   if (!std.empty()) set.normalization.deviation = channel_values("--std", std, channels);
-  for (const double deviation : set.normalization.deviation) {
-    if (!(deviation > 0)) throw UsageError("--std {}: wants numbers above 0", std);
-  }
+  check_normalization(set.normalization.mean, "--mean", mean, [](double value) { return value >= 0 && value <= 1; });
+  check_normalization(set.normalization.deviation, "--std", std, [](double value) { return value > 0 && value <= 1; });
   return set;
 }
 

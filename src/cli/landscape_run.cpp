@@ -1,7 +1,9 @@
 #include "cli/landscape_run.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/equal.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <numeric>
@@ -192,6 +194,40 @@ void mark_points(Surface& surface, const LandscapeTask& task, const std::atomic<
   }
 }
 
+/// The checkpoints of a line that its grid misses, evaluated as the grid's points are, where they are not there yet.
+void evaluate_ends(Surface& surface, const Planes& planes, const LandscapeTask& task, const std::atomic<bool>& stop,
+                   Report& report) {
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);  // as in a sweep: the bits do not depend on the number of threads
+  const auto names = surface.more_names();
+  const auto plane = planes.at(0);
+  const auto evaluator = task.engine.make_evaluator();
+  NetworkState state = copy_state(planes.origin(), task.engine.device());
+  for (MarkedPoint& point : surface.points) {
+    if (stop || surface.x.index_of(point.x) || !std::isnan(point.plane_accuracy)) continue;
+    report.say(fmt::format("note: {:g} ({}) is not among the points of the range {}:{}; it is evaluated as well, for the barrier",
+                           point.x, point.name, surface.x.low, surface.x.high));
+    place(*plane, std::array{point.x}, state);
+    const Evaluation found = evaluator->evaluate(state);
+    const auto more = [&](const char* name) {
+      return found.more.at(static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin()));
+    };
+    point.plane_loss = found.loss;
+    point.plane_accuracy = found.accuracy;
+    if (!surface.has_both_splits()) continue;
+    point.plane_test_loss = more("test_loss");
+    point.plane_test_accuracy = more("test_acc");
+  }
+  at::set_num_threads(threads);
+}
+
+/// Throws Error for a range, made from what was read, on which no grid can be.
+void check_range(const char* option, const Axis& axis) {
+  if (axis.has_distinct_points()) return;
+  throw Error("the range {}:{} does not hold {} different finite numbers; choose another with {}", axis.low, axis.high,
+              axis.points, option);
+}
+
 }  // namespace
 
 void check_files(const LandscapeWords& words, const std::filesystem::path& save_directions,
@@ -242,6 +278,9 @@ int with_report(const LandscapeWords& words, const LandscapeOptions& options, co
 
 int run_landscape(LandscapeTask task, const CommandContext& context, Report& report) {
   say_of_network(task, report);
+  check_range("--x", task.surface.x);
+  check_range("--y", task.surface.y);
+  for (const std::string& note : task.plane.notes) report.say("note: " + note);
   const Planes planes(state_on(task.inputs.origin, task.engine.device()), task.plane.directions, task.plane.locate);
   describe(task, planes, context.command_line);
   task.surface.direction_file = task.plane.direction_file.string();
@@ -267,7 +306,10 @@ int run_landscape(LandscapeTask task, const CommandContext& context, Report& rep
   const auto check = [&](std::int64_t images) { return evaluate_checkpoint(task.inputs, task.engine, images); };
   auto mark = task.mark;
   if (!mark && !task.surface.points.empty()) {
-    mark = [&](Surface& surface, const std::atomic<bool>& stop) { mark_points(surface, task, stop); };
+    mark = [&](Surface& surface, const std::atomic<bool>& stop) {
+      mark_points(surface, task, stop);
+      if (surface.kind == SurfaceKind::line) evaluate_ends(surface, planes, task, stop, report);
+    };
   }
   const LandscapeWords& words = task.words;
   return run_surface(

@@ -1,3 +1,5 @@
+#include <cmath>
+#include <limits>
 #include <memory>
 
 #include "base/error.h"
@@ -12,6 +14,7 @@ namespace lossatlas {
 namespace {
 
 constexpr std::size_t kPoints = 51, kPointsBetween = 61;  // 61 from -0.5 to 1.5: both checkpoints are among them
+constexpr double kBeyond = 0.5;  // of the way between two checkpoints, on either side
 
 struct LineWords {
   LandscapeWords landscape;
@@ -27,7 +30,10 @@ void add_options(CLI::App& command, LineWords& words) {
   words.landscape.split = "both";
   words.landscape.add_inputs_to(command);
   command.add_option("--to", words.to, "a second checkpoint: the line from the first through it")->type_name("FILE");
-  command.add_option("--x", words.x, "range along the direction (default: -1:1; with --to -0.5:1.5, 1 is the second)")
+  command
+      .add_option("--x", words.x,
+                  "range along the direction (default: -1:1; with --to the one nearest to -0.5:1.5 that has the "
+                  "checkpoints, 0 and 1, among its points)")
       ->type_name("LOW:HIGH");
   command.add_option("--points", words.points, "points on the line (default: 51; with --to 61)")
       ->transform(whole_number(1, 1'000'000));
@@ -38,6 +44,30 @@ void add_options(CLI::App& command, LineWords& words) {
   words.landscape.add_values_to(command);
   words.landscape.add_running_to(command);
   words.landscape.add_going_on_to(command);
+}
+
+/// The range nearest to -0.5:1.5 on which 0 and 1 are points, of two or more.
+Axis axis_between(std::size_t points) {
+  Axis best;
+  double nearest = std::numeric_limits<double>::infinity();
+  for (std::size_t between = points - 1; between > 0; --between) {  // steps from 0 to 1; of two as near, the finer
+    const std::size_t beyond = points - 1 - between, before = beyond / 2, after = beyond - before;
+    const auto way = [&](std::size_t steps) { return static_cast<double>(steps) / static_cast<double>(between); };
+    const double distance = std::hypot(way(before) - kBeyond, way(after) - kBeyond);
+    if (distance >= nearest) continue;
+    nearest = distance;
+    best = {0 - way(before), way(between + after), points};
+  }
+  return best;
+}
+
+/// Throws UsageError for a range that does not hold its points.
+Axis axis_of(const LineWords& words) {
+  const bool has_end = !words.to.empty();
+  const std::size_t points = words.points > 0 ? words.points : has_end ? kPointsBetween : kPoints;
+  if (!words.x.empty()) return parse_axis("--x", words.x, points);
+  if (points == 1) throw UsageError("--points 1: one point requires its coordinate, as in --x 0:0");
+  return has_end ? axis_between(points) : Axis{-1, 1, points};
 }
 
 /// The words that need no file to be checked.
@@ -59,8 +89,7 @@ CheckedLine check(const LineWords& words) {
     checked.direction.source = PlaneSource::points;
     checked.direction.files = {words.to};
   }
-  const std::size_t points = words.points > 0 ? words.points : has_end ? kPointsBetween : kPoints;
-  checked.x = parse_axis("--x", !words.x.empty() ? words.x : has_end ? "-0.5:1.5" : "-1:1", points);
+  checked.x = axis_of(words);
   return checked;
 }
 

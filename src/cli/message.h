@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 
 namespace lossatlas {
@@ -8,7 +9,17 @@ namespace lossatlas {
 /// not end for it.
 void write_to_error(std::string_view bytes);
 
-/// The same for a line of text, without its newline. Control characters, which names in files may hold, become '?'.
+/// Text that may come from files as a terminal can show it: control characters (but newlines) and bytes that are not UTF-8
+/// become '?'.
+std::string printable(std::string_view text);
+
+/// Writes a line to standard error, without its newline, made printable.
 void print_message(std::string_view text);
+
+/// Writes a line to standard output, made printable; newlines within it become '?' too.
+void print_line(std::string_view text);
+
+/// The same for JSON text: what is not printable in its strings is escaped, so that it stays the same JSON.
+void print_json(std::string_view text);
 
 }  // namespace lossatlas

@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "base/sha256.h"
+#include "cli/epochs.h"
+#include "cli/inputs.h"
 #include "landscape/differences.h"
 
 namespace lossatlas {
@@ -43,7 +45,7 @@ Trajectory paths_of(const IndexedRuns& runs, const Projected& projected) {
     for (std::size_t i = 0; i < runs.checkpoints[r].size(); ++i, ++next) {
       const CheckpointIndex& checkpoint = runs.checkpoints[r][i];
       path.file.push_back(checkpoint.file.string());
-      path.epoch.push_back(epoch_of(checkpoint, i));
+      path.epoch.push_back(runs.epochs[r][i]);
       for (const auto values : {&Projected::x, &Projected::y, &Projected::distance, &Projected::length}) {
         (path.points.*values).push_back((projected.*values)[next]);
       }
@@ -51,6 +53,24 @@ Trajectory paths_of(const IndexedRuns& runs, const Projected& projected) {
     trajectory.runs.push_back(std::move(path));
   }
   return trajectory;
+}
+
+void find_epochs(IndexedRuns& runs) {
+  for (std::size_t r = 0; r < runs.files.size(); ++r) {
+    const auto& checkpoints = runs.checkpoints[r];
+    const auto of_names = epochs_of_names(runs.files[r].files);
+    auto& epochs = runs.epochs.emplace_back();
+    std::size_t places = 0;
+    for (std::size_t i = 0; i < checkpoints.size(); ++i) {
+      const auto given = metadata_value(checkpoints[i].metadata, "epoch", std::int64_t{-1});
+      if (given < 0 && !of_names) ++places;
+      epochs.push_back(given >= 0 ? given : of_names ? (*of_names)[i] : static_cast<std::int64_t>(i));
+    }
+    if (places == 0) continue;
+    runs.notes.push_back(fmt::format("{}: neither checkpoints nor their names give the epochs of {} of {}; their places in "
+                                     "the run, 0 to {}, are taken", runs.files[r].words, places, epochs.size(),
+                                     epochs.size() - 1));
+  }
 }
 
 }  // namespace
@@ -66,7 +86,7 @@ std::vector<const CheckpointIndex*> IndexedRuns::all() const {
 }
 
 IndexedRuns index_runs(const std::vector<RunFiles>& runs, const LandscapeInputs& inputs) {
-  IndexedRuns indexed{runs, {}};
+  IndexedRuns indexed{runs, {}, {}, {}};
   for (const RunFiles& run : runs) {
     auto& checkpoints = indexed.checkpoints.emplace_back(run.files.size());
     std::vector<std::exception_ptr> failures(run.files.size());
@@ -84,6 +104,7 @@ IndexedRuns index_runs(const std::vector<RunFiles>& runs, const LandscapeInputs&
       if (failure) std::rethrow_exception(failure);
     }
   }
+  find_epochs(indexed);
   return indexed;
 }
 
@@ -106,6 +127,7 @@ ChosenPlane plane_of_pca(const IndexedRuns& runs, const LandscapeInputs& inputs,
   pca.combinations.clear();
   ChosenPlane plane;
   plane.trajectory = paths_of(runs, project(products, rule));
+  plane.notes = runs.notes;
   plane.trajectory.pca = std::move(pca);
   plane.settings = {{"plane", "pca"}, {"runs", settings_of_runs(runs)}, {"dir_type", name_of(type)}};
   plane.directions = [directions](std::size_t) { return directions; };

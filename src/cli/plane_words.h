@@ -71,6 +71,7 @@ struct ChosenPlane {
   std::vector<std::filesystem::path> files;  // of the points
   double unit = kNotKnown;                   // length of its directions, where it is one
   Trajectory trajectory;                     // of pca: the paths, without losses
+  std::vector<std::string> notes;            // for people, on how it was made
 };
 
 /// The threads and the instruction set that the words ask for.

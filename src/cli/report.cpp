@@ -84,7 +84,7 @@ void Report::say(const std::string& text) {
 void Report::note(const std::string& text) {
   if (!log_) return;
   try {
-    log_->append(fmt::format("{} {}\n", utc_now(), text));
+    log_->append(fmt::format("{} {}\n", utc_now(), printable(text)));
   } catch (const Error& error) {  // a sweep does not end because its log does
     log_.reset();
     say(fmt::format("warning: {}; going on without a log", error.what()));

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 
 #include "base/error.h"
 #include "cli/inputs.h"
@@ -103,19 +102,6 @@ RunFiles run_of_words(const std::string& option, const std::string& words) {
   }
   const auto folder = folder_of(files.front());
   return describe(words, folder, std::move(files));
-}
-
-std::int64_t epoch_of(const CheckpointIndex& checkpoint, std::size_t place) {
-  const auto given = metadata_value(checkpoint.metadata, "epoch", std::int64_t{-1});
-  if (given >= 0) return given;
-  const std::string stem = checkpoint.file.stem().string();
-  const std::size_t last = stem.find_last_of("0123456789");
-  if (last == std::string::npos) return static_cast<std::int64_t>(place);
-  std::size_t first = last;
-  while (first > 0 && is_digit(stem[first - 1])) --first;
-  std::int64_t number = 0;
-  const auto [end, failure] = std::from_chars(stem.data() + first, stem.data() + last + 1, number);
-  return failure == std::errc{} ? number : static_cast<std::int64_t>(place);
 }
 
 }  // namespace lossatlas

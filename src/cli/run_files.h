@@ -1,12 +1,9 @@
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "checkpoint/index.h"
 
 namespace lossatlas {
 
@@ -27,8 +24,5 @@ RunFiles run_of_words(const std::string& option, const std::string& words);
 
 /// True where `a` comes before `b`, numbers in them counting as numbers.
 bool in_natural_order(std::string_view a, std::string_view b);
-
-/// What the checkpoint says, else the last number in its name, else its place in the run.
-std::int64_t epoch_of(const CheckpointIndex& checkpoint, std::size_t place);
 
 }  // namespace lossatlas

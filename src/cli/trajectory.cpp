@@ -110,6 +110,7 @@ ChosenPlane choose_plane(const TrajectoryWords& words, const CheckedTrajectory& 
     plane = choose_plane(options, 2, inputs, sums);
     plane.trajectory = paths_along(plane.directions(0), runs, inputs, checked.projection, sums);
     plane.settings["runs"] = settings_of_runs(runs);
+    plane.notes = runs.notes;
   }
   plane.settings["project"] = words.projection;
   return plane;

@@ -59,7 +59,9 @@ Axis parse_axis(const std::string& option, const std::string& range, std::size_t
   if (points > 1 && *low == *high)
     throw UsageError("{} {}: the range is empty, but holds {} points", option, range, points);
   if (points == 1 && *low != *high) throw UsageError("{} {}: one point wants one coordinate, as in 0:0", option, range);
-  return {*low, *high, points};
+  const Axis axis{*low, *high, points};
+  if (axis.has_distinct_points()) return axis;
+  throw UsageError("{} {}: this range does not hold {} different finite numbers", option, range, points);
 }
 
 std::vector<double> parse_numbers(const std::string& option, const std::string& words) {

@@ -17,7 +17,8 @@ std::vector<std::string_view> split_at(std::string_view text, char separator);
 /// "51x41": points along x and y, each 1 to 10000. Throws UsageError.
 std::pair<std::size_t, std::size_t> parse_grid(const std::string& words);
 
-/// "-1:1" with low < high (low = high for an axis of one point). Throws UsageError naming the option.
+/// "-1:1" with low < high (low = high for an axis of one point), whose points are different finite numbers. Throws
+/// UsageError naming the option.
 Axis parse_axis(const std::string& option, const std::string& range, std::size_t points);
 
 /// "0.49,0.48,0.45". Throws UsageError naming the option.

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "storage/format.h"
+#include "storage/grid.h"
 
 namespace lossatlas {
 namespace {
@@ -71,19 +72,29 @@ class GridReader {
  private:
   std::size_t count() const { return grid_.x.size() * (grid_.is_plane() ? grid_.y.size() : 1); }
 
-  bool is_field(const std::string& path, const std::string& name, const Shape& shape) const {
+  bool is_value(const std::string& path, const std::string& name) const {
     constexpr std::array<std::string_view, 6> kOthers{"xcoordinates", "ycoordinates", "x", "y", "epoch", "evaluated"};
     if (std::find(kOthers.begin(), kOthers.end(), name) != kOthers.end() || name.starts_with("samples_")) return false;
-    if (!reader_.is_dataset(path) || !is_number(reader_.stored(path))) return false;
+    return reader_.is_dataset(path) && reader_.stored(path) != Stored::text;
+  }
+
+  /// Why a dataset gives no value at each point; "" where it does.
+  std::string misfit_of(const std::string& path, const Shape& shape) const {
+    if (!is_number(reader_.stored(path))) return "its elements are not numbers";
     const Shape found = reader_.shape(path);
     // tomgoldstein/loss-landscape shapes its arrays [nx, ny] and fills them in the order of [ny, nx].
-    return found == shape || (!is_ours_ && found == Shape(shape.rbegin(), shape.rend()));
+    if (found == shape || (!is_ours_ && found == Shape(shape.rbegin(), shape.rend()))) return "";
+    return fmt::format("its shape is [{}], that of the grid [{}]", fmt::join(found, ", "), fmt::join(shape, ", "));
   }
 
   void add_group(const std::string& group, const std::string& prefix, const Shape& shape) {
     for (const std::string& name : reader_.members(group)) {
       const std::string path = (group == "/" ? "" : group) + "/" + name;
-      if (!is_field(path, name, shape)) continue;
+      if (!is_value(path, name)) continue;
+      if (const std::string misfit = misfit_of(path, shape); !misfit.empty()) {
+        grid_.left_out.push_back(fmt::format("{} is left out: {}", path, misfit));
+        continue;
+      }
       const auto values = reader_.read<double>(path);
       const auto begin = values.begin() + static_cast<std::ptrdiff_t>(first_);
       grid_.fields.push_back({prefix + name, {begin, begin + static_cast<std::ptrdiff_t>(count())}});
@@ -100,8 +111,7 @@ class GridReader {
       const auto begin = states.begin() + static_cast<std::ptrdiff_t>(first);
       grid_.state.assign(begin, begin + static_cast<std::ptrdiff_t>(count()));
     } else {
-      grid_.state.assign(count(), 1);
-      if (!is_ours_) unmark();
+      grid_.state = is_ours_ ? std::vector<std::uint8_t>(count(), 1) : evaluated_of(grid_.field("").values);
     }
     for (Field& field : grid_.fields) {
       for (std::size_t i = 0; i < field.values.size(); ++i) {
@@ -109,14 +119,6 @@ class GridReader {
       }
     }
     return std::move(grid_);
-  }
-
-  /// Values that tomgoldstein/loss-landscape marks with -1 were not evaluated.
-  void unmark() {
-    const Field& loss = grid_.field("");
-    for (std::size_t i = 0; i < count(); ++i) {
-      if (loss.values[i] == -1 || std::isnan(loss.values[i])) grid_.state[i] = 0;
-    }
   }
 
   const Hdf5Reader& reader_;

@@ -148,6 +148,7 @@ class Converter {
   }
 
   void write(const std::filesystem::path& file) { archive_.write(file); }
+  const std::vector<std::string>& left_out() const { return left_out_; }
 
  private:
   void add_dataset(const std::string& path) {
@@ -159,15 +160,21 @@ class Converter {
       case Stored::int64: return archive_.add(name, npy("<i8", shape, reader_.read<std::int64_t>(path)));
       case Stored::uint8: return archive_.add(name, npy("|u1", shape, reader_.read<std::uint8_t>(path)));
       case Stored::text: return archive_.add(name, npy_of_texts(shape, reader_.read_texts(path)));
-      case Stored::other: break;
+      case Stored::other: left_out_.push_back(fmt::format("{} is left out: its elements are neither numbers nor text", path));
     }
   }
 
   /// Single values; lists as attributes are not among ours.
   void add_attribute(const std::string& path, const std::string& attribute) {
-    if (!reader_.shape(path, attribute).empty()) return;
+    const bool is_one = reader_.shape(path, attribute).empty();
+    const Stored stored = reader_.stored(path, attribute);
+    if (!is_one || stored == Stored::other) {
+      left_out_.push_back(fmt::format("{}@{} is left out: {}", path, attribute,
+                                      is_one ? "it is neither a number nor text" : "it is more than one value"));
+      return;
+    }
     const std::string name = path == "/lossatlas" ? attribute : path.substr(1) + "@" + attribute;
-    switch (reader_.stored(path, attribute)) {
+    switch (stored) {
       case Stored::text: return archive_.add(name, npy_of_texts({}, {reader_.text_attribute(path, attribute)}));
       case Stored::float32:
       case Stored::float64:
@@ -181,16 +188,18 @@ class Converter {
 
   const Hdf5Reader& reader_;
   Archive archive_;
+  std::vector<std::string> left_out_;
 };
 
 }  // namespace
 
-void write_npz(const std::filesystem::path& file, const std::filesystem::path& source) {
+std::vector<std::string> write_npz(const std::filesystem::path& file, const std::filesystem::path& source) {
   const Hdf5Reader reader(source);
   check_format(reader);
   Converter converter(reader);
   converter.add_group("/", 0);
   converter.write(file);
+  return converter.left_out();
 }
 
 }  // namespace lossatlas

@@ -40,12 +40,18 @@ Path read_path(const Hdf5Reader& reader, const std::string& group, const std::st
     const std::string dataset = group + "/" + member;
     if (!reader.is_dataset(dataset)) continue;
     const Shape shape = reader.shape(dataset);
-    if (shape.size() != 1 && !(shape.size() == 2 && (shape[1] == 1 || shape[1] == 2))) continue;
+    if (shape.size() != 1 && !(shape.size() == 2 && (shape[1] == 1 || shape[1] == 2))) {
+      path.left_out.push_back(
+          fmt::format("{} is left out: its shape is [{}], not one number a place", dataset, fmt::join(shape, ", ")));
+      continue;
+    }
     const Stored stored = reader.stored(dataset);
     if (stored == Stored::text) {
       path.labels = reader.read_texts(dataset);
     } else if (stored != Stored::other) {
       add_values(path, member, reader.read<double>(dataset), shape);
+    } else {
+      path.left_out.push_back(fmt::format("{} is left out: its elements are not numbers", dataset));
     }
   }
   const auto fits = [&](const auto& values) { return values.size() == path.x.size(); };

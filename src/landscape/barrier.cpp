@@ -1,5 +1,6 @@
 #include "landscape/barrier.h"
 
+#include <array>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -34,18 +35,31 @@ nlohmann::ordered_json json_of(const Barrier& barrier) {
 
 nlohmann::ordered_json interpolation_json(const Surface& surface) {
   const bool is_way = surface.kind == SurfaceKind::line && surface.points.size() == 2 && surface.layers == 1;
-  const auto first = surface.x.index_of(0), last = surface.x.index_of(1);
-  if (!is_way || !first || !last || surface.evaluated() < surface.size()) return nullptr;
+  if (!is_way || surface.evaluated() < surface.size()) return nullptr;
+  const std::array at_ends{surface.x.index_of(0), surface.x.index_of(1)};
+  for (std::size_t end = 0; end < 2; ++end) {
+    if (!at_ends[end] && std::isnan(surface.points[end].plane_accuracy)) return nullptr;
+  }
   nlohmann::ordered_json all = nlohmann::ordered_json::object();
   const auto t = surface.x.coordinates();
-  const auto add = [&](const std::string& split, const std::vector<double>& loss, const std::vector<double>& accuracy) {
+  const auto barrier = [&](const std::vector<double>& values, const std::array<double, 2>& beside) {
+    const auto value_at = [&](std::size_t end) { return at_ends[end] ? values[*at_ends[end]] : beside[end]; };
+    return json_of(barrier_of(t, values, value_at(0), value_at(1)));
+  };
+  const auto add = [&](const std::string& split, const std::vector<double>& loss, double MarkedPoint::*end_loss,
+                       const std::vector<double>& accuracy, double MarkedPoint::*end_accuracy) {
+    const MarkedPoint &a = surface.points[0], &b = surface.points[1];
     std::vector<double> error;
     for (const double percent : accuracy) error.push_back(100 - percent);
-    all[split + "_loss"] = json_of(barrier_of(t, loss, loss[*first], loss[*last]));
-    all[split + "_err"] = json_of(barrier_of(t, error, error[*first], error[*last]));
+    all[split + "_loss"] = barrier(loss, {a.*end_loss, b.*end_loss});
+    all[split + "_err"] = barrier(error, {100 - a.*end_accuracy, 100 - b.*end_accuracy});
   };
-  add(std::string(name_of(surface.split)), surface.loss, surface.accuracy);
-  if (surface.has_both_splits()) add("test", surface.values_of("test_loss"), surface.values_of("test_acc"));
+  add(std::string(name_of(surface.split)), surface.loss, &MarkedPoint::plane_loss, surface.accuracy,
+      &MarkedPoint::plane_accuracy);
+  if (surface.has_both_splits()) {
+    add("test", surface.values_of("test_loss"), &MarkedPoint::plane_test_loss, surface.values_of("test_acc"),
+        &MarkedPoint::plane_test_accuracy);
+  }
   return all;
 }
 

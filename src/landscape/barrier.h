@@ -21,8 +21,8 @@ Barrier barrier_of(std::span<const double> t, std::span<const double> values, do
 nlohmann::ordered_json json_of(const Barrier& barrier);
 
 /// Along a line from one checkpoint to another, of its values at 0 and 1 and between them: train_loss, train_err (error
-/// in percent), and of both splits test_loss, test_err. Null for any other surface, where 0 or 1 is not among the points,
-/// and while a value is missing.
+/// in percent), and of both splits test_loss, test_err. An end that is not among the points has the plane_loss of its marked
+/// point. Null for any other surface, and while a value is missing.
 nlohmann::ordered_json interpolation_json(const Surface& surface);
 
 }  // namespace lossatlas

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 
+#include "landscape/path.h"
 #include "landscape/resume.h"
 
 namespace lossatlas {
@@ -101,12 +102,24 @@ nlohmann::ordered_json json_of(const ValueComparison& values) {
 }  // namespace
 
 bool Comparison::has_same_values() const {
-  return only_first == 0 && only_second == 0 && loss.other_bits == 0 && accuracy.other_bits == 0;
+  const auto is_same = [](const ValueComparison& values) { return values.other_bits == 0; };
+  return only_first == 0 && only_second == 0 && is_same(loss) && is_same(accuracy) && is_same(line_loss) &&
+         is_same(line_accuracy);
 }
 
 Comparison compare(const Surface& first, const Surface& second) {
-  const auto root = [](const Surface& surface) { return surface.layers == 1 ? surface : mean_of_repeats(surface); };
+  const auto root = [](const Surface& surface) {
+    if (surface.kind == SurfaceKind::path) return repeat_of(surface, kCurveLayer);
+    return surface.layers == 1 ? surface : mean_of_repeats(surface);
+  };
   Comparison comparison = compare_values(root(first), root(second));
+  if (first.kind == SurfaceKind::path && second.kind == SurfaceKind::path) {
+    const Comparison lines = compare_values(repeat_of(first, kLineLayer), repeat_of(second, kLineLayer));
+    comparison.line_loss = lines.loss;
+    comparison.line_accuracy = lines.accuracy;
+    comparison.only_first += lines.only_first;
+    comparison.only_second += lines.only_second;
+  }
   comparison.settings = compare_settings(settings_with_grid(first), settings_with_grid(second));
   return comparison;
 }
@@ -116,13 +129,18 @@ nlohmann::ordered_json json_of(const Comparison& comparison) {
   for (const auto& [name, first, second] : comparison.settings) {
     settings.push_back({{"name", name}, {"first", first}, {"second", second}});
   }
-  return {{"settings", settings},
-          {"same_values", comparison.has_same_values()},
-          {"common", comparison.loss.points},
-          {"only_first", comparison.only_first},
-          {"only_second", comparison.only_second},
-          {"loss", json_of(comparison.loss)},
-          {"accuracy", json_of(comparison.accuracy)}};
+  nlohmann::ordered_json all{{"settings", settings},
+                             {"same_values", comparison.has_same_values()},
+                             {"common", comparison.loss.points + comparison.line_loss.points},
+                             {"only_first", comparison.only_first},
+                             {"only_second", comparison.only_second},
+                             {"loss", json_of(comparison.loss)},
+                             {"accuracy", json_of(comparison.accuracy)}};
+  if (comparison.line_loss.points > 0) {
+    all["line_loss"] = json_of(comparison.line_loss);
+    all["line_accuracy"] = json_of(comparison.line_accuracy);
+  }
+  return all;
 }
 
 }  // namespace lossatlas

@@ -415,9 +415,10 @@ Summary summarize(const Surface& surface) {
   summary.centre_accuracy = surface.accuracy[centre];
   summary.is_centre_exact = surface.index_of(0, 0).has_value();
   summary.points = surface.size();
+  summary.evaluated = surface.evaluated();
+  summary.reconstructed = surface.reconstructed();
   summary.not_finite = surface.not_finite();
   for (std::size_t i = 0; i < surface.size(); ++i) {
-    summary.evaluated += is_known(surface, i) ? 1 : 0;
     if (!std::isfinite(heights[i])) continue;
     if (!(heights[i] >= summary.lowest.loss)) summary.lowest = located(surface, i);
     if (!(heights[i] <= summary.highest.loss)) summary.highest = located(surface, i);
@@ -448,27 +449,29 @@ nlohmann::ordered_json json_of(const Summary& summary) {
   centre["accuracy"] = summary.centre_accuracy;
   centre["exact"] = summary.is_centre_exact;
   const Curvature& curvature = summary.curvature;
-  return {{"centre", centre},
-          {"lowest", json_of(summary.lowest)},
-          {"highest", json_of(summary.highest)},
-          {"width", summary.width},
-          {"width_at_least", summary.is_width_bound},
-          {"steepest",
-           {{"rise", summary.steepest.size()},
-            {"from", {summary.steepest.from.x, summary.steepest.from.y}},
-            {"to", {summary.steepest.to.x, summary.steepest.to.y}}}},
-          {"minima", summary.minima},
-          {"clear_minima", summary.clear_minima ? nlohmann::ordered_json(*summary.clear_minima) : nullptr},
-          {"curvature",
-           {{"eigenvalues", {curvature.smallest, curvature.largest}},
-            {"condition", curvature.condition},
-            {"convex", curvature.is_convex()},
-            {"points", curvature.points}}},
-          {"points", summary.points},
-          {"evaluated", summary.evaluated},
-          {"not_finite", summary.not_finite},
-          {"standard_error", summary.standard_error},
-          {"hints", summary.hints}};
+  nlohmann::ordered_json all{{"centre", centre},
+                             {"lowest", json_of(summary.lowest)},
+                             {"highest", json_of(summary.highest)},
+                             {"width", summary.width},
+                             {"width_at_least", summary.is_width_bound},
+                             {"steepest",
+                              {{"rise", summary.steepest.size()},
+                               {"from", {summary.steepest.from.x, summary.steepest.from.y}},
+                               {"to", {summary.steepest.to.x, summary.steepest.to.y}}}},
+                             {"minima", summary.minima},
+                             {"clear_minima", summary.clear_minima ? nlohmann::ordered_json(*summary.clear_minima) : nullptr},
+                             {"curvature",
+                              {{"eigenvalues", {curvature.smallest, curvature.largest}},
+                               {"condition", curvature.condition},
+                               {"convex", curvature.is_convex()},
+                               {"points", curvature.points}}},
+                             {"points", summary.points},
+                             {"evaluated", summary.evaluated},
+                             {"not_finite", summary.not_finite},
+                             {"standard_error", summary.standard_error},
+                             {"hints", summary.hints}};
+  if (summary.reconstructed > 0) all["reconstructed"] = summary.reconstructed;
+  return all;
 }
 
 nlohmann::ordered_json summary_json(const Surface& surface) {

@@ -62,11 +62,11 @@ struct Summary {
   std::optional<std::size_t> clear_minima;
 
   Curvature curvature;
-  std::size_t points = 0, evaluated = 0, not_finite = 0;
+  std::size_t points = 0, evaluated = 0, reconstructed = 0, not_finite = 0;
   double standard_error = kUnknown;  // median of the finite standard errors of the loss
   std::vector<std::string> hints;    // short sentences on what makes the picture doubtful
 
-  bool is_complete() const { return evaluated == points; }
+  bool is_complete() const { return evaluated + reconstructed == points; }
 };
 
 /// Of a surface of one repeat. Hints:

@@ -32,6 +32,13 @@ std::optional<std::size_t> Axis::index_of(double coordinate) const {
   return std::nullopt;
 }
 
+bool Axis::has_distinct_points() const {
+  for (std::size_t i = 0; i < points; ++i) {
+    if (!std::isfinite(at(i)) || (i > 0 && !(at(i - 1) < at(i)))) return false;
+  }
+  return true;
+}
+
 Surface::Surface(const Axis& x_axis, const Axis& y_axis, Split which, const std::vector<std::string>& more_names,
                  std::size_t layer_count)
     : x(x_axis), y(y_axis), split(which), layers(layer_count) {
@@ -88,6 +95,10 @@ Evaluation Surface::at(std::size_t index) const {
 
 std::size_t Surface::evaluated() const {
   return static_cast<std::size_t>(std::count(state.begin(), state.end(), PointState::evaluated));
+}
+
+std::size_t Surface::reconstructed() const {
+  return static_cast<std::size_t>(std::count(state.begin(), state.end(), PointState::reconstructed));
 }
 
 std::size_t Surface::not_finite() const {

@@ -27,6 +27,8 @@ struct Axis {
   std::vector<double> coordinates() const;
   /// The point at exactly this coordinate, if there is one.
   std::optional<std::size_t> index_of(double coordinate) const;
+  /// False for a range that is too wide or too narrow for its points: they would not be different finite numbers.
+  bool has_distinct_points() const;
 };
 
 enum class SurfaceKind {
@@ -55,6 +57,8 @@ struct MarkedPoint {
   double distance = 0;  // Euclidean, out of the plane; 0 on it
   double loss = kNotKnown, accuracy = kNotKnown;            // its own, with its own statistics, over the same images
   double test_loss = kNotKnown, test_accuracy = kNotKnown;  // where the surface is of both splits
+  /// The line's values at the checkpoint, where the grid of a line between two has no point there.
+  double plane_loss = kNotKnown, plane_accuracy = kNotKnown, plane_test_loss = kNotKnown, plane_test_accuracy = kNotKnown;
 };
 
 /// A curve in the plane, or its projection: a point for each t.
@@ -116,7 +120,9 @@ struct Surface {
   std::size_t index_in(std::size_t layer, std::size_t point) const { return layer * grid_size() + point; }
   void set(std::size_t index, const Evaluation& evaluation);
   Evaluation at(std::size_t index) const;
+  /// Points that were evaluated; those that are reconstructed from others are not among them.
   std::size_t evaluated() const;
+  std::size_t reconstructed() const;
   /// Points whose loss was evaluated and is not finite.
   std::size_t not_finite() const;
 };
@@ -142,7 +148,7 @@ void write_surface(const std::filesystem::path& file, const Surface& surface);
 /// The same for a surface in levels: `shown` is what they add up to, which every reader finds at the root.
 void write_surface(const std::filesystem::path& file, const Surface& levels, const Surface& shown);
 
-/// Reads a surface or a line: ours, or one of tomgoldstein/loss-landscape (its -1 means not evaluated).
+/// Reads a surface or a line: ours, or one of tomgoldstein/loss-landscape (evaluated_of tells what its -1 means).
 /// Of a surface in levels, what they add up to. Throws Error for a file that is no surface, and for one of a newer
 /// format.
 Surface read_surface(const std::filesystem::path& file);

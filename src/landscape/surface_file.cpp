@@ -178,10 +178,10 @@ std::vector<PointState> read_states(const Hdf5Reader& reader, const std::string&
 
 /// Values that tomgoldstein/loss-landscape marks with -1 were not evaluated.
 void unmark(Surface& surface) {
+  const auto evaluated = evaluated_of(surface.loss);
   for (std::size_t i = 0; i < surface.size(); ++i) {
-    const bool missing = surface.loss[i] == -1 || std::isnan(surface.loss[i]);
-    surface.state[i] = missing ? PointState::missing : PointState::evaluated;
-    if (missing) surface.loss[i] = surface.accuracy[i] = std::numeric_limits<double>::quiet_NaN();
+    surface.state[i] = static_cast<PointState>(evaluated[i]);
+    if (!evaluated[i]) surface.loss[i] = surface.accuracy[i] = std::numeric_limits<double>::quiet_NaN();
   }
 }
 
@@ -210,6 +210,22 @@ Contents contents_of(const Hdf5Reader& reader, const nlohmann::json& settings) {
   return {repeats.get<std::size_t>(), levels_of(settings), names.get<std::vector<std::string>>()};
 }
 
+/// The landscape's values at marked points, where the file has them.
+struct PlaneValues {
+  std::string name;
+  double MarkedPoint::*member;
+};
+
+std::vector<PlaneValues> plane_values(const Surface& surface) {
+  const PathValues own = path_values(surface.split), test = path_values(Split::test, true);
+  std::vector<PlaneValues> values{{own.plane_loss, &MarkedPoint::plane_loss},
+                                  {own.plane_accuracy, &MarkedPoint::plane_accuracy}};
+  if (!surface.has_both_splits()) return values;
+  values.push_back({test.plane_loss, &MarkedPoint::plane_test_loss});
+  values.push_back({test.plane_accuracy, &MarkedPoint::plane_test_accuracy});
+  return values;
+}
+
 /// The checkpoints that are marked in the file, if any.
 void read_points(const Hdf5Reader& reader, Surface& surface) {
   const std::string group = std::string(kPoints) + "/";
@@ -232,6 +248,7 @@ void read_points(const Hdf5Reader& reader, Surface& surface) {
     read("test_loss", &MarkedPoint::test_loss);
     read("test_acc", &MarkedPoint::test_accuracy);
   }
+  for (const auto& [name, member] : plane_values(surface)) read(name, member);
   const std::string object(kPoints);
   if (reader.has_attribute(object, "unit")) surface.unit = reader.number_attribute(object, "unit");
 }
@@ -349,12 +366,17 @@ Surface read_own(const Hdf5Reader& reader, const Form& form, bool wants_levels) 
 /// A surface of tomgoldstein/loss-landscape.
 Surface read_theirs(const Hdf5Reader& reader, const Form& form) {
   const Names names(form.split);
-  const Shape shape = shape_of(form);
-  auto loss = read_grid(reader, "/" + names.loss, shape);
+  const auto read = [&](const std::string& name) {
+    Shape shape = shape_of(form);
+    // Its writer shapes arrays [nx, ny] and fills them in the order of [ny, nx].
+    if (Shape turned(shape.rbegin(), shape.rend()); reader.shape(name) == turned) shape = turned;
+    return read_grid(reader, name, shape);
+  };
+  auto loss = read("/" + names.loss);
   Surface surface(form.x, form.y, form.split);
   surface.kind = form.kind;
   surface.loss = std::move(loss);
-  if (reader.has("/" + names.accuracy)) surface.accuracy = read_grid(reader, "/" + names.accuracy, shape);
+  if (reader.has("/" + names.accuracy)) surface.accuracy = read("/" + names.accuracy);
   unmark(surface);
   return surface;
 }
@@ -430,6 +452,10 @@ void write_points(Hdf5Writer& writer, const Surface& surface) {
   if (surface.has_both_splits()) {
     write("test_loss", &MarkedPoint::test_loss);
     write("test_acc", &MarkedPoint::test_accuracy);
+  }
+  const auto is_known = [](const MarkedPoint& point) { return !std::isnan(point.plane_accuracy); };
+  if (std::any_of(surface.points.begin(), surface.points.end(), is_known)) {
+    for (const auto& [name, member] : plane_values(surface)) write(name, member);
   }
   if (!std::isnan(surface.unit)) writer.attribute<double>(std::string(kPoints), "unit", std::array{surface.unit});
 }

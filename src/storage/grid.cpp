@@ -1,5 +1,6 @@
 #include "storage/grid.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -11,6 +12,13 @@ void write_axis(Hdf5Writer& writer, const std::string& name, const std::string& 
   writer.write<double>(scale, values, {values.size()});
   writer.attribute(scale, "long_name", meaning);
   writer.attach_scale(name, 0, scale);
+}
+
+std::vector<std::uint8_t> evaluated_of(std::span<const double> losses) {
+  const bool marks = std::none_of(losses.begin(), losses.end(), [](double loss) { return loss < 0 && loss != -1; });
+  std::vector<std::uint8_t> evaluated;
+  for (const double loss : losses) evaluated.push_back(marks && loss == -1 ? 0 : 1);
+  return evaluated;
 }
 
 void write_vtkhdf(Hdf5Writer& writer, std::span<const double> x, std::span<const double> y,

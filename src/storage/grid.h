@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,6 +13,10 @@ namespace lossatlas {
 /// scale, which names the axis to xarray and netCDF.
 void write_axis(Hdf5Writer& writer, const std::string& name, const std::string& scale, const std::string& meaning,
                 std::span<const double> values);
+
+/// Of losses in a file of tomgoldstein/loss-landscape, whether each was evaluated: 1, or 0 where -1 marks it as not. Where
+/// another loss is negative, -1 is a loss too; a NaN is always one.
+std::vector<std::uint8_t> evaluated_of(std::span<const double> losses);
 
 /// What VTK's vtkHDFReader and ParaView read: an image of nx × ny × 1 points whose data are hard links to these root
 /// datasets of shape [ny, nx]. The coordinates are evenly spaced; nothing is written for a single row or column.

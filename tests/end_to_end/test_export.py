@@ -304,6 +304,24 @@ def test_csv_of_what_is_missing_and_not_finite(export, tmp_path):
     assert [row["evaluated"] for row in rows[:5]] == ["0", "1", "1", "1", "2"]
 
 
+def test_what_is_left_out_is_said(export, tmp_path):
+    write_trajectory(tmp_path / "s.h5")
+    with h5py.File(tmp_path / "s.h5", "r+") as file:
+        file["odd"], file["lossatlas/turned"] = np.ones(3), np.ones((5, 4))
+        file["complex"] = np.ones((4, 5), complex)
+        file["lossatlas/runs/sgd/three"] = np.ones((3, 3))
+        file["lossatlas"].attrs["list"] = [1, 2]
+    notes = {"/odd is left out: its shape is [3], that of the grid [4, 5]",
+             "/lossatlas/turned is left out: its shape is [5, 4], that of the grid [4, 5]",
+             "/complex is left out: its elements are not numbers",
+             "/lossatlas/runs/sgd/three is left out: its shape is [3, 3], not one number a place"}
+    of_archive = {"/complex is left out: its elements are neither numbers nor text",
+                  "/lossatlas@list is left out: it is more than one value"}
+    for name, expected in (("s.csv", notes), ("s.vtp", notes), ("s.npz", of_archive)):
+        said = export(tmp_path / "s.h5", name)[0].ok().err
+        assert {line.split("s.h5: ")[1] for line in said.splitlines() if "left out:" in line} == expected
+
+
 def test_csv_of_a_line_a_history_and_paths(export, run, tmp_path):
     with h5py.File(tmp_path / "line.h5", "w") as file:
         file["xcoordinates"], file["train_loss"], file["test_loss"] = [0.0, 0.5], [1.0, 2.0], [3.0, 4.0]

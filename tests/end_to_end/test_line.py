@@ -93,9 +93,62 @@ def test_barrier_of_recalibrated_networks(draw_line, other, tmp_path):
     np.testing.assert_allclose(barrier["barrier"], max(loss) - (loss[0] + loss[2]) / 2, atol=1e-12)
 
 
-def test_no_barrier_without_both_ends(draw_line, other, tmp_path):
-    out, done = draw_line(tmp_path / "l.h5", "--to", other, "--x", "2:3", "--points", 2, "--split", "train")
-    assert not json.loads(helpers.attribute(out, "summary")).get("interpolation") and ": barrier" not in done.err
+@pytest.mark.parametrize("bn", [[], ["--bn", "recalibrate", "--bn-images", 64]])
+def test_ends_beside_the_grid_are_evaluated_as_well(bn, draw_line, other, lossatlas, tmp_path):
+    """As the points of a grid that has them, bit for bit."""
+    words = ("--to", other, "--samples", 60, *bn)
+    whole, _ = draw_line(tmp_path / "whole.h5", *words, "--x", "0:1", "--points", 5)
+    part, done = draw_line(tmp_path / "part.h5", *words, "--x", "0.25:1", "--points", 4)
+    assert "note: 0 (epoch-0003) is not among the points of the range 0.25:1" in done.err and "note: 1" not in done.err
+    inner, _ = draw_line(tmp_path / "inner.h5", *words, "--x", "0.25:0.75", "--points", 3)
+    expected = json.loads(helpers.attribute(whole, "summary"))["interpolation"]
+    assert list(expected) == ["train_loss", "train_err", "test_loss", "test_err"]
+    values = helpers.read(whole)
+    for out, ends in ((part, [0]), (inner, [0, 1])):
+        assert json.loads(helpers.attribute(out, "summary"))["interpolation"] == expected
+        assert json.loads(lossatlas("info", out, "--json").ok().out)["summary"]["interpolation"] == expected
+        with h5py.File(out) as file:
+            points = file["lossatlas/points"]
+            for name, of in (("plane_loss", "train_loss"), ("plane_acc", "train_acc"), ("plane_test_loss", "test_loss"),
+                             ("plane_test_acc", "test_acc")):
+                np.testing.assert_array_equal(points[name][()][ends], values[of][[0, -1]][ends])
+                assert np.isnan(points[name][()]).sum() == 2 - len(ends)
+    with h5py.File(whole) as file:
+        assert "plane_loss" not in file["lossatlas/points"]
+
+
+@pytest.mark.parametrize("points, x", [
+    (2, (0, 1)), (3, (0, 1)), (4, (0, 1.5)), (5, (-0.5, 1.5)), (10, (-0.4, 1.4)), (51, (-12 / 25, 38 / 25)), (61, (-0.5, 1.5)),
+])
+def test_the_default_range_has_both_checkpoints(points, x, draw_line, other, tmp_path):
+    out, _ = draw_line(tmp_path / "l.h5", "--to", other, "--points", points, "--samples", 2, "--split", "train")
+    found = helpers.read(out)["xcoordinates"]
+    assert len(found) == points and 0 in found and 1 in found
+    np.testing.assert_array_equal(found[[0, -1]], x)
+    np.testing.assert_allclose(found, np.linspace(*x, points), atol=1e-15)
+    assert "interpolation" in json.loads(helpers.attribute(out, "summary"))
+
+
+def test_the_nearest_range():
+    """What the cases above expect, by trying all ranges on which 0 and 1 are points."""
+    def nearest(points):
+        ranges = [(-before / steps, (points - 1 - before) / steps) for steps in range(1, points)
+                  for before in range(points - steps)]
+        return min(ranges, key=lambda x: round(np.hypot(x[0] + 0.5, x[1] - 1.5), 12))
+
+    assert [nearest(points) for points in (4, 5, 61)] == [(0, 1.5), (-0.5, 1.5), (-0.5, 1.5)]
+    for points, x in ((10, (-0.4, 1.4)), (51, (-12 / 25, 38 / 25))):
+        distance = [np.hypot(low + 0.5, high - 1.5) for low, high in (nearest(points), x)]
+        assert distance[0] == pytest.approx(distance[1])
+
+
+@pytest.mark.parametrize("words, culprit", [
+    (["--x", "-1e308:1e308"], "--x -1e308:1e308"), (["--x", "1:1.0000000000000002"], "--x 1:1.0000000000000002"),
+    (["--points", 1], "--points 1: one point requires its coordinate, as in --x 0:0"),
+])
+def test_ranges_that_do_not_hold_their_points(words, culprit, lossatlas, checkpoint, pictures, tmp_path):
+    done = lossatlas("line", "--checkpoint", checkpoint, "--data", pictures.words, "--out", tmp_path / "l.h5", *words)
+    assert done.status == 2 and culprit in done.line() and not list(tmp_path.iterdir())
 
 
 def test_weights_keep_the_statistics_of_the_origin(draw_line, other, checkpoint, pictures, tmp_path):

@@ -1,5 +1,6 @@
 """The surface file, opened by others: h5py, VTK, xarray; and theirs, opened by the program."""
 
+import csv
 import hashlib
 import json
 
@@ -146,3 +147,58 @@ def test_line_of_li_et_al(lossatlas, tmp_path):
         file["xcoordinates"] = np.linspace(-1, 1, 11)
         file["train_loss"], file["train_acc"] = np.linspace(1, 2, 11), np.linspace(90, 80, 11)
     lossatlas("info", tmp_path / "line.h5").ok()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_minus_one_and_nan_mean_in_a_file_of_li_et_al(turned, lossatlas, plot, tmp_path):
+    """NaN is a loss. -1 marks a point, unless another value is negative. His writer shapes arrays [nx, ny], and fills them
+    in the order of [ny, nx]."""
+    for name, marks in (("marked", 1), ("negative", 0)):
+        loss = helpers.write_li_surface(tmp_path / f"{name}.h5", nx=9, ny=7, marks=[(0, 0)])
+        loss[3, 4] = np.nan
+        if name == "negative":
+            loss[2, 2] = -3
+        with h5py.File(tmp_path / f"{name}.h5", "r+") as file:
+            accuracy = file.pop("train_acc")[()]
+            del file["train_loss"]
+            shape = (9, 7) if turned else (7, 9)
+            file["train_loss"], file["train_acc"] = loss.reshape(shape), accuracy.reshape(shape)
+        found = json.loads(lossatlas("info", "--json", tmp_path / f"{name}.h5").ok().out)
+        assert (found["grid"], found["points"], found["evaluated"], found["not_finite"]) == ([9, 7], 63, 63 - marks, 1)
+        there = loss[np.isfinite(loss) & ~((loss == -1) & bool(marks))]
+        assert found["loss"] == [there.min(), there.max()]
+        lossatlas("export", tmp_path / f"{name}.h5", "--out", tmp_path / f"{name}.csv").ok()
+        rows = list(csv.DictReader((tmp_path / f"{name}.csv").open()))
+        assert [row["evaluated"] for row in rows].count("0") == marks
+        for row, value in zip(rows, loss.ravel()):
+            assert row["train_loss"] == ("" if np.isnan(value) or (marks and value == -1) else f"{value:.17g}") or (
+                float(row["train_loss"]) == value)
+        drawn = plot(tmp_path / f"{name}.h5", "--kind", "heat", "-o", tmp_path / f"{name}.svg").ok()
+        text = (tmp_path / f"{name}.svg").read_text()
+        assert "1 point evaluated but not finite" in text.replace("\N{NO-BREAK SPACE}", " ")
+        assert ("1 point not evaluated" in text.replace("\N{NO-BREAK SPACE}", " ")) == bool(marks)
+    same = json.loads(lossatlas("info", "--json", "--diff", tmp_path / "marked.h5", tmp_path / "negative.h5").ok().out)
+    assert (same["common"], same["only_second"], same["loss"]["other_bits"]) == (62, 1, 1)
+
+
+def test_minus_one_in_a_line_of_li_et_al(lossatlas, tmp_path):
+    with h5py.File(tmp_path / "line.h5", "w") as file:
+        file["xcoordinates"] = np.linspace(-1, 1, 3)
+        file["train_loss"], file["train_acc"] = [1.0, -1.0, 2.0], [90.0, -1.0, 80.0]
+    values = json.loads(lossatlas("info", tmp_path / "line.h5", "--json").ok().out)["values"]
+    assert values == {"train_acc": [80, 90], "train_loss": [1, 2]}
+
+
+def test_control_characters_of_files_do_not_reach_a_terminal(lossatlas, tmp_path):
+    path = tmp_path / "li.h5"
+    helpers.write_li_surface(path)
+    evil = "\x1b]0;owned\x07\x9b31m\x7f\nsecond line"
+    with h5py.File(path, "r+") as file:
+        del file["dir_file"]
+        file["dir_file"] = evil
+    shown = lossatlas("info", path).ok().out
+    assert "?]0;owned??31m??second line" in shown
+    told = lossatlas("info", path, "--json").ok().out
+    assert json.loads(told)["dir_file"] == evil
+    for text in (shown, told):
+        assert not set(map(ord, text)) & ({*range(32), 127, *range(0x80, 0xa0)} - {10})

@@ -257,8 +257,23 @@ def test_a_pattern_and_a_list(lossatlas, foreign, mlp_run, pictures, tmp_path):
     refused = lossatlas("trajectory", "--checkpoints", long, *words, "--out", tmp_path / "long.h5")
     assert refused.status == 1 and "(in all 200): all 200 checkpoints are equal" in refused.line()
     backwards = ",".join(str(foreign / f"model_{number}.pt") for number in (100, 2, 10))
-    lossatlas("trajectory", "--checkpoints", backwards, *words, "--out", tmp_path / "list.h5").ok()
-    assert run_group(tmp_path / "list.h5", "foreign")[0]["epoch"].tolist() == [100, 2, 10]
+    done = lossatlas("trajectory", "--checkpoints", backwards, *words, "--out", tmp_path / "list.h5").ok()
+    assert run_group(tmp_path / "list.h5", "foreign")[0]["epoch"].tolist() == [0, 1, 2]  # the numbers do not rise
+    assert "note: " in done.err and "give the epochs of 3 of 3; their places in the run, 0 to 2, are taken" in done.err
+
+
+@pytest.mark.parametrize("names, epochs, has_note", [
+    (["model_8_acc99.9.pt", "model_9_acc99.95.pt", "model_10_acc99.97.pt"], [8, 9, 10], False),
+    (["epoch=8-step=80.ckpt", "epoch=9-step=90.ckpt", "epoch=10-step=100.ckpt"], [8, 9, 10], False),
+    (["ckpt.pt", "other.pt", "third.pt"], [0, 1, 2], True),
+])
+def test_epochs_of_names(names, epochs, has_note, lossatlas, foreign, pictures, tmp_path):
+    for name, number in zip(names, (2, 10, 100)):
+        (tmp_path / name).write_bytes((foreign / f"model_{number}.pt").read_bytes())
+    done = lossatlas("trajectory", "--checkpoints", ",".join(str(tmp_path / name) for name in names), "--arch", "mlp",
+                     "--data", pictures.words, "--grid", "2x1", "--y", "0:0", "--samples", 20, "--out", tmp_path / "t.h5").ok()
+    assert run_group(tmp_path / "t.h5", tmp_path.name)[0]["epoch"].tolist() == epochs
+    assert ("their places in the run" in done.err) == has_note
 
 
 # --- directions of other tools -------------------------------------------------------------------------------------

@@ -38,6 +38,16 @@ TEST_CASE("only a complete line between two checkpoints has one") {
   CHECK(interpolation_json(line)["train_loss"]["barrier"] == 2.5);
   line.x = {0.25, 1.25, 3};
   CHECK(interpolation_json(line).is_null());
+  // Ends beside the grid count with the line's values there, not with the checkpoints' own.
+  for (int end = 0; end < 2; ++end) {
+    CHECK(interpolation_json(line).is_null());
+    line.points[end].plane_loss = 1 + end;
+    line.points[end].plane_accuracy = 90 - 20 * end;
+  }
+  const auto beside = interpolation_json(line);  // the loss between them is 5 at 0.75, and 1 at 0.25
+  CHECK(beside["train_loss"]["barrier"] == 3.5);
+  CHECK(beside["train_loss"]["ends"] == nlohmann::json{1, 2});
+  CHECK(beside["train_err"]["barrier"] == 40);
   line.x = {0, 1, 3};
   line.kind = SurfaceKind::surface;
   CHECK(interpolation_json(line).is_null());

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "catch.h"
+#include "landscape/path.h"
 
 using namespace lossatlas;
 
@@ -94,4 +95,22 @@ TEST_CASE("of repeats the mean is compared") {
   const Surface one = filled({-1, 1, 3}, {0, 1, 2});
   for (std::size_t i = 0; i < 12; ++i) two.set(i, {one.loss[i % 6] + (i < 6 ? 1 : -1), 0, 50, 0, 10});
   CHECK(compare(two, one).has_same_values());
+}
+
+TEST_CASE("of paths the curve is compared with the curve, and the line with the line") {
+  Surface a({0, 1, 3}, {0, 0, 1}, Split::train, {}, 2);
+  a.kind = SurfaceKind::path;
+  for (std::size_t i = 0; i < a.size(); ++i) a.set(i, {1.0 + static_cast<double>(i), 0, 50, 0, 10});
+  Surface b = a;
+  CHECK(compare(a, b).has_same_values());
+  // By as much as the line is higher, the curve is lower: their mean stays.
+  b.loss[b.index_in(kCurveLayer, 1)] -= 0.5;
+  b.loss[b.index_in(kLineLayer, 1)] += 0.5;
+  const Comparison comparison = compare(a, b);
+  CHECK_FALSE(comparison.has_same_values());
+  CHECK(comparison.loss.points == 3);
+  CHECK(comparison.loss.absolute.first == 2);
+  CHECK(comparison.loss.absolute.second == 1.5);
+  CHECK(comparison.line_loss.absolute.first == 5);
+  CHECK(comparison.line_loss.absolute.second == 5.5);
 }

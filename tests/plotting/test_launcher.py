@@ -99,3 +99,41 @@ def test_no_python_at_all(tmp_path, bare_copy):
     result = run("s.h5", launcher=bare_copy, VIRTUAL_ENV="", PATH=str(folder))
     assert result.returncode == 1
     assert result.stderr == "plot: no Python found (python3): run tools/setup\n"
+
+
+@pytest.mark.parametrize("words", [["s.h5", "--dpi", "40"], ["--help"]])
+@pytest.mark.parametrize("stream, status, line", [
+    (">&-", 1, "plot: standard output cannot be written (Bad file descriptor)\n"),
+    (">/dev/full", 1, "plot: standard output cannot be written (No space left on device)\n"),
+    ("2>&-", 0, ""), ("2>/dev/full", 0, ""), ("<&-", 0, ""),
+])
+def test_streams_that_cannot_be_written(tmp_path, words, stream, status, line):
+    write_surface(tmp_path / "s.h5")
+    result = subprocess.run(["sh", "-c", f'"$0" "$@" {stream}', str(LAUNCHER), *words], capture_output=True, text=True,
+                            cwd=tmp_path, env={**os.environ, "VIRTUAL_ENV": sys.prefix}, timeout=50)
+    assert (result.returncode, result.stderr) == (status, line)
+    assert (tmp_path / "s_contourf.png").exists() == (words[0] == "s.h5")
+
+
+def test_a_note_that_cannot_be_written_does_not_end_the_drawing(tmp_path):
+    file = write_surface(tmp_path / "s.h5")
+    result = subprocess.run(["sh", "-c", '"$0" "$@" 2>/dev/full', str(LAUNCHER), file, "--title", "\U00010330"],
+                            capture_output=True, text=True, env={**os.environ, "VIRTUAL_ENV": sys.prefix}, timeout=50)
+    assert (result.returncode, result.stdout) == (0, f"{tmp_path}/s_contourf.png\n")
+
+
+def test_an_ascii_locale(tmp_path):
+    file = write_surface(tmp_path / "é.h5")
+    ascii = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    told = run("--help", **ascii)
+    assert told.returncode == 0 and "--levels N|A,B,?" in told.stdout
+    drawn = run(file, "--dpi", "40", **ascii)
+    assert (drawn.returncode, drawn.stderr) == (0, "") and (tmp_path / "é_contourf.png").exists()
+
+
+def test_the_packages_of_another_python_are_passed_over(tmp_path):
+    for name in ("h5py", "numpy", "matplotlib"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise ImportError('of another Python')\n")
+    result = run(write_surface(tmp_path / "s.h5"), "--dpi", "40", PYTHONPATH=str(tmp_path), PYTHONHOME="/nowhere")
+    assert (result.returncode, result.stderr) == (0, "")

@@ -91,6 +91,7 @@ def _head(files, options, name, mark):
 def _image(figure, dpi):
     """The figure as RGB, [height, width, 3] uint8, both even as videos want it."""
     figure.set_dpi(dpi)
+    style.prepare(figure)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     image = np.asarray(canvas.buffer_rgba())[:, :, :3]

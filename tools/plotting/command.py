@@ -26,15 +26,9 @@ def main(words):
         if any(word.split("=")[0] == "--report" for word in words) and not {"-h", "--help"} & set(words):
             from . import report
 
-            print(report.main(words))
-            return 0
-        options = parse(words)
-        style.apply(options.style)
-        if options.watch is not None:
-            watching.watch(options)
+            written = [report.main(words)]
         else:
-            for path in figures.draw(options):
-                print(path)
+            written = _draw(words)
     except PlotError as error:
         figures.say(error)
         return error.status
@@ -42,12 +36,25 @@ def main(words):
         figures.say("out of memory")
         return 1
     except Exception as error:  # our own mistake: still one line, unless its trace is asked for
-        if os.environ.get("LOSSATLAS_TRACEBACK"):
+        is_of_stream = isinstance(error, OSError) and error.filename is None  # standard output cannot be written
+        if is_of_stream or os.environ.get("LOSSATLAS_TRACEBACK"):
             raise
         figures.say(f"internal error: {type(error).__name__}: {error}"
              " (LOSSATLAS_TRACEBACK=1 shows where)")
         return 1
+    for path in written:
+        print(path)
     return 0
+
+
+def _draw(words):
+    """The paths of what was drawn and is still to be named."""
+    options = parse(words)
+    style.apply(options.style)
+    if options.watch is None:
+        return figures.draw(options)
+    watching.watch(options)
+    return []
 
 
 # --- the words -------------------------------------------------------------------------------------
@@ -67,6 +74,7 @@ def parse(words):
     options, unknown = parser.parse_known_args(_joined(words))
     options.file = options.files[0]
     options.said_unread = False  # a note on options without effect is said once, however often drawn
+    options.said_missing = False  # and one on characters without a font
     # argparse takes words after the first option for strays where it has had its files already.
     while unknown and not unknown[0].startswith("-"):
         options.files.append(unknown.pop(0))

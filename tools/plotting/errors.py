@@ -1,5 +1,9 @@
 """Errors the user can mend. Their text is the line they read: what is wrong, where, what to do."""
 
+import re
+
+CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
 
 class PlotError(Exception):
     """A file cannot be read, drawn or written; exit status 1."""
@@ -22,5 +26,11 @@ class WordsError(PlotError):
 
 
 def one_line(text):
-    """`text` with every run of white space made one space: messages are single lines."""
-    return " ".join(str(text).split())
+    """`text` with every run of white space made one space, and control characters, which names in files may hold, made
+    '?': messages are single lines."""
+    return printable(" ".join(str(text).split()))
+
+
+def printable(text):
+    """`text` with each control character made '?', but tabs spaces; newlines stay."""
+    return CONTROLS.sub("?", text.replace("\t", " "))

@@ -36,7 +36,16 @@ WORDS = {"floor": "no-floor", "caption": "no-caption"}
 
 
 def say(text):
-    print(f"plot: {one_line(text)}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # a figure is drawn whether or not its messages can be written
+        print(f"plot: {one_line(text)}", file=sys.stderr, flush=True)
+
+
+def say_missing(options):
+    """One note on the characters that no installed font has, said once, however often drawn."""
+    missing = style.missing_characters()
+    if missing and not options.said_missing:
+        say(f"note: no installed font has {', '.join(missing)}: boxes are drawn in their place")
+        options.said_missing = True
 
 
 def draw(options):
@@ -50,6 +59,7 @@ def draw_files(files, options):
     for file in files:
         file.projections = tuple(options.projection or ())
     wanted = {saving.extension(path) for path in options.out or ()}
+    saving.check(options.out or ())
     # All are rendered before one is written: a failure then leaves every old figure in place.
     rendered, paths, figure = {}, options.out, None
     if ".html" in wanted:
@@ -75,6 +85,8 @@ def draw_files(files, options):
         paths = paths or [_default_path(options, kind, ".png")]
         rendered |= {extension: saving.render(figure, extension, options.dpi)
                      for extension in map(saving.extension, paths) if extension in saving.METADATA}
+    saving.check(paths)
+    say_missing(options)
     for path in paths:
         saving.write(path, rendered[saving.extension(path)])
     if figure is not None and not options.caption:

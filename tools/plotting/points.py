@@ -93,10 +93,15 @@ def beside_guesses(field):
     return near & ~field.guessed & ~field.blank
 
 
+def evaluated(field):
+    """How many points were evaluated; those that are reconstructed were not."""
+    return int((~field.reconstructed & ~field.missing).sum())
+
+
 def mark(field):
     """What stands above the picture where it is not all evaluated; None where it is."""
     missing = int(field.missing.sum())
-    return wording.partial(field.missing.size - missing, field.missing.size) if missing else None
+    return wording.partial(evaluated(field), field.missing.size) if missing else None
 
 
 def notes(field, guesses=""):
@@ -123,8 +128,7 @@ def _reconstruction(field):
     if not field.reconstructed.any():
         return []
     total = field.reconstructed.size
-    done = int((~field.reconstructed & ~field.missing).sum())
-    text = f"{grouped(done)} of {points(total)} evaluated on all images, the rest reconstructed"
+    text = f"{grouped(evaluated(field))} of {points(total)} evaluated on all images, the rest reconstructed"
     errors = np.where(field.reconstructed, np.nan if field.errors is None else field.errors, np.nan)
     if not np.isfinite(errors).any():
         return [text]

@@ -241,7 +241,7 @@ class SurfaceFile(_File):
         raise PlotError(_unknown_value(name, self.names, self.path))
 
     def progress(self):
-        """(points evaluated, points), those of all draws."""
+        """(points that have a value, points), those of all draws."""
         if self.draws > 1:
             mask = self._array(f"{self._stack.name}/evaluated")
             return int(np.count_nonzero(mask)), mask.size
@@ -259,9 +259,7 @@ class SurfaceFile(_File):
         if evaluated is not None:
             blank = evaluated == 0
         else:
-            blank = np.isnan(values)
-            if self._group is None:
-                blank |= values == -1.0
+            blank = np.isnan(values) if self.is_ours else _marked(values)
         finite = np.isfinite(values)
         loss = f"{name.removesuffix('_acc')}_loss"
         if name.endswith("_acc") and loss in self.names:  # without finite logits there is no accuracy
@@ -284,6 +282,11 @@ class SurfaceFile(_File):
                 f"/lossatlas/evaluated of {self.path} has shape {mask.shape}, the grid {self.shape}"
             )
         return mask
+
+
+def _marked(values):
+    """bool: what -1 marks as not evaluated in a file of the peers. Where another value is negative, -1 is a value too."""
+    return (values == -1.0) & ~np.any((values < 0.0) & (values != -1.0))
 
 
 class PathFile(SurfaceFile):

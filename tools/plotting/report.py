@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import matplotlib
 import numpy as np
 
-from . import charts, figures, reading, run_files, saving, style, summary, wording
+from . import charts, figures, points, reading, run_files, saving, style, summary, wording
 from .errors import PlotError, WordsError, one_line
 
 DPI = 220  # of the figures that are pixels
@@ -63,7 +63,10 @@ def main(words):
     out = options.out or os.path.join(options.report, "report.html")
     if os.path.splitext(out)[1].lower() not in (".html", ".htm"):
         raise WordsError(f"{out}: a report is .html")
-    saving.write(out, page(options.report).encode("utf-8", "replace"))
+    saving.check([out])
+    text = page(options.report)
+    figures.say_missing(argparse.Namespace(said_missing=False))
+    saving.write(out, text.encode("utf-8", "replace"))
     return out
 
 
@@ -199,13 +202,12 @@ def _overview(file):
 
 def _evaluated(file, done, total):
     """'all', or how many of the points, or how many of them on all images."""
-    if done < total:
-        return f"{wording.grouped(done)} of {wording.grouped(total)}"
-    reconstructed = file.field(file.default_name()).reconstructed
-    if not reconstructed.any():
-        return "all"
-    whole = int((~reconstructed).sum())
-    return f"{wording.grouped(whole)} of {wording.grouped(reconstructed.size)}, the rest reconstructed"
+    field = file.field(file.default_name())
+    if field.reconstructed.any():
+        count = points.evaluated(field)
+        rest = "the rest" if done == total else wording.grouped(int(field.reconstructed.sum()))
+        return f"{wording.grouped(count)} of {wording.grouped(total)}, {rest} reconstructed"
+    return "all" if done == total else f"{wording.grouped(done)} of {wording.grouped(total)}"
 
 
 def _number(value, is_percent=False):

@@ -3,8 +3,10 @@
 import io
 import os
 
+import h5py
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from . import style
 from .errors import PlotError, WordsError, one_line
 
 # Dates and program versions are left out: they would change the bytes of an unchanged figure.
@@ -27,8 +29,19 @@ def extension(path):
     return found
 
 
+def check(paths):
+    """Refuses outputs that a figure must not replace: what is no regular file, and HDF5 files, the inputs among them."""
+    for path in paths:
+        if os.path.exists(path) and not os.path.isfile(path):
+            what = "a folder" if os.path.isdir(path) else "no regular file"
+            raise PlotError(f"cannot write {path}: it is {what}")
+        if os.path.isfile(path) and h5py.is_hdf5(path):
+            raise WordsError(f"{path} is an HDF5 file, which a figure would replace: choose another output")
+
+
 def render(figure, kind, dpi):
     """The bytes of a file of `kind`, which is '.png', '.pdf' or '.svg'."""
+    style.prepare(figure)
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     metadata = {**METADATA[kind], CAPTION[kind]: one_line(figure.get_label()) or None}
@@ -41,8 +54,6 @@ def write(path, data):
     folder, name = os.path.split(os.path.realpath(path))
     unfinished = os.path.join(folder, f".{name[:100]}.{os.getpid()}.part")
     try:
-        if os.path.isdir(path):
-            raise IsADirectoryError(0, "it is a folder")
         if not os.path.exists(folder):
             os.makedirs(folder)
         with open(unfinished, "xb") as file:

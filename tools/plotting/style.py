@@ -13,13 +13,13 @@ import numpy as np
 from matplotlib import colors
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.mathtext import MathTextParser
+from matplotlib.font_manager import FontProperties, fontManager, get_font
 from matplotlib.patheffects import withStroke
+from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
 from . import wording
-from .errors import WordsError
+from .errors import WordsError, printable
 from .scales import labels
 
 COLOR_MAPS = ("viridis", "cividis", "magma", "inferno", "plasma")  # uniform, colour-blind safe
@@ -52,6 +52,7 @@ THEMES["dark"] = {
     "CASING": "#15171c",
 }
 SIZES = {"SMALLEST": 6.0, "TITLE": 10.0, "SUBTITLE": 7.2, "LABEL": 8.5, "TICK": 7.5, "NOTE": 6.6}
+FONT = "DejaVu Sans"  # matplotlib's own: the same everywhere
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES = ((None, None), (5, 1.6), (1.4, 1.3), (6, 1.4, 1.4, 1.4), (3, 1.2), (8, 2))
 globals().update(SIZES, **THEMES["paper"])
@@ -65,7 +66,7 @@ def apply(theme="paper"):
     matplotlib.rcdefaults()
     matplotlib.rcParams.update({
         "font.family": "sans-serif",
-        "font.sans-serif": ["DejaVu Sans"],  # matplotlib's own: the same everywhere
+        "font.sans-serif": [FONT],  # `_cover` adds others for what it lacks
         "font.size": TICK,
         "figure.facecolor": PAPER,
         "savefig.facecolor": PAPER,
@@ -82,6 +83,7 @@ def apply(theme="paper"):
         "pdf.fonttype": 42,  # text stays text
         "svg.fonttype": "none",
         "svg.hashsalt": "lossatlas",
+        "text.parse_math": False,  # a $ in a title or a name is a dollar
         "text.hinting": "none",  # else text is wider on coarse pixels than it was measured
         "path.simplify": True,
         **{f"{axis}tick.{name}": value for axis in "xy" for name, value in (
@@ -222,8 +224,7 @@ class Page:
         y = self.size[1] - 0.12 * ZOOM
         for line in title:
             y -= 0.185 * ZOOM
-            text = self._text(line, y + 0.055 * ZOOM, TITLE, INK, weight="bold")
-            text.set_parse_math(_is_math(line))
+            self._text(line, y + 0.055 * ZOOM, TITLE, INK, weight="bold")
         for lines, color, weight in ((mark, WARNING, "bold"), (subtitle, GREY, "normal")):
             for line in lines:
                 y -= 0.135 * ZOOM
@@ -307,6 +308,58 @@ def mark_center(axes, x, y):
                       markeredgecolor=color, linestyle="none", zorder=20, gid="center")
 
 
+# --- characters ------------------------------------------------------------------------------------
+
+_missing = set()  # characters that were to be drawn and that no installed font has
+
+
+def prepare(figure):
+    """Before it is drawn: what is not printable leaves the texts of a figure, and fonts are found for all characters."""
+    for text in figure.findobj(Text):
+        text.set_text(printable(text.get_text()))
+        _cover(text.get_text())
+
+
+def missing_characters():
+    """The characters that were to be drawn since this was asked last and that no installed font has: 'é (U+00E9)', …"""
+    texts = [f"{character} (U+{ord(character):04X})" for character in sorted(_missing)]
+    _missing.clear()
+    return texts
+
+
+def _cover(text):
+    """Adds installed fonts to those drawn with until each character of `text` has a glyph, as far as there are any."""
+    fonts = matplotlib.rcParams["font.sans-serif"]
+    for character in set(text) - set("\n") - _missing:
+        if any(ord(character) in _characters(name) for name in fonts):
+            continue
+        found = next((name for name in _installed() if ord(character) in _characters(name)), None)
+        if found is None:
+            _missing.add(character)
+        else:
+            fonts = [*fonts, found]
+            matplotlib.rcParams["font.sans-serif"] = fonts
+
+
+@functools.cache
+def _installed():
+    """The names of the installed fonts, those for most languages first."""
+    names = sorted({font.name for font in fontManager.ttflist})
+    return sorted(names, key=lambda name: not any(part in name for part in ("CJK", "Noto", "Emoji", "Unicode")))
+
+
+@functools.cache
+def _characters(name):
+    """The code points that a font by that name has glyphs for."""
+    for font in fontManager.ttflist:
+        if font.name == name and font.style == "normal":
+            try:
+                return frozenset(get_font(font.fname).get_charmap())
+            except (OSError, RuntimeError):  # a damaged file, or one that FreeType cannot read
+                continue
+    return frozenset()
+
+
 MEASURE_DPI = 600
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 
@@ -314,6 +367,8 @@ NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 @functools.lru_cache(maxsize=4096)  # a frame in 3D asks for the same texts some thousand times
 def text_width(text, size, weight="normal"):
     """Inches. Measured with the fonts matplotlib brings along, so the same everywhere."""
+    text = printable(text)
+    _cover(text)
     renderer = text_width.renderer
     width, _, _ = renderer.get_text_width_height_descent(
         text, FontProperties(size=size, weight=weight), ismath=False
@@ -347,13 +402,3 @@ def wrapped(text, width, size, weight="normal"):
     # A separator belongs between facts, not at the end or start of a line.
     return [line.strip("· ") for line in lines]
 
-
-def _is_math(text):
-    """Whether `text` is meant as, and is, matplotlib's mathematical text."""
-    if text.count("$") < 2:
-        return False
-    try:
-        MathTextParser("path").parse(text)
-    except ValueError:
-        return False
-    return True

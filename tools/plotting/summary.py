@@ -8,7 +8,7 @@ import math
 from .scales import number
 from .wording import grouped, is_percent, short_label
 
-SAID_ELSEWHERE = {"clear_minima", "points", "evaluated", "not_finite", "repeats", "width_at_least"}
+SAID_ELSEWHERE = {"clear_minima", "points", "evaluated", "reconstructed", "not_finite", "repeats", "width_at_least"}
 LONGEST_TEXT = 200  # characters
 ROUNDED = 1e-12  # coordinates nearer to 0 are
 
