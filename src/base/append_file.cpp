@@ -13,8 +13,13 @@
 namespace lossatlas {
 
 AppendFile::AppendFile(std::filesystem::path file)
-    : path_(std::move(file)), descriptor_(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
-  if (descriptor_.get() < 0) throw Error("{}: cannot be opened for writing ({})", path_.string(), std::strerror(errno));
+    : path_(std::move(file)),
+      descriptor_(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666)) {
+  if (descriptor_.get() < 0) {
+    const char* reason = errno == ENXIO ? "nothing reads this pipe" : std::strerror(errno);
+    throw Error("{}: cannot be opened for writing ({})", path_.string(), reason);
+  }
+  ::fcntl(descriptor_.get(), F_SETFL, O_APPEND);  // only the opening must not wait
 }
 
 void AppendFile::append(std::span<const std::byte> bytes) {

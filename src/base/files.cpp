@@ -4,7 +4,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,10 +21,16 @@ constexpr auto kTemporary = ".tmp";
 /// An open temporary file; closed and removed unless it was renamed into place.
 class TemporaryFile {
  public:
-  explicit TemporaryFile(const std::filesystem::path& target)
-      : target_(target), name_(target.string() + kTemporary + std::to_string(::getpid())) {
-    descriptor_ = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (descriptor_ < 0) fail("cannot be created");
+  explicit TemporaryFile(const std::filesystem::path& target) : target_(real_file(target)) {
+    if (const auto kind = kind_of(target_); !kind.empty()) throw Error("{}: {}, not a file", target_.string(), kind);
+    const std::string stem = target_.string() + kTemporary + std::to_string(::getpid());
+    name_ = stem;
+    // One that a process of the same number left, or somebody else's, is not overwritten.
+    for (int number = 2; (descriptor_ = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)) < 0;
+         ++number) {
+      if (errno != EEXIST) fail("cannot be created");
+      name_ = stem + "-" + std::to_string(number);
+    }
   }
   TemporaryFile(const TemporaryFile&) = delete;
   TemporaryFile& operator=(const TemporaryFile&) = delete;
@@ -69,7 +78,56 @@ class TemporaryFile {
   bool renamed_ = false;
 };
 
+/// The first `count` bytes of a regular file, or as many as there are. Nothing for anything else.
+std::optional<std::string> first_bytes(const std::filesystem::path& file, std::size_t count) {
+  std::error_code code;
+  if (!std::filesystem::is_regular_file(std::filesystem::symlink_status(file, code))) return std::nullopt;
+  std::ifstream stream(file, std::ios::binary);
+  std::string bytes(count, '\0');
+  stream.read(bytes.data(), static_cast<std::streamsize>(count));
+  if (stream.bad()) return std::nullopt;
+  bytes.resize(static_cast<std::size_t>(stream.gcount()));
+  return bytes;
+}
+
 }  // namespace
+
+std::string_view kind_of(const std::filesystem::path& file) {
+  std::error_code code;
+  switch (std::filesystem::status(file, code).type()) {
+    case std::filesystem::file_type::directory:
+      return "a folder";
+    case std::filesystem::file_type::fifo:
+      return "a pipe";
+    case std::filesystem::file_type::socket:
+      return "a socket";
+    case std::filesystem::file_type::character:
+    case std::filesystem::file_type::block:
+      return "a device";
+    default:
+      return "";
+  }
+}
+
+std::string in_home(const std::string& file) {
+  const char* home = std::getenv("HOME");
+  const bool is_in_home = file == "~" || file.starts_with("~/");
+  return is_in_home && home != nullptr ? home + file.substr(1) : file;
+}
+
+std::filesystem::path real_file(std::filesystem::path file) {
+  constexpr int kMostLinks = 40;  // as Linux
+  std::error_code code;
+  for (int links = 0; std::filesystem::is_symlink(file, code); ++links) {
+    if (links == kMostLinks) throw Error("{}: symbolic links without an end", file.string());
+    file = file.parent_path() / std::filesystem::read_symlink(file);  // an absolute target replaces the folder
+  }
+  return file;
+}
+
+bool begins_with(const std::filesystem::path& file, std::string_view bytes) {
+  return first_bytes(file, bytes.size()) == bytes;
+}
 
 void write_atomically(const std::filesystem::path& file, const std::function<void(const ByteSink&)>& produce) {
   TemporaryFile temporary(file);
@@ -77,17 +135,23 @@ void write_atomically(const std::filesystem::path& file, const std::function<voi
   temporary.move_into_place();
 }
 
-void remove_temporaries(const std::filesystem::path& file) {
+void check_temporary(const std::filesystem::path& file) { const TemporaryFile temporary(file); }
+
+void remove_temporaries(const std::filesystem::path& file, std::string_view bytes) {
   const std::string stem = file.filename().string() + kTemporary;
   const auto is_temporary = [&](const std::string& name) {
     return name.size() > stem.size() && name.starts_with(stem) &&
-           name.find_first_not_of("0123456789", stem.size()) == std::string::npos;
+           name.find_first_not_of("0123456789-", stem.size()) == std::string::npos;
+  };
+  const auto is_left = [&](const std::filesystem::path& path) {
+    const auto first = first_bytes(path, bytes.size());
+    return first && bytes.starts_with(*first);
   };
   std::vector<std::filesystem::path> left;
   std::error_code code;
   const auto folder = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
   for (const auto& entry : std::filesystem::directory_iterator(folder, code)) {
-    if (is_temporary(entry.path().filename().string())) left.push_back(entry.path());
+    if (is_temporary(entry.path().filename().string()) && is_left(entry.path())) left.push_back(entry.path());
   }
   for (const auto& path : left) std::filesystem::remove(path, code);
 }

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -30,8 +31,24 @@ std::optional<ProcessName> named_in(const std::filesystem::path& file) {
   }
 }
 
+/// Throws Error for what was never a lock. One that a kill cut short is empty, or at least begins like one.
+void refuse_others(const std::filesystem::path& file) {
+  constexpr std::string_view kBegin = "{\"boot\":";
+  std::error_code code;
+  const auto status = std::filesystem::symlink_status(file, code);
+  if (!std::filesystem::exists(status)) return;
+  if (std::filesystem::is_regular_file(status)) {
+    const std::string text = text_of(file);
+    if (text.starts_with(kBegin) || kBegin.starts_with(text)) return;
+  }
+  throw Error("{}: not a lock of this program, which keeps one under this name; move it away, or choose another --out",
+              file.string());
+}
+
 /// Whom the file names, after a moment for a process that is about to write its name; nobody where it stays without.
+/// Throws Error where the file is not a lock.
 std::optional<ProcessName> settled_name(const std::filesystem::path& file) {
+  refuse_others(file);
   std::error_code code;
   for (int pause = 0; pause < kPauses && std::filesystem::exists(file, code); ++pause) {
     if (auto named = named_in(file)) return named;

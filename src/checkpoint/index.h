@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
@@ -40,6 +41,9 @@ struct CheckpointIndex {
 
 /// Throws Error naming the file, as read_checkpoint does.
 CheckpointIndex index_checkpoint(const std::filesystem::path& file);
+
+/// True for a checkpoint whose metadata has all these entries; false for any other file.
+bool has_entries(const std::filesystem::path& file, std::initializer_list<const char*> entries);
 
 /// What tells a checkpoint from others, as 64 hexadecimal digits: SHA-256 of the checksums that its file gives, so that
 /// the numbers need not be read, or of all its bytes. Throws Error where the file cannot be read.

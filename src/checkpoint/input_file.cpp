@@ -9,14 +9,25 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/files.h"
 
 namespace lossatlas {
 
-InputFile::InputFile(const std::filesystem::path& file) : descriptor_(::open(file.c_str(), O_RDONLY | O_CLOEXEC)) {
+namespace {
+
+/// Throws for what cannot be read more than once, or at any place, before opening it waits for a writer.
+const std::filesystem::path& checked(const std::filesystem::path& file) {
+  const auto kind = kind_of(file);
+  if (kind == "a folder") throw Error("is a folder, not a checkpoint");
+  if (!kind.empty()) throw Error("is {}, not a file; copy what it gives to a file first", kind);
+  return file;
+}
+
+}  // namespace
+
+InputFile::InputFile(const std::filesystem::path& file)
+    : descriptor_(::open(checked(file).c_str(), O_RDONLY | O_CLOEXEC)) {
   const int reason = errno;
-  if (std::filesystem::is_directory(file)) {
-    throw Error("is a folder, not a checkpoint");
-  }
   if (descriptor_.get() < 0) {
     throw Error("cannot be opened: {}", std::strerror(reason));
   }

@@ -13,7 +13,7 @@ namespace lossatlas {
 /// A file opened for reading; several threads may read it at once. Errors carry no file name.
 class InputFile {
  public:
-  /// Throws Error if the file cannot be opened, or is a folder.
+  /// Throws Error if the file cannot be opened, or is a folder, a pipe or a device.
   explicit InputFile(const std::filesystem::path& file);
 
   /// In bytes, when it was opened.

@@ -123,6 +123,15 @@ CheckpointIndex index_checkpoint(const std::filesystem::path& file) {
   return index;
 }
 
+bool has_entries(const std::filesystem::path& file, std::initializer_list<const char*> entries) {
+  try {
+    const nlohmann::json metadata = index_checkpoint(file).metadata;
+    return std::all_of(entries.begin(), entries.end(), [&](const char* entry) { return metadata.contains(entry); });
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 std::string digest_of(const CheckpointIndex& index) {
   return index.checksums.empty() ? sha256_of_file(index.file) : sha256_of_text(index.checksums);
 }

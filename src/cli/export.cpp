@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/message.h"
+#include "cli/outputs.h"
 #include "export/grid_file.h"
 #include "export/npz.h"
 #include "export/paths.h"
@@ -96,7 +97,7 @@ int export_file(const ExportWords& words, const CLI::App& command) {
   const std::string format = format_of(words);
   check_options(command, words, format);
   check_output("--out", words.out, words.force);
-  if (same_file(words.file, words.out)) throw UsageError("--out {}: is the file to be exported", words.out.string());
+  check_apart({{"--out", words.out}}, {words.file});
   std::vector<std::filesystem::path> written{words.out};
   if (format == "npz") {
     say_left_out(words, write_npz(words.out, words.file));
@@ -105,6 +106,7 @@ int export_file(const ExportWords& words, const CLI::App& command) {
     if (!paths.empty()) {
       written.push_back(paths_file(words.out));
       check_output("--out", written.back(), words.force);
+      check_apart({{"--out", words.out}, {"the paths of --out", written.back()}}, {words.file});
     }
     for (const Path& path : paths) say_left_out(words, path.left_out);
     if (format == "csv") {

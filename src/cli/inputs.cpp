@@ -49,6 +49,11 @@ void DataWords::add_to(CLI::App& command) {
 
 DataSet DataWords::load(Split split, const nlohmann::json& metadata) const {
   DataSet set = load_data(data, split);
+  normalize(set, metadata);
+  return set;
+}
+
+void DataWords::normalize(DataSet& set, const nlohmann::json& metadata) const {
   const auto channels = static_cast<std::size_t>(set.shape[0]);
   const auto recorded = [&](const char* key, std::vector<double>& values) {
     const auto found = metadata.find(key);
@@ -62,8 +67,9 @@ DataSet DataWords::load(Split split, const nlohmann::json& metadata) const {
   if (!std.empty()) set.normalization.deviation = channel_values("--std", std, channels);
   check_normalization(set.normalization.mean, "--mean", mean, [](double value) { return value >= 0 && value <= 1; });
   check_normalization(set.normalization.deviation, "--std", std, [](double value) { return value > 0 && value <= 1; });
-  return set;
 }
+
+std::vector<std::filesystem::path> DataWords::files() const { return data_files(data); }
 
 void NetworkWords::add_to(CLI::App& command, bool arch_required) {
   command.add_option("--arch", arch, "architecture; `lossatlas info --archs` lists them")
@@ -109,7 +115,7 @@ NetworkSpec NetworkWords::spec(const DataSet& data, const Checkpoint& checkpoint
 void check_output(const std::string& option, const std::filesystem::path& file, bool force) {
   if (file.empty() || !file.has_filename())
     throw UsageError("{} '{}': wants the name of a file", option, file.string());
-  if (std::filesystem::is_directory(file)) throw Error("{}: a folder, not a file", file.string());
+  if (const auto kind = kind_of(file); !kind.empty()) throw Error("{}: {}, not a file", file.string(), kind);
   if (std::filesystem::exists(file) && !force) {
     throw Error("{}: exists; choose another {}, or replace it with --force", file.string(), option);
   }
@@ -117,15 +123,14 @@ void check_output(const std::string& option, const std::filesystem::path& file, 
 
 void check_writable(const std::filesystem::path& file) {
   if (file.has_parent_path()) make_folder(file.parent_path());
-  auto probe = file;
-  probe += ".probe";
-  write_atomically(probe, [](const ByteSink&) {});
-  std::filesystem::remove(probe);
+  check_temporary(file);
 }
 
 bool same_file(const std::filesystem::path& a, const std::filesystem::path& b) {
   if (a.empty() || b.empty()) return false;
-  return std::filesystem::weakly_canonical(a) == std::filesystem::weakly_canonical(b);
+  std::error_code code;
+  if (std::filesystem::equivalent(a, b, code)) return true;  // by device and inode
+  return std::filesystem::weakly_canonical(real_file(a)) == std::filesystem::weakly_canonical(real_file(b));
 }
 
 namespace {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 #include "checkpoint/checkpoint.h"
 #include "data/data_set.h"
@@ -22,8 +23,13 @@ struct DataWords {
 
   void add_to(CLI::App& command);
 
-  /// Loads a split; --mean and --std, else what the checkpoint was trained with, replace the data's normalization.
+  /// The files that --data names, as far as they are there. Throws UsageError for an unknown kind of data.
+  std::vector<std::filesystem::path> files() const;
+
+  /// Loads a split; --mean and --std replace the data's normalization, or what the checkpoint was trained with.
   DataSet load(Split split, const nlohmann::json& metadata = nlohmann::json::object()) const;
+  /// Sets that normalization, of data that were loaded before the checkpoint was read.
+  void normalize(DataSet& set, const nlohmann::json& metadata) const;
 };
 
 /// The words that decide the network.
@@ -42,13 +48,14 @@ struct NetworkWords {
   NetworkSpec spec(const DataSet& data, const Checkpoint& checkpoint, const std::filesystem::path& file) const;
 };
 
-/// Throws where `file` is no name for a file, or a file stands there that is not to be replaced. Touches nothing.
+/// Throws where `file` is no name for a file, or something stands there that is no regular file, or is not to be
+/// replaced. Touches nothing.
 void check_output(const std::string& option, const std::filesystem::path& file, bool force);
 
 /// Makes the folder of `file`, and throws Error where no file can be written there.
 void check_writable(const std::filesystem::path& file);
 
-/// True where both name one file, whether or not it is there yet.
+/// True where both name one file, by links of either kind too, whether or not it is there yet.
 bool same_file(const std::filesystem::path& a, const std::filesystem::path& b);
 
 /// An entry of a checkpoint's metadata, or the other value where it is missing or of another type: anybody's trainer

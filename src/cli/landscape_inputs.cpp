@@ -70,16 +70,19 @@ NetworkState load_state(const Checkpoint& checkpoint, const NetworkSpec& spec, c
 
 LandscapeInputs read_inputs(const LandscapeWords& words, const LandscapeOptions& options,
                             const std::filesystem::path& file, bool is_nested) {
+  // Before the checkpoint, which may be large: a wrong --data is said at once.
+  DataSet data = words.data.load(options.split);
+  check_count("--samples", words.samples, options.split, data);
+  DataSet second = options.second ? words.data.load(*options.second) : DataSet();
   const Checkpoint checkpoint = read_checkpoint(file);
-  DataSet data = words.data.load(options.split, checkpoint.metadata);
+  words.data.normalize(data, checkpoint.metadata);
   LandscapeInputs inputs;
   inputs.checkpoint = file;
   inputs.metadata = checkpoint.metadata;
-  check_count("--samples", words.samples, options.split, data);
   inputs.spec = words.network.spec(data, checkpoint, file);
   inputs.images = sample(std::move(data), words.samples, words.sample_seed, is_nested);
   if (options.second) {
-    DataSet second = words.data.load(*options.second, checkpoint.metadata);
+    words.data.normalize(second, checkpoint.metadata);
     const auto most = std::min(words.samples, static_cast<std::int64_t>(second.size()));
     inputs.second = sample(std::move(second), most, words.sample_seed, false);
   }

@@ -231,10 +231,10 @@ void check_range(const char* option, const Axis& axis) {
 }  // namespace
 
 void check_files(const LandscapeWords& words, const std::filesystem::path& save_directions,
-                 const std::vector<std::filesystem::path>& inputs) {
+                 std::vector<std::filesystem::path> inputs, const std::vector<Output>& more) {
   const auto& out = words.out;
-  const auto holder = words.join ? std::nullopt : FileLock::holder(lock_of(out));
-  if (holder) throw Error("{}", busy_text(out, *holder));
+  const auto holder = FileLock::holder(lock_of(out));
+  if (holder && !words.join) throw Error("{}", busy_text(out, *holder));
   check_output("--out", out, true);
   if (!words.force && !words.goes_on()) {
     for (const auto& file : {out, journal_of(out)}) {
@@ -243,21 +243,12 @@ void check_files(const LandscapeWords& words, const std::filesystem::path& save_
     }
   }
   if (!save_directions.empty()) check_output("--save-directions", save_directions, words.force || words.goes_on());
-  auto all = inputs;
-  all.push_back(words.checkpoint);
-  for (const auto& output : {out, save_directions, words.log}) {
-    for (const auto& input : all) {
-      if (same_file(output, input)) {
-        throw UsageError("{}: would be read and written; choose another name", output.string());
-      }
-    }
-  }
-  if (same_file(out, save_directions)) {
-    throw UsageError("{}: --out and --save-directions are the same file", out.string());
-  }
-  for (const auto& output : {out, save_directions, journal_of(out), lock_of(out)}) {
-    if (same_file(words.log, output)) throw UsageError("--log {}: is written by the sweep; choose another name", output.string());
-  }
+  std::vector<Output> outputs{{"--out", out, true}, {"--save-directions", save_directions}, {"--log", words.log}};
+  outputs.insert(outputs.end(), more.begin(), more.end());
+  inputs.push_back(words.checkpoint);
+  for (const auto& file : words.data.files()) inputs.push_back(file);
+  check_apart(outputs, inputs);
+  check_beside(out);
 }
 
 std::string command_to_go_on(const LandscapeWords& words, std::vector<std::string> command) {

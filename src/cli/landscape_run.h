@@ -9,16 +9,18 @@
 #include "cli/command.h"
 #include "cli/landscape_inputs.h"
 #include "cli/landscape_words.h"
+#include "cli/outputs.h"
 #include "cli/plane_words.h"
 #include "cli/report.h"
 #include "landscape/levels.h"
 
 namespace lossatlas {
 
-/// Throws where an output falls on an existing file that is not to be replaced, on an input, or on another output.
-/// `inputs`: files that are read besides --checkpoint; empty names are passed over.
+/// Throws where an output falls on an existing file that is not to be replaced, on an input, or on another output, and
+/// where the files beside --out are not ours. `inputs`: files that are read besides --checkpoint and --data; empty
+/// names are passed over. `more`: other files that the command writes.
 void check_files(const LandscapeWords& words, const std::filesystem::path& save_directions,
-                 const std::vector<std::filesystem::path>& inputs);
+                 std::vector<std::filesystem::path> inputs, const std::vector<Output>& more = {});
 
 /// The command line again, for a run that was cut off.
 std::string command_to_go_on(const LandscapeWords& words, std::vector<std::string> command);

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "cli/command.h"
 #include "cli/landscape_inputs.h"
 #include "cli/landscape_run.h"
@@ -120,7 +121,10 @@ void add_line(CLI::App& app, CommandContext& context) {
   auto* command = app.add_subcommand("line", "Evaluate the loss along a line through a checkpoint");
   const auto words = std::make_shared<LineWords>();
   add_options(*command, *words);
-  command->callback([words, &context] { context.status = line(*words, context); });
+  command->callback([words, &context] {
+    words->landscape.out = real_file(words->landscape.out);
+    context.status = line(*words, context);
+  });
 }
 
 }  // namespace lossatlas

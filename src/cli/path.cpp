@@ -1,3 +1,5 @@
+#include "landscape/path.h"
+
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -6,8 +8,10 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/lock.h"
 #include "base/text.h"
+#include "checkpoint/index.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/interrupt.h"
@@ -20,7 +24,6 @@
 #include "evaluation/recalibration.h"
 #include "landscape/checkpoint_plane.h"
 #include "landscape/journal.h"
-#include "landscape/path.h"
 #include "training/curve.h"
 
 namespace lossatlas {
@@ -111,6 +114,14 @@ CheckedPath check(const PathWords& words) {
   return {check(words.landscape), curve_shape_of(words.curve), columns, rows};
 }
 
+/// This command named the file, not the user: it is replaced only if an earlier run wrote it.
+void check_own(const std::filesystem::path& file, std::initializer_list<const char*> entries) {
+  if (!std::filesystem::exists(file) || has_entries(file, entries)) return;
+  throw Error(
+      "{}: not a file of `lossatlas path`, which keeps one under this name; move it away, or choose another name",
+      file.string());
+}
+
 /// The words of the plane's surface.
 LandscapeWords plane_words(const PathWords& words) {
   LandscapeWords plane = words.landscape;
@@ -120,33 +131,24 @@ LandscapeWords plane_words(const PathWords& words) {
 
 /// No output may fall on an existing file, on an input, or on another output.
 void check_files(const PathWords& words) {
-  const std::vector<std::filesystem::path> inputs{words.from, words.to};
   const bool may_replace = words.landscape.force || words.landscape.resume;
-  check_files(words.landscape, {}, inputs);
-  if (!words.plane_out.empty()) check_files(plane_words(words), {}, inputs);
-  if (!may_replace && std::filesystem::exists(words.state_file())) {
-    throw Error("{}: exists; go on with it by --resume, replace it by --force, or choose another --out",
-                words.state_file().string());
-  }
   if (!words.save_bends.empty() && words.save_bends.filename().empty()) {
     throw UsageError("--save-bends {}: wants the beginning of a file's name", words.save_bends.string());
   }
-  auto outputs = words.bend_files();
-  outputs.insert(outputs.end(), {words.landscape.out, words.state_file()});
-  if (!words.plane_out.empty()) outputs.push_back(words.plane_out);
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    if (same_file(outputs[i], words.landscape.log)) {
-      throw UsageError("--log {}: is another file of this command; choose another name", words.landscape.log.string());
-    }
-    check_output(i < words.bends ? "--save-bends" : "--out", outputs[i], may_replace);
-    for (const auto& input : inputs) {
-      if (same_file(outputs[i], input)) {
-        throw UsageError("{}: would be read and written; choose another name", outputs[i].string());
-      }
-    }
-    for (std::size_t j = 0; j < i; ++j) {
-      if (same_file(outputs[i], outputs[j])) throw UsageError("{}: would be written twice", outputs[i].string());
-    }
+  std::vector<Output> more{{"--plane-out", words.plane_out, true}};
+  for (const auto& file : words.bend_files()) more.push_back({"--save-bends", file});
+  check_files(words.landscape, {}, {words.from, words.to}, more);
+  if (!words.plane_out.empty()) check_files(plane_words(words), {}, {words.from, words.to});
+  const auto state = words.state_file();
+  check_output("--out", state, true);
+  if (!may_replace && std::filesystem::exists(state)) {
+    throw Error("{}: exists; go on with it by --resume, replace it by --force, or choose another --out",
+                state.string());
+  }
+  check_own(state, {"settings", "history"});
+  for (const auto& file : words.bend_files()) {
+    check_output("--save-bends", file, may_replace);
+    check_own(file, {"curve", "bend", "bends"});
   }
 }
 
@@ -371,8 +373,10 @@ int draw_plane(const PathWords& words, const CheckedPath& checked, const PathInp
 
 int path(const PathWords& words, const CheckedPath& checked, const CommandContext& context, Report& report) {
   const auto device = open_device(words.landscape.device);
+  DataSet images = words.landscape.data.load(Split::train);
   const PathInputs inputs = read_inputs(words, checked.landscape);
-  const auto train = std::make_shared<const DataSet>(words.landscape.data.load(Split::train, inputs.landscape.metadata));
+  words.landscape.data.normalize(images, inputs.landscape.metadata);
+  const auto train = std::make_shared<const DataSet>(std::move(images));
   const json settings = curve_settings(words, inputs.landscape, *train, device);
   const auto state = words.state_file();
   json history;
@@ -407,7 +411,11 @@ void add_path(CLI::App& app, CommandContext& context) {
   auto* command = app.add_subcommand("path", "Train a curve of low loss between two checkpoints, and evaluate it");
   const auto words = std::make_shared<PathWords>();
   add_options(*command, *words);
-  command->callback([words, &context] { context.status = path(*words, context); });
+  command->callback([words, &context] {
+    words->landscape.out = real_file(words->landscape.out);
+    words->plane_out = real_file(words->plane_out);
+    context.status = path(*words, context);
+  });
 }
 
 }  // namespace lossatlas

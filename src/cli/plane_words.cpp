@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "cli/path_plane.h"
 #include "landscape/checkpoint_plane.h"
 #include "landscape/direction_file.h"
@@ -21,7 +22,7 @@ std::vector<std::filesystem::path> split_files(const std::string& words) {
   std::vector<std::filesystem::path> files;
   for (std::size_t first = 0; first != std::string::npos;) {
     const std::size_t end = words.find(',', first);
-    files.emplace_back(words.substr(first, end - first));
+    files.emplace_back(in_home(words.substr(first, end - first)));
     first = end == std::string::npos ? end : end + 1;
   }
   return files;
@@ -190,8 +191,14 @@ std::filesystem::path take_origin(const std::filesystem::path& checkpoint, Plane
   std::filesystem::path origin = checkpoint;
   auto& files = options.files;
   if (options.source == PlaneSource::points) {
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      for (std::size_t j = 0; j < i; ++j) {
+        if (same_file(files[i], files[j])) throw UsageError("--plane points: {} is named twice", files[i].string());
+      }
+    }
     if (origin.empty()) origin = files.front();
-    const auto among = std::find(files.begin(), files.end(), origin);
+    const auto among =
+        std::find_if(files.begin(), files.end(), [&](const auto& file) { return same_file(file, origin); });
     if (among != files.end()) files.erase(among);
   }
   if (origin.empty() && options.source == PlaneSource::pca) origin = options.runs.front().files.back();

@@ -1,11 +1,17 @@
 #include "cli/report.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/json.h"
 #include "base/process.h"
 #include "cli/message.h"
@@ -71,8 +77,45 @@ ProgressStyle progress_style_of(const std::string& name) {
   throw UsageError("--progress {}: wants line, json or none", name);
 }
 
+namespace {
+
+/// True for a file that standard output or standard error goes to already, as /dev/stderr does.
+bool is_standard_stream(const struct stat& file) {
+  const auto is = [&](int descriptor) {
+    struct stat stream {};
+    return ::fstat(descriptor, &stream) == 0 && stream.st_dev == file.st_dev && stream.st_ino == file.st_ino;
+  };
+  return is(STDOUT_FILENO) || is(STDERR_FILENO);
+}
+
+/// True where the first line begins with a time as note() writes it.
+bool is_log(const std::filesystem::path& file) {
+  constexpr std::string_view kForm = "dddd-dd-ddTdd:dd:ddZ ";
+  std::string begin(kForm.size(), '\0');
+  std::ifstream(file, std::ios::binary).read(begin.data(), static_cast<std::streamsize>(begin.size()));
+  return std::equal(begin.begin(), begin.end(), kForm.begin(),
+                    [](char c, char form) { return form == 'd' ? c >= '0' && c <= '9' : c == form; });
+}
+
+/// What is added to: a new or empty file, an earlier log, a terminal, /dev/null, a pipe. Never another file.
+AppendFile open_log(const std::filesystem::path& file) {
+  struct stat now {};
+  const bool is_there = ::stat(file.c_str(), &now) == 0;
+  if (is_there && S_ISREG(now.st_mode) && now.st_size > 0 && !is_standard_stream(now) && !is_log(file)) {
+    throw Error(
+        "--log {}: exists, and is not a log (its first line does not begin with a time as in {}); choose another name",
+        file.string(), utc_now());
+  }
+  if (is_there && !S_ISREG(now.st_mode) && !S_ISCHR(now.st_mode) && !S_ISFIFO(now.st_mode)) {
+    throw Error("--log {}: {}, not a file", file.string(), kind_of(file));
+  }
+  return AppendFile(file);
+}
+
+}  // namespace
+
 Report::Report(ProgressStyle style, const std::filesystem::path& log) : style_(style) {
-  if (!log.empty()) log_.emplace(log);
+  if (!log.empty()) log_.emplace(open_log(log));
 }
 
 void Report::say(const std::string& text) {

@@ -27,7 +27,7 @@ std::string progress_text(const TrainingProgress& now);
 /// What a sweep says while it runs: messages and progress, on standard error, and with times in a log.
 class Report {
  public:
-  /// `log`: lines are added to it; "" for none. Throws Error where it cannot be opened.
+  /// `log`: lines are added to it; "" for none. Throws Error where it cannot be opened, or is a file that is not a log.
   Report(ProgressStyle style, const std::filesystem::path& log);
 
   /// A message for people, on standard error and in the log.

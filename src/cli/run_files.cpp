@@ -6,6 +6,7 @@
 #include <cctype>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "cli/inputs.h"
 #include "cli/words.h"
 #include "training/history.h"
@@ -46,19 +47,34 @@ std::filesystem::path folder_of(const std::filesystem::path& file) {
   return folder.filename() == kCheckpoints ? folder.parent_path() : folder;
 }
 
+std::vector<std::filesystem::path> full_names(std::vector<std::filesystem::path> files) {
+  for (auto& file : files) file = std::filesystem::absolute(file).lexically_normal();
+  return files;
+}
+
 RunFiles describe(std::string words, const std::filesystem::path& folder, std::vector<std::filesystem::path> files) {
   constexpr std::size_t kLongest = 200;  // letters of a list of files in a message
   if (words.size() > kLongest) words = fmt::format("{}, … (in all {})", files.front().string(), files.size());
-  RunFiles run{std::move(words), folder.filename().string(), "", std::move(files)};
+  RunFiles run{std::move(words), folder.filename().string(), "", std::move(files), {}};
   if (run.label.empty()) run.label = "run";
   std::error_code ignored;
   if (const auto history = folder / "history.h5"; std::filesystem::exists(history, ignored)) {
+    run.history = history;
     run.optimizer = metadata_value<std::string>(read_history(history).settings, "optimizer", "");
   }
   return run;
 }
 
 }  // namespace
+
+void check_different(const std::vector<RunFiles>& runs) {
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (full_names(runs[i].files) == full_names(runs[j].files))
+        throw UsageError("{}: this run is named twice", runs[i].words);
+    }
+  }
+}
 
 bool in_natural_order(std::string_view a, std::string_view b) {
   std::size_t i = 0, j = 0;
@@ -91,14 +107,19 @@ RunFiles run_of_folder(const std::filesystem::path& folder) {
 
 RunFiles run_of_words(const std::string& option, const std::string& words) {
   std::error_code ignored;  // a long list is too long for a name
-  if (std::filesystem::is_directory(words, ignored)) return run_of_folder(words);
+  if (std::filesystem::is_directory(in_home(words), ignored)) return run_of_folder(in_home(words));
   std::vector<std::filesystem::path> files;
   for (const std::string_view part : split_at(words, ',')) {
-    const std::string name(part);
+    const std::string name = in_home(std::string(part));
     if (name.empty()) throw UsageError("{} {}: wants files or a pattern, with commas between them", option, words);
     const bool is_pattern = name.find_first_of("*?[") != std::string::npos && !std::filesystem::exists(name, ignored);
     const auto found = is_pattern ? matching_files(option, name) : std::vector<std::filesystem::path>{name};
     files.insert(files.end(), found.begin(), found.end());
+  }
+  auto sorted = full_names(files);
+  std::sort(sorted.begin(), sorted.end());
+  if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end()) {
+    throw UsageError("{} {}: {} is named twice", option, words, twice->filename().string());
   }
   const auto folder = folder_of(files.front());
   return describe(words, folder, std::move(files));

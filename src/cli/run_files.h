@@ -13,14 +13,18 @@ struct RunFiles {
   std::string label;  // the run folder's name
   std::string optimizer;  // as the run's history says; "" where there is none
   std::vector<std::filesystem::path> files;
+  std::filesystem::path history;  // the file that names the optimizer; "" where there is none
 };
 
 /// Of a run folder, its checkpoints/epoch-….pt. Throws Error where there is none.
 RunFiles run_of_folder(const std::filesystem::path& folder);
 
 /// Of files and glob patterns with commas between them: files of a pattern in natural order (2 before 10). A folder is
-/// taken as a run folder. Throws UsageError for a pattern that matches nothing.
+/// taken as a run folder. Throws UsageError for a pattern that matches nothing, and for a file that is named twice.
 RunFiles run_of_words(const std::string& option, const std::string& words);
+
+/// Throws UsageError where two runs are the same files.
+void check_different(const std::vector<RunFiles>& runs);
 
 /// True where `a` comes before `b`, numbers in them counting as numbers.
 bool in_natural_order(std::string_view a, std::string_view b);

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "cli/command.h"
 #include "cli/landscape_inputs.h"
 #include "cli/landscape_run.h"
@@ -121,7 +122,10 @@ int surface(const SurfaceWords& words, const CommandContext& context) {
   const LandscapeWords& landscape = words.landscape;
   const auto origin = take_origin(landscape.checkpoint, checked.plane, 2);
   auto files = checked.plane.files;
-  for (const RunFiles& run : checked.plane.runs) files.insert(files.end(), run.files.begin(), run.files.end());
+  for (const RunFiles& run : checked.plane.runs) {
+    files.insert(files.end(), run.files.begin(), run.files.end());
+    files.push_back(run.history);
+  }
   files.push_back(origin);
   check_files(landscape, words.plane.save_directions, files);
   return with_report(landscape, checked.landscape, [&](Report& report) {
@@ -144,7 +148,10 @@ void add_surface(CLI::App& app, CommandContext& context) {
   auto* command = app.add_subcommand("surface", "Evaluate the loss over a grid around a checkpoint");
   const auto words = std::make_shared<SurfaceWords>();
   add_options(*command, *words);
-  command->callback([words, &context] { context.status = surface(*words, context); });
+  command->callback([words, &context] {
+    words->landscape.out = real_file(words->landscape.out);
+    context.status = surface(*words, context);
+  });
 }
 
 }  // namespace lossatlas

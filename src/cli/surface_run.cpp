@@ -25,6 +25,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::string_view kHdf5Begin = "\x89HDF\r\n\x1a\n";
+
 std::string grid_text(const Surface& surface) {
   if (surface.is_flat()) {
     return fmt::format("{} points over x {}:{}", surface.x.points, surface.x.low, surface.x.high);
@@ -90,6 +92,17 @@ std::int64_t checked_images(const Engine& engine) {
                                  : std::min(engine.images(), batch * std::max<std::int64_t>(1, 1000 / batch));
 }
 
+/// Where a damaged journal is put aside: F.damaged, or F.damaged-2 … where that is taken.
+std::filesystem::path damaged_name(const std::filesystem::path& journal) {
+  const std::string stem = journal.string() + ".damaged";
+  std::string name = stem;
+  std::error_code code;
+  for (int number = 2; std::filesystem::exists(std::filesystem::symlink_status(name, code)); ++number) {
+    name = fmt::format("{}-{}", stem, number);
+  }
+  return name;
+}
+
 /// The process that holds the lock: it writes the file.
 class OwnerRun {
  public:
@@ -97,7 +110,9 @@ class OwnerRun {
       : job_(job), report_(report), stop_(stop), surface_(job.surface), order_of_engine_(surface_.samples) {}
 
   int run() {
-    for (const char* suffix : {"", ".journal", ".probe"}) remove_temporaries(job_.out.string() + suffix);
+    check_beside(job_.out);
+    remove_temporaries(job_.out, kHdf5Begin);
+    remove_temporaries(journal_of(job_.out), kJournalMagic);
     go_on();
     if (is_complete_) return already_complete();
     report_.say(job_.introduction);
@@ -131,7 +146,7 @@ class OwnerRun {
     if (!remains->surface.points.empty()) surface_.points = remains->surface.points;
     if (!remains->surface.trajectory.runs.empty()) surface_.trajectory = remains->surface.trajectory;
     for (const std::string& remark : remains->remarks) report_.say("note: " + remark);
-    for (const auto& file : remains->damaged) std::filesystem::rename(file, file.string() + ".damaged");
+    for (const auto& file : remains->damaged) std::filesystem::rename(file, damaged_name(file));
     reused_ = surface_.size() - missing_points_of(surface_);
     const json& before = remains->surface.provenance;
     seconds_before_ = before.value("seconds", 0.0);
@@ -434,6 +449,11 @@ int run_surface(SurfaceJob job, Report& report) {
 std::filesystem::path lock_of(const std::filesystem::path& surface) {
   auto file = surface;
   return file += ".lock";
+}
+
+void check_beside(const std::filesystem::path& surface) {
+  check_journal(journal_of(surface));
+  check_claims(claims_of(surface));
 }
 
 std::string busy_text(const std::filesystem::path& surface, const ProcessName& holder) {

@@ -43,6 +43,10 @@ int run_surface(SurfaceJob job, Report& report);
 /// S.h5.lock, held by the process that writes S.h5.
 std::filesystem::path lock_of(const std::filesystem::path& surface);
 
+/// Throws Error where the journal or the claims folder beside a surface belongs to somebody else. FileLock looks after
+/// the lock.
+void check_beside(const std::filesystem::path& surface);
+
 /// The line for a second process on one file.
 std::string busy_text(const std::filesystem::path& surface, const ProcessName& holder);
 

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/lock.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/interrupt.h"
@@ -32,6 +33,8 @@ struct TrainWords {
   double weight_decay = 5e-4;
   CLI::Option* learning_rate = nullptr;
 };
+
+constexpr auto kLock = "train.lock";  // in the run folder
 
 constexpr double kMomentum = 0.9;  // of sgd, as Li et al. train
 
@@ -103,20 +106,52 @@ TrainingHooks hooks_for(ProgressLine& line) {
   return hooks;
 }
 
+/// Throws Error where --out is another process's, holds a run that is to be kept, or none to go on with.
+void check_folder(const TrainWords& words) {
+  const std::string out = words.out.string();
+  if (!words.resume && !words.force && TrainingRun::exists(words.out)) {
+    throw Error("{}: holds a run; go on with it by --resume, replace it by --force, or choose another --out", out);
+  }
+  if (words.resume && !TrainingRun::exists(words.out)) {
+    throw Error("{}: no run here to go on with; leave out --resume", out);
+  }
+}
+
+std::string busy_text(const std::filesystem::path& out, const std::filesystem::path& lock, const ProcessName& holder) {
+  const auto advice = life_of(holder) == Life::alive ? std::string("wait for it")
+                                                     : fmt::format("delete {} if that process is gone", lock.string());
+  return fmt::format("{}: process {} on {} works on it since {}; {}, or choose another --out", out.string(), holder.pid,
+                     holder.host, holder.since, advice);
+}
+
+/// One process writes a run folder.
+FileLock lock_folder(const std::filesystem::path& out) {
+  make_folder(out);
+  const auto lock = out / kLock;
+  try {
+    return FileLock(lock);
+  } catch (const HeldError& held) {
+    throw Error("{}", busy_text(out, lock, held.holder()));
+  }
+}
+
 int train(TrainWords& words) {
   complete(words);
-  if (!words.resume && !words.force && TrainingRun::exists(words.out)) {
-    throw Error("{}: holds a run; go on with it by --resume, replace it by --force, or choose another --out",
-                words.out.string());
-  }
+  if (const auto holder = FileLock::holder(words.out / kLock))
+    throw Error("{}", busy_text(words.out, words.out / kLock, *holder));
+  check_folder(words);
   const auto device = open_device(words.device);
   const auto train_data = std::make_shared<const DataSet>(words.data.load(Split::train));
   const auto test_data = std::make_shared<const DataSet>(words.data.load(Split::test));
   words.options.network = words.network.spec(*train_data);
   TrainingRun run(words.options, train_data, test_data, device, words.out);
-  if (words.resume) {
+  const FileLock lock = lock_folder(words.out);
+  check_folder(words);  // again: another process may have come and gone
+  if (words.resume && !TrainingRun::has_only_begun(words.out)) {
     run.resume();
   } else {
+    if (words.resume)
+      print_message(fmt::format("note: {}: no epoch was finished there; the run begins anew", words.out.string()));
     run.start();
   }
   print_message(fmt::format("{} on {}: {} training and {} test images, {} epoch{} into {}", words.network.arch,

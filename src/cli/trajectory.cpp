@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/stopwatch.h"
 #include "cli/command.h"
 #include "cli/landscape_inputs.h"
@@ -77,23 +78,21 @@ CheckedTrajectory check(const TrajectoryWords& words) {
   for (const std::string& run : words.runs) checked.runs.push_back(run_of_folder(run));
   for (const std::string& files : words.checkpoints) checked.runs.push_back(run_of_words("--checkpoints", files));
   if (checked.runs.empty()) throw UsageError("a trajectory wants a run: name it with --run, or its files with --checkpoints");
+  check_different(checked.runs);
   return checked;
 }
 
 /// No output may fall on an existing file, on an input, or on another output.
 void check_files(const TrajectoryWords& words, const std::vector<RunFiles>& runs) {
   std::vector<std::filesystem::path> inputs{words.directions};
-  for (const RunFiles& run : runs) inputs.insert(inputs.end(), run.files.begin(), run.files.end());
-  check_files(words.landscape, words.save_directions, inputs);
-  const auto& file = words.save_projection;
-  if (file.empty()) return;
-  check_output("--save-projection", file, words.landscape.force || words.landscape.goes_on());
-  inputs.insert(inputs.end(), {words.landscape.out, words.save_directions, words.landscape.log});
-  for (const auto& other : inputs) {
-    if (same_file(file, other)) {
-      throw UsageError("--save-projection {}: is another file of this command; choose another name", file.string());
-    }
+  for (const RunFiles& run : runs) {
+    inputs.insert(inputs.end(), run.files.begin(), run.files.end());
+    inputs.push_back(run.history);
   }
+  const auto& projection = words.save_projection;
+  if (!projection.empty())
+    check_output("--save-projection", projection, words.landscape.force || words.landscape.goes_on());
+  check_files(words.landscape, words.save_directions, inputs, {{"--save-projection", projection}});
 }
 
 ChosenPlane choose_plane(const TrajectoryWords& words, const CheckedTrajectory& checked, const IndexedRuns& runs,
@@ -191,7 +190,10 @@ void add_trajectory(CLI::App& app, CommandContext& context) {
   auto* command = app.add_subcommand("trajectory", "Draw optimizers' paths into a plane, and evaluate the loss beneath them");
   const auto words = std::make_shared<TrajectoryWords>();
   add_options(*command, *words);
-  command->callback([words, &context] { context.status = trajectory(*words, context); });
+  command->callback([words, &context] {
+    words->landscape.out = real_file(words->landscape.out);
+    context.status = trajectory(*words, context);
+  });
 }
 
 }  // namespace lossatlas

@@ -11,4 +11,7 @@ namespace lossatlas {
 /// records. Normalization as Li et al. trained: mean 125.3, 123.0, 113.9, deviation 63.0, 62.1, 66.7 (of 255).
 DataSet load_cifar10(const std::filesystem::path& folder, Split split);
 
+/// The files of both splits that are there.
+std::vector<std::filesystem::path> cifar10_files(const std::filesystem::path& folder);
+
 }  // namespace lossatlas

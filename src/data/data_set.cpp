@@ -1,11 +1,13 @@
 #include "data/data_set.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <charconv>
 #include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/philox.h"
 #include "data/cifar10.h"
 #include "data/synthetic.h"
@@ -14,27 +16,49 @@ namespace lossatlas {
 
 std::string_view name_of(Split split) { return split == Split::train ? "train" : "test"; }
 
-DataSet load_data(const std::string& words, Split split) {
+namespace {
+
+constexpr auto kSynthetic = "synthetic", kCifar10 = "cifar10";
+
+struct Words {
+  std::string kind;
+  std::optional<std::string> rest;  // after the colon
+};
+
+Words parse(const std::string& words) {
   const auto colon = words.find(':');
-  const std::string kind = words.substr(0, colon);
-  const std::string rest = colon == std::string::npos ? "" : words.substr(colon + 1);
+  Words parsed{words.substr(0, colon), {}};
+  if (colon != std::string::npos) parsed.rest = words.substr(colon + 1);
+  if (parsed.kind == kCifar10 && parsed.rest.value_or("").empty()) {
+    throw UsageError("--data {}: wants the folder of the binary files, as in cifar10:DIR", words);
+  }
+  if (parsed.kind == kSynthetic || parsed.kind == kCifar10) return parsed;
+  throw UsageError("--data {}: unknown kind of data; there are synthetic[:N] and cifar10:DIR", words);
+}
+
+}  // namespace
+
+DataSet load_data(const std::string& words, Split split) {
+  const auto [kind, rest] = parse(words);
   DataSet data;
-  if (kind == "synthetic") {
+  if (kind == kSynthetic) {
     std::uint32_t count = 5000;
-    const auto [end, failure] = std::from_chars(rest.data(), rest.data() + rest.size(), count);
-    const bool given = colon != std::string::npos;
-    if (given && (failure != std::errc{} || end != rest.data() + rest.size() || count < 40 || count > 1'000'000)) {
+    const std::string number = rest.value_or("5000");
+    const auto [end, failure] = std::from_chars(number.data(), number.data() + number.size(), count);
+    if (failure != std::errc{} || end != number.data() + number.size() || count < 40 || count > 1'000'000) {
       throw UsageError("--data {}: wants a number of training images from 40 to 1000000, as in synthetic:2000", words);
     }
     data = make_synthetic(count, split);
-  } else if (kind == "cifar10") {
-    if (rest.empty()) throw UsageError("--data {}: wants the folder of the binary files, as in cifar10:DIR", words);
-    data = load_cifar10(rest, split);
   } else {
-    throw UsageError("--data {}: unknown kind of data; there are synthetic[:N] and cifar10:DIR", words);
+    data = load_cifar10(in_home(*rest), split);
   }
   data.name = words;
   return data;
+}
+
+std::vector<std::filesystem::path> data_files(const std::string& words) {
+  const auto [kind, rest] = parse(words);
+  return kind == kCifar10 ? cifar10_files(in_home(*rest)) : std::vector<std::filesystem::path>{};
 }
 
 nlohmann::json settings_of(const DataSet& data) {

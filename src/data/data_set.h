@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <span>
 #include <string>
@@ -38,9 +39,13 @@ struct DataSet {
 
 /// Loads one split of the data that `words` name:
 ///   synthetic[:N]   made by the program: N training images (default 5000) and N/4 test images
-///   cifar10:DIR     the official binary layout, in DIR or DIR/cifar-10-batches-bin
+///   cifar10:DIR     the official binary layout, in DIR or DIR/cifar-10-batches-bin; ~/ in front is the home folder
 /// Throws UsageError for an unknown kind, Error for files that are missing or damaged.
 DataSet load_data(const std::string& words, Split split);
+
+/// The files that load_data would read for these words, of both splits, as far as they are there. Throws UsageError for
+/// an unknown kind.
+std::vector<std::filesystem::path> data_files(const std::string& words);
 
 /// The entries of a file's settings that name the data and how pixels enter the network: data, mean, std.
 nlohmann::json settings_of(const DataSet& data);

@@ -22,8 +22,7 @@ static_assert(std::endian::native == std::endian::little, "journals are little-e
 
 using Bytes = std::span<const std::byte>;
 
-constexpr std::string_view kMagic = "lossatlas-journ\n";  // 16 bytes
-constexpr std::size_t kPrefix = kMagic.size() + 2 * sizeof(std::uint32_t);
+constexpr std::size_t kPrefix = kJournalMagic.size() + 2 * sizeof(std::uint32_t);
 constexpr double kSyncSeconds = 1;
 const std::array<const char*, 5> kValues{"loss", "loss_se", "accuracy", "accuracy_se", "images"};
 
@@ -53,7 +52,7 @@ std::vector<std::byte> head_of(const nlohmann::json& settings, const std::vector
   names.insert(names.end(), more_names.begin(), more_names.end());
   const std::string text = json_text(nlohmann::json{{"settings", settings}, {"values", names}});
   std::vector<std::byte> head;
-  for (const char c : kMagic) put(head, c);
+  for (const char c : kJournalMagic) put(head, c);
   put(head, kJournalVersion);
   put(head, static_cast<std::uint32_t>(text.size()));
   for (const char c : text) put(head, c);
@@ -65,9 +64,10 @@ std::size_t record_size(std::size_t values) {
   return sizeof(std::uint64_t) + values * sizeof(double) + sizeof(std::uint32_t);
 }
 
-/// Writes the head whole, so that no journal ever lacks a part of it.
+/// Writes the head whole, so that no journal ever lacks a part of it. Replaces a journal, and nothing else.
 const std::filesystem::path& start(const std::filesystem::path& file, const nlohmann::json& settings,
                                    const std::vector<std::string>& more_names) {
+  check_journal(file);
   write_atomically(file, [&](const ByteSink& sink) { sink(head_of(settings, more_names)); });
   return file;
 }
@@ -82,15 +82,15 @@ std::vector<std::byte> read_bytes(const std::filesystem::path& file) {
 
 /// Where the text of the head begins and ends. Throws where the head is not whole.
 std::string head_text(const std::filesystem::path& file, Bytes bytes) {
-  if (bytes.size() < kPrefix || std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) != 0) {
+  if (bytes.size() < kPrefix || std::memcmp(bytes.data(), kJournalMagic.data(), kJournalMagic.size()) != 0) {
     throw DamagedJournal("{}: no journal of a sweep, or damaged at its start", file.string());
   }
-  const auto version = get<std::uint32_t>(bytes, kMagic.size());
+  const auto version = get<std::uint32_t>(bytes, kJournalMagic.size());
   if (version > kJournalVersion) {
     throw Error("{}: journal version {}, this program knows up to {}; use a newer Lossatlas", file.string(), version,
                 kJournalVersion);
   }
-  const std::size_t length = get<std::uint32_t>(bytes, kMagic.size() + sizeof version);
+  const std::size_t length = get<std::uint32_t>(bytes, kJournalMagic.size() + sizeof version);
   const std::size_t size = kPrefix + length + sizeof(std::uint32_t);
   if (bytes.size() < size || !is_whole(bytes.first(size))) {
     throw DamagedJournal("{}: damaged at its start", file.string());
@@ -152,6 +152,15 @@ std::filesystem::path journal_of(const std::filesystem::path& surface) {
   return file += ".journal";
 }
 
+void check_journal(const std::filesystem::path& journal) {
+  std::error_code code;
+  if (!std::filesystem::exists(std::filesystem::symlink_status(journal, code)) || begins_with(journal, kJournalMagic))
+    return;
+  throw Error(
+      "{}: not a journal of this program, which keeps one under this name; move it away, or choose another --out",
+      journal.string());
+}
+
 std::vector<std::filesystem::path> journals_of(const std::filesystem::path& surface) {
   const auto own = journal_of(surface);
   const std::string stem = own.filename().string();
@@ -166,7 +175,8 @@ std::vector<std::filesystem::path> journals_of(const std::filesystem::path& surf
   const auto folder = surface.has_parent_path() ? surface.parent_path() : std::filesystem::path(".");
   for (const auto& entry : std::filesystem::directory_iterator(folder, code)) {
     const auto name = entry.path().filename();
-    if (is_journal(name.string())) found.push_back(own.parent_path() / name);
+    if (is_journal(name.string()) && begins_with(entry.path(), kJournalMagic))
+      found.push_back(own.parent_path() / name);
   }
   std::sort(found.begin(), found.end());
   return found;

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -17,12 +18,15 @@ namespace lossatlas {
 
 /// Version of the layout that docs/file-format.md describes.
 inline constexpr std::uint32_t kJournalVersion = 1;
+/// The first 16 bytes of every journal.
+inline constexpr std::string_view kJournalMagic = "lossatlas-journ\n";
 
 /// The points of a sweep as they were finished: what a surface file lacks after a kill stands here. Each point is
 /// added by one write(), so that no kill takes it away, and reaches the disk within a second of the next one.
 class Journal {
  public:
-  /// Starts a journal without points, in the place of any that is there. `more_names`: of Evaluation::more. Throws Error.
+  /// Starts a journal without points, in the place of any that is there. `more_names`: of Evaluation::more. Throws
+  /// Error, also where the file is not a journal.
   Journal(const std::filesystem::path& file, const nlohmann::json& settings,
           const std::vector<std::string>& more_names = {});
 
@@ -59,7 +63,11 @@ JournalContents read_journal(const std::filesystem::path& file);
 /// S.h5.journal, beside the surface S.h5.
 std::filesystem::path journal_of(const std::filesystem::path& surface);
 
-/// That, and the journals S.h5.journal.HOST.PID of processes that joined, as far as they are there, by name.
+/// Throws Error where something is at that path that does not begin as a journal does: it belongs to somebody else.
+void check_journal(const std::filesystem::path& journal);
+
+/// That, and the journals S.h5.journal.HOST.PID of processes that joined, as far as they are there, by name. Files of
+/// such names that do not begin as journals do are left out.
 std::vector<std::filesystem::path> journals_of(const std::filesystem::path& surface);
 
 }  // namespace lossatlas

@@ -24,6 +24,7 @@ namespace lossatlas {
 namespace {
 
 constexpr auto kOpen = "open";
+constexpr std::string_view kOpenBegin = "{\"block\":";  // of that file's content
 constexpr auto kOwner = "owner";
 constexpr auto kAlive = ".alive";
 
@@ -55,16 +56,42 @@ Claim try_claim(const std::filesystem::path& folder, std::size_t block, const st
   throw Error("{}: cannot be written ({})", file.string(), std::strerror(reason));
 }
 
+bool names_process(const std::string& text) {
+  try {
+    process_from_text(text);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+/// True for what sharing writes into the folder, by name and content. A kill may have left any of it empty.
+bool is_claim(const std::filesystem::path& file) {
+  std::error_code code;
+  if (!std::filesystem::is_regular_file(std::filesystem::symlink_status(file, code))) return false;
+  const std::string name = file.filename().string(), content = content_of(file);
+  const auto is_number = [](std::string_view text) {
+    return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+  };
+  if (name == kOpen || name.ends_with(kAlive)) {
+    return content.empty() || (name == kOpen ? content.starts_with(kOpenBegin) : names_process(content));
+  }
+  if (!name.starts_with("block-") || !is_number(std::string_view(name).substr(6))) return false;
+  return content.empty() || content == kOwner || is_number(std::string_view(content).substr(content.rfind('.') + 1));
+}
+
 /// Removes what sharing put there, and the folder if nothing else is in it.
 void remove_claims(const std::filesystem::path& folder) {
   std::error_code code;
   std::vector<std::filesystem::path> own;
   for (const auto& entry : std::filesystem::directory_iterator(folder, code)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("block-") || name.starts_with(kOpen) || name.ends_with(kAlive)) own.push_back(entry.path());
+    if (is_claim(entry.path())) own.push_back(entry.path());
   }
   for (const auto& file : own) std::filesystem::remove(file, code);
-  std::filesystem::remove(folder, code);
+  if (std::filesystem::is_directory(folder, code)) {
+    remove_temporaries(folder / kOpen, kOpenBegin);
+    std::filesystem::remove(folder, code);
+  }
 }
 
 std::vector<bool> missing_points(const Surface& surface) {
@@ -95,6 +122,21 @@ std::optional<std::size_t> take_first(std::deque<std::size_t>& queue) {
 std::filesystem::path claims_of(const std::filesystem::path& surface) {
   auto folder = surface;
   return folder += ".claims";
+}
+
+void check_claims(const std::filesystem::path& folder) {
+  std::error_code code;
+  const auto status = std::filesystem::symlink_status(folder, code);
+  bool is_own = !std::filesystem::exists(status) || std::filesystem::is_directory(status);
+  const std::string temporary = std::string(kOpen) + ".tmp";
+  for (const auto& entry : std::filesystem::directory_iterator(folder, code)) {
+    is_own = is_own && (is_claim(entry.path()) || entry.path().filename().string().starts_with(temporary));
+  }
+  if (is_own) return;
+  throw Error(
+      "{}: holds what this program did not write, which shares sweeps under this name; move it away, or choose another "
+      "--out",
+      folder.string());
 }
 
 std::size_t block_size(std::size_t points) { return std::clamp<std::size_t>(points / 128, 1, 8); }

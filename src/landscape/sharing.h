@@ -31,6 +31,9 @@ struct SharingTimes {
 /// S.h5.claims
 std::filesystem::path claims_of(const std::filesystem::path& surface);
 
+/// Throws Error where that is no folder, or one with files that sharing did not write: it belongs to somebody else.
+void check_claims(const std::filesystem::path& folder);
+
 /// Points in one block: few enough that nobody waits long at the end, many enough that files are few.
 std::size_t block_size(std::size_t points);
 

@@ -329,7 +329,10 @@ Hdf5Reader::Hdf5Reader(const std::filesystem::path& file) {
   std::error_code code;
   const auto status = std::filesystem::status(file, code);
   if (status.type() == std::filesystem::file_type::not_found) throw Error("{}: no such file", file.string());
-  if (std::filesystem::is_directory(status)) throw Error("{}: a folder, not a file", file.string());
+  if (const auto kind = kind_of(file); !kind.empty()) {
+    throw Error("{}: {}, not a file{}", file.string(), kind,
+                kind == "a folder" ? "" : "; HDF5 is read at any place, so copy it to a file first");
+  }
   impl_ = std::make_unique<Impl>(file);
 }
 Hdf5Reader::~Hdf5Reader() = default;
@@ -339,7 +342,7 @@ const std::filesystem::path& Hdf5Reader::file() const { return impl_->path; }
 
 bool Hdf5Reader::is_hdf5(const std::filesystem::path& file) {
   prepare_library();
-  return H5Fis_hdf5(file.c_str()) > 0;
+  return kind_of(file).empty() && H5Fis_hdf5(file.c_str()) > 0;  // opening a pipe would wait for a writer
 }
 
 bool Hdf5Reader::has(const std::string& path) const {

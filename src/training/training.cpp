@@ -3,14 +3,17 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <limits>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/json.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/index.h"
 #include "evaluation/device.h"
 #include "evaluation/evaluator.h"
 #include "models/network.h"
@@ -25,15 +28,41 @@ constexpr auto kHistory = "history.h5";
 constexpr auto kResume = "resume.pt";
 constexpr auto kCheckpoints = "checkpoints";
 
-/// The files epoch-….pt of a run; whatever else lies there belongs to somebody else.
+/// The files epoch-NNNN.pt of a run; whatever else lies there belongs to somebody else.
 std::vector<std::filesystem::path> own_checkpoints(const std::filesystem::path& folder) {
+  constexpr std::string_view begin = "epoch-";
   std::vector<std::filesystem::path> files;
   std::error_code code;
   for (const auto& entry : std::filesystem::directory_iterator(folder / kCheckpoints, code)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("epoch-") && name.ends_with(".pt")) files.push_back(entry.path());
+    const auto file = entry.path();
+    const std::string stem = file.stem().string();
+    const bool is_number =
+        stem.size() > begin.size() && stem.find_first_not_of("0123456789", begin.size()) == stem.npos;
+    if (stem.starts_with(begin) && is_number && file.extension() == ".pt") files.push_back(file);
   }
   return files;
+}
+
+bool is_history(const std::filesystem::path& file) {
+  try {
+    read_history(file);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+/// Throws Error where a file has the name of one of a run's, but is not one: it is neither removed nor replaced.
+void check_own(const std::filesystem::path& folder) {
+  const auto check = [](const std::filesystem::path& file, bool is_own) {
+    if (is_own || !std::filesystem::exists(file)) return;
+    throw Error(
+        "{}: not a file of `lossatlas train`, which keeps one under this name; move it away, or choose another --out",
+        file.string());
+  };
+  check(folder / kHistory, is_history(folder / kHistory));
+  check(folder / kResume, has_entries(folder / kResume, {"settings", "epoch"}));
+  for (const auto& file : own_checkpoints(folder)) check(file, has_entries(file, {"arch", "mean", "std", "epoch"}));
 }
 
 }  // namespace
@@ -143,7 +172,16 @@ bool TrainingRun::exists(const std::filesystem::path& folder) {
          !own_checkpoints(folder).empty();
 }
 
+bool TrainingRun::has_only_begun(const std::filesystem::path& folder) {
+  const auto history = folder / kHistory;
+  const auto files = own_checkpoints(folder);
+  return exists(folder) && !std::filesystem::exists(folder / kResume) &&
+         std::all_of(files.begin(), files.end(), [](const auto& file) { return file.filename() == "epoch-0000.pt"; }) &&
+         (!is_history(history) || read_history(history).rows.size() <= 1);
+}
+
 void TrainingRun::start() {
+  check_own(impl_->folder);
   std::error_code ignored;
   for (const auto* name : {kHistory, kResume}) std::filesystem::remove(impl_->folder / name, ignored);
   for (const auto& file : own_checkpoints(impl_->folder)) std::filesystem::remove(file, ignored);
@@ -161,8 +199,12 @@ void TrainingRun::start() {
 void TrainingRun::resume() {
   const auto file = impl_->folder / kResume;
   if (!std::filesystem::exists(file)) {
-    throw Error("{}: no resume.pt here, so there is no run to go on with; leave out --resume", impl_->folder.string());
+    throw Error(
+        "{}: holds a run without its resume.pt, which --resume requires; replace the run by --force, or choose another "
+        "--out",
+        impl_->folder.string());
   }
+  check_own(impl_->folder);
   const Checkpoint saved = read_checkpoint(file);
   const json& state = saved.metadata;
   const auto settings = json::parse(state.at("settings").get<std::string>());

@@ -46,15 +46,18 @@ class TrainingRun {
               at::Device device, std::filesystem::path folder);
   ~TrainingRun();
 
-  /// Begins anew from the seed. Files of an earlier run in the folder are removed.
+  /// Begins anew from the seed. Files of an earlier run in the folder are removed. Throws Error where a file has the
+  /// name of one of these, but is not: before anything is changed.
   void start();
-  /// Goes on from resume.pt. Throws Error where the folder holds no run, or one of other settings (named).
+  /// Goes on from resume.pt. Throws Error where the folder holds no resume.pt, or one of other settings (named).
   void resume();
   /// Trains to the last epoch, or until stopped.
   TrainingSummary run(const TrainingHooks& hooks);
 
   /// True where the folder holds a run.
   static bool exists(const std::filesystem::path& folder);
+  /// True for a run that was cut off before its first resume.pt: nothing but the untrained network is there.
+  static bool has_only_begun(const std::filesystem::path& folder);
 
  private:
   struct Impl;

@@ -1,6 +1,8 @@
 #include "base/append_file.h"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <fstream>
@@ -67,10 +69,50 @@ TEST_CASE("a file that was deleted is noticed") {
 
 TEST_CASE("temporary files of killed processes are removed, and nothing else") {
   const TemporaryFolder folder;
-  for (const char* name : {"s.h5", "s.h5.tmp12", "s.h5.tmp", "s.h5.tmp1x", "t.h5.tmp3"})
-    std::ofstream(folder / name) << 1;
-  remove_temporaries(folder / "s.h5");
-  CHECK_FALSE(std::filesystem::exists(folder / "s.h5.tmp12"));
-  for (const char* name : {"s.h5", "s.h5.tmp", "s.h5.tmp1x", "t.h5.tmp3"})
+  for (const char* name : {"s.h5", "s.h5.tmp12", "s.h5.tmp12-2", "s.h5.tmp", "s.h5.tmp1x", "t.h5.tmp3"})
+    std::ofstream(folder / name) << "HDF and more";
+  std::ofstream(folder / "s.h5.tmp13") << "HD";
+  std::ofstream(folder / "s.h5.tmp14");
+  std::ofstream(folder / "s.h5.tmp15") << "mine";
+  std::filesystem::create_symlink(folder / "s.h5", folder / "s.h5.tmp16");
+  remove_temporaries(folder / "s.h5", "HDF");
+  for (const char* name : {"s.h5.tmp12", "s.h5.tmp12-2", "s.h5.tmp13", "s.h5.tmp14"})
+    CHECK_FALSE(std::filesystem::exists(folder / name));
+  for (const char* name : {"s.h5", "s.h5.tmp", "s.h5.tmp1x", "t.h5.tmp3", "s.h5.tmp15", "s.h5.tmp16"})
     CHECK(std::filesystem::exists(folder / name));
+}
+
+TEST_CASE("a file of the temporary one's name is not overwritten") {
+  const TemporaryFolder folder;
+  const auto taken = folder / ("f.tmp" + std::to_string(::getpid()));
+  std::ofstream(taken) << "mine";
+  write_atomically(folder / "f", [](const ByteSink& sink) { sink(std::as_bytes(std::span("x", 1))); });
+  CHECK(content_of(folder / "f") == "x");
+  CHECK(content_of(taken) == "mine");
+}
+
+TEST_CASE("a file is written through links, and onto nothing but files") {
+  const TemporaryFolder folder;
+  const auto write = [](const std::filesystem::path& file) {
+    write_atomically(file, [](const ByteSink& sink) { sink(std::as_bytes(std::span("x", 1))); });
+  };
+  std::filesystem::create_directory(folder / "real");
+  std::filesystem::create_symlink("real/f", folder / "one");
+  std::filesystem::create_symlink(folder / "one", folder / "two");
+  CHECK(real_file(folder / "two") == folder / "real/f");
+  write(folder / "two");
+  CHECK(content_of(folder / "real/f") == "x");
+  CHECK(std::filesystem::is_symlink(folder / "two"));
+  std::filesystem::create_symlink("loop", folder / "loop");
+  CHECK_THROWS_WITH(write(folder / "loop"), ContainsSubstring("without an end"));
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  CHECK_THROWS_WITH(write(folder / "pipe"), ContainsSubstring("a pipe, not a file"));
+  CHECK_THROWS_WITH(write(folder / "real"), ContainsSubstring("a folder, not a file"));
+  CHECK_THROWS_WITH(write("/dev/null"), ContainsSubstring("a device, not a file"));
+}
+
+TEST_CASE("a pipe that nobody reads is not waited for") {
+  const TemporaryFolder folder;
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  CHECK_THROWS_WITH(AppendFile(folder / "pipe"), ContainsSubstring("nothing reads"));
 }

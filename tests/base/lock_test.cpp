@@ -88,9 +88,23 @@ TEST_CASE("the lock of another host or container is kept, and the line says whic
 
 TEST_CASE("a lock that names nobody is what a kill left") {
   const TemporaryFolder folder;
-  std::ofstream(folder / "s.h5.lock") << "{\"host\":";
-  const FileLock lock(folder / "s.h5.lock");
-  CHECK(FileLock::holder(folder / "s.h5.lock")->pid == ::getpid());
+  for (const char* left : {"{\"boot\":\"1", ""}) {
+    std::ofstream(folder / "s.h5.lock") << left;
+    const FileLock lock(folder / "s.h5.lock");
+    CHECK(FileLock::holder(folder / "s.h5.lock")->pid == ::getpid());
+  }
+}
+
+TEST_CASE("a file that was never a lock is neither removed nor taken for one") {
+  const TemporaryFolder folder;
+  std::ofstream(folder / "text") << "my notes";
+  std::filesystem::create_directory(folder / "folder");
+  std::filesystem::create_symlink("nowhere", folder / "link");
+  for (const char* name : {"text", "folder", "link"}) {
+    CHECK_THROWS_WITH(FileLock(folder / name), ContainsSubstring("move it away"));
+    CHECK_THROWS_WITH(FileLock::holder(folder / name), ContainsSubstring("move it away"));
+    CHECK(std::filesystem::exists(std::filesystem::symlink_status(folder / name)));
+  }
 }
 
 TEST_CASE("a lock that somebody replaced is not removed by the one before") {

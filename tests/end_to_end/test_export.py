@@ -439,4 +439,4 @@ def test_a_file_is_not_exported_over_itself(export, tmp_path):
     source = write_surface(tmp_path / "s.h5")
     before = source.read_bytes()
     done, _ = export(source, "s.h5", "--to", "csv", "--force")
-    assert done.status == 2 and "is the file to be exported" in done.line() and source.read_bytes() == before
+    assert done.status == 2 and "read and written" in done.line() and source.read_bytes() == before

@@ -149,6 +149,14 @@ TEST_CASE("what a kill left is the file's points and the journals'") {
   CHECK(remains->remarks.empty());
 }
 
+TEST_CASE("a file of a journal's name that never was one is left alone") {
+  const TemporaryFolder folder;
+  for (const char* name : {"s.h5.journal", "s.h5.journal.7"}) write(folder / name, "mine");
+  CHECK(journals_of(folder / "s.h5").empty());
+  CHECK_THROWS_WITH(Journal(folder / "s.h5.journal", kSettings), ContainsSubstring("move it away"));
+  CHECK(read(folder / "s.h5.journal") == "mine");
+}
+
 TEST_CASE("a journal of other settings does not count") {
   const TemporaryFolder folder;
   Surface surface = empty_surface();

@@ -1,0 +1,49 @@
+#include "cli/outputs.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "cli/inputs.h"
+
+namespace lossatlas {
+namespace {
+
+constexpr std::array kBeside{".lock", ".journal", ".claims", ".tmp", ".curve.pt"};
+
+bool is_beside(const Output& output, const std::filesystem::path& file) {
+  if (!output.is_surface || output.file.empty() || file.empty()) return false;
+  const std::string name = std::filesystem::weakly_canonical(real_file(file)).string();
+  const std::string stem = std::filesystem::weakly_canonical(real_file(output.file)).string();
+  return std::any_of(kBeside.begin(), kBeside.end(), [&](const char* end) { return name.starts_with(stem + end); });
+}
+
+void check_pair(const Output& a, const Output& b) {
+  if (same_file(a.file, b.file)) {
+    throw UsageError("{} {}: the file of {} too; choose another name", b.option, b.file.string(), a.option);
+  }
+  if (is_beside(a, b.file)) {
+    throw UsageError("{} {}: kept for what lies beside {} {}; choose another name", b.option, b.file.string(), a.option,
+                     a.file.string());
+  }
+}
+
+}  // namespace
+
+void check_apart(const std::vector<Output>& outputs, const std::vector<std::filesystem::path>& inputs) {
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    for (const auto& input : inputs) {
+      if (same_file(outputs[i].file, input) || is_beside(outputs[i], input)) {
+        throw UsageError("{} {}: {} would be read and written; choose another name", outputs[i].option,
+                         outputs[i].file.string(), input.string());
+      }
+    }
+    for (std::size_t j = 0; j < i; ++j) {
+      check_pair(outputs[j], outputs[i]);
+      if (is_beside(outputs[i], outputs[j].file)) check_pair(outputs[i], outputs[j]);
+    }
+  }
+}
+
+}  // namespace lossatlas
