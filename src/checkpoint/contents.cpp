@@ -100,8 +100,8 @@ auto named(const std::string& name, const Read& read) {
 
 std::vector<NamedTensor> load_all(const Dict& dict, TensorLoader& loader) {
   std::vector<NamedTensor> tensors;
-  for (const auto& [name, view] : views_of(dict)) {
-    tensors.push_back({name, named(name, [&] { return loader.load(*view); })});
+  for (const NamedView& found : views_of(dict)) {
+    tensors.push_back({found.name, named(found.name, [&] { return loader.load(*found.view); })});
   }
   return tensors;
 }
@@ -177,10 +177,11 @@ Checkpoint checkpoint_of(const Value& root, TensorLoader& loader) {
 CheckpointIndex index_of(const Value& root, TensorLoader& loader) {
   Contents contents = contents_of(root, loader);
   CheckpointIndex index{{}, "", {}, std::move(contents.metadata), ""};
-  for (const auto& [name, view] : views_of(*contents.state)) {
-    named(name, [&, view = view] {
-      StoredTensor stored{name, view->sizes, view->type, loader.offset_of(*view), {}};
-      if (!stored.offset) stored.tensor = loader.load(*view);
+  for (const NamedView& found : views_of(*contents.state)) {
+    const TensorView& view = *found.view;
+    named(found.name, [&] {
+      StoredTensor stored{found.name, view.sizes, view.type, loader.offset_of(view), {}};
+      if (!stored.offset) stored.tensor = loader.load(view);
       index.tensors.push_back(std::move(stored));
     });
   }

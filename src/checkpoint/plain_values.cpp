@@ -63,7 +63,7 @@ std::optional<json> PlainValues::number(const TensorView& view) {
     return json(tensor.item<bool>());
   }
   if (tensor.scalar_type() == at::kUInt64) {
-    return json(tensor.item<std::uint64_t>());
+    return json(tensor.item().toUInt64());
   }
   return tensor.is_floating_point() ? json(tensor.item<double>()) : json(tensor.item<std::int64_t>());
 }

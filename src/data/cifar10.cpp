@@ -44,9 +44,8 @@ void append_batch(const std::filesystem::path& file, DataSet& data) {
 DataSet load_cifar10(const std::filesystem::path& folder, Split split) {
   std::filesystem::path where = folder;
   const std::string first = split == Split::train ? "data_batch_1.bin" : "test_batch.bin";
-  std::error_code code;
-  if (!std::filesystem::exists(where / first, code)) where /= "cifar-10-batches-bin";
-  if (!std::filesystem::exists(where / first, code)) {
+  if (!std::filesystem::exists(where / first)) where /= "cifar-10-batches-bin";
+  if (!std::filesystem::exists(where / first)) {
     throw Error("{}: no {} here nor in cifar-10-batches-bin/; name the folder of CIFAR-10's binary version",
                 folder.string(), first);
   }
