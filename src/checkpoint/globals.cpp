@@ -278,7 +278,6 @@ constexpr std::string_view kNumpyArray = "a NumPy array, which is not read; save
 constexpr std::array kUnread{
     Unread{"torch._utils._rebuild_qtensor", kQuantized},
     Unread{"torch.q", kQuantized},
-    Unread{"torch.Q", kQuantized},
     Unread{"torch._utils._rebuild_sparse_tensor", "a sparse tensor, which is not read; save its .to_dense()"},
     Unread{"torch._utils._rebuild_meta_tensor_no_storage", kOnMeta},
     Unread{"torch._utils._rebuild_nested_tensor", "a nested tensor, which is not read; save the tensors of its .unbind()"},
@@ -309,7 +308,7 @@ void check_allowed(std::string_view name) {
     if (name.starts_with(unread.name)) throw Error("{}", unread.text);
   }
   if (name.starts_with("torch.") && name.find('.', 6) == std::string_view::npos) {
-    throw Error("of type '{}', which is not read; save it as another, as float32", printable(name));
+    throw Error("the pickle holds '{}', a type that is not read; save it as another, as float32", printable(name));
   }
   throw Error(
       "the pickle asks for '{}', which Lossatlas does not run; save the weights alone with "

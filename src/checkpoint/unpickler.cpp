@@ -160,13 +160,15 @@ class Unpickler {
     }
   }
 
-  /// What cannot be made is refused by the name that it would have: the last text on the stack is its key.
+  /// What cannot be made is refused by the name that it would have: its key is the last text on the stack, but for the
+  /// one that begins a storage's description.
   bool named_object(unsigned char opcode) {
     try {
       return object(opcode);
     } catch (const Error& error) {
       for (auto place = stack_.rbegin(); place != stack_.rend(); ++place) {
-        if (const Text* name = (*place)->as<Text>()) {
+        const Text* name = (*place)->as<Text>();
+        if (name != nullptr && name->text != "storage") {
           throw Error("'{}': {}", printable(name->text), error.what());
         }
       }
