@@ -77,6 +77,20 @@ bool are_equal(const CheckpointIndex& index, const StoredTensor& a, const Stored
   return first == second;
 }
 
+/// A name of the file's that the network does not know, the one most like `wanted` from its end: a prefix shows. "" if
+/// there is none.
+std::string_view most_alike(std::string_view wanted, const std::vector<Shaped>& given,
+                            const std::map<std::string_view, at::IntArrayRef>& known) {
+  const auto alike = [&](std::string_view name) {
+    return std::mismatch(wanted.rbegin(), wanted.rend(), name.rbegin(), name.rend()).first - wanted.rbegin();
+  };
+  std::string_view best;
+  for (const Shaped& source : given) {
+    if (!known.contains(source.name) && (best.empty() || alike(source.name) > alike(best))) best = source.name;
+  }
+  return best;
+}
+
 /// One line for each tensor that does not fit: those of the network in its order, then what is left over.
 std::vector<std::string> differences(const std::vector<Shaped>& wanted, const std::vector<Shaped>& given,
                                      const std::vector<Alias>& tied) {
@@ -92,6 +106,8 @@ std::vector<std::string> differences(const std::vector<Shaped>& wanted, const st
         lines.push_back(fmt::format("{} and {} are one tensor there, two in the network", alias->of, alias->name));
       } else if (!may_be_missing(target.name)) {
         lines.push_back(fmt::format("{} {} is missing", target.name, text_of(target.sizes)));
+        const auto other = lines.size() == 1 ? most_alike(target.name, given, to) : std::string_view();
+        if (!other.empty()) lines.back() += fmt::format(" (the file has {})", other);
       }
     } else if (source->second != target.sizes) {
       lines.push_back(fmt::format("{} is {} there, {} in the network", target.name, text_of(source->second),
