@@ -130,7 +130,10 @@ bool same_file(const std::filesystem::path& a, const std::filesystem::path& b) {
   if (a.empty() || b.empty()) return false;
   std::error_code code;
   if (std::filesystem::equivalent(a, b, code)) return true;  // by device and inode
-  return std::filesystem::weakly_canonical(real_file(a)) == std::filesystem::weakly_canonical(real_file(b));
+  const auto full_name = [](const std::filesystem::path& file) {  // relative ones stay so where nothing of them exists
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(real_file(file)));
+  };
+  return full_name(a) == full_name(b);
 }
 
 namespace {

@@ -12,10 +12,13 @@ namespace {
 
 constexpr std::array kBeside{".lock", ".journal", ".claims", ".tmp", ".curve.pt"};
 
+std::string full_name(const std::filesystem::path& file) {
+  return std::filesystem::weakly_canonical(std::filesystem::absolute(real_file(file))).string();
+}
+
 bool is_beside(const Output& output, const std::filesystem::path& file) {
   if (!output.is_surface || output.file.empty() || file.empty()) return false;
-  const std::string name = std::filesystem::weakly_canonical(real_file(file)).string();
-  const std::string stem = std::filesystem::weakly_canonical(real_file(output.file)).string();
+  const std::string name = full_name(file), stem = full_name(output.file);
   return std::any_of(kBeside.begin(), kBeside.end(), [&](const char* end) { return name.starts_with(stem + end); });
 }
 

@@ -119,7 +119,7 @@ RunFiles run_of_words(const std::string& option, const std::string& words) {
   auto sorted = full_names(files);
   std::sort(sorted.begin(), sorted.end());
   if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end()) {
-    throw UsageError("{} {}: {} is named twice", option, words, twice->filename().string());
+    throw UsageError("{}: {} is named twice", option, twice->string());
   }
   const auto folder = folder_of(files.front());
   return describe(words, folder, std::move(files));

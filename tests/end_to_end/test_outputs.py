@@ -119,7 +119,7 @@ def test_export_over_its_input(lossatlas, refused, data, folder, run, link):
     ["--save-directions", "s.h5"], ["--log", "s.h5"], ["--save-directions", "d.h5", "--log", "d.h5"],
     ["--save-directions", "s.h5.journal"], ["--save-directions", "s.h5.lock"], ["--save-directions", "s.h5.tmp1"],
     ["--save-directions", "s.h5.claims/d.h5"], ["--save-directions", "./sub/../s.h5.journal"],
-    ["--log", "s.h5.journal"], ["--log", "s.h5.journal.host.1"], ["--log", "s.h5.lock.taking"],
+    ["--log", "./sub/../s.h5"], ["--log", "s.h5.journal"], ["--log", "s.h5.journal.host.1"], ["--log", "s.h5.lock.taking"],
 ], ids=" ".join)
 def test_outputs_apart(refused, data, folder, a, words):
     (folder / "sub").mkdir()

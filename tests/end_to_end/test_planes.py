@@ -151,8 +151,8 @@ def test_tolerance_on_a_plane_through_checkpoints(lossatlas, pictures, epochs, t
 
 
 @pytest.mark.parametrize("words, status, culprits", [
-    (["--plane", "points:A,A,B"], 1, ["epoch-0001.pt", "same parameters"]),
-    (["--plane", "points:A,B,B"], 1, ["epoch-0002.pt", "same parameters"]),
+    (["--plane", "points:A,A,B"], 2, ["epoch-0001.pt", "named twice"]),
+    (["--plane", "points:A,B,B"], 2, ["epoch-0002.pt", "named twice"]),
     (["--plane", "points:A,B"], 2, ["--plane points", "three"]),
     (["--plane", "points:A,B,"], 2, ["--plane points:"]),
     (["--plane", "points:A,B,MLP"], 1, ["mlp", "does not fit resnet20"]),

@@ -253,7 +253,10 @@ def test_a_pattern_and_a_list(lossatlas, foreign, mlp_run, pictures, tmp_path):
     values, attributes = run_group(tmp_path / "pattern.h5", "foreign")
     assert values["epoch"].tolist() == [2, 10, 100] and attributes["optimizer"] == ""
     assert values["length"][-1] == 0
-    long = ",".join([str(foreign / "model_2.pt")] * 200)  # longer than a path may be
+    links = [tmp_path / f"model_{number}.pt" for number in range(200)]
+    for link in links:
+        link.symlink_to(foreign / "model_2.pt")
+    long = ",".join(map(str, links))  # longer than a path may be
     refused = lossatlas("trajectory", "--checkpoints", long, *words, "--out", tmp_path / "long.h5")
     assert refused.status == 1 and "(in all 200): all 200 checkpoints are equal" in refused.line()
     backwards = ",".join(str(foreign / f"model_{number}.pt") for number in (100, 2, 10))
