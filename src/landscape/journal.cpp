@@ -25,6 +25,7 @@ using Bytes = std::span<const std::byte>;
 constexpr std::string_view kMagic = "lossatlas-journ\n";  // 16 bytes
 constexpr std::size_t kPrefix = kMagic.size() + 2 * sizeof(std::uint32_t);
 constexpr double kSyncSeconds = 1;
+constexpr double kMostImages = 1e15;
 const std::array<const char*, 5> kValues{"loss", "loss_se", "accuracy", "accuracy_se", "images"};
 
 template <class T>
@@ -98,6 +99,17 @@ std::string head_text(const std::filesystem::path& file, Bytes bytes) {
   return {reinterpret_cast<const char*>(bytes.data()) + kPrefix, length};
 }
 
+/// The settings, and the names of a record's values.
+std::pair<nlohmann::json, std::vector<std::string>> parse_head(const std::filesystem::path& file,
+                                                               const std::string& text) {
+  const nlohmann::json head = parse_json(text);
+  try {
+    return {head.at("settings"), head.at("values").get<std::vector<std::string>>()};
+  } catch (const nlohmann::json::exception&) {
+    throw DamagedJournal("{}: damaged at its start", file.string());
+  }
+}
+
 /// The names of a record's values after our own. Throws Error where it lacks one of these.
 std::vector<std::string> more_names_of(const std::filesystem::path& file, const std::vector<std::string>& names) {
   for (std::size_t i = 0; i < kValues.size(); ++i) {
@@ -131,14 +143,14 @@ void Journal::add(std::size_t index, const Evaluation& evaluation) {
 JournalContents read_journal(const std::filesystem::path& file) {
   const std::vector<std::byte> all = read_bytes(file);
   const std::string text = head_text(file, all);
-  const auto head = nlohmann::json::parse(text);
-  const auto names = head.at("values").get<std::vector<std::string>>();
+  auto [settings, names] = parse_head(file, text);
   const std::size_t size = record_size(names.size());
 
-  JournalContents contents{head.at("settings"), more_names_of(file, names), {}, 0};
+  JournalContents contents{std::move(settings), more_names_of(file, names), {}, 0};
   Bytes rest = Bytes(all).subspan(kPrefix + text.size() + sizeof(std::uint32_t));
   for (; rest.size() >= size && is_whole(rest.first(size)); rest = rest.subspan(size)) {
     const auto value = [&](std::size_t i) { return get<double>(rest, sizeof(std::uint64_t) + i * sizeof(double)); };
+    if (!(value(4) >= 0 && value(4) < kMostImages)) break;
     Evaluation point{value(0), value(1), value(2), value(3), static_cast<std::int64_t>(value(4)), {}};
     for (std::size_t i = kValues.size(); i < names.size(); ++i) point.more.push_back(value(i));
     contents.points.emplace_back(get<std::uint64_t>(rest, 0), std::move(point));
