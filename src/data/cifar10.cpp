@@ -1,5 +1,7 @@
 #include "data/cifar10.h"
 
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 
 #include "base/error.h"
@@ -14,19 +16,24 @@ void append_batch(const std::filesystem::path& file, DataSet& data) {
   std::error_code code;
   const auto bytes = std::filesystem::file_size(file, code);
   if (code) throw Error("{}: cannot be read ({})", file.string(), code.message());
-  if (bytes == 0 || bytes % kRecord != 0) {
+  if (bytes == 0) throw Error("{}: is empty", file.string());
+  if (bytes % kRecord != 0) {
     throw Error(
-        "{}: {} bytes are not a whole number of {}-byte records; the file is cut off or not CIFAR-10's binary "
-        "version",
+        "{}: {} bytes are not a whole number of {}-byte records; the file is cut off, has other bytes added, or is not "
+        "CIFAR-10's binary version",
         file.string(), bytes, kRecord);
   }
   std::ifstream in(file, std::ios::binary);
+  if (!in) throw Error("{}: cannot be opened ({})", file.string(), std::strerror(errno));
   std::vector<char> record(kRecord);
   for (std::size_t left = bytes / kRecord; left > 0; --left) {
     if (!in.read(record.data(), static_cast<std::streamsize>(kRecord)))
       throw Error("{}: cannot be read", file.string());
     const auto label = static_cast<std::uint8_t>(record[0]);
-    if (label > 9) throw Error("{}: label {} is not one of CIFAR-10's 0 to 9", file.string(), label);
+    if (label > 9) {
+      throw Error("{}: label {} of image {} is not one of CIFAR-10's 0 to 9", file.string(), label,
+                  bytes / kRecord - left + 1);
+    }
     data.labels.push_back(label);
     data.pixels.insert(data.pixels.end(), record.begin() + 1, record.end());
   }

@@ -4,6 +4,7 @@
 #include <hdf5_hl.h>
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <numeric>
 
@@ -272,6 +273,30 @@ struct Hdf5Reader::Impl {
     }
   }
 
+  /// All values of a dataset into `out`. Throws Error, which names the filter if they need one that is not here.
+  void read_all(hid_t opened, hid_t type, void* out, const std::string& name) const {
+    const herr_t status = H5Dread(opened, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out);
+    if (status < 0) check_filters(opened, name);
+    checked(status, where(name));
+  }
+
+  void check_filters(hid_t opened, const std::string& name) const {
+    const Handle options(H5Dget_create_plist(opened), H5Pclose, where(name));
+    for (int i = 0; i < H5Pget_nfilters(options); ++i) {
+      unsigned flags = 0, configuration = 0;
+      std::size_t values = 0;
+      std::array<char, 64> text{};
+      const H5Z_filter_t id = H5Pget_filter2(options, static_cast<unsigned>(i), &flags, &values, nullptr,
+                                             text.size() - 1, text.data(), &configuration);
+      if (id < 0 || H5Zfilter_avail(id) > 0) continue;
+      std::string filter = text.data();
+      std::erase_if(filter, [](char letter) { return letter < ' ' || letter > '~'; });
+      throw Error(
+          "{}: stored with the HDF5 filter {}{}{}, which is not read; write it again with gzip or no compression",
+          where(name), id, filter.empty() ? "" : ", ", filter);
+    }
+  }
+
   /// Throws Error unless the space is that of one value.
   void check_single(hid_t space, const std::string& what) const {
     if (H5Sget_simple_extent_npoints(space) != 1) throw Error("{}: not a single value", where(what));
@@ -398,7 +423,7 @@ std::vector<T> Hdf5Reader::read(const std::string& dataset) const {
   const Shape sizes = shape(dataset);
   impl_->check_size(opened, stored, sizes, dataset);
   std::vector<T> values(product(sizes));
-  checked(H5Dread(opened, type_of<T>(), H5S_ALL, H5S_ALL, H5P_DEFAULT, values.data()), impl_->where(dataset));
+  impl_->read_all(opened, type_of<T>(), values.data(), dataset);
   return values;
 }
 template std::vector<double> Hdf5Reader::read(const std::string&) const;
@@ -424,7 +449,7 @@ std::vector<std::string> Hdf5Reader::read_texts(const std::string& dataset) cons
   std::vector<std::string> texts(product(sizes));
   if (H5Tis_variable_str(stored) > 0) {
     std::vector<char*> data(texts.size(), nullptr);
-    checked(H5Dread(opened, stored, H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()), impl_->where(dataset));
+    impl_->read_all(opened, stored, data.data(), dataset);
     for (std::size_t i = 0; i < texts.size(); ++i) {
       if (data[i]) texts[i] = data[i];
       H5free_memory(data[i]);
@@ -432,7 +457,7 @@ std::vector<std::string> Hdf5Reader::read_texts(const std::string& dataset) cons
   } else {
     const std::size_t length = H5Tget_size(stored);
     std::string data(texts.size() * length, '\0');
-    checked(H5Dread(opened, stored, H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()), impl_->where(dataset));
+    impl_->read_all(opened, stored, data.data(), dataset);
     for (std::size_t i = 0; i < texts.size(); ++i) {
       texts[i] = data.substr(i * length, length);
       texts[i].resize(std::min(texts[i].find('\0'), length));

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 
+import h5py
 import helpers
 import pytest
 import torch
@@ -139,6 +140,21 @@ def test_cut_off_surface(refused, folder, surface):
     refused(1, "cut.h5", "info", "cut.h5")
 
 
+@pytest.mark.parametrize("filter_, words", [(h5py.h5z.FILTER_LZF, "HDF5 filter 32000, lzf"), (32001, "HDF5 filter 32001")])
+def test_surface_stored_with_a_filter_that_is_not_there(refused, folder, filter_, words):
+    helpers.write_li_surface(folder / "li.h5")
+    with h5py.File(folder / "li.h5", "r+") as file:
+        loss = file["train_loss"][()]
+        del file["train_loss"]
+        options = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        options.set_chunk(loss.shape)
+        options.set_filter(filter_, h5py.h5z.FLAG_OPTIONAL)
+        space = h5py.h5s.create_simple(loss.shape)
+        made = h5py.h5d.create(file.id, b"train_loss", h5py.h5t.IEEE_F64LE, space, options)
+        made.write_direct_chunk((0, 0), loss.tobytes(), 0)
+    refused(1, ["li.h5: /train_loss: ", words, "gzip"], "info", "li.h5")
+
+
 @pytest.mark.parametrize("name", ["checkpoint", "missing", "text", "cut"])
 def test_plot_of_what_is_no_surface(plot, folder, checkpoint, surface, name):
     path = folder / f"{name}.h5"
@@ -172,6 +188,21 @@ def test_data_cut_off(refused, pictures, folder):
 def test_data_with_a_file_missing(refused, pictures, folder):
     (copied(pictures, folder) / "data_batch_4.bin").unlink()
     refused(1, "data_batch_4.bin", *train_words("data"))
+
+
+def test_data_with_bytes_added(refused, pictures, folder):
+    with open(copied(pictures, folder) / "data_batch_5.bin", "ab") as file:
+        file.write(b"x")
+    refused(1, ["data_batch_5.bin", "other bytes added"], *train_words("data"))
+
+
+def test_data_empty_or_a_folder(refused, pictures, folder):
+    file = copied(pictures, folder) / "data_batch_1.bin"
+    file.write_bytes(b"")
+    refused(1, "data_batch_1.bin: is empty", *train_words("data"))
+    file.unlink()
+    file.mkdir()
+    refused(1, ["data_batch_1.bin: cannot be read", "directory"], *train_words("data"))
 
 
 def test_data_of_text(refused, pictures, folder):
