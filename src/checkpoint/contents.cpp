@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <unordered_map>
+#include <unordered_set>
 
 #include "base/error.h"
 #include "checkpoint/formats.h"
@@ -58,10 +58,21 @@ struct NamedView {
   const TensorView* view;
 };
 
+/// torch.save writes no key twice: which of the values was meant cannot be known.
+void check_unique(const Dict& dict) {
+  std::unordered_set<std::string_view> names;
+  for (const auto& [key, value] : dict.items) {
+    const std::string* name = text_of(*key);
+    if (name != nullptr && !names.insert(*name).second) {
+      throw Error("holds the entry '{}' twice: it is damaged", printable(*name));
+    }
+  }
+}
+
 /// In the order of the dictionary; what is not a tensor is passed over (torch's own `_extra_state` may be anything).
 std::vector<NamedView> views_of(const Dict& dict) {
+  check_unique(dict);
   std::vector<NamedView> views;
-  std::unordered_map<std::string_view, std::size_t> places;
   for (const auto& [key, value] : dict.items) {
     const auto* view = value->as<const TensorView*>();
     if (view == nullptr) {
@@ -71,21 +82,26 @@ std::vector<NamedView> views_of(const Dict& dict) {
     if (name == nullptr || !is_utf8(*name)) {
       throw Error("holds a tensor whose name is not text");
     }
-    const auto [place, is_new] = places.emplace(*name, views.size());
-    if (is_new) {
-      views.push_back({*name, *view});
-    } else {
-      views[place->second].view = *view;
-    }
+    views.push_back({*name, *view});
   }
   remove_module_prefix(views);
   return views;
 }
 
+/// What `read` returns, with the tensor's name in whatever Error it throws.
+template <class Read>
+auto named(const std::string& name, const Read& read) {
+  try {
+    return read();
+  } catch (const Error& error) {
+    throw Error("'{}': {}", printable(name), error.what());
+  }
+}
+
 std::vector<NamedTensor> load_all(const Dict& dict, TensorLoader& loader) {
   std::vector<NamedTensor> tensors;
-  for (const auto& [name, view] : views_of(dict)) {
-    tensors.push_back({name, loader.load(*view)});
+  for (const NamedView& found : views_of(dict)) {
+    tensors.push_back({found.name, named(found.name, [&] { return loader.load(*found.view); })});
   }
   return tensors;
 }
@@ -134,6 +150,7 @@ Contents contents_of(const Value& root, TensorLoader& loader) {
   const Value* state = &root;
   for (int depth = 0; depth < kMaxWrappers && state->as<Dict>() != nullptr; ++depth) {
     const Dict& dict = *state->as<Dict>();
+    check_unique(dict);
     const Value* inner = unwrap_once(dict);
     if (inner == nullptr) {
       break;
@@ -160,10 +177,13 @@ Checkpoint checkpoint_of(const Value& root, TensorLoader& loader) {
 CheckpointIndex index_of(const Value& root, TensorLoader& loader) {
   Contents contents = contents_of(root, loader);
   CheckpointIndex index{{}, "", {}, std::move(contents.metadata), ""};
-  for (const auto& [name, view] : views_of(*contents.state)) {
-    StoredTensor stored{name, view->sizes, view->type, loader.offset_of(*view), {}};
-    if (!stored.offset) stored.tensor = loader.load(*view);
-    index.tensors.push_back(std::move(stored));
+  for (const NamedView& found : views_of(*contents.state)) {
+    const TensorView& view = *found.view;
+    named(found.name, [&] {
+      StoredTensor stored{found.name, view.sizes, view.type, loader.offset_of(view), {}};
+      if (!stored.offset) stored.tensor = loader.load(view);
+      index.tensors.push_back(std::move(stored));
+    });
   }
   return index;
 }

@@ -42,6 +42,20 @@ std::vector<Shaped> shapes_of(const std::vector<NamedTensor>& tensors) {
 
 std::string text_of(at::IntArrayRef sizes) { return fmt::format("[{}]", fmt::join(sizes, ", ")); }
 
+/// A name of the file's that the network does not know, the one most like `wanted` from its end: a prefix shows. "" if
+/// there is none.
+std::string_view most_alike(std::string_view wanted, const std::vector<Shaped>& given,
+                            const std::map<std::string_view, at::IntArrayRef>& known) {
+  const auto alike = [&](std::string_view name) {
+    return std::mismatch(wanted.rbegin(), wanted.rend(), name.rbegin(), name.rend()).first - wanted.rbegin();
+  };
+  std::string_view best;
+  for (const Shaped& source : given) {
+    if (!known.contains(source.name) && (best.empty() || alike(source.name) > alike(best))) best = source.name;
+  }
+  return best;
+}
+
 /// One line for each tensor that does not fit: those of the network in its order, then what is left over.
 std::vector<std::string> differences(const std::vector<Shaped>& wanted, const std::vector<Shaped>& given) {
   std::vector<std::string> lines;
@@ -53,6 +67,8 @@ std::vector<std::string> differences(const std::vector<Shaped>& wanted, const st
     if (source == from.end()) {
       if (!may_be_missing(target.name)) {
         lines.push_back(fmt::format("{} {} is missing", target.name, text_of(target.sizes)));
+        const auto other = lines.size() == 1 ? most_alike(target.name, given, to) : std::string_view();
+        if (!other.empty()) lines.back() += fmt::format(" (the file has {})", other);
       }
     } else if (source->second != target.sizes) {
       lines.push_back(fmt::format("{} is {} there, {} in the network", target.name, text_of(source->second),

@@ -15,6 +15,8 @@ namespace {
 using Arguments = std::span<const Ref>;
 
 constexpr std::size_t kMaxDimensions = 64;  // LibTorch's own limit
+constexpr std::string_view kOnMeta =
+    "a tensor on the meta device, which has no values; load the weights into the network before it is saved";
 
 [[noreturn]] void unsuited(std::string_view what) {
   throw Error("the pickle is damaged: {} has unsuitable arguments", what);
@@ -67,12 +69,30 @@ constexpr std::array kStorageTypes{
 };
 
 constexpr std::array kTensorTypes{
-    TypeName{"float64", c10::kDouble},    TypeName{"double", c10::kDouble}, TypeName{"float32", c10::kFloat},
-    TypeName{"float", c10::kFloat},       TypeName{"float16", c10::kHalf},  TypeName{"half", c10::kHalf},
-    TypeName{"int64", c10::kLong},        TypeName{"long", c10::kLong},     TypeName{"int32", c10::kInt},
-    TypeName{"int", c10::kInt},           TypeName{"int16", c10::kShort},   TypeName{"short", c10::kShort},
-    TypeName{"int8", c10::kChar},         TypeName{"uint8", c10::kByte},    TypeName{"bool", c10::kBool},
+    TypeName{"float64", c10::kDouble},
+    TypeName{"double", c10::kDouble},
+    TypeName{"float32", c10::kFloat},
+    TypeName{"float", c10::kFloat},
+    TypeName{"float16", c10::kHalf},
+    TypeName{"half", c10::kHalf},
+    TypeName{"int64", c10::kLong},
+    TypeName{"long", c10::kLong},
+    TypeName{"int32", c10::kInt},
+    TypeName{"int", c10::kInt},
+    TypeName{"int16", c10::kShort},
+    TypeName{"short", c10::kShort},
+    TypeName{"int8", c10::kChar},
+    TypeName{"uint8", c10::kByte},
+    TypeName{"bool", c10::kBool},
     TypeName{"bfloat16", c10::kBFloat16},
+    TypeName{"uint16", c10::kUInt16},
+    TypeName{"uint32", c10::kUInt32},
+    TypeName{"uint64", c10::kUInt64},
+    TypeName{"float8_e4m3fn", c10::kFloat8_e4m3fn},
+    TypeName{"float8_e4m3fnuz", c10::kFloat8_e4m3fnuz},
+    TypeName{"float8_e5m2", c10::kFloat8_e5m2},
+    TypeName{"float8_e5m2fnuz", c10::kFloat8_e5m2fnuz},
+    TypeName{"float8_e8m0fnu", c10::kFloat8_e8m0fnu},
 };
 
 template <std::size_t N>
@@ -121,9 +141,12 @@ bool is_negative(Arguments arguments, std::size_t index) {
   return negative;
 }
 
-/// `metadata`: the place of that argument.
+/// `metadata`: the place of that argument, the last.
 Ref make_tensor(Arguments arguments, c10::ScalarType type, std::size_t metadata, Arena& arena) {
   constexpr std::string_view what = "a tensor";
+  if (arguments.size() > metadata + 1) {
+    unsuited(what);
+  }
   return arena.make(arena.keep(TensorView{argument<const Storage*>(arguments, 0, what), type,
                                           argument<std::int64_t>(arguments, 1, what), integers(arguments, 2, what),
                                           integers(arguments, 3, what), is_negative(arguments, metadata)}));
@@ -143,14 +166,33 @@ Ref rebuild_tensor_v3(Arguments arguments, Arena& arena) {
   return make_tensor(arguments, *type, 7, arena);
 }
 
-/// _rebuild_parameter(tensor, requires_grad, backward_hooks).
+/// Python sets the attributes that a tensor carries, a dictionary or a pair of them: `data` would replace its values.
+void check_attributes(Arguments arguments, std::size_t index) {
+  if (index >= arguments.size()) {
+    return;
+  }
+  const Tuple* pair = arguments[index]->as<Tuple>();
+  for (const Ref part : pair ? Arguments(pair->items) : arguments.subspan(index, 1)) {
+    const Dict* attributes = part->as<Dict>();
+    for (std::size_t i = 0; attributes != nullptr && i < attributes->items.size(); ++i) {
+      const Text* name = attributes->items[i].first->as<Text>();
+      if (name != nullptr && name->text == "data") {
+        throw Error("a tensor with other values as its attribute 'data', which is not read; save it after .clone()");
+      }
+    }
+  }
+}
+
+/// _rebuild_parameter(tensor, requires_grad, backward_hooks), _with_state(…, attributes).
 Ref rebuild_parameter(Arguments arguments, Arena&) {
   argument<const TensorView*>(arguments, 0, "a parameter");
+  check_attributes(arguments, 3);
   return arguments[0];
 }
 
-/// torch._tensor._rebuild_from_type_v2(function, type, arguments, attributes): a tensor that carries attributes.
+/// torch._tensor._rebuild_from_type(function, type, arguments, attributes), _v2: a tensor that carries attributes.
 Ref rebuild_from_type(Arguments arguments, Arena& arena) {
+  check_attributes(arguments, 3);
   const std::string& function = argument<Global>(arguments, 0, "a tensor").name;
   const Arguments inner = argument<Tuple>(arguments, 2, "a tensor").items;
   // By name rather than through call(), so that a pickle cannot make us recurse.
@@ -217,6 +259,7 @@ const std::unordered_map<std::string_view, Builder>& builders() {
       {"torch._utils._rebuild_tensor_v3", rebuild_tensor_v3},
       {"torch._utils._rebuild_parameter", rebuild_parameter},
       {"torch._utils._rebuild_parameter_with_state", rebuild_parameter},
+      {"torch._tensor._rebuild_from_type", rebuild_from_type},
       {"torch._tensor._rebuild_from_type_v2", rebuild_from_type},
       {"torch.Size", make_size},
       {"torch.device", make_device},
@@ -233,6 +276,40 @@ bool is_plain_type(std::string_view name) {
   return name == "torch.Tensor" || name == "torch.nn.parameter.Parameter" || storage_type(name) || tensor_type(name);
 }
 
+/// What is known but not read: how its name begins, what it is, and what to do.
+struct Unread {
+  std::string_view name;
+  std::string_view text;
+};
+
+constexpr std::string_view kQuantized =
+    "a part of a quantized network, which is not read; save the network before it is quantized, or .dequantize() of "
+    "each tensor";
+constexpr std::string_view kComplex = "a complex tensor, which is not read; save torch.view_as_real() of it";
+constexpr std::string_view kOnDevice =
+    "a tensor on a device with a format of its own, which is not read; save its .cpu()";
+constexpr std::string_view kUninitialized =
+    "not initialized yet (a lazy module); run a batch through the network before it is saved";
+constexpr std::string_view kNumpyArray = "a NumPy array, which is not read; save torch.from_numpy() of it";
+
+constexpr std::array kUnread{
+    Unread{"torch._utils._rebuild_qtensor", kQuantized},
+    Unread{"torch.q", kQuantized},
+    Unread{"torch._utils._rebuild_sparse_tensor", "a sparse tensor, which is not read; save its .to_dense()"},
+    Unread{"torch._utils._rebuild_meta_tensor_no_storage", kOnMeta},
+    Unread{"torch._utils._rebuild_nested_tensor",
+           "a nested tensor, which is not read; save the tensors of its .unbind()"},
+    Unread{"torch._utils._rebuild_wrapper_subclass",
+           "a tensor of a class that keeps its values elsewhere, which is not read; save it as a plain tensor"},
+    Unread{"torch._utils._rebuild_device_tensor", kOnDevice},
+    Unread{"torch._utils._rebuild_xla_tensor", kOnDevice},
+    Unread{"torch.complex", kComplex},
+    Unread{"torch.Complex", kComplex},
+    Unread{"torch.nn.parameter.Uninitialized", kUninitialized},
+    Unread{"numpy.core.multiarray._reconstruct", kNumpyArray},
+    Unread{"numpy._core.multiarray._reconstruct", kNumpyArray},
+};
+
 }  // namespace
 
 bool is_allowed(std::string_view name) { return builders().contains(name) || is_plain_type(name); }
@@ -245,8 +322,11 @@ void check_allowed(std::string_view name) {
   if (is_allowed(name)) {
     return;
   }
+  for (const Unread& unread : kUnread) {
+    if (name.starts_with(unread.name)) throw Error("{}", unread.text);
+  }
   if (name.starts_with("torch.") && name.find('.', 6) == std::string_view::npos) {
-    throw Error("the pickle holds '{}', a type that is not read", printable(name));
+    throw Error("the pickle holds '{}', a type that is not read; save it as another, as float32", printable(name));
   }
   throw Error(
       "the pickle asks for '{}', which Lossatlas does not run; save the weights alone with "
@@ -282,9 +362,14 @@ Ref storage_of(const Value& persistent_id, Arena& arena) {
     unsuited(what);
   }
   const Arguments arguments = tuple->items;
-  const auto type = storage_type(argument<Global>(arguments, 1, what).name);
+  const std::string& name = argument<Global>(arguments, 1, what).name;
+  check_allowed(name);
+  const auto type = storage_type(name);
   if (argument<Text>(arguments, 0, what).text != "storage" || !type) {
     unsuited(what);
+  }
+  if (argument<Text>(arguments, 3, what).text == "meta") {
+    throw Error("{}", kOnMeta);
   }
   arena.charge(argument<Text>(arguments, 2, what).text.size());
   Storage storage{argument<Text>(arguments, 2, what).text, *type, argument<std::int64_t>(arguments, 4, what), 0, 0};

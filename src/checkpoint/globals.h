@@ -11,7 +11,7 @@ namespace lossatlas::pickle {
 /// Whether `name` ("module.name") is one of them.
 bool is_allowed(std::string_view name);
 
-/// Throws Error unless it is.
+/// Throws Error unless it is, which says what it is, if that is known, and what to do.
 void check_allowed(std::string_view name);
 
 /// Whether torch makes tensors with it: no tensor escapes the eye where those that are not allowed are refused.

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "checkpoint/contents.h"
 #include "checkpoint/formats.h"
+#include "checkpoint/globals.h"
 #include "checkpoint/input_file.h"
 #include "checkpoint/tensors.h"
 #include "checkpoint/unpickler.h"
@@ -34,7 +35,9 @@ class RawStorages : public pickle::StorageBytes {
       if (count > rest.size() / width->second) {
         throw Error("breaks off in storage '{}': it is damaged or incomplete", key->text);
       }
-      bytes_[key->text] = take(rest, count * width->second, key->text);
+      if (!bytes_.emplace(key->text, take(rest, count * width->second, key->text)).second) {
+        throw Error("lists storage '{}' twice: it is damaged", pickle::printable(key->text));
+      }
     }
   }
 

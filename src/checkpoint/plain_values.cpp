@@ -62,6 +62,9 @@ std::optional<json> PlainValues::number(const TensorView& view) {
   if (tensor.scalar_type() == at::kBool) {
     return json(tensor.item<bool>());
   }
+  if (tensor.scalar_type() == at::kUInt64) {
+    return json(tensor.item().toUInt64());
+  }
   return tensor.is_floating_point() ? json(tensor.item<double>()) : json(tensor.item<std::int64_t>());
 }
 

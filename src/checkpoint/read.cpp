@@ -38,6 +38,9 @@ std::string_view guess(std::string_view start) {
   if (start.starts_with("<!DOCTYPE") || start.starts_with("<!doctype") || start.starts_with("<html")) {
     return "is a web page, not a checkpoint: the download went wrong";
   }
+  if (start.starts_with('{') && start.find("weight_map") != start.npos) {
+    return "is the index of a checkpoint in several files, which is not read; save it in one file";
+  }
   if (start.starts_with("\x1f\x8b")) {
     return "is compressed with gzip; unpack it first";
   }
@@ -93,7 +96,8 @@ auto with_name(const std::filesystem::path& file, const Read& read) {
   try {
     return read();
   } catch (const Error& error) {
-    throw Error("{}: {}", file.string(), error.what());
+    const std::string name = file.string() + ": ";
+    throw Error("{}{}", std::string_view(error.what()).starts_with(name) ? "" : name, error.what());
   } catch (const c10::Error& error) {
     throw Error("{}: is damaged or incomplete, or not a checkpoint ({})", file.string(),
                 reason(error.what_without_backtrace()));

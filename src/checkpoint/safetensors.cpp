@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <set>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -27,8 +28,8 @@ struct Entry {
   std::uint64_t end;
 };
 
-c10::ScalarType type_of(const std::string& name) {
-  static constexpr std::array<std::pair<std::string_view, c10::ScalarType>, 10> types{{
+c10::ScalarType type_of(const std::string& tensor, const std::string& name) {
+  static constexpr std::array<std::pair<std::string_view, c10::ScalarType>, 16> types{{
       {"F64", c10::kDouble},
       {"F32", c10::kFloat},
       {"F16", c10::kHalf},
@@ -39,13 +40,37 @@ c10::ScalarType type_of(const std::string& name) {
       {"I8", c10::kChar},
       {"U8", c10::kByte},
       {"BOOL", c10::kBool},
+      {"U64", c10::kUInt64},
+      {"U32", c10::kUInt32},
+      {"U16", c10::kUInt16},
+      {"F8_E4M3", c10::kFloat8_e4m3fn},
+      {"F8_E5M2", c10::kFloat8_e5m2},
+      {"F8_E8M0", c10::kFloat8_e8m0fnu},
   }};
   for (const auto& [known, type] : types) {
     if (known == name) {
       return type;
     }
   }
-  throw Error("has a tensor of type '{}', which is not read", pickle::printable(name));
+  throw Error("'{}': of type '{}', which is not read; save it as another, as F32", pickle::printable(tensor),
+              pickle::printable(name));
+}
+
+/// Of names that stand twice a JSON parser would keep one.
+void check_unique(const std::string& text) {
+  std::set<std::string> names;
+  std::string twice;
+  const auto look = [&](int depth, json::parse_event_t event, json& parsed) {
+    constexpr int of_tensors = 1;
+    if (event == json::parse_event_t::key && depth == of_tensors && !names.insert(parsed.get<std::string>()).second) {
+      twice = parsed.get<std::string>();
+    }
+    return false;
+  };
+  const json unused = json::parse(text, look, false);
+  if (!twice.empty()) {
+    throw Error("holds tensor '{}' twice: it is damaged", pickle::printable(twice));
+  }
 }
 
 json read_header(InputFile& file, std::uint64_t& data_begin) {
@@ -56,10 +81,12 @@ json read_header(InputFile& file, std::uint64_t& data_begin) {
                 file.size());
   }
   data_begin = sizeof length + length;
-  json header = parse_json(file.text(sizeof length, length));
+  const std::string text = file.text(sizeof length, length);
+  json header = parse_json(text);
   if (!header.is_object()) {
     throw Error("has a safetensors header that is not a JSON object: it is damaged");
   }
+  check_unique(text);
   return header;
 }
 
@@ -78,7 +105,7 @@ Entry entry_of(const std::string& name, const json& item) {
     throw Error("lacks the type, shape or place of tensor '{}': it is damaged", pickle::printable(name));
   }
   Entry entry{name,
-              type_of(item["dtype"].get<std::string>()),
+              type_of(name, item["dtype"].get<std::string>()),
               {},
               unsigned_of(item["data_offsets"][0]),
               unsigned_of(item["data_offsets"][1])};
@@ -89,17 +116,22 @@ Entry entry_of(const std::string& name, const json& item) {
   return entry;
 }
 
-/// Every tensor's bytes are inside the file, and as many as its shape says; no byte belongs to two of them.
+/// Every tensor's bytes are as many as its shape says, and begin where those before end: the format allows no gaps.
 void check(const std::vector<Entry>& entries, std::uint64_t data_size) {
   std::uint64_t last_end = 0;
   for (const Entry& entry : entries) {
-    const bool inside = entry.begin >= last_end && entry.begin <= entry.end && entry.end <= data_size;
+    const bool inside = entry.begin == last_end && entry.begin <= entry.end && entry.end <= data_size;
     const auto bytes = static_cast<std::uint64_t>(pickle::byte_count(entry.sizes, entry.type));
     if (!inside || entry.end - entry.begin != bytes) {
-      throw Error("has tensor '{}' at bytes {} to {} of {}, where {} bytes cannot be: it is damaged or incomplete",
-                  pickle::printable(entry.name), entry.begin, entry.end, data_size, bytes);
+      throw Error(
+          "'{}': at bytes {} to {} of {}, but has {} bytes, after {} of other tensors: the file is damaged or "
+          "incomplete",
+          pickle::printable(entry.name), entry.begin, entry.end, data_size, bytes, last_end);
     }
     last_end = entry.end;
+  }
+  if (last_end != data_size) {
+    throw Error("has {} bytes after its last tensor: it is damaged", data_size - last_end);
   }
 }
 

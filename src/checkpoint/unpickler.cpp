@@ -28,7 +28,7 @@ class Unpickler {
         return {pop(), position_};
       }
       if (!framing(opcode) && !scalar(opcode) && !text(opcode) && !container(opcode) && !memo(opcode) &&
-          !object(opcode)) {
+          !named_object(opcode)) {
         fail(fmt::format("opcode 0x{:02x} is not one that torch.save writes", opcode));
       }
     }
@@ -160,6 +160,22 @@ class Unpickler {
     }
   }
 
+  /// What cannot be made is refused by the name that it would have: its key is the last text on the stack, but for the
+  /// one that begins a storage's description.
+  bool named_object(unsigned char opcode) {
+    try {
+      return object(opcode);
+    } catch (const Error& error) {
+      for (auto place = stack_.rbegin(); place != stack_.rend(); ++place) {
+        const Text* name = (*place)->as<Text>();
+        if (name != nullptr && name->text != "storage") {
+          throw Error("'{}': {}", printable(name->text), error.what());
+        }
+      }
+      throw;
+    }
+  }
+
   bool object(unsigned char opcode) {
     switch (opcode) {
       case kGlobal: {
@@ -225,9 +241,19 @@ class Unpickler {
   bool push_global(std::string_view module, std::string_view name) {
     std::string dotted = fmt::format("{}.{}", module, name);
     if (globals_ == Globals::known || makes_tensors(dotted)) {
+      if (!is_allowed(dotted) && is_class_of_tensor()) {
+        throw Error("a tensor of class '{}', which is not read; save its .as_subclass(torch.Tensor)",
+                    printable(dotted));
+      }
       check_allowed(dotted);
     }
     return push(Global{std::move(dotted)});
+  }
+
+  /// Whether the next value is the second argument of torch._tensor._rebuild_from_type.
+  bool is_class_of_tensor() const {
+    const Global* function = stack_.size() < 2 ? nullptr : stack_[stack_.size() - 2]->as<Global>();
+    return function != nullptr && function->name.starts_with("torch._tensor._rebuild_from_type");
   }
 
   bool is_passed_over(const Value& function) const {

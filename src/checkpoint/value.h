@@ -33,7 +33,7 @@ struct List {
 struct Tuple {
   std::vector<Ref> items;
 };
-/// In the order of insertion; where a key stands twice, the last counts.
+/// In the order of insertion; a damaged pickle can hold a key twice.
 struct Dict {
   std::vector<std::pair<Ref, Ref>> items;
 };

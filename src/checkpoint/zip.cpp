@@ -1,5 +1,7 @@
 #include <caffe2/serialize/inline_container.h>
 
+#include <set>
+
 #include "base/error.h"
 #include "checkpoint/contents.h"
 #include "checkpoint/formats.h"
@@ -14,15 +16,28 @@ namespace {
 
 constexpr auto kZipFormat = "PyTorch zip";
 
-/// The records of the archive. torch.save never compresses, so a record that is larger than the file is damaged or
-/// was compressed afterwards; sizes are checked before memory is taken.
+// What a file compressed afterwards may unpack to: weights shrink little.
+constexpr std::uint64_t kUnpackedPerByte = 4;
+constexpr std::uint64_t kUnpackedAtLeast = 256U << 20U;
+
+/// The records of the archive. torch.save never compresses, so records larger than the file are damaged unless they
+/// were compressed afterwards; sizes are checked before memory is taken.
 class Archive : public pickle::StorageBytes {
  public:
   /// `storages`: the folder of the records that hold storages.
   explicit Archive(const std::filesystem::path& file, std::string storages = "data/")
-      : file_(file), storages_(std::move(storages)), reader_(file.string()) {}
+      : file_(file), storages_(std::move(storages)), reader_(file.string()), most_(file_.size()) {
+    std::set<std::string> names;
+    for (const std::string& record : reader_.getAllRecords()) {
+      if (!names.insert(record).second) {
+        throw Error("holds the entry '{}' twice: it is damaged", pickle::printable(record));
+      }
+      if (is_compressed(record)) most_ = kUnpackedPerByte * file_.size() + kUnpackedAtLeast;
+    }
+  }
 
-  std::uint64_t file_size() const { return file_.size(); }
+  /// Bytes that all records together may have.
+  std::uint64_t most() const { return most_; }
   bool has(const std::string& record) { return reader_.hasRecord(record); }
 
   std::string text(const std::string& record) {
@@ -96,9 +111,11 @@ class Archive : public pickle::StorageBytes {
       throw Error("has no record '{}': it is damaged or incomplete", record);
     }
     const std::uint64_t size = reader_.getRecordSize(record);
-    if (size > file_size()) {
-      throw Error("has a record '{}' of {} bytes, more than the file's: it is damaged, or was compressed", record,
-                  size);
+    if (size > most_) {
+      throw Error(
+          "has a record '{}' of {} bytes, far more than the file's: it is damaged, or compressed; "
+          "load it with torch.load and save it again",
+          record, size);
     }
     return size;
   }
@@ -106,6 +123,7 @@ class Archive : public pickle::StorageBytes {
   InputFile file_;
   std::string storages_;
   caffe2::serialize::PyTorchStreamReader reader_;
+  std::uint64_t most_;
 };
 
 void check_kind(Archive& archive) {
@@ -116,8 +134,10 @@ void check_kind(Archive& archive) {
     throw Error("is a ZIP archive, but not one that torch.save wrote (it has no data.pkl)");
   }
   if (archive.has("byteorder") && archive.text("byteorder") != "little") {
-    throw Error("was written on a big-endian machine ('{}' byte order), which is not read; save it again on another",
-                pickle::printable(archive.text("byteorder")));
+    throw Error(
+        "was written on a big-endian machine ('{}' byte order), which is not read; "
+        "load it with torch.load and save it again here",
+        pickle::printable(archive.text("byteorder")));
   }
 }
 
@@ -128,7 +148,7 @@ void check_tensors_of_script(const std::filesystem::path& file) {
     Archive archive(file, name + "/");
     pickle::Arena arena;
     pickle::unpickle(archive.text(name + ".pkl"), arena, pickle::Globals::any);
-    pickle::TensorLoader loader(archive, archive.file_size());
+    pickle::TensorLoader loader(archive, archive.most());
     for (const pickle::TensorView& tensor : arena.tensors()) loader.check(tensor);
   }
 }
@@ -161,7 +181,7 @@ Found unpickle_archive(Archive& archive, Found (*take)(const pickle::Value&, pic
   check_kind(archive);
   pickle::Arena arena;
   const pickle::Loaded loaded = pickle::unpickle(archive.text("data.pkl"), arena);
-  pickle::TensorLoader loader(archive, archive.file_size());
+  pickle::TensorLoader loader(archive, archive.most());
   Found found = take(*loaded.root, loader);
   found.format = kZipFormat;
   return found;

@@ -90,6 +90,14 @@ TEST_CASE("tensors that do not fit are named, and the network is left alone") {
   CHECK(find(state_of(network).parameters, "conv.weight").equal(before));
 }
 
+TEST_CASE("a name of the file's beside a missing one shows its prefix") {
+  SmallNetwork network;
+  Checkpoint checkpoint = checkpoint_for(network);
+  for (NamedTensor& tensor : checkpoint.tensors) tensor.name.insert(0, "_orig_mod.");
+  CHECK_THAT(misfit(checkpoint, network),
+             ContainsSubstring("conv.weight [2, 1, 3, 3] is missing (the file has _orig_mod.conv.weight); conv.bias"));
+}
+
 TEST_CASE("what the network does not know is named") {
   SmallNetwork network;
   Checkpoint checkpoint = checkpoint_for(network);

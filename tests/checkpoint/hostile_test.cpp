@@ -146,6 +146,39 @@ TEST_CASE("a TorchScript archive whose tensors reach past what the file holds is
              ContainsSubstring("torch._utils._rebuild_tensor_v9"));
 }
 
+TEST_CASE("an entry that stands twice is refused") {
+  const TemporaryFolder folder;
+  const auto file = folder / "twice.pt";
+  const std::string tensor = one_tensor("K\x06", "K\x00"s, "K\x06", "K\x01"), again = tensor.substr(1);
+  write_file(file, legacy_file(tensor + again, {std::string(24, '\0')}));
+  CHECK_THAT(refusal(file), ContainsSubstring("holds the entry 'w' twice"));
+  write_file(file, legacy_file("}U\x03net"s + tensor + "sU\x03net"s + tensor + "s", {std::string(24, '\0')}));
+  CHECK_THAT(refusal(file), ContainsSubstring("holds the entry 'net' twice"));
+  std::string content = legacy_file(tensor, {std::string(24, '\0')});
+  const std::string keys = "]U\x01"s + "0a", storage = content.substr(content.size() - 32);
+  content.insert(content.rfind(keys) + keys.size(), keys.substr(1));
+  write_file(file, content + storage);
+  CHECK_THAT(refusal(file), ContainsSubstring("lists storage '0' twice"));
+}
+
+TEST_CASE("attributes that would replace a tensor's values, and arguments too many, are refused") {
+  const TemporaryFolder folder;
+  const auto file = folder / "attributes.pt";
+  const std::string tensor = one_tensor("K\x06", "K\x00"s, "K\x06", "K\x01");
+  const std::string made = tensor.substr(4, tensor.size() - 5);  // without the dictionary around it
+  const auto refusal_with = [&](const std::string& attributes) {
+    write_file(file, legacy_file(
+                         "}U\x01wctorch._utils\n_rebuild_parameter_with_state\n(" + made + "\x89}" + attributes + "tRs",
+                         {std::string(24, '\0')}));
+    return refusal(file);
+  };
+  CHECK(refusal_with("}U\x04noteK\x01s") == "");
+  CHECK_THAT(refusal_with("}U\x04"s + "data" + made + "s"), ContainsSubstring("'w': a tensor with other values"));
+  CHECK_THAT(refusal_with("N}U\x04"s + "data" + made + "s\x86"), ContainsSubstring("'w': a tensor with other values"));
+  write_file(file, legacy_file(tensor.substr(0, tensor.size() - 3) + "\x89}}NtRs", {std::string(24, '\0')}));
+  CHECK_THAT(refusal(file), ContainsSubstring("'w': the pickle is damaged: a tensor has unsuitable arguments"));
+}
+
 TEST_CASE("safetensors headers that do not fit the file are refused") {
   const auto file_of = [](const std::string& header, std::size_t data) {
     return static_cast<char>(header.size()) + std::string(7, '\0') + header + std::string(data, '\0');
@@ -158,14 +191,14 @@ TEST_CASE("safetensors headers that do not fit the file are refused") {
   write_file(file, file_of(tensor("F32", "[2]", "[0,8]"), 8));
   CHECK(refusal(file) == "");
 
-  const std::string header =
-      GENERATE_COPY(tensor("F32", "[2]", "[0,7]"), tensor("F32", "[3]", "[0,12]"), tensor("F32", "[2]", "[8,0]"),
-                    tensor("F32", "[2]", "[4,12]"), tensor("F32", "[-2]", "[0,8]"), tensor("F32", "2", "[0,8]"),
-                    tensor("F32", "[4611686018427387904,4]", "[0,0]"), tensor("F32", "[18446744073709551615]", "[0,8]"),
-                    tensor("C64", "[1]", "[0,8]"), tensor("F32", "[2.0]", "[0,8]"), tensor("F32", "[2]", "[0]"),
-                    "{\"w\":3}"s, "{\"w\":{}}"s, "{"s, "[]"s,
-                    R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"s +
-                        R"("b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})");
+  const std::string header = GENERATE_COPY(
+      tensor("F32", "[2]", "[0,7]"), tensor("F32", "[3]", "[0,12]"), tensor("F32", "[2]", "[8,0]"),
+      tensor("F32", "[2]", "[4,12]"), tensor("U8", "[7]", "[1,8]"), tensor("U8", "[7]", "[0,7]"),
+      tensor("F32", "[-2]", "[0,8]"), tensor("F32", "2", "[0,8]"), tensor("F32", "[4611686018427387904,4]", "[0,0]"),
+      tensor("F32", "[18446744073709551615]", "[0,8]"), tensor("C64", "[1]", "[0,8]"), tensor("F32", "[2.0]", "[0,8]"),
+      tensor("F32", "[2]", "[0]"), "{\"w\":3}"s, "{\"w\":{}}"s, "{"s, "[]"s,
+      R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"s +
+          R"("b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})");
   CAPTURE(header);
   write_file(file, file_of(header, 8));
   CHECK_FALSE(reads(file));

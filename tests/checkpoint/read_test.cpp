@@ -46,6 +46,19 @@ TEST_CASE("every type of element is kept as it is, and so are scalars and empty 
   CHECK(same(find(checkpoint.tensors, "empty"), torch::empty({0, 4})));
 }
 
+TEST_CASE("types newer than storages of their own are kept as well") {
+  const Checkpoint checkpoint = read_checkpoint(reference(GENERATE("new-types.pt", "new-types-legacy.pt")));
+  for (const auto type : {torch::kUInt16, torch::kUInt32, torch::kUInt64, torch::kFloat8_e4m3fn,
+                          torch::kFloat8_e4m3fnuz, torch::kFloat8_e5m2, torch::kFloat8_e5m2fnuz}) {
+    CAPTURE(type);
+    const torch::Tensor tensor = find(checkpoint.tensors, c10::toString(type));
+    CHECK(tensor.scalar_type() == type);
+    CHECK(tensor.to(torch::kDouble).equal(torch::tensor({1.0, 2.0, 3.0, 4.0, 5.0, 6.0}, torch::kDouble).view({2, 3})));
+  }
+  CHECK(find(checkpoint.tensors, "Float8_e8m0fnu").to(torch::kDouble).equal(torch::tensor({0.5, 4.0}, torch::kDouble)));
+  CHECK(checkpoint.metadata["steps"] == 18446744073709551615U);
+}
+
 TEST_CASE("views of shared storages become contiguous tensors of their own") {
   const std::string name = GENERATE("views.pt", "views-legacy.pt");
   CAPTURE(name);
@@ -127,7 +140,7 @@ TEST_CASE("what is no checkpoint is refused by what it looks like") {
       {"big-endian.pt", "big-endian machine"},
       {"no-state.pt", "holds no state_dict: its entries are 'epoch', 'backbone'"},
       {"one-tensor.pt", "holds a single tensor, not a state_dict"},
-      {"unusual-type.pt", "'torch.float8_e4m3fn'"},
+      {"complex.pt", "'weight': a complex tensor, which is not read; save torch.view_as_real() of it"},
       {"absent.pt", "No such file or directory"},
       {".", "is a folder"},
   }));
@@ -139,6 +152,7 @@ TEST_CASE("what is no checkpoint is refused by what it looks like") {
 TEST_CASE("the first bytes of a file that is no checkpoint say what it is") {
   const auto [content, text] = GENERATE(table<std::string, std::string>({
       {"", "is empty"},
+      {R"({"metadata": {"total_size": 8}, "weight_map": {}})", "in several files"},
       {"\x89HDF\r\n\x1a\n and more", "is an HDF5 file"},
       {"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"},
       {"<!DOCTYPE html><html></html>", "web page"},

@@ -38,6 +38,16 @@ def many_types():
     return state
 
 
+def new_types():
+    """What has no storage of its own, by LibTorch's names, a transposed one among them."""
+    types = {"UInt16": "uint16", "UInt32": "uint32", "UInt64": "uint64"}
+    types |= {f"Float8_{kind}": f"float8_{kind}" for kind in ("e4m3fn", "e4m3fnuz", "e5m2", "e5m2fnuz")}
+    state = OrderedDict((name, ramp(2, 3, start=1).to(getattr(torch, dtype))) for name, dtype in types.items())
+    state["UInt16"] = ramp(2, 3, start=1).t().contiguous().to(torch.uint16).t()
+    state["Float8_e8m0fnu"] = torch.tensor([0.5, 4.0]).to(torch.float8_e8m0fnu)
+    return {"net": state, "steps": torch.tensor(2**64 - 1, dtype=torch.uint64)}
+
+
 def views():
     """Tensors that share storages, and those that do not run through theirs in order."""
     base = ramp(3, 4)
@@ -98,7 +108,7 @@ def save_zip_and_legacy():
         save(f"plain-protocol{protocol}.pt", plain_state(), pickle_protocol=protocol)
         save(f"legacy-protocol{protocol}.pt", plain_state(), pickle_protocol=protocol,
              _use_new_zipfile_serialization=False)
-    for name, value in (("types", many_types()), ("views", views()), ("batchnorm", batch_norm())):
+    for name, value in (("types", many_types()), ("new-types", new_types()), ("views", views()), ("batchnorm", batch_norm())):
         save(f"{name}.pt", value)
         save(f"{name}-legacy.pt", value, _use_new_zipfile_serialization=False)
     parameter = torch.nn.Parameter(ramp(2, 3))
@@ -106,6 +116,7 @@ def save_zip_and_legacy():
     tagged.note = "an attribute makes torch.save write the parameter in another way"
     save("parameters.pt", {"net": {"weight": parameter, "bias": tagged}, "acc": 50.5})
     save("unusual-type.pt", {"weight": ramp(3, dtype=torch.float32).to(torch.float8_e4m3fn)})
+    save("complex.pt", {"weight": ramp(3, dtype=torch.complex64)})
     save("nested.pt", {"model": {"model_state_dict": plain_state()}, "epoch": 4})
 
 
