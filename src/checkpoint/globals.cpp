@@ -69,15 +69,30 @@ constexpr std::array kStorageTypes{
 };
 
 constexpr std::array kTensorTypes{
-    TypeName{"float64", c10::kDouble},    TypeName{"double", c10::kDouble}, TypeName{"float32", c10::kFloat},
-    TypeName{"float", c10::kFloat},       TypeName{"float16", c10::kHalf},  TypeName{"half", c10::kHalf},
-    TypeName{"int64", c10::kLong},        TypeName{"long", c10::kLong},     TypeName{"int32", c10::kInt},
-    TypeName{"int", c10::kInt},           TypeName{"int16", c10::kShort},   TypeName{"short", c10::kShort},
-    TypeName{"int8", c10::kChar},         TypeName{"uint8", c10::kByte},    TypeName{"bool", c10::kBool},
-    TypeName{"bfloat16", c10::kBFloat16}, TypeName{"uint16", c10::kUInt16}, TypeName{"uint32", c10::kUInt32},
-    TypeName{"uint64", c10::kUInt64},     TypeName{"float8_e4m3fn", c10::kFloat8_e4m3fn},
-    TypeName{"float8_e4m3fnuz", c10::kFloat8_e4m3fnuz}, TypeName{"float8_e5m2", c10::kFloat8_e5m2},
-    TypeName{"float8_e5m2fnuz", c10::kFloat8_e5m2fnuz}, TypeName{"float8_e8m0fnu", c10::kFloat8_e8m0fnu},
+    TypeName{"float64", c10::kDouble},
+    TypeName{"double", c10::kDouble},
+    TypeName{"float32", c10::kFloat},
+    TypeName{"float", c10::kFloat},
+    TypeName{"float16", c10::kHalf},
+    TypeName{"half", c10::kHalf},
+    TypeName{"int64", c10::kLong},
+    TypeName{"long", c10::kLong},
+    TypeName{"int32", c10::kInt},
+    TypeName{"int", c10::kInt},
+    TypeName{"int16", c10::kShort},
+    TypeName{"short", c10::kShort},
+    TypeName{"int8", c10::kChar},
+    TypeName{"uint8", c10::kByte},
+    TypeName{"bool", c10::kBool},
+    TypeName{"bfloat16", c10::kBFloat16},
+    TypeName{"uint16", c10::kUInt16},
+    TypeName{"uint32", c10::kUInt32},
+    TypeName{"uint64", c10::kUInt64},
+    TypeName{"float8_e4m3fn", c10::kFloat8_e4m3fn},
+    TypeName{"float8_e4m3fnuz", c10::kFloat8_e4m3fnuz},
+    TypeName{"float8_e5m2", c10::kFloat8_e5m2},
+    TypeName{"float8_e5m2fnuz", c10::kFloat8_e5m2fnuz},
+    TypeName{"float8_e8m0fnu", c10::kFloat8_e8m0fnu},
 };
 
 template <std::size_t N>
@@ -268,9 +283,11 @@ struct Unread {
 };
 
 constexpr std::string_view kQuantized =
-    "of a quantized network, which is not read; save the network before it is quantized, or .dequantize() of each tensor";
+    "a part of a quantized network, which is not read; save the network before it is quantized, or .dequantize() of "
+    "each tensor";
 constexpr std::string_view kComplex = "a complex tensor, which is not read; save torch.view_as_real() of it";
-constexpr std::string_view kOnDevice = "a tensor on a device with a format of its own, which is not read; save its .cpu()";
+constexpr std::string_view kOnDevice =
+    "a tensor on a device with a format of its own, which is not read; save its .cpu()";
 constexpr std::string_view kUninitialized =
     "not initialized yet (a lazy module); run a batch through the network before it is saved";
 constexpr std::string_view kNumpyArray = "a NumPy array, which is not read; save torch.from_numpy() of it";
@@ -280,7 +297,8 @@ constexpr std::array kUnread{
     Unread{"torch.q", kQuantized},
     Unread{"torch._utils._rebuild_sparse_tensor", "a sparse tensor, which is not read; save its .to_dense()"},
     Unread{"torch._utils._rebuild_meta_tensor_no_storage", kOnMeta},
-    Unread{"torch._utils._rebuild_nested_tensor", "a nested tensor, which is not read; save the tensors of its .unbind()"},
+    Unread{"torch._utils._rebuild_nested_tensor",
+           "a nested tensor, which is not read; save the tensors of its .unbind()"},
     Unread{"torch._utils._rebuild_wrapper_subclass",
            "a tensor of a class that keeps its values elsewhere, which is not read; save it as a plain tensor"},
     Unread{"torch._utils._rebuild_device_tensor", kOnDevice},

@@ -124,7 +124,8 @@ void check(const std::vector<Entry>& entries, std::uint64_t data_size) {
     const auto bytes = static_cast<std::uint64_t>(pickle::byte_count(entry.sizes, entry.type));
     if (!inside || entry.end - entry.begin != bytes) {
       throw Error(
-          "'{}': at bytes {} to {} of {}, but has {} bytes, after {} of other tensors: the file is damaged or incomplete",
+          "'{}': at bytes {} to {} of {}, but has {} bytes, after {} of other tensors: the file is damaged or "
+          "incomplete",
           pickle::printable(entry.name), entry.begin, entry.end, data_size, bytes, last_end);
     }
     last_end = entry.end;

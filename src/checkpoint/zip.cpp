@@ -20,8 +20,8 @@ constexpr auto kZipFormat = "PyTorch zip";
 constexpr std::uint64_t kUnpackedPerByte = 4;
 constexpr std::uint64_t kUnpackedAtLeast = 256U << 20U;
 
-/// The records of the archive. torch.save never compresses, so records larger than the file are damaged unless they were
-/// compressed afterwards; sizes are checked before memory is taken.
+/// The records of the archive. torch.save never compresses, so records larger than the file are damaged unless they
+/// were compressed afterwards; sizes are checked before memory is taken.
 class Archive : public pickle::StorageBytes {
  public:
   /// `storages`: the folder of the records that hold storages.
@@ -112,9 +112,10 @@ class Archive : public pickle::StorageBytes {
     }
     const std::uint64_t size = reader_.getRecordSize(record);
     if (size > most_) {
-      throw Error("has a record '{}' of {} bytes, far more than the file's: it is damaged, or compressed; "
-                  "load it with torch.load and save it again",
-                  record, size);
+      throw Error(
+          "has a record '{}' of {} bytes, far more than the file's: it is damaged, or compressed; "
+          "load it with torch.load and save it again",
+          record, size);
     }
     return size;
   }
@@ -133,9 +134,10 @@ void check_kind(Archive& archive) {
     throw Error("is a ZIP archive, but not one that torch.save wrote (it has no data.pkl)");
   }
   if (archive.has("byteorder") && archive.text("byteorder") != "little") {
-    throw Error("was written on a big-endian machine ('{}' byte order), which is not read; "
-                "load it with torch.load and save it again here",
-                pickle::printable(archive.text("byteorder")));
+    throw Error(
+        "was written on a big-endian machine ('{}' byte order), which is not read; "
+        "load it with torch.load and save it again here",
+        pickle::printable(archive.text("byteorder")));
   }
 }
 

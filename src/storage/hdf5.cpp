@@ -286,13 +286,14 @@ struct Hdf5Reader::Impl {
       unsigned flags = 0, configuration = 0;
       std::size_t values = 0;
       std::array<char, 64> text{};
-      const H5Z_filter_t id = H5Pget_filter2(options, static_cast<unsigned>(i), &flags, &values, nullptr, text.size() - 1,
-                                             text.data(), &configuration);
+      const H5Z_filter_t id = H5Pget_filter2(options, static_cast<unsigned>(i), &flags, &values, nullptr,
+                                             text.size() - 1, text.data(), &configuration);
       if (id < 0 || H5Zfilter_avail(id) > 0) continue;
       std::string filter = text.data();
       std::erase_if(filter, [](char letter) { return letter < ' ' || letter > '~'; });
-      throw Error("{}: stored with the HDF5 filter {}{}{}, which is not read; write it again with gzip or no compression",
-                  where(name), id, filter.empty() ? "" : ", ", filter);
+      throw Error(
+          "{}: stored with the HDF5 filter {}{}{}, which is not read; write it again with gzip or no compression",
+          where(name), id, filter.empty() ? "" : ", ", filter);
     }
   }
 

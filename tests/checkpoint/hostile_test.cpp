@@ -167,8 +167,9 @@ TEST_CASE("attributes that would replace a tensor's values, and arguments too ma
   const std::string tensor = one_tensor("K\x06", "K\x00"s, "K\x06", "K\x01");
   const std::string made = tensor.substr(4, tensor.size() - 5);  // without the dictionary around it
   const auto refusal_with = [&](const std::string& attributes) {
-    write_file(file, legacy_file("}U\x01wctorch._utils\n_rebuild_parameter_with_state\n(" + made + "\x89}" + attributes +
-                                     "tRs", {std::string(24, '\0')}));
+    write_file(file, legacy_file(
+                         "}U\x01wctorch._utils\n_rebuild_parameter_with_state\n(" + made + "\x89}" + attributes + "tRs",
+                         {std::string(24, '\0')}));
     return refusal(file);
   };
   CHECK(refusal_with("}U\x04noteK\x01s") == "");
@@ -190,14 +191,14 @@ TEST_CASE("safetensors headers that do not fit the file are refused") {
   write_file(file, file_of(tensor("F32", "[2]", "[0,8]"), 8));
   CHECK(refusal(file) == "");
 
-  const std::string header =
-      GENERATE_COPY(tensor("F32", "[2]", "[0,7]"), tensor("F32", "[3]", "[0,12]"), tensor("F32", "[2]", "[8,0]"),
-                    tensor("F32", "[2]", "[4,12]"), tensor("U8", "[7]", "[1,8]"), tensor("U8", "[7]", "[0,7]"), tensor("F32", "[-2]", "[0,8]"), tensor("F32", "2", "[0,8]"),
-                    tensor("F32", "[4611686018427387904,4]", "[0,0]"), tensor("F32", "[18446744073709551615]", "[0,8]"),
-                    tensor("C64", "[1]", "[0,8]"), tensor("F32", "[2.0]", "[0,8]"), tensor("F32", "[2]", "[0]"),
-                    "{\"w\":3}"s, "{\"w\":{}}"s, "{"s, "[]"s,
-                    R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"s +
-                        R"("b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})");
+  const std::string header = GENERATE_COPY(
+      tensor("F32", "[2]", "[0,7]"), tensor("F32", "[3]", "[0,12]"), tensor("F32", "[2]", "[8,0]"),
+      tensor("F32", "[2]", "[4,12]"), tensor("U8", "[7]", "[1,8]"), tensor("U8", "[7]", "[0,7]"),
+      tensor("F32", "[-2]", "[0,8]"), tensor("F32", "2", "[0,8]"), tensor("F32", "[4611686018427387904,4]", "[0,0]"),
+      tensor("F32", "[18446744073709551615]", "[0,8]"), tensor("C64", "[1]", "[0,8]"), tensor("F32", "[2.0]", "[0,8]"),
+      tensor("F32", "[2]", "[0]"), "{\"w\":3}"s, "{\"w\":{}}"s, "{"s, "[]"s,
+      R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"s +
+          R"("b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})");
   CAPTURE(header);
   write_file(file, file_of(header, 8));
   CHECK_FALSE(reads(file));

@@ -4,12 +4,16 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <span>
+#include <string>
 
+#include "base/crc32.h"
 #include "catch.h"
 #include "landscape/resume.h"
 #include "temporary_folder.h"
 
 using namespace lossatlas;
+using namespace std::string_literals;
 
 namespace {
 
@@ -113,6 +117,33 @@ TEST_CASE("no flipped byte of a record passes") {
     write(file, damaged);
     CHECK(read_journal(file).points.size() == 1);
   }
+}
+
+TEST_CASE("a head whose checksum is right but lacks the names of the values is damaged") {
+  const TemporaryFolder folder;
+  const auto file = folder / "s.h5.journal";
+  for (const std::string text : {"[]", "{\"settings\": {}}", "{\"settings\": {}, \"values\": [1]}", "no JSON"}) {
+    std::string head =
+        "lossatlas-journ\n" + std::string("\1\0\0\0", 4) + static_cast<char>(text.size()) + "\0\0\0"s + text;
+    const std::uint32_t sum = crc32(std::as_bytes(std::span(head)));
+    head.append(reinterpret_cast<const char*>(&sum), sizeof sum);
+    write(file, head);
+    CHECK_THROWS_AS(read_journal(file), DamagedJournal);
+  }
+}
+
+TEST_CASE("a count of images that is no count ends what is read") {
+  const TemporaryFolder folder;
+  const auto file = folder / "s.h5.journal";
+  const std::string whole = write_example(file);
+  std::string record = whole.substr(whole.size() - kRecord, kRecord - sizeof(std::uint32_t));
+  const double nothing = std::nan("");
+  record.replace(record.size() - sizeof nothing, sizeof nothing, reinterpret_cast<const char*>(&nothing),
+                 sizeof nothing);
+  const std::uint32_t sum = crc32(std::as_bytes(std::span(record)));
+  record.append(reinterpret_cast<const char*>(&sum), sizeof sum);
+  write(file, whole.substr(0, whole.size() - kRecord) + record);
+  CHECK(read_journal(file).points.size() == 2);
 }
 
 TEST_CASE("a damaged head is told from a newer version") {
