@@ -1,5 +1,6 @@
 #include "models/script_network.h"
 
+#include <caffe2/serialize/read_adapter_interface.h>
 #include <torch/csrc/jit/passes/freeze_module.h>
 #include <torch/csrc/jit/serialization/import.h>
 #include <torch/utils.h>
@@ -39,17 +40,31 @@ std::string first_line(const std::string& text) {
   return text.substr(begin, text.find('\n', begin) - begin);
 }
 
+/// Through which LibTorch reads bytes in memory.
+class BytesAdapter : public caffe2::serialize::ReadAdapterInterface {
+ public:
+  explicit BytesAdapter(const std::string& bytes) : bytes_(bytes) {}
+
+  std::size_t size() const override { return bytes_.size(); }
+  std::size_t read(std::uint64_t position, void* buffer, std::size_t count, const char* /*what*/) const override {
+    return bytes_.copy(static_cast<char*>(buffer), count, std::min<std::uint64_t>(position, bytes_.size()));
+  }
+
+ private:
+  const std::string& bytes_;
+};
+
 /// LibTorch throws c10::Error, the errors of its parser, and those of the standard library.
-torch::jit::Module load_script(const std::filesystem::path& file) {
+torch::jit::Module load_script(const std::string& bytes) {
   std::string reason;
   try {
-    return torch::jit::load(file.string(), torch::kCPU);
+    return torch::jit::load(std::make_shared<BytesAdapter>(bytes), torch::kCPU);
   } catch (const c10::Error& error) {
     reason = first_line(error.what_without_backtrace());
   } catch (const std::exception& error) {
     reason = first_line(error.what());
   }
-  throw Error("{}: no TorchScript module can be read ({})", file.string(), reason);
+  throw Error("no TorchScript module can be read ({})", reason);
 }
 
 }  // namespace
@@ -59,11 +74,11 @@ struct ScriptNetwork::Script {
 };
 
 // The tensors are the script's own, so that whatever is done to them is done to the script.
-ScriptNetwork::ScriptNetwork(const std::filesystem::path& file)
-    : script_(std::make_unique<Script>(Script{load_script(file)})) {
+ScriptNetwork::ScriptNetwork(const std::string& bytes)
+    : script_(std::make_unique<Script>(Script{load_script(bytes)})) {
   const auto forward = script_->module.find_method("forward");
   if (!forward || forward->num_inputs() != 2) {  // the module itself counts
-    throw Error("{}: has no forward() of one batch of images", file.string());
+    throw Error("has no forward() of one batch of images");
   }
   for (const auto& entry : script_->module.named_parameters()) {
     at_path(*this, entry.name, [&](torch::nn::Module& module, const std::string& name) {
@@ -95,10 +110,10 @@ std::shared_ptr<torch::jit::Graph> ScriptNetwork::frozen_graph() const {
   return torch::jit::freeze_module(module).get_method("forward").graph();
 }
 
-NetworkState read_script_state(const std::filesystem::path& file) { return state_of(ScriptNetwork(file)); }
+NetworkState read_script_state(const std::string& bytes) { return state_of(ScriptNetwork(bytes)); }
 
 std::shared_ptr<Network> make_script_network(const NetworkSpec& spec) {
-  auto network = std::make_shared<ScriptNetwork>(spec.script);
+  auto network = std::make_shared<ScriptNetwork>(*spec.script_bytes);
   const torch::NoGradGuard no_gradients;
   network->eval();
   torch::Tensor logits;

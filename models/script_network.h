@@ -1,7 +1,7 @@
 #pragma once
 
-#include <filesystem>
 #include <memory>
+#include <string>
 
 #include "models/network.h"
 #include "models/spec.h"
@@ -16,8 +16,9 @@ namespace lossatlas {
 /// Loading one runs no Python; what it computes are operators of LibTorch.
 class ScriptNetwork : public Network {
  public:
-  /// Throws Error where the file holds no module whose forward() takes one batch of images.
-  explicit ScriptNetwork(const std::filesystem::path& file);
+  /// `bytes`: of the file. Throws Error, without its name, where they hold no module whose forward() takes one batch of
+  /// images.
+  explicit ScriptNetwork(const std::string& bytes);
   ~ScriptNetwork() override;
 
   torch::Tensor forward(torch::Tensor images) override;
@@ -32,7 +33,7 @@ class ScriptNetwork : public Network {
   std::unique_ptr<Script> script_;
 };
 
-/// For make_network: loads spec.script and runs it once on an image of spec.input. Throws Error where the result is
+/// For make_network: loads spec.script_bytes and runs it once on an image of spec.input. Throws Error where the result is
 /// not one row of at least spec.classes logits.
 std::shared_ptr<Network> make_script_network(const NetworkSpec& spec);
 

@@ -61,6 +61,7 @@ std::string engine_for(const Checkpoint& checkpoint, const std::filesystem::path
   if (spec.architecture.empty() && checkpoint.format == kScriptFormat) {
     spec.architecture = kScriptArchitecture;
     spec.script = file;
+    spec.script_bytes = checkpoint.script;
   }
   if (spec.architecture.empty()) return "";
   if (const auto input = checkpoint.metadata.find("input"); input != checkpoint.metadata.end()) input->get_to(spec.input);
