@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "base/sha256.h"
+#include "data/data_digest.h"
 #include "models/registry.h"
 
 namespace lossatlas {
@@ -32,6 +32,7 @@ SampledImages sample(DataSet data, std::int64_t count, std::uint64_t seed, bool 
     images.samples.resize(data.size());
     std::iota(images.samples.begin(), images.samples.end(), 0);
   }
+  images.sha256 = digest_of(data);
   images.data = std::make_shared<const DataSet>(std::move(data));
   return images;
 }
@@ -80,15 +81,20 @@ LandscapeInputs read_inputs(const LandscapeWords& words, const LandscapeOptions&
   load_into(checkpoint, *network, inputs.spec.architecture, file);
   inputs.origin = state_on(state_of(*network), at::kCPU);
   check_finite(inputs.origin, file);
+  inputs.known->emplace(file, KnownCheckpoint{inputs.origin, checkpoint.sha256});
   if (has_statistics(inputs.origin)) inputs.recalibration = read_recalibration(words, checkpoint.metadata);
+  if (inputs.recalibration) inputs.recalibration_sha256 = digest_of(*inputs.recalibration);
   return inputs;
 }
 
 NetworkState read_state(const std::filesystem::path& file, const LandscapeInputs& inputs) {
+  if (const auto known = inputs.known->find(file); known != inputs.known->end()) return known->second.state;
   const auto network = make_network(inputs.spec);
-  load_into(read_checkpoint(file), *network, inputs.spec.architecture, file);
+  const Checkpoint checkpoint = read_checkpoint(file);
+  load_into(checkpoint, *network, inputs.spec.architecture, file);
   auto state = state_on(state_of(*network), at::kCPU);
   check_finite(state, file);
+  inputs.known->emplace(file, KnownCheckpoint{state, checkpoint.sha256});
   return state;
 }
 
@@ -109,8 +115,12 @@ Engine make_engine(const LandscapeWords& words, const LandscapeOptions& options,
   return Engine(std::move(engine), inputs.images.data, device);
 }
 
-json settings_of_file(const std::filesystem::path& file) {
-  return {{"file", file.filename().string()}, {"sha256", sha256_of_file(file)}};
+json settings_of_file(const std::filesystem::path& file, const std::string& sha256) {
+  return {{"file", file.filename().string()}, {"sha256", sha256}};
+}
+
+json settings_of_checkpoint(const std::filesystem::path& file, const LandscapeInputs& inputs) {
+  return settings_of_file(file, inputs.known->at(file).sha256);
 }
 
 json settings_of(const LandscapeWords& words, const LandscapeOptions& options, const LandscapeInputs& inputs,
@@ -119,9 +129,10 @@ json settings_of(const LandscapeWords& words, const LandscapeOptions& options, c
   json settings = settings_of(engine.options().network);
   settings.update(settings_of(data));
   settings.update({
-      {"checkpoint", settings_of_file(inputs.checkpoint)},
+      {"checkpoint", settings_of_checkpoint(inputs.checkpoint, inputs)},
       {"split", words.split},
       {"samples", data.size()},
+      {"samples_sha256", inputs.images.sha256},
       {"sample_seed", inputs.images.is_sample ? json(words.sample_seed) : json(nullptr)},
       {"loss", words.loss},
       {"bn", inputs.recalibration ? "recalibrate" : "stored"},
@@ -134,8 +145,14 @@ json settings_of(const LandscapeWords& words, const LandscapeOptions& options, c
       {"device", engine.device().is_cuda() ? "cuda" : "cpu"},
       {"instruction_set", engine.instruction_set()},
       {"libtorch", TORCH_VERSION}});
-  if (inputs.recalibration) settings["bn_engine"] = engine.recalibrates_fused() ? "fused" : "eager";
-  if (options.second) settings["test_samples"] = inputs.second.data->size();
+  if (inputs.recalibration) {
+    settings["bn_engine"] = engine.recalibrates_fused() ? "fused" : "eager";
+    settings["bn_images_sha256"] = inputs.recalibration_sha256;
+  }
+  if (options.second) {
+    settings["test_samples"] = inputs.second.data->size();
+    settings["test_samples_sha256"] = inputs.second.sha256;
+  }
   return settings;
 }
 

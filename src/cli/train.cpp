@@ -12,6 +12,7 @@
 #include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/words.h"
+#include "data/data_digest.h"
 #include "evaluation/device.h"
 #include "models/registry.h"
 #include "training/training.h"
@@ -114,10 +115,10 @@ int train(TrainWords& words) {
   const auto test_data = std::make_shared<const DataSet>(words.data.load(Split::test));
   words.options.network = words.network.spec(*train_data);
   TrainingRun run(words.options, train_data, test_data, device, words.out);
-  if (words.resume) {
-    run.resume();
-  } else {
+  if (!words.resume) {
     run.start();
+  } else if (!run.resume()) {
+    print_message("note: " + no_digest_text(words.out));
   }
   print_message(fmt::format("{} on {}: {} training and {} test images, {} epoch{} into {}", words.network.arch,
                             words.data.data, train_data->size(), test_data->size(), words.options.epochs,
