@@ -1,6 +1,6 @@
 #pragma once
 
-#include <filesystem>
+#include <string>
 #include <string_view>
 
 #include "models/state.h"
@@ -10,7 +10,7 @@ namespace lossatlas {
 /// The architecture's name of a network that comes from a TorchScript file.
 inline constexpr std::string_view kScriptArchitecture = "torchscript";
 
-/// The parameters and buffers of a TorchScript file. Throws Error as ScriptNetwork does, without the file's name.
-NetworkState read_script_state(const std::filesystem::path& file);
+/// The parameters and buffers of a TorchScript file's bytes. Throws Error, without a file's name, as ScriptNetwork does.
+NetworkState read_script_state(const std::string& bytes);
 
 }  // namespace lossatlas

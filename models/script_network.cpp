@@ -1,6 +1,7 @@
 #include "models/script_network.h"
 
 #include <ATen/MemoryOverlap.h>
+#include <caffe2/serialize/read_adapter_interface.h>
 #include <torch/csrc/jit/passes/freeze_module.h>
 #include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/serialization/import.h>
@@ -38,10 +39,24 @@ void at_path(torch::nn::Module& root, const std::string& name, const Add& add) {
   add(*module, name.substr(begin));
 }
 
+/// Through which LibTorch reads bytes in memory.
+class BytesAdapter : public caffe2::serialize::ReadAdapterInterface {
+ public:
+  explicit BytesAdapter(const std::string& bytes) : bytes_(bytes) {}
+
+  std::size_t size() const override { return bytes_.size(); }
+  std::size_t read(std::uint64_t position, void* buffer, std::size_t count, const char* /*what*/) const override {
+    return bytes_.copy(static_cast<char*>(buffer), count, std::min<std::uint64_t>(position, bytes_.size()));
+  }
+
+ private:
+  const std::string& bytes_;
+};
+
 /// LibTorch throws c10::Error, the errors of its parser, and those of the standard library.
-torch::jit::Module load_script(const std::filesystem::path& file) {
+torch::jit::Module load_script(const std::string& bytes) {
   try {
-    return torch::jit::load(file.string(), torch::kCPU);
+    return torch::jit::load(std::make_shared<BytesAdapter>(bytes), torch::kCPU);
   } catch (const std::exception& error) {
     throw Error("no TorchScript module can be read ({})", reason_of(error.what()));
   }
@@ -108,8 +123,8 @@ struct ScriptNetwork::Script {
 
 // Tensors that are the same memory become one tensor, under its first name. They are the script's own, so that whatever
 // is done to them is done to the script.
-ScriptNetwork::ScriptNetwork(const std::filesystem::path& file)
-    : script_(std::make_unique<Script>(Script{load_script(file)})) {
+ScriptNetwork::ScriptNetwork(const std::string& bytes)
+    : script_(std::make_unique<Script>(Script{load_script(bytes)})) {
   const auto forward = script_->module.find_method("forward");
   if (!forward || forward->num_inputs() != 2) {  // the module itself counts
     throw Error("has no forward() of one batch of images");
@@ -177,7 +192,7 @@ std::shared_ptr<torch::jit::Graph> ScriptNetwork::frozen_graph() const {
   }
 }
 
-NetworkState read_script_state(const std::filesystem::path& file) { return state_of(ScriptNetwork(file)); }
+NetworkState read_script_state(const std::string& bytes) { return state_of(ScriptNetwork(bytes)); }
 
 namespace {
 
@@ -213,7 +228,7 @@ std::optional<std::int64_t> only_batch_size(ScriptNetwork& network, const Networ
 
 std::shared_ptr<Network> make_script_network(const NetworkSpec& spec) {
   try {
-    auto network = std::make_shared<ScriptNetwork>(spec.script);
+    auto network = std::make_shared<ScriptNetwork>(*spec.script_bytes);
     const torch::NoGradGuard no_gradients;
     network->eval();
     try {

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <filesystem>
 #include <memory>
+#include <string>
 
 #include "models/network.h"
 #include "models/spec.h"
@@ -16,9 +16,9 @@ namespace lossatlas {
 /// Loading one runs no Python; what it computes are operators of LibTorch.
 class ScriptNetwork : public Network {
  public:
-  /// Throws Error, without the file's name, where the file holds no module whose forward() takes one batch of images,
-  /// or where two parameters are different views of the same numbers.
-  explicit ScriptNetwork(const std::filesystem::path& file);
+  /// `bytes`: of the file. Throws Error, without its name, where they hold no module whose forward() takes one batch of
+  /// images, or where two parameters are different views of the same numbers.
+  explicit ScriptNetwork(const std::string& bytes);
   ~ScriptNetwork() override;
 
   torch::Tensor forward(torch::Tensor images) override;
@@ -35,8 +35,8 @@ class ScriptNetwork : public Network {
   std::vector<Alias> aliases_;
 };
 
-/// For make_network: loads spec.script and runs it on two and three images of spec.input. Throws Error where the result
-/// is not one row of at least spec.classes logits for each.
+/// For make_network: loads spec.script_bytes and runs it on two and three images of spec.input. Throws Error where the
+/// result is not one row of at least spec.classes logits for each.
 std::shared_ptr<Network> make_script_network(const NetworkSpec& spec);
 
 }  // namespace lossatlas

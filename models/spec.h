@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
@@ -18,6 +19,8 @@ struct NetworkSpec {
   std::array<std::int64_t, 3> input{3, 32, 32};
   /// The TorchScript file of architecture "torchscript"; empty for others.
   std::filesystem::path script{};
+  /// The bytes that were read from it, never read again.
+  std::shared_ptr<const std::string> script_bytes{};
 };
 
 /// The entries of a file's settings that name the network: arch, classes, width.

@@ -169,19 +169,23 @@ Contents contents_of(const Value& root, TensorLoader& loader) {
 
 Checkpoint checkpoint_of(const Value& root, TensorLoader& loader) {
   Contents contents = contents_of(root, loader);
-  Checkpoint checkpoint{"", load_all(*contents.state, loader), {}, std::move(contents.metadata)};
+  Checkpoint checkpoint{"", load_all(*contents.state, loader), {}, std::move(contents.metadata), "", nullptr};
   for (const auto& [name, group] : contents.groups) checkpoint.groups[name] = load_all(*group, loader);
   return checkpoint;
 }
 
 CheckpointIndex index_of(const Value& root, TensorLoader& loader) {
   Contents contents = contents_of(root, loader);
-  CheckpointIndex index{{}, "", {}, std::move(contents.metadata), ""};
+  CheckpointIndex index{{}, "", {}, std::move(contents.metadata), "", ""};
   for (const NamedView& found : views_of(*contents.state)) {
     const TensorView& view = *found.view;
     named(found.name, [&] {
-      StoredTensor stored{found.name, view.sizes, view.type, loader.offset_of(view), {}};
-      if (!stored.offset) stored.tensor = loader.load(view);
+      StoredTensor stored{found.name, view.sizes, view.type, loader.offset_of(view), {}, {}, loader.entry_of(view)};
+      if (stored.offset) {
+        stored.checksum = loader.checksum_of(view);
+      } else {
+        stored.tensor = loader.load(view);
+      }
       index.tensors.push_back(std::move(stored));
     });
   }

@@ -1,30 +1,30 @@
 #pragma once
 
 #include <algorithm>
-#include <filesystem>
 #include <string_view>
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/index.h"
+#include "checkpoint/input_file.h"
 
-/// One reader a format, each in a file of its own. They throw Error without the file's name, or c10::Error;
+/// One reader a format, each in a file of its own. A checkpoint's file is loaded before. They throw Error without the file's name, or c10::Error;
 /// read_checkpoint adds the name.
 namespace lossatlas {
 
 /// What torch.save writes since PyTorch 1.6: a ZIP archive of data.pkl and a record for each storage.
-Checkpoint read_zip(const std::filesystem::path& file);
+Checkpoint read_zip(InputFile& file);
 
 /// What torch.save wrote before: five pickles, then the storages. Protocol 1001.
-Checkpoint read_legacy(const std::filesystem::path& file);
+Checkpoint read_legacy(InputFile& file);
 
 /// https://huggingface.co/docs/safetensors: a length, a JSON header, the tensors.
-Checkpoint read_safetensors(const std::filesystem::path& file);
+Checkpoint read_safetensors(InputFile& file);
 
 /// The same of each format, but for the tensors' numbers. `file` of the index is left empty.
-CheckpointIndex index_zip(const std::filesystem::path& file);
-CheckpointIndex index_legacy(const std::filesystem::path& file);
-CheckpointIndex index_safetensors(const std::filesystem::path& file);
+CheckpointIndex index_zip(InputFile& file);
+CheckpointIndex index_legacy(InputFile& file);
+CheckpointIndex index_safetensors(InputFile& file);
 
 /// The magic number that a legacy file starts with, as a pickle after the two bytes of its protocol.
 inline constexpr std::string_view kLegacyMagic{"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 13};

@@ -38,6 +38,10 @@ InputFile::InputFile(const std::filesystem::path& file)
 void InputFile::read(std::uint64_t offset, std::span<std::byte> bytes) const {
   const std::uint64_t end = offset + bytes.size();
   bool inside = offset <= size_ && bytes.size() <= size_ - offset;
+  if (inside && content_) {
+    std::copy_n(std::as_bytes(std::span(*content_)).begin() + static_cast<std::ptrdiff_t>(offset), bytes.size(), bytes.begin());
+    return;
+  }
   while (inside && !bytes.empty()) {
     const ssize_t count = ::pread(descriptor_.get(), bytes.data(), bytes.size(), static_cast<off_t>(end - bytes.size()));
     if (count < 0 && errno == EINTR) continue;
@@ -47,6 +51,10 @@ void InputFile::read(std::uint64_t offset, std::span<std::byte> bytes) const {
   if (!inside) {
     throw Error("breaks off before byte {}: it is damaged or incomplete", end);
   }
+}
+
+void InputFile::load() {
+  if (!content_) content_ = std::make_shared<const std::string>(text(0, size_));
 }
 
 std::string InputFile::text(std::uint64_t offset, std::uint64_t count) const {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -19,6 +20,12 @@ class InputFile {
   /// In bytes, when it was opened.
   std::uint64_t size() const { return size_; }
 
+  /// Reads all of it at once: from then on these bytes are the file, whatever becomes of it on the disk. Not while
+  /// another thread reads. Throws as read does.
+  void load();
+  /// The bytes that load() read; null before.
+  const std::shared_ptr<const std::string>& content() const { return content_; }
+
   /// Throws Error if the file does not have that many bytes there.
   void read(std::uint64_t offset, std::span<std::byte> bytes) const;
 
@@ -28,6 +35,7 @@ class InputFile {
  private:
   Descriptor descriptor_;
   std::uint64_t size_ = 0;
+  std::shared_ptr<const std::string> content_;
 };
 
 }  // namespace lossatlas

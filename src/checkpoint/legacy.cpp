@@ -110,9 +110,9 @@ void check_protocol(const pickle::Value& value) {
 
 /// What `use` makes of the state_dict's pickle and the storages.
 template <class Use>
-auto read(const std::filesystem::path& file, const Use& use) {
-  InputFile input(file);
-  const std::string content = input.text(0, input.size());
+auto read(InputFile& file, const Use& use) {
+  file.load();
+  const std::string& content = *file.content();
   pickle::Arena arena;
   Pickles pickles(content, arena);
   pickles.next();  // the magic number, by which the file was recognised
@@ -129,8 +129,8 @@ auto read(const std::filesystem::path& file, const Use& use) {
 
 }  // namespace
 
-Checkpoint read_legacy(const std::filesystem::path& file) { return read(file, pickle::checkpoint_of); }
+Checkpoint read_legacy(InputFile& file) { return read(file, pickle::checkpoint_of); }
 
-CheckpointIndex index_legacy(const std::filesystem::path& file) { return read(file, pickle::index_of); }
+CheckpointIndex index_legacy(InputFile& file) { return read(file, pickle::index_of); }
 
 }  // namespace lossatlas

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <new>
 #include <stdexcept>
+#include <utility>
 
+#include "base/crc32.h"
 #include "base/error.h"
 #include "base/sha256.h"
 #include "checkpoint/checkpoint.h"
@@ -17,8 +19,8 @@ namespace {
 
 /// How one format is read: whole, and without the tensors' numbers.
 struct Reader {
-  Checkpoint (*checkpoint)(const std::filesystem::path&);
-  CheckpointIndex (*index)(const std::filesystem::path&);
+  Checkpoint (*checkpoint)(InputFile&);
+  CheckpointIndex (*index)(InputFile&);
 };
 
 bool is_text(std::string_view start) {
@@ -62,7 +64,7 @@ bool looks_like_safetensors(std::string_view start) {
   return start.size() > 8 && start[8] == '{' && start.substr(5, 3) == std::string_view("\0\0\0", 3);
 }
 
-Reader reader_for(InputFile& file) {
+Reader reader_for(const InputFile& file) {
   const std::string start = file.text(0, 512);
   if (start.empty()) {
     throw Error("is empty");
@@ -108,23 +110,50 @@ auto with_name(const std::filesystem::path& file, const Read& read) {
   }
 }
 
-std::int64_t width_of(const StoredTensor& tensor) { return static_cast<std::int64_t>(c10::elementSize(tensor.type)); }
+std::uint64_t width_of(const StoredTensor& tensor) { return c10::elementSize(tensor.type); }
 
-Reader find_reader(const std::filesystem::path& file) {
-  InputFile input(file);
-  return reader_for(input);
+std::uint64_t bytes_of(const StoredTensor& tensor) { return static_cast<std::uint64_t>(tensor.numel()) * width_of(tensor); }
+
+/// Of a file that gives no checksums: SHA-256 of its bytes and CRC-32 of each tensor's, from one reading.
+void add_checksums(const InputFile& file, CheckpointIndex& index) {
+  for (StoredTensor& tensor : index.tensors) tensor.checksum.reset();
+  Sha256 digest;
+  std::vector<std::byte> memory(1 << 20);
+  for (std::uint64_t offset = 0; offset < file.size(); offset += memory.size()) {
+    const auto block = std::span(memory).first(std::min<std::uint64_t>(memory.size(), file.size() - offset));
+    file.read(offset, block);
+    digest.add(block);
+    for (StoredTensor& tensor : index.tensors) {
+      if (!tensor.offset) continue;
+      const std::uint64_t begin = std::max(*tensor.offset, offset);
+      const std::uint64_t end = std::min(*tensor.offset + bytes_of(tensor), offset + block.size());
+      if (begin < end) tensor.checksum = crc32(block.subspan(begin - offset, end - begin), tensor.checksum.value_or(0));
+    }
+  }
+  index.sha256 = digest.finish();
 }
 
 }  // namespace
 
 Checkpoint read_checkpoint(const std::filesystem::path& file) {
-  return with_name(file, [&] { return find_reader(file).checkpoint(file); });
+  return with_name(file, [&] {
+    InputFile input(file);
+    const Reader reader = reader_for(input);
+    input.load();
+    Checkpoint checkpoint = reader.checkpoint(input);
+    checkpoint.sha256 = sha256_of_text(*input.content());
+    return checkpoint;
+  });
 }
 
 CheckpointIndex index_checkpoint(const std::filesystem::path& file) {
-  CheckpointIndex index = with_name(file, [&] { return find_reader(file).index(file); });
-  index.file = file;
-  return index;
+  return with_name(file, [&] {
+    InputFile input(file);
+    CheckpointIndex index = reader_for(input).index(input);
+    if (index.checksums.empty()) add_checksums(input, index);
+    index.file = file;
+    return index;
+  });
 }
 
 bool has_entries(const std::filesystem::path& file, std::initializer_list<const char*> entries) {
@@ -137,21 +166,41 @@ bool has_entries(const std::filesystem::path& file, std::initializer_list<const 
 }
 
 std::string digest_of(const CheckpointIndex& index) {
-  return index.checksums.empty() ? sha256_of_file(index.file) : sha256_of_text(index.checksums);
+  return index.checksums.empty() ? index.sha256 : sha256_of_text(index.checksums);
 }
 
 std::int64_t StoredTensor::numel() const { return c10::multiply_integers(sizes); }
 
-TensorReader::TensorReader(const CheckpointIndex& index) : index_(index) {
+TensorReader::TensorReader(const CheckpointIndex& index, bool stays_open) : index_(index), sums_(index.tensors.size()) {
   const auto lies_in_file = [](const StoredTensor& tensor) { return tensor.offset.has_value(); };
-  if (!std::any_of(index.tensors.begin(), index.tensors.end(), lies_in_file)) return;
+  if (!stays_open || !std::any_of(index.tensors.begin(), index.tensors.end(), lies_in_file)) return;
   with_name(index.file, [&] { file_.emplace(index.file); });
 }
 
 void TensorReader::read_bytes(const StoredTensor& tensor, std::int64_t first, std::span<std::byte> bytes) const {
   with_name(index_.file, [&] {
-    file_.value().read(*tensor.offset + static_cast<std::uint64_t>(first * width_of(tensor)), bytes);
+    const std::uint64_t begin = static_cast<std::uint64_t>(first) * width_of(tensor);
+    if (file_) {
+      file_->read(*tensor.offset + begin, bytes);
+    } else {
+      InputFile(index_.file).read(*tensor.offset + begin, bytes);
+    }
+    check(tensor, begin, bytes);
   });
+}
+
+void TensorReader::check(const StoredTensor& tensor, std::uint64_t begin, std::span<const std::byte> bytes) const {
+  if (!tensor.checksum) return;
+  const std::uint64_t whole = bytes_of(tensor);
+  const std::uint32_t share = crc32_share(crc32(bytes), whole - begin - bytes.size());
+  const std::scoped_lock lock(mutex_);
+  Sum& sum = sums_.at(static_cast<std::size_t>(&tensor - index_.tensors.data()));
+  sum.bytes += bytes.size();
+  sum.checksum ^= share;
+  if (sum.bytes < whole) return;
+  if (std::exchange(sum, {}).checksum == *tensor.checksum) return;
+  throw Error("{} does not have its CRC-32: the file is damaged, or was replaced while it was read",
+              tensor.entry.empty() ? "tensor " + tensor.name : tensor.entry);
 }
 
 void TensorReader::read(const StoredTensor& tensor, std::int64_t first, std::span<float> out) const {
@@ -162,7 +211,7 @@ void TensorReader::read(const StoredTensor& tensor, std::int64_t first, std::spa
   } else if (tensor.type == at::kFloat) {
     return read_bytes(tensor, first, std::as_writable_bytes(out));
   } else {
-    const at::Tensor bytes = at::empty({count * width_of(tensor)}, at::kByte);
+    const at::Tensor bytes = at::empty({count * static_cast<std::int64_t>(width_of(tensor))}, at::kByte);
     read_bytes(tensor, first,
                {reinterpret_cast<std::byte*>(bytes.data_ptr<std::uint8_t>()), static_cast<std::size_t>(bytes.numel())});
     numbers = pickle::typed(bytes, tensor.type);

@@ -171,22 +171,20 @@ Header parse(InputFile& file) {
 
 }  // namespace
 
-Checkpoint read_safetensors(const std::filesystem::path& path) {
-  InputFile file(path);
+Checkpoint read_safetensors(InputFile& file) {
   Header header = parse(file);
-  Checkpoint checkpoint{kFormat, {}, {}, std::move(header.metadata)};
+  Checkpoint checkpoint{kFormat, {}, {}, std::move(header.metadata), "", nullptr};
   for (const Entry& entry : header.entries) {
     checkpoint.tensors.push_back({entry.name, read_tensor(file, entry, header.data_begin)});
   }
   return checkpoint;
 }
 
-CheckpointIndex index_safetensors(const std::filesystem::path& path) {
-  InputFile file(path);
+CheckpointIndex index_safetensors(InputFile& file) {
   Header header = parse(file);
-  CheckpointIndex index{{}, kFormat, {}, std::move(header.metadata), ""};
+  CheckpointIndex index{{}, kFormat, {}, std::move(header.metadata), "", ""};
   for (const Entry& entry : header.entries) {
-    index.tensors.push_back({entry.name, entry.sizes, entry.type, header.data_begin + entry.begin, {}});
+    index.tensors.push_back({entry.name, entry.sizes, entry.type, header.data_begin + entry.begin, {}, {}, {}});
   }
   return index;
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/crc32.h"
 #include "base/error.h"
 
 namespace lossatlas::pickle {
@@ -52,6 +53,13 @@ std::int64_t check_inside(const TensorView& view) {
     throw Error("a tensor reaches beyond its storage '{}'", storage.key);
   }
   return bytes;
+}
+
+/// Where the view's first element is, in bytes from the start of its storage.
+std::int64_t start_of(const TensorView& view) {
+  const Storage& storage = *view.storage;
+  return storage.view_offset * static_cast<std::int64_t>(c10::elementSize(storage.type)) +
+         view.offset * static_cast<std::int64_t>(c10::elementSize(view.type));
 }
 
 bool is_row_major(const TensorView& view) {
@@ -146,14 +154,22 @@ void TensorLoader::check(const TensorView& view) {
 
 std::optional<std::uint64_t> TensorLoader::offset_of(const TensorView& view) {
   check(view);
-  const Storage& storage = *view.storage;
-  const auto begin = bytes_.offset(storage.key);
+  const auto begin = bytes_.offset(view.storage->key);
   if (!begin || view.is_negative || !is_row_major(view)) {
     return std::nullopt;
   }
-  const std::int64_t skipped = storage.view_offset * static_cast<std::int64_t>(c10::elementSize(storage.type)) +
-                               view.offset * static_cast<std::int64_t>(c10::elementSize(view.type));
-  return *begin + static_cast<std::uint64_t>(skipped);
+  return *begin + static_cast<std::uint64_t>(start_of(view));
+}
+
+std::optional<std::uint32_t> TensorLoader::checksum_of(const TensorView& view) {
+  const std::string& key = view.storage->key;
+  const auto whole = bytes_.checksum(key);
+  const auto size = static_cast<std::size_t>(byte_count(view.sizes, view.type));
+  if (!whole || size == bytes_.size(key)) {
+    return whole;
+  }
+  const at::Tensor bytes = storage(key, check_inside(view));
+  return crc32(std::as_bytes(std::span(bytes.data_ptr<std::uint8_t>() + start_of(view), size)));
 }
 
 }  // namespace lossatlas::pickle

@@ -23,6 +23,10 @@ class StorageBytes {
   virtual void read(const std::string& key, std::span<std::byte> bytes) = 0;
   /// Where in the file its bytes begin; nothing where they do not stand there as they are.
   virtual std::optional<std::uint64_t> offset(const std::string& key) = 0;
+  /// CRC-32 of its bytes, if the file gives it.
+  virtual std::optional<std::uint32_t> checksum(const std::string& /*key*/) { return std::nullopt; }
+  /// What a zip calls the entry that holds it; "" in other files.
+  virtual std::string entry(const std::string& /*key*/) { return ""; }
 };
 
 /// Makes tensors of their descriptions, each storage being read once, when first needed.
@@ -40,6 +44,10 @@ class TensorLoader {
   /// Where in the file the tensor's elements begin, if they stand there one after the other, row-major.
   /// Throws as check does.
   std::optional<std::uint64_t> offset_of(const TensorView& view);
+
+  /// CRC-32 of the bytes that offset_of finds, if the file gives its storage's. Reads the storage if the tensor is a part.
+  std::optional<std::uint32_t> checksum_of(const TensorView& view);
+  std::string entry_of(const TensorView& view) { return bytes_.entry(view.storage->key); }
 
  private:
   /// uint8 [at least `size`]

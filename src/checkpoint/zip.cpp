@@ -1,7 +1,9 @@
 #include <caffe2/serialize/inline_container.h>
+#include <caffe2/serialize/read_adapter_interface.h>
 
 #include <set>
 
+#include "base/crc32.h"
 #include "base/error.h"
 #include "checkpoint/contents.h"
 #include "checkpoint/formats.h"
@@ -9,6 +11,7 @@
 #include "checkpoint/input_file.h"
 #include "checkpoint/tensors.h"
 #include "checkpoint/unpickler.h"
+#include "checkpoint/zip_directory.h"
 #include "models/script.h"
 
 namespace lossatlas {
@@ -20,13 +23,34 @@ constexpr auto kZipFormat = "PyTorch zip";
 constexpr std::uint64_t kUnpackedPerByte = 4;
 constexpr std::uint64_t kUnpackedAtLeast = 256U << 20U;
 
+/// Through which LibTorch reads the bytes that we read.
+class FileAdapter : public caffe2::serialize::ReadAdapterInterface {
+ public:
+  /// The file outlives the adapter.
+  explicit FileAdapter(const InputFile& file) : file_(file) {}
+
+  std::size_t size() const override { return file_.size(); }
+  std::size_t read(std::uint64_t position, void* buffer, std::size_t count, const char* /*what*/) const override {
+    file_.read(position, {static_cast<std::byte*>(buffer), count});
+    return count;
+  }
+
+ private:
+  const InputFile& file_;
+};
+
 /// The records of the archive. torch.save never compresses, so records larger than the file are damaged unless they
-/// were compressed afterwards; sizes are checked before memory is taken.
+/// were compressed afterwards; sizes are checked before memory is taken. What is read must have the CRC-32 of the
+/// directory.
 class Archive : public pickle::StorageBytes {
  public:
-  /// `storages`: the folder of the records that hold storages.
-  explicit Archive(const std::filesystem::path& file, std::string storages = "data/")
-      : file_(file), storages_(std::move(storages)), reader_(file.string()), most_(file_.size()) {
+  /// The file outlives the archive. `storages`: the folder of the records that hold storages.
+  explicit Archive(const InputFile& file, std::string storages = "data/")
+      : file_(file),
+        storages_(std::move(storages)),
+        reader_(std::make_shared<FileAdapter>(file)),
+        most_(file.size()),
+        directory_(read_zip_directory(file)) {
     std::set<std::string> names;
     for (const std::string& record : reader_.getAllRecords()) {
       if (!names.insert(record).second) {
@@ -42,19 +66,20 @@ class Archive : public pickle::StorageBytes {
 
   std::string text(const std::string& record) {
     std::string text(size_of(record), '\0');
-    if (!text.empty()) {
-      reader_.getRecord(record, text.data(), text.size());
-    }
+    read_record(record, std::as_writable_bytes(std::span(text)));
     return text;
+  }
+
+  /// Throws Error unless all that is in it has its CRC-32.
+  void check_all() {
+    for (const std::string& record : reader_.getAllRecords()) {
+      if (reader_.getRecordSize(record) <= most_) text(record);
+    }
   }
 
   std::uint64_t size(const std::string& key) override { return size_of(storages_ + key); }
 
-  void read(const std::string& key, std::span<std::byte> bytes) override {
-    if (!bytes.empty()) {
-      reader_.getRecord(storages_ + key, bytes.data(), bytes.size());
-    }
-  }
+  void read(const std::string& key, std::span<std::byte> bytes) override { read_record(storages_ + key, bytes); }
 
   /// Nothing for a record that was compressed afterwards.
   std::optional<std::uint64_t> offset(const std::string& key) override {
@@ -65,34 +90,42 @@ class Archive : public pickle::StorageBytes {
     return reader_.getRecordOffset(record);
   }
 
+  std::optional<std::uint32_t> checksum(const std::string& key) override { return known_checksum(storages_ + key); }
+  std::string entry(const std::string& key) override { return directory_.folder + storages_ + key; }
+
   /// "name size CRC-32", a line for each record; "" where PyTorch was told to leave the CRC out: it is 0 then.
   std::string checksums() {
     std::string lines;
     for (const std::string& record : reader_.getAllRecords()) {
       const std::uint64_t size = size_of(record);
-      const auto checksum = is_compressed(record) ? 0 : checksum_of(record, size);
-      if (checksum == 0 && size > 0) {
+      const auto checksum = is_compressed(record) ? std::nullopt : known_checksum(record);
+      if (!checksum && size > 0) {
         return "";
       }
-      lines += fmt::format("{} {} {:08x}\n", record, size, checksum);
+      lines += fmt::format("{} {} {:08x}\n", record, size, checksum.value_or(0));
     }
     return lines;
   }
 
  private:
+  void read_record(const std::string& record, std::span<std::byte> bytes) {
+    if (bytes.empty()) {
+      return;
+    }
+    reader_.getRecord(record, bytes.data(), bytes.size());
+    if (const auto checksum = known_checksum(record); checksum && crc32(bytes) != *checksum) {
+      throw Error("{} does not have its CRC-32: the file is damaged", pickle::printable(directory_.folder + record));
+    }
+  }
+
+  /// What the directory says; nothing where it was left out.
+  std::optional<std::uint32_t> known_checksum(const std::string& record) const {
+    const auto found = directory_.checksum.find(directory_.folder + record);
+    return found == directory_.checksum.end() || found->second == 0 ? std::nullopt : std::optional(found->second);
+  }
+
   /// What a record's own header says (APPNOTE.TXT 4.3.7).
   bool is_compressed(const std::string& record) { return header<std::uint16_t>(record, 8) != 0; }
-
-  /// From the header, or from the descriptor behind the data (4.3.9) where bit 3 of the flags says so.
-  std::uint32_t checksum_of(const std::string& record, std::uint64_t size) {
-    constexpr unsigned kDescriptorFollows = 1U << 3U;
-    constexpr std::uint32_t kDescriptor = 0x08074b50;
-    if ((header<std::uint16_t>(record, 6) & kDescriptorFollows) == 0) {
-      return header<std::uint32_t>(record, 14);
-    }
-    const std::uint64_t end = reader_.getRecordOffset(record) + size;
-    return number<std::uint32_t>(end) == kDescriptor ? number<std::uint32_t>(end + 4) : 0;
-  }
 
   template <class Number>
   Number header(const std::string& record, std::uint64_t offset) {
@@ -120,10 +153,11 @@ class Archive : public pickle::StorageBytes {
     return size;
   }
 
-  InputFile file_;
+  const InputFile& file_;
   std::string storages_;
   caffe2::serialize::PyTorchStreamReader reader_;
   std::uint64_t most_;
+  ZipDirectory directory_;
 };
 
 void check_kind(Archive& archive) {
@@ -142,8 +176,9 @@ void check_kind(Archive& archive) {
 }
 
 /// LibTorch believes what the pickles of a TorchScript file say of its tensors, and would read past the memory that they
-/// have.
-void check_tensors_of_script(const std::filesystem::path& file) {
+/// have. Nor does it look at checksums.
+void check_script(const InputFile& file) {
+  Archive(file).check_all();
   for (const std::string name : {"data", "constants"}) {
     Archive archive(file, name + "/");
     pickle::Arena arena;
@@ -154,11 +189,13 @@ void check_tensors_of_script(const std::filesystem::path& file) {
 }
 
 /// What torch.jit.save wrote: the tensors of the module.
-Checkpoint read_script(const std::filesystem::path& file) {
-  check_tensors_of_script(file);
-  NetworkState state = read_script_state(file);
+Checkpoint read_script(InputFile& file) {
+  file.load();
+  check_script(file);
+  NetworkState state = read_script_state(*file.content());
   Checkpoint checkpoint;
   checkpoint.format = std::string(kScriptFormat);
+  checkpoint.script = file.content();
   checkpoint.tensors = std::move(state.parameters);
   checkpoint.tensors.insert(checkpoint.tensors.end(), state.buffers.begin(), state.buffers.end());
   for (NamedTensor& named : checkpoint.tensors) named.tensor = named.tensor.detach().clone();
@@ -167,11 +204,11 @@ Checkpoint read_script(const std::filesystem::path& file) {
   return checkpoint;
 }
 
-CheckpointIndex index_script(const std::filesystem::path& file) {
+CheckpointIndex index_script(InputFile& file) {
   Checkpoint checkpoint = read_script(file);
-  CheckpointIndex index{{}, checkpoint.format, {}, std::move(checkpoint.metadata), "", std::move(checkpoint.aliases)};
+  CheckpointIndex index{{}, checkpoint.format, {}, std::move(checkpoint.metadata), "", "", std::move(checkpoint.aliases)};
   for (const auto& [name, tensor] : checkpoint.tensors) {
-    index.tensors.push_back({name, tensor.sizes().vec(), tensor.scalar_type(), std::nullopt, tensor});
+    index.tensors.push_back({name, tensor.sizes().vec(), tensor.scalar_type(), std::nullopt, tensor, {}, {}});
   }
   return index;
 }
@@ -190,12 +227,12 @@ Found unpickle_archive(Archive& archive, Found (*take)(const pickle::Value&, pic
 
 }  // namespace
 
-Checkpoint read_zip(const std::filesystem::path& file) {
+Checkpoint read_zip(InputFile& file) {
   Archive archive(file);
   return archive.has("constants.pkl") ? read_script(file) : unpickle_archive(archive, pickle::checkpoint_of);
 }
 
-CheckpointIndex index_zip(const std::filesystem::path& file) {
+CheckpointIndex index_zip(InputFile& file) {
   Archive archive(file);
   CheckpointIndex index =
       archive.has("constants.pkl") ? index_script(file) : unpickle_archive(archive, pickle::index_of);

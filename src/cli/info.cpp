@@ -65,10 +65,11 @@ std::string engine_for(const Checkpoint& checkpoint, const std::filesystem::path
   if (spec.architecture.empty() && checkpoint.format == kScriptFormat) {
     spec.architecture = kScriptArchitecture;
     spec.script = file;
+    spec.script_bytes = checkpoint.script;
   }
   if (spec.architecture.empty()) return "";
   if (const auto input = checkpoint.metadata.find("input"); input != checkpoint.metadata.end()) input->get_to(spec.input);
-  const std::string random = spec.script.empty() ? "" : training_mode_of(ScriptNetwork(spec.script)).random;
+  const std::string random = spec.script.empty() ? "" : training_mode_of(ScriptNetwork(*spec.script_bytes)).random;
   if (!random.empty()) return fmt::format("none: the network draws random numbers ({})", random);
   try {
     make_fused_graph(spec);

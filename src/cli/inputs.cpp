@@ -109,6 +109,7 @@ NetworkSpec NetworkWords::spec(const DataSet& data, const Checkpoint& checkpoint
   spec.classes = classes > 0 ? classes : data.classes;
   spec.input = data.shape;
   spec.script = file;
+  spec.script_bytes = checkpoint.script;
   return spec;
 }
 

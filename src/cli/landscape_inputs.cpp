@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "base/sha256.h"
+#include "data/data_digest.h"
 #include "models/registry.h"
 
 namespace lossatlas {
@@ -32,6 +32,7 @@ SampledImages sample(DataSet data, std::int64_t count, std::uint64_t seed, bool 
     images.samples.resize(data.size());
     std::iota(images.samples.begin(), images.samples.end(), 0);
   }
+  images.sha256 = digest_of(data);
   images.data = std::make_shared<const DataSet>(std::move(data));
   return images;
 }
@@ -87,12 +88,18 @@ LandscapeInputs read_inputs(const LandscapeWords& words, const LandscapeOptions&
     inputs.second = sample(std::move(second), most, words.sample_seed, false);
   }
   inputs.origin = load_state(checkpoint, inputs.spec, file);
+  inputs.known->emplace(file, KnownCheckpoint{inputs.origin, checkpoint.sha256});
   if (has_statistics(inputs.origin)) inputs.recalibration = read_recalibration(words, checkpoint.metadata);
+  if (inputs.recalibration) inputs.recalibration_sha256 = digest_of(*inputs.recalibration);
   return inputs;
 }
 
 NetworkState read_state(const std::filesystem::path& file, const LandscapeInputs& inputs) {
-  return load_state(read_checkpoint(file), inputs.spec, file);
+  if (const auto known = inputs.known->find(file); known != inputs.known->end()) return known->second.state;
+  const Checkpoint checkpoint = read_checkpoint(file);
+  auto state = load_state(checkpoint, inputs.spec, file);
+  inputs.known->emplace(file, KnownCheckpoint{state, checkpoint.sha256});
+  return state;
 }
 
 Engine make_engine(const LandscapeWords& words, const LandscapeOptions& options, const LandscapeInputs& inputs,
@@ -112,8 +119,12 @@ Engine make_engine(const LandscapeWords& words, const LandscapeOptions& options,
   return Engine(std::move(engine), inputs.images.data, device);
 }
 
-json settings_of_file(const std::filesystem::path& file) {
-  return {{"file", file.filename().string()}, {"sha256", sha256_of_file(file)}};
+json settings_of_file(const std::filesystem::path& file, const std::string& sha256) {
+  return {{"file", file.filename().string()}, {"sha256", sha256}};
+}
+
+json settings_of_checkpoint(const std::filesystem::path& file, const LandscapeInputs& inputs) {
+  return settings_of_file(file, inputs.known->at(file).sha256);
 }
 
 json settings_of(const LandscapeWords& words, const LandscapeOptions& options, const LandscapeInputs& inputs,
@@ -122,9 +133,10 @@ json settings_of(const LandscapeWords& words, const LandscapeOptions& options, c
   json settings = settings_of(engine.options().network);
   settings.update(settings_of(data));
   settings.update({
-      {"checkpoint", settings_of_file(inputs.checkpoint)},
+      {"checkpoint", settings_of_checkpoint(inputs.checkpoint, inputs)},
       {"split", words.split},
       {"samples", data.size()},
+      {"samples_sha256", inputs.images.sha256},
       {"sample_seed", inputs.images.is_sample ? json(words.sample_seed) : json(nullptr)},
       {"loss", words.loss},
       {"bn", inputs.recalibration ? "recalibrate" : "stored"},
@@ -137,8 +149,14 @@ json settings_of(const LandscapeWords& words, const LandscapeOptions& options, c
       {"device", engine.device().is_cuda() ? "cuda" : "cpu"},
       {"instruction_set", engine.instruction_set()},
       {"libtorch", TORCH_VERSION}});
-  if (inputs.recalibration) settings["bn_engine"] = engine.recalibrates_fused() ? "fused" : "eager";
-  if (options.second) settings["test_samples"] = inputs.second.data->size();
+  if (inputs.recalibration) {
+    settings["bn_engine"] = engine.recalibrates_fused() ? "fused" : "eager";
+    settings["bn_images_sha256"] = inputs.recalibration_sha256;
+  }
+  if (options.second) {
+    settings["test_samples"] = inputs.second.data->size();
+    settings["test_samples_sha256"] = inputs.second.sha256;
+  }
   return settings;
 }
 

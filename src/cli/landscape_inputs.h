@@ -2,8 +2,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <vector>
 
 #include "cli/landscape_words.h"
@@ -20,6 +22,13 @@ struct SampledImages {
   std::vector<std::int64_t> samples;  // indices within the split
   bool is_sample = false;             // a stratified one, seeded
   std::int64_t population = 0;        // images in the whole split
+  std::string sha256;                 // digest_of the data; "" without data
+};
+
+/// A checkpoint as it was read.
+struct KnownCheckpoint {
+  NetworkState state;  // on the CPU
+  std::string sha256;  // of the file's bytes
 };
 
 /// What is read before anything is computed.
@@ -30,8 +39,12 @@ struct LandscapeInputs {
   SampledImages second;                          // of both splits: the test images; else without data
   // Training images for the batch-norm statistics, on request; null for a network without any.
   std::shared_ptr<const DataSet> recalibration;
+  std::string recalibration_sha256;
   NetworkSpec spec;
   NetworkState origin;  // the checkpoint, on the CPU
+  /// Every checkpoint that was read, so that none is read twice: its file may be another by then. Not for several threads.
+  std::shared_ptr<std::map<std::filesystem::path, KnownCheckpoint>> known =
+      std::make_shared<std::map<std::filesystem::path, KnownCheckpoint>>();
 };
 
 /// Reads the checkpoint at the origin and the images. `is_nested`: all images in the order of a stratified sample, so
@@ -39,14 +52,18 @@ struct LandscapeInputs {
 LandscapeInputs read_inputs(const LandscapeWords& words, const LandscapeOptions& options,
                             const std::filesystem::path& checkpoint, bool is_nested = false);
 
-/// Another checkpoint of the same network, on the CPU. Throws Error naming the file where it does not fit.
+/// Another checkpoint of the same network, on the CPU, as it was when it was first asked for. Throws Error naming the file
+/// where it does not fit.
 NetworkState read_state(const std::filesystem::path& file, const LandscapeInputs& inputs);
 
 Engine make_engine(const LandscapeWords& words, const LandscapeOptions& options, const LandscapeInputs& inputs,
                    at::Device device);
 
 /// A file in the settings: {"file": its name, "sha256": …}.
-nlohmann::json settings_of_file(const std::filesystem::path& file);
+nlohmann::json settings_of_file(const std::filesystem::path& file, const std::string& sha256);
+
+/// The same of a checkpoint that was read (read_state).
+nlohmann::json settings_of_checkpoint(const std::filesystem::path& file, const LandscapeInputs& inputs);
 
 /// What decides the values at a point of a plane: network, checkpoint, images, arithmetic.
 nlohmann::json settings_of(const LandscapeWords& words, const LandscapeOptions& options, const LandscapeInputs& inputs,

@@ -20,6 +20,7 @@
 #include "cli/landscape_words.h"
 #include "cli/plane_words.h"
 #include "cli/surface_run.h"
+#include "data/data_digest.h"
 #include "evaluation/device.h"
 #include "evaluation/recalibration.h"
 #include "landscape/checkpoint_plane.h"
@@ -158,9 +159,10 @@ json curve_settings(const PathWords& words, const LandscapeInputs& inputs, const
   const CurveOptions& training = words.training;
   json settings = settings_of(inputs.spec);
   settings.update(settings_of(train));
-  settings.update({{"from", settings_of_file(words.from)},
-                   {"to", settings_of_file(words.to)},
+  settings.update({{"from", settings_of_checkpoint(words.from, inputs)},
+                   {"to", settings_of_checkpoint(words.to, inputs)},
                    {"train_images", train.size()},
+                   {"train_images_sha256", digest_of(train)},
                    {"curve", words.curve},
                    {"bends", words.bends},
                    {"epochs", training.loop.epochs},
@@ -252,7 +254,7 @@ std::optional<json> train_curve(const PathWords& words, CurveShape shape, const 
   options.threads = words.landscape.threads;
   const Curve start = straight_curve(shape, inputs.from.state.parameters, inputs.to.state.parameters, words.bends);
   CurveRun run(options, start, train, device, state, std::move(settings));
-  if (goes_on) run.resume();
+  if (goes_on && !run.resume()) report.say("note: " + no_digest_text(state));
   if (!goes_on) {  // what an earlier path left is replaced as a whole
     std::error_code ignored;
     for (const auto& file : {state, words.landscape.out, journal_of(words.landscape.out)}) {
@@ -316,7 +318,7 @@ int evaluate_path(const PathWords& words, const CheckedPath& checked, const Path
   surface.kind = SurfaceKind::path;
   const Curve curve = curve_of(checked.shape, inputs, bends);
   json files = json::array();
-  for (const auto& file : words.bend_files()) files.push_back(settings_of_file(file));
+  for (const auto& file : words.bend_files()) files.push_back(settings_of_checkpoint(file, inputs.landscape));
   settings.update({{"bend_files", files},
                    {"curve_length", length(curve)},
                    {"line_length", length({checked.shape, {curve.points.front(), curve.points.back()}})},

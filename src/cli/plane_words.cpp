@@ -2,14 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <map>
 #include <memory>
+#include <sstream>
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/sha256.h"
 #include "cli/path_plane.h"
 #include "landscape/checkpoint_plane.h"
 #include "landscape/direction_file.h"
+#include "storage/hdf5.h"
 
 namespace lossatlas {
 namespace {
@@ -72,9 +76,17 @@ ChosenPlane random_plane(const PlaneOptions& options, std::size_t count, const L
   return plane;
 }
 
+/// A file's bytes, so that what is read is what is hashed; none if it cannot be read: whoever opens it says why.
+std::string bytes_of(const std::filesystem::path& file) {
+  std::ostringstream bytes;
+  bytes << std::ifstream(file, std::ios::binary).rdbuf();
+  return std::move(bytes).str();
+}
+
 ChosenPlane plane_of_file(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs) {
   const auto& file = options.files.front();
-  auto directions = read_directions(file, inputs.origin);
+  const std::string bytes = bytes_of(file);
+  auto directions = read_directions(Hdf5Reader(file, std::as_bytes(std::span(bytes))), inputs.origin);
   if (directions.size() < count) throw Error("{}: holds one direction, a surface takes two", file.string());
   directions.resize(count);
   for (std::size_t k = 0; k < count; ++k) {
@@ -88,7 +100,7 @@ ChosenPlane plane_of_file(const PlaneOptions& options, std::size_t count, const 
   }
   ChosenPlane plane;
   plane.direction_file = file;
-  plane.settings = {{"plane", "file"}, {"directions", settings_of_file(file)}, {"dir_type", name_of(type)}};
+  plane.settings = {{"plane", "file"}, {"directions", settings_of_file(file, sha256_of_text(bytes))}, {"dir_type", name_of(type)}};
   plane.directions = [directions](std::size_t) { return directions; };
   return plane;
 }
@@ -109,7 +121,7 @@ ChosenPlane plane_through(const PlaneOptions& options, std::size_t count, const 
   plane.files = files;
   plane.files.insert(plane.files.begin(), inputs.checkpoint);
   json digests = json::array();
-  for (const auto& file : plane.files) digests.push_back(settings_of_file(file));
+  for (const auto& file : plane.files) digests.push_back(settings_of_checkpoint(file, inputs));
   plane.settings = {{"plane", "points"}, {"points", digests}, {"dir_type", name_of(type)}};
   const auto names = short_names(plane.files);
   for (std::size_t i = 0; i < plane.files.size(); ++i) {

@@ -15,6 +15,7 @@
 #include "cli/interrupt.h"
 #include "cli/level_run.h"
 #include "cli/summary_text.h"
+#include "data/data_digest.h"
 #include "landscape/journal.h"
 #include "landscape/resume.h"
 #include "landscape/sharing.h"
@@ -39,6 +40,9 @@ std::string grid_text(const Surface& surface) {
 /// Refuses to mix values of other settings with those that are there; arithmetic is let pass where the job says so.
 void check_settings(const SurfaceJob& job, Surface& now, const Surface& before, Report& report) {
   const auto other = difference(now.settings, before.settings);
+  if (lacks_data_digest(now.settings, before.settings) && (!other || other->arithmetic)) {
+    report.say("note: " + no_digest_text(job.out));
+  }
   if (!other) return;
   const auto what = fmt::format("{}: this surface has other settings: {}", job.out.string(), other->text);
   if (!other->arithmetic) throw Error("{}; resume it with its own, or choose another --out", what);
@@ -159,6 +163,13 @@ class OwnerRun {
     }
     is_complete_ =
         !has_levels() && reused_ == surface_.size() && remains->from_journals == 0 && surface_.size() == remains->surface.size();
+    if (is_complete_ && lacks_data_digest(surface_.settings, remains->surface.settings)) store_digests(remains->surface);
+  }
+
+  /// Into a complete file of an older version, which is left as it is otherwise.
+  void store_digests(Surface complete) const {
+    complete.settings.update(data_digests_of(surface_.settings));
+    write_surface(job_.out, complete);
   }
 
   std::string going_on_text() const {

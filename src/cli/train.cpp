@@ -13,6 +13,7 @@
 #include "cli/progress.h"
 #include "cli/report.h"
 #include "cli/words.h"
+#include "data/data_digest.h"
 #include "evaluation/device.h"
 #include "models/registry.h"
 #include "training/training.h"
@@ -147,12 +148,14 @@ int train(TrainWords& words) {
   TrainingRun run(words.options, train_data, test_data, device, words.out);
   const FileLock lock = lock_folder(words.out);
   check_folder(words);  // again: another process may have come and gone
-  if (words.resume && !TrainingRun::has_only_begun(words.out)) {
-    run.resume();
-  } else {
-    if (words.resume)
-      print_message(fmt::format("note: {}: no epoch was finished there; the run begins anew", words.out.string()));
+  const bool goes_on = words.resume && !TrainingRun::has_only_begun(words.out);
+  if (words.resume && !goes_on) {
+    print_message(fmt::format("note: {}: no epoch was finished there; the run begins anew", words.out.string()));
+  }
+  if (!goes_on) {
     run.start();
+  } else if (!run.resume()) {
+    print_message("note: " + no_digest_text(words.out));
   }
   print_message(fmt::format("{} on {}: {} training and {} test images, {} epoch{} into {}", words.network.arch,
                             words.data.data, train_data->size(), test_data->size(), words.options.epochs,

@@ -77,9 +77,7 @@ Differences::Differences(NetworkState origin, std::vector<const CheckpointIndex*
     auto& row = stored_.emplace_back();
     for (const NamedTensor& parameter : origin_.parameters) row.push_back(&find(*checkpoint, parameter));
   }
-  for (const CheckpointIndex* checkpoint : std::span(checkpoints_).first(std::min(checkpoints_.size(), most_open()))) {
-    readers_.emplace_back(*checkpoint);
-  }
+  for (const CheckpointIndex* checkpoint : checkpoints_) readers_.emplace_back(*checkpoint, readers_.size() < most_open());
 }
 
 /// Floats of a row that a thread holds: a multiple of kColumns.
@@ -111,17 +109,8 @@ void Differences::for_each_row_of(const Block& block, const std::function<void(s
 void Differences::read(std::int64_t first, std::int64_t count, float* numbers) const {
   for (std::size_t i = 0; i < checkpoints_.size(); ++i, numbers += count) {
     for_each_part(first, count, [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
-      read(i, *stored_[i][p], at, {numbers + column, static_cast<std::size_t>(length)});
+      readers_[i].read(*stored_[i][p], at, {numbers + column, static_cast<std::size_t>(length)});
     });
-  }
-}
-
-void Differences::read(std::size_t checkpoint, const StoredTensor& tensor, std::int64_t first,
-                       std::span<float> out) const {
-  if (checkpoint < readers_.size()) {
-    readers_[checkpoint].read(tensor, first, out);
-  } else {
-    TensorReader(*checkpoints_[checkpoint]).read(tensor, first, out);
   }
 }
 
@@ -246,7 +235,7 @@ at::Tensor Differences::combine_buffer(const NamedTensor& buffer, const std::vec
   auto sum = at::zeros(origin.sizes(), at::kDouble);
   const auto numbers = at::empty(origin.sizes(), at::kFloat);
   for (std::size_t i = 0; i < count(); ++i) {
-    read(i, find(*checkpoints_[i], buffer), 0, numbers_of(numbers));
+    readers_[i].read(find(*checkpoints_[i], buffer), 0, numbers_of(numbers));
     sum.add_(numbers.to(at::kDouble) - origin.to(at::kDouble), combination[i]);
   }
   return sum.to(at::kFloat);

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <span>
 #include <string>
@@ -84,15 +85,13 @@ class Differences {
   /// The same for each checkpoint: use(checkpoint, its numbers, those of the origin, count, first column).
   void for_each_row_of(const Block& block, const std::function<void(std::size_t, const float*, const float*,
                                                                     std::int64_t, std::int64_t)>& use) const;
-  /// Numbers of a checkpoint's tensor, from the first on.
-  void read(std::size_t checkpoint, const StoredTensor& tensor, std::int64_t first, std::span<float> out) const;
   at::Tensor combine_buffer(const NamedTensor& buffer, const std::vector<double>& combination) const;
 
   NetworkState origin_;
   std::vector<std::int64_t> begins_;  // first column of each parameter, and the end
   std::vector<const CheckpointIndex*> checkpoints_;
   std::vector<std::vector<const StoredTensor*>> stored_;  // [checkpoint][parameter]
-  std::vector<TensorReader> readers_;                     // of as many checkpoints, the first ones, as may stay open
+  std::deque<TensorReader> readers_;  // as many, the first ones, as may do so keep their files open
   int threads_;
   double few_products_;
   const Kernels& kernels_;

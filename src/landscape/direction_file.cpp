@@ -96,9 +96,12 @@ void write_directions(const std::filesystem::path& file, const std::vector<Direc
 }
 
 std::vector<Direction> read_directions(const std::filesystem::path& file, const NetworkState& network) {
-  const Hdf5Reader reader(file);
+  return read_directions(Hdf5Reader(file), network);
+}
+
+std::vector<Direction> read_directions(const Hdf5Reader& reader, const NetworkState& network) {
   if (!reader.has(kGroups[0])) {
-    throw Error("{}: no group 'xdirection': not a file of directions", file.string());
+    throw Error("{}: no group 'xdirection': not a file of directions", reader.file().string());
   }
   std::vector<Direction> directions;
   for (const char* group : kGroups) {

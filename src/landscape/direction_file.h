@@ -8,6 +8,8 @@
 
 namespace lossatlas {
 
+class Hdf5Reader;
+
 /// A state's entries as Python's state_dict() lists them: the buffers of a module after its parameters.
 std::vector<NamedTensor> in_state_dict_order(const NetworkState& state);
 
@@ -21,5 +23,6 @@ void write_directions(const std::filesystem::path& file, const std::vector<Direc
 /// or without num_batches_tracked). Throws Error where the file holds another count or other shapes, naming the first
 /// that differs.
 std::vector<Direction> read_directions(const std::filesystem::path& file, const NetworkState& network);
+std::vector<Direction> read_directions(const Hdf5Reader& reader, const NetworkState& network);
 
 }  // namespace lossatlas

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "data/data_digest.h"
 #include "landscape/journal.h"
 
 namespace lossatlas {
@@ -13,8 +14,10 @@ namespace {
 using nlohmann::json;
 
 /// Named before all others where they differ: the rest often follows from them.
-constexpr std::array kFirst{"checkpoint", "arch", "kind",   "data",   "split", "samples",       "sample_seed",
-                            "loss",       "plane", "points", "runs",   "seed", "normalization", "ignore", "directions"};
+constexpr std::array kFirst{"checkpoint", "arch", "kind", "split"};
+/// Which of the data's images are used.
+constexpr std::array kImages{"samples", "sample_seed", "test_samples", "bn", "bn_images"};
+constexpr std::array kThen{"loss", "plane", "points", "runs", "seed", "normalization", "ignore", "directions"};
 /// They decide the last bits of a value, not what it means.
 constexpr std::array kArithmetic{"engine", "instruction_set", "batch_size", "libtorch"};
 /// Compared otherwise (the grid), or a consequence of others.
@@ -92,8 +95,33 @@ Surface read_own_surface(const std::filesystem::path& file) {
   }
 }
 
+/// True where points of one are points of the other, by index: same grid, and nothing differs but what files are called.
+bool has_same_points(const json& a, const json& b) {
+  if (a == b || !a.is_object() || !b.is_object()) return a == b;
+  const auto is_equal = [&](const char* key) { return a.value(key, json()) == b.value(key, json()); };
+  return is_equal("grid") && is_equal("x") && is_equal("y") && !difference(a, b);
+}
+
+/// Keys of settings in the order in which differences are looked for.
+std::vector<std::string> keys_of(const json& now, const json& before) {
+  std::vector<std::string> keys(kFirst.begin(), kFirst.end());
+  // All images are used: their number is the data's, not an option's.
+  const bool takes_all = now.value("sample_seed", json()).is_null() && before.value("sample_seed", json()).is_null();
+  if (takes_all) keys.push_back("data");
+  keys.insert(keys.end(), kImages.begin(), kImages.end());
+  keys.push_back("data");
+  keys.insert(keys.end(), kThen.begin(), kThen.end());
+  for (const json* settings : {&now, &before}) {
+    for (const auto& [key, value] : settings->items()) {
+      if (!holds(kArithmetic, key) && !holds(kPassedOver, key) && !is_data_digest(key)) keys.push_back(key);
+    }
+  }
+  keys.insert(keys.end(), kArithmetic.begin(), kArithmetic.end());
+  return keys;
+}
+
 std::size_t add_points(const JournalContents& contents, Surface& surface) {
-  if (contents.settings != surface.settings) return 0;
+  if (!has_same_points(contents.settings, surface.settings)) return 0;
   std::size_t added = 0;
   for (const auto& [index, evaluation] : contents.points) {
     if (index >= surface.size() || surface.state[index] == PointState::evaluated) continue;
@@ -149,17 +177,13 @@ json identity(const json& settings, const std::string& key) {
 }
 
 std::optional<Difference> difference(const json& now, const json& before) {
-  std::vector<std::string> keys(kFirst.begin(), kFirst.end());
-  for (const json* settings : {&now, &before}) {
-    for (const auto& [key, value] : settings->items()) {
-      if (!holds(kArithmetic, key) && !holds(kPassedOver, key)) keys.push_back(key);
+  for (const std::string& key : keys_of(now, before)) {
+    if (key == "data") {
+      if (const auto text = data_difference(now, before)) return Difference{*text, false};
+    } else if (identity(now, key) != identity(before, key)) {
+      return Difference{fmt::format("{} was {}, now {}", key, value_text(before, key), value_text(now, key)),
+                        holds(kArithmetic, key)};
     }
-  }
-  keys.insert(keys.end(), kArithmetic.begin(), kArithmetic.end());
-  for (const std::string& key : keys) {
-    if (identity(now, key) == identity(before, key)) continue;
-    return Difference{fmt::format("{} was {}, now {}", key, value_text(before, key), value_text(now, key)),
-                      holds(kArithmetic, key)};
   }
   return std::nullopt;
 }

@@ -22,7 +22,8 @@ struct Remains {
 /// Throws Error for a file or a journal that is of another kind, cannot be read, or is of a newer version.
 std::optional<Remains> read_remains(const std::filesystem::path& file);
 
-/// Adds the points of a journal that the surface lacks, where the journal's settings are the surface's. Their number.
+/// Adds the points of a journal that the surface lacks, where the journal's settings are the surface's (difference, and
+/// the grid). Their number.
 std::size_t add_journal(const std::filesystem::path& journal, Surface& surface);
 
 /// A setting that differs between two runs.
@@ -35,6 +36,7 @@ struct Difference {
 nlohmann::json identity(const nlohmann::json& settings, const std::string& key);
 
 /// The first difference of settings but the grid, those of arithmetic last. `now` and `before` as the file stores them.
+/// Data are compared as data_difference does.
 std::optional<Difference> difference(const nlohmann::json& now, const nlohmann::json& before);
 
 /// Copies the points of `from` into `to`, if its grid holds all coordinates of both axes exactly. False where not.

@@ -236,7 +236,7 @@ struct Hdf5Reader::Impl {
   std::filesystem::path path;
   Handle file;
 
-  explicit Impl(const std::filesystem::path& name) : path(name), file(open(name)) {
+  explicit Impl(const std::filesystem::path& name, std::span<const std::byte> bytes = {}) : path(name), file(open(name, bytes)) {
     const Handle options(H5Fget_create_plist(file), H5Pclose, name.string());
     std::size_t address = 0, length = 0;
     checked(H5Pget_sizes(options, &address, &length), name.string());
@@ -244,12 +244,16 @@ struct Hdf5Reader::Impl {
     check_global_heaps(name);
   }
 
-  static Handle open(const std::filesystem::path& name) {
+  static Handle open(const std::filesystem::path& name, std::span<const std::byte> bytes) {
     const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, name.string());
 #if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 12, 0))
     checked(H5Pset_file_locking(access, false, true), name.string());
 #endif
     if (!is_hdf5(name)) throw Error("{}: not an HDF5 file", name.string());
+    if (!bytes.empty()) {
+      checked(H5Pset_fapl_core(access, std::size_t{1} << 20, false), name.string());
+      checked(H5Pset_file_image(access, const_cast<std::byte*>(bytes.data()), bytes.size()), name.string());  // copied
+    }
     const hid_t id = H5Fopen(name.c_str(), H5F_ACC_RDONLY, access);
     if (id < 0) throw Error("{}: damaged, HDF5 cannot open it ({})", name.string(), library_message());
     return Handle(id, H5Fclose, name.string());
@@ -349,7 +353,9 @@ struct Hdf5Reader::Impl {
   }
 };
 
-Hdf5Reader::Hdf5Reader(const std::filesystem::path& file) {
+Hdf5Reader::Hdf5Reader(const std::filesystem::path& file) : Hdf5Reader(file, {}) {}
+
+Hdf5Reader::Hdf5Reader(const std::filesystem::path& file, std::span<const std::byte> bytes) {
   prepare_library();
   std::error_code code;
   const auto status = std::filesystem::status(file, code);
@@ -358,7 +364,7 @@ Hdf5Reader::Hdf5Reader(const std::filesystem::path& file) {
     throw Error("{}: {}, not a file{}", file.string(), kind,
                 kind == "a folder" ? "" : "; HDF5 is read at any place, so copy it to a file first");
   }
-  impl_ = std::make_unique<Impl>(file);
+  impl_ = std::make_unique<Impl>(file, bytes);
 }
 Hdf5Reader::~Hdf5Reader() = default;
 Hdf5Reader::Hdf5Reader(Hdf5Reader&&) noexcept = default;

@@ -56,6 +56,8 @@ class Hdf5Writer {
 class Hdf5Reader {
  public:
   explicit Hdf5Reader(const std::filesystem::path& file);
+  /// Reads these bytes of the file, whatever became of it since.
+  Hdf5Reader(const std::filesystem::path& file, std::span<const std::byte> bytes);
   ~Hdf5Reader();
   Hdf5Reader(Hdf5Reader&&) noexcept;
   Hdf5Reader(const Hdf5Reader&) = delete;

@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "base/philox.h"
 #include "checkpoint/checkpoint.h"
+#include "data/data_digest.h"
 #include "models/network.h"
 #include "models/registry.h"
 #include "training/optimizer.h"
@@ -230,7 +231,7 @@ CurveRun::CurveRun(const CurveOptions& options, const Curve& start, std::shared_
 
 CurveRun::~CurveRun() = default;
 
-void CurveRun::resume() {
+bool CurveRun::resume() {
   const Checkpoint saved = read_checkpoint(impl_->file);
   const json& state = saved.metadata;
   const json settings = parse_json(state.value("settings", ""));
@@ -245,6 +246,7 @@ void CurveRun::resume() {
   impl_->optimizer->restore(memory == saved.groups.end() ? std::vector<NamedTensor>{} : memory->second,
                             impl_->loop->steps_taken());
   impl_->rows = rows_of(state.at("history"));
+  return !lacks_data_digest(impl_->settings, settings);
 }
 
 bool CurveRun::run(const TrainingHooks& hooks) {

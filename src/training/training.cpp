@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/index.h"
+#include "data/data_digest.h"
 #include "evaluation/device.h"
 #include "evaluation/evaluator.h"
 #include "models/network.h"
@@ -96,7 +97,7 @@ struct TrainingRun::Impl {
                  TrainingLoop::Step{[this] { return learning_rate(); },
                                     [this](double rate, const MinibatchShare& share) { optimizer->step(rate, share); }});
     optimizer = make_optimizer(options.optimizer, state_of(*network).parameters);
-    history.settings = settings_of(options, *train, device);
+    history.settings = settings_of(options, *train, test_engine.data(), device);
   }
 
   double learning_rate() const {
@@ -140,10 +141,13 @@ struct TrainingRun::Impl {
   }
 };
 
-json settings_of(const TrainingOptions& options, const DataSet& train, const at::Device& device) {
+json settings_of(const TrainingOptions& options, const DataSet& train, const DataSet& test,
+                 const at::Device& device) {
   json settings = settings_of(options.network);
   settings.update(settings_of(train));
   settings.update({{"train_images", train.size()},
+                   {"train_images_sha256", digest_of(train)},
+                   {"test_images_sha256", digest_of(test)},
                    {"optimizer", options.optimizer.name},
                    {"lr", options.learning_rate},
                    {"lr_steps", options.learning_rate_steps},
@@ -196,7 +200,7 @@ void TrainingRun::start() {
   impl_->save_resume();
 }
 
-void TrainingRun::resume() {
+bool TrainingRun::resume() {
   const auto file = impl_->folder / kResume;
   if (!std::filesystem::exists(file)) {
     throw Error(
@@ -221,6 +225,10 @@ void TrainingRun::resume() {
   impl_->history.rows = read_history(impl_->folder / kHistory).rows;
   std::erase_if(impl_->history.rows, [&](const HistoryRow& row) { return row.epoch > impl_->loop->epoch(); });
   if (impl_->history.rows.empty()) throw Error("{}: history.h5 has no epoch to go on from", impl_->folder.string());
+  if (!lacks_data_digest(impl_->history.settings, settings)) return true;
+  write_history(impl_->folder / kHistory, impl_->history);
+  impl_->save_resume();
+  return false;
 }
 
 TrainingSummary TrainingRun::run(const TrainingHooks& hooks) {

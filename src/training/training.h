@@ -49,8 +49,9 @@ class TrainingRun {
   /// Begins anew from the seed. Files of an earlier run in the folder are removed. Throws Error where a file has the
   /// name of one of these, but is not: before anything is changed.
   void start();
-  /// Goes on from resume.pt. Throws Error where the folder holds no resume.pt, or one of other settings (named).
-  void resume();
+  /// Goes on from resume.pt. Throws Error where the folder holds no resume.pt, or one of other settings (named). False if
+  /// the run held no digest of its data (data_digest.h), so that they could not be compared; it holds one then.
+  bool resume();
   /// Trains to the last epoch, or until stopped.
   TrainingSummary run(const TrainingHooks& hooks);
 
@@ -65,6 +66,7 @@ class TrainingRun {
 };
 
 /// Everything that decides the values of a run, but for the number of epochs.
-nlohmann::json settings_of(const TrainingOptions& options, const DataSet& train, const at::Device& device);
+nlohmann::json settings_of(const TrainingOptions& options, const DataSet& train, const DataSet& test,
+                           const at::Device& device);
 
 }  // namespace lossatlas

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/stopwatch.h"
+#include "data/data_digest.h"
 #include "models/network.h"
 
 namespace lossatlas {
@@ -135,7 +136,11 @@ std::string first_difference(const json& ours, const json& theirs) {
   std::vector<std::string> keys{"arch", "data", "optimizer"};
   for (const auto& [key, value] : ours.items()) keys.push_back(key);
   for (const std::string& key : keys) {
-    if (!ours.contains(key)) continue;
+    if (!ours.contains(key) || is_data_digest(key)) continue;
+    if (key == "data") {
+      if (const auto text = data_difference(ours, theirs)) return *text;
+      continue;
+    }
     if (!theirs.contains(key)) return fmt::format("{} was not set", key);
     if (theirs[key] != ours.at(key)) {
       return fmt::format("{} was {}, now {}", key, json_text(theirs[key]), json_text(ours.at(key)));

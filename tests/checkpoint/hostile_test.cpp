@@ -3,6 +3,7 @@
 #include "catch.h"
 #include "checkpoint/files.h"
 #include "temporary_folder.h"
+#include "without_checksums.h"
 
 using namespace lossatlas;
 using namespace lossatlas::testing;
@@ -120,7 +121,7 @@ TEST_CASE("storages of absurd sizes are refused before memory is taken") {
 
 TEST_CASE("a TorchScript archive with a name that LibTorch cannot parse is refused") {
   const TemporaryFolder folder;
-  std::string content = content_of(reference("torchscript.pt"));
+  std::string content = without_checksums(content_of(reference("torchscript.pt")));
   const std::string name = "c__torch__.torch";
   const std::size_t place = content.find(name);
   REQUIRE(place != std::string::npos);
@@ -132,7 +133,7 @@ TEST_CASE("a TorchScript archive with a name that LibTorch cannot parse is refus
 TEST_CASE("a TorchScript archive whose tensors reach past what the file holds is refused") {
   const TemporaryFolder folder;
   const auto refusal_with = [&](const std::string& from, const std::string& to) {
-    std::string content = content_of(reference("torchscript.pt"));
+    std::string content = without_checksums(content_of(reference("torchscript.pt")));
     const std::size_t place = content.find(from);
     REQUIRE(place != std::string::npos);
     write_file(folder / "script.pt", content.replace(place, from.size(), to));

@@ -197,6 +197,23 @@ TEST_CASE("a journal of other settings does not count") {
   CHECK(read_remains(folder / "s.h5")->surface.evaluated() == 0);
 }
 
+TEST_CASE("a journal of the same data at another path counts") {
+  const TemporaryFolder folder;
+  Surface surface = empty_surface();
+  const auto count = [&](const char* data, const char* digest) {
+    surface.settings["data"] = data;
+    surface.settings["samples_sha256"] = digest;
+    write_surface(folder / "s.h5", surface);
+    return read_remains(folder / "s.h5")->surface.evaluated();
+  };
+  nlohmann::json settings = kSettings;
+  settings["data"] = "cifar10:a";
+  settings["samples_sha256"] = "0123";
+  Journal(folder / "s.h5.journal", settings).add(1, {1, 0, 50, 0, 10});
+  CHECK(count("cifar10:b", "0123") == 1);
+  CHECK(count("cifar10:a", "4567") == 0);
+}
+
 TEST_CASE("a journal stands for a surface that was deleted") {
   const TemporaryFolder folder;
   write_example(folder / "s.h5.journal");

@@ -396,7 +396,10 @@ def _origin(section):
 def _settings(settings):
     if not settings:
         return []
-    items = "".join(f"<div><dt>{_e(name.replace('_', ' '))}</dt><dd>{_e(_text(value))}</dd></div>"
+    def text(name, value):
+        return f"{str(value)[:12]}…" if name.endswith("_sha256") else _text(value)
+
+    items = "".join(f"<div><dt>{_e(name.replace('_', ' '))}</dt><dd>{_e(text(name, value))}</dd></div>"
                     for name, value in sorted(settings.items()) if value not in (None, "", [], {}))
     return ["<h3>Settings</h3>", f"<dl>{items}</dl>"]
 
