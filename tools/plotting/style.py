@@ -315,9 +315,11 @@ _missing = set()  # characters that were to be drawn and that no installed font 
 
 def prepare(figure):
     """Before it is drawn: what is not printable leaves the texts of a figure, and fonts are found for all characters."""
-    for text in figure.findobj(Text):
+    texts = figure.findobj(Text)
+    for text in texts:
         text.set_text(printable(text.get_text()))
-        _cover(text.get_text())
+    matplotlib.rcParams["font.sans-serif"] = [FONT]  # whatever was measured before: the same bytes
+    _cover("".join(text.get_text() for text in texts))
 
 
 def missing_characters():
@@ -330,7 +332,7 @@ def missing_characters():
 def _cover(text):
     """Adds installed fonts to those drawn with until each character of `text` has a glyph, as far as there are any."""
     fonts = matplotlib.rcParams["font.sans-serif"]
-    for character in set(text) - set("\n") - _missing:
+    for character in sorted(set(text) - set("\n") - _missing):
         if any(ord(character) in _characters(name) for name in fonts):
             continue
         found = next((name for name in _installed() if ord(character) in _characters(name)), None)
@@ -350,14 +352,12 @@ def _installed():
 
 @functools.cache
 def _characters(name):
-    """The code points that a font by that name has glyphs for."""
-    for font in fontManager.ttflist:
-        if font.name == name and font.style == "normal":
-            try:
-                return frozenset(get_font(font.fname).get_charmap())
-            except (OSError, RuntimeError):  # a damaged file, or one that FreeType cannot read
-                continue
-    return frozenset()
+    """The code points that a font by that name has glyphs for, upright and of ordinary weight."""
+    try:
+        file = fontManager.findfont(FontProperties(family=name), fallback_to_default=False)
+        return frozenset(get_font(file).get_charmap())
+    except (OSError, RuntimeError, ValueError):  # a damaged file, or one that FreeType cannot read
+        return frozenset()
 
 
 MEASURE_DPI = 600
