@@ -85,8 +85,9 @@ std::vector<double> coordinates_of(const char* option, const std::optional<Axis>
                                    std::size_t points) {
   const Axis axis = asked.value_or(Axis{range.low, range.high, points});
   if (axis.has_distinct_points()) return axis.coordinates();
-  throw Error("the range {}:{}, which holds the steps, does not hold {} different finite numbers; choose another with {}",
-              axis.low, axis.high, points, option);
+  throw Error(
+      "the range {}:{}, which holds the steps, does not hold {} different finite numbers; choose another with {}",
+      axis.low, axis.high, points, option);
 }
 
 // --- what is said -------------------------------------------------------------------------------------------------

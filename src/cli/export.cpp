@@ -61,7 +61,6 @@ std::filesystem::path paths_file(const std::filesystem::path& out) {
   return out.parent_path() / (name += "-paths").concat(out.extension().string());
 }
 
-
 void say_left_out(const ExportWords& words, const std::vector<std::string>& notes) {
   for (const auto& note : notes) print_message(fmt::format("note: {}: {}", words.file.string(), note));
 }

@@ -51,8 +51,8 @@ ordered_json describe_architectures() {
 void print_architectures(const ordered_json& list) {
   for (const auto& entry : list) {
     print_line(fmt::format("{:<24} {:>12} parameters at {:>4} classes  {}", entry["name"].get<std::string>(),
-               entry["parameters"].get<std::int64_t>(), entry["classes"].get<std::int64_t>(),
-               entry["summary"].get<std::string>()));
+                           entry["parameters"].get<std::int64_t>(), entry["classes"].get<std::int64_t>(),
+                           entry["summary"].get<std::string>()));
   }
 }
 
@@ -172,14 +172,13 @@ void add_own(const Surface& surface, bool as_json, ordered_json& description) {
 
 ordered_json describe_surface(const std::filesystem::path& file, bool as_json) {
   const Surface surface = read_surface(file);
-  ordered_json description{
-          {"kind", name_of(surface.kind)},
-          {"file", file.string()},
-          {"split", name_of(surface.split)},
-          {"grid", {surface.x.points, surface.y.points}},
-          {"x", {surface.x.low, surface.x.high}},
-          {"y", {surface.y.low, surface.y.high}},
-          {"points", surface.size()}};
+  ordered_json description{{"kind", name_of(surface.kind)},
+                           {"file", file.string()},
+                           {"split", name_of(surface.split)},
+                           {"grid", {surface.x.points, surface.y.points}},
+                           {"x", {surface.x.low, surface.x.high}},
+                           {"y", {surface.y.low, surface.y.high}},
+                           {"points", surface.size()}};
   add_counts(surface, description);
   description["loss"] = range_of(surface.loss);
   description["accuracy"] = range_of(surface.accuracy);
@@ -212,7 +211,8 @@ void print_values(const char* name, const ordered_json& values) {
   if (const auto& furthest = values["largest_relative"]; !furthest.is_null()) {
     print_line(fmt::format("  largest relative difference {}", furthest_text(furthest)));
   }
-  if (count("finite_in_one") > 0) print_line(fmt::format("  finite in one of them alone: {} points", count("finite_in_one")));
+  if (count("finite_in_one") > 0)
+    print_line(fmt::format("  finite in one of them alone: {} points", count("finite_in_one")));
 }
 
 void print_difference(const ordered_json& difference) {
@@ -221,12 +221,12 @@ void print_difference(const ordered_json& difference) {
   print_line("second " + text("second"));
   for (const auto& setting : difference["settings"]) {
     print_line(fmt::format("{}: {} | {}", setting["name"].get<std::string>(), json_text(setting["first"]),
-               json_text(setting["second"])));
+                           json_text(setting["second"])));
   }
   if (difference["settings"].empty()) print_line("the same settings");
   const auto count = [&](const char* key) { return difference[key].get<std::size_t>(); };
-  print_line(fmt::format("{} common points; only in the first {}, only in the second {}", count("common"), count("only_first"),
-             count("only_second")));
+  print_line(fmt::format("{} common points; only in the first {}, only in the second {}", count("common"),
+                         count("only_first"), count("only_second")));
   print_values("loss", difference["loss"]);
   print_values("accuracy", difference["accuracy"]);
   if (difference.contains("line_loss")) {

@@ -36,7 +36,8 @@ void check_normalization(const std::vector<double>& values, const char* option, 
   if (words.empty()) {
     throw Error("the checkpoint records {} {}, but {}; give {}", option + 2, fmt::join(values, ","), kScale, option);
   }
-  throw UsageError("{} {}: requires numbers {} 1: {}", option, words, std::string(option) == "--std" ? "above 0, up to" : "from 0 to", kScale);
+  throw UsageError("{} {}: requires numbers {} 1: {}", option, words,
+                   std::string(option) == "--std" ? "above 0, up to" : "from 0 to", kScale);
 }
 
 }  // namespace

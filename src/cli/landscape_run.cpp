@@ -205,8 +205,9 @@ void evaluate_ends(Surface& surface, const Planes& planes, const LandscapeTask& 
   NetworkState state = copy_state(planes.origin(), task.engine.device());
   for (MarkedPoint& point : surface.points) {
     if (stop || surface.x.index_of(point.x) || !std::isnan(point.plane_accuracy)) continue;
-    report.say(fmt::format("note: {:g} ({}) is not among the points of the range {}:{}; it is evaluated as well, for the barrier",
-                           point.x, point.name, surface.x.low, surface.x.high));
+    report.say(fmt::format(
+        "note: {:g} ({}) is not among the points of the range {}:{}; it is evaluated as well, for the barrier", point.x,
+        point.name, surface.x.low, surface.x.high));
     place(*plane, std::array{point.x}, state);
     const Evaluation found = evaluator->evaluate(state);
     const auto more = [&](const char* name) {

@@ -15,7 +15,7 @@ namespace lossatlas {
 namespace {
 
 constexpr std::size_t kPoints = 51, kPointsBetween = 61;  // 61 from -0.5 to 1.5: both checkpoints are among them
-constexpr double kBeyond = 0.5;  // of the way between two checkpoints, on either side
+constexpr double kBeyond = 0.5;                           // of the way between two checkpoints, on either side
 
 struct LineWords {
   LandscapeWords landscape;

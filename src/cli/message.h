@@ -9,8 +9,8 @@ namespace lossatlas {
 /// not end for it.
 void write_to_error(std::string_view bytes);
 
-/// Text that may come from files as a terminal can show it: control characters (but newlines) and bytes that are not UTF-8
-/// become '?'.
+/// Text that may come from files as a terminal can show it: control characters (but newlines) and bytes that are not
+/// UTF-8 become '?'.
 std::string printable(std::string_view text);
 
 /// Writes a line to standard error, without its newline, made printable.

@@ -67,9 +67,10 @@ void find_epochs(IndexedRuns& runs) {
       epochs.push_back(given >= 0 ? given : of_names ? (*of_names)[i] : static_cast<std::int64_t>(i));
     }
     if (places == 0) continue;
-    runs.notes.push_back(fmt::format("{}: neither checkpoints nor their names give the epochs of {} of {}; their places in "
-                                     "the run, 0 to {}, are taken", runs.files[r].words, places, epochs.size(),
-                                     epochs.size() - 1));
+    runs.notes.push_back(
+        fmt::format("{}: neither checkpoints nor their names give the epochs of {} of {}; their places in "
+                    "the run, 0 to {}, are taken",
+                    runs.files[r].words, places, epochs.size(), epochs.size() - 1));
   }
 }
 

@@ -77,7 +77,8 @@ CheckedSurface check(const SurfaceWords& words) {
   const auto axis = [&](const char* option, const std::string& range, std::size_t points) -> std::optional<Axis> {
     if (range.empty() && !has_default) return std::nullopt;
     if (range.empty() && points == 1) {
-      throw UsageError("--grid {}: one point along {} requires its coordinate, as in {} 0:0", words.grid, option[2], option);
+      throw UsageError("--grid {}: one point along {} requires its coordinate, as in {} 0:0", words.grid, option[2],
+                       option);
     }
     return parse_axis(option, range.empty() ? "-1:1" : range, points);
   };

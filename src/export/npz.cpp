@@ -160,7 +160,8 @@ class Converter {
       case Stored::int64: return archive_.add(name, npy("<i8", shape, reader_.read<std::int64_t>(path)));
       case Stored::uint8: return archive_.add(name, npy("|u1", shape, reader_.read<std::uint8_t>(path)));
       case Stored::text: return archive_.add(name, npy_of_texts(shape, reader_.read_texts(path)));
-      case Stored::other: left_out_.push_back(fmt::format("{} is left out: its elements are neither numbers nor text", path));
+      case Stored::other:
+        left_out_.push_back(fmt::format("{} is left out: its elements are neither numbers nor text", path));
     }
   }
 
