@@ -146,7 +146,7 @@ void Engine::check_fit(const DataSet& data) const {
 void Engine::check_mode() {
   const auto& file = options_.network.script;
   if (file.empty()) return;
-  const TrainingMode mode = training_mode_of(ScriptNetwork(file));
+  const TrainingMode mode = training_mode_of(ScriptNetwork(*options_.network.script_bytes));
   if (!mode.random.empty()) {
     throw Error(
         "{}: the network draws random numbers ({}), so its loss differs from run to run; call model.eval() before "
