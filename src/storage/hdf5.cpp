@@ -279,9 +279,10 @@ struct Hdf5Reader::Impl {
 
   /// All values of a dataset into `out`. Throws Error, which names the filter if they need one that is not here.
   void read_all(hid_t opened, hid_t type, void* out, const std::string& name) const {
-    const herr_t status = H5Dread(opened, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out);
-    if (status < 0) check_filters(opened, name);
-    checked(status, where(name));
+    if (H5Dread(opened, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out) >= 0) return;
+    const std::string reason = library_message();  // the next call forgets it
+    check_filters(opened, name);
+    throw Error("HDF5: {}: {}", where(name), reason);
   }
 
   void check_filters(hid_t opened, const std::string& name) const {
