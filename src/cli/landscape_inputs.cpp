@@ -124,6 +124,7 @@ json settings_of_file(const std::filesystem::path& file, const std::string& sha2
 }
 
 json settings_of_checkpoint(const std::filesystem::path& file, const LandscapeInputs& inputs) {
+  read_state(file, inputs);
   return settings_of_file(file, inputs.known->at(file).sha256);
 }
 

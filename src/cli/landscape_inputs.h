@@ -62,7 +62,7 @@ Engine make_engine(const LandscapeWords& words, const LandscapeOptions& options,
 /// A file in the settings: {"file": its name, "sha256": …}.
 nlohmann::json settings_of_file(const std::filesystem::path& file, const std::string& sha256);
 
-/// The same of a checkpoint that was read (read_state).
+/// The same of a checkpoint, which is read (read_state) if it was not yet.
 nlohmann::json settings_of_checkpoint(const std::filesystem::path& file, const LandscapeInputs& inputs);
 
 /// What decides the values at a point of a plane: network, checkpoint, images, arithmetic.

@@ -78,6 +78,7 @@ ChosenPlane random_plane(const PlaneOptions& options, std::size_t count, const L
 
 /// A file's bytes, so that what is read is what is hashed; none if it cannot be read: whoever opens it says why.
 std::string bytes_of(const std::filesystem::path& file) {
+  if (!kind_of(file).empty()) return "";
   std::ostringstream bytes;
   bytes << std::ifstream(file, std::ios::binary).rdbuf();
   return std::move(bytes).str();

@@ -22,8 +22,8 @@ struct GridFile {
   std::string x_name;           // of the coordinate: "x", of a history "epoch"
   std::vector<double> x, y;     // rising or falling throughout; no y where the file has one coordinate
   std::vector<Field> fields;    // at least one: those of the root, then those of /lossatlas
-  std::vector<std::string> left_out;  // datasets that hold no value at each point, and why
   std::vector<std::uint8_t> state;  // of each point: 0 not evaluated, 1 evaluated, 2 reconstructed
+  std::vector<std::string> left_out = {};  // datasets that hold no value at each point, and why
 
   bool is_plane() const { return !y.empty(); }
   std::size_t size() const { return state.size(); }

@@ -20,7 +20,7 @@ struct Path {
   std::vector<double> x, y;         // in multiples of the directions; no y where the file has one coordinate
   std::vector<std::string> labels;  // of each place: a file or a name; or none
   std::vector<Column> columns;      // of the length of x
-  std::vector<std::string> left_out;  // datasets that give no columns, and why
+  std::vector<std::string> left_out = {};  // datasets that give no columns, and why
 };
 
 /// The runs of a file (/lossatlas/runs, in their order), its curves (/lossatlas/curves), descents (/lossatlas/descents,

@@ -254,7 +254,8 @@ struct Hdf5Reader::Impl {
       checked(H5Pset_fapl_core(access, std::size_t{1} << 20, false), name.string());
       checked(H5Pset_file_image(access, const_cast<std::byte*>(bytes.data()), bytes.size()), name.string());  // copied
     }
-    const hid_t id = H5Fopen(name.c_str(), H5F_ACC_RDONLY, access);
+    const auto opened = bytes.empty() ? name : name / "in memory";  // no file's name, or the library would refuse it
+    const hid_t id = H5Fopen(opened.c_str(), H5F_ACC_RDONLY, access);
     if (id < 0) throw Error("{}: damaged, HDF5 cannot open it ({})", name.string(), library_message());
     return Handle(id, H5Fclose, name.string());
   }

@@ -202,7 +202,7 @@ def test_data_empty_or_a_folder(refused, pictures, folder):
     refused(1, "data_batch_1.bin: is empty", *train_words("data"))
     file.unlink()
     file.mkdir()
-    refused(1, ["data_batch_1.bin: cannot be read", "directory"], *train_words("data"))
+    refused(1, "data_batch_1.bin: a folder, not a file", *train_words("data"))
 
 
 def test_data_of_text(refused, pictures, folder):

@@ -118,7 +118,7 @@ TEST_CASE("rows and columns in which a few numbers take the others' digits are f
   const auto b = packed(weights, kOutputs, depth, kernels);
   for (std::int64_t k = 0; k < depth; ++k) a.value(0, k, 0, special) = numbers[at(k)];
   std::vector<std::uint8_t> lost(kRows);
-  Product product{a.view().data, a.stride(), b.data(), out.view().data, out.stride(), kRows, depth, out.view().blocks};
+  Product product{a.view().data, a.stride(), b.data(), out.view().data, out.stride(), kRows, depth, out.view().blocks, {}};
   product.lost = lost.data();
   multiply(kernels, product);
   std::vector<std::uint8_t> wanted(kRows);

@@ -227,7 +227,9 @@ TEST_CASE("a journal stands for a surface that was deleted") {
 TEST_CASE("a damaged journal beside a surface costs its own points alone") {
   const TemporaryFolder folder;
   write_surface(folder / "s.h5", empty_surface());
-  write(folder / "s.h5.journal", "x");
+  std::string damaged = write_example(folder / "s.h5.journal");
+  damaged[40] = static_cast<char>(damaged[40] ^ 1);
+  write(folder / "s.h5.journal", damaged);
   const auto remains = read_remains(folder / "s.h5");
   REQUIRE(remains);
   CHECK(remains->damaged.size() == 1);

@@ -114,7 +114,7 @@ TEST_CASE("a run under other settings is not resumed, and the difference is name
   auto other = make_run(options, folder / "run");
   CHECK_THROWS_WITH(other.resume(), ContainsSubstring("lr was 0.05, now 0.01"));
   auto nothing = make_run(small_options(1), folder / "empty");
-  CHECK_THROWS_WITH(nothing.resume(), ContainsSubstring("no resume.pt"));
+  CHECK_THROWS_WITH(nothing.resume(), ContainsSubstring("without its resume.pt"));
 }
 
 TEST_CASE("a loss that is not finite ends the run with a line") {
