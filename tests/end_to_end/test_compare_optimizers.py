@@ -53,6 +53,7 @@ def test_runs_that_are_there_are_gone_on_with(compare, pictures, tmp_path):
     assert done.out.count("--resume") == 2 and (tmp_path / "rmsprop-0.001.png").exists()
 
 
+@pytest.mark.full
 def test_an_interrupted_command_goes_on_with_or_without_resume(compare, pictures, tmp_path):
     given = [str(word) for word in words(pictures, tmp_path, "sgd:0.02,adam:0.002")]
     given[given.index("--epochs") + 1] = "60"

@@ -253,7 +253,7 @@ def test_old_run_goes_on_with_a_note(lossatlas, pictures, tmp_path):
 def test_checkpoints_replaced_while_they_are_used(lossatlas, pictures, run, tmp_path):
     files = [shutil.copy(run / f"checkpoints/epoch-000{epoch}.pt", tmp_path / f"{epoch}.pt") for epoch in (3, 2, 1)]
     digests = [sha256(file) for file in files]
-    words = ["surface", "--plane", "points:" + ",".join(map(str, files)), "--data", pictures.words, "--grid", "9x9"]
+    words = ["surface", "--plane", "points:" + ",".join(map(str, files)), "--data", pictures.words, "--grid", "6x6"]
     lossatlas(*words, "--out", tmp_path / "undisturbed.h5").ok()
     out = tmp_path / "s.h5"
     process = subprocess.Popen([str(word) for word in (helpers.BINARY, *words, "--out", out)], stdin=subprocess.DEVNULL,

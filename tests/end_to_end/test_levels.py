@@ -202,6 +202,7 @@ def test_settings(levels):
     assert (found["samples"], found["sample_seed"]) == (IMAGES, SEED)
 
 
+@pytest.mark.full
 def test_smaller_tolerance_costs_more(plane, levels, full, out):
     plane.make(out, "--tolerance", TOLERANCE / 3, "--sample-seed", SEED)
     assert provenance(out)["image_evaluations"] > provenance(levels)["image_evaluations"]
@@ -317,6 +318,7 @@ def test_file_with_samples_that_are_not_its_own(sweep_in_levels, out):
     assert found.status == 1 and "its samples are not those of its settings" in found.err.splitlines()[-1]
 
 
+@pytest.mark.full
 def test_killed_twice(sweep_in_levels, out):
     sweep_in_levels.ended(out, 20, signal.SIGKILL)
     process = sweep_in_levels.start(*sweep_in_levels.words, "--out", out, "--threads", 1, "--resume")
@@ -430,7 +432,7 @@ def test_full_surface_is_not_gone_on_with_in_levels(plane, full, folder):
 # --- losses that are not finite ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reach", [1e19, 1e30], ids=["in a part", "nearly everywhere"])
+@pytest.mark.parametrize("reach", [1e19, pytest.param(1e30, marks=pytest.mark.full)], ids=["in a part", "nearly everywhere"])
 def test_losses_that_are_not_finite(plane, out, tmp_path, reach):
     """They stand where they stand in a full surface; the rest is there."""
     words = ["--samples", 150, "--x", f"-1e10:{reach}"]

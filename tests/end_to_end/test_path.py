@@ -80,7 +80,7 @@ def path(lossatlas, path_words, tmp_path_factory):
 # --- training ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("curve, bends", [("bezier", 1), ("bezier", 2), ("polygon", 1)])
+@pytest.mark.parametrize("curve, bends", [pytest.param("bezier", 1, marks=pytest.mark.full), ("bezier", 2), ("polygon", 1)])
 def test_gradient_of_bends(lossatlas, path_words, ends, pictures, tmp_path, curve, bends):
     """One step on all images, without momentum: autograd through θ(t), the L2 term of θ(t) with it."""
     out, rate, decay = tmp_path / "p.h5", 0.2, 0.03
@@ -285,7 +285,7 @@ def contents(path):
     return found
 
 
-@pytest.mark.parametrize("after", ["epoch 1:", "curve and line"])
+@pytest.mark.parametrize("after", ["epoch 1:", pytest.param("curve and line", marks=pytest.mark.full)])
 def test_interrupted_path_goes_on_to_the_same_bits(lossatlas, path_words, tmp_path, after):
     """Once while the curve is trained, once while it is evaluated."""
     words = [*path_words, "--epochs", 2, "--lr", 0.05, "--batch-size", 20, "--threads", 1, "--points", 15, "--progress", "none"]

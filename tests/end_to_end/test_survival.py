@@ -197,7 +197,7 @@ def test_second_interrupt_ends_at_once_and_loses_nothing(long, out):
 # --- damage ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cut", [1, pytest.param(RECORD - 1, marks=pytest.mark.full), RECORD + 7])
+@pytest.mark.parametrize("cut", [*(pytest.param(cut, marks=pytest.mark.full) for cut in (1, RECORD - 1)), RECORD + 7])
 def test_torn_journal(long, out, cut):
     long.killed(out)
     journal, kept = journal_of(out), journal_points(out)
@@ -318,8 +318,9 @@ def test_other_checkpoint_is_refused(long, out, run):
     assert done.status == 1 and "checkpoint was epoch-0003.pt" in done.line() and "now epoch-0002.pt" in done.line()
 
 
-@pytest.mark.parametrize("words, setting", [(["--engine", "eager"], "engine"), (["--batch-size", 50], "batch_size"),
-                                            (["--instruction-set", "portable"], "instruction_set")],
+@pytest.mark.parametrize("words, setting", [(["--engine", "eager"], "engine"),
+                                            pytest.param(["--batch-size", 50], "batch_size", marks=pytest.mark.full),
+                                            pytest.param(["--instruction-set", "portable"], "instruction_set", marks=pytest.mark.full)],
                          ids=lambda words: words if isinstance(words, str) else None)
 def test_other_arithmetic_wants_force(long, out, words, setting):
     long.killed(out)
