@@ -367,10 +367,9 @@ Surface read_own(const Hdf5Reader& reader, const Form& form, bool wants_levels) 
 Surface read_theirs(const Hdf5Reader& reader, const Form& form) {
   const Names names(form.split);
   const auto read = [&](const std::string& name) {
-    Shape shape = shape_of(form);
+    const Shape shape = shape_of(form), turned(shape.rbegin(), shape.rend());
     // Its writer shapes arrays [nx, ny] and fills them in the order of [ny, nx].
-    if (Shape turned(shape.rbegin(), shape.rend()); reader.shape(name) == turned) shape = turned;
-    return read_grid(reader, name, shape);
+    return read_grid(reader, name, reader.shape(name) == turned ? turned : shape);
   };
   auto loss = read("/" + names.loss);
   Surface surface(form.x, form.y, form.split);
