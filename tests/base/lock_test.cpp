@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <csignal>
 #include <fstream>
+#include <future>
+#include <string>
+#include <vector>
 
 #include "catch.h"
 #include "temporary_folder.h"
@@ -88,11 +91,16 @@ TEST_CASE("the lock of another host or container is kept, and the line says whic
 
 TEST_CASE("a lock that names nobody is what a kill left") {
   const TemporaryFolder folder;
-  for (const char* left : {"{\"boot\":\"1", ""}) {
-    std::ofstream(folder / "s.h5.lock") << left;
-    const FileLock lock(folder / "s.h5.lock");
-    CHECK(FileLock::holder(folder / "s.h5.lock")->pid == ::getpid());
+  std::vector<std::future<std::int64_t>> holders;  // at a time: each waits for its name
+  for (const std::string left : {"{\"boot\":\"1", ""}) {
+    const auto file = folder / (std::to_string(left.size()) + ".lock");
+    std::ofstream(file) << left;
+    holders.push_back(std::async(std::launch::async, [file] {
+      const FileLock lock(file);
+      return std::int64_t{FileLock::holder(file)->pid};
+    }));
   }
+  for (auto& holder : holders) CHECK(holder.get() == ::getpid());
 }
 
 TEST_CASE("a file that was never a lock is neither removed nor taken for one") {
