@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "base/processors.h"
 #include "cli/words.h"
 #include "models/script.h"
 
@@ -185,7 +184,5 @@ CLI::Validator whole_number() {
 CLI::Validator whole_number(std::int64_t least, std::int64_t most) {
   return decimal(least, most, fmt::format("INT in [{} - {}]", least, most));
 }
-
-int default_threads() { return usable_processors(); }
 
 }  // namespace lossatlas

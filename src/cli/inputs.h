@@ -78,7 +78,4 @@ CLI::Validator whole_number();
 CLI::Validator whole_number(std::int64_t least, std::int64_t most);
 inline constexpr std::int64_t kMostCounted = std::numeric_limits<std::int64_t>::max();
 
-/// The processors this process may use: usable_processors().
-int default_threads();
-
 }  // namespace lossatlas

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "base/processors.h"
 #include "cli/inputs.h"
 #include "cli/report.h"
 #include "cli/words.h"
@@ -31,7 +32,7 @@ struct LandscapeWords {
   std::int64_t batch_size = 0;         // 0: as check() has it
   std::string device = "cpu";
   std::string engine = "auto", instruction_set = "auto", dtype = "fp32";
-  int threads = default_threads();
+  int threads = usable_processors();
   std::string progress = "line";
   std::filesystem::path log;
   bool force = false, resume = false, join = false;

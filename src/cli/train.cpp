@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/lock.h"
+#include "base/processors.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/interrupt.h"
@@ -75,7 +76,7 @@ void add_options(CLI::App& command, TrainWords& words) {
       ->capture_default_str();
   command.add_flag("--augment", o.augment, "random shifts and flips");
   command.add_option("--device", words.device, "cpu, cuda or cuda:N")->capture_default_str();
-  o.threads = default_threads();
+  o.threads = usable_processors();
   command.add_option("--threads", o.threads, "threads; with 1 a run gives the same bits each time (default: all)")
       ->transform(whole_number(1, 1024));
   command.add_flag("--resume", words.resume, "go on with the run in --out");
@@ -150,7 +151,7 @@ int train(TrainWords& words) {
   check_folder(words);  // again: another process may have come and gone
   const bool goes_on = words.resume && !TrainingRun::has_only_begun(words.out);
   if (words.resume && !goes_on) {
-    print_message(fmt::format("note: {}: no epoch was finished there; the run begins anew", words.out.string()));
+    print_message(fmt::format("note: {}: no epoch had finished; starting over", words.out.string()));
   }
   if (!goes_on) {
     run.start();

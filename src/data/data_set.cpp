@@ -30,7 +30,7 @@ Words parse(const std::string& words) {
   Words parsed{words.substr(0, colon), {}};
   if (colon != std::string::npos) parsed.rest = words.substr(colon + 1);
   if (parsed.kind == kCifar10 && parsed.rest.value_or("").empty()) {
-    throw UsageError("--data {}: wants the folder of the binary files, as in cifar10:DIR", words);
+    throw UsageError("--data {}: requires the folder of the binary files, as in cifar10:DIR", words);
   }
   if (parsed.kind == kSynthetic || parsed.kind == kCifar10) return parsed;
   throw UsageError("--data {}: unknown kind of data; there are synthetic[:N] and cifar10:DIR", words);

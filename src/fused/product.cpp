@@ -33,7 +33,7 @@ class ProductStep : public Step {
     bias_ = std::move(folded.shift);
     if (node_.input_norm) input_ = fold(*node_.input_norm, tensors, in_.channels);
     keeps_digits_ = load_weights(tensors[*node_.weight], folded.scale.data(), scratch);
-    tensors_ = tensors;
+    if (float_step_) tensors_ = tensors;
     is_float_step_loaded_ = false;
   }
 
@@ -43,7 +43,9 @@ class ProductStep : public Step {
     if (float_step_) lost_.assign(static_cast<std::size_t>(out.images), 0);
     multiply(memory);
     for (std::size_t image = 0; image < lost_.size(); ++image) {
-      if (lost_[image]) run_in_float(one_image(memory, static_cast<std::int64_t>(image)));
+      if (!lost_[image]) continue;
+      StepMemory one = one_image(memory, static_cast<std::int64_t>(image));
+      run_in_float(one);
     }
   }
 
@@ -109,7 +111,7 @@ class ProductStep : public Step {
   AlignedFloats weights_;
 
  private:
-  void run_in_float(StepMemory memory) {
+  void run_in_float(StepMemory& memory) {
     if (!is_float_step_loaded_) float_step_->load(tensors_, memory.scratch);
     is_float_step_loaded_ = true;
     float_step_->run(memory);

@@ -46,8 +46,8 @@ class TrainingRun {
               at::Device device, std::filesystem::path folder);
   ~TrainingRun();
 
-  /// Begins anew from the seed. Files of an earlier run in the folder are removed. Throws Error where a file has the
-  /// name of one of these, but is not: before anything is changed.
+  /// Starts over from the seed and removes the files of an earlier run. Throws Error, before anything is changed, if
+  /// a file has the name of one of these but was not written by a run.
   void start();
   /// Goes on from resume.pt. Throws Error where the folder holds no resume.pt, or one of other settings (named). False if
   /// the run held no digest of its data (data_digest.h), so that they could not be compared; it holds one then.
