@@ -6,18 +6,15 @@ from plotting import scales
 from plotting.errors import PlotError
 
 
-@pytest.mark.parametrize(
-    "values, name, log",
-    [
-        ([1.0, 51.0], "train_loss", True),
-        ([1.0, 50.0], "train_loss", False),
-        ([0.0, 100.0], "train_loss", False),
-        ([-1.0, 100.0], "min_eig", False),
-        ([1.0, 99.0], "train_acc", False),
-    ],
-)
-def test_log_when_positive_and_over_more_than_a_factor_of_50(values, name, log):
-    assert scales.choose(np.array(values), name).log is log
+# On a square a bowl of radius to the power p has this share of its values in the lowest tenth: 16 % (p = 2), 50 % (p = 4).
+@pytest.mark.parametrize("power, least, name, log", [
+    (4, 0.3, "train_loss", True), (2, 0.3, "train_loss", False), (2, 0.001, "train_loss", False),
+    (4, 0.0, "train_loss", False), (4, -1.0, "min_eig", False), (4, 0.3, "train_acc", False),
+    (4, 3.0, "train_loss", False),  # to less than three times that
+])
+def test_log_where_a_linear_scale_would_show_two_fifths_of_the_values_alike(power, least, name, log):
+    x = np.linspace(-1, 1, 41)
+    assert scales.choose(least + np.hypot(x, x[:, None]) ** power, name).log is log
 
 
 def test_a_cut_is_noted_with_its_count_and_extreme():
@@ -75,7 +72,7 @@ def test_a_few_extreme_values_are_cut_and_named():
     bowl = np.linspace(0.1, 2.1, 400)
     values = np.append(bowl, 1e5)
     scale = scales.choose(values, "train_loss")
-    assert scale.log and scale.hi == 2.1 and scale.cut_high
+    assert not scale.log and scale.hi == 2.1 and scale.cut_high
     assert scale.notes == ["cut at 2.1: 1 of 401 points lie above it (up to 10⁵)"]
     assert scales.choose(values, "train_loss", vmax=1e5).hi == 1e5
     assert not scales.choose(bowl, "train_loss").cut_high
@@ -85,3 +82,12 @@ def test_a_few_extreme_values_are_cut_and_named():
 
 def test_a_narrow_peak_of_many_points_is_not_cut():
     assert not scales.choose(np.append(np.full(400, 0.1), np.full(50, 1e5)), "train_loss").cut_high
+
+
+def test_a_range_of_rounding_is_said_and_not_drawn_as_a_slope():
+    values = 2.302585 + np.linspace(0, 2e-7, 400)
+    scale = scales.choose(values, "train_loss")
+    assert scale.constant and scale.lo < 2 < 3 < scale.hi
+    assert scale.notes == ["all values lie within 2×10⁻⁷ of 2.303, which is rounding: drawn as one"]
+    assert not scales.choose(values, "train_loss", vmin=2.302585).constant  # who asks gets it
+    assert not scales.choose(values, "value").constant  # of a function, in double precision

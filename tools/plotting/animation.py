@@ -107,8 +107,11 @@ class _Solid:
         self.options, self.dpi, self.files = options, dpi, files
         self.fields, self.scale, self.name = _scale(files, options)
         self.label = wording.value_label(self.name, files[0].settings)
-        given = {name: getattr(options, name) for name in ("elev", "floor") if getattr(options, name) is not None}
-        self.view = relief.View(azim=AZIMUTH if options.azim is None else options.azim, **given)
+        azim = AZIMUTH if options.azim is None else options.azim
+        self.view = relief.View(options.elev, azim, options.floor is not False)
+        reliefs = [self.relief(field) for field in self.fields]
+        relief.turn(reliefs)
+        self.view = reliefs[0].view
 
     def relief(self, field):
         return relief.Relief(self.files[0], field, self.scale, self.view)

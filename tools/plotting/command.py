@@ -161,7 +161,8 @@ def _parser():
         help="write the numbers that the file has of itself (/lossatlas@summary) below the picture")
     scale = parser.add_mutually_exclusive_group()
     scale.add_argument("--log", dest="log", action="store_true", default=None,
-                       help="logarithmic values (default: when all are positive and max/min > 50)")
+                       help="logarithmic values (default: when all are positive and two fifths of them lie in the"
+                            " lowest tenth of a linear scale; of descents in 3D never)")
     scale.add_argument("--linear", dest="log", action="store_false", help="linear values")
     add("--levels", type=_levels, metavar="N|A,B,…",
         help="about N contour levels at round values, or these")

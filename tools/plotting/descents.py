@@ -24,6 +24,7 @@ END, END_RIM = 6.0, 4.0  # points: the marker where a descent ended, and what it
 MOST_RIMS = 3
 PALENESS = 0.5  # what is left of the colours below the paths
 LOWEST = 1e-6  # of the highest value: where a log scale of a function ends
+WIDE = 50.0  # highest to lowest value along descents, above which their scale is logarithmic
 MOST_PANELS = 12
 PANELS_WIDTH, NARROWEST_PANEL = 6.4, 0.75  # inches
 
@@ -438,14 +439,12 @@ def _tangent_line(axes, file, tangent):
 
 
 def value_scale(file, options, linear=False):
-    """The scale of the values: logarithmic where none is negative and they span a wide range."""
+    """The scale of the values: logarithmic where none is negative and a linear one would show most of them alike."""
     values = file.field.values
     finite = values[np.isfinite(values)]
     log, low = options.log, options.vmin
     if log is None:
-        positive = finite[finite > 0]
-        log = bool(not linear and finite.min() >= 0 and positive.size > 0
-                   and finite.max() > scales.AUTO_LOG_RATIO * np.quantile(positive, 0.02))
+        log = not linear and finite.min() >= 0 and scales.is_crowded(finite, options.vmin, options.vmax, whole=True)
     if log and low is None and finite.max() > 0 and finite.min() < LOWEST * finite.max():
         low = LOWEST * float(finite.max())
     return scales.choose(values, "value", log, low, options.vmax)
@@ -532,7 +531,7 @@ def _plane_notes(file, scale, equal):
         notes.append("the axes are not to the same scale")
     undefined = int(file.field.nonfinite.sum())
     if undefined:
-        notes.append(f"{wording.points(undefined)} without a finite value (pink)")
+        notes.append(f"{wording.points(undefined)} without a finite value (pink, hatched)")
     return notes
 
 
@@ -702,7 +701,7 @@ def _limits(file, label, curves, options):
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     log = options.log if options is not None else (None if label.startswith("eff") else False)
     if log is None:
-        log = low >= 0 and high > scales.AUTO_LOG_RATIO * max(low, 1e-300)
+        log = low >= 0 and high > WIDE * max(low, 1e-300)
     if log:
         if high <= 0:
             raise PlotError(f"--log needs positive values: {label} reaches {scales.number(high)} at most")

@@ -15,7 +15,7 @@ FLOOR = 3.4  # zorder of marks on the floor
 
 
 def draw(file, head, options, view):
-    scale = descents.value_scale(file, options, linear=bool(file.tangents))
+    scale = descents.value_scale(file, options, linear=True)
     head = dataclasses.replace(head, numbers=tuple(_facts(file)))
     lines = descents.legend_lines(file.descents, descents.looks_of(file.descents))
     legend = (descents.legend_height(lines), lambda page: descents.draw_legend(page, lines, 0.06, 0.0)) if lines else None

@@ -3,7 +3,6 @@
 import numpy as np
 from matplotlib import colors
 from matplotlib.cm import ScalarMappable
-from matplotlib.collections import PolyCollection
 
 from . import marks, overlay, points, style, wording
 from .scales import labels
@@ -256,10 +255,7 @@ def _nonfinite(axes, x, y, field, kind):
          (across[c + reach], up[r + reach]), (across[c], up[r + reach])]
         for r, c in zip(rows, columns)
     ]
-    axes.add_collection(PolyCollection(
-        boxes, facecolor=style.NONFINITE, edgecolor=style.NONFINITE, linewidth=0.2, zorder=0.5,
-        gid="nonfinite",
-    ), autolim=False)
+    style.hatch_nonfinite(axes, boxes, 0.5)
 
 
 # --- labels on contour lines ---------------------------------------------------------------------

@@ -119,7 +119,7 @@ def notes(field, guesses=""):
     if guessed:
         texts.append(f"{points(guessed)} not evaluated: {guesses}")
     if bad:
-        texts.append(f"{points(bad)} evaluated but not finite (pink)")
+        texts.append(f"{points(bad)} evaluated but not finite (pink, hatched)")
     return texts + _reconstruction(field)
 
 

@@ -22,6 +22,8 @@ STRIP = 64  # columns of pixels: what is computed of them stays in the cache
 DIRECTIONS = 16  # in which the sky is looked for
 AMBIENT, DIFFUSE, SPECULAR, SHININESS = 0.60, 0.62, 0.10, 22
 SIDES = (-57.0, 33.0, 123.0, -147.0)  # degrees: from where a sheet may be looked at, the usual one first
+ELEVATIONS = (30.0, 40.0, 50.0, 60.0)  # the same: as low as shows what matters
+BASIN, SEEN = 0.08, 0.9  # the radius around what matters, the longer side being 1, and how much of it must be seen
 UNDERSIDE = 1.15  # of the light there is on the upper side
 BEYOND = 1000.0  # times the span that a value may lie beyond the limits, and count as such
 PALE = 0.55  # what is left of a colour where the values are guesses
@@ -31,8 +33,8 @@ PALE = 0.55  # what is left of a colour where the values are guesses
 class View:
     """The direction of the eye, in degrees, and what is drawn."""
 
-    elev: float = 30.0
-    azim: float | None = None  # None: to be chosen
+    elev: float | None = None  # None: to be chosen (best_view)
+    azim: float | None = None
     floor: bool = True
 
     def axes(self):
@@ -81,6 +83,17 @@ class Sheet:
     def on(self, x, y, lift=0.004):
         """Places on the sheet, a little above it, at coordinates of the plane: [n, 3] of the box."""
         return np.column_stack([self.place(x, y), self.at(x, y) + lift])
+
+    def basin(self):
+        """Places on the sheet around its centre, the origin of the plane, and around its lowest point: [n, 3]."""
+        lowest = np.unravel_index(np.argmin(np.where(np.isfinite(self.z), self.z, np.inf)), self.z.shape)
+        centre = [np.abs(axis).argmin() for axis in (self.y, self.x)]
+        places = []
+        for row, column in (lowest, centre):
+            away = np.hypot(self.along[:, None] - self.along[row], self.across - self.across[column])
+            rows, columns = np.nonzero((away <= BASIN) & np.isfinite(self.z))
+            places.append(self.on(self.x[columns], self.y[rows]))
+        return np.concatenate(places)
 
     def bounds(self, view):
         """(left, right, bottom, top) of its box on the page."""
@@ -185,10 +198,9 @@ class Picture:
         row = np.interp(y, sheet.along, np.arange(len(sheet.along)))
         return Bilinear(row, column, sheet.z.shape)
 
-    def image(self, cmap, levels, line, pale, flat):
+    def image(self, cmap, levels, line, pale):
         """RGBA [rows, columns, 4] as uint8, top row first. Contours run at `levels`, each a `line` (colour,
-        pixels, opacity); the cells `pale` [ny - 1, nx - 1] are drawn paler, and those of `flat` (cells,
-        colour) in that colour."""
+        pixels, opacity); the cells `pale` [ny - 1, nx - 1] are drawn paler."""
         table = (cmap(np.linspace(0.0, 1.0, 2048))[:, :3] ** 2.2).astype(np.float32)  # light adds linearly
         levels = np.sort((np.asarray(levels, np.float64) - self.sheet.low) / (self.sheet.high - self.sheet.low))
         sky = _open_sky(self.sheet)
@@ -197,8 +209,7 @@ class Picture:
         def paint(strip):
             color = self._color(strip, table, sky, levels, line)
             cell = strip.place.cell
-            color = np.where(pale.ravel()[cell][:, None], 1.0 - PALE * (1.0 - color), color)
-            fine[strip.pixel, :3] = np.where(flat[0].ravel()[cell][:, None], np.float32(flat[1]), color)
+            fine[strip.pixel, :3] = np.where(pale.ravel()[cell][:, None], 1.0 - PALE * (1.0 - color), color)
             fine[strip.pixel, 3] = 1.0
 
         _on_threads(paint, self.strips)
@@ -273,18 +284,28 @@ class Picture:
         return inside & near
 
 
-def best_side(scenes, view):
-    """The azimuth from which the most is seen of all `scenes`, (sheet, paths [(x, y)]); the usual one if in doubt."""
-    seen = np.mean([[shown(*scene, replace(view, azim=azim)) for azim in SIDES] for scene in scenes], axis=0)
-    best = int(np.argmax(seen))
-    return SIDES[best if seen[best] > seen[0] + 0.02 else 0]
+def best_view(scenes, view):
+    """`view` with the angles that it leaves open: of the lowest elevation at which centre and minimum of all `scenes`,
+    (sheet, paths [(x, y)]), are seen, the azimuth from which most is seen; the usual one if in doubt."""
+    sides = SIDES if view.azim is None else (view.azim,)
+    elevations = ELEVATIONS if view.elev is None else (view.elev,)
+    for elev in elevations:
+        views = [replace(view, elev=elev, azim=azim) for azim in sides]
+        if len(elevations) * len(sides) == 1:
+            return views[0]
+        much, middle = np.mean([[shown(*scene, each) for each in views] for scene in scenes], axis=0).T
+        if middle.max() >= SEEN or elev == elevations[-1]:
+            much = np.where(middle >= min(SEEN, middle.max()), much, -np.inf)
+            best = int(np.argmax(much))
+            return views[best if much[best] > much[0] + 0.02 else 0]
 
 
 def shown(sheet, paths, view):
-    """How much of the sheet's upper side is seen, and, where paths run on it, of these."""
+    """(How much of the sheet's upper side is seen, and, where paths run on it, of these; what share of the basin.)"""
     picture = Picture(sheet, view, sheet.bounds(view), 60)
     hidden = [np.mean(picture.hidden(view.project(sheet.on(*finely(x, y, 100))))) for x, y in paths]
-    return picture.upper() + (1.0 - float(np.mean(hidden)) if paths else 0.0)
+    basin = 1.0 - float(np.mean(picture.hidden(view.project(sheet.basin()))))
+    return picture.upper() + (1.0 - float(np.mean(hidden)) if paths else 0.0), basin
 
 
 def corners_of(box, low, high):

@@ -9,12 +9,13 @@ import contourpy
 import numpy as np
 from matplotlib import colors
 from matplotlib.cm import ScalarMappable
-from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.collections import LineCollection
 
 from . import multiples, overlay, planes, points, style, wording
 from .errors import NotYetError, WordsError
 from .frame import Frame, patch
-from .raster import Picture, Sheet, View, best_side, finely
+from .raster import Picture, Sheet, View, best_view, finely
+from .scales import number
 
 NARROWEST = 0.4  # the least horizontal side of the box, its longer one being 1
 WIDTH, TALL = 4.3, 4.0  # inches
@@ -31,9 +32,8 @@ def draw(surface, field, scale, head, label, view=View(), levels=None, cmap=None
     """A figure of one plane in 3D. `make`: Relief, or one with other marks; `legend`: (inches below the body, what draws
     there, given the page)."""
     relief = (make or Relief)(surface, field, scale, view)
-    if view.azim is None:
-        _turn([relief])
-    return figure(relief, head, relief.notes(), label, levels, cmap, dpi, legend=legend)
+    turn([relief])
+    return figure(relief, head, [*relief.notes(), seen_from(relief.view)], label, levels, cmap, dpi, legend=legend)
 
 
 def figure(relief, head, notes, label, levels=None, cmap=None, dpi=300, place=None, legend=None):
@@ -65,13 +65,12 @@ def steady_place(relief, head, label, sides, notes=()):
 def draw_several(entries, scale, head, label, view=View(), levels=None, cmap=None, dpi=300):
     """A figure of one panel an entry (multiples.Entry), on one scale and from one side."""
     reliefs = [Relief(entry.surface, entry.field, scale, view) for entry in entries]
-    if view.azim is None:
-        _turn(reliefs)
+    turn(reliefs)
     columns, rows, side = _layout(len(entries), head.size, label, scale)
     lines = [multiples.name_lines(entry, 0.95 * side) for entry in entries]
     above = style.ZOOM * (multiples.ABOVE + multiples.LINE * max(len(a) + len(b) for a, b in lines))
     body = (columns * side, rows * (TALL / WIDTH * side + above))
-    notes = ["one scale for all panels", *scale.notes, *style.notes_on(cmap)]
+    notes = ["one scale for all panels", *scale.notes, seen_from(reliefs[0].view), *style.notes_on(cmap)]
     for entry, relief in zip(entries, reliefs):
         notes += multiples.file_notes(entry, [note for note in relief.notes() if note not in scale.notes], relief.overlay)
     page = style.Page(head, notes, _margins(label, scale, min(body[1], _tall(head.size, body))), body)
@@ -128,18 +127,22 @@ def _color_bar(page, scale, label, cmap):
                    extend=planes.extend(scale))
 
 
-def _turn(reliefs):
-    """Where the user chose no side."""
-    azim = best_side([relief.scene() for relief in reliefs], reliefs[0].view)
+def turn(reliefs):
+    """Chooses what the user left open of the view, one for all."""
+    view = best_view([relief.scene() for relief in reliefs], reliefs[0].view)
     for relief in reliefs:
-        relief.view = replace(relief.view, azim=azim)
+        relief.view = view
+
+
+def seen_from(view):
+    return f"seen from azimuth {number(view.azim)}°, elevation {number(view.elev)}°"
 
 
 class Relief:
     """One plane, ready to be drawn in 3D. The box: x and y around 0, z = 0 at the scale's lower end."""
 
     def __init__(self, surface, field, scale, view):
-        """Where the view's `azim` is None, it is yet to be chosen (`turn`)."""
+        """Angles of the view that are None are yet to be chosen (`turn`)."""
         self.surface, self.scale, self.view = surface, scale, view
         self.x, self.y, field = planes.ascending(surface.x, surface.y, field)
         self.field = points.fill(surface, field, scale)
@@ -151,19 +154,16 @@ class Relief:
         z = scale.forward(self.field.values)
         if _any_corner(~np.isfinite(z)).all():
             raise NotYetError(f"{surface.path} has no four neighbouring evaluated points: try --kind heat")
-        z, self.filled = _with_neighbours(z, self.field.nonfinite)
         self.sheet = Sheet(self.x, self.y, z, scale.span, self.box)
         self.floor = -BENEATH if view.floor else 0.0
         self.overlay = overlay.Overlay(surface)
 
     def scene(self):
-        """As raster.best_side takes it."""
+        """As raster.best_view takes it."""
         return self.sheet, [(each.x, each.y) for each in (*self.overlay.runs, *self.overlay.curves)]
 
     def notes(self):
         notes = points.notes(self.field, GUESSES) + self.scale.notes + self.overlay.notes()
-        if self.filled.any():
-            notes.append("pink parts of the sheet stand as high as their neighbours")
         return notes + ([] if self.equal else ["the axes are not to the same scale"])
 
     def turned_to(self, azim):
@@ -200,9 +200,8 @@ class Relief:
 
     def _sheet(self, axes, frame, levels, cmap, dpi):
         picture = Picture(self.sheet, self.view, self.sheet.bounds(self.view), frame.scale * dpi)
-        pale, flat = (_any_corner(mask) for mask in (self.field.guessed, self.filled))
-        image = picture.image(cmap, levels, ((1.0, 1.0, 1.0), 0.55 * style.ZOOM * dpi / 72, 0.55), pale,
-                              (flat, colors.to_rgb(style.NONFINITE)))
+        image = picture.image(cmap, levels, ((1.0, 1.0, 1.0), 0.55 * style.ZOOM * dpi / 72, 0.55),
+                              _any_corner(self.field.guessed))
         left, top, bottom, end = (picture.bounds[0], picture.bounds[3], picture.bounds[2], picture.bounds[1])
         low, high = frame.inches(np.array([[left, bottom], [end, top]]))
         axes.imshow(image, extent=(low[0], high[0], low[1], high[1]), aspect="auto", zorder=5,
@@ -241,15 +240,14 @@ class Relief:
                             autolim=False)
 
     def _holes(self, axes, frame):
-        """On the floor: the points without a finite value, where the surface has a hole."""
+        """On the floor: the points without a finite value, above which the sheet has a hole."""
         rows, columns = np.nonzero(self.field.nonfinite)
         if rows.size == 0:
             return
         across, up = (np.concatenate(([axis[0]], axis, [axis[-1]])) for axis in (self.x, self.y))
         boxes = [self._on_floor(across[[c, c + 2, c + 2, c]], up[[r, r, r + 2, r + 2]], frame)
                  for r, c in zip(rows, columns)]
-        axes.add_collection(PolyCollection(boxes, facecolor=style.NONFINITE, edgecolor=style.NONFINITE,
-                                           linewidth=0.3, zorder=3, gid="nonfinite"), autolim=False)
+        style.hatch_nonfinite(axes, boxes, 3)
 
     # --- marks -------------------------------------------------------------------------------------
 
@@ -340,18 +338,3 @@ class Relief:
 def _any_corner(mask):
     """Of every cell: whether `mask` holds at one of its corners."""
     return mask[1:, 1:] | mask[1:, :-1] | mask[:-1, 1:] | mask[:-1, :-1]
-
-
-def _with_neighbours(z, holes):
-    """(z with the highest of its neighbours' heights at each of the `holes`, step by step inwards;
-    which points were filled)."""
-    filled = np.zeros_like(holes)
-    while True:
-        padded = np.pad(z, 1, constant_values=np.nan)
-        near = np.stack([padded[1 + i : 1 + i + z.shape[0], 1 + j : 1 + j + z.shape[1]]
-                         for i in (-1, 0, 1) for j in (-1, 0, 1)])
-        open_now = holes & ~filled & np.isfinite(near).any(axis=0)
-        if not open_now.any():
-            return z, filled
-        z = np.where(open_now, np.max(np.where(np.isfinite(near), near, -np.inf), axis=0), z)
-        filled |= open_now

@@ -15,7 +15,9 @@ from .wording import grouped, is_percent
 
 FEW, EXTREME = 0.01, 0.5  # where so few points would take more than this share of the scale, it ends before them
 MANY = 100  # points, of which a hundredth is one
-AUTO_LOG_RATIO = 50.0  # max/min above which a positive value is drawn on a log scale
+LOWEST, MOST = 0.1, 0.4  # of a linear scale, and of the points: where so many lie so low, its colours cannot tell them apart
+LEAST_RATIO = 3.0  # of the largest to the least value, below which a log scale shows no more than a linear one
+ROUNDING = 1e-6  # of values that networks give: a smaller range, relative to them, is float32's rounding
 
 # Round steps within a decade, coarse to fine: what a reader finds on log paper.
 MANTISSAS = (
@@ -94,14 +96,14 @@ class Scale:
 def choose(values, name, log=None, vmin=None, vmax=None, whole=False):
     """The scale for finite float64 `values` (NaN is skipped; at least one is finite).
 
-    `log` None decides by itself: log when all are positive and max/min > 50; a percentage never. Where a hundredth of
-    many points would take more than half of the scale, it is cut before them, and says so; not if `whole`.
+    `log` None decides by itself: see is_crowded; a percentage is never logarithmic. Where a hundredth of many points
+    would take more than half of the scale, it is cut before them, and says so; not if `whole`.
     """
     finite = values[np.isfinite(values)]
     low, high = float(finite.min()), float(finite.max())
     notes = []
     if log is None:
-        log = low > 0 and not is_percent(name) and high / low > AUTO_LOG_RATIO
+        log = low > 0 and not is_percent(name) and is_crowded(finite, vmin, vmax, whole)
     elif log and high <= 0:
         raise PlotError(f"--log needs positive values: {name} reaches {number(high)} at most")
     if log and low <= 0:
@@ -120,13 +122,27 @@ def choose(values, name, log=None, vmin=None, vmax=None, whole=False):
         raise PlotError(
             f"{name} goes from {number(low)} to {number(high)}, too far to draw: cut it with --vmin and --vmax"
         )
-    constant = not hi - lo > 1e-12 * max(abs(hi), abs(lo))
+    asked = vmin is not None or vmax is not None
+    least = 1e-12 if asked or name == "value" else ROUNDING  # "value": of a function, in float64
+    constant = not hi - lo > least * max(abs(hi), abs(lo))
     if constant:
-        notes.append(f"every value is {number(lo)}")
+        notes.append(f"every value is {number(lo)}" if hi == lo else
+                     f"all values lie within {number(hi - lo)} of {number(lo)}, which is rounding: drawn as one")
         pad = 0.5 * abs(lo) or 0.5
         lo, hi, log = lo - pad, hi + pad, False
     return Scale(log, lo, hi, cuts[0] is not None, cuts[1] is not None, constant, low,
                  notes + [text for text in cuts if text])
+
+
+def is_crowded(finite, vmin=None, vmax=None, whole=False):
+    """Whether two fifths of the values to be drawn lie in the lowest tenth of a linear scale, and a log scale spreads them."""
+    shown = finite[(finite >= (-np.inf if vmin is None else vmin)) & (finite <= (np.inf if vmax is None else vmax))]
+    if vmax is None and not whole and finite.size >= MANY and (end := _end_before_extremes(finite)) is not None:
+        shown = shown[shown <= end]
+    if not shown.size:
+        return False
+    low, middle, high = (float(value) for value in np.quantile(shown, (0.0, MOST, 1.0)))
+    return middle - low < LOWEST * (high - low) and high > LEAST_RATIO * low
 
 
 def _end_before_extremes(drawn):

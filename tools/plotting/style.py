@@ -12,8 +12,11 @@ import matplotlib
 import numpy as np
 from matplotlib import colors
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, fontManager, get_font
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
@@ -79,6 +82,7 @@ def apply(theme="paper"):
         "text.color": INK,
         "legend.labelcolor": INK,
         "contour.negative_linestyle": "solid",
+        "hatch.linewidth": 0.7 * zoom,
         "lines.solid_capstyle": "round",
         "pdf.fonttype": 42,  # text stays text
         "svg.fonttype": "none",
@@ -137,6 +141,16 @@ def cased(width):
     """Path effects that set a line of that `width` (points) off from what is below. Not for text: it
     would no longer be text in vector files."""
     return [withStroke(linewidth=width, foreground=CASING)]
+
+
+def hatch_nonfinite(axes, boxes, zorder):
+    """Where values are not finite: pink and hatched, so that grey print tells it from any value and from blank paper.
+    `boxes`: polygons [n, 4, 2]."""
+    look = dict(linewidth=0.2, zorder=zorder, gid="nonfinite")
+    axes.add_collection(PolyCollection(boxes, facecolor=NONFINITE, edgecolor=NONFINITE, **look), autolim=False)
+    # One path for all: the hatch then runs through neighbouring boxes, and no box draws an edge.
+    whole = Path.make_compound_path(*(Path([*box, box[0]], closed=True) for box in boxes))
+    axes.add_patch(PathPatch(whole, facecolor="none", edgecolor=PAPER, hatch="////", **{**look, "linewidth": 0}))
 
 
 def plate(opacity=0.72):

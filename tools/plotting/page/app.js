@@ -46,8 +46,10 @@ class SurfacePage {
     return this.field[this.state.log ? "log" : "linear"];
   }
 
-  chooseField(name, log = undefined) {
+  // `log`: what the reader wants from now on, of all values that have it
+  chooseField(name, log = this.state.wantsLog) {
     this.state.field = name;
+    this.state.wantsLog = log;
     const { field } = this;
     this.state.log = Boolean((log ?? field.chosen) && field.log) || !field.linear;
     byId("field").value = name;
@@ -92,7 +94,7 @@ class SurfacePage {
     }
     byId("notes").replaceChildren(...texts.map((text) => {
       const line = document.createElement("p");
-      if (text.includes("(pink)")) line.append(document.createElement("i"));
+      if (text.includes("(pink")) line.append(document.createElement("i"));
       line.append(text);
       return line;
     }));

@@ -163,8 +163,6 @@ def _view(file, all_draws, name, kept, fields, options):
         })
     notes = [] if file.draws <= MOST_DRAWS else [f"the first {MOST_DRAWS} of {file.draws} draws are here"]
     notes += overlay.Overlay(file).notes() + records.unequal(x, y)
-    if any(field.nonfinite.any() for field in all_draws[0].values()):
-        notes.append("pink parts of the surface stand as high as their neighbours")
     return {
         "name": name, "x": x.tolist(), "y": y.tolist(),
         "xlabel": marks.axis_label(file, 1), "ylabel": marks.axis_label(file, 2),

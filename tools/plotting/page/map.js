@@ -75,7 +75,8 @@ class PlaneMap {
         const t = this.drawn.at(x, y), { column: i, row: j } = surface.nearest(x, y);
         const state = field.state[j * surface.nx + i], n = 4 * (row * width + column);
         if (Number.isNaN(t) && state !== NONFINITE && !this.besideBad(x, y)) continue;
-        let color = Number.isNaN(t) ? bad : ramp.subarray(3 * Math.round(255 * t), 3 * Math.round(255 * t) + 3);
+        const hatched = (column + row) % Math.round(9 * ratio) < 2 * ratio;
+        let color = Number.isNaN(t) ? (hatched ? ground : bad) : ramp.subarray(3 * Math.round(255 * t), 3 * Math.round(255 * t) + 3);
         const pale = Number.isNaN(t) ? 0 : 0.5 * this.drawn.guessed(x, y);
         for (let c = 0; c < 3; c++) image.data[n + c] = color[c] * (1 - pale) + ground[c] * pale;
         image.data[n + 3] = 255;

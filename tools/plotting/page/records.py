@@ -26,13 +26,13 @@ def common(files, options):
 
 def camera(scenes, options):
     """From where the surfaces are seen first: whence the most is seen, unless the options say otherwise."""
-    elevation = 30.0 if options.elev is None else min(max(options.elev, 0.0), 90.0)
-    azimuth = raster.best_side(scenes, raster.View(elevation)) if options.azim is None else options.azim
-    return {"azimuth": azimuth, "elevation": elevation}
+    elevation = None if options.elev is None else min(max(options.elev, 0.0), 90.0)
+    view = raster.best_view(scenes, raster.View(elevation, options.azim))
+    return {"azimuth": view.azim, "elevation": view.elev}
 
 
 def scene(view, heights):
-    """A surface and its paths, as raster.best_side takes them. `heights` [ny, nx] on the scale that is shown first."""
+    """A surface and its paths, as raster.best_view takes them. `heights` [ny, nx] on the scale that is shown first."""
     x, y = (np.asarray(view[name]) for name in ("x", "y"))
     longer = max(np.ptp(x), np.ptp(y))
     box = (*(max(np.ptp(axis) / longer, NARROWEST) for axis in (x, y)), TALL)

@@ -36,11 +36,15 @@ void main() {
   float change = max(length(vec2(dFdx(value), dFdy(value))), 1e-7);
   vec2 level = texelFetch(nearest, ivec2(int(v * ${LEVEL_STEPS - 1}.0 + 0.5), 0), 0).rg;
   float line = 1.0 - smoothstep(thickness * 0.5 - 0.5, thickness * 0.5 + 0.5, abs(value - level.x) / change);
-  line *= smoothstep(2.5, 7.0, level.y / change) * (1.0 - unknown);
-  base = mix(base, bad, unknown);
+  line *= smoothstep(2.5, 7.0, level.y / change);
+  if (unknown > 0.5) { // on the floor alone, hatched: the surface has a hole there
+    float stripe = mod(gl_FragCoord.x - gl_FragCoord.y, 8.0 * thickness);
+    color = vec4(mix(bad, ground, 1.0 - smoothstep(1.2 * thickness, 2.0 * thickness, stripe)), 1.0);
+    return;
+  }
   if (flatness > 0.5) {
     vec3 deep = mix(base, ground, 0.12);
-    color = vec4(mix(mix(base, ground, 0.72 * (1.0 - unknown)), deep, line), 1.0);
+    color = vec4(mix(mix(base, ground, 0.72), deep, line), 1.0);
     return;
   }
   vec3 n = normalize(normal), toEye = normalize(eye - place);
@@ -256,7 +260,7 @@ class Scene {
     gl.bindVertexArray(this.arrays.mesh);
     for (const [unknown, from, count] of [[0, 0, this.count - this.bad], [1, this.count - this.bad, this.bad]]) {
       gl.uniform1f(program.at("unknown"), unknown);
-      if (count) gl.drawElements(gl.TRIANGLES, count, gl.UNSIGNED_INT, 4 * from);
+      if (count && (flatness || !unknown)) gl.drawElements(gl.TRIANGLES, count, gl.UNSIGNED_INT, 4 * from);
     }
     gl.bindVertexArray(null);
   }
