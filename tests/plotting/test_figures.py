@@ -105,7 +105,7 @@ def test_points_not_finite_have_their_own_color_and_count(pixels, svg, tmp_path,
     z[1, 1], z[1, 2], z[6, 6] = np.inf, np.nan, -np.inf
     file = write_surface(tmp_path / "s.h5", z)
     assert is_pink(pixels(file, "--kind", kind)).sum() > 20
-    assert "3 points evaluated but not finite (pink)" in svg(file, "--kind", kind)
+    assert "3 points evaluated but not finite (pink, hatched)" in svg(file, "--kind", kind)
 
 
 def test_the_peers_minus_one_is_blank_and_does_not_move_the_scale(svg, tmp_path):
@@ -119,7 +119,7 @@ def test_the_peers_minus_one_is_blank_and_does_not_move_the_scale(svg, tmp_path)
 
 
 def test_log_is_chosen_and_said(svg, tmp_path):
-    steep = write_surface(tmp_path / "s.h5", lambda x, y: 0.01 + 30 * (x**2 + y**2) / 2)
+    steep = write_surface(tmp_path / "s.h5", lambda x, y: 0.01 + 30 * (x**2 + y**2) ** 2 / 4)
     assert "training loss, log scale (mean cross-entropy)" in svg(steep)
     assert "log scale" not in svg(steep, "--linear")
     flat = write_surface(tmp_path / "f.h5")
@@ -128,7 +128,7 @@ def test_log_is_chosen_and_said(svg, tmp_path):
 
 
 def test_log_heights_have_decades_on_their_axis(svg, tmp_path):
-    file = write_surface(tmp_path / "s.h5", lambda x, y: 0.005 + 30 * (x**2 + y**2) / 2)
+    file = write_surface(tmp_path / "s.h5", lambda x, y: 0.005 + 30 * (x**2 + y**2) ** 2 / 4)
     text = svg(file, "--kind", "surface")
     for label in (">0.01<", ">0.1<", ">1<", ">10<"):
         assert text.count(label) >= 2  # on the vertical axis and on the colour bar
@@ -258,7 +258,7 @@ def test_a_line_with_gaps(svg, tmp_path):
         file["train_loss"][8] = np.inf
     text = svg(path)
     assert "2 points not evaluated (blank)" in text
-    assert "1 point evaluated but not finite (pink)" in text
+    assert "1 point evaluated but not finite (pink, hatched)" in text
 
 
 def test_a_history_says_how_it_ended(svg, tmp_path):
@@ -301,8 +301,8 @@ def test_the_side_is_chosen_from_which_the_most_is_seen(tmp_path):
         with reading.open_file(write_surface(tmp_path / "s.h5", values)) as file:
             field = file.field("train_loss")
             each = relief.Relief(file, field, scales.choose(field.values, "train_loss"), relief.View())
-            seen = {azim: raster.shown(*each.scene(), raster.View(azim=azim)) for azim in raster.SIDES}
-            relief._turn([each])
+            seen = {azim: raster.shown(*each.scene(), raster.View(30, azim))[0] for azim in raster.SIDES}
+            relief.turn([each])
             return seen, each.view.azim
 
     for sx, sy in itertools.product((-1, 1), (-1, 1)):

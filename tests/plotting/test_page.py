@@ -120,7 +120,7 @@ def test_what_is_not_a_plain_value_is_said(page_of, tmp_path):
     assert chosen["partial"] == f"PARTIAL: {17 * 17 - guessed} of 289 points evaluated"
     notes = chosen["fields"]["train_loss"]["notes"]
     assert f"{guessed} points not evaluated: interpolated (paler)" in notes
-    assert "2 points evaluated but not finite (pink)" in notes
+    assert "2 points evaluated but not finite (pink, hatched)" in notes
 
 
 def test_reconstructed_values_are_said(page_of, tmp_path):

@@ -20,8 +20,8 @@ def picture(heights, view=View(30.0, -57.0), pixels=100, span=(0.0, 1.0)):
     return Picture(sheet(heights, span), view, (-0.9, 0.9, -0.6, 0.9), pixels)
 
 
-def image(pic, levels=(), flat=NOTHING, pale=NOTHING):
-    return pic.image(matplotlib.colormaps["gray"], list(levels), ((1, 0, 0), 1.0, 1.0), pale, (flat, (1, 0, 1)))
+def image(pic, levels=(), pale=NOTHING):
+    return pic.image(matplotlib.colormaps["gray"], list(levels), ((1, 0, 0), 1.0, 1.0), pale)
 
 
 def spots(pic):
@@ -110,14 +110,8 @@ def test_contours_run_at_their_levels():
     assert len(at) <= 8
 
 
-def test_cells_of_another_colour_and_paler_ones():
-    flat, pale = NOTHING.copy(), NOTHING.copy()
-    flat[:10, :10] = True
-    drawn = image(picture(lambda x, y: 0 * x + 0.2, View(90, -90)), flat=flat)
-    assert (drawn[..., :3] == (255, 0, 255)).all(axis=2).mean() == pytest.approx(
-        (drawn[..., 3] == 255).mean() / 4, rel=0.05)
-    pale[:] = True
-    assert image(picture(lambda x, y: 0 * x + 0.2), pale=pale)[..., :3].max() > image(
+def test_cells_of_guesses_are_paler():
+    assert image(picture(lambda x, y: 0 * x + 0.2), pale=~NOTHING)[..., :3].max() > image(
         picture(lambda x, y: 0 * x + 0.2))[..., :3].max() + 40
 
 

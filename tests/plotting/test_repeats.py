@@ -57,7 +57,7 @@ def test_draws_that_are_not_done(svg, plot, tmp_path):
     assert "PARTIAL: 106 of 243 points evaluated" in text
     assert "draw 2 · 25 of 81 points" in text and "draw 3 · 0 of 81 points" in text
     assert "56 points not evaluated: interpolated between the dots" in text
-    assert "1 point evaluated but not finite (pink)" in text
+    assert "1 point evaluated but not finite (pink, hatched)" in text
     assert "holds no evaluated point" in plot(file).line()  # of the mean
 
 

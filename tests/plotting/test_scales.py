@@ -76,8 +76,8 @@ def test_a_few_extreme_values_are_cut_and_named():
     assert scale.notes == ["cut at 2.1: 1 of 401 points lie above it (up to 10⁵)"]
     assert scales.choose(values, "train_loss", vmax=1e5).hi == 1e5
     assert not scales.choose(bowl, "train_loss").cut_high
-    deep = scales.choose(np.append(1e-30, bowl), "train_loss")
-    assert deep.log and deep.lo == 0.1 and deep.cut_low
+    deep = scales.choose(np.append(1e-30, bowl), "train_loss", log=True)
+    assert deep.lo == 0.1 and deep.cut_low
 
 
 def test_a_narrow_peak_of_many_points_is_not_cut():

@@ -75,6 +75,8 @@ def _scale(files, options):
     name = files[0].full_name(options.field or files[0].default_name())
     fields = [file.field(name) for file in files]
     for file, field in zip(files, fields):
+        if not (np.array_equal(file.x, files[0].x) and np.array_equal(file.y, files[0].y)):
+            raise PlotError(f"{file.path} has another grid than {files[0].path}: an animation needs one grid")
         if not np.isfinite(field.values).any():
             raise NotYetError(f"{file.path} holds no finite value of {name}: nothing to draw")
     values = np.concatenate([field.values.ravel() for field in fields])
@@ -138,9 +140,6 @@ class _Epochs(_Solid):
 
     def __init__(self, files, options, dpi):
         super().__init__(files, options, dpi)
-        for file in files[1:]:
-            if not (np.array_equal(file.x, files[0].x) and np.array_equal(file.y, files[0].y)):
-                raise PlotError(f"{file.path} has another grid than {files[0].path}: an animation needs one grid")
         missing = any(field.missing.any() for field in self.fields)
         self.mark = "PARTIAL: not all points are evaluated" if missing else None
         self.fields = [points.fill(file, field, self.scale) for file, field in zip(files, self.fields)]

@@ -23,7 +23,7 @@ DIRECTIONS = 16  # in which the sky is looked for
 AMBIENT, DIFFUSE, SPECULAR, SHININESS = 0.60, 0.62, 0.10, 22
 SIDES = (-57.0, 33.0, 123.0, -147.0)  # degrees: from where a sheet may be looked at, the usual one first
 ELEVATIONS = (30.0, 40.0, 50.0, 60.0)  # the same: as low as shows what matters
-BASIN, SEEN = 0.08, 0.9  # the radius around what matters, the longer side being 1, and how much of it must be seen
+AROUND, SEEN = 0.08, 0.9  # the radius around what a reader looks for, the longer side being 1, and how much of it must be seen
 UNDERSIDE = 1.15  # of the light there is on the upper side
 BEYOND = 1000.0  # times the span that a value may lie beyond the limits, and count as such
 PALE = 0.55  # what is left of a colour where the values are guesses
@@ -84,16 +84,18 @@ class Sheet:
         """Places on the sheet, a little above it, at coordinates of the plane: [n, 3] of the box."""
         return np.column_stack([self.place(x, y), self.at(x, y) + lift])
 
-    def basin(self):
-        """Places on the sheet around its centre, the origin of the plane, and around its lowest point: [n, 3]."""
+    def sights(self, ends):
+        """What a reader looks for: its centre, its lowest point, and the `ends` [(x, y)] of paths; of each the places
+        on the sheet around it, [n, 3]."""
         lowest = np.unravel_index(np.argmin(np.where(np.isfinite(self.z), self.z, np.inf)), self.z.shape)
         centre = [np.abs(axis).argmin() for axis in (self.y, self.x)]
         places = []
-        for row, column in (lowest, centre):
+        ends = [(np.abs(self.y - y).argmin(), np.abs(self.x - x).argmin()) for x, y in ends]
+        for row, column in (lowest, centre, *ends):
             away = np.hypot(self.along[:, None] - self.along[row], self.across - self.across[column])
-            rows, columns = np.nonzero((away <= BASIN) & np.isfinite(self.z))
+            rows, columns = np.nonzero((away <= AROUND) & np.isfinite(self.z))
             places.append(self.on(self.x[columns], self.y[rows]))
-        return np.concatenate(places)
+        return places
 
     def bounds(self, view):
         """(left, right, bottom, top) of its box on the page."""
@@ -285,8 +287,8 @@ class Picture:
 
 
 def best_view(scenes, view):
-    """`view` with the angles that it leaves open: of the lowest elevation at which centre and minimum of all `scenes`,
-    (sheet, paths [(x, y)]), are seen, the azimuth from which most is seen; the usual one if in doubt."""
+    """`view` with the angles that it leaves open: of the lowest elevation at which centre, minimum and ends of paths of
+    all `scenes`, (sheet, paths [(x, y)]), are seen, the azimuth from which most is seen; the usual one if in doubt."""
     sides = SIDES if view.azim is None else (view.azim,)
     elevations = ELEVATIONS if view.elev is None else (view.elev,)
     for elev in elevations:
@@ -301,11 +303,12 @@ def best_view(scenes, view):
 
 
 def shown(sheet, paths, view):
-    """(How much of the sheet's upper side is seen, and, where paths run on it, of these; what share of the basin.)"""
+    """(How much of the sheet's upper side is seen, and, where paths run on it, of these; what share of the sight that is hidden most.)"""
     picture = Picture(sheet, view, sheet.bounds(view), 60)
     hidden = [np.mean(picture.hidden(view.project(sheet.on(*finely(x, y, 100))))) for x, y in paths]
-    basin = 1.0 - float(np.mean(picture.hidden(view.project(sheet.basin()))))
-    return picture.upper() + (1.0 - float(np.mean(hidden)) if paths else 0.0), basin
+    sights = sheet.sights([(x[-1], y[-1]) for x, y in paths])
+    found = 1.0 - max(float(np.mean(picture.hidden(view.project(sight)))) for sight in sights if len(sight))
+    return picture.upper() + (1.0 - float(np.mean(hidden)) if paths else 0.0), found
 
 
 def corners_of(box, low, high):
