@@ -30,25 +30,32 @@ def test_one_line_has_loss_to_the_left_and_accuracy_to_the_right(tmp_path):
     assert left.yaxis.label.get_color() == style.LOSS and right.yaxis.label.get_color() == style.ACCURACY
 
 
-def test_a_fan_shows_each_line_their_mean_and_their_spread(tmp_path):
+def test_a_fan_shows_each_line_their_mean_and_the_middle_of_them(tmp_path):
     upper, lower = axes_of(tmp_path, write_fan)
     mean = next(line for line in upper.get_lines() if line.get_gid() == "train_loss")
     thin = [line for line in upper.get_lines() if line.get_alpha() == pytest.approx(0.45)]
     assert len(thin) == 10  # five of training, five of test
     each = np.stack([line.get_ydata() for line in thin[:5]])
     assert np.mean(each, axis=0) == pytest.approx(mean.get_ydata())
-    band = next(c for c in upper.collections if c.get_gid() == "train_loss_spread")
+    band = next(c for c in upper.collections if c.get_gid() == "train_loss_band")
     edge = band.get_paths()[0].vertices
     highest = edge[edge[:, 0] == 1.0, 1].max()
-    assert highest == pytest.approx(mean.get_ydata()[-1] + np.std(each, axis=0, ddof=1)[-1])
+    # Of five lines the quantile 5/6 lies a third of the way from the fourth to the fifth.
+    fourth, fifth = np.sort(each[:, -1])[3:]
+    assert highest == pytest.approx(fourth + (fifth - fourth) / 3)
 
 
-def test_the_spread_is_that_of_the_file(tmp_path):
-    with reading.open_file(write_fan(tmp_path / "f.h5")) as file:
-        chart, _ = charts.of_lines([file], None)
-        spread = next(s.spread for s in chart.series if s.name == "train_loss")
-        assert spread == pytest.approx(file.field("train_loss_spread").values)
-        assert file.draws == 5 and file.progress() == (105, 105)
+def test_the_band_of_a_fan_lies_among_its_lines_on_a_log_scale_too(tmp_path):
+    """A mean minus a standard deviation would lie below all of them where one line is far above the others."""
+    def write(path):
+        with h5py.File(write_fan(path), "a") as made:
+            made["lossatlas/lines/train_loss"][0] *= 1000
+        return str(path)
+
+    axes = axes_of(tmp_path, write, "--log", "--field", "train_loss")[0]
+    band = next(c for c in axes.collections if c.get_gid() == "train_loss_band").get_paths()[0].vertices[:, 1]
+    thin = np.stack([line.get_ydata() for line in axes.get_lines() if line.get_alpha() == pytest.approx(0.45)])
+    assert thin.min() <= band.min() and band.max() <= thin.max()
 
 
 def test_a_fan_says_what_it_is(svg, tmp_path):

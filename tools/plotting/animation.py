@@ -203,7 +203,7 @@ class _Run:
         (field,), self.scale, self.name = _scale(files, options)
         kind = options.kind if options.kind in ("contour", "contourf", "heat") else "contourf"
         self.plane = planes.Plane(kind, self.file, field, self.scale)
-        body, equal = planes.body_of(self.plane.x, self.plane.y)
+        body, equal = planes.body_of(self.plane.x, self.plane.y, self.file.look.aspect)
         notes = self.plane.notes(equal, options.cmap)
         self.runs, self.plane.overlay.runs = self.plane.overlay.runs, []
         head = _head(files, options, self.name, points.mark(field))

@@ -26,9 +26,8 @@ def of_lines(files, names, along=0, labels=None, notes=()):
             field = file.field(file.full_name(name)).squeeze().changed(lambda array: array[order])
             color = _color(field.name, number, len(files), file.draws, names)
             fan = _fan(file, field.name, order)
-            spread = None if fan is None else np.std(fan, axis=0, ddof=1)
             series.append(Series(field.name, x[order], field.values, color, _dashes(field.name),
-                                 _marker(number, len(files)), fan, spread))
+                                 _marker(number, len(files)), fan))
             fields[number].append(field)
             bad += _stretches(x[order], field.nonfinite)
     if all(field.blank.all() for each in fields for field in each):
@@ -37,7 +36,8 @@ def of_lines(files, names, along=0, labels=None, notes=()):
     fan = next((each.fan for each in series if each.fan is not None), None)
     if fan is not None:
         notes = [*notes, f"thin: {len(fan)} lines, each along a direction of its own; thick: their mean;"
-                         " band: mean ± standard deviation"]
+                         " band: the middle two thirds of them"]
+    notes = [*notes, *dict.fromkeys(each.cropped for each in files if each.cropped)]
     found = marks.points(file) if len(files) == 1 else None
     kinds = {marks.axis_label(each, along) for each in files}
     label = _line_label(file, along, found) if len(kinds) == 1 else "multiples of the direction"

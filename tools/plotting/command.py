@@ -84,6 +84,10 @@ def parse(words):
         what = "option" if word.startswith("-") else "word"
         hint = f", did you mean '{near[0]}'?" if near and what == "option" else ""
         parser.error(f"unknown {what} '{word}'{hint}")
+    if options.zlim:
+        if options.vmin is not None or options.vmax is not None:
+            raise WordsError("--zlim gives --vmin and --vmax: leave these out")
+        options.vmin, options.vmax = options.zlim
     if options.vmin is not None and options.vmax is not None and options.vmin >= options.vmax:
         raise WordsError(f"--vmin {options.vmin:g} must be below --vmax {options.vmax:g}")
     if options.width is not None:
@@ -168,7 +172,18 @@ def _parser():
         help="about N contour levels at round values, or these")
     add("--vmin", type=_number, help="least value drawn; the figure states the cut")
     add("--vmax", type=_number, help="largest value drawn; the figure states the cut")
-    add("--elev", type=_elevation, help="surface: height of the eye in degrees (default 30)")
+    add("--zlim", type=_limits, metavar="A:B", help="--vmin A and --vmax B in one, the height of a surface in 3D")
+    add("--xlim", type=_limits, metavar="A:B", help="draw the part of the plane or line where x lies from A to B")
+    add("--ylim", type=_limits, metavar="A:B", help="the same of y")
+    add("--aspect", type=_aspect, metavar="equal|R",
+        help="height of the plane over its width, or both axes to one scale however narrow that is"
+        " (default: to one scale unless one side is over six times the other, in 3D 2.5 times)")
+    add("--smooth", action="store_true", default=None,
+        help="draw a smooth surface through the points (monotone cubic; no value beyond those of the points around it)")
+    add("--scale", choices=("one", "each"), metavar="one|each",
+        help="of several files or draws: one scale for all (default), or each its own")
+    add("--elev", type=_elevation, help="surface: height of the eye in degrees (default: the lowest of 30, 40, 50 and 60"
+        " from which centre, minimum and ends of paths are seen)")
     add("--azim", type=_number, help="surface: direction of the eye in degrees (default: of -57, 33, 123 and -147 the one that shows most;"
         " in an animation -57)")
     add("--no-floor", dest="floor", action="store_false", default=None,
@@ -204,6 +219,27 @@ def _number(word):
         value = math.nan
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"'{word}' is not a number")
+    return value
+
+
+def _limits(word):
+    """'A:B' as (A, B), ascending."""
+    parts = word.split(":")
+    if len(parts) != 2:
+        raise argparse.ArgumentTypeError(f"'{word}' is not A:B, as in -0.5:0.5")
+    low, high = map(_number, parts)
+    if low >= high:
+        raise argparse.ArgumentTypeError(f"'{word}' must rise: {high:g}:{low:g}?")
+    return low, high
+
+
+def _aspect(word):
+    """Height over width; 0: both axes to one scale."""
+    if word == "equal":
+        return 0.0
+    value = _number(word)
+    if not 0.05 <= value <= 20.0:
+        raise argparse.ArgumentTypeError(f"'{word}' is neither equal nor a number from 0.05 to 20")
     return value
 
 

@@ -13,6 +13,7 @@ WIDTH, HEIGHT, ALONE, GAP = 4.3, 1.75, 2.6, 0.14  # inches: panels, one that is 
 LOWEST = 0.95  # inches: a panel where the page is narrow
 LEGEND, MORE = 0.2, 0.12  # inches: a key of the legend above the first panel, and each further line of its label
 MARKERS = 12  # about so many on a curve that is told from others by them
+BETWEEN = (1 / 6, 5 / 6)  # quantiles of a fan: the ends of its band
 BAND, THIN, BAD = 0.16, 0.45, 0.5  # opacity: a band of spread, the lines of a fan, values not finite
 
 
@@ -27,16 +28,17 @@ class Series:
     dashes: tuple = (None, None)
     marker: str | None = None  # of the file, where there are several
     fan: np.ndarray | None = None  # [K, n]: what `values` is the mean of
-    spread: np.ndarray | None = None  # [n]: standard deviation of the fan
 
     @property
     def reach(self):
         """All values that are drawn."""
-        return np.concatenate([np.ravel(a) for a in (self.values, self.fan, *self.band) if a is not None])
+        return np.concatenate([np.ravel(a) for a in (self.values, self.fan) if a is not None])
 
     @property
     def band(self):
-        return (None, None) if self.spread is None else (self.values - self.spread, self.values + self.spread)
+        """(low, high), [n] each: between them lie the middle two thirds of the fan. Quantiles, since they mean the same on
+        a log scale and never lie beyond all lines."""
+        return np.quantile(self.fan, BETWEEN, axis=0)
 
 
 @dataclass
@@ -165,11 +167,10 @@ def _draw(ax, panel, right):
     length = ax.get_position().height * ax.figure.get_figheight()
     for each in panel.series:
         look = dict(color=each.color, dashes=each.dashes)
-        if each.spread is not None:
+        if each.fan is not None:
             low, high = each.band
-            low = np.maximum(low, panel.scale.lo) if panel.scale.log else low
             ax.fill_between(each.x, low, high, color=each.color, alpha=BAND, linewidth=0, zorder=1.5,
-                            gid=f"{each.name}_spread")
+                            gid=f"{each.name}_band")
         for line in () if each.fan is None else each.fan:
             ax.plot(each.x, line, zorder=2, linewidth=0.6 * style.ZOOM, alpha=THIN, **look)
         lone = _has_lone_points(each.values)

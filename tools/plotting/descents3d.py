@@ -41,7 +41,7 @@ class _Relief(relief.Relief):
     def notes(self):
         return super().notes() + descents.mark_notes(self.file) + descents.beyond_notes(self.file)
 
-    def _marks(self, axes, frame, picture):
+    def _marks(self, axes, frame, picture, cmap):
         self._stars(axes, frame, picture)
         every = self.file.descents
         for descent, look, size in zip(every, descents.looks_of(every), descents.end_sizes(self.file, every)):

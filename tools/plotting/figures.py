@@ -25,11 +25,16 @@ READ_BY = {
     "draw": (*PLANE_KINDS, "trajectory", "line"),
     "projection": (*PLANE_KINDS, "repeats", "trajectory"),
     "numbers": (*PLANE_KINDS, "repeats", "line", "trajectory", "path"),
+    "xlim": (*PLANE_KINDS, "repeats", "line", "trajectory"),
+    "ylim": (*PLANE_KINDS, "repeats", "trajectory"),
+    "aspect": (*PLANE_KINDS, "repeats", "trajectory"),
+    "smooth": ("contour", "contourf", "surface", "repeats", "trajectory"),
+    "scale": (*PLANE_KINDS, "repeats"),
 }
 # what is written -> the options that it does not read
 UNREAD = {
-    "a page": ("kind", "width", "size", "dpi", "caption", "numbers", "floor"),
-    "an animation": ("kind", "numbers", "draw"),
+    "a page": ("kind", "width", "size", "dpi", "caption", "numbers", "floor", "aspect", "smooth", "scale"),
+    "an animation": ("kind", "numbers", "draw", "scale"),
 }
 DEFAULTS = {"dpi": 300, "caption": True}  # of these; None of the others
 WORDS = {"floor": "no-floor", "caption": "no-caption"}
@@ -58,6 +63,10 @@ def draw_files(files, options):
     """As draw, of open files."""
     for file in files:
         file.projections = tuple(options.projection or ())
+        file.look = reading.Look(options.aspect, bool(options.smooth))
+        limits = options.xlim, None if getattr(file, "y", None) is None else options.ylim
+        if any(limits) and type(file) is reading.SurfaceFile:
+            file.crop(*limits)
     wanted = {saving.extension(path) for path in options.out or ()}
     saving.check(options.out or ())
     # All are rendered before one is written: a failure then leaves every old figure in place.
@@ -199,6 +208,8 @@ def _descents(file, options):
              f" use --kind {', '.join(fits)}")
     _require(options.field is None, file, "descents, which have no other values: leave --field out")
     _report_unread(options, kind)
+    if options.xlim or options.ylim:
+        say("note: --xlim and --ylim have no effect on descents: lossatlas descend draws the range that --range gives")
     head = descents_head(file, kind, options)
     if kind == "surface":
         from . import descents3d
@@ -293,13 +304,13 @@ def _repeats(file, options):
         entries.append(multiples.Entry(file, field, _draw_name(number, field)))
     file.choose_draw(None)
     fields = [entry.field for entry in entries]
-    name, scale = fields[0].name, _one_scale([file], fields, options)
+    name, drawn_on = fields[0].name, _scales([file] * len(fields), fields, options)
     title = wording.title(wording.short_label(name, file.settings), file.settings)
     done, total = file.progress()
     mark = wording.partial(done, total) if done < total else None
     head = _surface_head([file], options, f"{title}: {file.draws} draws of directions", mark, True, name)
     notes = [f"the first {len(entries)} of {file.draws} draws are shown"] * (len(entries) < file.draws)
-    return multiples.draw("contourf", entries, scale, head, wording.value_label(name, file.settings), notes,
+    return multiples.draw("contourf", entries, drawn_on, head, wording.value_label(name, file.settings), notes,
                           options.levels, options.cmap)
 
 
@@ -325,7 +336,7 @@ def _several(files, options):
         field = file.field(file.full_name(options.field or file.default_name()))
         _require_points(file, field)
         fields.append(field)
-    scale = _one_scale(files, fields, options)
+    drawn_on = _scales(files, fields, options)
     if len({field.name for field in fields}) > 1:
         raise PlotError(f"{files[0].path} holds {fields[0].name} and another file only"
                         f" {next(f.name for f in fields if f.name != fields[0].name)}: choose with --field")
@@ -343,17 +354,24 @@ def _several(files, options):
     if kind == "surface":
         from . import relief
 
-        return kind, relief.draw_several(entries, scale, head, label, _view(options), options.levels,
+        return kind, relief.draw_several(entries, drawn_on, head, label, _view(options), options.levels,
                                          options.cmap, options.dpi)
-    return kind, multiples.draw(kind, entries, scale, head, label, [], options.levels, options.cmap)
+    return kind, multiples.draw(kind, entries, drawn_on, head, label, [], options.levels, options.cmap)
 
 
-def _one_scale(files, fields, options):
-    """The scale for all fields together."""
-    values = np.concatenate([field.values.ravel() for field in fields])
-    if not np.isfinite(values).any():
+def _scales(files, fields, options):
+    """The scale of each field: one for all, or with --scale each its own."""
+    values = [field.values.ravel() for field in fields]
+    for file, field in zip(files, fields):
+        if options.scale == "each" and not field.blank.all():
+            _require_points(file, field)
+    if not np.isfinite(np.concatenate(values)).any():
         _require_points(files[0], fields[0])
-    return scales.choose(values, fields[0].name, options.log, options.vmin, options.vmax)
+    together = [np.concatenate(values)] * len(values)
+    own = [each if np.isfinite(each).any() else all for each, all in zip(values, together)]
+    chosen = [scales.choose(each, field.name, options.log, options.vmin, options.vmax)
+              for each, field in zip(own if options.scale == "each" else together[:1], fields)]
+    return chosen if options.scale == "each" else chosen * len(fields)
 
 
 # --- words -----------------------------------------------------------------------------------------

@@ -119,8 +119,8 @@ class Frame:
         low, high = scale.span
         names = [self._name(marks.axis_label(relief.surface, n), 0.62 * self.scale * side)
                  for n, side in ((1, width), (2, depth))]
-        across = np.interp(x[0], relief.x, relief.sheet.across)
-        deep = np.interp(y[0], relief.y, relief.sheet.along)
+        across = np.interp(x[0], relief.sheet.x, relief.sheet.across)
+        deep = np.interp(y[0], relief.sheet.y, relief.sheet.along)
         heights = [height * (scale.position(value) - low) / (high - low) for value in values]
         return (
             ([((at, near[1], floor), text) for at, text in zip(across, x[1])],

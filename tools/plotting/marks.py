@@ -49,9 +49,18 @@ class Points:
     distance: np.ndarray
     unit: float | None  # length of direction 1
     group: h5py.Group
+    inside: np.ndarray  # bool: which of the group's they are
 
     def own(self, name):
-        return _column(self.group, name, len(self.x))
+        return _column(self.group, name, len(self.inside))[self.inside]
+
+    def within(self, x, y):
+        """Those in a plane of these coordinates; None without any."""
+        near = [1e-6 * np.ptp(axis) for axis in (x, y)]
+        kept = ((self.x >= x.min() - near[0]) & (self.x <= x.max() + near[0])
+                & (self.y >= y.min() - near[1]) & (self.y <= y.max() + near[1]))
+        names = [name for name, keep in zip(self.names, kept) if keep]
+        return Points(names, self.x[kept], self.y[kept], self.distance[kept], self.unit, self.group, kept) if names else None
 
 
 @dataclass
@@ -100,7 +109,8 @@ def points(file):
     names = [text(name) for name in group["name"][()]] if "name" in group else []
     unit = group.attrs.get("unit")
     return Points(names + [""] * (len(x) - len(names)), x, _column(group, "y", len(x)),
-                  _column(group, "distance", len(x)), None if unit is None else float(unit), group)
+                  _column(group, "distance", len(x)), None if unit is None else float(unit), group,
+                  np.ones(len(x), bool))
 
 
 def curves(file):

@@ -1,4 +1,4 @@
-"""Several planes side by side on one scale: the draws of directions of one file, or several files."""
+"""Several planes side by side: the draws of directions of one file, or several files."""
 
 import math
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import numpy as np
 from . import marks, overlay, planes, points, style, trajectories
 from .errors import WordsError
 from .reading import together
+from .scales import number
 
 MOST = 36  # panels shown
 WIDTH, TALLEST = 6.4, 7.5  # inches: of all panels together
@@ -17,6 +18,8 @@ BESIDES, ROOMY = 1.6, 1.0  # inches: about the room beside the panels, and the w
 ACROSS, ABOVE = 0.12, 0.09  # inches: between two panels, and above each besides its name and facts
 LINE = 0.13  # inches: a line of a panel's name or facts
 BELOW, BESIDE = 0.42, 0.42  # inches: for labels of a panel's own
+BAR = 0.5  # inches: a colour bar of a panel's own, with its numbers
+LITTLE = 0.03  # of a scale: what a panel may take of it before a note says so
 
 
 @dataclass
@@ -29,9 +32,11 @@ class Entry:
     facts: str = ""
 
 
-def draw(kind, entries, scale, head, label, notes, levels=None, cmap=None):
-    """A figure of one panel an entry. `notes` are of all; `levels` is None, a count, or a list."""
-    panels = [_Panel(kind, entry, scale) for entry in entries]
+def draw(kind, entries, scales, head, label, notes, levels=None, cmap=None):
+    """A figure of one panel an entry, each on its of the `scales`. `notes` are of all; `levels` is None, a count, or a
+    list."""
+    panels = [_Panel(kind, entry, scale) for entry, scale in zip(entries, scales)]
+    shared = is_shared(scales)
     labels = _labels(panels)
     own = len(labels) > 1
     columns, rows = layout(len(panels))
@@ -40,15 +45,15 @@ def draw(kind, entries, scale, head, label, notes, levels=None, cmap=None):
         while columns > 1 and (head.size[0] - BESIDES * zoom) / columns < ROOMY * zoom:
             columns -= 1
         rows = math.ceil(len(panels) / columns)
-    across, up = (ACROSS + own * BESIDE) * zoom, own * BELOW * zoom
+    across, up = (ACROSS + own * BESIDE + (not shared) * BAR) * zoom, own * BELOW * zoom
     each, equal = _panel_size(panels, columns, rows, across, up)
     lines = [name_lines(panel.entry, each[0]) for panel in panels]
     above = (ABOVE + LINE * max(len(name) + len(facts) for name, facts in lines)) * zoom
     body = (columns * each[0] + (columns - 1) * across, rows * (each[1] + above) + (rows - 1) * up)
-    notes = notes + _notes(panels, scale, equal) + style.notes_on(cmap)
+    notes = notes + _notes(panels, scales, equal) + style.notes_on(cmap)
     grown = 1.0 if head.size is None else max(0.0, (head.size[0] - BESIDES * zoom) / body[0])
     seen = (grown * body[0], grown * body[1])  # about what is left of it on a page of the user's width
-    wide = max(planes.y_extra(panel.y) for panel in panels), planes.bar_extra(scale)
+    wide = max(planes.y_extra(panel.y) for panel in panels), max(map(planes.bar_extra, scales))
     page = style.Page(head, notes, planes.margins(seen, label, *(("", "") if own else labels[0]), *wide), body)
     each = _shrunk(each, columns, rows, page, across, above, up)
     lines = [name_lines(panel.entry, each[0]) for panel in panels]
@@ -58,7 +63,12 @@ def draw(kind, entries, scale, head, label, notes, levels=None, cmap=None):
         row, column = divmod(number, columns)
         place = (column * (each[0] + across), (rows - 1 - row) * (each[1] + above + up))
         axes = page.figure.add_axes(page.rectangle(*place, *each))
-        mappable = panel.paint(axes, scale, cmap, levels) or mappable
+        painted = panel.paint(axes, cmap, levels)
+        mappable = painted or mappable
+        if not shared and painted:
+            last = column == columns - 1 or number == len(panels) - 1
+            page.color_bar(painted, panel.scale, label if last else "", at=place[0] + each[0], gap=0.06,
+                           bounds=(place[1], each[1]), **planes.bar_ends(panel.kind, panel.scale))
         write_name(page, place[0], place[1] + each[1], lines[number])
         if own:
             _own_labels(axes, panel, each)
@@ -66,8 +76,29 @@ def draw(kind, entries, scale, head, label, notes, levels=None, cmap=None):
             axes.tick_params(labelleft=column == 0, labelbottom=number + columns >= len(panels))
     if not own:
         _axis_labels(page, labels[0])
-    page.color_bar(mappable, scale, label, extend=planes.extend(scale))
+    if shared:
+        page.color_bar(mappable, scales[0], label, **planes.bar_ends(panels[0].kind, scales[0]))
     return page.figure
+
+
+def is_shared(scales):
+    return all(scale is scales[0] for scale in scales)
+
+
+def scale_notes(scales, entries):
+    """Whether the panels share a scale, and which of them it shows little of."""
+    if not is_shared(scales):
+        return ["each panel has a scale of its own",
+                *(f"{entry.name}: {note}" for entry, scale in zip(entries, scales) for note in scale.notes)]
+    notes = ["one scale for all panels", *scales[0].notes]
+    low, high = scales[0].span
+    for entry in entries:
+        drawn = scales[0].held(entry.field.values)
+        share = (np.nanmax(drawn) - np.nanmin(drawn)) / (high - low) if np.isfinite(drawn).any() else 1.0
+        if share <= LITTLE and not scales[0].constant:
+            notes.append(f"{entry.name} takes {number(float(f'{100 * share:.1g}'))} % of the scale:"
+                         " --scale each gives every panel its own")
+    return notes
 
 
 def layout(count):
@@ -84,7 +115,7 @@ def _labels(panels):
 
 def _panel_size(panels, columns, rows, across, up):
     """((width, height) of a panel in inches, whether both axes have the same scale)."""
-    sizes = [planes.body_of(panel.x, panel.y) for panel in panels]
+    sizes = [planes.body_of(panel.x, panel.y, panel.entry.surface.look.aspect) for panel in panels]
     (width, height), equal = sizes[0][0], all(equal for _, equal in sizes)
     wide = (WIDTH - (columns - 1) * across) / columns
     tall = (TALLEST - (rows - 1) * up) / rows - 0.3 * style.ZOOM
@@ -105,15 +136,15 @@ def _shrunk(each, columns, rows, page, across, above, up):
 
 class _Panel:
     def __init__(self, kind, entry, scale):
-        self.entry = entry
+        self.entry, self.scale = entry, scale
         self.missing = int(entry.field.missing.sum())
         self.x, self.y, field = planes.ascending(entry.surface.x, entry.surface.y, entry.field)
         self.kind, self.field, _ = planes.filled(kind, entry.surface, field, scale)
         self.has_values = bool((np.isfinite(self.field.values) | self.field.nonfinite).any())
         self.fallen = self.kind == "heat" and kind != "heat" and self.has_values
-        self.overlay = overlay.Overlay(entry.surface)
+        self.overlay = overlay.Overlay(entry.surface, field.name)
 
-    def paint(self, axes, scale, cmap, levels):
+    def paint(self, axes, cmap, levels):
         """Draws the values; what a colour bar is made from, or None where there are none."""
         planes.frame(axes, self.x, self.y, self.kind, 3)
         axes.tick_params(labelsize=style.NOTE, length=2.2 * style.ZOOM, pad=2.0 * style.ZOOM)
@@ -122,12 +153,12 @@ class _Panel:
             label.set_horizontalalignment(side)  # else it would touch that of the next panel
         if not self.has_values:
             return None
-        mappable = planes.paint(axes, self.kind, self.x, self.y, self.field, scale, cmap, levels)
+        mappable = planes.paint(axes, self.kind, self.x, self.y, self.field, self.scale, cmap, levels,
+                                self.entry.surface.look.smooth)
         if not self.overlay.covers_center:
             style.mark_center(axes, self.x, self.y)
-        taken = self.overlay.draw(axes)
-        if self.kind == "contour":
-            planes.label_lines(axes, scale, taken)
+        taken = self.overlay.draw(axes, planes.own_colors(self.overlay, self.field.name, self.scale, cmap))
+        planes.label_lines(axes, self.scale, taken)
         return mappable
 
 
@@ -152,9 +183,10 @@ def write_name(page, left, top, lines):
                          fontweight=weight, ha="left", va="baseline", parse_math=False)
 
 
-def _notes(panels, scale, equal):
+def _notes(panels, scales, equal):
     """The notes on all panels taken together."""
-    notes = ["one scale for all panels"] + scale.notes
+    notes = scale_notes(scales, [panel.entry for panel in panels])
+    notes += list(dict.fromkeys(note for panel in panels for note in planes.drawn_notes(panel.entry.surface)))
     kinds = {panel.kind for panel in panels if panel.field.guessed.any()}
     guesses = planes.GUESSES[kinds == {"heat"}]
     if len({panel.entry.surface.path for panel in panels}) == 1:  # draws of one file

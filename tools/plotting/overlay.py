@@ -15,8 +15,12 @@ WHERE = tuple((math.cos(a), math.sin(a)) for a in np.radians((20, 160, -25, 205,
 class Overlay:
     """The marks of a surface file."""
 
-    def __init__(self, surface):
+    def __init__(self, surface, name=""):
+        """`name` of the value that is drawn."""
+        self.name = name
         self.runs, self.points, self.curves = marks.runs(surface), marks.points(surface), marks.curves(surface)
+        if self.points is not None:
+            self.points = self.points.within(surface.x, surface.y)
         self.path = surface.path
 
     @property
@@ -44,10 +48,12 @@ class Overlay:
                 self.points.unit or 1.0)]
         if off:
             notes.append(f"out of this plane: {', '.join(off)}")
+        if self.points is not None and any(np.isfinite(self.points.own(self.name))):
+            notes.append("circles: checkpoints, in the colour of their own value")
         return notes
 
-    def draw(self, axes):
-        """Draws everything; the places that are taken, in pixels."""
+    def draw(self, axes, colors=None):
+        """Draws everything, the marked checkpoints in these colours; the places that are taken, in pixels."""
         labels = Labels(axes)
         for number, curve in enumerate(self.curves):
             _casing_line(axes, curve.x, curve.y, style.series(number)["color"], 1.6, gid=f"curve_{curve.name}")
@@ -67,10 +73,11 @@ class Overlay:
             name = run.label if len(self.runs) > 1 else ""
             labels.epochs(run, style.series(number)["color"], name)
         if self.points is not None:
-            axes.plot(self.points.x, self.points.y, linestyle="none", marker="o", color=style.CASING,
-                      markersize=5.0 * style.ZOOM, markeredgecolor=style.INK, clip_on=False,
-                      markeredgewidth=1.3 * style.ZOOM, zorder=14, gid="checkpoints")
-            labels.keep_clear(self.points.x, self.points.y)
+            axes.scatter(self.points.x, self.points.y, s=(6.5 * style.ZOOM) ** 2, color=style.CASING, clip_on=False,
+                         linewidth=0, zorder=13.9)
+            axes.scatter(self.points.x, self.points.y, s=(5.0 * style.ZOOM) ** 2, facecolors=colors or style.CASING,
+                         edgecolors=style.INK, clip_on=False, linewidth=1.1 * style.ZOOM, zorder=14, gid="checkpoints")
+            labels.keep_clear(self.points.x, self.points.y, joined=False)
             for x, y, name in zip(self.points.x, self.points.y, self.points.names):
                 labels.write(x, y, name, style.INK, needed=True)
         return labels.taken
@@ -96,9 +103,10 @@ class Labels:
         return [*self._busy[:: max(1, len(self._busy) // 150)],
                 *(((x0 + x1) / 2, (y0 + y1) / 2) for x0, y0, x1, y1 in self._boxes)]
 
-    def keep_clear(self, x, y):
+    def keep_clear(self, x, y, joined=True):
+        """No text may cover these places, nor, if `joined`, what lies between two of them."""
         path = self._axes.transData.transform(np.column_stack([x, y]))
-        if len(path) > 1:
+        if len(path) > 1 and joined:
             steps = np.hypot(*np.diff(path, axis=0).T)
             along = np.concatenate(([0.0], np.cumsum(steps)))
             at = np.linspace(0.0, along[-1], int(along[-1] / (0.03 * self._dpi)) + 2)
@@ -126,7 +134,9 @@ class Labels:
         width = self._dpi * style.text_width(text, size, "bold") + 0.02 * self._dpi
         height = self._dpi * size / 72
         spot = self._axes.transData.transform((x, y))
-        best, least = None, math.inf
+        if not self._frame.padded(1).contains(*spot):  # what is marked was cropped off
+            return
+        best, least, far = None, math.inf, 0.12 * style.ZOOM * self._dpi
         for reach in (0.075, 0.13, 0.2, 0.3, 0.45) if needed else (0.075, 0.11):
             for across, up in WHERE:
                 reached = reach * style.ZOOM * self._dpi
@@ -142,7 +152,10 @@ class Labels:
             return
         center, box = best
         self._boxes.append(box)
-        self._axes.text(*self._axes.transData.inverted().transform(center), text, color=color,
+        x, y = self._axes.transData.inverted().transform([spot, center]).T
+        if not (box[0] - far < spot[0] < box[2] + far and box[1] - far < spot[1] < box[3] + far):
+            self._axes.plot(x, y, color=color, linewidth=0.6 * style.ZOOM, zorder=15, path_effects=style.cased(1.6 * style.ZOOM))
+        self._axes.text(x[1], y[1], text, color=color,
                         fontsize=size, ha="center", va="center", zorder=16, parse_math=False,
                         fontweight="bold", bbox=style.plate())
 

@@ -1,10 +1,12 @@
 """Planes seen from above: contour, contourf and heat."""
 
+import math
+
 import numpy as np
 from matplotlib import colors
 from matplotlib.cm import ScalarMappable
 
-from . import marks, overlay, points, style, wording
+from . import marks, overlay, points, smooth, style, wording
 from .scales import labels
 
 SHORT, LONG = 3.55, 6.0  # inches: the usual side of the body, and the most
@@ -19,7 +21,7 @@ WIDEST = 6.0  # beyond this ratio of sides a plane is no longer drawn to equal s
 def draw(kind, surface, field, scale, head, label, levels=None, cmap=None):
     """A figure of one plane. `levels` is None, a count, or a list in value units."""
     plane = Plane(kind, surface, field, scale)
-    body, equal = body_of(plane.x, plane.y)
+    body, equal = body_of(plane.x, plane.y, surface.look.aspect)
     notes = plane.notes(equal, cmap)
     page = style.Page(head, notes, page_margins(plane, body, head.size, label), body)
     plane.draw(page, page.rectangle(), label, levels, cmap)
@@ -33,30 +35,47 @@ class Plane:
         self.surface, self.scale = surface, scale
         self.x, self.y, field = ascending(surface.x, surface.y, field)
         self.kind, self.field, self._few = filled(kind, surface, field, scale)
-        self.overlay = overlay.Overlay(surface)
+        self.overlay = overlay.Overlay(surface, field.name)
 
     def notes(self, equal, cmap):
         notes = points.notes(self.field, GUESSES[self.kind == "heat"]) + self.scale.notes + self._few
-        notes += self.overlay.notes() + style.notes_on(cmap)
+        notes += drawn_notes(self.surface) + self.overlay.notes() + style.notes_on(cmap)
         return notes + ([] if equal else ["the axes are not to the same scale"])
 
     def draw(self, page, rectangle, label, levels=None, cmap=None, at=None):
         """Draws plane, labels and colour bar; `at`: where the plane ends, as for Page.color_bar."""
         axes = page.figure.add_axes(rectangle)
         cmap = style.color_map(cmap)
-        mappable = paint(axes, self.kind, self.x, self.y, self.field, self.scale, cmap, levels)
+        mappable = paint(axes, self.kind, self.x, self.y, self.field, self.scale, cmap, levels,
+                         self.surface.look.smooth)
         frame(axes, self.x, self.y, self.kind)
         size = rectangle[2] * page.size[0], rectangle[3] * page.size[1]
         _label_axes(axes, self.surface, size)
         if not self.overlay.covers_center:
             style.mark_center(axes, self.x, self.y)
-        taken = self.overlay.draw(axes)
-        ends = {} if self.kind == "contourf" else {"extend": extend(self.scale)}
+        taken = self.overlay.draw(axes, self.colors(cmap))
         page.color_bar(mappable, self.scale, label, at=at, bounds=(
-            rectangle[1] * page.size[1] - page.rectangle()[1] * page.size[1], size[1]), **ends)
-        if self.kind == "contour":
-            label_lines(axes, self.scale, taken)
+            rectangle[1] * page.size[1] - page.rectangle()[1] * page.size[1], size[1]), **bar_ends(self.kind, self.scale))
+        label_lines(axes, self.scale, taken)
         return axes
+
+    def colors(self, cmap):
+        return own_colors(self.overlay, self.field.name, self.scale, cmap)
+
+
+def own_colors(marked, name, scale, cmap):
+    """The colours of the marked checkpoints' own values, RGBA [m, 4] or the paper's where there is none; None without
+    checkpoints."""
+    if marked.points is None:
+        return None
+    own = marked.points.own(name)
+    shares = colors.Normalize(*scale.span)(scale.held(np.nan_to_num(own, nan=scale.lo)))
+    return [color if known else style.CASING for color, known in zip(cmap(shares), np.isfinite(own))]
+
+
+def drawn_notes(surface):
+    """How the picture differs from the grid as it is."""
+    return [note for note in (surface.cropped, "smooth between the points" if surface.look.smooth else "") if note]
 
 
 def filled(kind, surface, field, scale):
@@ -68,16 +87,20 @@ def filled(kind, surface, field, scale):
     return "heat", points.fill(surface, field, scale, True), [note]
 
 
-def paint(axes, kind, x, y, field, scale, cmap, levels):
+def paint(axes, kind, x, y, field, scale, cmap, levels, smoothly=False):
     """Draws the values; what a colour bar is made from."""
     norm = colors.Normalize(*scale.span)
     _nonfinite(axes, x, y, field, kind)
     _dots(axes, x, y, points.beside_guesses(field))
     if kind == "heat":
         return _heat(axes, x, y, field, scale, norm, cmap)
+    z = scale.forward(field.values)
+    if smoothly:
+        x, y, z = smooth.finer(x, y, z)
+    z = np.ma.masked_invalid(z)
     if kind == "contourf":
-        return _filled(axes, x, y, field, scale, norm, cmap, levels)
-    return _lines(axes, x, y, field, scale, norm, style.for_lines(cmap), levels)
+        return _filled(axes, x, y, z, scale, norm, cmap, levels)
+    return _lines(axes, x, y, z, scale, norm, style.for_lines(cmap), levels)
 
 
 def _dots(axes, x, y, which):
@@ -105,14 +128,15 @@ def _has_cells(values):
     return bool((corners >= 3).any())
 
 
-def body_of(x, y):
-    """((width, height) in inches, whether both axes have the same scale)."""
-    ratio = (x[-1] - x[0]) / (y[-1] - y[0])
-    if not 1 / WIDEST <= ratio <= WIDEST:
+def body_of(x, y, aspect=None):
+    """((width, height) in inches, whether both axes have the same scale). `aspect` as in reading.Look."""
+    true = (x[-1] - x[0]) / (y[-1] - y[0])
+    ratio = 1 / aspect if aspect else true
+    if aspect is None and not 1 / WIDEST <= ratio <= WIDEST:
         return ((5.0, 2.2) if ratio > 1 else (2.4, 5.0)), False
     width, height = (SHORT, SHORT / ratio) if ratio >= 1 else (SHORT * ratio, SHORT)
     grow = max(1.0, min(1.7 / min(width, height), LONG / max(width, height)))
-    return (width * grow, height * grow), True
+    return (width * grow, height * grow), math.isclose(ratio, true, rel_tol=0.01)
 
 
 def page_margins(plane, body, size, label):
@@ -186,27 +210,26 @@ def _heat(axes, x, y, field, scale, norm, cmap):
     )
 
 
-def _filled(axes, x, y, field, scale, norm, cmap, levels):
+def _filled(axes, x, y, z, scale, norm, cmap, levels):
     inner = _level_list(scale, levels, FILLED_LEVELS)
     bounds = sorted({scale.lo, scale.hi, *(v for v in inner if scale.lo < v < scale.hi)})
     if isinstance(levels, list):  # the user's list is the whole of it
         bounds = inner if len(inner) > 1 else bounds
     bounds = _distinct([scale.position(v) for v in bounds])
-    z = np.ma.masked_invalid(scale.forward(field.values))
     filled = axes.contourf(x, y, z, levels=bounds, norm=norm, cmap=cmap, zorder=1,
                            extend=extend(scale, bounds))
     # Outlines of their own colour close the hairlines between neighbouring bands.
     filled.set_edgecolor("face")
     filled.set_linewidth(0.25)
     if len(bounds) > 2:
-        axes.contour(x, y, z, levels=bounds[1:-1], colors="white", linewidths=0.4 * style.ZOOM, alpha=0.45,
-                     zorder=2)
+        lines = axes.contour(x, y, z, levels=bounds[1:-1], colors="white", linewidths=0.4 * style.ZOOM, alpha=0.45,
+                             zorder=2)
+        lines.label_colors = [style.readable_on(cmap(norm(level))) for level in lines.levels]
     return filled
 
 
-def _lines(axes, x, y, field, scale, norm, cmap, levels):
+def _lines(axes, x, y, z, scale, norm, cmap, levels):
     bounds = _distinct([scale.position(v) for v in _level_list(scale, levels, LINE_LEVELS)])
-    z = np.ma.masked_invalid(scale.forward(field.values))
     if bounds and not scale.constant:
         axes.contour(x, y, z, levels=bounds, norm=norm, cmap=cmap, linewidths=style.ZOOM, zorder=2)
     return ScalarMappable(norm, cmap)
@@ -214,7 +237,7 @@ def _lines(axes, x, y, field, scale, norm, cmap, levels):
 
 def _contours(axes):
     """The contour lines drawn on `axes`, or None."""
-    return next((c for c in axes.collections if hasattr(c, "add_label_near")), None)
+    return next((c for c in axes.collections if hasattr(c, "add_label_near") and not c.filled), None)
 
 
 def _level_list(scale, levels, count):
@@ -234,6 +257,11 @@ def extend(scale, bounds=None):
     above = scale.cut_high or (bounds is not None and bounds[-1] < high)
     return {(False, False): "neither", (True, False): "min", (False, True): "max",
             (True, True): "both"}[below, above]
+
+
+def bar_ends(kind, scale):
+    """How a colour bar shows that values are cut; filled contours say it themselves."""
+    return {} if kind == "contourf" else {"extend": extend(scale)}
 
 
 def _nonfinite(axes, x, y, field, kind):
@@ -290,10 +318,11 @@ def label_lines(axes, scale, taken=()):
             places.append((spot, radius))
             chosen.append(axes.transData.inverted().transform(spot))
     if chosen:
-        written = lines.clabel(lines.levels, inline=True, inline_spacing=2, fontsize=size,
-                               fmt=texts, manual=[tuple(c) for c in chosen])
+        written = lines.clabel(lines.levels, inline=True, inline_spacing=2, fontsize=size, zorder=4,
+                               colors=getattr(lines, "label_colors", None), fmt=texts, manual=[tuple(c) for c in chosen])
         for text in lines.labelTexts if written is None else written:
             text.set_parse_math(False)
+            text.set_alpha(1.0)  # not that of the lines
 
 
 def _longest_first(lines, axes):

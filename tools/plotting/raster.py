@@ -68,8 +68,8 @@ class Sheet:
         self.slopes = (_slope(steep.T, self.across).T, _slope(steep, self.along))
 
     def place(self, x, y):
-        """Coordinates of the plane to the box's, [n, 2]."""
-        return np.stack([np.interp(x, self.x, self.across), np.interp(y, self.y, self.along)], axis=-1)
+        """Coordinates of the plane to the box's, [n, 2]; NaN outside."""
+        return np.stack([_placed(x, self.x, self.across), _placed(y, self.y, self.along)], axis=-1)
 
     def at(self, x, y):
         """Heights in the box at coordinates of the plane; NaN where there is none."""
@@ -101,6 +101,11 @@ class Sheet:
         """(left, right, bottom, top) of its box on the page."""
         placed = view.project(corners_of(self.box, 0.0, self.box[2]))
         return placed[:, 0].min(), placed[:, 0].max(), placed[:, 1].min(), placed[:, 1].max()
+
+
+def _placed(values, axis, across):
+    slack = 1e-9 * (axis[-1] - axis[0])
+    return np.where((values >= axis[0] - slack) & (values <= axis[-1] + slack), np.interp(values, axis, across), np.nan)
 
 
 class Bilinear:
@@ -278,8 +283,8 @@ class Picture:
             self._depths = np.full(self.rows * self.columns, np.inf, np.float32)
             for strip in self.strips:
                 self._depths[strip.pixel] = strip.depth
-        column = ((points[:, 0] - self._left) * self._fine).astype(int)
-        row = ((points[:, 1] - self._bottom) * self._fine).astype(int)
+        column, row = (np.nan_to_num((points[:, i] - start) * self._fine, nan=-1.0).astype(int)
+                       for i, start in enumerate((self._left, self._bottom)))
         inside = (column >= 0) & (column < self.columns) & (row >= 0) & (row < self.rows)
         place = np.where(inside, row * self.columns + column, 0)
         near = self._depths[place] < points[:, 2] - 0.02

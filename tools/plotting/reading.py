@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from .errors import NotYetError, PlotError, UnreadableError, one_line
+from .points import STEPS
 
 NEWEST_FORMAT = 1  # of /lossatlas@format
 COORDINATES = {"xcoordinates", "ycoordinates", "x", "y", "epoch", "dir_file"}
@@ -46,6 +47,14 @@ class Field:
     def missing(self):
         """bool: not evaluated, whether something is drawn there or not."""
         return self.blank | self.guessed
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a plane is drawn, where the user chose."""
+
+    aspect: float | None = None  # height over width, 0: both axes to one scale; None: to one scale unless far from square
+    smooth: bool = False  # a smooth surface through the points
 
 
 def together(fields):
@@ -91,6 +100,8 @@ class _File:
         self._group = group if isinstance(group, h5py.Group) else None
         self.is_ours = self._group is not None
         self.projections = ()  # files of paths to draw over a plane
+        self.look = Look()
+        self.cropped = ""  # what of the grid is shown, in words
         self.settings = self._json("settings")
 
     def __enter__(self):
@@ -133,7 +144,8 @@ class SurfaceFile(_File):
         self.x = self._coordinates("xcoordinates")
         has_y = isinstance(handle.get("ycoordinates"), h5py.Dataset)
         self.y = self._coordinates("ycoordinates") if has_y else None
-        self.shape = (len(self.x),) if self.y is None else (len(self.y), len(self.x))
+        self.shape = self._whole = (len(self.x),) if self.y is None else (len(self.y), len(self.x))
+        self._part = ...  # of the grid: what crop left
         self.draw = None  # which draw the values are of, counted from 1; None: the mean, or the only one
         self._stack, self.draws = self._find_draws()
         self._places = self._find_places()
@@ -151,6 +163,20 @@ class SurfaceFile(_File):
     def summary(self):
         """What the program computed from the surface, as a dict; empty where it did not."""
         return self._json("summary")
+
+    def crop(self, xlim, ylim):
+        """From now on the grid is its points within these limits, (low, high) or None. Where points are missing, it may
+        begin before them, so that the coarse lattices of the sweep stay whole."""
+        done, total = self.progress()
+        step = 1 if done == total else STEPS[0]
+        parts = [_within(self.path, *axis, step) for axis in (("y", self.y, ylim), ("x", self.x, xlim)) if axis[1] is not None]
+        self._part = tuple(parts)
+        self.x = self.x[parts[-1]]
+        self.y = None if self.y is None else self.y[parts[0]]
+        self.shape = (len(self.x),) if self.y is None else (len(self.y), len(self.x))
+        self.cropped = f"cropped to {self.shape[-1]} × {self.shape[0]} of {self._whole[-1]} × {self._whole[0]} points"
+        if self.y is None:
+            self.cropped = f"cropped to {self.shape[0]} of {self._whole[0]} points"
 
     def choose_draw(self, number):
         """From now on the values are those of draw `number`, counted from 1; None: their mean."""
@@ -176,7 +202,7 @@ class SurfaceFile(_File):
         for name in ("repeats", "lines"):
             stack = self.group(name)
             mask = stack.get("evaluated") if stack is not None else None
-            if isinstance(mask, h5py.Dataset) and mask.shape[1:] == self.shape and mask.shape[0] > 1:
+            if isinstance(mask, h5py.Dataset) and mask.shape[1:] == self._whole and mask.shape[0] > 1:
                 return stack, mask.shape[0]
         return None, 1
 
@@ -193,10 +219,10 @@ class SurfaceFile(_File):
     def _find_places(self):
         """Name of each value on the grid -> where it is: the root's, then those of /lossatlas."""
         if self.draw is not None:
-            shape = (self.draws, *self.shape)
+            shape = (self.draws, *self._whole)
             return self._values_in(self._stack, lambda found: found == shape)
         places = self._values_in(self._handle, self._fits)
-        for name, place in self._values_in(self._group, lambda found: found == self.shape).items():
+        for name, place in self._values_in(self._group, lambda found: found == self._whole).items():
             places.setdefault(name, place)
         return places
 
@@ -210,10 +236,10 @@ class SurfaceFile(_File):
         }
 
     def _fits(self, shape):
-        if shape == self.shape:
+        if shape == self._whole:
             return True
         # The peers' writer shapes its arrays [nx, ny] and fills them in [ny, nx] order.
-        return self._group is None and shape == self.shape[::-1]
+        return self._group is None and shape == self._whole[::-1]
 
     def default_name(self):
         """The first loss, the training loss before others; failing one, the first value."""
@@ -231,6 +257,9 @@ class SurfaceFile(_File):
 
     def field(self, name):
         """One value by name. `train_err` is found from `train_acc` where it is not there itself."""
+        return self._whole_field(name).changed(lambda array: array[self._part])
+
+    def _whole_field(self, name):
         if name in self.names:
             return self._field(name)
         accuracy = name.removesuffix("err") + "acc"
@@ -250,7 +279,7 @@ class SurfaceFile(_File):
 
     def _values(self, place):
         if self.draw is None:
-            return self._array(place).reshape(self.shape)
+            return self._array(place).reshape(self._whole)
         return self._array(place, self.draw - 1)
 
     def _field(self, name):
@@ -277,11 +306,23 @@ class SurfaceFile(_File):
         if holder is None or not isinstance(holder.get("evaluated"), h5py.Dataset):
             return None
         mask = self._array(f"{holder.name}/evaluated", ... if self.draw is None else self.draw - 1)
-        if mask.shape != self.shape:
+        if mask.shape != self._whole:
             raise PlotError(
-                f"/lossatlas/evaluated of {self.path} has shape {mask.shape}, the grid {self.shape}"
+                f"/lossatlas/evaluated of {self.path} has shape {mask.shape}, the grid {self._whole}"
             )
         return mask
+
+
+def _within(path, axis, values, limits, step):
+    """The slice of the coordinates `values` within the limits, which starts at a multiple of `step`."""
+    if limits is None:
+        return slice(None)
+    slack = 1e-6 * np.ptp(values)  # of coordinates that are no round numbers in binary
+    inside = np.flatnonzero((values >= limits[0] - slack) & (values <= limits[1] + slack))
+    if len(inside) < 2:
+        raise PlotError(f"--{axis}lim {limits[0]:g}:{limits[1]:g} holds {len(inside)} of the {len(values)} points of {path},"
+                        f" which go from {values.min():g} to {values.max():g}: two are the least")
+    return slice(inside[0] // step * step, inside[-1] + 1)
 
 
 def _marked(values):

@@ -11,13 +11,13 @@ from matplotlib import colors
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 
-from . import multiples, overlay, planes, points, style, wording
+from . import multiples, overlay, planes, points, smooth, style, wording
 from .errors import NotYetError, WordsError
 from .frame import Frame, patch
 from .raster import Picture, Sheet, View, best_view, finely
 from .scales import number
 
-NARROWEST = 0.4  # the least horizontal side of the box, its longer one being 1
+NARROWEST, SLIVER = 0.4, 0.02  # the least horizontal side of the box, its longer one being 1; where the user chose
 WIDTH, TALL = 4.3, 4.0  # inches
 PANEL = 3.1  # inches: one of several
 ROOMY, TALLEST = 1.7, 9.0  # inches: one of several that need not be larger, all of them where the height is free
@@ -62,18 +62,20 @@ def steady_place(relief, head, label, sides, notes=()):
     return scale, origin, max(frame.form for frame in frames)
 
 
-def draw_several(entries, scale, head, label, view=View(), levels=None, cmap=None, dpi=300):
-    """A figure of one panel an entry (multiples.Entry), on one scale and from one side."""
-    reliefs = [Relief(entry.surface, entry.field, scale, view) for entry in entries]
+def draw_several(entries, scales, head, label, view=View(), levels=None, cmap=None, dpi=300):
+    """A figure of one panel an entry (multiples.Entry), each on its of the `scales`, from one side."""
+    reliefs = [Relief(entry.surface, entry.field, scale, view) for entry, scale in zip(entries, scales)]
+    shared = multiples.is_shared(scales)
     turn(reliefs)
-    columns, rows, side = _layout(len(entries), head.size, label, scale)
+    columns, rows, side = _layout(len(entries), head.size, label, scales[0])
     lines = [multiples.name_lines(entry, 0.95 * side) for entry in entries]
     above = style.ZOOM * (multiples.ABOVE + multiples.LINE * max(len(a) + len(b) for a, b in lines))
     body = (columns * side, rows * (TALL / WIDTH * side + above))
-    notes = ["one scale for all panels", *scale.notes, seen_from(reliefs[0].view), *style.notes_on(cmap)]
+    notes = [*multiples.scale_notes(scales, entries), seen_from(reliefs[0].view), *style.notes_on(cmap)]
     for entry, relief in zip(entries, reliefs):
-        notes += multiples.file_notes(entry, [note for note in relief.notes() if note not in scale.notes], relief.overlay)
-    page = style.Page(head, notes, _margins(label, scale, min(body[1], _tall(head.size, body))), body)
+        notes += multiples.file_notes(entry, [note for note in relief.notes() if note not in relief.scale.notes],
+                                      relief.overlay)
+    page = style.Page(head, notes, _margins(label, scales[0], min(body[1], _tall(head.size, body))), body)
     color_map = style.color_map(cmap)
     width, height = page.body[0] / columns, page.body[1] / rows - above
     if min(width, height) < 0.6:
@@ -82,9 +84,16 @@ def draw_several(entries, scale, head, label, view=View(), levels=None, cmap=Non
     for number, (entry, relief) in enumerate(zip(entries, reliefs)):
         row, column = divmod(number, columns)
         left, bottom = column * width, (rows - 1 - row) * (height + above)
-        relief.draw(page, (left, bottom, 0.97 * width, height), levels, color_map, dpi, small=True)
+        room = 0.97 * width - (0.0 if shared else multiples.BAR * style.ZOOM)
+        relief.draw(page, (left, bottom, room, height), levels, color_map, dpi, small=True)
+        if not shared:
+            last = column == columns - 1 or number == len(reliefs) - 1
+            page.color_bar(ScalarMappable(colors.Normalize(*relief.scale.span), color_map), relief.scale, label if last else "",
+                           bounds=(bottom + 0.15 * height, 0.7 * height), gap=0.04, at=left + room, room=0.9 * height,
+                           extend=planes.extend(relief.scale))
         multiples.write_name(page, left, bottom + height, multiples.name_lines(entry, 0.95 * width))
-    _color_bar(page, scale, label, color_map)
+    if shared:
+        _color_bar(page, scales[0], label, color_map)
     return page.figure
 
 
@@ -147,23 +156,28 @@ class Relief:
         self.x, self.y, field = planes.ascending(surface.x, surface.y, field)
         self.field = points.fill(surface, field, scale)
         width, depth = self.x[-1] - self.x[0], self.y[-1] - self.y[0]
-        longer = max(width, depth)
-        # A plane far from square is shown squarer than it is: a sliver could not be read.
-        self.box = (max(width / longer, NARROWEST), max(depth / longer, NARROWEST), HEIGHT)
-        self.equal = min(width, depth) / longer >= NARROWEST
-        z = scale.forward(self.field.values)
-        if _any_corner(~np.isfinite(z)).all():
+        # A plane far from square is shown squarer than it is, unless asked for: a sliver could not be read.
+        true = depth / width
+        drawn = surface.look.aspect if surface.look.aspect else true
+        least = NARROWEST if surface.look.aspect is None else SLIVER
+        self.box = (max(min(1.0, 1 / drawn), least), max(min(1.0, drawn), least), HEIGHT)
+        self.equal = math.isclose(self.box[1] / self.box[0], true, rel_tol=0.01)
+        self.z = scale.forward(self.field.values)
+        if _any_corner(~np.isfinite(self.z)).all():
             raise NotYetError(f"{surface.path} has no four neighbouring evaluated points: try --kind heat")
-        self.sheet = Sheet(self.x, self.y, z, scale.span, self.box)
+        fine = smooth.finer(self.x, self.y, self.z) if surface.look.smooth else (self.x, self.y, self.z)
+        self.sheet = Sheet(*fine, scale.span, self.box)
         self.floor = -BENEATH if view.floor else 0.0
-        self.overlay = overlay.Overlay(surface)
+        self.overlay = overlay.Overlay(surface, field.name)
 
     def scene(self):
-        """As raster.best_view takes it."""
-        return self.sheet, [(each.x, each.y) for each in (*self.overlay.runs, *self.overlay.curves)]
+        """As raster.best_view takes it, each marked checkpoint a path of one point."""
+        marked = self.overlay.points
+        spots = [] if marked is None else [(marked.x[[i]], marked.y[[i]]) for i in range(len(marked.x))]
+        return self.sheet, [(each.x, each.y) for each in (*self.overlay.runs, *self.overlay.curves)] + spots
 
     def notes(self):
-        notes = points.notes(self.field, GUESSES) + self.scale.notes + self.overlay.notes()
+        notes = points.notes(self.field, GUESSES) + self.scale.notes + planes.drawn_notes(self.surface) + self.overlay.notes()
         return notes + ([] if self.equal else ["the axes are not to the same scale"])
 
     def turned_to(self, azim):
@@ -189,7 +203,7 @@ class Relief:
         dpi = min(dpi, MOST_DPI, math.sqrt(MOST_PIXELS / (body[2] * body[3])))
         picture = self._sheet(axes, frame, positions, cmap, dpi)
         frame.draw_front(axes)
-        self._marks(axes, frame, picture)
+        self._marks(axes, frame, picture, cmap)
 
     def _levels(self, levels):
         if isinstance(levels, list):
@@ -201,7 +215,7 @@ class Relief:
     def _sheet(self, axes, frame, levels, cmap, dpi):
         picture = Picture(self.sheet, self.view, self.sheet.bounds(self.view), frame.scale * dpi)
         image = picture.image(cmap, levels, ((1.0, 1.0, 1.0), 0.55 * style.ZOOM * dpi / 72, 0.55),
-                              _any_corner(self.field.guessed))
+                              smooth.cells(_any_corner(self.field.guessed), self.sheet.z.shape))
         left, top, bottom, end = (picture.bounds[0], picture.bounds[3], picture.bounds[2], picture.bounds[1])
         low, high = frame.inches(np.array([[left, bottom], [end, top]]))
         axes.imshow(image, extent=(low[0], high[0], low[1], high[1]), aspect="auto", zorder=5,
@@ -217,8 +231,8 @@ class Relief:
 
     def _floor(self, axes, frame, levels, cmap):
         """Contours on the floor, and the colours between them."""
-        z = self.scale.forward(self.field.values)
-        generator = contourpy.contour_generator(self.x, self.y, np.ma.masked_invalid(z), name="serial",
+        sheet = self.sheet
+        generator = contourpy.contour_generator(sheet.x, sheet.y, np.ma.masked_invalid(sheet.z), name="serial",
                                                 fill_type="OuterOffset")
         norm = colors.Normalize(*self.scale.span)
         bounds = sorted({*self.scale.span, *levels})
@@ -251,7 +265,7 @@ class Relief:
 
     # --- marks -------------------------------------------------------------------------------------
 
-    def _marks(self, axes, frame, picture):
+    def _marks(self, axes, frame, picture, cmap):
         for number, curve in enumerate(self.overlay.curves):
             self._path(axes, frame, picture, curve.x, curve.y, style.series(number)["color"], 1.6)
         for number, run in enumerate(self.overlay.runs):
@@ -263,7 +277,9 @@ class Relief:
             self._run_names(axes, frame, picture)
         if self.overlay.points is not None:
             found = self.overlay.points
-            self._spots(axes, frame, picture, found.x, found.y, style.INK, "o", 4.5)
+            for x, y, color in zip(found.x, found.y, planes.own_colors(self.overlay, self.field.name, self.scale, cmap)):
+                self._spots(axes, frame, picture, [x], [y], style.INK, "o", 6.0)
+                self._spots(axes, frame, picture, [x], [y], color, "o", 4.5)
             self._point_names(axes, frame, picture)
         inside = self.x[0] <= 0.0 <= self.x[-1] and self.y[0] <= 0.0 <= self.y[-1]
         if inside and not self.overlay.covers_center:
@@ -312,16 +328,14 @@ class Relief:
                 labels.write(x, y, run.label, style.series(number)["color"], needed=True)
 
     def _point_names(self, axes, frame, picture):
-        """Above each marked checkpoint that is seen its name."""
-        found = self.overlay.points
+        """Beside each marked checkpoint that is seen its name."""
+        found, labels = self.overlay.points, overlay.Labels(axes)
         placed = self._on_sheet(found.x, found.y)
         shown = ~picture.hidden(placed) & np.isfinite(placed).all(axis=1)
-        for name, at in itertools.compress(zip(found.names, frame.inches(placed)), shown):
-            at = np.clip(at + (0.0, 0.1 * style.ZOOM), 0.0, frame.size)
-            half = 0.5 * style.text_width(name, style.NOTE, "bold")
-            axes.text(np.clip(at[0], half, max(half, frame.size[0] - half)), at[1], name, fontsize=style.NOTE,
-                      fontweight="bold", color=style.INK, ha="center", va="center", zorder=16, parse_math=False,
-                      bbox=style.plate())
+        spots = frame.inches(placed)
+        labels.keep_clear(*spots[shown].T, joined=False)
+        for name, (x, y) in itertools.compress(zip(found.names, spots), shown):
+            labels.write(x, y, name, style.INK, needed=True)
 
     def _centre(self, axes, frame, picture):
         """A dot on the parameters the plane was laid through, and a cross below it on the floor."""

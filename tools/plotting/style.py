@@ -153,6 +153,11 @@ def hatch_nonfinite(axes, boxes, zorder):
     axes.add_patch(PathPatch(whole, facecolor="none", edgecolor=PAPER, hatch="////", **{**look, "linewidth": 0}))
 
 
+def readable_on(color):
+    """Black or white: what is read on this colour, RGB or RGBA."""
+    return "black" if luminance(np.array(color[:3])) > 0.18 else "white"
+
+
 def plate(opacity=0.72):
     """The box that sets a text off from what is below."""
     return {"boxstyle": "round,pad=0.12", "facecolor": CASING, "edgecolor": "none", "alpha": opacity}

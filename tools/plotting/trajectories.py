@@ -22,7 +22,7 @@ def draw(surface, field, scale, head, label, kind="contourf", levels=None, cmap=
     runs = plane.overlay.runs
     if not runs:
         raise PlotError(f"{surface.path} holds no trajectory (/lossatlas/runs): leave --kind out")
-    sides, equal = planes.body_of(plane.x, plane.y)
+    sides, equal = planes.body_of(plane.x, plane.y, surface.look.aspect)
     zoom, tall = style.ZOOM, sides[1] / sides[0]
     margins = style.Margins(0.66 + planes.y_extra(plane.y), 0.12, 0.47)
     bar = BAR + planes.bar_extra(scale)

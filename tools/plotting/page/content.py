@@ -340,7 +340,7 @@ def _panel(group, chart, files, options, looks, asked):
             drawn += [{**look, "label": "", "faint": True, "y": records.as_list(line)} for line in series.fan[:200]]
         drawn.append({**look, "label": text, "faint": False, "y": records.as_list(series.values),
                       "se": _standard_errors(series, files),
-                      "spread": None if series.spread is None else records.as_list(series.spread, 0.0)})
+                      "band": None if series.fan is None else [records.as_list(end) for end in series.band]})
     return {"label": label, "short": short, "percent": percent, "chosen": both["chosen"] and both["log"] is not None,
             **{which: both[which] and records.scale_record(both[which], 6, None) for which in ("linear", "log")},
             "bad": [list(stretch) for stretch in chart.bad], "series": drawn,

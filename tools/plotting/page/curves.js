@@ -45,8 +45,7 @@ class CurvesPage {
     const scale = this.scaleOf(panel), position = (v) => (v === null ? NaN : scale.position(v));
     const series = panel.series.map((each) => ({
       ...each, t: each.y.map(position), color: this.colors[each.color],
-      band: each.spread && { low: each.y.map((v, i) => position(v === null ? null : v - each.spread[i])),
-        high: each.y.map((v, i) => position(v === null ? null : v + each.spread[i])) },
+      band: each.band && { low: each.band[0].map(position), high: each.band[1].map(position) },
       dots: each.x.length <= 26 && !each.faint ? each.x.map((x, i) => [x, position(each.y[i]), 0, 0]).filter(([, t]) => Number.isFinite(t)) : [],
     }));
     const spots = panel.spots.flatMap(({ x, y, color }) =>
