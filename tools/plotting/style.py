@@ -40,8 +40,9 @@ THEMES = {
         "WARNING": "#b33c00",  # what must not be overlooked
         "LOSS": "#0072b2", "ACCURACY": "#d55e00",  # Okabe and Ito, as all below
         "TRAIN_TEST": {"train": "#0072b2", "test": "#d55e00", "val": "#009e73"},
-        # Runs and files beside one another: told apart in grey print by their markers and dashes.
-        "SERIES": ("#d9420b", "#1a1a1a", "#1f77e0", "#9b3fc4", "#0b8f6a", "#8a6100"),
+        # Runs and files beside one another: told apart by their colours with any colour blindness (tools/check-colors),
+        # and in grey print by their markers and dashes.
+        "SERIES": ("#d9420b", "#1a1a1a", "#1f77e0", "#d8899d", "#00279d", "#894e62"),
         "CASING": "#ffffff",  # around lines that run over a picture
     },
 }
@@ -50,8 +51,8 @@ THEMES["dark"] = {
     **THEMES["paper"],
     "PAPER": "#15171c", "INK": "#eceef2", "GREY": "#a4a9b3", "FAINT": "#3a3f49", "PANE": "#1c1f26",
     "NONFINITE": "#ff5fae", "WARNING": "#ff9d5c", "LOSS": "#56b4e9", "ACCURACY": "#f0a030",
-    "TRAIN_TEST": {"train": "#56b4e9", "test": "#f0a030", "val": "#2fc79a"},
-    "SERIES": ("#ff7a45", "#f4f5f7", "#6db3ff", "#d08cf0", "#3fd0a2", "#e3b341"),
+    "TRAIN_TEST": {"train": "#56b4e9", "test": "#f0a030", "val": "#c4ffc4"},
+    "SERIES": ("#ff7a45", "#f4f5f7", "#6db3ff", "#3b7676", "#8927eb", "#9d4e00"),
     "CASING": "#15171c",
 }
 SIZES = {"SMALLEST": 6.0, "TITLE": 10.0, "SUBTITLE": 7.2, "LABEL": 8.5, "TICK": 7.5, "NOTE": 6.6}
