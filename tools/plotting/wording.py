@@ -122,6 +122,19 @@ def on_log_scale(label):
     return f"{what}, log scale{bracket}{unit}"
 
 
+def nonfinite(value):
+    """What a value that is no finite number is called."""
+    return {float("inf"): "+inf", float("-inf"): "-inf"}.get(value, "not a number (nan)")
+
+
+def tell_apart(paths):
+    """Of each path as few of its last parts as tell it from the others: 'epoch-0004', 'sgd/epoch-0004' beside another's."""
+    parts = [os.path.abspath(path).strip(os.sep).split(os.sep) for path in paths]
+    counts = [next((n for n in range(1, len(own) + 1) if not any(each[-n:] == own[-n:] for each in parts if each != own)),
+                   len(own)) for own in parts]
+    return ["/".join(own[-count:]) for own, count in zip(parts, counts)]
+
+
 def capital(text):
     return text[:1].upper() + text[1:]
 
