@@ -406,7 +406,8 @@ def test_the_scale_that_was_asked_for_is_that_of_all_values(page_of, window, tmp
 
 
 def test_the_numbers_of_the_file_are_said_to_be_of_its_loss(page_of, window, tmp_path):
-    file = write_surface(tmp_path / "s.h5", more={"test_loss": np.full((9, 9), 7.0)}, summary={"lowest": {"loss": 0.5, "x": 0, "y": 0}})
+    file = write_surface(tmp_path / "s.h5", more={"test_loss": np.full((9, 9), 7.0)},
+                         summary={"lowest": {"loss": 0.5, "x": 0, "y": 0}})
     page = window(page_of(file)).page
     page.select_option("#field", "test_loss")
     words = page.text_content("#words-0")
@@ -467,7 +468,8 @@ def test_a_run_has_the_colour_that_it_has_in_figures(page_of, window, tmp_path):
     from plotting import style
 
     page = window(page_of(write_trajectory(tmp_path / "s.h5", runs=6))).page
-    found = page.evaluate("window.lossatlas.runs.map((run) => '#' + run.color.map((c) => Math.round(255 * c).toString(16).padStart(2, 0)).join(''))")
+    colors = page.evaluate("window.lossatlas.runs.map((run) => run.color)")
+    found = ["#" + "".join(f"{round(255 * channel):02x}" for channel in color) for color in colors]
     assert found == [style.series(number)["color"] for number in range(6)]
 
 
@@ -629,6 +631,17 @@ def test_what_an_axis_explains_stays_where_there_is_little_room(page_of, window,
     for share in ("72.3 %", "10.1 %"):
         assert sum(share in text for text in texts) >= 2
     assert "multiples of direction 1" not in texts and "second principal component" not in texts
+
+
+def test_checkpoints_below_the_plane_stand_at_their_own_loss(page_of, window, tmp_path):
+    file = write_trajectory(tmp_path / "s.h5")
+    with h5py.File(file, "a") as h5:
+        h5["lossatlas/runs/run0/train_loss"][-2:] = 0.01, 0.001
+    page = window(page_of(file, "--log")).page
+    own = page.evaluate("window.lossatlas.along().series[0].t")
+    first = 0.1 + 0.02 * 100 + 0.1 * 4 * np.sin(2) ** 2  # 0.6 of it is the first checkpoint's own
+    assert own[-1] == pytest.approx(0)
+    assert (own[-2] - own[-1]) / own[0] == pytest.approx(1 / np.log10(0.6 * first / 0.001))
 
 
 def test_two_trajectories_are_told_apart(page_of, window, tmp_path):

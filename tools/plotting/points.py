@@ -129,7 +129,8 @@ def _kinds(field, bad):
     """': 3 +inf, 1 not a number (nan)' of so many points that are not finite; '' where it is not known."""
     if field.infinite is None:
         return ""
-    counts = {value: int((field.infinite[~field.guessed] == sign).sum()) for value, sign in ((math.inf, 1), (-math.inf, -1))}
+    known = field.infinite[~field.guessed]
+    counts = {math.inf: int((known == 1).sum()), -math.inf: int((known == -1).sum())}
     counts[math.nan] = bad - sum(counts.values())
     return ": " + ", ".join(f"{grouped(count)} {wording.nonfinite(value)}" for value, count in counts.items() if count)
 

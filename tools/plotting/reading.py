@@ -31,7 +31,7 @@ class Field:
     reconstructed: np.ndarray  # bool: the program computed the value from those of other points
     guessed: np.ndarray  # bool: not evaluated, drawn from the points around it
     errors: np.ndarray | None = None  # float64: stated half-widths at 95 %, where the file has them
-    infinite: np.ndarray | None = None  # int8: 1 where the value (of an accuracy, its loss) is +inf, -1 where it is -inf, else 0
+    infinite: np.ndarray | None = None  # int8: 1 where the value (of an accuracy, its loss) is +inf, -1 where -inf, else 0
 
     def changed(self, change):
         """The same field with `change` applied to each array."""
@@ -270,7 +270,8 @@ class SurfaceFile(_File):
         return Field(
             name, np.where(finite & ~blank, values, np.nan), blank, ~finite & ~blank,
             np.zeros_like(blank) if evaluated is None else evaluated == 2, np.zeros_like(blank),
-            None if error is None else self._values(error), np.where(np.isinf(decisive) & ~blank, np.sign(decisive), 0).astype(np.int8),
+            None if error is None else self._values(error),
+            np.where(np.isinf(decisive) & ~blank, np.sign(decisive), 0).astype(np.int8),
         )
 
     def _evaluated(self):
@@ -450,7 +451,8 @@ def _open_hdf5(path):
     if not os.path.exists(path):
         raise NotYetError(f"{path} does not exist")
     if os.path.isdir(path):
-        raise PlotError(f"{path} is a folder without history.h5, so no run of lossatlas train: name an HDF5 file or a run's folder")
+        raise PlotError(f"{path} is a folder without history.h5, so no run of lossatlas train:"
+                        " name an HDF5 file or a run's folder")
     try:
         return h5py.File(path, "r", locking=False)
     except PermissionError as error:

@@ -116,10 +116,10 @@ def _section(path, name):
 
 
 def _called(file):
-    """{SHA-256: name} of the files that it was made from: 'sgd/epoch-0004' of a checkpoint that is marked in it, else its
-    file's name."""
+    """{SHA-256: name} of the files that it was made from: that of a marked checkpoint ('sgd/epoch-0004'), else the file's."""
     found = {sha256: os.path.basename(name) for name, sha256 in run_files.sources(file.settings)}
-    marked, joined = marks.points(file), file.settings.get("points") or [file.settings.get("from"), file.settings.get("to")]
+    marked = marks.points(file)
+    joined = file.settings.get("points") or [file.settings.get("from"), file.settings.get("to")]
     if marked is not None and isinstance(joined, list) and len(joined) == len(marked.names):
         found |= {sha256: name for each, name in zip(joined, marked.names) for _, sha256 in run_files.sources(each) if name}
     return found

@@ -128,11 +128,15 @@ def nonfinite(value):
 
 
 def tell_apart(paths):
-    """Of each path as few of its last parts as tell it from the others: 'epoch-0004', 'sgd/epoch-0004' beside another's."""
+    """Of each path the last parts that tell it from the others: 'epoch-0004', or 'sgd/epoch-0004' beside another run's."""
     parts = [os.path.abspath(path).strip(os.sep).split(os.sep) for path in paths]
-    counts = [next((n for n in range(1, len(own) + 1) if not any(each[-n:] == own[-n:] for each in parts if each != own)),
-                   len(own)) for own in parts]
-    return ["/".join(own[-count:]) for own, count in zip(parts, counts)]
+
+    def shortest(own):
+        others = [each for each in parts if each != own]
+        ends = (own[-count:] for count in range(1, len(own)))
+        return next((end for end in ends if all(each[-len(end):] != end for each in others)), own)
+
+    return ["/".join(shortest(own)) for own in parts]
 
 
 def capital(text):

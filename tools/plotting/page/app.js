@@ -12,7 +12,8 @@ class SurfacePage {
     this.fields = new Map(DATA.fields.map((field) => [field.name, field]));
     this.views = DATA.views.map((record, number) => this.makeView(record, number));
     this.runs = this.views.flatMap((view) => view.runs);
-    this.state = { field: DATA.field, log: false, draw: DATA.draw, slice: null, probe: null, wantsLog: DATA.log ?? undefined, spin: false, step: 0, playing: false };
+    this.state = { field: DATA.field, log: false, wantsLog: DATA.log ?? undefined, draw: DATA.draw, slice: null, probe: null,
+      spin: false, step: 0, playing: false };
     this.firstStep();
     this.slice = new Slice(this);
     this.runChart = this.runs.length ? new Chart(byId("run"), this, () => this.along()) : null;
@@ -191,8 +192,10 @@ class SurfacePage {
     const number = (other) => (surface.has(draw, other) ? surface.field(draw, other).values[k] : NaN);
     const lines = [];
     if (state === BLANK) lines.push("not evaluated");
-    else if (state === NONFINITE) lines.push(`${this.field.short}: ${this.field.percent ? "none" : numeral(view.values.values[k])}`, "evaluated, not finite");
-    else {
+    else if (state === NONFINITE) {
+      const value = this.field.percent ? "none" : numeral(view.values.values[k]); // no accuracy where the loss is not finite
+      lines.push(`${this.field.short}: ${value}`, "evaluated, not finite");
+    } else {
       const error = number(`${name}_se`);
       lines.push(`${this.field.short}: ${numeral(view.values.values[k])}${percent}`
         + (error > 0 ? ` ± ${numeral(error, 2)} (standard error)` : ""));

@@ -52,7 +52,7 @@ class Scale {
   }
 
   forward(value) {
-    return this.log ? Math.log10(Math.max(value, this.floor)) : value;
+    return this.log ? Math.log10(value > 0 ? value : this.floor) : value;
   }
 
   position(value) {

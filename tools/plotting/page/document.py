@@ -9,7 +9,8 @@ import re
 
 from . import content, records
 
-SCRIPTS = ("data", "pen", "mesh", "scene", "camera", "tangent", "stage", "map", "chart", "theme", "picture", "slice", "keys", "app", "curves", "descent", "start")
+SCRIPTS = ("data", "pen", "mesh", "scene", "camera", "tangent", "stage", "map", "chart", "theme", "picture", "slice", "keys", "app", "curves", "descent",
+           "start")
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 

@@ -27,7 +27,8 @@ function walkByKey(page, event, view) {
   const { column, row } = surface.nearest(...(probe ?? [0, 0])), key = event.key.toLowerCase();
   if (steps[event.key]) {
     const [right, up] = probe ? steps[event.key].map((n) => n * (event.shiftKey ? 5 : 1)) : [0, 0];
-    page.probe([surface.x[clamp(column + right, 0, surface.nx - 1)], surface.y[clamp(row + up, 0, surface.ny - 1)]], view);
+    const at = [surface.x[clamp(column + right, 0, surface.nx - 1)], surface.y[clamp(row + up, 0, surface.ny - 1)]];
+    page.probe(at, view);
     byId("said").textContent = page.views.map((each) =>
       (page.views.length > 1 ? `${each.name}: ` : "") + page.lines(each, page.state.probe).join(", ")).join("; ");
   } else if ((key === "a" || key === "b") && probe && !event.ctrlKey && !event.metaKey) {

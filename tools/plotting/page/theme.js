@@ -42,6 +42,7 @@ function themeColors() {
     "one", "two", "three", "four", "five", "six"];
   return {
     name: document.documentElement.dataset.theme, text: text("text"), faint: text("faint"), halo: text("halo"),
-    ...Object.fromEntries(lists.map((name) => [name, list(name)])), series: ["one", "six", "two", "three", "four", "five"].map(list),
+    ...Object.fromEntries(lists.map((name) => [name, list(name)])),
+    series: ["one", "six", "two", "three", "four", "five"].map(list),
   };
 }
