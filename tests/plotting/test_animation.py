@@ -77,6 +77,21 @@ def test_a_trajectory_runs(frames, tmp_path):
     assert (np.abs(images[1].astype(int) - images[4]) > 40).mean() > 0.001
 
 
+def test_what_is_said_of_a_trajectory_is_off_its_plane(tmp_path):
+    from plotting import animation, command, reading, style
+
+    options = command.parse([write_trajectory(tmp_path / "s.h5", runs=2), "-o", "x.gif"])
+    style.apply()
+    with reading.open_file(options.file) as file:
+        film = animation.KINDS["trajectory"]([file], options, 50)
+        film.frame(6.5)
+        said = [text.get_text() for text in film.legend.get_texts()]
+        assert said[0].startswith("run 1 (AdaGrad): epoch 6, training loss 0.") and said[1].startswith("run 0 (SGD): epoch 6")
+        film.page.figure.draw_without_rendering()
+        legend, axes = film.legend.get_window_extent(), film.axes.get_window_extent()
+        assert legend.y1 < axes.y0 and legend.y0 > 0 and not film.axes.texts
+
+
 def test_files_one_after_another_on_one_scale(frames, tmp_path):
     images, _ = frames(*write_epochs(tmp_path))
     held, changing = 2, 3
@@ -167,7 +182,8 @@ def test_files_of_one_epoch_are_told_apart_and_all_frames_say_the_same(tmp_path)
     film = animation.KINDS["epochs"]([reading.open_file(path) for path in paths], options, 50)
     assert film.titles == ["with", "without"]
     said = " · ".join(film.notes)
-    assert "with: 9 of 81 points evaluated" in said and "largest stated error 0.1 " in said and "stated error 0.2 " in said
+    assert "with: 9 of 81 points evaluated" in said and "stated error 38 % of the loss there" in said \
+        and "stated error 62 % of the loss there" in said  # 0.1 / (0.2 + 0.25²), 0.2 / (0.2 + 2 · 0.25²)
 
 
 @pytest.mark.parametrize("variables", [1, 2])

@@ -5,7 +5,7 @@ import os
 import h5py
 import numpy as np
 import pytest
-from conftest import write_history, write_line, write_surface
+from conftest import words_of, write_history, write_line, write_surface
 
 
 def broken(tmp_path, what):
@@ -133,6 +133,25 @@ def test_wrong_words(plot, tmp_path, words, line):
     assert result.status == 2 and result.out == ""
     assert line in result.line()
     assert os.listdir(tmp_path) == ["s.h5"]
+
+
+def test_3d_is_surface(plot, tmp_path):
+    result = plot(write_surface(tmp_path / "s.h5"), "--kind", "3d", "--dpi", "40")
+    assert (result.status, result.err, result.out) == (0, "", f"{tmp_path}/s_surface.png\n")
+
+
+def test_a_run_is_drawn_as_its_history(plot, tmp_path):
+    runs = [tmp_path / name for name in ("first", "second")]
+    for run in runs:
+        (run / "checkpoints").mkdir(parents=True)
+        write_history(run / "history.h5")
+    assert plot(runs[0], "--dpi", "40").out == f"{runs[0]}/history_history.png\n"
+    out = tmp_path / "both.svg"
+    assert plot(*runs, "-o", out).status == 0
+    assert "first second training test" in words_of(out.read_text())
+    result = plot(runs[0] / "checkpoints")
+    assert result.status == 1 and result.line() == (f"plot: {runs[0]}/checkpoints is a folder without history.h5, so no run of"
+                                                    " lossatlas train: name an HDF5 file or a run's folder")
 
 
 def test_no_words(plot):

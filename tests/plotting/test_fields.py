@@ -74,7 +74,8 @@ def test_reconstructed_points_are_counted_with_their_largest_error(svg, tmp_path
     text = words_of(svg(file, "--kind", kind))
     share = 100 * np.log1p(0.05 / GRID[1, 1]) / np.log(GRID.max() / GRID.min())
     assert "25 of 81 points evaluated on all images, the rest reconstructed;" in text
-    assert f"largest stated error 0.05 ({share:.3g} % of the range of log loss)" in text
+    there = f"{100 * 0.05 / GRID[1, 1]:.2g} % of the loss there"
+    assert f"largest stated error {there} ({share:.3g} % of the range of log loss)" in text
     assert "tolerance 0.01" in text and "budget 30 %" in text
     assert "PARTIAL" not in text and "not evaluated" not in text
 

@@ -120,7 +120,7 @@ def test_what_is_not_a_plain_value_is_said(page_of, tmp_path):
     assert chosen["partial"] == f"PARTIAL: {17 * 17 - guessed} of 289 points evaluated"
     notes = chosen["fields"]["train_loss"]["notes"]
     assert f"{guessed} points not evaluated: interpolated (paler)" in notes
-    assert "2 points evaluated but not finite (pink, hatched)" in notes
+    assert "2 points evaluated but not finite (pink, hatched): 1 +inf, 1 not a number (nan)" in notes
 
 
 def test_reconstructed_values_are_said(page_of, tmp_path):
@@ -304,7 +304,7 @@ def test_every_kind_of_page_is_drawn_without_errors_and_without_network(page_of,
         opened.page.wait_for_timeout(50)
         opened.settle()
         drawn = opened.drawn("main canvas")
-        assert len(drawn) >= (1 if kind in ("line", "fan", "path", "history", "broken line", "circles") else 4)
+        assert len(drawn) >= (1 if kind in ("line", "fan", "path", "history", "broken line", "circles") else 3)
         assert min(shades(drawn)) > 8, "a canvas is blank"
         assert opened.page.evaluate("document.documentElement.scrollWidth") <= width, "wider than the window"
 
@@ -312,6 +312,7 @@ def test_every_kind_of_page_is_drawn_without_errors_and_without_network(page_of,
 def test_switches_change_what_is_drawn(page_of, window, tmp_path):
     opened = window(page_of(write_noisy(tmp_path / "s.h5")))
     page = opened.page
+    page.click("#along-x")
     all_three = (".stage canvas", ".map canvas", "#slice canvas")
     assert page.input_value("#field") == "train_loss"
     assert opened.changed_by(lambda: page.click("#log"), *all_three) == [True] * 3
@@ -375,6 +376,103 @@ def test_hovering_says_the_value_and_its_standard_error(page_of, window, tmp_pat
     assert "training loss: " in page.inner_text(".tip")
 
 
+@pytest.mark.parametrize("value, said", [(np.inf, "+inf"), (-np.inf, "-inf"), (np.nan, "not a number (nan)")])
+def test_what_is_not_finite_is_called_by_its_name(page_of, window, tmp_path, value, said):
+    z = np.full((9, 9), 1.0)
+    z[0, 0], z[4, 4] = 2.0, value
+    page = window(page_of(write_surface(tmp_path / "s.h5", z, more={"train_acc": np.full((9, 9), 50.0)}))).page
+    lines = "window.lossatlas.lines(window.lossatlas.views[0], [0, 0])"
+    assert page.evaluate(lines)[:2] == [f"training loss: {said}", "evaluated, not finite"]
+    assert f"1 point evaluated but not finite (pink, hatched): 1 {said}" in page.inner_text("#notes")
+    page.select_option("#field", "train_acc")
+    assert page.evaluate(lines)[:2] == ["training accuracy: none", "evaluated, not finite"]
+
+
+def test_the_scale_that_was_asked_for_is_that_of_all_values(page_of, window, tmp_path):
+    file = write_noisy(tmp_path / "s.h5", test_loss=np.add.outer(np.arange(11.0), np.arange(11.0)) + 5)
+    opened = window(page_of(file))
+    page, scale = opened.page, "[window.lossatlas.state.log, document.getElementById('log').ariaPressed]"
+    assert page.evaluate(scale) == [False, "false"]
+    page.click("#log")
+    for name in ("test_loss", "train_loss"):
+        page.select_option("#field", name)
+        assert page.evaluate(scale) == [True, "true"]
+    page.click("#linear")
+    page.select_option("#field", "test_loss")
+    assert page.evaluate(scale) == [False, "false"]
+    page = window(page_of(file, "--log", name="log.html")).page
+    page.select_option("#field", "test_loss")
+    assert page.evaluate(scale) == [True, "true"]
+
+
+def test_the_numbers_of_the_file_are_said_to_be_of_its_loss(page_of, window, tmp_path):
+    file = write_surface(tmp_path / "s.h5", more={"test_loss": np.full((9, 9), 7.0)},
+                         summary={"lowest": {"loss": 0.5, "x": 0, "y": 0}})
+    page = window(page_of(file)).page
+    page.select_option("#field", "test_loss")
+    words = page.text_content("#words-0")
+    assert "Test loss on a grid" in words and "The lowest value is 7 at" in words
+    assert "The file's own numbers, of the training loss: lowest loss 0.5" in words
+
+
+def test_the_slice_is_off_until_it_is_asked_for(page_of, window, tmp_path):
+    opened = window(page_of(write_noisy(tmp_path / "s.h5")))
+    page, slice_ = opened.page, "window.lossatlas.state.slice"
+    assert page.evaluate(slice_) is None and not page.is_visible("#slice") and "Drag a line" in page.inner_text(".slice")
+    assert opened.changed_by(lambda: page.click("#along-y"), ".map canvas", ".stage canvas") == [True] * 2
+    assert page.evaluate(slice_) == {"from": [0, -1], "to": [0, 1]} and page.is_visible("#slice")
+    page.click("#no-slice")
+    assert page.evaluate(slice_) is None and not page.is_visible("#slice")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_print_shows_the_surface_on_white(page_of, window, tmp_path, scheme):
+    """The pictures in a PDF, as its streams hold them: the largest is the stage."""
+    import zlib
+
+    opened = window(page_of(write_noisy(tmp_path / "s.h5")), color_scheme=scheme)
+    pdf, images = opened.page.pdf(), []
+    for head, data in re.findall(rb"/Subtype /Image((?:(?!endobj).)*?)>>\s*stream\r?\n(.*?)endstream", pdf, re.DOTALL):
+        width, height = (int(re.search(rb"/%s (\d+)" % side, head)[1]) for side in (b"Width", b"Height"))
+        pixels = np.frombuffer(zlib.decompressobj().decompress(data), np.uint8)
+        if pixels.size == 3 * width * height:  # and not the opacities of one
+            images.append(pixels.reshape(height, width, 3).astype(int))
+    stage = max(images, key=lambda image: image.size)
+    assert (np.ptp(stage, axis=2) > 60).mean() > 0.1  # the surface is there
+    assert (stage.min(axis=2) > 240).mean() > 0.4 and (stage.max(axis=2) < 40).mean() < 0.02  # on white
+    assert opened.page.evaluate("document.documentElement.dataset.theme") == scheme  # as before, on the screen
+
+
+def test_print_media(page_of, window, tmp_path):
+    from PIL import Image
+
+    opened = window(page_of(write_noisy(tmp_path / "s.h5")), color_scheme="dark")
+    opened.page.emulate_media(media="print", color_scheme="dark")
+    opened.settle()
+    shown = np.asarray(Image.open(io.BytesIO(opened.page.locator(".stage").screenshot())).convert("RGB")).astype(int)
+    assert (shown.min(axis=2) > 240).mean() > 0.4  # white around the surface
+    assert (np.ptp(shown, axis=2) > 60).mean() > 0.1 and not opened.page.is_visible("#tools")
+
+
+def test_without_javascript_it_says_so(page_of, browser, tmp_path):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(page_of(write_noisy(tmp_path / "s.h5")).as_uri())
+    assert "need JavaScript" in page.inner_text("noscript .missing") and not page.is_visible("#tools")
+    page.click("#words summary")
+    assert "The lowest value is" in page.inner_text("#words")
+    context.close()
+
+
+def test_a_run_has_the_colour_that_it_has_in_figures(page_of, window, tmp_path):
+    from plotting import style
+
+    page = window(page_of(write_trajectory(tmp_path / "s.h5", runs=6))).page
+    colors = page.evaluate("window.lossatlas.runs.map((run) => run.color)")
+    found = ["#" + "".join(f"{round(255 * channel):02x}" for channel in color) for color in colors]
+    assert found == [style.series(number)["color"] for number in range(6)]
+
+
 def test_points_by_keys_on_the_map(page_of, window, tmp_path):
     opened = window(page_of(write_noisy(tmp_path / "s.h5")))
     page = opened.page
@@ -405,7 +503,7 @@ def test_a_slice_is_dragged_and_has_the_bilinear_values(page_of, window, tmp_pat
     opened.changed_by(lambda: drag((0.81, -0.67), (0.9, 0.9)), "#slice canvas")  # its end
     slice_ = page.evaluate("window.lossatlas.state.slice")
     np.testing.assert_allclose([*slice_["from"], *slice_["to"]], [-0.73, 0.5, 0.9, 0.9], atol=0.02)
-    found = page.evaluate("window.lossatlas.slice().series[0].t.map((t) => window.lossatlas.scale.value(t))")
+    found = page.evaluate("window.lossatlas.slice.content().series[0].t.map((t) => window.lossatlas.scale.value(t))")
     at = np.linspace(0, 1, 401)[:, None]
     x, y = ((1 - at) * slice_["from"] + at * slice_["to"]).T
     axis = np.linspace(-1, 1, 11)
@@ -447,7 +545,8 @@ def test_two_surfaces_turn_together(page_of, window, tmp_path):
     assert len(before) == 2 and all(old != new for old, new in zip(before, after))
     frames = page.evaluate("window.lossatlas.views.map((view) => [...view.stage.frame.view])")
     assert frames[0] == frames[1]
-    assert page.evaluate("window.lossatlas.slice().series.length") == 2
+    page.click("#along-y")
+    assert page.evaluate("window.lossatlas.slice.content().series.length") == 2
 
 
 def test_the_view_is_saved_as_png(page_of, window, tmp_path):
@@ -469,8 +568,10 @@ def test_without_webgl_the_rest_works(page_of, window, tmp_path, kind):
           return kind === "webgl2" ? null : real.call(this, kind, ...more);
         };""")
     assert "needs WebGL 2" in opened.page.inner_text(".stage .missing")
+    opened.page.click("#along-x")
+    opened.settle()
     assert min(shades(opened.drawn(".map canvas, #slice canvas"))) > 8
-    assert opened.changed_by(lambda: opened.page.click("#linear" if kind == "trajectory" else "#log"),
+    assert opened.changed_by(lambda: opened.page.click("#scale [aria-pressed=false]"),
                              ".map canvas", "#slice canvas") == [True] * 2
 
 
@@ -514,13 +615,13 @@ def test_fingers_turn_the_surface(page_of, window, tmp_path):
 
 
 def test_no_label_is_cut_from_whatever_side_the_surface_is_seen(page_of, window, tmp_path):
-    file = write_surface(tmp_path / "s.h5", lambda x, y: 2 + 1e-9 * (x**2 + y**2))
+    file = write_surface(tmp_path / "s.h5", lambda x, y: 2 + 4e-6 * (x**2 + y**2))
     for size in (PHONE, DESKTOP):
         opened = window(page_of(file), size, before=TEXTS)
         for azimuth in range(-180, 180, 30):
             opened.page.evaluate("""(azimuth) => { const { camera } = window.lossatlas;
               camera.wanted.azimuth = camera.now.azimuth = azimuth; window.lossatlas.drawAll(0); }""", azimuth)
-        assert any("2.0000000" in text for text in opened.page.evaluate("window.texts"))
+        assert any("2.00000" in text for text in opened.page.evaluate("window.texts"))
         assert opened.page.evaluate("window.cut") == []
 
 
@@ -532,12 +633,24 @@ def test_what_an_axis_explains_stays_where_there_is_little_room(page_of, window,
     assert "multiples of direction 1" not in texts and "second principal component" not in texts
 
 
+def test_checkpoints_below_the_plane_stand_at_their_own_loss(page_of, window, tmp_path):
+    file = write_trajectory(tmp_path / "s.h5")
+    with h5py.File(file, "a") as h5:
+        h5["lossatlas/runs/run0/train_loss"][-2:] = 0.01, 0.001
+    page = window(page_of(file, "--log")).page
+    own = page.evaluate("window.lossatlas.along().series[0].t")
+    first = 0.1 + 0.02 * 100 + 0.1 * 4 * np.sin(2) ** 2  # 0.6 of it is the first checkpoint's own
+    assert own[-1] == pytest.approx(0)
+    assert (own[-2] - own[-1]) / own[0] == pytest.approx(1 / np.log10(0.6 * first / 0.001))
+
+
 def test_two_trajectories_are_told_apart(page_of, window, tmp_path):
     a, b = write_trajectory(tmp_path / "a.h5"), write_trajectory(tmp_path / "b.h5", runs=2)
     with h5py.File(b, "a") as file:
         file["lossatlas/pca/explained_variance_ratio"][0] = 0.5
     page = window(page_of(a, b)).page
-    assert page.evaluate("window.lossatlas.slice().xlabel") == "first principal component"
+    page.click("#along-x")
+    assert page.evaluate("window.lossatlas.slice.content().xlabel") == "first principal component"
     legend = [item for item in page.locator(".legend li").all_inner_texts() if "checkpoints" in item]
     assert [item[:2] for item in legend] == ["a,", "b,", "b,"] and page.inner_text("#run-value").startswith("a, run 0")
     assert len(set(page.evaluate("window.lossatlas.runs.map((run) => String(run.color))"))) == 3
@@ -588,6 +701,7 @@ STATE = "[JSON.stringify(window.lossatlas.camera.wanted), JSON.stringify(window.
 
 @pytest.mark.parametrize("pane", [".stage", ".map", "#slice"])
 def test_a_finger_that_goes_up_scrolls_the_page(phone, pane):
+    phone[0].page.click("#along-x")
     (opened, touch), before = phone, phone[0].page.evaluate(STATE)
     opened.page.evaluate("(pane) => document.querySelector(pane).scrollIntoView({ block: 'center' })", pane)
     start, box = opened.page.evaluate("scrollY"), opened.page.locator(pane).bounding_box()
@@ -611,6 +725,7 @@ def test_two_fingers_zoom_and_tilt(phone):
 
 
 def test_touching_says_the_value_and_keeps_the_slice(phone):
+    phone[0].page.click("#along-x")
     (opened, touch), before = phone, phone[0].page.evaluate(STATE)
     for pane in (".stage", ".map"):
         opened.page.evaluate("(pane) => document.querySelector(pane).scrollIntoView({ block: 'center' })", pane)
@@ -624,6 +739,7 @@ def test_touching_says_the_value_and_keeps_the_slice(phone):
 
 def test_a_finger_drags_an_end_of_the_slice(phone):
     opened, touch = phone
+    opened.page.click("#along-x")
     opened.page.evaluate("document.querySelector('.map').scrollIntoView({ block: 'center' })")
     box, start = opened.page.locator(".map").bounding_box(), opened.page.evaluate("scrollY")
     px, py = opened.page.evaluate("window.lossatlas.views[0].map.toScreen(...window.lossatlas.state.slice.from)")

@@ -71,7 +71,7 @@ def test_points_around_one_that_is_not_finite_count_as_that(tmp_path):
 
     field = filled(write_partial(tmp_path / "s.h5", 2, values=hole))
     assert np.argwhere(field.nonfinite).tolist() == [[i, j] for i in (9, 10, 11) for j in (9, 10, 11)]
-    assert points.notes(field)[1] == "1 point evaluated but not finite (pink, hatched)"
+    assert points.notes(field)[1] == "1 point evaluated but not finite (pink, hatched): 1 +inf"
 
 
 @pytest.mark.parametrize("kind", PLANES)

@@ -9,7 +9,7 @@ import subprocess
 import h5py
 import numpy as np
 import pytest
-from conftest import SETTINGS, write_history, write_line, write_surface
+from conftest import SETTINGS, add_points, write_history, write_line, write_surface
 
 SUMMARY = {"centre": {"loss": 0.5, "x": 0, "y": 0, "accuracy": 91.5, "exact": True}, "lowest": {"loss": 0.4, "x": 0.1, "y": 0},
            "width": 0.75, "minima": 1, "hints": ["the range is too small"]}
@@ -122,6 +122,29 @@ def test_files_beside_the_run_belong_to_it_by_checksum(report, tmp_path):
     assert "of-another-run.h5" not in page.text and "li.h5" not in page.text
 
 
+def test_checkpoints_of_one_name_are_told_apart(report, tmp_path):
+    run, other = write_run(tmp_path, "sgd"), write_run(tmp_path, "adam")
+    (other / "checkpoints" / "epoch-0005.pt").write_bytes(b"another")
+    joined = [made_from(each)["checkpoint"] for each in (run, other)]
+    add_points(write_line(run / "line.h5"), ("sgd/epoch-0005", "adam/epoch-0005"))
+    with h5py.File(run / "line.h5", "r+") as file:
+        file["lossatlas"].attrs["settings"] = json.dumps({"checkpoint": joined[0], "points": joined})
+    write_surface(run / "unmarked.h5", settings=made_from(run, points=joined))
+    page, _ = report(run)
+    assert "Line, made from sgd/epoch-0005, adam/epoch-0005" in page.text
+    shas = [each["sha256"][:12] for each in joined]
+    assert f"Surface, made from epoch-0005.pt ({shas[0]}…), epoch-0005.pt ({shas[1]}…)" in page.text
+    assert f"adam/epoch-0005 (SHA-256 {shas[1]}…)" in page.text  # in the settings
+
+
+def test_losses_of_a_run_that_diverged(report, tmp_path):
+    run = write_run(tmp_path)
+    with h5py.File(run / "history.h5", "r+") as file:
+        file["train_loss"][-1], file["test_loss"][-1] = np.nan, np.inf
+    page, _ = report(run)
+    assert "not a number (nan)" in page.text and "+inf" in page.text
+
+
 def test_missing_pieces_are_left_out(report, tmp_path):
     run = write_run(tmp_path)
     (run / "history.h5").unlink()
@@ -210,7 +233,7 @@ def test_a_browser_shows_it_without_a_complaint(report, tmp_path):
     report(run)
     done = subprocess.run(
         [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr", "--v=0",
-         f"--user-data-dir={tmp_path}/browser", "--window-size=900,1600", f"--screenshot={tmp_path}/page.png",
+         f"--user-data-dir={tmp_path}/browser", "--window-size=900,3000", f"--screenshot={tmp_path}/page.png",
          f"file://{tmp_path}/report.html"], capture_output=True, text=True, timeout=60)
     assert "CONSOLE" not in done.stderr, done.stderr
     import matplotlib.image
@@ -218,6 +241,22 @@ def test_a_browser_shows_it_without_a_complaint(report, tmp_path):
     pixels = matplotlib.image.imread(tmp_path / "page.png")[:, :, :3]
     saturation = pixels.max(axis=2) - pixels.min(axis=2)
     assert (saturation > 0.3).mean() > 0.03  # figures are there: texts alone have no such colours
+
+
+@pytest.mark.parametrize("width, beside", [(1400, True), (800, False)])
+def test_the_width_is_used(report, browser, tmp_path, width, beside):
+    run = write_run(tmp_path)
+    write_line(run / "line.h5")
+    report(run)
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto((tmp_path / "report.html").as_uri())
+    figure = page.locator("#training img").bounding_box()
+    texts = page.locator("#training .beside > div").last.bounding_box()
+    assert figure["width"] > (0.4 if beside else 0.9) * width
+    assert (texts["x"] > figure["x"] + figure["width"]) == beside
+    assert texts["x"] + texts["width"] > 0.94 * width
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
 
 
 def test_descents_are_shown(report, tmp_path):

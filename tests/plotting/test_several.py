@@ -82,6 +82,20 @@ def test_planes_of_different_axes_and_trajectories(svg, tmp_path, kind):
     assert "first principal component" in words and "multiples of direction 1" in words
 
 
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    from plotting import command, figures, reading, wording
+
+    assert wording.tell_apart(["/a/epoch-0004", "/b/epoch-0008"]) == ["epoch-0004", "epoch-0008"]
+    assert wording.tell_apart(["/x/sgd/c/4", "/x/adam/c/4", "/x/adam/c/8"]) == ["sgd/c/4", "adam/c/4", "8"]
+    assert wording.tell_apart(["/x/4", "/x/4"]) == ["4", "4"]
+    paths = [tmp_path / run / "epoch-0004.h5" for run in ("sgd", "adam")]
+    for path in paths:
+        path.parent.mkdir()
+        write_surface(path)
+    options = command.parse(list(map(str, paths)))
+    assert figures.file_names([reading.open_file(path) for path in options.files], options) == ["sgd/epoch-0004", "adam/epoch-0004"]
+
+
 def sheets(paths, *words):
     """The widths of the sheets' images of a figure in 3D, in inches, and their texts' boxes that are turned."""
     from contextlib import ExitStack
@@ -113,8 +127,8 @@ def test_notes_are_said_of_each_file(svg, tmp_path, kind):
     a = write_surface(tmp_path / "a.h5", evaluated=mask, more=more)
     b = write_surface(tmp_path / "b.h5", lambda x, y: 10 + x, evaluated=mask, more=more)
     words = words_of(svg(a, b, "--kind", kind, "--dpi", "60", "--names", "A,B"))
-    for name in "AB":
-        assert f"{name}: 45 of 81 points evaluated on all images, the rest reconstructed; largest stated error 0.01" in words
+    for name, share in (("A", "1.8"), ("B", "0.11")):  # 0.01 / (0.5 + 0.25²) and 0.01 / 9
+        assert f"{name}: 45 of 81 points evaluated on all images, the rest reconstructed; largest stated error {share} % of the loss" in words
     words = words_of(svg(write_trajectory(tmp_path / "t.h5"), write_trajectory(tmp_path / "u.h5", 2), "--kind", kind,
                          "--dpi", "60", "--names", "one,two"))
     assert "one: checkpoints lie up to" in words and "two: run 0 (SGD): checkpoints lie up to" in words

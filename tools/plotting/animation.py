@@ -210,13 +210,20 @@ class _Run:
         self.label = wording.value_label(self.name, self.file.settings)
         margins = planes.margins(body, self.label, *(marks.axis_label(self.file, number) for number in (1, 2)),
                                  planes.y_extra(self.plane.y), planes.bar_extra(self.scale))
+        gap, lines = margins.bottom + 0.03, self.lines(self.last)
+        margins.bottom += descents.legend_height(lines)
         self.page = style.Page(head, notes, margins, body)
         self.axes = self.plane.draw(self.page, self.page.rectangle(), self.label, options.levels, options.cmap)
+        longest = [max(same, key=lambda line: len(line[1])) for same in zip(*map(self.lines, range(self.last + 1)))]
+        self.legend = descents.draw_legend(self.page, longest, gap)
+
+    @property
+    def last(self):
+        return max(len(run.x) for run in self.runs) - 1
 
     def frames(self, rate):
-        last = max(len(run.x) for run in self.runs) - 1
         steps = max(2, round(RUN * rate))
-        images = [self.frame(last * n / (steps - 1)) for n in range(steps)]
+        images = [self.frame(self.last * n / (steps - 1)) for n in range(steps)]
         return images + [images[-1]] * rate
 
     def frame(self, step):
@@ -235,28 +242,25 @@ class _Run:
             drawn += self.axes.plot(x[-1:], y[-1:], linestyle="none", marker=look["marker"], color=look["color"],
                                     markersize=8 * style.ZOOM, markeredgecolor=style.CASING,
                                     markeredgewidth=1.2 * style.ZOOM, zorder=14)
-        drawn += self.words(step)
+        for text, (_, words) in zip(self.legend.get_texts(), self.lines(step)):
+            text.set_text(words)
         image = _image(self.page.figure, self.dpi)
         for artist in drawn:
             artist.remove()
         return image
 
-    def words(self, step):
-        """How far each run is, in the corner."""
-        texts = []
+    def lines(self, step):
+        """Of each run its look and how far it is, for the legend: below the axes, where no path is."""
+        lines = []
         for number, run in enumerate(self.runs):
             whole = int(min(step, len(run.x) - 1.0))
             epoch = run.epoch[whole]
             what = f"epoch {epoch:g}" if np.isfinite(epoch) else f"checkpoint {whole + 1}"
             own = run.own(self.name)[whole]
             loss = f", {wording.short_label(self.name)} {scales.number(float(own))}" if np.isfinite(own) else ""
-            label = f"{run.label}: " if len(self.runs) > 1 else ""
-            texts.append(self.axes.annotate(
-                label + what + loss, (0, 1), xycoords="axes fraction", textcoords="offset points",
-                xytext=(6, -8 - 12 * style.ZOOM * number), va="top", fontsize=style.TICK, zorder=20, parse_math=False,
-                color=style.series(number)["color"] if len(self.runs) > 1 else style.INK,
-                path_effects=style.cased(2.5 * style.ZOOM)))
-        return texts
+            look = style.series(number)
+            lines.append(((look["color"], style.DASHES[0], look["marker"]), f"{run.label}: {what}{loss}"))
+        return lines
 
 
 class _Descents:
@@ -291,8 +295,8 @@ class _Descents:
         descents.draw_descents(self.axes, self.file, moment)
         for text, (_, words) in zip(self.legend.get_texts(), descents.legend_lines(moment, self.looks)):
             text.set_text(words)
-        self.axes.annotate(f"step {step}", (0, 1), xycoords="axes fraction", textcoords="offset points", xytext=(6, -8),
-                           va="top", fontsize=style.TICK, zorder=30, color=style.INK, path_effects=style.cased(2.5 * style.ZOOM))
+        self.axes.annotate(f"step {step}", (1, 0), xycoords="axes fraction", textcoords="offset points", ha="right",
+                           xytext=(0, -20 * style.ZOOM), va="top", fontsize=style.TICK, color=style.INK)
         image = _image(self.page.figure, self.dpi)
         for artist in set(self.axes.get_children()) - before:
             artist.remove()

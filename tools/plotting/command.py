@@ -9,7 +9,7 @@ import re
 import sys
 import warnings
 
-from . import figures, saving, style, watching
+from . import figures, run_files, saving, style, watching
 from .errors import PlotError, WordsError
 from .figures import ANIMATIONS, KINDS
 
@@ -72,7 +72,6 @@ def parse(words):
     """The options as a namespace; WordsError where they are wrong."""
     parser = _parser()
     options, unknown = parser.parse_known_args(_joined(words))
-    options.file = options.files[0]
     options.said_unread = False  # a note on options without effect is said once, however often drawn
     options.said_missing = False  # and one on characters without a font
     # argparse takes words after the first option for strays where it has had its files already.
@@ -88,6 +87,8 @@ def parse(words):
         if options.vmin is not None or options.vmax is not None:
             raise WordsError("--zlim gives --vmin and --vmax: leave these out")
         options.vmin, options.vmax = options.zlim
+    options.files = [run_files.history_of(path) or path for path in options.files]
+    options.file = options.files[0]
     if options.vmin is not None and options.vmax is not None and options.vmin >= options.vmax:
         raise WordsError(f"--vmin {options.vmin:g} must be below --vmax {options.vmax:g}")
     if options.width is not None:
@@ -136,8 +137,8 @@ def _parser():
     )
     add = parser.add_argument
     add("files", nargs="+", metavar="FILE.h5",
-        help="surfaces, trajectories, lines, paths, or histories (history.h5) of training runs, several of one"
-        " sort in one figure with one scale; or descents")
+        help="surfaces, trajectories, lines, paths, or histories (history.h5, or the run's folder) of training runs,"
+        " several of one sort in one figure with one scale; or descents")
     add("--report", metavar="RUN_DIR",
         help="in place of files: all that a run made on one page, -o report.html (default: in RUN_DIR)")
     add("--kind", type=_kind, metavar="|".join(KINDS),
@@ -205,6 +206,7 @@ def _parser():
 
 
 def _kind(word):
+    word = {"3d": "surface"}.get(word, word)
     if word in KINDS:
         return word
     near = difflib.get_close_matches(word, KINDS, 1, 0.5)

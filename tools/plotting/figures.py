@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 
-from . import points, reading, saving, scales, style, summary, wording
+from . import points, reading, run_files, saving, scales, style, summary, wording
 from .errors import NotYetError, PlotError, WordsError, one_line
 
 PLANE_KINDS = ("contour", "contourf", "heat", "surface")
@@ -390,10 +390,8 @@ def _names(files, options, all_facts):
 def file_names(files, options):
     """What each file is called: --names, or what tells them apart."""
     return options.names or _distinct([str(file.settings.get("arch", "")) for file in files]) or _distinct(
-        [str(file.settings.get("optimizer", "")) for file in files]) or _distinct(
-        [os.path.splitext(os.path.basename(file.path))[0] for file in files]) or _distinct(
-        [os.path.basename(os.path.dirname(os.path.abspath(file.path))) for file in files]) or [
-        file.path for file in files]
+        [str(file.settings.get("optimizer", "")) for file in files]) or wording.tell_apart(
+        [os.path.splitext(file.path)[0].removesuffix(f"/{run_files.HISTORY[:-3]}") for file in files])
 
 
 def _distinct(texts):

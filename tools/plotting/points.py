@@ -4,6 +4,8 @@ A sweep goes from coarse to fine: every 16th point along both axes, every 8th, 4
 So a sweep that is not done has evaluated a coarse lattice throughout, and part of the next finer one.
 """
 
+import math
+
 import numpy as np
 
 from . import wording
@@ -28,7 +30,7 @@ def fill(surface, field, scale, as_cells=False):
     return type(field)(
         field.name, np.where(known, field.values, values),
         np.zeros_like(field.blank), np.where(known, field.nonfinite, nonfinite),
-        field.reconstructed, field.blank, field.errors,
+        field.reconstructed, field.blank, field.errors, field.infinite,
     )
 
 
@@ -119,8 +121,18 @@ def notes(field, guesses=""):
     if guessed:
         texts.append(f"{points(guessed)} not evaluated: {guesses}")
     if bad:
-        texts.append(f"{points(bad)} evaluated but not finite (pink, hatched)")
+        texts.append(f"{points(bad)} evaluated but not finite (pink, hatched){_kinds(field, bad)}")
     return texts + _reconstruction(field)
+
+
+def _kinds(field, bad):
+    """': 3 +inf, 1 not a number (nan)' of so many points that are not finite; '' where it is not known."""
+    if field.infinite is None:
+        return ""
+    known = field.infinite[~field.guessed]
+    counts = {math.inf: int((known == 1).sum()), -math.inf: int((known == -1).sum())}
+    counts[math.nan] = bad - sum(counts.values())
+    return ": " + ", ".join(f"{grouped(count)} {wording.nonfinite(value)}" for value, count in counts.items() if count)
 
 
 def _reconstruction(field):
@@ -132,9 +144,18 @@ def _reconstruction(field):
     errors = np.where(field.reconstructed, np.nan if field.errors is None else field.errors, np.nan)
     if not np.isfinite(errors).any():
         return [text]
-    text += f"; largest stated error {number(float(np.nanmax(errors)))}"
+    text += f"; largest stated error {_largest_error(field, errors)}"
     share = _share_of_log_range(field.values, errors)
     return [text if share is None else f"{text} ({number(share)} % of the range of log loss)"]
+
+
+def _largest_error(field, errors):
+    """Of a loss relative to the loss at that point: '3 % of the loss there'."""
+    if "loss" in field.name:
+        shares = 100 * errors / np.where(field.values > 0, field.values, np.nan)
+        if np.isfinite(shares).any():
+            return f"{number(float(f'{np.nanmax(shares):.2g}'))} % of the loss there"
+    return number(float(np.nanmax(errors))) + (" percentage points" if wording.is_percent(field.name) else "")
 
 
 def _share_of_log_range(values, errors):

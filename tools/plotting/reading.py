@@ -32,12 +32,13 @@ class Field:
     reconstructed: np.ndarray  # bool: the program computed the value from those of other points
     guessed: np.ndarray  # bool: not evaluated, drawn from the points around it
     errors: np.ndarray | None = None  # float64: stated half-widths at 95 %, where the file has them
+    infinite: np.ndarray | None = None  # int8: 1 where the value (of an accuracy, its loss) is +inf, -1 where -inf, else 0
 
     def changed(self, change):
         """The same field with `change` applied to each array."""
-        errors = None if self.errors is None else change(self.errors)
+        errors, infinite = (None if array is None else change(array) for array in (self.errors, self.infinite))
         return Field(self.name, *map(change, (self.values, self.blank, self.nonfinite,
-                                              self.reconstructed, self.guessed)), errors)
+                                              self.reconstructed, self.guessed)), errors, infinite)
 
     def squeeze(self):
         """The same field as a line: one row or column of a plane loses that axis."""
@@ -62,8 +63,9 @@ def together(fields):
     first = fields[0]
     names = ("values", "blank", "nonfinite", "reconstructed", "guessed")
     arrays = [np.stack([getattr(field, name) for field in fields]) for name in names]
-    errors = None if first.errors is None else np.stack([field.errors for field in fields])
-    return Field(first.name, *arrays, errors)
+    more = [None if getattr(first, name) is None else np.stack([getattr(field, name) for field in fields])
+            for name in ("errors", "infinite")]
+    return Field(first.name, *arrays, *more)
 
 
 def open_file(path):
@@ -289,15 +291,16 @@ class SurfaceFile(_File):
             blank = evaluated == 0
         else:
             blank = np.isnan(values) if self.is_ours else _marked(values)
-        finite = np.isfinite(values)
-        loss = f"{name.removesuffix('_acc')}_loss"
+        loss, decisive = f"{name.removesuffix('_acc')}_loss", values
         if name.endswith("_acc") and loss in self.names:  # without finite logits there is no accuracy
-            finite &= np.isfinite(self._values(self._places[loss]))
+            decisive = self._values(self._places[loss])
+        finite = np.isfinite(values) & np.isfinite(decisive)
         error = self._places.get(f"{name}_error")
         return Field(
             name, np.where(finite & ~blank, values, np.nan), blank, ~finite & ~blank,
             np.zeros_like(blank) if evaluated is None else evaluated == 2, np.zeros_like(blank),
             None if error is None else self._values(error),
+            np.where(np.isinf(decisive) & ~blank, np.sign(decisive), 0).astype(np.int8),
         )
 
     def _evaluated(self):
@@ -371,10 +374,14 @@ class HistoryFile(_File):
 
     def values(self, name):
         """[epochs + 1] float64, NaN where there is none."""
+        values = self.written(name)
+        return np.where(np.isfinite(values), values, np.nan)
+
+    def written(self, name):
+        """As values, with infinite ones as they are."""
         if name not in self.names:
             raise PlotError(_unknown_value(name, self.names, self.path))
-        values = self._array(name)
-        return np.where(np.isfinite(values), values, np.nan)
+        return self._array(name)
 
 
 @dataclass
@@ -485,7 +492,8 @@ def _open_hdf5(path):
     if not os.path.exists(path):
         raise NotYetError(f"{path} does not exist")
     if os.path.isdir(path):
-        raise PlotError(f"{path} is a folder, not a file")
+        raise PlotError(f"{path} is a folder without history.h5, so no run of lossatlas train:"
+                        " name an HDF5 file or a run's folder")
     try:
         return h5py.File(path, "r", locking=False)
     except PermissionError as error:

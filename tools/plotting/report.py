@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import matplotlib
 import numpy as np
 
-from . import charts, figures, points, reading, run_files, saving, style, summary, wording
+from . import charts, figures, marks, points, reading, run_files, saving, style, summary, wording
 from .errors import PlotError, WordsError, one_line
 
 DPI = 220  # of the figures that are pixels
@@ -35,6 +35,7 @@ class Section:
     settings: dict = field(default_factory=dict)
     provenance: dict = field(default_factory=dict)
     summary: dict = field(default_factory=dict)
+    called: dict = field(default_factory=dict)  # SHA-256 of what it was made from -> what that is called
 
 
 @dataclass
@@ -99,7 +100,7 @@ def _section(path, name):
         if file is None:
             return Section(name, "directions")
         provenance = file._json("provenance")
-        section = Section(name, _kind(file), settings=file.settings, provenance=provenance)
+        section = Section(name, _kind(file), settings=file.settings, provenance=provenance, called=_called(file))
         if isinstance(file, reading.HistoryFile):
             section.facts = charts.history_facts(file)
             section.columns = _epochs(file)
@@ -112,6 +113,16 @@ def _section(path, name):
     kinds = (None, "surface") if section.kind in ("surface", "trajectory") else (None,)
     section.pictures = [_picture(path, kind) for kind in kinds]
     return section
+
+
+def _called(file):
+    """{SHA-256: name} of the files that it was made from: that of a marked checkpoint ('sgd/epoch-0004'), else the file's."""
+    found = {sha256: os.path.basename(name) for name, sha256 in run_files.sources(file.settings)}
+    marked = marks.points(file)
+    joined = file.settings.get("points") or [file.settings.get("from"), file.settings.get("to")]
+    if marked is not None and isinstance(joined, list) and len(joined) == len(marked.names):
+        found |= {sha256: name for each, name in zip(joined, marked.names) for _, sha256 in run_files.sources(each) if name}
+    return found
 
 
 class _opened:
@@ -172,7 +183,7 @@ def _picture(path, kind):
 
 def _epochs(file):
     """Rows of the table of a history: the last epoch, and the best one by test accuracy where it is another."""
-    values = {name: file.values(name) for name in file.names}
+    values = {name: file.written(name) for name in file.names}
     rows = {"last": len(file.epoch) - 1}
     accuracy = values.get("test_acc")
     if accuracy is not None and np.isfinite(accuracy).any():
@@ -180,8 +191,13 @@ def _epochs(file):
     if len(set(rows.values())) == 1:
         rows = {"last": rows["last"]}
     return {label: {"epoch": f"{file.epoch[row]:g}", **{
-        wording.short_label(name): _number(values[name][row], wording.is_percent(name))
+        wording.short_label(name): _measured(values[name][row], row, wording.is_percent(name))
         for name in HISTORY_COLUMNS if name in values}} for label, row in rows.items()}
+
+
+def _measured(value, row, is_percent):
+    """A value of a history. Row 0 is before training, which has no training loss."""
+    return _number(value, is_percent) or ("" if row == 0 else wording.nonfinite(value))
 
 
 def _overview(file):
@@ -240,7 +256,7 @@ STYLE = """
 @media screen and (prefers-color-scheme: dark) { :root { --paper: #15171c; --ink: #eceef2; --grey: #a4a9b3;
   --line: #3a3f49; --card: #1c1f26; --accent: #7cc0ff; --warning: #ff9d5c; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 76rem; background: var(--paper); color: var(--ink);
+body { margin: 0 auto; padding: 2rem clamp(1rem, 3vw, 3rem) 4rem; max-width: 110rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0; overflow-wrap: anywhere; }
 h2 { font-size: 1.3rem; margin: 0 0 .25rem; overflow-wrap: anywhere; }
@@ -253,9 +269,11 @@ section { border-top: 1px solid var(--line); margin-top: 2rem; padding-top: 1.5r
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem;
   align-items: start; margin: 1rem 0 0; }
 figure { margin: 0; text-align: center; }
-figure img { max-width: 100%; max-height: 34rem; height: auto; }
-.alone { grid-template-columns: minmax(0, 44rem); }
-.alone figure { text-align: left; }
+figure img { max-width: 100%; max-height: 44rem; height: auto; }
+.alone img { width: 100%; max-width: 52rem; }
+.beside { display: grid; gap: 0 2.5rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); align-items: start; }
+.beside > * { min-width: 0; }
+.beside h3:first-child { margin-top: 1rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); white-space: nowrap; }
@@ -266,7 +284,7 @@ ul.facts li { break-inside: avoid; }
 pre { background: var(--card); border: 1px solid var(--line); border-radius: 6px; padding: .6rem .8rem; margin: .35rem 0 0;
   font: .82rem/1.45 ui-monospace, "DejaVu Sans Mono", monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
 pre span { display: inline-block; max-width: 100%; }
-dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: .15rem 1.5rem; margin: .35rem 0 0;
+dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); gap: .15rem 1.5rem; margin: .35rem 0 0;
   font-size: .85rem; }
 dl div { display: flex; gap: .6rem; border-bottom: 1px solid var(--line); padding: .15rem 0; }
 dt { color: var(--grey); white-space: nowrap; }
@@ -274,7 +292,7 @@ dd { margin: 0 0 0 auto; text-align: right; overflow-wrap: anywhere; min-width: 
 summary { cursor: pointer; margin-top: 1rem; color: var(--accent); }
 @media print { body { max-width: none; padding: 0; font-size: 10pt; } nav, details { display: none; }
   figure, table, pre { break-inside: avoid; } h2, h3 { break-after: avoid; } .figures { grid-template-columns: 1fr 1fr; }
-  .alone { grid-template-columns: 1fr; } .scroll { overflow: visible; } table { font-size: 8pt; }
+  .figures.alone, .beside { grid-template-columns: 1fr; } .scroll { overflow: visible; } table { font-size: 8pt; }
   th, td { white-space: normal; padding-right: .5rem; }
   figure img { max-height: 11cm; } a { color: inherit; text-decoration: none; } }
 """.strip()
@@ -323,9 +341,9 @@ def _problems(problems):
 
 
 def _training(name, history, checkpoints):
-    body = ['<section id="training"><h2>Training</h2>']
+    body = []
     if history:
-        body += [_figures(history.pictures), _table("", history.columns)]
+        body.append(_table("", history.columns))
     if checkpoints:
         size = sum(map(os.path.getsize, checkpoints)) / 1e6
         first, last = os.path.basename(checkpoints[0]), os.path.basename(checkpoints[-1])
@@ -333,9 +351,16 @@ def _training(name, history, checkpoints):
         body.append(f'<p class="quiet">{len(checkpoints)} checkpoint{"s" * (len(checkpoints) > 1)}: {_e(names)}, {size:.3g} MB</p>')
     if history:
         last = history.columns["last"]["epoch"]
-        command = _train_command(history.settings, last, name)
-        body += [*_command(command), *_settings(history.settings)]
-    return [*body, "</section>"]
+        body = _beside(history.pictures, [*body, *_command(_train_command(history.settings, last, name))])
+        body += _settings(history.settings, history.called)
+    return ['<section id="training"><h2>Training</h2>', *body, "</section>"]
+
+
+def _beside(pictures, texts):
+    """One figure has the texts beside it where the page is wide; several stand side by side above them."""
+    if len(pictures) == 1:
+        return ['<div class="beside">', _figures(pictures), "<div>", *texts, "</div></div>"]
+    return [_figures(pictures), *texts]
 
 
 def _overview_table(sections):
@@ -362,15 +387,15 @@ def _figures(pictures):
 
 
 def _file(section, number):
-    body = [f'<section id="file-{number}"><h2>{_e(section.name)}</h2>',
-            f'<p class="quiet">{_e(_origin(section))}</p>', _figures(section.pictures)]
+    texts = []
     if section.facts or section.hints:
-        body.append("<h3>Numbers</h3>")
-        body.append('<ul class="facts">' + "".join(f"<li>{_e(fact)}</li>" for fact in section.facts) + "".join(
+        texts.append("<h3>Numbers</h3>")
+        texts.append('<ul class="facts">' + "".join(f"<li>{_e(fact)}</li>" for fact in section.facts) + "".join(
             f'<li class="hint">{_e(hint)}</li>' for hint in section.hints) + "</ul>")
     if isinstance(section.provenance.get("command"), str):
-        body += _command(section.provenance["command"])
-    body += _settings(section.settings)
+        texts += _command(section.provenance["command"])
+    body = [f'<section id="file-{number}"><h2>{_e(section.name)}</h2>', f'<p class="quiet">{_e(_origin(section))}</p>',
+            *_beside(section.pictures, texts), *_settings(section.settings, section.called)]
     for title, record in (("Numbers as JSON", section.summary), ("Where it comes from, as JSON", section.provenance)):
         if record:
             text = json.dumps(record, indent=1, ensure_ascii=False)
@@ -386,32 +411,33 @@ def _command(line):
 
 def _origin(section):
     """'surface, made from epoch-0024.pt by Lossatlas 0.1.0'"""
-    files = list(dict.fromkeys(os.path.basename(file) for file, _ in run_files.sources(section.settings)))
+    names = list(section.called.values())
+    files = [f"{name} ({sha256[:12]}…)" if names.count(name) > 1 else name for sha256, name in section.called.items()]
     made = f", made from {', '.join(files[:4])}{' …' * (len(files) > 4)}" if files else ""
     version, started = (section.provenance.get(name) for name in ("version", "started"))
     return (f"{wording.capital(KINDS[section.kind])}{made}" + (f" by Lossatlas {version}" if isinstance(version, str) else "")
             + (f", begun {started.replace('T', ' ').rstrip('Z')} UTC" if isinstance(started, str) else ""))
 
 
-def _settings(settings):
+def _settings(settings, called):
     if not settings:
         return []
     def text(name, value):
-        return f"{str(value)[:12]}…" if name.endswith("_sha256") else _text(value)
+        return f"{str(value)[:12]}…" if name.endswith("_sha256") else _text(value, called)
 
     items = "".join(f"<div><dt>{_e(name.replace('_', ' '))}</dt><dd>{_e(text(name, value))}</dd></div>"
                     for name, value in sorted(settings.items()) if value not in (None, "", [], {}))
     return ["<h3>Settings</h3>", f"<dl>{items}</dl>"]
 
 
-def _text(value):
+def _text(value, called):
     """A setting in few words."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
-        return ", ".join(map(_text, value))
+        return ", ".join(_text(each, called) for each in value)
     if isinstance(value, dict) and {"file", "sha256"} <= value.keys():
-        return f"{value['file']} (SHA-256 {str(value['sha256'])[:12]}…)"
+        return f"{called.get(value['sha256'], value['file'])} (SHA-256 {str(value['sha256'])[:12]}…)"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)

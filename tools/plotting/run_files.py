@@ -17,6 +17,12 @@ def natural(path):
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", path)]
 
 
+def history_of(folder):
+    """The path of the history of a run's folder; None of what is no such folder."""
+    path = os.path.join(folder, HISTORY)
+    return path if os.path.isdir(folder) and os.path.isfile(path) else None
+
+
 def checkpoints(folder):
     """The paths of the run's checkpoints, in their order."""
     inside = os.path.join(folder, "checkpoints")

@@ -122,6 +122,23 @@ def on_log_scale(label):
     return f"{what}, log scale{bracket}{unit}"
 
 
+def nonfinite(value):
+    """What a value that is no finite number is called."""
+    return {float("inf"): "+inf", float("-inf"): "-inf"}.get(value, "not a number (nan)")
+
+
+def tell_apart(paths):
+    """Of each path the last parts that tell it from the others: 'epoch-0004', or 'sgd/epoch-0004' beside another run's."""
+    parts = [os.path.abspath(path).strip(os.sep).split(os.sep) for path in paths]
+
+    def shortest(own):
+        others = [each for each in parts if each != own]
+        ends = (own[-count:] for count in range(1, len(own)))
+        return next((end for end in ends if all(each[-len(end):] != end for each in others)), own)
+
+    return ["/".join(shortest(own)) for own in parts]
+
+
 def capital(text):
     return text[:1].upper() + text[1:]
 

@@ -18,6 +18,8 @@ map.js      the plane seen from above
 chart.js    curves over one coordinate
 theme.js    light and dark
 picture.js  the view as a PNG
+slice.js    the slice over the map, and its chart
+keys.js     the page of surfaces without a mouse
 app.js      the page of surfaces
 curves.js   the page of lines, paths and histories
 descent.js  the page of descents on a function of one variable

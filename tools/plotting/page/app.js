@@ -12,16 +12,13 @@ class SurfacePage {
     this.fields = new Map(DATA.fields.map((field) => [field.name, field]));
     this.views = DATA.views.map((record, number) => this.makeView(record, number));
     this.runs = this.views.flatMap((view) => view.runs);
-    this.state = { field: DATA.field, log: false, draw: DATA.draw, slice: null, probe: null, spin: false, step: 0, playing: false };
+    this.state = { field: DATA.field, log: false, wantsLog: DATA.log ?? undefined, draw: DATA.draw, slice: null, probe: null,
+      spin: false, step: 0, playing: false };
     this.firstStep();
-    this.sliceChart = new Chart(byId("slice"), this, () => this.slice());
-    this.sliceChart.hover = (share) => this.sliceHovered(share);
+    this.slice = new Slice(this);
     this.runChart = this.runs.length ? new Chart(byId("run"), this, () => this.along()) : null;
     this.controls();
     this.chooseField(DATA.field);
-    const { x, y } = this.views[0].surface, low = x[0], high = x.at(-1);
-    const middle = y[0] <= 0 && y.at(-1) >= 0 ? 0 : (y[0] + y.at(-1)) / 2;
-    this.setSlice([low, middle], [high, middle]);
     new ResizeObserver(() => this.wake()).observe(byId("main"));
   }
 
@@ -166,7 +163,7 @@ class SurfacePage {
   drawAll(passed) {
     const growing = this.views.map((view) => view.stage.draw(passed));
     for (const view of this.views) view.map.draw();
-    this.sliceChart.draw();
+    this.slice.chart.draw();
     this.runChart?.draw();
     this.placeTips();
     return growing;
@@ -195,8 +192,10 @@ class SurfacePage {
     const number = (other) => (surface.has(draw, other) ? surface.field(draw, other).values[k] : NaN);
     const lines = [];
     if (state === BLANK) lines.push("not evaluated");
-    else if (state === NONFINITE) lines.push(`${this.field.short}: ${numeral(view.values.values[k])}`, "evaluated, not finite");
-    else {
+    else if (state === NONFINITE) {
+      const value = this.field.percent ? "none" : numeral(view.values.values[k]); // no accuracy where the loss is not finite
+      lines.push(`${this.field.short}: ${value}`, "evaluated, not finite");
+    } else {
       const error = number(`${name}_se`);
       lines.push(`${this.field.short}: ${numeral(view.values.values[k])}${percent}`
         + (error > 0 ? ` ± ${numeral(error, 2)} (standard error)` : ""));
@@ -229,84 +228,6 @@ class SurfacePage {
       const above = y - tip.offsetHeight - 14;
       tip.style.top = `${above >= 4 ? above : Math.min(y + 18, Math.max(4, height - tip.offsetHeight - 4))}px`;
     }
-  }
-
-  // --- the slice ------------------------------------------------------------------------------------
-
-  setSlice(from, to) {
-    const snapped = (end) => {
-      if (!byId("snap").checked) return end;
-      const { surface } = this.views[0], { column, row } = surface.nearest(...end);
-      return [surface.x[column], surface.y[row]];
-    };
-    this.state.slice = { from: snapped(from), to: snapped(to) };
-    const say = ([x, y]) => `(${numeral(x, 3)}, ${numeral(y, 3)})`;
-    byId("slice-ends").textContent = `a ${say(this.state.slice.from)} to b ${say(this.state.slice.to)}`;
-    this.wake();
-  }
-
-  slice() {
-    const { slice } = this.state;
-    const length = Math.hypot(slice.to[0] - slice.from[0], slice.to[1] - slice.from[1]);
-    const points = alongLine(slice, 400), { label } = this.field;
-    const { start, xlabel } = this.sliceAxis(slice);
-    return {
-      x: [start, start + (length || 1)], scale: this.scale, ylabel: this.state.log ? label.replace(/( \(|$)/, ", log scale$1") : label,
-      xlabel,
-      bad: [],
-      series: this.views.map((view, number) => ({
-        x: points.map((_, i) => start + (i / 400) * (length || 1)), t: points.map(([x, y]) => view.drawn.at(x, y)),
-        color: this.views.length > 1 ? this.colors.series[number % 4] : this.colors.slice,
-        dash: number % 2 === 1, dots: this.onGrid(view, slice, length).map(([at, ...rest]) => [start + at, ...rest]),
-      })),
-    };
-  }
-
-  // Along an axis its coordinate, else the distance from end a
-  sliceAxis({ from, to }) {
-    const [xlabel, ylabel] = ["xlabel", "ylabel"].map((axis) => commonLabel(this.views.map((view) => view[axis])));
-    if (from[1] === to[1] && from[0] < to[0]) return { start: from[0], xlabel };
-    if (from[0] === to[0] && from[1] < to[1]) return { start: from[1], xlabel: ylabel };
-    return { start: 0, xlabel: "distance from a along the slice, in units of the axes" };
-  }
-
-  // The points of the grid that lie on the slice, with one standard error: [along, position, low, high]
-  onGrid(view, { from, to }, length) {
-    const { surface, values } = view, draw = view.sets.length > 1 ? this.state.draw : 0;
-    const [dx, dy] = [to[0] - from[0], to[1] - from[1]], dots = [];
-    if (!length) return dots;
-    const errors = surface.has(draw, `${this.state.field}_se`) ? surface.field(draw, `${this.state.field}_se`).values : null;
-    const near = 1e-6 * Math.hypot(surface.x.at(-1) - surface.x[0], surface.y.at(-1) - surface.y[0]);
-    for (let row = 0; row < surface.ny; row++) {
-      const py = surface.y[row] - from[1];
-      for (let column = 0; column < surface.nx; column++) {
-        const px = surface.x[column] - from[0], along = (px * dx + py * dy) / length;
-        if (Math.abs(px * dy - py * dx) / length > near || along < -near || along > length + near) continue;
-        const k = row * surface.nx + column, t = view.drawn.positions[k];
-        if (Number.isNaN(t) || values.state[k] === GUESSED) continue;
-        const error = errors ? errors[k] : 0, value = values.values[k];
-        const [low, high] = [value - error, value + error].map((v) => clamp(this.scale.position(v), -0.02, 1.02));
-        dots.push([along, t, error > 0 ? low : t, error > 0 ? high : t]);
-      }
-    }
-    return dots;
-  }
-
-  sliceHovered(along) {
-    const { slice } = this.state, length = Math.hypot(slice.to[0] - slice.from[0], slice.to[1] - slice.from[1]);
-    if (along === null || !length) {
-      byId("slice-value").textContent = "";
-      this.state.probe = null;
-      return;
-    }
-    const share = (along - this.sliceAxis(slice).start) / length;
-    const place = [0, 1].map((c) => slice.from[c] + share * (slice.to[c] - slice.from[c]));
-    const texts = this.views.map((view) => {
-      const t = view.drawn.at(...place), value = Number.isNaN(t) ? "no value" : numeral(this.scale.value(t));
-      return this.views.length > 1 ? `${view.name}: ${value}` : value;
-    });
-    byId("slice-value").textContent = `at (${place.map((c) => numeral(c, 3)).join(", ")}): ${texts.join(" · ")}`;
-    this.probe(place, this.views[0]);
   }
 
   // --- trajectories ---------------------------------------------------------------------------------
@@ -412,18 +333,7 @@ class SurfacePage {
     byId("spin").onclick = () => this.spin();
     byId("home").onclick = () => this.goHome();
     byId("save").onclick = () => savePicture(this);
-    themeControl(() => this.refresh());
-    const { surface } = this.views[0];
-    const middle = (points, at) => (at >= points[0] && at <= points.at(-1) ? at : (points[0] + points.at(-1)) / 2);
-    byId("along-x").onclick = () => {
-      const y = middle(surface.y, this.state.slice ? (this.state.slice.from[1] + this.state.slice.to[1]) / 2 : 0);
-      this.setSlice([surface.x[0], y], [surface.x.at(-1), y]);
-    };
-    byId("along-y").onclick = () => {
-      const x = middle(surface.x, this.state.slice ? (this.state.slice.from[0] + this.state.slice.to[0]) / 2 : 0);
-      this.setSlice([x, surface.y[0]], [x, surface.y.at(-1)]);
-    };
-    byId("snap").onchange = () => this.setSlice(this.state.slice.from, this.state.slice.to);
+    themeControl(this, () => this.refresh());
     if (this.runs.length) {
       byId("play").onclick = () => this.play();
       byId("step").max = this.lastStep;
@@ -435,12 +345,7 @@ class SurfacePage {
       this.goTo(this.lastStep);
     }
     if (byId("tangent-of")) byId("tangent-of").onchange = () => this.wake();
-    for (const view of this.views) {
-      view.stage.element.addEventListener("keydown", (event) => this.turnByKey(event));
-      view.map.element.addEventListener("keydown", (event) => this.walkByKey(event, view));
-      view.map.element.addEventListener("blur", () => this.probe(null, view));
-    }
-    document.addEventListener("keydown", (event) => this.anyKey(event));
+    listenToKeys(this);
   }
 
   spin() {
@@ -454,59 +359,6 @@ class SurfacePage {
     this.camera.home(DATA.camera);
     this.wake();
   }
-
-  turnByKey(event) {
-    const step = event.shiftKey ? 3 : 9;
-    const turns = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, step], ArrowDown: [0, -step] };
-    if (turns[event.key]) this.camera.turn(...turns[event.key]);
-    else if (event.key === "+" || event.key === "=") this.camera.zoom(1.15);
-    else if (event.key === "-") this.camera.zoom(1 / 1.15);
-    else if (event.key === "0" || event.key === "Home") this.goHome();
-    else return;
-    event.preventDefault();
-    this.wake();
-  }
-
-  walkByKey(event, view) {
-    const { surface } = view, steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-    const { column, row } = surface.nearest(...(this.state.probe ?? [0, 0]));
-    const key = event.key.toLowerCase();
-    if (steps[event.key]) {
-      const [right, up] = this.state.probe ? steps[event.key].map((n) => n * (event.shiftKey ? 5 : 1)) : [0, 0];
-      this.probe([surface.x[clamp(column + right, 0, surface.nx - 1)], surface.y[clamp(row + up, 0, surface.ny - 1)]], view);
-      byId("said").textContent = this.views.map((each) =>
-        (this.views.length > 1 ? `${each.name}: ` : "") + this.lines(each, this.state.probe).join(", ")).join("; ");
-    } else if ((key === "a" || key === "b") && this.state.probe && !event.ctrlKey && !event.metaKey) {
-      const { slice, probe } = this.state;
-      this.setSlice(key === "a" ? probe : slice.from, key === "b" ? probe : slice.to);
-      byId("said").textContent = `Slice from ${byId("slice-ends").textContent}`;
-    } else return;
-    event.preventDefault();
-  }
-
-  anyKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
-    const act = {
-      v: () => {
-        const names = DATA.fields.map((field) => field.name);
-        this.chooseField(names[(names.indexOf(this.state.field) + 1) % names.length]);
-        byId("said").textContent = this.field.label;
-      },
-      l: () => this.field.log && this.field.linear && this.chooseField(this.state.field, !this.state.log),
-      d: () => byId("theme").click(),
-      p: () => this.runs.length && this.play(),
-      r: () => this.spin(),
-      s: () => savePicture(this),
-    }[event.key.toLowerCase()];
-    act?.();
-  }
-}
-
-// A label for all files: without what stands in brackets where that differs
-function commonLabel(labels) {
-  const same = (texts) => texts.every((text) => text === texts[0]);
-  const short = labels.map((label) => label.replace(/ \(.*/, ""));
-  return same(labels) ? labels[0] : same(short) ? short[0] : "coordinate in the plane";
 }
 
 // A scale that reaches from `low` to `high`, positions of `scale`, as if these were 0 and 1

@@ -68,12 +68,13 @@ def _surfaces(files, options, called):
     views = [_view(file, draws, name, kept, fields, options) for file, draws, name in zip(files, all_draws, called)]
     heights = [_drawn(draws[0][chosen].values, fields_of(fields, chosen)) for draws in all_draws]
     for number, run in enumerate(run for view in views for run in view["runs"]):
-        run["hue"] = records.RUNS[number % len(records.RUNS)]
+        run["hue"] = records.series_color(number)
     return {
         "kind": "surfaces", **records.common(files, options),
         "title": options.title or wording.title(fields_of(fields, chosen)["short"], *(f.settings for f in files)),
         "colors": records.packed(np.asarray(records.ramp(options), np.uint8)),
         "field": chosen,
+        "log": options.log,  # asked for, of all values; None: as each needs it
         "draw": options.draw or 0,
         "camera": records.camera(list(map(records.scene, views, heights)), options),
         "fields": fields,
@@ -225,7 +226,12 @@ def _words(file, field, record):
                      f" {number(run.y[0])}) to ({number(run.x[-1])}, {number(run.y[-1])}).")
     texts += [f"{wording.capital(note)}." for note in points.notes(field, "interpolated")]
     facts = summary.facts(file.summary)
-    return texts + ([f"The file's own numbers: {'; '.join(facts)}."] if facts else [])
+    return texts + ([f"The file's own numbers, of the {_own(file)}: {'; '.join(facts)}."] if facts else [])
+
+
+def _own(file):
+    """The value that the numbers of a file are of, whatever is shown."""
+    return wording.short_label(file.default_name(), file.settings)
 
 
 # --- lines, paths and histories --------------------------------------------------------------------
@@ -250,7 +256,9 @@ def _curves(files, options, names):
     words = [text for panel in panels for each in panel["series"] for text in _curve_words(each, chart.axis_label)]
     for file in files:
         numbers = summary.facts(file.summary) if isinstance(file, reading.SurfaceFile) else []
-        words += [f"The numbers of {os.path.basename(file.path)}: {'; '.join(numbers)}."] if numbers else []
+        if numbers:
+            of = "" if isinstance(file, reading.PathFile) else f", of the {_own(file)}"  # those of a path name theirs
+            words.append(f"The numbers of {os.path.basename(file.path)}{of}: {'; '.join(numbers)}.")
     return {
         "kind": "curves", **records.common(files, options), "title": options.title or title, "caption": wording.joined(facts),
         "partial": mark, "x": [low, high if high > low else low + 1.0], "xlabel": chart.axis_label,

@@ -11,7 +11,7 @@ class CurvesPage {
       chart.hover = (at) => this.hovered(at);
       return chart;
     });
-    themeControl(() => this.wake());
+    themeControl(this, () => this.wake());
     this.chooseScale(DATA.panels.some((panel) => panel.chosen));
     byId("linear").onclick = () => this.chooseScale(false);
     byId("log").onclick = () => this.chooseScale(true);

@@ -15,9 +15,9 @@ function clamp(value, low, high) {
 
 // A number in running text: at most `digits` significant ones, a real minus sign, powers of ten.
 function numeral(value, digits = 4) {
-  if (value === Infinity) return "∞";
-  if (value === -Infinity) return "−∞";
-  if (!Number.isFinite(value)) return "not a number";
+  if (value === Infinity) return "+inf";
+  if (value === -Infinity) return "-inf";
+  if (Number.isNaN(value)) return "not a number (nan)";
   let [mantissa, power] = value.toPrecision(digits).split("e");
   if (mantissa.includes(".")) mantissa = mantissa.replace(/\.?0+$/, "");
   if (power === undefined && value !== 0 && Math.abs(value) < 1e-4) {
@@ -52,7 +52,7 @@ class Scale {
   }
 
   forward(value) {
-    return this.log ? Math.log10(Math.max(value, this.floor)) : value;
+    return this.log ? Math.log10(value > 0 ? value : this.floor) : value;
   }
 
   position(value) {

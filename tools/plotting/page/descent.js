@@ -21,7 +21,7 @@ class DescentPage {
       this.goTo(Number(event.target.value));
     };
     byId("notes").replaceChildren(...DATA.notes.map((text) => Object.assign(document.createElement("p"), { textContent: text })));
-    themeControl(() => this.wake());
+    themeControl(this, () => this.wake());
     document.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.wake()).observe(byId("main"));
     this.hovered(null);

@@ -9,7 +9,8 @@ import re
 
 from . import content, records
 
-SCRIPTS = ("data", "pen", "mesh", "scene", "camera", "tangent", "stage", "map", "chart", "theme", "picture", "app", "curves", "descent", "start")
+SCRIPTS = ("data", "pen", "mesh", "scene", "camera", "tangent", "stage", "map", "chart", "theme", "picture", "slice", "keys", "app", "curves", "descent",
+           "start")
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -87,17 +88,16 @@ def _stroke(color, lengths):
     return f"border-color: var(--{color}); background: repeating-linear-gradient(90deg, {', '.join(parts)})"
 
 
-SERIES = ("one", "two", "three", "four")
-
-
 def _slice(held, several):
-    legend = _legend([(view["name"], SERIES[n % 4], n % 2 == 1) for n, view in enumerate(held["views"])]) if several else ""
+    legend = _legend([(view["name"], records.series_color(n), n % 2 == 1) for n, view in enumerate(held["views"])]) if several else ""
     return f"""
-<section class="wide" aria-label="Slice">
+<section class="wide slice off" aria-label="Slice">
   <div class="panel-head"><h2>Slice</h2>
     <button type="button" id="along-x">Along x</button><button type="button" id="along-y">Along y</button>
+    <button type="button" id="no-slice">None</button>
     <label><input type="checkbox" id="snap"> ends at grid points</label>
   </div>
+  <p class="caption">Drag a line over the map, or choose an axis.</p>
   <p class="readout"><span id="slice-ends"></span> <span id="slice-value"></span></p>{legend}
   <div class="chart" id="slice"><canvas role="img" aria-label="Values along the slice"></canvas></div>
 </section>"""

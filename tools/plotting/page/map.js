@@ -168,9 +168,9 @@ class PlaneMap {
     pen.clip();
     pen.lineCap = pen.lineJoin = "round";
     this.cross(pen, 0, 0);
-    const path = (points, color, width, dash = []) => {
+    const path = (points, color, width, dash = [], rim = colors.rim) => {
       const screen = points.map(([x, y]) => this.toScreen(x, y));
-      pen.strokeStyle = css(colors.rim);
+      pen.strokeStyle = css(rim);
       pen.lineWidth = width + 2;
       polyline(pen, screen);
       pen.strokeStyle = css(color);
@@ -190,7 +190,7 @@ class PlaneMap {
     }
     for (const tangent of this.page.tangentsOf(this.view)) drawArrows(pen, this, tangent, colors.rim);
     if (slice) {
-      path([slice.from, slice.to], colors.slice, 2);
+      path([slice.from, slice.to], colors.rim, 2, [], colors.slice); // unlike paths: light, with a dark edge
       pen.font = `600 11px ${FONT}`;
       [slice.from, slice.to].forEach((end, i) => {
         const [x, y] = this.toScreen(...end);
@@ -330,13 +330,13 @@ class PlaneMap {
     const { slice } = this.page.state, { surface } = this.drawn;
     const held = ([x, y]) => [clamp(x, surface.x[0], surface.x.at(-1)), clamp(y, surface.y[0], surface.y.at(-1))];
     const [x0, y0] = this.fromScreen(...start), [x1, y1] = this.fromScreen(...now), here = held([x1, y1]);
-    if (hold === "new") this.page.setSlice(held([x0, y0]), here);
-    else if (hold === "from") this.page.setSlice(here, slice.to);
-    else if (hold === "to") this.page.setSlice(slice.from, here);
+    if (hold === "new") this.page.slice.set(held([x0, y0]), here);
+    else if (hold === "from") this.page.slice.set(here, slice.to);
+    else if (hold === "to") this.page.slice.set(slice.from, here);
     else {
       const shift = ([x, y]) => [x + x1 - x0, y + y1 - y0];
       const from = shift(slice.from), to = shift(slice.to);
-      if (surface.contains(...from) && surface.contains(...to)) this.page.setSlice(from, to);
+      if (surface.contains(...from) && surface.contains(...to)) this.page.slice.set(from, to);
     }
   }
 }

@@ -31,7 +31,7 @@ function savePicture(page) {
   write(title, `650 20px ${FONT}`, margin, 26);
   for (const head of document.querySelectorAll("#main h2, #main .readout, #main .legend li")) {
     const box = head.getBoundingClientRect();
-    if (!head.textContent || !box.width) continue;
+    if (!head.textContent || !box.width || head.closest(".off")) continue;
     pen.font = `${head.tagName === "H2" ? "620 15px" : "13px"} ${FONT}`;
     const mark = head.querySelector("i");
     if (mark) {

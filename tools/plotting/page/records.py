@@ -15,7 +15,6 @@ LEVELS = {False: 15, True: 20}  # contour lines, by log scale
 TALL, NARROWEST = 0.62, 0.4  # of the box, as in mesh.js and data.js
 GUESSES = "interpolated (paler)"
 SERIES = ("one", "six", "two", "three", "four", "five")  # of page.css, in the order of the figures' colours
-RUNS = ("one", "two", "three", "four", "five")  # of trajectories: the slice is black
 DASH = 2  # pixels of a point of dashes
 
 
@@ -86,7 +85,9 @@ def field_values(file, field, fields):
     for mask, mark in ((field.reconstructed, RECONSTRUCTED), (field.guessed, GUESSED), (field.blank, BLANK),
                        (field.nonfinite, NONFINITE)):
         state[mask] = mark
-    values = np.where(field.blank, 0.0, field.values)  # what is not finite stays NaN
+    values = np.where(field.blank, 0.0, field.values)  # what is not a number stays NaN
+    if field.infinite is not None:
+        values = np.where(field.infinite, field.infinite * np.inf, values)
     with np.errstate(over="ignore", under="ignore"):
         narrow = values.astype(np.float32)
     lost = np.isfinite(values) & (~np.isfinite(narrow) | ((narrow == 0) & (values != 0)))

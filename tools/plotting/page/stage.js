@@ -91,7 +91,18 @@ class Stage {
       ground: colors.ground, bad: colors.nonfinite,
     });
     this.words(frame);
+    if (this.page.printed) this.flatten();
     return this.grown < 1;
+  }
+
+  // For print, where the canvas of WebGL comes out black or blank: its picture goes below the words, on their canvas
+  flatten() {
+    const pen = this.over.getContext("2d");
+    pen.save();
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.globalCompositeOperation = "destination-over";
+    pen.drawImage(this.canvas, 0, 0);
+    pen.restore();
   }
 
   // The sides of the box that lie away from the eye, with lines at the ticks
@@ -142,7 +153,7 @@ class Stage {
     };
     if (slice) {
       const points = alongLine(slice, 160);
-      draped(points, colors.slice, 2.4, colors.rim);
+      draped(points, colors.rim, 2.4, colors.slice);
       const floor = [slice.from, slice.to].map(([x, y]) => [...surface.toBox(x, y), FLOOR + 0.003]);
       if ([slice.from, slice.to].every(([x, y]) => surface.contains(x, y))) lines.add(...floor, colors.slice, 1.6);
     }

@@ -1,12 +1,13 @@
-// Light and dark: the reader's choice, else the system's.
+// Light and dark: the reader's choice, else the system's; on paper always light.
 
 const darkWanted = matchMedia("(prefers-color-scheme: dark)");
 
-function themeControl(changed) {
+// `changed` has the page follow
+function themeControl(page, changed) {
   const button = byId("theme");
   let chosen = DATA.theme ?? null;
   const apply = () => {
-    const dark = chosen ? chosen === "dark" : darkWanted.matches;
+    const dark = !page.printed && (chosen ? chosen === "dark" : darkWanted.matches);
     document.documentElement.dataset.theme = dark ? "dark" : "light";
     button.textContent = dark ? "Light" : "Dark";
     button.setAttribute("aria-label", dark ? "Light colours" : "Dark colours");
@@ -20,6 +21,16 @@ function themeControl(changed) {
     apply();
     changed();
   });
+  const print = (on) => {
+    if (Boolean(page.printed) === on) return;
+    page.printed = on;
+    apply();
+    changed();
+    page.drawAll(0);
+  };
+  window.addEventListener("beforeprint", () => print(true));
+  window.addEventListener("afterprint", () => print(false));
+  matchMedia("print").addEventListener("change", (event) => print(event.matches));
   apply();
 }
 
@@ -31,6 +42,7 @@ function themeColors() {
     "one", "two", "three", "four", "five", "six"];
   return {
     name: document.documentElement.dataset.theme, text: text("text"), faint: text("faint"), halo: text("halo"),
-    ...Object.fromEntries(lists.map((name) => [name, list(name)])), series: ["one", "two", "three", "four"].map(list),
+    ...Object.fromEntries(lists.map((name) => [name, list(name)])),
+    series: ["one", "six", "two", "three", "four", "five"].map(list),
   };
 }
