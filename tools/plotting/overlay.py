@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from . import marks, scales, style
+from . import marks, scales, style, wording
 
 MOST_EPOCHS = 8  # labelled on one trajectory
 STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
@@ -18,6 +18,7 @@ class Overlay:
     def __init__(self, surface):
         self.runs, self.points, self.curves = marks.runs(surface), marks.points(surface), marks.curves(surface)
         self.path = surface.path
+        self._own = _own_losses(surface, self.points) if surface.settings.get("bn") == "recalibrate" else []
 
     @property
     def covers_center(self):
@@ -44,7 +45,7 @@ class Overlay:
                 self.points.unit or 1.0)]
         if off:
             notes.append(f"out of this plane: {', '.join(off)}")
-        return notes
+        return notes + self._own
 
     def draw(self, axes):
         """Draws everything; the places that are taken, in pixels."""
@@ -74,6 +75,14 @@ class Overlay:
             for x, y, name in zip(self.points.x, self.points.y, self.points.names):
                 labels.write(x, y, name, style.INK, needed=True)
         return labels.taken
+
+
+def _own_losses(surface, points):
+    """What the marked checkpoints have with the batch-norm statistics they came with, which the plane does not have."""
+    name = surface.default_name()
+    own = [] if points is None else [f"{checkpoint} {scales.number(loss)}" for checkpoint, loss in
+                                     zip(points.names, points.own(name)) if np.isfinite(loss)]
+    return [f"own {wording.short_label(name)}, with the statistics they came with: {', '.join(own)}"] * bool(own)
 
 
 def _casing_line(axes, x, y, color, width, **more):
