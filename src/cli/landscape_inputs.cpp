@@ -67,21 +67,24 @@ std::int64_t batch_norms_of(const NetworkState& state) {
                        [](const NamedTensor& buffer) { return buffer.name.ends_with("running_var"); });
 }
 
-/// What --bn says; without it, whether the points lie between networks. Then the statistics stay stored, with a note, where
-/// they cannot be estimated, and where a file that is gone on with has stored ones.
+/// What --bn says; without it, whether the points lie between networks. Then the statistics stay stored, with a note,
+/// where they cannot be estimated, and where a file that is gone on with has stored ones.
 bool recalibrates(const LandscapeWords& words, const LandscapeOptions& options, LandscapeInputs& inputs) {
   if (!words.batch_norm.empty()) return words.batch_norm == "recalibrate";
   if (!options.is_between_networks || words.batch_norm_images > 0) return options.is_between_networks;
   if (!inputs.spec.script.empty()) {
     if (batch_norms_of(inputs.origin) > 0) {
-      inputs.notes.push_back(fmt::format("{}: batch-norm statistics stay as stored: those of a TorchScript file cannot be "
-                                         "estimated anew; if its --arch is named, they are", inputs.checkpoint.string()));
+      inputs.notes.push_back(
+          fmt::format("{}: batch-norm statistics stay as stored: those of a TorchScript file cannot be "
+                      "estimated anew; if its --arch is named, they are",
+                      inputs.checkpoint.string()));
     }
     return false;
   }
   const auto before = words.goes_on() ? read_remains(words.out) : std::nullopt;
   if (!before || before->surface.settings.value("bn", json()) != "stored") return true;
-  inputs.notes.push_back(fmt::format("{} was begun with stored batch-norm statistics, and keeps them", words.out.string()));
+  inputs.notes.push_back(
+      fmt::format("{} was begun with stored batch-norm statistics, and keeps them", words.out.string()));
   return false;
 }
 

@@ -119,10 +119,10 @@ void warn_of_variances(const Planes& planes, const Surface& surface, Report& rep
       for (const auto& [name, tensor] : point.buffers) {
         if (!name.ends_with("running_var") || tensor.min().item<double>() >= 0) continue;
         const std::string advice = recalibration_advice(surface);
-        return report.say(
-            fmt::format("note: at an end of the range a batch-norm variance falls below 0, and the loss is not a number; {} "
-                        "estimates statistics anew, --dir-type weights keeps those of the origin",
-                        advice.empty() ? "--bn recalibrate" : advice));
+        return report.say(fmt::format(
+            "note: at an end of the range a batch-norm variance falls below 0, and the loss is not a number; {} "
+            "estimates statistics anew, --dir-type weights keeps those of the origin",
+            advice.empty() ? "--bn recalibrate" : advice));
       }
     }
   }
@@ -162,8 +162,8 @@ std::string introduction(const LandscapeTask& task) {
   images += fmt::format(" images {}", has_levels ? "in all" : "each");
   if (statistics) images += fmt::format(" and {} for batch-norm statistics", statistics->size());
   return fmt::format("{}{}{} points, {}, {} engine ({}), into {}", several, surface.x.points, grid, images,
-                     task.engine.is_fused() ? "fused" : "eager",
-                     task.engine.instruction_set(), task.words.out.string());
+                     task.engine.is_fused() ? "fused" : "eager", task.engine.instruction_set(),
+                     task.words.out.string());
 }
 
 /// The network as it was read, through LibTorch, with the batch-norm statistics it came with.

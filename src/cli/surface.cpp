@@ -139,8 +139,10 @@ int surface(const SurfaceWords& words, const CommandContext& context) {
     Surface empty = empty_surface(words, checked, inputs, plane);
     empty.settings = settings_of(words, empty);
     if (words.in_levels() && inputs.recalibration) {
-      report.say(fmt::format("note: each evaluation takes {} more images for batch-norm statistics (--bn-images), which are not "
-                             "counted as image evaluations", inputs.recalibration->size()));
+      report.say(fmt::format(
+          "note: each evaluation takes {} more images for batch-norm statistics (--bn-images), which are not "
+          "counted as image evaluations",
+          inputs.recalibration->size()));
     }
     return run_landscape({landscape, checked.landscape, inputs, engine, plane, words.plane.save_directions,
                           std::move(empty), {words.tolerance, words.budget}},

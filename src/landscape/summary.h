@@ -85,7 +85,8 @@ Summary summarize(const Surface& surface);
 /// Whether the loss at (0, 0) is finite, as far as it is known: on the grid, or by the centre check.
 bool is_centre_finite(const Surface& surface);
 
-/// "--bn recalibrate" between networks whose batch-norm statistics are stored ones: between them they are nobody's. Else "".
+/// "--bn recalibrate" between networks whose batch-norm statistics are stored ones: between them they are nobody's.
+/// Else "".
 std::string recalibration_advice(const Surface& surface);
 
 /// As the file and `info --json` hold it.

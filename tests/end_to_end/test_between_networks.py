@@ -1,4 +1,4 @@
-"""Batch-norm statistics of planes and lines through several networks: estimated at each point unless --bn says otherwise."""
+"""Batch-norm statistics of planes and lines through several networks: estimated at each point by default."""
 
 import json
 import signal
@@ -63,7 +63,10 @@ def weights_at(point, epochs):
     """The parameters of the plane's point, from the checkpoints alone."""
     a, b, c = (helpers.state_of(path) for path in epochs[:3])
     names = helpers.parameter_names(a)
-    flat = lambda state: torch.cat([state[name].flatten() for name in names])
+
+    def flat(state):
+        return torch.cat([state[name].flatten() for name in names])
+
     first, other = flat(b) - flat(a), flat(c) - flat(a)
     share = first @ other / (first @ first)
     scale = first.norm() / (other - share * first).norm()
@@ -75,7 +78,8 @@ def weights_at(point, epochs):
 def test_a_plane_through_checkpoints_is_recalibrated(plane, epochs, pictures, training):
     out, done = plane
     assert statistics_in(out) == ("recalibrate", 200)  # all training images, as there are fewer than 1,000
-    assert helpers.settings(out)["bn_layers"] == sum(name.endswith("running_var") for name in helpers.state_of(epochs[0]))
+    layers = sum(name.endswith("running_var") for name in helpers.state_of(epochs[0]))
+    assert helpers.settings(out)["bn_layers"] == layers
     assert "and 200 for batch-norm statistics" in done.err and "warning" not in done.err
     found = helpers.read(out)
     for row, column in ((0, 0), (1, 2), (2, 1)):
@@ -105,7 +109,8 @@ def test_the_centre_may_differ_from_the_checkpoint(plane, epochs, pictures, trai
 
 def test_a_line_between_checkpoints_is_recalibrated(lossatlas, epochs, pictures, training, tmp_path):
     out = tmp_path / "l.h5"
-    lossatlas("line", "--checkpoint", epochs[0], "--to", epochs[1], "--data", pictures.words, "--out", out, "--points", 5).ok()
+    lossatlas("line", "--checkpoint", epochs[0], "--to", epochs[1], "--data", pictures.words, "--out", out, "--points",
+              5).ok()
     assert statistics_in(out) == ("recalibrate", 200)
     found = helpers.read(out)
     a, b = (helpers.state_of(path) for path in epochs[:2])
@@ -129,8 +134,10 @@ def test_a_plane_of_pca_is_that_of_the_trajectory(lossatlas, run, pictures, tmp_
 def test_others_keep_the_stored_statistics(plane, sweep, lossatlas, checkpoint, pictures, tmp_path):
     words = ["--samples", 20]
     assert statistics_in(sweep(tmp_path / "random.h5", *words)) == ("stored", None)
-    assert statistics_in(sweep(tmp_path / "file.h5", *words, "--directions", plane[0].with_name("d.h5"))) == ("stored", None)
-    lossatlas("line", "--checkpoint", checkpoint, "--data", pictures.words, "--out", tmp_path / "l.h5", "--points", 2, *words).ok()
+    of_file = sweep(tmp_path / "file.h5", *words, "--directions", plane[0].with_name("d.h5"))
+    assert statistics_in(of_file) == ("stored", None)
+    lossatlas("line", "--checkpoint", checkpoint, "--data", pictures.words, "--out", tmp_path / "l.h5", "--points", 2,
+              *words).ok()
     assert statistics_in(tmp_path / "l.h5") == ("stored", None)
 
 
@@ -139,7 +146,8 @@ def test_a_network_without_batch_norm(lossatlas, mlp_run, pictures, tmp_path):
     words = ["surface", "--plane", f"points:{files}", "--data", pictures.words, "--grid", "2x2", "--samples", 20]
     default = lossatlas(*words, "--out", tmp_path / "a.h5").ok()
     lossatlas(*words, "--bn", "stored", "--out", tmp_path / "b.h5").ok()
-    assert statistics_in(tmp_path / "a.h5") == ("stored", None) and helpers.settings(tmp_path / "a.h5")["bn_layers"] == 0
+    assert statistics_in(tmp_path / "a.h5") == ("stored", None)
+    assert helpers.settings(tmp_path / "a.h5")["bn_layers"] == 0
     assert "note: " not in default.err.replace("note: this checkpoint was saved before training", "")
     assert "batch-norm" not in default.err
     np.testing.assert_array_equal(*(helpers.read(tmp_path / name)["train_loss"] for name in ("a.h5", "b.h5")))
@@ -150,7 +158,8 @@ def test_torchscript_keeps_the_stored_statistics(lossatlas, pictures, tmp_path, 
     def save(seed):
         torch.manual_seed(seed)
         norm = torch.nn.BatchNorm2d(4) if has_norm else torch.nn.Identity()
-        net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, stride=8), norm, torch.nn.Flatten(), torch.nn.Linear(64, 10)).eval()
+        net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, stride=8), norm, torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        net.eval()
         if has_norm:
             norm.running_mean.normal_()
         else:
@@ -161,7 +170,8 @@ def test_torchscript_keeps_the_stored_statistics(lossatlas, pictures, tmp_path, 
 
     (a, first), (b, second) = save(0), save(1)
     out = tmp_path / "l.h5"
-    words = ["line", "--checkpoint", first, "--to", second, "--data", pictures.words, "--out", out, "--x", "0.5:0.5", "--points", 1]
+    words = ["line", "--checkpoint", first, "--to", second, "--data", pictures.words, "--out", out, "--x", "0.5:0.5",
+             "--points", 1]
     done = lossatlas(*words).ok()
     notes = [line for line in done.err.splitlines() if line.startswith("note:") and "batch-norm" in line]
     assert len(notes) == (1 if has_norm else 0) and all("0.pt" in note and "--arch" in note for note in notes)
@@ -194,7 +204,8 @@ def test_resume_goes_on_with_the_statistics_of_the_file(stored, draw, tmp_path):
     refused = draw(old, "--resume", "--bn", "recalibrate", grid="5x3")
     assert refused.status == 1 and 'bn was "stored", now "recalibrate"' in refused.line()
     done = draw(old, "--resume", grid="5x3").ok()
-    assert f"note: {old} was begun with stored batch-norm statistics" in done.err and "9 of 15 points are there" in done.err
+    assert f"note: {old} was begun with stored batch-norm statistics" in done.err
+    assert "9 of 15 points are there" in done.err
     draw(whole, "--bn", "stored", grid="5x3").ok()
     np.testing.assert_array_equal(helpers.read(old)["train_loss"], helpers.read(whole)["train_loss"])
     assert statistics_in(old) == ("stored", None)
@@ -222,7 +233,7 @@ def test_resume_of_a_recalibrated_file(plane, draw, tmp_path):
 # --- what is said -----------------------------------------------------------------------------------------------------
 
 
-def test_the_hint_of_stored_statistics(stored, lossatlas, draw, epochs, tmp_path):
+def test_the_hint_of_stored_statistics(draw, tmp_path):
     """Between and beyond networks variances fall below 0."""
     out = tmp_path / "p.h5"
     done = draw(out, "--bn", "stored", "--x", "-4:5", "--y", "-4:5").ok()
@@ -245,12 +256,12 @@ def test_levels_say_what_statistics_cost(draw, tmp_path):
     assert "note: each" not in drawn("--bn", "stored").err
 
 
-def test_a_data_set_without_training_images(draw, epochs, lossatlas, pictures, tmp_path):
+def test_a_data_set_without_training_images(epochs, lossatlas, pictures, tmp_path):
     data = tmp_path / "data"
     data.mkdir()
     (data / "test_batch.bin").write_bytes((pictures.folder / "test_batch.bin").read_bytes())
-    words = ["line", "--checkpoint", epochs[0], "--to", epochs[1], "--data", f"cifar10:{data}", "--split", "test", "--points", 2,
-             "--out", tmp_path / "l.h5"]
+    words = ["line", "--checkpoint", epochs[0], "--to", epochs[1], "--data", f"cifar10:{data}", "--split", "test",
+             "--points", 2, "--out", tmp_path / "l.h5"]
     refused = lossatlas(*words)
     assert refused.status == 1 and "data_batch" in refused.line() and "--bn stored" in refused.line()
     lossatlas(*words, "--bn", "stored").ok()

@@ -183,13 +183,14 @@ TEST_CASE("between networks with stored batch-norm statistics the hint is to rec
     return summarize(surface);
   };
   for (const char* plane : {"points", "pca", "path"}) {
-    CHECK(hints_at(with("plane", plane), "at 20 of 25 points the network is far worse than at the centre, with stored "
-                                         "batch-norm statistics; try --bn recalibrate"));
+    CHECK(hints_at(with("plane", plane),
+                   "at 20 of 25 points the network is far worse than at the centre, with stored "
+                   "batch-norm statistics; try --bn recalibrate"));
     CHECK_FALSE(hints_at(with("plane", plane), "the range is too large"));
   }
   CHECK(hints_at(with("arch", "torchscript"), "--bn recalibrate with the network's --arch"));
-  for (const Summary& other : {with("plane", "random"), with("plane", "file"), with("bn", "recalibrate"), with("bn_layers", 0),
-                               with("bn_layers", nullptr)}) {
+  for (const Summary& other : {with("plane", "random"), with("plane", "file"), with("bn", "recalibrate"),
+                               with("bn_layers", 0), with("bn_layers", nullptr)}) {
     CHECK(hints_at(other, "the range is too large"));
     CHECK_FALSE(hints_at(other, "--bn"));
   }
