@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "data/data_digest.h"
+#include "landscape/resume.h"
 #include "models/registry.h"
 
 namespace lossatlas {
@@ -37,12 +38,19 @@ SampledImages sample(DataSet data, std::int64_t count, std::uint64_t seed, bool 
   return images;
 }
 
-std::shared_ptr<const DataSet> read_recalibration(const LandscapeWords& words, const json& metadata) {
-  if (words.batch_norm == "stored") {
-    if (words.batch_norm_images > 0) throw UsageError("--bn-images: goes with --bn recalibrate");
-    return nullptr;
+/// For the statistics; of a data set that may lack them.
+DataSet read_training_images(const LandscapeWords& words, const json& metadata) {
+  try {
+    return words.data.load(Split::train, metadata);
+  } catch (const UsageError&) {
+    throw;
+  } catch (const Error& error) {
+    throw Error("{}; --bn recalibrate requires training images, --bn stored does not", error.what());
   }
-  const DataSet data = words.data.load(Split::train, metadata);
+}
+
+std::shared_ptr<const DataSet> read_recalibration(const LandscapeWords& words, const json& metadata) {
+  const DataSet data = read_training_images(words, metadata);
   check_count("--bn-images", words.batch_norm_images, Split::train, data);
   const auto count = words.batch_norm_images > 0 ? static_cast<std::size_t>(words.batch_norm_images)
                                                  : std::min<std::size_t>(1000, data.size());
@@ -52,6 +60,32 @@ std::shared_ptr<const DataSet> read_recalibration(const LandscapeWords& words, c
 bool has_statistics(const NetworkState& state) {
   return std::any_of(state.buffers.begin(), state.buffers.end(),
                      [](const NamedTensor& buffer) { return buffer.tensor.is_floating_point(); });
+}
+
+std::int64_t batch_norms_of(const NetworkState& state) {
+  return std::count_if(state.buffers.begin(), state.buffers.end(),
+                       [](const NamedTensor& buffer) { return buffer.name.ends_with("running_var"); });
+}
+
+/// What --bn says; without it, whether the points lie between networks. Then the statistics stay stored, with a note,
+/// where they cannot be estimated, and where a file that is gone on with has stored ones.
+bool recalibrates(const LandscapeWords& words, const LandscapeOptions& options, LandscapeInputs& inputs) {
+  if (!words.batch_norm.empty()) return words.batch_norm == "recalibrate";
+  if (!options.is_between_networks || words.batch_norm_images > 0) return options.is_between_networks;
+  if (!inputs.spec.script.empty()) {
+    if (batch_norms_of(inputs.origin) > 0) {
+      inputs.notes.push_back(
+          fmt::format("{}: batch-norm statistics stay as stored: those of a TorchScript file cannot be "
+                      "estimated anew; if its --arch is named, they are",
+                      inputs.checkpoint.string()));
+    }
+    return false;
+  }
+  const auto before = words.goes_on() ? read_remains(words.out) : std::nullopt;
+  if (!before || before->surface.settings.value("bn", json()) != "stored") return true;
+  inputs.notes.push_back(
+      fmt::format("{} was begun with stored batch-norm statistics, and keeps them", words.out.string()));
+  return false;
 }
 
 NetworkState load_state(const Checkpoint& checkpoint, const NetworkSpec& spec, const std::filesystem::path& file) {
@@ -89,8 +123,13 @@ LandscapeInputs read_inputs(const LandscapeWords& words, const LandscapeOptions&
   }
   inputs.origin = load_state(checkpoint, inputs.spec, file);
   inputs.known->emplace(file, KnownCheckpoint{inputs.origin, checkpoint.sha256});
-  if (has_statistics(inputs.origin)) inputs.recalibration = read_recalibration(words, checkpoint.metadata);
-  if (inputs.recalibration) inputs.recalibration_sha256 = digest_of(*inputs.recalibration);
+  if (!has_statistics(inputs.origin)) return inputs;
+  if (recalibrates(words, options, inputs)) {
+    inputs.recalibration = read_recalibration(words, checkpoint.metadata);
+    inputs.recalibration_sha256 = digest_of(*inputs.recalibration);
+  } else if (words.batch_norm_images > 0) {
+    throw UsageError("--bn-images: goes with --bn recalibrate");
+  }
   return inputs;
 }
 
@@ -141,6 +180,7 @@ json settings_of(const LandscapeWords& words, const LandscapeOptions& options, c
       {"sample_seed", inputs.images.is_sample ? json(words.sample_seed) : json(nullptr)},
       {"loss", words.loss},
       {"bn", inputs.recalibration ? "recalibrate" : "stored"},
+      {"bn_layers", batch_norms_of(inputs.origin)},
       {"bn_images", inputs.recalibration ? json(inputs.recalibration->size()) : json(nullptr)},
       {"more", names_of(words.extras, options.split, inputs.spec.classes, options.second)},
       {"l2", words.extras.weight_decay > 0 ? json(words.extras.weight_decay) : json(nullptr)},

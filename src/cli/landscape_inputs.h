@@ -37,11 +37,12 @@ struct LandscapeInputs {
   nlohmann::json metadata;  // the checkpoint's
   SampledImages images;
   SampledImages second;                          // of both splits: the test images; else without data
-  // Training images for the batch-norm statistics, on request; null for a network without any.
+  // Training images for the batch-norm statistics, where they are estimated anew; null for a network without any.
   std::shared_ptr<const DataSet> recalibration;
   std::string recalibration_sha256;
   NetworkSpec spec;
   NetworkState origin;  // the checkpoint, on the CPU
+  std::vector<std::string> notes;  // for people, on what was chosen for them
   /// Every checkpoint that was read, so that none is read twice: its file may be another by then. Not for several threads.
   std::shared_ptr<std::map<std::filesystem::path, KnownCheckpoint>> known =
       std::make_shared<std::map<std::filesystem::path, KnownCheckpoint>>();

@@ -17,6 +17,7 @@
 #include "evaluation/eager_evaluator.h"
 #include "landscape/direction_file.h"
 #include "landscape/journal.h"
+#include "landscape/summary.h"
 #include "models/registry.h"
 
 namespace lossatlas {
@@ -117,9 +118,11 @@ void warn_of_variances(const Planes& planes, const Surface& surface, Report& rep
       place(*plane, std::span(at).first(plane->directions.size()), point);
       for (const auto& [name, tensor] : point.buffers) {
         if (!name.ends_with("running_var") || tensor.min().item<double>() >= 0) continue;
-        return report.say(
-            "note: at an end of the range a batch-norm variance falls below 0, and the loss is not a number; --bn "
-            "recalibrate estimates statistics anew, --dir-type weights keeps those of the origin");
+        const std::string advice = recalibration_advice(surface);
+        return report.say(fmt::format(
+            "note: at an end of the range a batch-norm variance falls below 0, and the loss is not a number; {} "
+            "estimates statistics anew, --dir-type weights keeps those of the origin",
+            advice.empty() ? "--bn recalibrate" : advice));
       }
     }
   }
@@ -155,9 +158,12 @@ std::string introduction(const LandscapeTask& task) {
   const std::string grid = is_flat ? "" : fmt::format("x{}", surface.y.points);
   std::string images = fmt::format("{} {}", surface.samples.size(), name_of(surface.split));
   if (task.options.second) images += fmt::format(" and {} {}", surface.test_samples.size(), name_of(*task.options.second));
-  return fmt::format("{}{}{} points, {} images{}, {} engine ({}), into {}", several, surface.x.points, grid, images,
-                     has_levels ? " in all" : " each", task.engine.is_fused() ? "fused" : "eager",
-                     task.engine.instruction_set(), task.words.out.string());
+  const auto& statistics = task.inputs.recalibration;
+  images += fmt::format(" images {}", has_levels ? "in all" : "each");
+  if (statistics) images += fmt::format(" and {} for batch-norm statistics", statistics->size());
+  return fmt::format("{}{}{} points, {}, {} engine ({}), into {}", several, surface.x.points, grid, images,
+                     task.engine.is_fused() ? "fused" : "eager", task.engine.instruction_set(),
+                     task.words.out.string());
 }
 
 /// The network as it was read, through LibTorch, with the batch-norm statistics it came with.
@@ -272,7 +278,9 @@ int run_landscape(LandscapeTask task, const CommandContext& context, Report& rep
   say_of_network(task, report);
   check_range("--x", task.surface.x);
   check_range("--y", task.surface.y);
-  for (const std::string& note : task.plane.notes) report.say("note: " + note);
+  for (const auto* notes : {&task.inputs.notes, &task.plane.notes}) {
+    for (const std::string& note : *notes) report.say("note: " + note);
+  }
   const Planes planes(state_on(task.inputs.origin, task.engine.device()), task.plane.directions, task.plane.locate);
   describe(task, planes, context.command_line);
   task.surface.direction_file = task.plane.direction_file.string();

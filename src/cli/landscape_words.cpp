@@ -27,9 +27,11 @@ void LandscapeWords::add_values_to(CLI::App& command) {
   command.add_option("--l2", extras.weight_decay, "also the L2 term of this weight decay λ: λ/2 ‖θ‖²")
       ->check(above_zero())
       ->type_name("λ");
-  command.add_option("--bn", batch_norm, "batch-norm statistics: stored, or recalibrate: estimated anew at each point")
-      ->check(CLI::IsMember({"stored", "recalibrate"}))
-      ->capture_default_str();
+  command
+      .add_option("--bn", batch_norm,
+                  "batch-norm statistics: stored, or recalibrate: estimated anew at each point (default: recalibrate "
+                  "between networks, else stored)")
+      ->check(CLI::IsMember({"stored", "recalibrate"}));
   command
       .add_option("--bn-images", batch_norm_images,
                   "training images for --bn recalibrate (default: 1000, or all where there are fewer)")

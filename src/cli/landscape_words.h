@@ -27,7 +27,7 @@ struct LandscapeWords {
   std::uint64_t sample_seed = 0;
   std::string loss = "cross-entropy";
   Extras extras;
-  std::string batch_norm = "stored";
+  std::string batch_norm;              // "": recalibrate between networks, else stored
   std::int64_t batch_norm_images = 0;  // 0: 1000, or all where there are fewer
   std::int64_t batch_size = 0;         // 0: as check() has it
   std::string device = "cpu";
@@ -61,6 +61,7 @@ struct LandscapeOptions {
   Arithmetic arithmetic;
   std::int64_t batch_size;
   ProgressStyle progress;
+  bool is_between_networks = false;  // through several checkpoints; not checked here
 };
 
 /// Throws UsageError for wrong words.

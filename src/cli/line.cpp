@@ -89,6 +89,7 @@ CheckedLine check(const LineWords& words) {
     refuse_words_of_random(words.direction);
     checked.direction.source = PlaneSource::points;
     checked.direction.files = {words.to};
+    checked.landscape.is_between_networks = true;
   }
   checked.x = axis_of(words);
   return checked;

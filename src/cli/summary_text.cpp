@@ -188,9 +188,10 @@ std::vector<std::string> summary_lines(const Surface& surface) {
 void report_values(const Surface& surface, Report& report) {
   if (const std::size_t count = surface.not_finite(); count > 0) {
     const bool is_random = surface.settings.value("plane", "random") == "random";
-    const auto advice = fmt::format("; a smaller range {}helps", is_random ? "or --norm filter " : "");
+    std::string advice = recalibration_advice(surface);
+    if (advice.empty()) advice = is_random ? "a smaller range or --norm filter" : "a smaller range";
     report.say(fmt::format("warning: {} of {} losses are not finite (stored as they are){}", count, surface.size(),
-                           is_centre_finite(surface) ? advice : ""));
+                           is_centre_finite(surface) ? fmt::format("; {} helps", advice) : ""));
   }
   if (std::find(surface.state.begin(), surface.state.end(), PointState::missing) != surface.state.end()) return;
   for (const auto& line : summary_lines(surface)) report.say(line);

@@ -74,6 +74,7 @@ CheckedSurface check(const SurfaceWords& words) {
   CheckedSurface checked{check(words.landscape), check(words.plane), columns, rows, {}, {}};
   const auto source = checked.plane.source;
   const bool has_default = source != PlaneSource::points && source != PlaneSource::pca;
+  checked.landscape.is_between_networks = !has_default;
   const auto axis = [&](const char* option, const std::string& range, std::size_t points) -> std::optional<Axis> {
     if (range.empty() && !has_default) return std::nullopt;
     if (range.empty() && points == 1) {
@@ -137,6 +138,12 @@ int surface(const SurfaceWords& words, const CommandContext& context) {
     const Engine engine = make_engine(landscape, checked.landscape, inputs, device);
     Surface empty = empty_surface(words, checked, inputs, plane);
     empty.settings = settings_of(words, empty);
+    if (words.in_levels() && inputs.recalibration) {
+      report.say(fmt::format(
+          "note: each evaluation takes {} more images for batch-norm statistics (--bn-images), which are not "
+          "counted as image evaluations",
+          inputs.recalibration->size()));
+    }
     return run_landscape({landscape, checked.landscape, inputs, engine, plane, words.plane.save_directions,
                           std::move(empty), {words.tolerance, words.budget}},
                          context, report);

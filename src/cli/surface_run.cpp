@@ -303,7 +303,7 @@ class OwnerRun {
     const std::string text = centre_check_text(surface_.centre_check);
     if (text.empty() || surface_.centre_check.at("equal") == true) return;
     if (job_.engine.options().recalibration) {
-      report_.say(fmt::format("note: {}: with --bn recalibrate they are meant to differ", text));
+      report_.say(fmt::format("note: {}: with batch-norm statistics estimated anew they are meant to differ", text));
     } else {
       report_.say(fmt::format("warning: {}: the surface is not that of this checkpoint{}", text,
                               job_.engine.is_fused() ? "; try --engine eager" : ""));

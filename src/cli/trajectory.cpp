@@ -38,7 +38,6 @@ void add_options(CLI::App& command, TrajectoryWords& words) {
                   "'run/model_*.pt'")
       ->type_name("FILES");
   words.landscape.out = "outputs/trajectory.h5";
-  words.landscape.batch_norm = "recalibrate";
   words.landscape.add_inputs_to(command);
   command.remove_option(command.get_option("--checkpoint"));
   command.add_option("--grid", words.grid, "points along x and y")->capture_default_str();
@@ -72,6 +71,7 @@ struct CheckedTrajectory {
 CheckedTrajectory check(const TrajectoryWords& words) {
   const auto [columns, rows] = parse_grid(words.grid);
   CheckedTrajectory checked{check(words.landscape), projection_rule_of(words.projection), {}, columns, rows, {}, {}, {}};
+  checked.landscape.is_between_networks = true;
   if (!words.type.empty()) checked.type = direction_type_of(words.type);
   if (!words.x.empty()) checked.x = parse_axis("--x", words.x, columns);
   if (!words.y.empty()) checked.y = parse_axis("--y", words.y, rows);

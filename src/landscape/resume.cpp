@@ -14,14 +14,14 @@ namespace {
 using nlohmann::json;
 
 /// Named before all others where they differ: the rest often follows from them.
-constexpr std::array kFirst{"checkpoint", "arch", "kind", "split"};
+constexpr std::array kFirst{"checkpoint", "arch", "kind", "split", "plane"};
 /// Which of the data's images are used.
 constexpr std::array kImages{"samples", "sample_seed", "test_samples", "bn", "bn_images"};
-constexpr std::array kThen{"loss", "plane", "points", "runs", "seed", "normalization", "ignore", "directions"};
+constexpr std::array kThen{"loss", "points", "runs", "seed", "normalization", "ignore", "directions"};
 /// They decide the last bits of a value, not what it means.
 constexpr std::array kArithmetic{"engine", "instruction_set", "batch_size", "libtorch"};
 /// Compared otherwise (the grid), or a consequence of others.
-constexpr std::array kPassedOver{"grid", "x", "y", "cosine", "lengths"};
+constexpr std::array kPassedOver{"grid", "x", "y", "cosine", "lengths", "bn_layers"};
 
 template <std::size_t N>
 bool holds(const std::array<const char*, N>& names, const std::string& name) {

@@ -375,10 +375,14 @@ void hint_at_range(const Surface& surface, const std::vector<double>& heights, S
     return std::isinf(loss) || (loss > 100 * centre && loss > 1) || loss > uniform;
   };
   const auto far_out = static_cast<std::size_t>(std::count_if(heights.begin(), heights.end(), is_far_out));
-  if (2 * summary.not_finite > surface.size() || 4 * far_out > 3 * surface.size()) {
-    summary.hints.push_back(fmt::format(
-        "the range is too large: at {} of {} points the network is {}; try a smaller one", far_out, surface.size(),
-        std::isnan(uniform) ? "far worse than at the centre" : "worse than a uniform guess"));
+  const bool is_too_large = 2 * summary.not_finite > surface.size() || 4 * far_out > 3 * surface.size();
+  const auto what = fmt::format("at {} of {} points the network is {}", far_out, surface.size(),
+                                std::isnan(uniform) ? "far worse than at the centre" : "worse than a uniform guess");
+  const std::string advice = recalibration_advice(surface);
+  if (!advice.empty() && (is_too_large || summary.not_finite > 0)) {
+    summary.hints.push_back(fmt::format("{}, with stored batch-norm statistics; try {}", what, advice));
+  } else if (is_too_large) {
+    summary.hints.push_back("the range is too large: " + what + "; try a smaller one");
   }
 }
 
@@ -433,6 +437,17 @@ Summary summarize(const Surface& surface) {
   if (surface.points.empty()) hint_at_centre(surface, centre, summary);  // else the lowest is no news
   hint_at_error(summary);
   return summary;
+}
+
+std::string recalibration_advice(const Surface& surface) {
+  const auto setting = [&](const char* name) {
+    const auto found = surface.settings.find(name);
+    return found == surface.settings.end() ? nlohmann::json() : *found;
+  };
+  const auto plane = setting("plane"), layers = setting("bn_layers");  // which files of older versions lack
+  const bool is_between_networks = plane == "points" || plane == "pca" || plane == "path" || !setting("runs").is_null();
+  if (!is_between_networks || setting("bn") != "stored" || !layers.is_number() || layers == 0) return "";
+  return setting("arch") == "torchscript" ? "--bn recalibrate with the network's --arch" : "--bn recalibrate";
 }
 
 bool is_centre_finite(const Surface& surface) {

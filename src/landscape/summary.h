@@ -75,6 +75,7 @@ struct Summary {
 ///  * the range is too large: more than half of the points are not finite, or more than three quarters are far out: not
 ///    finite, above 100 times the centre's loss and above 1, or, for cross-entropy, above log(classes), the loss of a
 ///    uniform guess, where the centre is below 90 % of it;
+///  * recalibration_advice instead, where there is one; there one point that is not finite is enough;
 ///  * the centre is not the lowest point: lower by more than 10 % of its loss, 0.01 and twice both standard errors
 ///    (not where checkpoints are marked);
 ///  * all losses are finite, and their median standard error is larger than highest − lowest.
@@ -83,6 +84,10 @@ Summary summarize(const Surface& surface);
 
 /// Whether the loss at (0, 0) is finite, as far as it is known: on the grid, or by the centre check.
 bool is_centre_finite(const Surface& surface);
+
+/// "--bn recalibrate" between networks whose batch-norm statistics are stored ones: between them they are nobody's.
+/// Else "".
+std::string recalibration_advice(const Surface& surface);
 
 /// As the file and `info --json` hold it.
 nlohmann::ordered_json json_of(const Summary& summary);

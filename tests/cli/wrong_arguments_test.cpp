@@ -177,6 +177,7 @@ TEST_CASE("wrong arguments of surface") {
            {{"--split", "valid"}, {"--split", "valid"}},
            {{"--loss", "hinge"}, {"--loss", "hinge"}},
            {{"--samples", "0"}, {"--samples"}},
+           {{"--bn", "recalibrated"}, {"--bn", "recalibrated"}},
            {{"--samples", "201"}, {"--samples 201", "200 images"}},
            {{"--samples", "0201"}, {"--samples 201", "200 images"}},  // decimal, whatever it begins with
            {{"--samples", "9223372036854775808"}, {"--samples", "9223372036854775808"}},

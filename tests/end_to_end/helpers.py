@@ -232,6 +232,17 @@ def resnet20(state, images, statistics=None):
     return F.linear(x.mean((2, 3)), state["linear.weight"], state["linear.bias"])
 
 
+def recalibrated(state, images):
+    """The state with batch-norm statistics of these images: averages over batches of 128, weighted by their images."""
+    sums = {}
+    for batch in images.split(128):
+        statistics = {}
+        resnet20(state, batch, statistics)
+        for name, values in statistics.items():
+            sums[name] = sums.get(name, 0) + values * (len(batch) / len(images))
+    return state | sums
+
+
 def at(state, directions, coordinates):
     """The state_dict at a point of the plane."""
     point = dict(state)

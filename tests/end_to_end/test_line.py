@@ -28,8 +28,8 @@ def draw_line(lossatlas, pictures, checkpoint):
 
 @pytest.fixture(scope="module")
 def between(draw_line, other, tmp_path_factory):
-    """The line from the trained network through an earlier one."""
-    return draw_line(tmp_path_factory.mktemp("line") / "l.h5", "--to", other, "--points", 5)
+    """The line from the trained network through an earlier one, statistics as stored."""
+    return draw_line(tmp_path_factory.mktemp("line") / "l.h5", "--to", other, "--points", 5, "--bn", "stored")
 
 
 def move_states(start, end, t):
@@ -86,14 +86,14 @@ def test_barrier(between):
 
 def test_barrier_of_recalibrated_networks(draw_line, other, tmp_path):
     """All of it is of the values along the line: those of the checkpoints themselves have other statistics."""
-    out, _ = draw_line(tmp_path / "l.h5", "--to", other, "--points", 5, "--bn", "recalibrate", "--bn-images", 64)
+    out, _ = draw_line(tmp_path / "l.h5", "--to", other, "--points", 5, "--bn-images", 64)
     loss = helpers.read(out)["train_loss"][1:4]
     barrier = json.loads(helpers.attribute(out, "summary"))["interpolation"]["train_loss"]
     np.testing.assert_allclose(barrier["ends"], loss[[0, 2]])
     np.testing.assert_allclose(barrier["barrier"], max(loss) - (loss[0] + loss[2]) / 2, atol=1e-12)
 
 
-@pytest.mark.parametrize("bn", [[], ["--bn", "recalibrate", "--bn-images", 64]])
+@pytest.mark.parametrize("bn", [["--bn", "stored"], ["--bn-images", 64]])
 def test_ends_beside_the_grid_are_evaluated_as_well(bn, draw_line, other, lossatlas, tmp_path):
     """As the points of a grid that has them, bit for bit."""
     words = ("--to", other, "--samples", 60, *bn)
@@ -153,7 +153,7 @@ def test_ranges_that_do_not_hold_their_points(words, culprit, lossatlas, checkpo
 
 def test_weights_keep_the_statistics_of_the_origin(draw_line, other, checkpoint, pictures, tmp_path):
     out, _ = draw_line(tmp_path / "l.h5", "--to", other, "--x", "1:1", "--points", 1, "--dir-type", "weights",
-                       "--split", "train")
+                       "--bn", "stored", "--split", "train")
     state = helpers.state_of(checkpoint)
     state |= {name: value for name, value in helpers.state_of(other).items() if name in helpers.parameter_names(state)}
     loss, _ = loss_and_accuracy(state, *pictures.batch("train"))
@@ -239,7 +239,8 @@ def names_of_states(state):
 
 def test_states_there_and_back(draw_line, other, checkpoint, tmp_path):
     saved = tmp_path / "states.h5"
-    line, _ = draw_line(tmp_path / "a.h5", "--to", other, "--points", 5, "--samples", 20, "--save-directions", saved)
+    line, _ = draw_line(tmp_path / "a.h5", "--to", other, "--points", 5, "--samples", 20, "--bn", "stored",
+                        "--save-directions", saved)
     with h5py.File(saved) as file:
         state = helpers.load(checkpoint)["state_dict"]
         assert len(file["xdirection"]) == len(state)

@@ -84,18 +84,6 @@ def test_images_are_counted(measured):
 # --- batch norm --------------------------------------------------------------------------------------------------
 
 
-def recalibrated(state, pictures, indices):
-    """The state with running averages over batches of 128, weighted by their images."""
-    state, sums = dict(state), {}
-    for first in range(0, len(indices), 128):
-        batch = indices[first:first + 128]
-        statistics = {}
-        helpers.resnet20(state, pictures.batch("train", batch)[0], statistics)
-        for name, values in statistics.items():
-            sums[name] = sums.get(name, 0) + values * (len(batch) / len(indices))
-    return state | sums
-
-
 @pytest.mark.parametrize("engine", ["fused", "eager"])
 def test_recalibrated_batch_norm(sweep, surface, directions, checkpoint, pictures, tmp_path, engine):
     """The statistics are of the training split, whatever is evaluated."""
@@ -108,7 +96,8 @@ def test_recalibrated_batch_norm(sweep, surface, directions, checkpoint, picture
     differs = 0
     for row, column, where in points(found):
         point = helpers.at(state, plane, where)
-        loss = F.cross_entropy(helpers.resnet20(recalibrated(point, pictures, indices), images), labels).item()
+        state_there = helpers.recalibrated(point, pictures.batch("train", indices)[0])
+        loss = F.cross_entropy(helpers.resnet20(state_there, images), labels).item()
         assert found["test_loss"][row, column] == pytest.approx(loss, rel=1e-4), where
         differs += abs(F.cross_entropy(helpers.resnet20(point, images), labels).item() - loss) > 1e-2 * loss
     assert differs > 0

@@ -42,13 +42,6 @@ def combine(states, factors):
     return point
 
 
-def recalibrated(state, images):
-    """The state with the statistics of one batch of images."""
-    statistics = {}
-    helpers.resnet20(state, images, statistics)
-    return {**state, **statistics}
-
-
 def bend_of(out, number):
     return out.with_name(f"{out.stem}.bend-{number}.pt")
 
@@ -168,7 +161,7 @@ def test_values_along_both_ways(path, ends, pictures):
         for group, factors in ((file, lambda t: coefficients("bezier", 1, t)),
                                (file["lossatlas/linear"], lambda t: [1 - t, 0, t])):
             for i, t in enumerate(np.linspace(0, 1, 5)):
-                state = recalibrated(combine([a, bend, b], factors(t)), images["train"])
+                state = helpers.recalibrated(combine([a, bend, b], factors(t)), images["train"])
                 for split in ("train", "test"):
                     logits = helpers.resnet20(state, images[split])
                     assert group[f"{split}_loss"][i] == pytest.approx(
@@ -242,7 +235,7 @@ def test_bends_are_checkpoints_like_others(lossatlas, path, pictures, tmp_path):
     # Its statistics are those of its own parameters: as good as what one batch of training images gives.
     images, labels = pictures.batch("train")
     state = helpers.state_of(bend_of(path, 1))
-    own = F.cross_entropy(helpers.resnet20(recalibrated(state, images), images), labels).item()
+    own = F.cross_entropy(helpers.resnet20(helpers.recalibrated(state, images), images), labels).item()
     assert helpers.read(tmp_path / "s.h5")["train_loss"].item() == pytest.approx(own, rel=0.3)
 
 

@@ -16,11 +16,11 @@ def epochs(run):
 
 @pytest.fixture(scope="module")
 def through(lossatlas, pictures, epochs, tmp_path_factory):
-    """A plane through three checkpoints, a fourth marked beside it."""
+    """A plane through three checkpoints, statistics as stored; a fourth is marked beside it."""
     out = tmp_path_factory.mktemp("plane") / "p.h5"
     a, b, c, d = (epochs[i] for i in (3, 1, 2, 0))
     lossatlas("surface", "--plane", f"points:{a},{b},{c},{d}", "--data", pictures.words, "--out", out, "--split", "both",
-              "--grid", "3x3", "--save-directions", out.with_name("d.h5")).ok()
+              "--grid", "3x3", "--bn", "stored", "--save-directions", out.with_name("d.h5")).ok()
     return out
 
 
@@ -68,7 +68,7 @@ def test_the_plane_passes_through_its_checkpoints(through, number, lossatlas, pi
     a, b, c = (epochs[i] for i in (3, 1, 2))
     out = tmp_path / "p.h5"
     lossatlas("surface", "--checkpoint", a, "--plane", f"points:{b},{c}", "--data", pictures.words, "--out", out,
-              "--split", "both", "--grid", "1x1", f"--x={x!r}:{x!r}", f"--y={y!r}:{y!r}").ok()
+              "--split", "both", "--bn", "stored", "--grid", "1x1", f"--x={x!r}:{x!r}", f"--y={y!r}:{y!r}").ok()
     found = helpers.read(out)
     for name in ("train_loss", "test_loss"):
         np.testing.assert_allclose(found[name][0, 0], points[name][number], rtol=1e-4)
@@ -127,7 +127,7 @@ def test_resume_keeps_marks(through, lossatlas, pictures, epochs, tmp_path):
     out = tmp_path / "p.h5"
     out.write_bytes(through.read_bytes())
     a, b, c, d = (epochs[i] for i in (3, 1, 2, 0))
-    words = ("--data", pictures.words, "--out", out, "--split", "both", "--resume")
+    words = ("--data", pictures.words, "--out", out, "--split", "both", "--bn", "stored", "--resume")
     done = lossatlas("surface", "--plane", f"points:{a},{b},{c},{d}", "--grid", "5x5", *words).ok()
     assert "9 of 25 points are there" in done.err
     with h5py.File(out) as now, h5py.File(through) as before:

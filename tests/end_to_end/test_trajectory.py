@@ -160,7 +160,7 @@ def test_every_loss_in_float64(drawn, run, pictures, folder):
 def test_a_surface_of_the_same_plane(drawn, lossatlas, run, pictures, tmp_path):
     """`surface --plane pca:RUN`: the same losses, the path without its own."""
     lossatlas("surface", "--plane", f"pca:{run}", "--data", pictures.words, "--out", tmp_path / "s.h5", "--grid", "3x4",
-              "--samples", 40).ok()
+              "--samples", 40, "--bn", "stored").ok()
     expected, found = helpers.read(drawn[0]), helpers.read(tmp_path / "s.h5")
     for name in ("xcoordinates", "ycoordinates", "train_loss", "train_acc"):
         np.testing.assert_array_equal(found[name], expected[name])

@@ -174,6 +174,31 @@ TEST_CASE("nothing is said of a surface without points, or of a centre that is n
   CHECK(std::isnan(summarize(surface_of({0, 0, 1}, {0, 0, 1}, [](double, double) { return 2; })).width));
 }
 
+TEST_CASE("between networks with stored batch-norm statistics the hint is to recalibrate") {
+  Surface surface = square(5, 1, [](double x, double y) { return 1 + 200 * (x * x + y * y); });
+  const nlohmann::json between{{"plane", "points"}, {"bn", "stored"}, {"bn_layers", 19}, {"arch", "resnet20"}};
+  const auto with = [&](const char* key, const nlohmann::json& value) {
+    surface.settings = between;
+    surface.settings[key] = value;
+    return summarize(surface);
+  };
+  for (const char* plane : {"points", "pca", "path"}) {
+    CHECK(hints_at(with("plane", plane),
+                   "at 20 of 25 points the network is far worse than at the centre, with stored "
+                   "batch-norm statistics; try --bn recalibrate"));
+    CHECK_FALSE(hints_at(with("plane", plane), "the range is too large"));
+  }
+  CHECK(hints_at(with("arch", "torchscript"), "--bn recalibrate with the network's --arch"));
+  for (const Summary& other : {with("plane", "random"), with("plane", "file"), with("bn", "recalibrate"),
+                               with("bn_layers", 0), with("bn_layers", nullptr)}) {
+    CHECK(hints_at(other, "the range is too large"));
+    CHECK_FALSE(hints_at(other, "--bn"));
+  }
+  surface = square(5, 1, [](double x, double) { return x > 0.9 ? std::nan("") : 1 + 0.1 * x * x; });
+  CHECK(hints_at(with("plane", "points"), "at 5 of 25 points"));  // what no smaller range shows
+  CHECK(with("plane", "random").hints.empty());
+}
+
 TEST_CASE("a grid of one row or column is a line") {
   const Height parabola = [](double x, double y) { return 1 + x * x + y * y; };
   for (const bool is_row : {true, false}) {

@@ -5,7 +5,7 @@ import json
 import h5py
 import numpy as np
 import pytest
-from conftest import (add_curve, add_points, words_of, write_line, write_surface,
+from conftest import (SETTINGS, add_curve, add_points, words_of, write_line, write_surface,
                       write_trajectory)
 from plotting import marks, reading
 
@@ -100,6 +100,29 @@ def test_trajectories_in_3d(svg, pixels, tmp_path, runs):
     image = pixels(file, "--kind", "surface")
     red = (image[..., 0] - image[..., 2] > 0.6) & (image[..., 1] < 0.4)
     assert red.sum() > 40  # the path's colour is on no colour map's viridis
+
+
+OWN = "own training loss, with the statistics they came with: epoch-0010 0.5, epoch-0020 0.5"
+
+
+@pytest.mark.parametrize("settings, said", [
+    ({"plane": "points", "bn": "recalibrate", "bn_layers": 19}, ["batch norm recalibrated", OWN]),
+    ({"plane": "points", "bn": "stored", "bn_layers": 19}, ["batch norm as stored"]),
+    ({"plane": "points", "bn": "stored", "bn_layers": 0}, []), ({"plane": "points", "bn": "stored"}, []),
+    ({"plane": "random", "bn": "stored", "bn_layers": 19}, []),
+], ids=["recalibrated", "stored", "no batch norm", "not known", "random"])
+def test_the_batch_norm_statistics_are_said(svg, plot, tmp_path, settings, said):
+    """In figures from above and in 3D, on the page and in the report."""
+    run = tmp_path / "run"
+    run.mkdir()
+    path = add_points(write_surface(run / "s.h5", settings={**SETTINGS, **settings}), y=(0.0, 0.5))
+    texts = [words_of(svg(path)), words_of(svg(path, "--kind", "surface"))]
+    for words in ([path, "-o", tmp_path / "s.html"], ["--report", run, "-o", tmp_path / "r.html"]):
+        assert plot(*words).status == 0
+        texts.append((tmp_path / words[-1]).read_text("utf-8"))
+    for text in texts:
+        text = text.replace("\\u00a0", " ").replace("\N{NO-BREAK SPACE}", " ")
+        assert [each for each in ("batch norm recalibrated", "batch norm as stored", OWN) if each in text] == said
 
 
 def test_checkpoints_are_named_and_their_distance_is_said(svg, tmp_path):

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from . import marks, scales, style
+from . import marks, scales, style, wording
 
 MOST_EPOCHS = 8  # labelled on one trajectory
 STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
@@ -22,6 +22,7 @@ class Overlay:
         if self.points is not None:
             self.points = self.points.within(surface.x, surface.y)
         self.path = surface.path
+        self._own = _own_losses(surface, self.points) if surface.settings.get("bn") == "recalibrate" else []
 
     @property
     def covers_center(self):
@@ -50,7 +51,7 @@ class Overlay:
             notes.append(f"out of this plane: {', '.join(off)}")
         if self.points is not None and any(np.isfinite(self.points.own(self.name))):
             notes.append("circles: checkpoints, in the colour of their own value")
-        return notes
+        return notes + self._own
 
     def draw(self, axes, colors=None):
         """Draws everything, the marked checkpoints in these colours; the places that are taken, in pixels."""
@@ -81,6 +82,14 @@ class Overlay:
             for x, y, name in zip(self.points.x, self.points.y, self.points.names):
                 labels.write(x, y, name, style.INK, needed=True)
         return labels.taken
+
+
+def _own_losses(surface, points):
+    """What the marked checkpoints have with the batch-norm statistics they came with, which the plane does not have."""
+    name = surface.default_name()
+    own = [] if points is None else [f"{checkpoint} {scales.number(loss)}" for checkpoint, loss in
+                                     zip(points.names, points.own(name)) if np.isfinite(loss)]
+    return [f"own {wording.short_label(name)}, with the statistics they came with: {', '.join(own)}"] * bool(own)
 
 
 def _casing_line(axes, x, y, color, width, **more):

@@ -182,6 +182,8 @@ def facts(file, each=False, name=""):
         found.append(f"seed {_known(settings, 'seed')}")
     if _known(settings, "bn") == "recalibrate":
         found.append("batch norm recalibrated")
+    elif _known(settings, "bn") == "stored" and _is_between_networks(settings):
+        found.append("batch norm as stored")
     draws = 1 if each else file.draws
     if draws > 1:
         found.append(f"mean of {draws} {file.DRAWS}" if file.draw is None else f"draw {file.draw} of {draws}")
@@ -190,6 +192,12 @@ def facts(file, each=False, name=""):
             found.append(f"{key} {_known(settings, key)}")
     found = list(filter(None, found)) or [os.path.basename(file.path)]
     return found + [" × ".join(grouped(n) for n in reversed(file.shape)) + " points"]
+
+
+def _is_between_networks(settings):
+    """Whether the points lie between several networks that have batch norm, as far as that is known."""
+    between = _known(settings, "plane") in ("points", "pca", "path") or "runs" in settings
+    return between and _known(settings, "bn_layers") not in ("", "0")
 
 
 PLANES = {"pca": "plane of the two principal components", "points": "plane through checkpoints",
