@@ -123,6 +123,8 @@ std::vector<DescentOptions> optimizers_of(const DescendWords& words, const Named
   DescentOptions shared = words.options;
   shared.schedule = words.schedule.schedule();
   shared.schedule.length = shared.steps;  // of cosine
+  if (words.given("--lr-factor") && shared.schedule.drops.empty())
+    throw UsageError("--lr-factor belongs to --lr-steps");
   check_warmup(shared.schedule, "--steps", shared.steps);
   for (const std::string_view part : split_at(words.optimizers, ',')) {
     const OptimizerWord word = optimizer_word(std::string(trimmed(part)));

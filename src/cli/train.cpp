@@ -34,7 +34,7 @@ struct TrainWords {
   OptimizerWords optimizer;
   ScheduleWords schedule;
   std::int64_t learning_rate_epochs = 0;  // 0: not given
-  double weight_decay = 0;
+  double weight_decay = 5e-4;
   CLI::Option *learning_rate = nullptr, *weight_decay_option = nullptr;
 };
 
@@ -88,9 +88,6 @@ void add_options(CLI::App& command, TrainWords& words) {
   command.add_flag("--force", words.force, "replace the run in --out");
 }
 
-/// 5e-4 as Li et al. train, but for AdamW, whose λ is multiplied by a rate of 0.001: PyTorch's there.
-double usual_weight_decay(const std::string& optimizer) { return optimizer == "adamw" ? 0.01 : 5e-4; }
-
 /// Refuses a run longer than its schedule, and a warm-up that is not shorter.
 void check_schedule(const TrainingOptions& options) {
   const RateSchedule& schedule = options.schedule;
@@ -119,8 +116,8 @@ void complete(TrainWords& words) {
   if (!words.resume || o.schedule.length > 0) check_schedule(o);  // else the run to resume decides
   o.optimizer = words.optimizer.options(o.optimizer.name, kMomentum);
   words.optimizer.refuse_unread({o.optimizer.name});
-  const bool has_decay = words.weight_decay_option->count() > 0;
-  o.optimizer.weight_decay = has_decay ? words.weight_decay : usual_weight_decay(o.optimizer.name);
+  const bool has_own_decay = o.optimizer.name == "adamw" && words.weight_decay_option->count() == 0;
+  if (!has_own_decay) o.optimizer.weight_decay = words.weight_decay;
   check(o.optimizer);
   if (words.learning_rate->count() == 0) o.learning_rate = usual_rate(o.optimizer.name);
   if (words.resume && words.force) throw UsageError("--resume goes on with a run, --force replaces it: choose one");

@@ -118,9 +118,9 @@ struct TrainingRun::Impl {
 
   /// A run that is resumed keeps the length of its schedule, unless another was asked for: that is a difference.
   void keep_length(const json& theirs) {
+    if (length_is_given || options.schedule.name == "steps") return;
     const auto found = theirs.find("lr_epochs");
-    if (length_is_given || options.schedule.name == "steps" || found == theirs.end() || !found->is_number_integer())
-      return;
+    if (found == theirs.end() || !found->is_number_integer()) return;
     options.schedule.length = *found;
     history.settings["lr_epochs"] = *found;
   }
@@ -244,9 +244,9 @@ bool TrainingRun::resume() {
   const RateSchedule& schedule = impl_->options.schedule;
   if (schedule.name == "cosine" && impl_->options.epochs > schedule.length) {
     throw Error(
-        "{}: --epochs {}: this run's cosine schedule ends after --lr-epochs {}, which cannot change; ask for no more "
-        "epochs, "
-        "or choose another --out",
+        "{}: --epochs {}: this run's cosine schedule ends after --lr-epochs {}, which cannot change; ask for no more, "
+        "or "
+        "choose another --out",
         impl_->folder.string(), impl_->options.epochs, schedule.length);
   }
   load_into(saved, *impl_->network, impl_->options.network.architecture, file);

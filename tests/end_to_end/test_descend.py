@@ -396,6 +396,7 @@ def test_hints(lossatlas, function, hint):
     (2, ["--function=rosenbrock", "--lr-schedule=cosin"], "did you mean 'cosine'?"),
     (2, ["--function=rosenbrock", "--lr-schedule=cosine", "--lr-steps=5"], "--lr-steps belongs to --lr-schedule steps"),
     (2, ["--function=rosenbrock", "--lr-schedule=cosine", "--lr-factor=2"], "--lr-factor belongs to --lr-schedule steps"),
+    (2, ["--function=rosenbrock", "--lr-factor=2"], "--lr-factor belongs to --lr-steps"),
     (2, ["--function=rosenbrock", "--lr-steps=5,5"], "--lr-steps 5,5: requires increasing"),
     (2, ["--function=rosenbrock", "--lr-epochs=5"], "unknown option '--lr-epochs'"),
     (2, ["--function=rosenbrock", "--warmup=100"], "--warmup 100: must be shorter than --steps 100"),
