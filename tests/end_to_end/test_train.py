@@ -179,7 +179,8 @@ def test_optimizer(lossatlas, pictures, tmp_path, name):
 
 
 @pytest.mark.parametrize("name, theirs, options", [
-    ("adam", torch.optim.Adam, {"betas": (0.8, 0.95)}), ("adamw", torch.optim.AdamW, {"betas": (0.8, 0.95)}), ("rmsprop", torch.optim.RMSprop, {"alpha": 0.99}),
+    ("adam", torch.optim.Adam, {"betas": (0.8, 0.95)}), ("adamw", torch.optim.AdamW, {"betas": (0.8, 0.95)}),
+    ("rmsprop", torch.optim.RMSprop, {"alpha": 0.99}),
     ("nesterov", torch.optim.SGD, {"momentum": 0.9, "nesterov": True})])
 def test_optimizer_is_that_of_torch(lossatlas, pictures, tmp_path, name, theirs, options):
     """All images in a batch, as above; torch.optim takes the steps in float64."""
