@@ -154,10 +154,18 @@ json optimizer_settings(const DescentOptions& options) {
   const auto& numbers = options.optimizer;
   json entry{{"name", numbers.name}, {"rate", options.rate}};
   if (numbers.momentum > 0) entry.update({{"momentum", numbers.momentum}, {"nesterov", numbers.nesterov}});
-  if (numbers.name == "adagrad" || numbers.name == "rmsprop" || numbers.name == "adam") entry["delta"] = numbers.delta;
+  if (numbers.name == "adagrad" || numbers.name == "rmsprop" || numbers.is_adam()) entry["delta"] = numbers.delta;
   if (numbers.name == "rmsprop") entry["rho"] = numbers.rho;
-  if (numbers.name == "adam") entry["betas"] = numbers.betas;
+  if (numbers.is_adam()) entry["betas"] = numbers.betas;
+  if (numbers.name == "adamw") entry["weight_decay"] = numbers.weight_decay;
   return entry;
+}
+
+/// Nothing of a constant rate.
+void add_schedule(json& settings, const RateSchedule& schedule) {
+  if (schedule.name != "steps") settings["lr_schedule"] = schedule.name;
+  if (!schedule.drops.empty()) settings.update({{"lr_steps", schedule.drops}, {"lr_factor", schedule.drop_factor}});
+  if (schedule.warmup > 0) settings["warmup"] = schedule.warmup;
 }
 
 /// What decided the descents: nothing where there are none.
@@ -171,6 +179,7 @@ void add_descents(json& settings, const DescendWords& words, const DescendTask& 
                    {"steps", o.steps},
                    {"ascend", o.ascend},
                    {"tolerance", o.tolerance}});
+  add_schedule(settings, task.optimizers.front().schedule);
   if (o.noise.deviation == 0) return;
   settings.update({{"noise", o.noise.deviation},
                    {"terms", o.noise.terms},

@@ -120,10 +120,17 @@ std::vector<DescentOptions> optimizers_of(const DescendWords& words, const Named
   std::vector<DescentOptions> list;
   std::vector<std::string> names;
   bool reads_rates = false;
+  DescentOptions shared = words.options;
+  shared.schedule = words.schedule.schedule();
+  shared.schedule.length = shared.steps;  // of cosine
+  if (words.given("--lr-factor") && shared.schedule.drops.empty())
+    throw UsageError("--lr-factor belongs to --lr-steps");
+  check_warmup(shared.schedule, "--steps", shared.steps);
   for (const std::string_view part : split_at(words.optimizers, ',')) {
     const OptimizerWord word = optimizer_word(std::string(trimmed(part)));
-    DescentOptions options = words.options;
+    DescentOptions options = shared;
     options.optimizer = words.numbers.options(word.name, 0);
+    if (word.name == "adamw" && words.given("--weight-decay")) options.optimizer.weight_decay = words.weight_decay;
     check(options.optimizer);
     names.push_back(word.name);
     reads_rates = reads_rates || !word.rate;
@@ -136,14 +143,18 @@ std::vector<DescentOptions> optimizers_of(const DescendWords& words, const Named
     throw UsageError("--rate {}: each --optimizer brings its own", words.rates);
   }
   words.numbers.refuse_unread(names);
+  if (words.given("--weight-decay") && std::find(names.begin(), names.end(), "adamw") == names.end()) {
+    throw UsageError("--weight-decay belongs to --optimizer adamw");
+  }
   check_noise(words, names);
   return list;
 }
 
 /// Without a start there is nothing for these to say.
 void refuse_words_of_descents(const DescendWords& words) {
-  for (const char* option : {"--optimizer", "--rate", "--steps", "--ascend", "--tolerance", "--noise", "--terms",
-                             "--batch-size", "--seed"}) {
+  for (const char* option :
+       {"--optimizer", "--rate", "--steps", "--ascend", "--tolerance", "--noise", "--terms", "--batch-size", "--seed",
+        "--lr-schedule", "--lr-steps", "--lr-factor", "--warmup", "--weight-decay"}) {
     if (words.given(option)) throw UsageError("{} wants --from: where to start (--at alone gives tangents)", option);
   }
   words.numbers.refuse_unread({});
@@ -167,7 +178,9 @@ void add_options(CLI::App& command, DescendWords& words) {
       ->capture_default_str();
   command.add_option("--rate", words.rates,
                      "learning rate ε; several with commas (default: the named function's, else 0.01)");
+  words.schedule.add_to(command, "steps");
   words.numbers.add_to(command);
+  command.add_option("--weight-decay", words.weight_decay, "adamw: λ in θ ← θ - ελθ (default 0.01)");
   command.add_option("--steps", o.steps, "steps at most")->transform(whole_number(1, 1'000'000))->capture_default_str();
   command.add_flag("--ascend", o.ascend, "climb instead of descend");
   command.add_option("--tolerance", o.tolerance, "converged where neither gradient nor last step is longer")

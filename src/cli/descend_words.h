@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/optimizer_words.h"
+#include "cli/schedule_words.h"
 #include "functions/descent_file.h"
 #include "functions/gallery.h"
 #include "landscape/surface.h"
@@ -18,6 +19,8 @@ struct DescendWords {
   const CLI::App* command = nullptr;
   std::string function, from, optimizers = "gd", rates;
   OptimizerWords numbers;
+  ScheduleWords schedule;
+  double weight_decay = 0;
   DescentOptions options;
   std::string at, direction;
   std::string x, y;

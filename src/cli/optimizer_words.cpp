@@ -14,10 +14,10 @@ void OptimizerWords::add_to(CLI::App& command) {
   note(command.add_option("--momentum", momentum, "sgd, momentum, nesterov: μ (default 0.9; of sgd in descend 0)"),
        {"sgd", "momentum", "nesterov"});
   note(command.add_flag("--nesterov", nesterov, "sgd: Nesterov's momentum"), {"sgd"});
-  note(command.add_option("--delta", delta, "δ in ε/(δ+√r) (default: adagrad 1e-7; rmsprop, adam 1e-8)"),
-       {"adagrad", "rmsprop", "adam"});
+  note(command.add_option("--delta,--eps", delta, "δ in ε/(δ+√r) (default: adagrad 1e-7; rmsprop, adam, adamw 1e-8)"),
+       {"adagrad", "rmsprop", "adam", "adamw"});
   note(command.add_option("--rho", rho, "rmsprop: ρ in r ← ρr + (1-ρ)g² (default 0.99)"), {"rmsprop"});
-  note(command.add_option("--betas", betas, "adam: β₁,β₂ (default 0.9,0.999)"), {"adam"});
+  note(command.add_option("--betas", betas, "adam, adamw: β₁,β₂ (default 0.9,0.999)"), {"adam", "adamw"});
 }
 
 bool OptimizerWords::given(const std::string& option) const {
@@ -48,7 +48,8 @@ void OptimizerWords::refuse_unread(const std::vector<std::string>& names) const 
       return std::find(reader.names.begin(), reader.names.end(), name) != reader.names.end();
     };
     if (reader.option->count() > 0 && std::none_of(names.begin(), names.end(), has)) {
-      throw UsageError("{} belongs to --optimizer {}", reader.option->get_name(), fmt::join(reader.names, ", "));
+      throw UsageError("{} belongs to --optimizer {}", reader.option->get_name(false, true),
+                       fmt::join(reader.names, ", "));
     }
   }
 }

@@ -17,7 +17,7 @@ void ProgressLine::update(const std::string& text) {
   last_ = Clock::now();
   drawn_ = terminal_;
   if (terminal_) {
-    write_to_error("\r\x1b[K" + text);
+    write_to_error("\r\x1b[K\x1b[?7l" + text + "\x1b[?7h");  // cut at the edge: \r leads back to one row alone
   } else {
     print_message(text);
   }

@@ -65,7 +65,7 @@ nlohmann::ordered_json json_of(const TrainingProgress& now) {
 }  // namespace
 
 std::string progress_text(const TrainingProgress& now) {
-  return fmt::format("epoch {}/{}  {}/{}  loss {:.4f}  accuracy {:.1f} %  {:.0f} images/s  {} left", now.epoch,
+  return fmt::format("epoch {}/{}  step {}/{}  loss {:.4f}  accuracy {:.1f} %  {:.0f} images/s  {} left", now.epoch,
                      now.epochs, now.step, now.steps, now.loss, now.accuracy, now.images_per_second,
                      duration_text(now.seconds_left));
 }

@@ -13,6 +13,7 @@
 #include "cli/optimizer_words.h"
 #include "cli/progress.h"
 #include "cli/report.h"
+#include "cli/schedule_words.h"
 #include "cli/words.h"
 #include "data/data_digest.h"
 #include "evaluation/device.h"
@@ -27,13 +28,14 @@ struct TrainWords {
   DataWords data;
   TrainingOptions options;
   std::filesystem::path out = "outputs/run";
-  std::string learning_rate_steps;
   std::string device = "cpu";
   bool resume = false;
   bool force = false;
   OptimizerWords optimizer;
+  ScheduleWords schedule;
+  std::int64_t learning_rate_epochs = 0;  // 0: not given
   double weight_decay = 5e-4;
-  CLI::Option* learning_rate = nullptr;
+  CLI::Option *learning_rate = nullptr, *weight_decay_option = nullptr;
 };
 
 constexpr auto kLock = "train.lock";  // in the run folder
@@ -42,7 +44,7 @@ constexpr double kMomentum = 0.9;  // of sgd, as Li et al. train
 
 double usual_rate(const std::string& optimizer) {
   if (optimizer == "adagrad") return 0.01;
-  return optimizer == "rmsprop" || optimizer == "adam" ? 0.001 : 0.1;
+  return optimizer == "rmsprop" || optimizer == "adam" || optimizer == "adamw" ? 0.001 : 0.1;
 }
 
 void add_options(CLI::App& command, TrainWords& words) {
@@ -53,14 +55,17 @@ void add_options(CLI::App& command, TrainWords& words) {
   command.add_option("--optimizer", o.optimizer.name, fmt::format("{}", fmt::join(optimizer_names(), ", ")))
       ->capture_default_str();
   words.learning_rate =
-      command.add_option("--lr", o.learning_rate, "learning rate (default: 0.1; adagrad 0.01; rmsprop, adam 0.001)")
+      command
+          .add_option("--lr", o.learning_rate, "learning rate (default: 0.1; adagrad 0.01; rmsprop, adam, adamw 0.001)")
           ->check(above_zero());
-  command.add_option("--lr-steps", words.learning_rate_steps, "epochs after which the rate drops, as in 150,225,275");
-  command.add_option("--lr-factor", o.learning_rate_factor, "what the rate is multiplied by then")
-      ->check(above_zero())
-      ->capture_default_str();
+  words.schedule.add_to(command, "epochs");
+  command
+      .add_option("--lr-epochs", words.learning_rate_epochs,
+                  "cosine: epochs until the rate is 0, which --resume cannot change (default: --epochs)")
+      ->transform(whole_number(1, 1'000'000));
   words.optimizer.add_to(command);
-  command.add_option("--weight-decay", words.weight_decay, "λ in g ← g + λθ")->capture_default_str();
+  words.weight_decay_option = command.add_option(
+      "--weight-decay", words.weight_decay, "λ in g ← g + λθ, of adamw in θ ← θ - ελθ (default: 0.0005; adamw 0.01)");
   command.add_option("--batch-size", o.batch_size, "images a step")
       ->transform(whole_number(1, 1'000'000))
       ->capture_default_str();
@@ -83,13 +88,36 @@ void add_options(CLI::App& command, TrainWords& words) {
   command.add_flag("--force", words.force, "replace the run in --out");
 }
 
+/// Refuses a run longer than its schedule, and a warm-up that is not shorter.
+void check_schedule(const TrainingOptions& options) {
+  const RateSchedule& schedule = options.schedule;
+  if (schedule.name == "cosine" && schedule.length == 0 && options.epochs == 0) {
+    throw UsageError("--lr-schedule cosine: with --epochs 0, --lr-epochs is required");
+  }
+  if (schedule.length > 0 && options.epochs > schedule.length) {
+    throw UsageError("--epochs {}: the cosine schedule ends after --lr-epochs {}; ask for no more epochs",
+                     options.epochs, schedule.length);
+  }
+  if (schedule.length > 0) {
+    check_warmup(schedule, "--lr-epochs", schedule.length);
+  } else {
+    check_warmup(schedule, "--epochs", options.epochs);
+  }
+}
+
 /// Fills in what depends on other words, and refuses what does not go together.
 void complete(TrainWords& words) {
   auto& o = words.options;
-  o.learning_rate_steps = parse_epochs("--lr-steps", words.learning_rate_steps);
+  o.schedule = words.schedule.schedule();
+  o.schedule.length = words.learning_rate_epochs;
+  if (o.schedule.length > 0 && o.schedule.name != "cosine") {
+    throw UsageError("--lr-epochs belongs to --lr-schedule cosine");
+  }
+  if (!words.resume || o.schedule.length > 0) check_schedule(o);  // else the run to resume decides
   o.optimizer = words.optimizer.options(o.optimizer.name, kMomentum);
   words.optimizer.refuse_unread({o.optimizer.name});
-  o.optimizer.weight_decay = words.weight_decay;
+  const bool has_own_decay = o.optimizer.name == "adamw" && words.weight_decay_option->count() == 0;
+  if (!has_own_decay) o.optimizer.weight_decay = words.weight_decay;
   check(o.optimizer);
   if (words.learning_rate->count() == 0) o.learning_rate = usual_rate(o.optimizer.name);
   if (words.resume && words.force) throw UsageError("--resume goes on with a run, --force replaces it: choose one");
@@ -152,6 +180,7 @@ int train(TrainWords& words) {
   const bool goes_on = words.resume && !TrainingRun::has_only_begun(words.out);
   if (words.resume && !goes_on) {
     print_message(fmt::format("note: {}: no epoch had finished; starting over", words.out.string()));
+    check_schedule(words.options);
   }
   if (!goes_on) {
     run.start();

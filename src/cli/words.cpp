@@ -80,17 +80,17 @@ std::vector<std::vector<double>> parse_points(const std::string& option, const s
   return points;
 }
 
-std::vector<std::int64_t> parse_epochs(const std::string& option, const std::string& words) {
-  std::vector<std::int64_t> epochs;
-  if (words.empty()) return epochs;
+std::vector<std::int64_t> parse_times(const std::string& option, const std::string& words) {
+  std::vector<std::int64_t> times;
+  if (words.empty()) return times;
   for (const std::string_view part : split_at(words, ',')) {
-    const auto epoch = parse_whole<std::int64_t>(part);
-    if (!epoch || *epoch < 1 || (!epochs.empty() && *epoch <= epochs.back())) {
-      throw UsageError("{} {}: wants increasing epochs, as in 60,120", option, words);
+    const auto time = parse_whole<std::int64_t>(part);
+    if (!time || *time < 1 || (!times.empty() && *time <= times.back())) {
+      throw UsageError("{} {}: requires increasing whole numbers above 0, as in 60,120", option, words);
     }
-    epochs.push_back(*epoch);
+    times.push_back(*time);
   }
-  return epochs;
+  return times;
 }
 
 Arithmetic parse_arithmetic(const std::string& instruction_set, const std::string& dtype, const std::string& device) {

@@ -37,7 +37,7 @@ struct Arithmetic {
 /// and for those of another device, Error where this processor has no such instructions.
 Arithmetic parse_arithmetic(const std::string& instruction_set, const std::string& dtype, const std::string& device = "cpu");
 
-/// "60,120": increasing whole numbers above 0; empty for none. Throws UsageError naming the option.
-std::vector<std::int64_t> parse_epochs(const std::string& option, const std::string& words);
+/// "60,120": epochs or steps, increasing whole numbers above 0; empty for none. Throws UsageError naming the option.
+std::vector<std::int64_t> parse_times(const std::string& option, const std::string& words);
 
 }  // namespace lossatlas

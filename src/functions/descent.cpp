@@ -109,12 +109,13 @@ Descent descend(const Expression& function, std::span<const double> start, const
     if (is_still) descent.end = DescentEnd::converged;
     if (!is_done && stop != nullptr && *stop) descent.end = DescentEnd::interrupted;
     if (is_done || descent.end == DescentEnd::interrupted) break;
+    const double rate = rate_at(options.schedule, options.rate, step);
     for (std::size_t i = 0; i < variables; ++i) {
       const double uphill = options.ascend ? -gradient[i] : gradient[i];
       const auto move = move_of<double>(options.optimizer, step + 1, uphill, memory[i]);
-      const double effective = options.rate / move.divisor.value_or(1);
+      const double effective = rate / move.divisor.value_or(1);
       descent.effective_rate.push_back(effective);
-      moved[i] = -effective * move.direction;
+      moved[i] = -effective * move.direction - rate * move.decay * point[i];
       point[i] += moved[i];
     }
   }

@@ -9,6 +9,7 @@
 
 #include "functions/expression.h"
 #include "optimizers/options.h"
+#include "optimizers/schedule.h"
 
 namespace lossatlas {
 
@@ -27,6 +28,7 @@ struct GradientNoise {
 struct DescentOptions {
   OptimizerOptions optimizer;
   double rate = 0.01;  // ε > 0
+  RateSchedule schedule;  // of ε, in steps
   std::int64_t steps = 100;
   bool ascend = false;      // climbs f: the optimizer gets the gradient of -f
   double tolerance = 1e-9;  // converged where neither gradient nor last step is longer

@@ -24,7 +24,8 @@ void check_share(const char* option, double value) {
 }  // namespace
 
 const std::vector<std::string>& optimizer_names() {
-  static const std::vector<std::string> names{"gd", "sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam"};
+  static const std::vector<std::string> names{"gd",      "sgd",     "momentum", "nesterov",
+                                              "adagrad", "rmsprop", "adam",     "adamw"};
   return names;
 }
 
@@ -35,6 +36,7 @@ std::string title_of(const OptimizerOptions& options) {
   if (name == "adagrad") return "AdaGrad";
   if (name == "rmsprop") return "RMSProp";
   if (name == "adam") return "Adam";
+  if (name == "adamw") return "AdamW";
   return name == "sgd" ? "SGD" : name;
 }
 
@@ -43,7 +45,8 @@ OptimizerOptions usual_options(const std::string& name) {
   OptimizerOptions options;
   options.name = name;
   if (name == "momentum" || name == "nesterov") options.momentum = 0.9;
-  if (name == "rmsprop" || name == "adam") options.delta = 1e-8;
+  if (name == "rmsprop" || options.is_adam()) options.delta = 1e-8;
+  if (name == "adamw") options.weight_decay = 0.01;
   options.nesterov = name == "nesterov";
   return options;
 }
@@ -58,7 +61,7 @@ void check(const OptimizerOptions& options) {
     throw UsageError("--optimizer momentum wants --momentum above 0");
   if (options.momentum == 0 && options.nesterov) throw UsageError("--nesterov wants --momentum above 0");
   if (!(options.delta > 0 && std::isfinite(options.delta))) {
-    throw UsageError("--delta {}: wants a number above 0", options.delta);
+    throw UsageError("--delta (--eps) {}: wants a number above 0", options.delta);
   }
   check_share("--rho", options.rho);
   for (const double beta : options.betas) check_share("--betas", beta);

@@ -10,16 +10,18 @@
 
 namespace lossatlas {
 
-/// A step as θ ← θ − ε · direction / divisor, elementwise; ε is the learning rate, and a missing divisor is 1.
+/// A step as θ ← (1 − ε · decay) θ − ε · direction / divisor, elementwise; ε is the learning rate, and a missing
+/// divisor is 1.
 template <class T>
 struct Move {
   T direction;
   std::optional<T> divisor;
+  double decay = 0;
 };
 
 /// How many numbers an optimizer remembers of each parameter.
 inline std::size_t memory_of(const OptimizerOptions& options) {
-  if (options.name == "adam") return 2;
+  if (options.is_adam()) return 2;
   return options.name == "adagrad" || options.name == "rmsprop" || options.momentum > 0 ? 1 : 0;
 }
 
@@ -36,8 +38,10 @@ inline std::size_t memory_of(const OptimizerOptions& options) {
 ///                      al., algorithm 8.5, have √(δ + r)
 ///   adam               m ← β₁ m + (1 − β₁) g, r ← β₂ r + (1 − β₂) g²;  direction m / (1 − β₁ᵗ), divisor
 ///                      √(r / (1 − β₂ᵗ)) + δ. Kingma & Ba 2015, algorithm 1; as PyTorch's
-/// `gradient` has weight decay added already; `step` is t, counted from 1; `memory` holds memory_of(options) numbers or
-/// tensors, 0 before the first step.
+///   adamw              as adam, decay λ. Loshchilov & Hutter 2019, algorithm 2, with ε λ for its λ; as
+///                      PyTorch's
+/// `gradient` has weight decay added already, but for adamw; `step` is t, counted from 1; `memory` holds
+/// memory_of(options) numbers or tensors, 0 before the first step.
 template <class T>
 Move<T> move_of(const OptimizerOptions& options, std::int64_t step, const T& gradient, std::span<T> memory) {
   using std::sqrt;
@@ -53,13 +57,14 @@ Move<T> move_of(const OptimizerOptions& options, std::int64_t step, const T& gra
     average(options.rho, memory[0], gradient * gradient);
     return {gradient, sqrt(memory[0]) + options.delta};
   }
-  if (options.name == "adam") {
+  if (options.is_adam()) {
     const auto [first, second] = options.betas;
     const auto t = static_cast<double>(step);
     average(first, memory[0], gradient);
     average(second, memory[1], gradient * gradient);
     return {memory[0] * (1 / (1 - std::pow(first, t))),
-            sqrt(memory[1] * (1 / (1 - std::pow(second, t)))) + options.delta};
+            sqrt(memory[1] * (1 / (1 - std::pow(second, t)))) + options.delta,
+            options.name == "adamw" ? options.weight_decay : 0};
   }
   if (options.momentum == 0) return {gradient, std::nullopt};
   memory[0] *= options.momentum;

@@ -25,12 +25,14 @@ class RuleOptimizer : public Optimizer {
 
   void step(double learning_rate, const MinibatchShare&) override {
     const at::NoGradGuard no_gradients;
+    const double added_decay = options_.name == "adamw" ? 0 : options_.weight_decay;
     ++steps_;
     for (std::size_t p = 0; p < parameters_.size(); ++p) {
       auto& theta = parameters_[p].tensor;
       std::vector<at::Tensor> memory;  // the same storage: a rule changes it in place
       for (std::size_t m = p; m < memory_.size(); m += parameters_.size()) memory.push_back(memory_[m].tensor);
-      const auto move = move_of<at::Tensor>(options_, steps_, gradient_of(theta, options_.weight_decay), memory);
+      const auto move = move_of<at::Tensor>(options_, steps_, gradient_of(theta, added_decay), memory);
+      if (move.decay != 0) theta.mul_(1 - learning_rate * move.decay);
       if (move.divisor) {
         theta.addcdiv_(move.direction, *move.divisor, -learning_rate);
       } else {

@@ -28,6 +28,7 @@ using nlohmann::json;
 constexpr auto kHistory = "history.h5";
 constexpr auto kResume = "resume.pt";
 constexpr auto kCheckpoints = "checkpoints";
+constexpr auto kSchedule = "lr_schedule", kWarmup = "warmup";  // settings
 
 /// The files epoch-NNNN.pt of a run; whatever else lies there belongs to somebody else.
 std::vector<std::filesystem::path> own_checkpoints(const std::filesystem::path& folder) {
@@ -66,6 +67,13 @@ void check_own(const std::filesystem::path& folder) {
   for (const auto& file : own_checkpoints(folder)) check(file, has_entries(file, {"arch", "mean", "std", "epoch"}));
 }
 
+/// With the settings that are stored only where they are not the usual ones.
+json completed(json settings) {
+  settings.emplace(kSchedule, "steps");
+  settings.emplace(kWarmup, 0);
+  return settings;
+}
+
 }  // namespace
 
 struct TrainingRun::Impl {
@@ -79,6 +87,7 @@ struct TrainingRun::Impl {
   Engine test_engine;
   std::unique_ptr<Evaluator> test_evaluator;
   History history;
+  bool length_is_given;  // of the schedule
   std::filesystem::path last_checkpoint;
 
   Impl(TrainingOptions given, std::shared_ptr<const DataSet> train_data, std::shared_ptr<const DataSet> test_data,
@@ -87,7 +96,9 @@ struct TrainingRun::Impl {
         train(std::move(train_data)),
         device(where),
         folder(std::move(out)),
-        test_engine({options.network}, std::move(test_data), where) {
+        test_engine({options.network}, std::move(test_data), where),
+        length_is_given(options.schedule.length > 0) {
+    if (!length_is_given) options.schedule.length = options.epochs;
     at::set_num_threads(options.threads);
     test_evaluator = test_engine.make_evaluator();
     at::manual_seed(options.seed);
@@ -101,9 +112,17 @@ struct TrainingRun::Impl {
   }
 
   double learning_rate() const {
-    double rate = options.learning_rate;
-    for (const std::int64_t at : options.learning_rate_steps) rate *= loop->epoch() >= at ? options.learning_rate_factor : 1;
-    return rate;
+    const std::int64_t step = std::min(loop->step(), loop->steps() - 1);  // the last of an epoch while that is finished
+    return rate_at(options.schedule, options.learning_rate, loop->epoch() * loop->steps() + step, loop->steps());
+  }
+
+  /// A run that is resumed keeps the length of its schedule, unless another was asked for: that is a difference.
+  void keep_length(const json& theirs) {
+    if (length_is_given || options.schedule.name == "steps") return;
+    const auto found = theirs.find("lr_epochs");
+    if (found == theirs.end() || !found->is_number_integer()) return;
+    options.schedule.length = *found;
+    history.settings["lr_epochs"] = *found;
   }
 
   std::filesystem::path checkpoint_path(std::int64_t of_epoch) const {
@@ -150,8 +169,6 @@ json settings_of(const TrainingOptions& options, const DataSet& train, const Dat
                    {"test_images_sha256", digest_of(test)},
                    {"optimizer", options.optimizer.name},
                    {"lr", options.learning_rate},
-                   {"lr_steps", options.learning_rate_steps},
-                   {"lr_factor", options.learning_rate_factor},
                    {"momentum", options.optimizer.momentum},
                    {"nesterov", options.optimizer.nesterov},
                    {"weight_decay", options.optimizer.weight_decay},
@@ -160,8 +177,15 @@ json settings_of(const TrainingOptions& options, const DataSet& train, const Dat
                    {"augment", options.augment},
                    {"seed", options.seed},
                    {"device", device.is_cuda() ? "cuda" : "cpu"}});
+  const RateSchedule& schedule = options.schedule;
+  if (schedule.name == "steps") {
+    settings.update({{"lr_steps", schedule.drops}, {"lr_factor", schedule.drop_factor}});
+  } else {
+    settings.update({{kSchedule, schedule.name}, {"lr_epochs", schedule.length}});
+  }
+  if (schedule.warmup > 0) settings[kWarmup] = schedule.warmup;
   if (options.optimizer.name == "rmsprop") settings["rho"] = options.optimizer.rho;
-  if (options.optimizer.name == "adam") settings["betas"] = options.optimizer.betas;
+  if (options.optimizer.is_adam()) settings["betas"] = options.optimizer.betas;
   return settings;
 }
 
@@ -212,9 +236,18 @@ bool TrainingRun::resume() {
   const Checkpoint saved = read_checkpoint(file);
   const json& state = saved.metadata;
   const auto settings = json::parse(state.at("settings").get<std::string>());
-  if (const std::string what = first_difference(impl_->history.settings, settings); !what.empty()) {
+  impl_->keep_length(settings);
+  if (const auto what = first_difference(completed(impl_->history.settings), completed(settings)); !what.empty()) {
     throw Error("{}: this run has other settings: {}; resume it with its own, or choose another --out",
                 impl_->folder.string(), what);
+  }
+  const RateSchedule& schedule = impl_->options.schedule;
+  if (schedule.name == "cosine" && impl_->options.epochs > schedule.length) {
+    throw Error(
+        "{}: --epochs {}: this run's cosine schedule ends after --lr-epochs {}, which cannot change; ask for no more, "
+        "or "
+        "choose another --out",
+        impl_->folder.string(), impl_->options.epochs, schedule.length);
   }
   load_into(saved, *impl_->network, impl_->options.network.architecture, file);
   check_numbers(state_of(*impl_->network), file);

@@ -9,6 +9,7 @@
 
 #include "data/data_set.h"
 #include "models/spec.h"
+#include "optimizers/schedule.h"
 #include "training/history.h"
 #include "training/optimizer.h"
 #include "training/training_loop.h"
@@ -19,8 +20,7 @@ struct TrainingOptions {
   NetworkSpec network;
   OptimizerOptions optimizer;
   double learning_rate = 0.1;
-  std::vector<std::int64_t> learning_rate_steps;  // after these epochs the rate is multiplied by learning_rate_factor
-  double learning_rate_factor = 0.1;
+  RateSchedule schedule;  // in epochs. Its length may be 0: the run's own when one is resumed, else `epochs`
   std::int64_t batch_size = 128;
   std::int64_t epochs = 1;
   std::uint64_t seed = 0;
@@ -49,8 +49,9 @@ class TrainingRun {
   /// Starts over from the seed and removes the files of an earlier run. Throws Error, before anything is changed, if
   /// a file has the name of one of these but was not written by a run.
   void start();
-  /// Goes on from resume.pt. Throws Error where the folder holds no resume.pt, or one of other settings (named). False if
-  /// the run held no digest of its data (data_digest.h), so that they could not be compared; it holds one then.
+  /// Goes on from resume.pt. Throws Error where the folder holds no resume.pt, or one of other settings (named), or of
+  /// a cosine that ends before `epochs`. False if the run held no digest of its data (data_digest.h), so that they
+  /// could not be compared; it holds one then.
   bool resume();
   /// Trains to the last epoch, or until stopped.
   TrainingSummary run(const TrainingHooks& hooks);

@@ -133,7 +133,7 @@ void TrainingLoop::restore(const json& state) {
 }
 
 std::string first_difference(const json& ours, const json& theirs) {
-  std::vector<std::string> keys{"arch", "data", "optimizer"};
+  std::vector<std::string> keys{"arch", "data", "optimizer", "lr_schedule"};
   for (const auto& [key, value] : ours.items()) keys.push_back(key);
   for (const std::string& key : keys) {
     if (!ours.contains(key) || is_data_digest(key)) continue;

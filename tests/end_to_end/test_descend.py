@@ -13,6 +13,7 @@ import helpers
 import numpy as np
 import pytest
 import torch
+from torch.optim import lr_scheduler as scheduler
 
 FUNCTIONS = {  # an expression of ours, and the same in PyTorch
     "25*sin(x) - x^2": lambda x, y: 25 * torch.sin(x) - x**2,
@@ -79,6 +80,7 @@ THEIRS = {
     "gd": (torch.optim.SGD, {}), "momentum": (torch.optim.SGD, {"momentum": 0.9}),
     "nesterov": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
     "adagrad": (torch.optim.Adagrad, {"eps": 1e-7}), "rmsprop": (torch.optim.RMSprop, {}), "adam": (torch.optim.Adam, {}),
+    "adamw": (torch.optim.AdamW, {}),
 }
 
 
@@ -101,6 +103,54 @@ def test_optimizers_are_those_of_torch(descend, name, ascend):
     near = np.abs(np.array(positions)).max(axis=1) < 10  # an ascent of this function soon leaves for infinity
     assert near.sum() > 5
     np.testing.assert_allclose(ours[near], np.array(positions)[near], rtol=1e-7, atol=1e-9)
+
+
+def test_weight_decay_of_adamw(descend):
+    """Decoupled: where the gradient is 0, a step shrinks the position by ελ."""
+    out = descend("--function", "(x - 1)^2 + 0*y", "--from", "1,4", "--optimizer", "adamw,adam", "--rate", 0.1,
+                  "--weight-decay", 0.5, "--steps", 20)
+    point = torch.tensor([1.0, 4.0], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.AdamW([point], lr=0.1, weight_decay=0.5)
+    for position in read(out)["position"]:
+        np.testing.assert_allclose(position, point.detach().numpy(), rtol=1e-10)
+        optimizer.zero_grad()
+        ((point[0] - 1) ** 2 + 0 * point[1]).backward()
+        optimizer.step()
+    assert position[1] == pytest.approx(4 * 0.95**20)
+    assert read(out, 1)["end"] == "converged"  # Adam has no decay here
+    assert [o.get("weight_decay") for o in helpers.settings(out)["optimizers"]] == [0.5, None]
+
+
+SCHEDULES = {  # of 40 steps: words, what the settings hold, and the same of PyTorch
+    "steps": (["--lr-steps", "10,30", "--lr-factor", 0.3], {"lr_steps": [10, 30], "lr_factor": 0.3},
+              lambda o: scheduler.MultiStepLR(o, [10, 30], 0.3)),
+    "cosine": (["--lr-schedule", "cosine"], {"lr_schedule": "cosine"}, lambda o: scheduler.CosineAnnealingLR(o, 40)),
+    "warm-up": (["--warmup", 8], {"warmup": 8}, lambda o: scheduler.LinearLR(o, 1 / 8, total_iters=7)),
+    "warm-up and cosine": (
+        ["--warmup", 8, "--lr-schedule", "cosine"], {"lr_schedule": "cosine", "warmup": 8}, lambda o: scheduler.SequentialLR(
+            o, [scheduler.LinearLR(o, 1 / 8, total_iters=7), scheduler.CosineAnnealingLR(o, 32)], [8])),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_are_those_of_torch(descend, name):
+    words, stored, make = SCHEDULES[name]
+    out = descend("--function", "rosenbrock", "--from", "-0.5,0.5", "--optimizer", "gd,adamw", "--steps", 40, "--rate", 0.002,
+                  *words)
+    for number, rule in enumerate((torch.optim.SGD, torch.optim.AdamW)):
+        point = torch.tensor([-0.5, 0.5], dtype=torch.float64, requires_grad=True)
+        optimizer = rule([point], lr=0.002)
+        schedule, found = make(optimizer), read(out, number)
+        for step in range(40):
+            np.testing.assert_allclose(found["position"][step], point.detach().numpy(), rtol=1e-9)
+            if rule is torch.optim.SGD:
+                np.testing.assert_allclose(found["effective_rate"][step], optimizer.param_groups[0]["lr"], rtol=1e-10)
+            optimizer.zero_grad()
+            FUNCTIONS["(1 - x)^2 + 100*(y - x^2)^2"](*point).backward()
+            optimizer.step()
+            schedule.step()
+    names = {"lr_schedule", "lr_steps", "lr_factor", "warmup"}
+    assert {key: value for key, value in helpers.settings(out).items() if key in names} == stored
 
 
 # --- what the issue's article shows ------------------------------------------------------------------------------
@@ -340,6 +390,21 @@ def test_hints(lossatlas, function, hint):
     (2, ["--function=rosenbrock", "--optimizer=adam", "--noise=0", "--seed=5"], "--seed belongs to --noise"),
     (2, ["--function=rosenbrock", "--optimizer=gd:0.1,adam:0.2", "--rate=0.3"], "--rate 0.3"),
     (2, ["--function=rosenbrock", "--noise=-1"], "-1: wants a number of 0 or more"),
+    (2, ["--function=rosenbrock", "--optimizer=adamw", "--weight-decay=-1"], "--weight-decay -1"),
+    (2, ["--function=rosenbrock", "--optimizer=adam", "--weight-decay=0.1"], "--weight-decay belongs to --optimizer adamw"),
+    (2, ["--function=rosenbrock", "--optimizer=adamw", "--eps=0"], "--eps"),
+    (2, ["--function=rosenbrock", "--lr-schedule=cosin"], "did you mean 'cosine'?"),
+    (2, ["--function=rosenbrock", "--lr-schedule=cosine", "--lr-steps=5"], "--lr-steps belongs to --lr-schedule steps"),
+    (2, ["--function=rosenbrock", "--lr-schedule=cosine", "--lr-factor=2"], "--lr-factor belongs to --lr-schedule steps"),
+    (2, ["--function=rosenbrock", "--lr-factor=2"], "--lr-factor belongs to --lr-steps"),
+    (2, ["--function=rosenbrock", "--lr-steps=5,5"], "--lr-steps 5,5: requires increasing"),
+    (2, ["--function=rosenbrock", "--lr-epochs=5"], "unknown option '--lr-epochs'"),
+    (2, ["--function=rosenbrock", "--warmup=100"], "--warmup 100: must be shorter than --steps 100"),
+    (2, ["--function=rosenbrock", "--warmup=-1"], "-1: wants a number of 0 or more"),
+    (2, ["--function=rosenbrock", "--warmup=nan"], "nan: wants a number of 0 or more"),
+    (2, ["--function=hills", "--at=1", "--warmup=5"], "--warmup wants --from"),
+    (2, ["--function=hills", "--at=1", "--lr-schedule=cosine"], "--lr-schedule wants --from"),
+    (2, ["--function=hills", "--at=1", "--optimizer=adamw", "--weight-decay=1"], "--from"),
     (2, ["--function=rosenbrock", "--tolerance=-1"], "-1: wants a number of 0 or more"),
     (2, ["--function=hills", "--at=1", "--direction=1;2"], "--direction 1;2: wants one direction"),
     (2, ["--function=hills", "--at=1", "--direction=1,2"], "--direction 1,2"),

@@ -1,13 +1,22 @@
 """`lossatlas train`: the run folder, what the optimizers do, and runs that are cut off."""
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
+import re
 import signal
+import struct
+import subprocess
+import termios
 
 import helpers
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.optim import lr_scheduler as scheduler
 
 COLUMNS = ["epoch", "learning_rate", "train_loss", "train_acc", "test_loss", "test_acc", "seconds"]
 
@@ -170,11 +179,12 @@ def test_optimizer(lossatlas, pictures, tmp_path, name):
 
 
 @pytest.mark.parametrize("name, theirs, options", [
-    ("adam", torch.optim.Adam, {"betas": (0.8, 0.95)}), ("rmsprop", torch.optim.RMSprop, {"alpha": 0.99}),
+    ("adam", torch.optim.Adam, {"betas": (0.8, 0.95)}), ("adamw", torch.optim.AdamW, {"betas": (0.8, 0.95)}),
+    ("rmsprop", torch.optim.RMSprop, {"alpha": 0.99}),
     ("nesterov", torch.optim.SGD, {"momentum": 0.9, "nesterov": True})])
 def test_optimizer_is_that_of_torch(lossatlas, pictures, tmp_path, name, theirs, options):
     """All images in a batch, as above; torch.optim takes the steps in float64."""
-    words = ["--betas", "0.8,0.95"] if name == "adam" else []
+    words = ["--betas", "0.8,0.95"] if name.startswith("adam") else []
     lossatlas("train", "--arch", "linear", "--data", pictures.words, "--out", tmp_path, "--epochs", 5,
               "--batch-size", 200, "--lr", 0.002, "--weight-decay", 0.1, "--optimizer", name, *words).ok()
     images, labels = pictures.batch("train")
@@ -187,6 +197,64 @@ def test_optimizer_is_that_of_torch(lossatlas, pictures, tmp_path, name, theirs,
         optimizer.zero_grad()
         F.cross_entropy(helpers.linear(state, images), labels).backward()
         optimizer.step()
+        for key, tensor in helpers.state_of(checkpoint(tmp_path, epoch)).items():
+            moved = (state[key].detach() - start[key]).norm()
+            assert (tensor - state[key].detach()).norm() < 1e-4 * moved, (epoch, key)
+
+
+def test_defaults_of_adamw_are_those_of_torch(lossatlas, pictures, tmp_path):
+    lossatlas("train", "--arch", "linear", "--data", pictures.words, "--out", tmp_path, "--epochs", 0,
+              "--optimizer", "adamw").ok()
+    settings = json.loads(helpers.attribute(tmp_path / "history.h5", "settings"))
+    theirs = torch.optim.AdamW([torch.zeros(1)]).defaults
+    assert [settings["lr"], settings["betas"], settings["delta"], settings["weight_decay"]] == [
+        theirs["lr"], list(theirs["betas"]), theirs["eps"], theirs["weight_decay"]]
+
+
+SCHEDULES = {  # of 5 epochs of 7 steps: words, and the same of PyTorch
+    "steps": (["--lr-steps", "2,4", "--lr-factor", 0.3], lambda o: scheduler.MultiStepLR(o, [14, 28], 0.3)),
+    "cosine": (["--lr-schedule", "cosine"], lambda o: scheduler.CosineAnnealingLR(o, 35)),
+    "cosine, longer than the run": (["--lr-schedule", "cosine", "--lr-epochs", 9],
+                                    lambda o: scheduler.CosineAnnealingLR(o, 63)),
+    "warm-up": (["--warmup", 2], lambda o: scheduler.LinearLR(o, 1 / 14, total_iters=13)),
+    "warm-up and cosine": (["--warmup", 2, "--lr-schedule", "cosine"], lambda o: scheduler.SequentialLR(
+        o, [scheduler.LinearLR(o, 1 / 14, total_iters=13), scheduler.CosineAnnealingLR(o, 21)], [14])),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_are_those_of_torch(lossatlas, pictures, tmp_path, name):
+    """Minibatch by minibatch; the history holds the rate of the last step of each epoch, that of epoch 0 the first."""
+    words, make = SCHEDULES[name]
+    lossatlas("train", "--arch", "linear", "--data", pictures.words, "--out", tmp_path, "--epochs", 5, "--batch-size", 30,
+              "--lr", 0.02, *words).ok()
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.02)
+    schedule, rates = make(optimizer), []
+    for _ in range(35):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    expected = [rates[0], *rates[6::7]]
+    np.testing.assert_allclose(helpers.read(tmp_path / "history.h5")["learning_rate"], expected, rtol=1e-10)
+
+
+def test_a_step_takes_the_rate_of_its_schedule(lossatlas, pictures, tmp_path):
+    """All images in a batch: torch.optim and its schedulers train the same network."""
+    lossatlas("train", "--arch", "linear", "--data", pictures.words, "--out", tmp_path, "--epochs", 6, "--batch-size", 200,
+              "--optimizer", "adamw", "--lr", 0.01, "--lr-schedule", "cosine", "--warmup", 3).ok()
+    images, labels = pictures.batch("train")
+    state = helpers.state_of(checkpoint(tmp_path, 0))
+    start = {name: tensor.clone() for name, tensor in state.items()}
+    for tensor in state.values():
+        tensor.requires_grad_(True)
+    optimizer = torch.optim.AdamW(state.values(), lr=0.01)
+    schedule = scheduler.SequentialLR(
+        optimizer, [scheduler.LinearLR(optimizer, 1 / 3, total_iters=2), scheduler.CosineAnnealingLR(optimizer, 3)], [3])
+    for epoch in range(1, 7):
+        optimizer.zero_grad()
+        F.cross_entropy(helpers.linear(state, images), labels).backward()
+        optimizer.step()
+        schedule.step()
         for key, tensor in helpers.state_of(checkpoint(tmp_path, epoch)).items():
             moved = (state[key].detach() - start[key]).norm()
             assert (tensor - state[key].detach()).norm() < 1e-4 * moved, (epoch, key)
@@ -251,6 +319,29 @@ def test_interrupted_run_resumes_to_the_same_bits(lossatlas, long_words, long_ru
     assert_same_run(long_run, tmp_path)
 
 
+def test_killed_run_with_a_schedule_resumes_to_the_same_bits(lossatlas, long_words, tmp_path):
+    more = {"lr": None, "momentum": None, "lr-steps": None, "optimizer": "adamw", "lr-schedule": "cosine", "warmup": 1.5}
+    lossatlas(*long_words(tmp_path / "whole", **more)).ok()
+    helpers.interrupt(long_words(tmp_path / "cut", **more), "epoch 1:", signal.SIGKILL, wait=0.1)
+    assert not checkpoint(tmp_path / "cut", 3).exists()
+    lossatlas(*long_words(tmp_path / "cut", **more), "--resume").ok()
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_a_run_grows_up_to_the_end_of_its_cosine(lossatlas, pictures, tmp_path):
+    words = ["train", "--arch", "linear", "--data", pictures.words, "--threads", 1, "--lr-schedule", "cosine", "--warmup", 0.5,
+             "--out"]
+    lossatlas(*words, tmp_path / "whole", "--epochs", 3).ok()
+    lossatlas(*words, tmp_path / "parts", "--epochs", 1, "--lr-epochs", 3).ok()
+    for more, culprit in ((["--epochs", 4], "--epochs 4: this run's cosine schedule ends after --lr-epochs 3"),
+                          (["--epochs", 2, "--lr-epochs", 2], "lr_epochs was 3, now 2")):
+        refused = lossatlas(*words, tmp_path / "parts", "--resume", *more)
+        assert refused.status == 1 and culprit in refused.line()
+    lossatlas(*words, tmp_path / "parts", "--epochs", 2, "--resume").ok()
+    lossatlas(*words, tmp_path / "parts", "--epochs", 3, "--lr-epochs", 3, "--resume").ok()
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
 def test_interrupt_saves_within_an_epoch(long_words, tmp_path):
     helpers.interrupt(long_words(tmp_path, **{"batch-size": 1}), "resnet20 on", wait=0.4)
     saved = helpers.load(tmp_path / "resume.pt")
@@ -272,7 +363,8 @@ def test_resume_of_a_finished_run_changes_nothing(lossatlas, long_words, long_ru
 @pytest.mark.parametrize("changed, named", [
     ({"lr": 0.1}, "lr was 0.05, now 0.1"), ({"seed": 8}, "seed was 7, now 8"), ({"width": 8}, "width was 4, now 8"),
     ({"arch": "resnet32"}, "arch was \"resnet20\""), ({"optimizer": "adagrad", "momentum": None}, "was"),
-    ({"mean": 0.5}, "mean was"), ({"data": "synthetic:40"}, "data was")], ids=str)
+    ({"mean": 0.5}, "mean was"), ({"warmup": 1}, "warmup was 0, now 1"),
+    ({"lr-schedule": "cosine", "lr-steps": None}, 'lr_schedule was "steps", now "cosine"'), ({"data": "synthetic:40"}, "data was")], ids=str)
 def test_resume_with_other_settings_is_refused(lossatlas, long_words, long_run, changed, named):
     before = helpers.tree(long_run)
     done = lossatlas(*long_words(long_run, **changed), "--resume")
@@ -286,3 +378,38 @@ def test_other_seed_gives_another_network(lossatlas, pictures, tmp_path):
                   "--seed", seed).ok()
     a, b = (helpers.state_of(checkpoint(tmp_path / str(seed), 0)) for seed in (0, 1))
     assert not torch.equal(a["linear.weight"], b["linear.weight"])
+
+
+# --- progress ----------------------------------------------------------------------------------------------------
+
+
+def on_terminal(*words):
+    """What the program writes to a terminal of 80 columns."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = subprocess.Popen([str(word) for word in (helpers.BINARY, *words)], stdin=subprocess.DEVNULL, stdout=slave,
+                               stderr=slave)
+    os.close(slave)
+    parts = []
+    with contextlib.suppress(OSError):  # Linux ends a terminal that nobody writes to any more by an error
+        while part := os.read(master, 4096):
+            parts.append(part)
+    os.close(master)
+    assert process.wait(timeout=helpers.TIMEOUT) == 0
+    return b"".join(parts).decode()
+
+
+def test_a_terminal_shows_the_step_within_the_epoch(pictures, tmp_path):
+    shown = on_terminal("train", "--arch", "resnet20", "--width", 4, "--data", pictures.words, "--out", tmp_path, "--epochs",
+                        1, "--batch-size", 2, "--threads", 1)
+    lines = re.findall(r"\r\x1b\[K\x1b\[\?7l(.*?)\x1b\[\?7h", shown)  # each in place of the last, cut at the edge
+    form = r"epoch 1/1  step (\d+)/100  loss \d+\.\d+  accuracy \d+\.\d %  \d+ images/s  \d+ s left"
+    steps = [int(re.fullmatch(form, line)[1]) for line in lines]
+    assert len(steps) > 1 and steps == sorted(set(steps)) and steps[-1] <= 100
+    assert re.search(r"\r\x1b\[Kepoch 1: train loss", shown)  # the line is gone before the next message
+
+
+def test_elsewhere_an_epoch_is_one_line(lossatlas, pictures, tmp_path):
+    told = lossatlas("train", "--arch", "linear", "--data", pictures.words, "--out", tmp_path, "--epochs", 2).ok().err
+    assert [line.split(":")[0].split(" ")[0] for line in told.splitlines()] == ["linear", "epoch", "epoch"]
+    assert "\x1b" not in told and "\r" not in told

@@ -259,6 +259,24 @@ def test_the_width_is_used(report, browser, tmp_path, width, beside):
     page.close()
 
 
+@pytest.mark.parametrize("settings, words", [
+    ({"optimizer": "sgd", "momentum": 0.0, "nesterov": False, "weight_decay": 0.0, "delta": 1e-7},
+     "--optimizer sgd --momentum 0 --weight-decay 0 --epochs 5"),
+    ({"optimizer": "sgd", "momentum": 0.9, "nesterov": True, "delta": 1e-7}, "--optimizer sgd --momentum 0.9 --epochs 5 --nesterov"),
+    ({"optimizer": "nesterov", "momentum": 0.9, "nesterov": True, "delta": 1e-7}, "--optimizer nesterov --momentum 0.9 --epochs 5"),
+    ({"optimizer": "gd", "momentum": 0.0, "delta": 1e-7, "lr_steps": [], "lr_factor": 0.1}, "--optimizer gd --lr-factor 0.1 --epochs 5"),
+    ({"optimizer": "rmsprop", "momentum": 0.0, "delta": 1e-8, "rho": 0.9}, "--optimizer rmsprop --delta 1e-08 --rho 0.9 --epochs 5"),
+    ({"optimizer": "adamw", "lr": 0.001, "lr_schedule": "cosine", "lr_epochs": 9, "warmup": 0.5, "momentum": 0.0,
+      "weight_decay": 0.01, "delta": 1e-8, "betas": [0.9, 0.95]},
+     "--optimizer adamw --lr 0.001 --lr-schedule cosine --lr-epochs 9 --warmup 0.5 --weight-decay 0.01 --delta 1e-08 "
+     "--betas 0.9,0.95 --epochs 5"),
+], ids=str)
+def test_the_command_of_a_run_holds_what_its_optimizer_reads(settings, words):
+    from plotting.report import _train_command
+
+    assert _train_command(settings, 5, "run") == f"lossatlas train {words} --out run"
+
+
 def test_descents_are_shown(report, tmp_path):
     from test_descents import write_descents
 

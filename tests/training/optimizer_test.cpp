@@ -2,6 +2,7 @@
 
 #include <torch/optim/adagrad.h>
 #include <torch/optim/adam.h>
+#include <torch/optim/adamw.h>
 #include <torch/optim/rmsprop.h>
 #include <torch/optim/sgd.h>
 #include <torch/utils.h>
@@ -96,6 +97,16 @@ TEST_CASE("Adam makes the steps of LibTorch's own") {
   check_same_steps<torch::optim::Adam>(options, theirs);
 }
 
+TEST_CASE("AdamW makes the steps of LibTorch's own") {
+  OptimizerOptions options = usual_options("adamw");
+  check_same_steps<torch::optim::AdamW>(options, torch::optim::AdamWOptions(0.05));
+  options.weight_decay = 0.3;
+  options.betas = {0.8, 0.95};
+  options.delta = 1e-3;
+  const auto theirs = torch::optim::AdamWOptions(0.05).weight_decay(0.3).betas({0.8, 0.95}).eps(1e-3);
+  check_same_steps<torch::optim::AdamW>(options, theirs);
+}
+
 TEST_CASE("one rule serves tensors and numbers") {
   for (const std::string& name : optimizer_names()) {
     INFO(name);
@@ -107,7 +118,7 @@ TEST_CASE("one rule serves tensors and numbers") {
       tensors.step(0.1);
       for (int i = 0; i < 2; ++i) {
         const auto move = move_of<double>(options, step, (i == 0 ? 3 : 1) * theta[i], memory[i]);
-        theta[i] -= 0.1 * move.direction / move.divisor.value_or(1);
+        theta[i] = (1 - 0.1 * move.decay) * theta[i] - 0.1 * move.direction / move.divisor.value_or(1);
         CHECK(tensors.at(i) == Approx(theta[i]).epsilon(1e-13));
       }
     }
@@ -134,7 +145,7 @@ TEST_CASE("gd adds the gradients of an epoch up, and steps with the last") {
 }
 
 TEST_CASE("a restored memory goes on where it was") {
-  const auto options = GENERATE(usual_options("momentum"), usual_options("adam"));
+  const auto options = GENERATE(usual_options("momentum"), usual_options("adam"), usual_options("adamw"));
   Quadratic whole(options), first(options), second(options);
   for (int step = 0; step < 6; ++step) whole.step(0.1);
   for (int step = 0; step < 3; ++step) first.step(0.1);

@@ -21,7 +21,7 @@ TrainingOptions small_options(std::int64_t epochs) {
   options.optimizer.nesterov = true;
   options.optimizer.weight_decay = 5e-4;
   options.learning_rate = 0.05;
-  options.learning_rate_steps = {2};
+  options.schedule.drops = {2};
   options.batch_size = 16;
   options.epochs = epochs;
   options.seed = 11;
@@ -74,9 +74,14 @@ TEST_CASE("a run keeps its checkpoints and its history") {
 
 TEST_CASE("a run that was stopped at any step goes on to the same bits") {
   const TemporaryFolder folder;
-  for (const std::string optimizer : {"sgd", "adagrad"}) {
+  for (const std::string optimizer : {"sgd", "adagrad", "adamw"}) {
     auto options = small_options(2);
     if (optimizer == "adagrad") options.optimizer = {"adagrad", 0, false, 5e-4, 1e-7};
+    if (optimizer == "adamw") {
+      options.optimizer = usual_options("adamw");
+      options.schedule.name = "cosine";
+      options.schedule.warmup = 0.75;
+    }
     const auto whole = folder / (optimizer + "-whole"), parts = folder / (optimizer + "-parts");
     auto undisturbed = make_run(options, whole);
     undisturbed.start();
@@ -115,6 +120,48 @@ TEST_CASE("a run under other settings is not resumed, and the difference is name
   CHECK_THROWS_WITH(other.resume(), ContainsSubstring("lr was 0.05, now 0.01"));
   auto nothing = make_run(small_options(1), folder / "empty");
   CHECK_THROWS_WITH(nothing.resume(), ContainsSubstring("without its resume.pt"));
+}
+
+TEST_CASE("a resumed run keeps the length of its cosine, up to which epochs may be added") {
+  const TemporaryFolder folder;
+  const auto options = [](std::int64_t epochs, std::int64_t length) {
+    auto options = small_options(epochs);
+    options.schedule = {"cosine", {}, 0.1, 0.5, length};
+    return options;
+  };
+  auto whole = make_run(options(3, 0), folder / "whole");  // as long as its epochs
+  whole.start();
+  whole.run({});
+  auto part = make_run(options(1, 3), folder / "parts");
+  part.start();
+  part.run({});
+  CHECK_THROWS_WITH(make_run(options(4, 0), folder / "parts").resume(), ContainsSubstring("ends after --lr-epochs 3"));
+  CHECK_THROWS_WITH(make_run(options(2, 2), folder / "parts").resume(), ContainsSubstring("lr_epochs was 3, now 2"));
+  for (const std::int64_t epochs : {2, 3}) {
+    auto more = make_run(options(epochs, 0), folder / "parts");
+    more.resume();
+    CHECK(more.run({}).finished);
+  }
+  const auto last = std::filesystem::path("checkpoints/epoch-0003.pt");
+  CHECK(same_checkpoints(folder / "whole" / last, folder / "parts" / last));
+}
+
+TEST_CASE("a run is not resumed with another schedule or warm-up") {
+  const TemporaryFolder folder;
+  auto run = make_run(small_options(1), folder / "steps");
+  run.start();
+  const auto settings = read_history(folder / "steps/history.h5").settings;
+  for (const char* key : {"lr_schedule", "lr_epochs", "warmup"}) CHECK_FALSE(settings.contains(key));  // as of old runs
+  auto options = small_options(1);
+  options.schedule.warmup = 0.5;
+  CHECK_THROWS_WITH(make_run(options, folder / "steps").resume(), ContainsSubstring("warmup was 0, now 0.5"));
+  options.schedule.name = "cosine";
+  CHECK_THROWS_WITH(make_run(options, folder / "steps").resume(),
+                    ContainsSubstring("lr_schedule was \"steps\", now \"cosine\""));
+  auto other = make_run(options, folder / "cosine");
+  other.start();
+  CHECK_THROWS_WITH(make_run(small_options(1), folder / "cosine").resume(),
+                    ContainsSubstring("lr_schedule was \"cosine\", now \"steps\""));
 }
 
 TEST_CASE("a loss that is not finite ends the run with a line") {

@@ -14,7 +14,7 @@ from . import planes, scales, style, wording
 from .errors import PlotError
 
 OPTIMIZERS = {"gd": "gradient descent", "sgd": "SGD", "momentum": "momentum", "nesterov": "Nesterov momentum",
-              "adagrad": "AdaGrad", "rmsprop": "RMSProp", "adam": "Adam"}
+              "adagrad": "AdaGrad", "rmsprop": "RMSProp", "adam": "Adam", "adamw": "AdamW"}
 ORDER = (2, 0, 3, 4, 5, 1)  # of the colours of runs: first those that are neither the curve's nor the tangents'
 WIDTH, HEIGHT = 4.6, 2.5  # inches: the usual body of a function of one variable
 LEGEND_ROW, LEGEND_GAP = 0.147, 0.5  # inches

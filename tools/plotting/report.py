@@ -17,8 +17,10 @@ from .errors import PlotError, WordsError, one_line
 DPI = 220  # of the figures that are pixels
 # settings of a history -> options of `lossatlas train`, where they are more than --NAME VALUE
 FLAGS = {"augment": "--augment", "nesterov": "--nesterov"}
-OPTIONS = ("arch", "width", "data", "optimizer", "lr", "lr_steps", "lr_factor", "momentum", "weight_decay", "delta",
-           "batch_size", "seed", "device")
+OPTIONS = ("arch", "width", "data", "optimizer", "lr", "lr_schedule", "lr_steps", "lr_factor", "lr_epochs", "warmup",
+           "momentum", "weight_decay", "delta", "rho", "betas", "batch_size", "seed", "device")
+READERS = {  # of the numbers that only some optimizers have
+    "momentum": ("sgd", "momentum", "nesterov"), "nesterov": ("sgd",), "delta": ("adagrad", "rmsprop", "adam", "adamw")}
 HISTORY_COLUMNS = ("train_loss", "train_acc", "test_loss", "test_acc")
 
 
@@ -235,12 +237,11 @@ def _number(value, is_percent=False):
 def _train_command(settings, epochs, folder):
     """The command that makes such a run again, from the settings of its history."""
     words = ["lossatlas", "train"]
+    settings = {name: value for name, value in settings.items()
+                if name not in READERS or settings.get("optimizer") in READERS[name]}
     for name in OPTIONS:
         value = settings.get(name)
-        if value in (None, "", [], False) or (name == "width" and value == 0):
-            continue
-        if settings.get("optimizer") == "adagrad" and name == "momentum" or (
-                settings.get("optimizer") == "sgd" and name == "delta"):
+        if value is None or value == "" or value == [] or (name == "width" and value == 0):
             continue
         text = ",".join(map(str, value)) if isinstance(value, list) else f"{value:g}" if isinstance(value, float) else str(value)
         words += [f"--{name.replace('_', '-')}", text]

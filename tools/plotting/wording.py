@@ -14,7 +14,7 @@ NORMALIZATIONS = {
     "dfilter": "filters of unit norm",
     "dlayer": "layers of unit norm",
 }
-OPTIMIZERS = {"sgd": "SGD", "adagrad": "AdaGrad", "adam": "Adam", "rmsprop": "RMSprop",
+OPTIMIZERS = {"sgd": "SGD", "adagrad": "AdaGrad", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop",
               "momentum": "SGD with momentum", "nesterov": "Nesterov", "gd": "gradient descent"}
 EIGENVALUES = {"min_eig": "smallest Hessian eigenvalue", "max_eig": "largest Hessian eigenvalue"}
 SEPARATOR = " · "

@@ -1,0 +1,37 @@
+#include "cli/schedule_words.h"
+
+#include "base/error.h"
+#include "cli/inputs.h"
+#include "cli/words.h"
+
+namespace lossatlas {
+
+void ScheduleWords::add_to(CLI::App& command, const std::string& unit) {
+  command.add_option("--lr-schedule", words_.name, fmt::format("{}", fmt::join(schedule_names(), " or ")))
+      ->capture_default_str();
+  drops_option_ = command.add_option("--lr-steps", drops_, unit + " after which the rate drops, as in 150,225,275");
+  factor_option_ = command.add_option("--lr-factor", words_.drop_factor, "what the rate is multiplied by then")
+                       ->check(above_zero())
+                       ->capture_default_str();
+  command.add_option("--warmup", words_.warmup, unit + " in which the rate first rises linearly, from near 0")
+      ->check(not_negative())
+      ->capture_default_str();
+}
+
+RateSchedule ScheduleWords::schedule() const {
+  RateSchedule schedule = words_;
+  check_name(schedule);
+  schedule.drops = parse_times("--lr-steps", drops_);
+  for (const CLI::Option* option : {drops_option_, factor_option_}) {
+    if (option->count() == 0 || schedule.name == "steps") continue;
+    throw UsageError("{} belongs to --lr-schedule steps", option->get_name());
+  }
+  return schedule;
+}
+
+void check_warmup(const RateSchedule& schedule, const std::string& option, std::int64_t end) {
+  if (schedule.warmup == 0 || schedule.warmup < static_cast<double>(end)) return;
+  throw UsageError("--warmup {}: must be shorter than {} {}", schedule.warmup, option, end);
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,38 @@
+#include "optimizers/schedule.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "base/error.h"
+#include "base/text.h"
+
+namespace lossatlas {
+
+const std::vector<std::string>& schedule_names() {
+  static const std::vector<std::string> names{"steps", "cosine"};
+  return names;
+}
+
+void check_name(const RateSchedule& schedule) {
+  const auto& names = schedule_names();
+  if (std::find(names.begin(), names.end(), schedule.name) != names.end()) return;
+  const std::string near = nearest(schedule.name, names);
+  throw UsageError("--lr-schedule {}: requires {}{}", schedule.name, fmt::join(names, " or "),
+                   near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
+}
+
+double rate_at(const RateSchedule& schedule, double rate, std::int64_t step, std::int64_t unit) {
+  const auto now = static_cast<double>(step), steps = static_cast<double>(unit);
+  const double warmup = schedule.warmup * steps;
+  if (schedule.name == "cosine") {
+    const double length = static_cast<double>(schedule.length) * steps;
+    const double part = std::clamp((now - warmup) / (length - warmup), 0.0, 1.0);
+    rate *= (1 + std::cos(std::numbers::pi * part)) / 2;
+  } else {
+    for (const std::int64_t drop : schedule.drops) rate *= step / unit >= drop ? schedule.drop_factor : 1;
+  }
+  return now + 1 < warmup ? rate * (now + 1) / warmup : rate;
+}
+
+}  // namespace lossatlas
