@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/message.h"
+#include "cli/run_files.h"
 #include "cli/summary_text.h"
 #include "evaluation/fused_evaluator.h"
 #include "fused/lowering.h"
@@ -335,10 +336,6 @@ ordered_json describe_descents(const Hdf5Reader& reader) {
 }
 
 ordered_json describe(const std::filesystem::path& file, bool as_json) {
-  if (std::filesystem::is_directory(file)) {
-    throw Error("{}: a folder; name a file in it{}", file.string(),
-                std::filesystem::exists(file / "history.h5") ? ", as in " + (file / "history.h5").string() : "");
-  }
   if (!Hdf5Reader::is_hdf5(file)) return describe_checkpoint(file);
   const Hdf5Reader reader(file);
   if (reader.has("/epoch")) return describe_history(file);
@@ -388,9 +385,11 @@ int info(const InfoWords& words) {
   if ((words.architectures ? 1 : 0) + (compares ? 1 : 0) + (words.file.empty() ? 0 : 1) != 1) {
     throw UsageError("info: name a file, or ask for --archs, or for --diff of two surfaces");
   }
+  std::vector<std::string> notes;
   const ordered_json description = compares              ? describe_difference(words.compared[0], words.compared[1])
                                    : words.architectures ? describe_architectures()
-                                                         : describe(words.file, words.as_json);
+                                                         : describe(checkpoint_of(words.file, notes), words.as_json);
+  for (const std::string& note : notes) print_message("note: " + note);
   if (words.as_json) {
     print_json(json_text(description, 2));
   } else if (compares) {
@@ -408,7 +407,7 @@ int info(const InfoWords& words) {
 void add_info(CLI::App& app, CommandContext& context) {
   auto* command = app.add_subcommand("info", "Say what a checkpoint, a surface or a history holds");
   const auto words = std::make_shared<InfoWords>();
-  command->add_option("file", words->file, "checkpoint, surface, history or directions")->type_name("FILE");
+  command->add_option("file", words->file, "checkpoint, run folder (its last epoch), surface, history or directions")->type_name("FILE");
   command->add_option("--diff", words->compared, "what differs between two surfaces")
       ->expected(2)
       ->type_name("A.h5 B.h5");

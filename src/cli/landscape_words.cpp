@@ -3,8 +3,8 @@
 namespace lossatlas {
 
 void LandscapeWords::add_inputs_to(CLI::App& command) {
-  command.add_option("--checkpoint", checkpoint, "parameters: .pt, .pth, .safetensors or TorchScript")
-      ->type_name("FILE");
+  command.add_option("--checkpoint", checkpoint, "parameters: .pt, .pth, .safetensors, TorchScript, or a run folder: its last epoch")
+      ->type_name("FILE|RUN");
   add_network_to(command);
 }
 

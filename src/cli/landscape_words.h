@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/processors.h"
 #include "cli/inputs.h"
@@ -36,6 +37,7 @@ struct LandscapeWords {
   std::string progress = "line";
   std::filesystem::path log;
   bool force = false, resume = false, join = false;
+  std::vector<std::string> notes;  // on the words, for people
 
   /// --checkpoint, the network, the data, --out.
   void add_inputs_to(CLI::App& command);

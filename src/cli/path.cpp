@@ -61,8 +61,10 @@ struct PathWords {
 };
 
 void add_options(CLI::App& command, PathWords& words) {
-  command.add_option("--from", words.from, "checkpoint where the curve begins")->required()->type_name("FILE");
-  command.add_option("--to", words.to, "checkpoint where it ends, of the same network")->required()->type_name("FILE");
+  command.add_option("--from", words.from, "checkpoint where the curve begins")->required()->type_name("FILE|RUN");
+  command.add_option("--to", words.to, "checkpoint where it ends, of the same network")
+      ->required()
+      ->type_name("FILE|RUN");
   auto& landscape = words.landscape;
   landscape.out = "outputs/path.h5";
   landscape.split = "both";
@@ -400,8 +402,9 @@ int path(const PathWords& words, const CheckedPath& checked, const CommandContex
   return words.plane_out.empty() ? kDone : draw_plane(words, checked, inputs, engine, context, report);
 }
 
-int path(const PathWords& words, const CommandContext& context) {
+int path(PathWords& words, const CommandContext& context) {
   const CheckedPath checked = check(words);
+  for (auto* end : {&words.from, &words.to}) *end = checkpoint_of(*end, words.landscape.notes);
   check_files(words);
   return with_report(words.landscape, checked.landscape,
                      [&](Report& report) { return path(words, checked, context, report); });

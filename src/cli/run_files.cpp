@@ -52,6 +52,19 @@ std::vector<std::filesystem::path> full_names(std::vector<std::filesystem::path>
   return files;
 }
 
+/// Its checkpoints/epoch-….pt in the order of their epochs; none where it is no run folder.
+std::vector<std::filesystem::path> checkpoints_of(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> files;
+  std::error_code code;
+  for (const auto& entry : std::filesystem::directory_iterator(folder / kCheckpoints, code)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("epoch-") && name.ends_with(".pt")) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end(),
+            [](const auto& a, const auto& b) { return in_natural_order(a.string(), b.string()); });
+  return files;
+}
+
 RunFiles describe(std::string words, const std::filesystem::path& folder, std::vector<std::filesystem::path> files) {
   constexpr std::size_t kLongest = 200;  // letters of a list of files in a message
   if (words.size() > kLongest) words = fmt::format("{}, … (in all {})", files.front().string(), files.size());
@@ -89,20 +102,26 @@ bool in_natural_order(std::string_view a, std::string_view b) {
 
 RunFiles run_of_folder(const std::filesystem::path& folder) {
   if (!std::filesystem::is_directory(folder)) throw Error("{}: no such folder", folder.string());
-  std::vector<std::filesystem::path> files;
-  std::error_code code;
-  for (const auto& entry : std::filesystem::directory_iterator(folder / kCheckpoints, code)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("epoch-") && name.ends_with(".pt")) files.push_back(entry.path());
-  }
+  auto files = checkpoints_of(folder);
   if (files.empty()) {
     throw Error("{}: no run folder: it holds no {}/epoch-NNNN.pt; name other files with --checkpoints '{}'",
                 folder.string(), kCheckpoints, (folder / "*.pt").string());
   }
-  std::sort(files.begin(), files.end(),
-            [](const auto& a, const auto& b) { return in_natural_order(a.string(), b.string()); });
   return describe(folder.string(), std::filesystem::weakly_canonical(folder / kCheckpoints).parent_path(),
                   std::move(files));
+}
+
+std::filesystem::path checkpoint_of(const std::filesystem::path& name, std::vector<std::string>& notes) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(name, ignored)) return name;
+  const auto files = checkpoints_of(name);
+  if (files.empty()) {
+    throw Error("{}: a folder, and no run folder: it holds no {}/epoch-NNNN.pt; name a checkpoint, or the --out folder of "
+                "`lossatlas train`",
+                name.string(), kCheckpoints);
+  }
+  notes.push_back(fmt::format("{}: a run folder; its last epoch is taken, {}", name.string(), files.back().string()));
+  return files.back();
 }
 
 RunFiles run_of_words(const std::string& option, const std::string& words) {

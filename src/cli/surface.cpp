@@ -118,10 +118,10 @@ json settings_of(const SurfaceWords& words, const Surface& surface) {
           {"budget", words.budget > 0 ? json(words.budget) : json(nullptr)}};
 }
 
-int surface(const SurfaceWords& words, const CommandContext& context) {
+int surface(SurfaceWords& words, const CommandContext& context) {
   CheckedSurface checked = check(words);
-  const LandscapeWords& landscape = words.landscape;
-  const auto origin = take_origin(landscape.checkpoint, checked.plane, 2);
+  LandscapeWords& landscape = words.landscape;
+  const auto origin = take_origin(landscape.checkpoint, checked.plane, 2, landscape.notes);
   auto files = checked.plane.files;
   for (const RunFiles& run : checked.plane.runs) {
     files.insert(files.end(), run.files.begin(), run.files.end());
