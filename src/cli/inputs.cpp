@@ -123,7 +123,7 @@ void check_output(const std::string& option, const std::filesystem::path& file, 
 }
 
 void check_writable(const std::filesystem::path& file) {
-  if (file.has_parent_path()) make_folder(file.parent_path());
+  make_folder_of(file);
   check_temporary(file);
 }
 
