@@ -30,7 +30,7 @@ struct SurfaceWords {
 
 void add_options(CLI::App& command, SurfaceWords& words) {
   words.landscape.add_inputs_to(command);
-  command.add_option("--grid", words.grid, "points along x and y")->capture_default_str();
+  command.add_option("--grid", words.grid, "points along x and y; 51 is 51x51")->capture_default_str();
   const std::string ranges = " (default: -1:1; through checkpoints: what holds them)";
   command.add_option("--x", words.x, "range along the first direction" + ranges)->type_name("LOW:HIGH");
   command.add_option("--y", words.y, "range along the second direction" + ranges)->type_name("LOW:HIGH");

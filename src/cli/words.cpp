@@ -43,9 +43,9 @@ std::pair<std::size_t, std::size_t> parse_grid(const std::string& words) {
   constexpr std::size_t kMost = 10'000;
   const auto parts = split_at(words, 'x');
   const auto x = parse_whole<std::size_t>(parts[0]);
-  const auto y = parts.size() == 2 ? parse_whole<std::size_t>(parts[1]) : std::nullopt;
+  const auto y = parts.size() == 1 ? x : parts.size() == 2 ? parse_whole<std::size_t>(parts[1]) : std::nullopt;
   if (!x || !y || *x < 1 || *y < 1 || *x > kMost || *y > kMost) {
-    throw UsageError("--grid {}: wants points along x and y, 1 to {} each, as in 51x51", words, kMost);
+    throw UsageError("--grid {}: requires points along x and y, 1 to {} each, as in 51x41, or one number for both", words, kMost);
   }
   return {*x, *y};
 }

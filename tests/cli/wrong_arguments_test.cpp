@@ -160,7 +160,8 @@ TEST_CASE("wrong arguments of surface") {
            {{"--gird=5x5"}, {"'--gird'", "did you mean '--grid'"}},
            {{"--grid", "0x5"}, {"--grid", "0x5"}},
            {{"--grid", "5x"}, {"--grid", "5x"}},
-           {{"--grid", "5"}, {"--grid", "5"}},
+           {{"--grid", "5,5"}, {"--grid", "5,5", "51x41"}},
+           {{"--grid", "1"}, {"--grid 1", "--x 0:0"}},  // 1x1
            {{"--grid", "-3x4"}, {"--grid", "-3x4"}},
            {{"--x", "1:-1"}, {"--x", "1:-1", "backwards"}},
            {{"--y", "1:-1"}, {"--y", "1:-1", "backwards"}},
