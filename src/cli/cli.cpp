@@ -2,6 +2,7 @@
 
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -16,10 +17,13 @@
 #include "base/text.h"
 #include "cli/command.h"
 #include "cli/message.h"
+#include "cli/plot.h"
 #include "cli/version.h"
 
 namespace lossatlas {
 namespace {
+
+constexpr auto kPlot = "plot";
 
 int complain(int status, std::string text) {
   text = text.substr(0, text.find('\n'));
@@ -33,10 +37,11 @@ const CLI::App& chosen(const CLI::App& app) {
   return subcommands.empty() ? app : *subcommands.front();
 }
 
+/// Without dashes.
 std::vector<std::string> option_names(const CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    names.insert(names.end(), option->get_lnames().begin(), option->get_lnames().end());
   }
   return names;
 }
@@ -54,7 +59,8 @@ std::string unknown_words(const CLI::App& app) {
   } else if (&where == &app) {
     for (const CLI::App* subcommand : app.get_subcommands({})) known.push_back(subcommand->get_name());
   }
-  const std::string near = nearest(word, known);
+  std::string near = nearest(word.substr(std::min(word.find_first_not_of('-'), word.size())), known);
+  if (option && !near.empty()) near = "--" + near;
   const std::string kind = option ? "option" : &where == &app ? "command" : "word";
   const std::string help = &where == &app ? "lossatlas --help" : "lossatlas " + where.get_name() + " --help";
   return fmt::format("unknown {} '{}'{}; see {}", kind, word,
@@ -85,7 +91,7 @@ int run_command_line(int argc, char** argv) {
   CLI::App app("Loss landscapes of trained neural networks.", "lossatlas");
   app.set_version_flag("--version", std::string(version()));
   app.require_subcommand(1);
-  app.footer("`lossatlas COMMAND --help` tells more. Pictures are drawn by tools/plot.");
+  app.footer("`lossatlas COMMAND --help` lists a command's options.");
   CommandContext context{fmt::format("{}", fmt::join(argv, argv + argc, " ")), {argv, argv + argc}, kDone};
   add_train(app, context);
   add_surface(app, context);
@@ -96,9 +102,11 @@ int run_command_line(int argc, char** argv) {
   add_descend(app, context);
   add_export(app, context);
   add_info(app, context);
-  std::signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is then an error like a full disk
-  std::signal(SIGPIPE, SIG_IGN);  // a reader of messages that left does not end a run
+  app.add_subcommand(kPlot, "Draw a file: runs tools/plot with all arguments");
   try {
+    if (argc > 1 && context.words[1] == kPlot) become(plotter(), {argv + 2, argv + argc});
+    std::signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is then an error like a full disk
+    std::signal(SIGPIPE, SIG_IGN);  // a reader of messages that left does not end a run
     const int status = parse_and_run(app, argc, argv, context);
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
       if (errno == EPIPE) return status;  // a reader, as head, that has seen enough
