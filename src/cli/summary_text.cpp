@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "landscape/barrier.h"
+#include "landscape/range_advice.h"
 #include "landscape/summary.h"
 
 namespace lossatlas {
@@ -188,7 +189,9 @@ std::vector<std::string> summary_lines(const Surface& surface) {
 void report_values(const Surface& surface, Report& report) {
   if (const std::size_t count = surface.not_finite(); count > 0) {
     const bool is_random = surface.settings.value("plane", "random") == "random";
-    const auto advice = fmt::format("; a smaller range {}helps", is_random ? "or --norm filter " : "");
+    const std::string range = finite_range(surface);
+    const auto advice = fmt::format("; a smaller range {}{}helps", range.empty() ? "" : "(" + range + ") ",
+                                    is_random ? "or --norm filter " : "");
     report.say(fmt::format("warning: {} of {} losses are not finite (stored as they are){}", count, surface.size(),
                            is_centre_finite(surface) ? advice : ""));
   }

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "landscape/barrier.h"
+#include "landscape/range_advice.h"
 
 namespace lossatlas {
 namespace {
@@ -362,13 +363,15 @@ bool hint_at_broken_centre(const Surface& surface, Summary& summary) {
   return true;
 }
 
+std::string range_or(const std::string& range, const char* otherwise) { return range.empty() ? otherwise : range; }
+
 void hint_at_range(const Surface& surface, const std::vector<double>& heights, Summary& summary) {
   if (surface.size() < 9) return;
   const double centre = summary.centre.loss, span = summary.highest.loss - summary.lowest.loss;
   if (summary.not_finite == 0 && span < 0.1 * std::abs(centre) && span < 0.05) {
     summary.hints.push_back(
-        fmt::format("the range is too small to show much: losses from {:.4g} to {:.4g}; try a wider one",
-                    summary.lowest.loss, summary.highest.loss));
+        fmt::format("the range is too small to show much: losses from {:.4g} to {:.4g}; try {}", summary.lowest.loss,
+                    summary.highest.loss, range_or(wider_range(surface, summary), "a wider one")));
   }
   const double uniform = uniform_loss(surface, summary);
   const auto is_far_out = [&](double loss) {
@@ -377,8 +380,9 @@ void hint_at_range(const Surface& surface, const std::vector<double>& heights, S
   const auto far_out = static_cast<std::size_t>(std::count_if(heights.begin(), heights.end(), is_far_out));
   if (2 * summary.not_finite > surface.size() || 4 * far_out > 3 * surface.size()) {
     summary.hints.push_back(fmt::format(
-        "the range is too large: at {} of {} points the network is {}; try a smaller one", far_out, surface.size(),
-        std::isnan(uniform) ? "far worse than at the centre" : "worse than a uniform guess"));
+        "the range is too large: at {} of {} points the network is {}; try {}", far_out, surface.size(),
+        std::isnan(uniform) ? "far worse than at the centre" : "worse than a uniform guess",
+        range_or(smaller_range(surface, summary), "a smaller one")));
   }
 }
 
