@@ -30,6 +30,7 @@ void add_options(CLI::App& command, LineWords& words) {
   words.landscape.out = "outputs/line.h5";
   words.landscape.split = "both";
   words.landscape.add_inputs_to(command);
+  command.option_defaults()->group("The line");
   command.add_option("--to", words.to, "a second checkpoint: the line from the first through it")->type_name("FILE|RUN");
   command
       .add_option("--x", words.x,
@@ -97,7 +98,9 @@ CheckedLine check(const LineWords& words) {
 int line(LineWords& words, const CommandContext& context) {
   CheckedLine checked = check(words);
   LandscapeWords& landscape = words.landscape;
-  if (landscape.checkpoint.empty()) throw UsageError("--checkpoint is required");
+  if (landscape.checkpoint.empty()) {
+    throw UsageError("--checkpoint is required: a file, or a run folder for its last epoch");
+  }
   landscape.checkpoint = checkpoint_of(landscape.checkpoint, landscape.notes);
   if (!words.to.empty()) checked.direction.files = {checkpoint_of(words.to, landscape.notes)};
   check_files(landscape, words.direction.save_directions, checked.direction.files);

@@ -61,6 +61,7 @@ struct PathWords {
 };
 
 void add_options(CLI::App& command, PathWords& words) {
+  command.option_defaults()->group("What is evaluated");
   command.add_option("--from", words.from, "checkpoint where the curve begins")->required()->type_name("FILE|RUN");
   command.add_option("--to", words.to, "checkpoint where it ends, of the same network")
       ->required()
@@ -71,12 +72,14 @@ void add_options(CLI::App& command, PathWords& words) {
   landscape.batch_norm = "recalibrate";
   landscape.batch_size = kDefaultBatch;  // of the training too
   landscape.add_network_to(command);
+  command.option_defaults()->group("The curve");
   command.add_option("--curve", words.curve, "bezier or polygon")->capture_default_str();
   command.add_option("--bends", words.bends, "points between the ends that are trained")
       ->transform(whole_number(1, 100))
       ->capture_default_str();
   auto& training = words.training;
   training.loop.epochs = 30;
+  command.option_defaults()->group("Training");
   command.add_option("--epochs", training.loop.epochs, "times through the training images")
       ->transform(whole_number(1, 1'000'000))
       ->capture_default_str();
@@ -91,15 +94,18 @@ void add_options(CLI::App& command, PathWords& words) {
   command.add_option("--seed", training.loop.seed, "decides order, augmentation and the points of the curve trained at")
       ->transform(whole_number())
       ->capture_default_str();
+  command.option_defaults()->group("The curve");
   command.add_option("--points", words.points, "values of t, from 0 to 1, at which curve and line are evaluated")
       ->transform(whole_number(2, 100'000))
       ->capture_default_str();
   command.add_option("--save-bends", words.save_bends, "PREFIX.bend-1.pt, … (default: beside --out)")->type_name("PREFIX");
+  command.option_defaults()->group("The plane");
   command.add_option("--plane-out", words.plane_out, "also the surface of the plane through the ends and a bend")
       ->type_name("FILE.h5");
   words.grid_given = command.add_option("--grid", words.grid, "its points along x and y; 21 is 21x21")->capture_default_str();
   landscape.add_values_to(command);
   landscape.add_running_to(command);
+  command.option_defaults()->group("Output");
   command.add_flag("--resume", landscape.resume, "go on with --out, if it was begun");
   command.add_flag("--force", landscape.force, "replace an existing --out");
 }

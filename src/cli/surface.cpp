@@ -30,6 +30,7 @@ struct SurfaceWords {
 
 void add_options(CLI::App& command, SurfaceWords& words) {
   words.landscape.add_inputs_to(command);
+  command.option_defaults()->group("The plane");
   command.add_option("--grid", words.grid, "points along x and y; 51 is 51x51")->capture_default_str();
   const std::string ranges = " (default: -1:1; through checkpoints: what holds them)";
   command.add_option("--x", words.x, "range along the first direction" + ranges)->type_name("LOW:HIGH");
@@ -37,6 +38,7 @@ void add_options(CLI::App& command, SurfaceWords& words) {
   words.plane.add_plane_to(command);
   words.plane.add_directions_to(command);
   words.landscape.add_values_to(command);
+  command.option_defaults()->group("Speed");
   command.add_option("--tolerance", words.tolerance,
                      "evaluate no more than keeps the error of log loss below this part of its range, as in 0.01")
       ->check(CLI::Range(1e-4, 0.5));
