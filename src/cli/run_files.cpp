@@ -65,15 +65,21 @@ std::vector<std::filesystem::path> checkpoints_of(const std::filesystem::path& f
   return files;
 }
 
+constexpr auto kHistory = "history.h5";
+
+std::string optimizer_in(const std::filesystem::path& history) {
+  return metadata_value<std::string>(read_history(history).settings, "optimizer", "");
+}
+
 RunFiles describe(std::string words, const std::filesystem::path& folder, std::vector<std::filesystem::path> files) {
   constexpr std::size_t kLongest = 200;  // letters of a list of files in a message
   if (words.size() > kLongest) words = fmt::format("{}, … (in all {})", files.front().string(), files.size());
   RunFiles run{std::move(words), folder.filename().string(), "", std::move(files), {}};
   if (run.label.empty()) run.label = "run";
   std::error_code ignored;
-  if (const auto history = folder / "history.h5"; std::filesystem::exists(history, ignored)) {
+  if (const auto history = folder / kHistory; std::filesystem::exists(history, ignored)) {
     run.history = history;
-    run.optimizer = metadata_value<std::string>(read_history(history).settings, "optimizer", "");
+    run.optimizer = optimizer_in(history);
   }
   return run;
 }
@@ -101,7 +107,11 @@ bool in_natural_order(std::string_view a, std::string_view b) {
 }
 
 RunFiles run_of_folder(const std::filesystem::path& folder) {
-  if (!std::filesystem::is_directory(folder)) throw Error("{}: no such folder", folder.string());
+  if (!std::filesystem::is_directory(folder)) {
+    const bool is_file = std::filesystem::exists(folder);
+    throw Error("{}: {}", folder.string(),
+                is_file ? "a file, not a run folder; name files with --checkpoints" : "no such folder");
+  }
   auto files = checkpoints_of(folder);
   if (files.empty()) {
     throw Error("{}: no run folder: it holds no {}/epoch-NNNN.pt; name other files with --checkpoints '{}'",
@@ -122,6 +132,17 @@ std::filesystem::path checkpoint_of(const std::filesystem::path& name, std::vect
   }
   notes.push_back(fmt::format("{}: a run folder; its last epoch is taken, {}", name.string(), files.back().string()));
   return files.back();
+}
+
+std::string optimizer_of(const std::filesystem::path& checkpoint) {
+  const auto history = folder_of(checkpoint) / kHistory;
+  std::error_code ignored;
+  if (!std::filesystem::exists(history, ignored)) return "";
+  try {
+    return optimizer_in(history);
+  } catch (const Error&) {
+    return "";
+  }
 }
 
 RunFiles run_of_words(const std::string& option, const std::string& words) {
