@@ -2,7 +2,6 @@
 
 #include <c10/util/Exception.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -14,10 +13,10 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/text.h"
 #include "cli/command.h"
 #include "cli/message.h"
 #include "cli/plot.h"
+#include "cli/refusal.h"
 #include "cli/version.h"
 
 namespace lossatlas {
@@ -31,57 +30,14 @@ int complain(int status, std::string text) {
   return status;
 }
 
-/// The subcommand that was chosen, or the program itself.
-const CLI::App& chosen(const CLI::App& app) {
-  const auto subcommands = app.get_subcommands();
-  return subcommands.empty() ? app : *subcommands.front();
-}
-
-/// Without dashes.
-std::vector<std::string> option_names(const CLI::App& app) {
-  std::vector<std::string> names;
-  for (const CLI::Option* option : app.get_options()) {
-    names.insert(names.end(), option->get_lnames().begin(), option->get_lnames().end());
-  }
-  return names;
-}
-
-/// A line for words that nothing takes: with the nearest option or subcommand.
-std::string unknown_words(const CLI::App& app) {
-  const CLI::App& where = chosen(app);
-  const auto extras = app.remaining(true);
-  std::string word = extras.empty() ? "" : extras.front();
-  const bool option = word.starts_with("-");
-  word = word.substr(0, word.find('='));
-  std::vector<std::string> known;
-  if (option) {
-    known = option_names(where);
-  } else if (&where == &app) {
-    for (const CLI::App* subcommand : app.get_subcommands({})) known.push_back(subcommand->get_name());
-  }
-  std::string near = nearest(word.substr(std::min(word.find_first_not_of('-'), word.size())), known);
-  if (option && !near.empty()) near = "--" + near;
-  const std::string kind = option ? "option" : &where == &app ? "command" : "word";
-  const std::string help = &where == &app ? "lossatlas --help" : "lossatlas " + where.get_name() + " --help";
-  return fmt::format("unknown {} '{}'{}; see {}", kind, word,
-                     near.empty() ? "" : fmt::format(", did you mean '{}'?", near), help);
-}
-
 int parse_and_run(CLI::App& app, int argc, char** argv, const CommandContext& context) {
   try {
     app.parse(argc, argv);
     return context.status;
   } catch (const CLI::Success& success) {  // --help, --version
     return app.exit(success);
-  } catch (const CLI::ExtrasError&) {
-    return complain(kWrongWords, unknown_words(app));
-  } catch (const CLI::RequiredError& error) {
-    // Words that nothing takes are the likelier mistake: `--gird` for a missing --grid.
-    if (!app.remaining(true).empty()) return complain(kWrongWords, unknown_words(app));
-    if (app.get_subcommands().empty()) return complain(kWrongWords, "no command given; see lossatlas --help");
-    return complain(kWrongWords, error.what());
   } catch (const CLI::ParseError& error) {
-    return complain(kWrongWords, error.what());
+    return complain(kWrongWords, refusal(app, error, context.words));
   }
 }
 

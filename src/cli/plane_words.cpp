@@ -216,7 +216,7 @@ std::filesystem::path take_origin(const std::filesystem::path& checkpoint, Plane
     if (among != files.end()) files.erase(among);
   }
   if (origin.empty() && options.source == PlaneSource::pca) origin = options.runs.front().files.back();
-  if (origin.empty()) throw UsageError("--checkpoint is required");
+  if (origin.empty()) throw UsageError("--checkpoint is required: a file, or a run folder for its last epoch");
   if (options.source == PlaneSource::points && files.size() < directions) {
     throw UsageError("--plane points: a plane takes three checkpoints, that at the origin included");
   }

@@ -16,9 +16,10 @@ void become(std::string plotter, std::vector<std::string> words) {
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   ::execv(plotter.c_str(), arguments.data());
-  throw Error("plot: {} cannot be run ({}): the source tree that lossatlas was built from is gone or has moved; run "
-              "tools/plot of the one you have",
-              plotter, std::strerror(errno));
+  throw Error(
+      "plot: {} cannot be run ({}): the source tree that lossatlas was built from is gone or has moved; run "
+      "tools/plot of the one you have",
+      plotter, std::strerror(errno));
 }
 
 }  // namespace lossatlas

@@ -54,7 +54,10 @@ Axis parse_axis(const std::string& option, const std::string& range, std::size_t
   const auto parts = split_at(range, ':');
   const auto low = parse_finite(parts[0]);
   const auto high = parts.size() == 2 ? parse_finite(parts[1]) : std::nullopt;
-  if (!low || !high) throw UsageError("{} {}: wants a range LOW:HIGH, as in -1:1", option, range);
+  if (!low || !high) {
+    throw UsageError("{} {}: requires a range LOW:HIGH, as in -1:1{}", option, range,
+                     parts.size() == 3 ? "; how many points is said by --grid, of a line by --points" : "");
+  }
   if (*low > *high) throw UsageError("{} {}: the range runs backwards; write {}:{}", option, range, *high, *low);
   if (points > 1 && *low == *high)
     throw UsageError("{} {}: the range is empty, but holds {} points", option, range, points);

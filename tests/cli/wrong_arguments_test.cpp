@@ -191,6 +191,9 @@ TEST_CASE("wrong arguments of surface") {
            {{"--device", "tpu"}, {"--device", "tpu"}},
            {{"--arch", "resnet21"}, {"'resnet21'", "did you mean 'resnet2"}},
            {{"extra"}, {"'extra'"}},
+           {{"--grid", "5", "5"}, {"'5' after '--grid 5'", "one value"}},
+           {{"--x", "-1", "1"}, {"'1' after '--x -1'", "one value"}},
+           {{"--threads"}, {"--threads requires a value"}},
        }) {
     check_refused(said, joined({"surface"}, {{"--checkpoint", checkpoint}, {"--data", "synthetic:200"}, {"--out", out}}, words),
                   culprits);
