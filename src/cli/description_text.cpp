@@ -15,10 +15,10 @@ namespace {
 using nlohmann::ordered_json;
 
 // Settings and metadata that stand for all: what was evaluated, where, and how it was trained.
-constexpr std::array<std::string_view, 24> kFirst{
-    "arch",  "width",   "classes",    "epoch",     "acc",    "optimizer",     "lr",     "batch_size", "data",
-    "split", "samples", "checkpoint", "plane",     "seed",   "normalization", "ignore", "runs",       "dir_type",
-    "bn",    "loss",    "curve",      "tolerance", "budget", "command"};
+constexpr std::array<std::string_view, 26> kFirst{
+    "arch",  "width",   "classes",    "epoch",     "acc",    "optimizer",         "lr",      "batch_size", "data",
+    "split", "samples", "checkpoint", "plane",     "seed",   "normalization",     "ignore",  "runs",       "dir_type",
+    "bn",    "loss",    "curve",      "tolerance", "budget", "image_evaluations", "seconds", "command"};
 
 ordered_json first_of(const ordered_json& object) {
   ordered_json first = ordered_json::object();

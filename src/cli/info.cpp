@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <memory>
@@ -59,10 +60,16 @@ void print_architectures(const ordered_json& list) {
   }
 }
 
-/// The network that a checkpoint names; of architecture "" where it names none.
+bool is_known(const std::string& name) {
+  const auto& all = architectures();
+  return std::any_of(all.begin(), all.end(), [&](const ArchitectureInfo& info) { return info.name == name; });
+}
+
+/// The network that a checkpoint names; of architecture "" where it names none that we know.
 NetworkSpec spec_of(const Checkpoint& checkpoint, const std::filesystem::path& file) {
   NetworkSpec spec;
-  spec.architecture = metadata_value<std::string>(checkpoint.metadata, "arch", "");
+  const auto name = metadata_value<std::string>(checkpoint.metadata, "arch", "");
+  if (is_known(name)) spec.architecture = name;
   spec.classes = metadata_value(checkpoint.metadata, "classes", spec.classes);
   spec.width = metadata_value(checkpoint.metadata, "width", spec.width);
   if (spec.architecture.empty() && checkpoint.format == kScriptFormat) {
@@ -70,7 +77,12 @@ NetworkSpec spec_of(const Checkpoint& checkpoint, const std::filesystem::path& f
     spec.script = file;
     spec.script_bytes = checkpoint.script;
   }
-  if (const auto input = checkpoint.metadata.find("input"); input != checkpoint.metadata.end()) input->get_to(spec.input);
+  const auto input = checkpoint.metadata.find("input");
+  const auto is_count = [](const nlohmann::json& value) { return value.is_number_integer(); };
+  if (input != checkpoint.metadata.end() && input->is_array() && input->size() == spec.input.size() &&
+      std::all_of(input->begin(), input->end(), is_count)) {
+    input->get_to(spec.input);
+  }
   return spec;
 }
 

@@ -38,6 +38,12 @@ std::string text_of(const Surface& surface, const Half& half) {
   return text;
 }
 
+/// Between two points the width was found on a line from one loss to the other; where it is less than a step, a parabola
+/// through them is nearer to the truth.
+double basin_width(double width, double step) {
+  return width < step ? std::max(std::sqrt(width * step), step / 10) : width;
+}
+
 /// The part of the range, as seen from 0, within which all losses are finite; nothing where they all are.
 std::optional<double> finite_part(const Surface& surface) {
   const auto part_of = [&](std::size_t index) {
@@ -73,8 +79,8 @@ std::string smaller_range(const Surface& surface, const Summary& summary) {
   const double most = std::min(0.5, finite_part(surface).value_or(1));
   return text_of(surface, [&](const Axis& axis) {
     const double step = (axis.high - axis.low) / static_cast<double>(axis.points - 1);
-    const double wanted = std::isnan(summary.width) ? reach(axis) : std::max(summary.width, step);
-    return rounded(std::min(wanted, most * reach(axis)), 1, std::round);
+    const double width = std::isnan(summary.width) ? reach(axis) : basin_width(summary.width, step);
+    return rounded(std::min(width, most * reach(axis)), 1, std::round);
   });
 }
 

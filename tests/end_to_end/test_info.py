@@ -4,6 +4,7 @@ import json
 
 import helpers
 import pytest
+import torch
 
 
 @pytest.fixture
@@ -50,6 +51,15 @@ def test_a_checkpoint_in_short(lossatlas, checkpoint):
     assert found["tensors"] == f"{len(state)}, from conv1.weight [4,3,3,3] to {list(state)[-1]} []"
     assert "\n  arch                 resnet20\n" in words and "\n  epoch                3\n" in words
     assert len(words.splitlines()) < 25
+
+
+@pytest.mark.parametrize("metadata", [{"arch": "efficientnet_b0"}, {"input": "images"}, {"arch": "mlp", "input": "images"},
+                                      {"arch": "mlp", "input": [3, 32]}])
+def test_what_other_trainers_write_is_no_obstacle(lossatlas, tmp_path, metadata):
+    torch.save({"state_dict": {"weight": torch.zeros(2)}, **metadata}, tmp_path / "m.pt")
+    described = json.loads(lossatlas("info", "--json", tmp_path / "m.pt").ok().out)
+    assert described["metadata"] == metadata and described["numbers"] == 2
+    assert entries(lossatlas("info", tmp_path / "m.pt").ok().out)["tensors"] == "1, from weight [2] to weight [2]"
 
 
 def test_other_files_in_short(lossatlas, surface, mlp_run, tmp_path):

@@ -212,7 +212,7 @@ TEST_CASE("hints at a range that is too large") {
   Surface surface = square(9, 1, [](double x, double y) { return 0.1 + 20 * (x * x + y * y); });
   CHECK(summarize(surface).hints.empty());  // nothing is known of the classes, and 100 times 0.1 is far
   surface.settings = {{"loss", "cross-entropy"}, {"classes", 10}};
-  CHECK(hints_at(summarize(surface), "worse than a uniform guess; try --x -0.3:0.3 --y -0.3:0.3"));
+  CHECK(hints_at(summarize(surface), "worse than a uniform guess; try --x -0.09:0.09 --y -0.09:0.09"));
   surface.settings["loss"] = "mse";
   CHECK(summarize(surface).hints.empty());
   // A network that was never trained is as bad at the centre.
