@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 
 #include "base/text.h"
 
@@ -120,6 +119,20 @@ std::string missing_option(const CLI::App& app, const std::string& what) {
   return option ? fmt::format("{}: {}", what, option->get_description()) : what;
 }
 
+/// CLI11's "--lr: 1 required FLOAT missing", "--diff: At least 2 required but received 1", "--lr: At Most 1 required
+/// …".
+std::string wrong_count(const CLI::App& app, const std::string& what) {
+  const CLI::App& where = chosen(app);
+  const std::string name = what.substr(0, what.find(':'));
+  const CLI::Option* option = where.get_option_no_throw(name);
+  if (!option) return what;
+  if (what.find("At Most") != std::string::npos)
+    return fmt::format("{} is given {} times: once is meant", name, option->count());
+  if (what.find("missing") == std::string::npos && what.find("At least") == std::string::npos) return what;
+  return fmt::format("{} requires {} ({}); see {}", name, option->get_expected_min() > 1 ? "two values" : "a value",
+                     option->get_description(), help_of(app, where));
+}
+
 }  // namespace
 
 std::string refusal(const CLI::App& app, const CLI::ParseError& error, const std::vector<std::string>& typed) {
@@ -127,14 +140,7 @@ std::string refusal(const CLI::App& app, const CLI::ParseError& error, const std
   // Words that nothing takes are the likelier mistake: `--gird` for a missing --grid.
   if (const auto extras = app.remaining(true); !extras.empty()) return unknown_words(app, extras.front(), typed);
   if (dynamic_cast<const CLI::RequiredError*>(&error)) return missing_option(app, what);
-  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error)) {
-    const CLI::App& where = chosen(app);
-    const std::string name = what.substr(0, what.find(':'));
-    const CLI::Option* option = where.get_option_no_throw(name);
-    if (option)
-      return fmt::format("{} requires {} ({}); see {}", name, option->get_expected_min() > 1 ? "two values" : "a value",
-                         option->get_description(), help_of(app, where));
-  }
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error)) return wrong_count(app, what);
   return what;
 }
 

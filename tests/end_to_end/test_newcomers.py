@@ -30,6 +30,7 @@ lossatlas train --arch mlp --data ./empty | 2 | --data ./empty: unknown kind of 
 lossatlas train --arch mlp --data cifar10:empty | 1 | empty: no data_batch_1.bin here
 lossatlas train --arch mlp --dataset synthetic | 2 | unknown option '--dataset', did you mean '--data'?
 lossatlas train --arch mlp --data synthetic --lr | 2 | --lr requires a value (learning rate
+lossatlas train --arch mlp --data synthetic --lr 1 --lr 2 | 2 | --lr is given 2 times: once is meant
 lossatlas train --arch mlp --data synthetic --lr 0,1 | 2 | --lr: 0,1: wants a number above 0
 lossatlas train --arch mlp --data synthetic --learning-rate 1 | 2 | unknown option '--learning-rate', did you mean '--lr'?
 lossatlas train --arch mlp --data synthetic --optim adam | 2 | unknown option '--optim', did you mean '--optimizer'?
@@ -135,6 +136,8 @@ def test_the_list_is_long_enough():
 
 @pytest.mark.parametrize("more", [["--checkpoint", "run", "--grid", "3"], ["--checkpoint", "run/", "--grid", "3", "--x=-1:1", "--y", "-1:1"]])
 def test_what_is_taken_as_it_was_meant(lossatlas, folder, tmp_path, more):
-    done = lossatlas("surface", "--data", "synthetic:40", "--out", tmp_path / "new" / "s.h5", *more, cwd=folder).ok()
+    done = lossatlas("surface", "--data", "synthetic:40", "--out", tmp_path / "new" / "s.h5", "--log", tmp_path / "logs" / "log",
+                     *more, cwd=folder).ok()
+    assert done.err.splitlines()[-1] in (tmp_path / "logs" / "log").read_text()
     assert "a run folder; its last epoch is taken, run/checkpoints/epoch-0003.pt" in done.err
     assert helpers.settings(tmp_path / "new" / "s.h5")["grid"] == [3, 3]
