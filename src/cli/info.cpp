@@ -397,7 +397,8 @@ int info(const InfoWords& words) {
 void add_info(CLI::App& app, CommandContext& context) {
   auto* command = app.add_subcommand("info", "Say what a checkpoint, a surface or a history holds");
   const auto words = std::make_shared<InfoWords>();
-  command->add_option("file", words->file, "checkpoint, run folder (its last epoch), surface, history or directions")->type_name("FILE");
+  command->add_option("file", words->file, "checkpoint, run folder (its last epoch), surface, history or directions")
+      ->type_name("FILE");
   command->option_defaults()->group("What is described");
   command->add_option("--diff", words->compared, "what differs between two surfaces")
       ->expected(2)

@@ -4,7 +4,9 @@ namespace lossatlas {
 
 void LandscapeWords::add_inputs_to(CLI::App& command) {
   command.option_defaults()->group("What is evaluated");
-  command.add_option("--checkpoint", checkpoint, "parameters: .pt, .pth, .safetensors, TorchScript, or a run folder: its last epoch")
+  command
+      .add_option("--checkpoint", checkpoint,
+                  "parameters: .pt, .pth, .safetensors, TorchScript, or a run folder: its last epoch")
       ->type_name("FILE|RUN");
   add_network_to(command);
 }

@@ -31,7 +31,8 @@ void add_options(CLI::App& command, LineWords& words) {
   words.landscape.split = "both";
   words.landscape.add_inputs_to(command);
   command.option_defaults()->group("The line");
-  command.add_option("--to", words.to, "a second checkpoint: the line from the first through it")->type_name("FILE|RUN");
+  command.add_option("--to", words.to, "a second checkpoint: the line from the first through it")
+      ->type_name("FILE|RUN");
   command
       .add_option("--x", words.x,
                   "range along the direction (default: -1:1; with --to the one nearest to -0.5:1.5 that has the "

@@ -102,7 +102,8 @@ void add_options(CLI::App& command, PathWords& words) {
   command.option_defaults()->group("The plane");
   command.add_option("--plane-out", words.plane_out, "also the surface of the plane through the ends and a bend")
       ->type_name("FILE.h5");
-  words.grid_given = command.add_option("--grid", words.grid, "its points along x and y; 21 is 21x21")->capture_default_str();
+  words.grid_given =
+      command.add_option("--grid", words.grid, "its points along x and y; 21 is 21x21")->capture_default_str();
   landscape.add_values_to(command);
   landscape.add_running_to(command);
   command.option_defaults()->group("Output");
