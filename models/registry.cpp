@@ -1,5 +1,7 @@
 #include "models/registry.h"
 
+#include <c10/core/impl/LocalDispatchKeySet.h>
+
 #include <algorithm>
 #include <iterator>
 
@@ -107,6 +109,14 @@ std::shared_ptr<Network> make_network(const NetworkSpec& spec) {
     complete.width = architecture.info.defaults.width;
   }
   return architecture.make(complete);
+}
+
+std::int64_t count_parameters(const NetworkSpec& spec) {
+  // Operators take the kernels of the device "meta", which look at shapes alone: initialization does nothing, and the
+  // system gives memory that is never touched.
+  const auto [included, excluded] = c10::impl::tls_local_dispatch_key_set();
+  const c10::impl::ForceDispatchKeyGuard shapes_only(included | c10::DispatchKeySet(c10::DispatchKey::Meta), excluded);
+  return count_parameters(*make_network(spec));
 }
 
 }  // namespace lossatlas

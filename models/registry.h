@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,5 +28,8 @@ std::string twin_of(const std::string& name);
 /// Throws UsageError for an unknown name (naming the nearest one), for a width where none is supported, and for an
 /// input or a class count that the architecture cannot take.
 std::shared_ptr<Network> make_network(const NetworkSpec& spec);
+
+/// The parameters that such a network has, in milliseconds: its numbers are never drawn.
+std::int64_t count_parameters(const NetworkSpec& spec);
 
 }  // namespace lossatlas

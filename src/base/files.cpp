@@ -162,4 +162,8 @@ void make_folder(const std::filesystem::path& folder) {
   if (code) throw Error("{}: the folder cannot be made ({})", folder.string(), code.message());
 }
 
+void make_folder_of(const std::filesystem::path& file) {
+  if (file.has_parent_path()) make_folder(file.parent_path());
+}
+
 }  // namespace lossatlas

@@ -42,4 +42,7 @@ void remove_temporaries(const std::filesystem::path& file, std::string_view byte
 /// Makes a folder and its parents. Throws Error naming the folder and the reason.
 void make_folder(const std::filesystem::path& folder);
 
+/// The same of the folder that a file lies in.
+void make_folder_of(const std::filesystem::path& file);
+
 }  // namespace lossatlas

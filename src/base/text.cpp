@@ -28,15 +28,21 @@ std::size_t edit_distance(std::string_view from, std::string_view to) {
   return row.back();
 }
 
+/// True where one of the two, of three letters or more, begins the other.
+bool is_beginning(std::string_view a, std::string_view b) {
+  constexpr std::size_t kShortest = 3;
+  const std::size_t shorter = std::min(a.size(), b.size());
+  return shorter >= kShortest && edit_distance(a.substr(0, shorter), b.substr(0, shorter)) == 0;
+}
+
 }  // namespace
 
 std::string nearest(std::string_view word, std::span<const std::string> candidates) {
-  const std::size_t allowed = std::max<std::size_t>(1, (word.size() + 1) / 3);
-  std::size_t best = std::min(allowed + 1, word.size());
+  std::size_t best = static_cast<std::size_t>(-1);
   std::string found;
   for (const std::string& candidate : candidates) {
     const std::size_t distance = edit_distance(word, candidate);
-    if (distance < best) {
+    if ((3 * distance <= word.size() || is_beginning(word, candidate)) && distance < best) {
       best = distance;
       found = candidate;
     }

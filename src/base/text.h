@@ -7,9 +7,9 @@
 namespace lossatlas {
 
 /// The candidate that a person who wrote `word` most likely meant, or "" where none is near: "did you mean 'grid'?".
-/// Distance is Levenshtein's, but that two swapped neighbours are one change, ASCII capitals and small letters counting
-/// as equal. It may be about a third of the word's length (always 1), but never the whole word. The first of equals is
-/// taken.
+/// Near is what at most a third of the word's letters (rounded down) separate by Levenshtein's distance, in which two
+/// swapped neighbours are one change and ASCII capitals equal small letters; or, of three letters or more, what begins
+/// with the word or is its beginning. The nearest is taken, of equals the first.
 std::string nearest(std::string_view word, std::span<const std::string> candidates);
 
 /// Words as one line that a POSIX shell reads as the same words: those with special characters in single quotes.

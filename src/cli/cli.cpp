@@ -13,52 +13,21 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/text.h"
 #include "cli/command.h"
 #include "cli/message.h"
+#include "cli/plot.h"
+#include "cli/refusal.h"
 #include "cli/version.h"
 
 namespace lossatlas {
 namespace {
 
+constexpr auto kPlot = "plot";
+
 int complain(int status, std::string text) {
   text = text.substr(0, text.find('\n'));
   print_message("lossatlas: " + text);
   return status;
-}
-
-/// The subcommand that was chosen, or the program itself.
-const CLI::App& chosen(const CLI::App& app) {
-  const auto subcommands = app.get_subcommands();
-  return subcommands.empty() ? app : *subcommands.front();
-}
-
-std::vector<std::string> option_names(const CLI::App& app) {
-  std::vector<std::string> names;
-  for (const CLI::Option* option : app.get_options()) {
-    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
-  }
-  return names;
-}
-
-/// A line for words that nothing takes: with the nearest option or subcommand.
-std::string unknown_words(const CLI::App& app) {
-  const CLI::App& where = chosen(app);
-  const auto extras = app.remaining(true);
-  std::string word = extras.empty() ? "" : extras.front();
-  const bool option = word.starts_with("-");
-  word = word.substr(0, word.find('='));
-  std::vector<std::string> known;
-  if (option) {
-    known = option_names(where);
-  } else if (&where == &app) {
-    for (const CLI::App* subcommand : app.get_subcommands({})) known.push_back(subcommand->get_name());
-  }
-  const std::string near = nearest(word, known);
-  const std::string kind = option ? "option" : &where == &app ? "command" : "word";
-  const std::string help = &where == &app ? "lossatlas --help" : "lossatlas " + where.get_name() + " --help";
-  return fmt::format("unknown {} '{}'{}; see {}", kind, word,
-                     near.empty() ? "" : fmt::format(", did you mean '{}'?", near), help);
 }
 
 int parse_and_run(CLI::App& app, int argc, char** argv, const CommandContext& context) {
@@ -67,15 +36,8 @@ int parse_and_run(CLI::App& app, int argc, char** argv, const CommandContext& co
     return context.status;
   } catch (const CLI::Success& success) {  // --help, --version
     return app.exit(success);
-  } catch (const CLI::ExtrasError&) {
-    return complain(kWrongWords, unknown_words(app));
-  } catch (const CLI::RequiredError& error) {
-    // Words that nothing takes are the likelier mistake: `--gird` for a missing --grid.
-    if (!app.remaining(true).empty()) return complain(kWrongWords, unknown_words(app));
-    if (app.get_subcommands().empty()) return complain(kWrongWords, "no command given; see lossatlas --help");
-    return complain(kWrongWords, error.what());
   } catch (const CLI::ParseError& error) {
-    return complain(kWrongWords, error.what());
+    return complain(kWrongWords, refusal(app, error, context.words));
   }
 }
 
@@ -85,7 +47,7 @@ int run_command_line(int argc, char** argv) {
   CLI::App app("Loss landscapes of trained neural networks.", "lossatlas");
   app.set_version_flag("--version", std::string(version()));
   app.require_subcommand(1);
-  app.footer("`lossatlas COMMAND --help` tells more. Pictures are drawn by tools/plot.");
+  app.footer("`lossatlas COMMAND --help` lists a command's options.");
   CommandContext context{fmt::format("{}", fmt::join(argv, argv + argc, " ")), {argv, argv + argc}, kDone};
   add_train(app, context);
   add_surface(app, context);
@@ -96,9 +58,11 @@ int run_command_line(int argc, char** argv) {
   add_descend(app, context);
   add_export(app, context);
   add_info(app, context);
-  std::signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is then an error like a full disk
-  std::signal(SIGPIPE, SIG_IGN);  // a reader of messages that left does not end a run
+  app.add_subcommand(kPlot, "Draw a file: runs tools/plot with all arguments");
   try {
+    if (argc > 1 && context.words[1] == kPlot) become(plotter(), {argv + 2, argv + argc});
+    std::signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is then an error like a full disk
+    std::signal(SIGPIPE, SIG_IGN);  // a reader of messages that left does not end a run
     const int status = parse_and_run(app, argc, argv, context);
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
       if (errno == EPIPE) return status;  // a reader, as head, that has seen enough

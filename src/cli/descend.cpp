@@ -225,7 +225,7 @@ int run(const DescendWords& words, const std::string& command_line) {
   tabulate(*task.function, record);
   record.settings = settings_of(words, task, record);
   record.provenance = {{"command", command_line}, {"version", version()}, {"started", utc_now()}};
-  if (words.out.has_parent_path()) make_folder(words.out.parent_path());
+  make_folder_of(words.out);
   write_descents(words.out, record);
   for (std::size_t i = 0; i < record.descents.size(); ++i) print_descent(record.descents[i], record.labels[i]);
   for (const Tangent& tangent : record.tangents) print_tangent(tangent);

@@ -165,12 +165,15 @@ void refuse_words_of_descents(const DescendWords& words) {
 void add_options(CLI::App& command, DescendWords& words) {
   words.command = &command;
   auto& o = words.options;
+  command.option_defaults()->group("The function");
   command
       .add_option("--function", words.function, "of x, or of x and y, as in \"25*sin(x) - x^2\"; or a name of --list")
       ->type_name("EXPRESSION|NAME");
   command.add_flag("--list", words.list, "list the functions that have a name");
+  command.option_defaults()->group("The descent");
   command.add_option("--from", words.from,
                      "where to start, as in \"0;5;-8\" or \"1,2;3,4\" (default: the named function's)");
+  command.option_defaults()->group("The optimizer");
   command
       .add_option("--optimizer", words.optimizers,
                   fmt::format("one or several of {}; each may bring its rate, as in gd:0.1,adagrad:1",
@@ -181,11 +184,13 @@ void add_options(CLI::App& command, DescendWords& words) {
   words.schedule.add_to(command, "steps");
   words.numbers.add_to(command);
   command.add_option("--weight-decay", words.weight_decay, "adamw: λ in θ ← θ - ελθ (default 0.01)");
+  command.option_defaults()->group("The descent");
   command.add_option("--steps", o.steps, "steps at most")->transform(whole_number(1, 1'000'000))->capture_default_str();
   command.add_flag("--ascend", o.ascend, "climb instead of descend");
   command.add_option("--tolerance", o.tolerance, "converged where neither gradient nor last step is longer")
       ->check(not_negative())
       ->capture_default_str();
+  command.option_defaults()->group("Noise");
   command.add_option("--noise", o.noise.deviation, "the function is the mean of --terms, tilted by this much each")
       ->check(not_negative())
       ->capture_default_str();
@@ -198,12 +203,15 @@ void add_options(CLI::App& command, DescendWords& words) {
   command.add_option("--seed", o.noise.seed, "with --noise: decides tilts and order")
       ->transform(whole_number())
       ->capture_default_str();
+  command.option_defaults()->group("Tangents");
   command.add_option("--at", words.at, "points to say value, gradient and tangent of, written as for --from");
   command.add_option("--direction", words.direction, "with --at: a direction to say the slope along, as in 1,1");
+  command.option_defaults()->group("The picture");
   command.add_option("--x", words.x, "range drawn (default: what holds starts and steps)")->type_name("LOW:HIGH");
   command.add_option("--y", words.y, "the same along y")->type_name("LOW:HIGH");
   command.add_option("--points", words.points, "points along each axis (default: 501 of one variable, 101 of two)")
       ->transform(whole_number(2, 2001));
+  command.option_defaults()->group("Output");
   command.add_option("--out", words.out, "file")->capture_default_str();
   command.add_flag("--force", words.force, "replace --out");
 }

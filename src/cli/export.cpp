@@ -129,13 +129,16 @@ void add_export(CLI::App& app, CommandContext& context) {
   command->add_option("file", words->file, "surface, line or history, ours or tomgoldstein/loss-landscape's")
       ->required()
       ->type_name("S.h5");
+  command->option_defaults()->group("Output");
   command->add_option("--out", words->out, "the file to write")->required()->type_name("F");
   command->add_option("--to", words->format, "vtp, stl, obj, csv or npz (default: what --out ends in)")
       ->check(CLI::IsMember(kFormats));
+  command->option_defaults()->group("Values");
   command->add_option("--field", words->field, "the value that gives the height (default: the loss)")->type_name("NAME");
   command->add_option("--draw", words->draw, "one of several draws of directions, lines or levels, counted from 1")
       ->transform(whole_number(1, 1'000'000))
       ->type_name("K");
+  command->option_defaults()->group("Height and size");
   command->add_flag("--log", words->heights.log, "height ln(z + 0.1)");
   command->add_option("--zmax", words->heights.zmax, "cut larger values, and those not finite, at this one")->type_name("Z");
   command->add_option("--interp", words->heights.interpolate, "a bicubic spline through the values, N x N points")
@@ -149,6 +152,7 @@ void add_export(CLI::App& app, CommandContext& context) {
       ->capture_default_str();
   command->add_option("--base", words->base, "stl, obj: millimetres under the lowest point (default: 3 % of --size)")
       ->check(above_zero());
+  command->option_defaults()->group("Output");
   command->add_flag("--force", words->force, "replace the file in --out");
   command->callback([words, command, &context] { context.status = export_file(*words, *command); });
 }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <memory>
@@ -7,8 +8,10 @@
 #include "base/json.h"
 #include "checkpoint/checkpoint.h"
 #include "cli/command.h"
+#include "cli/description_text.h"
 #include "cli/inputs.h"
 #include "cli/message.h"
+#include "cli/run_files.h"
 #include "cli/summary_text.h"
 #include "evaluation/fused_evaluator.h"
 #include "fused/lowering.h"
@@ -33,6 +36,7 @@ struct InfoWords {
   std::vector<std::filesystem::path> compared;  // none, or two surfaces
   bool architectures = false;
   bool as_json = false;
+  bool whole = false;
 };
 
 ordered_json describe_architectures() {
@@ -40,7 +44,7 @@ ordered_json describe_architectures() {
   for (const ArchitectureInfo& info : architectures()) {
     const auto& spec = info.defaults;
     list.push_back({{"name", info.name},
-                    {"parameters", count_parameters(*make_network(spec))},
+                    {"parameters", count_parameters(spec)},
                     {"classes", spec.classes},
                     {"input", spec.input},
                     {"summary", info.summary}});
@@ -56,10 +60,16 @@ void print_architectures(const ordered_json& list) {
   }
 }
 
-/// What `surface` would run the checkpoint's network on, in words; "" where the file does not name its network.
-std::string engine_for(const Checkpoint& checkpoint, const std::filesystem::path& file) {
+bool is_known(const std::string& name) {
+  const auto& all = architectures();
+  return std::any_of(all.begin(), all.end(), [&](const ArchitectureInfo& info) { return info.name == name; });
+}
+
+/// The network that a checkpoint names; of architecture "" where it names none that we know.
+NetworkSpec spec_of(const Checkpoint& checkpoint, const std::filesystem::path& file) {
   NetworkSpec spec;
-  spec.architecture = metadata_value<std::string>(checkpoint.metadata, "arch", "");
+  const auto name = metadata_value<std::string>(checkpoint.metadata, "arch", "");
+  if (is_known(name)) spec.architecture = name;
   spec.classes = metadata_value(checkpoint.metadata, "classes", spec.classes);
   spec.width = metadata_value(checkpoint.metadata, "width", spec.width);
   if (spec.architecture.empty() && checkpoint.format == kScriptFormat) {
@@ -67,8 +77,18 @@ std::string engine_for(const Checkpoint& checkpoint, const std::filesystem::path
     spec.script = file;
     spec.script_bytes = checkpoint.script;
   }
+  const auto input = checkpoint.metadata.find("input");
+  const auto is_count = [](const nlohmann::json& value) { return value.is_number_integer(); };
+  if (input != checkpoint.metadata.end() && input->is_array() && input->size() == spec.input.size() &&
+      std::all_of(input->begin(), input->end(), is_count)) {
+    input->get_to(spec.input);
+  }
+  return spec;
+}
+
+/// What `surface` would run the network on, in words; "" without one.
+std::string engine_for(const NetworkSpec& spec) {
   if (spec.architecture.empty()) return "";
-  if (const auto input = checkpoint.metadata.find("input"); input != checkpoint.metadata.end()) input->get_to(spec.input);
   const std::string random = spec.script.empty() ? "" : training_mode_of(ScriptNetwork(*spec.script_bytes)).random;
   if (!random.empty()) return fmt::format("none: the network draws random numbers ({})", random);
   try {
@@ -82,19 +102,24 @@ std::string engine_for(const Checkpoint& checkpoint, const std::filesystem::path
   }
 }
 
-ordered_json describe_checkpoint(const std::filesystem::path& file) {
+ordered_json describe_checkpoint(const std::filesystem::path& file, bool as_json) {
   const Checkpoint checkpoint = read_checkpoint(file);
+  const NetworkSpec spec = spec_of(checkpoint, file);
   ordered_json tensors = ordered_json::array();
   std::int64_t numbers = 0;
   for (const auto& [name, tensor] : checkpoint.tensors) {
     tensors.push_back({{"name", name}, {"shape", tensor.sizes().vec()}, {"type", c10::toString(tensor.scalar_type())}});
     numbers += tensor.numel();
   }
-  ordered_json description{{"kind", "checkpoint"},        {"file", file.string()},
-                           {"format", checkpoint.format}, {"metadata", checkpoint.metadata},
-                           {"numbers", numbers},          {"tensors", tensors}};
+  ordered_json description{{"kind", "checkpoint"}, {"file", file.string()}, {"format", checkpoint.format}};
+  if (!as_json) {
+    const std::string optimizer = optimizer_of(file);
+    if (!spec.architecture.empty() && spec.script.empty()) description["parameters"] = count_parameters(spec);
+    if (!optimizer.empty()) description["optimizer"] = optimizer;
+  }
+  description.update({{"metadata", checkpoint.metadata}, {"numbers", numbers}, {"tensors", tensors}});
   for (const auto& [name, of] : checkpoint.aliases) description["tied"].push_back({{"name", name}, {"tensor", of}});
-  if (const std::string engine = engine_for(checkpoint, file); !engine.empty()) description["engine"] = engine;
+  if (const std::string engine = engine_for(spec); !engine.empty()) description["engine"] = engine;
   return description;
 }
 
@@ -335,11 +360,7 @@ ordered_json describe_descents(const Hdf5Reader& reader) {
 }
 
 ordered_json describe(const std::filesystem::path& file, bool as_json) {
-  if (std::filesystem::is_directory(file)) {
-    throw Error("{}: a folder; name a file in it{}", file.string(),
-                std::filesystem::exists(file / "history.h5") ? ", as in " + (file / "history.h5").string() : "");
-  }
-  if (!Hdf5Reader::is_hdf5(file)) return describe_checkpoint(file);
+  if (!Hdf5Reader::is_hdf5(file)) return describe_checkpoint(file, as_json);
   const Hdf5Reader reader(file);
   if (reader.has("/epoch")) return describe_history(file);
   if (reader.has("/lossatlas/derivative") || reader.has("/lossatlas/gradient_x")) return describe_descents(reader);
@@ -349,48 +370,16 @@ ordered_json describe(const std::filesystem::path& file, bool as_json) {
   return describe_surface(file, as_json);
 }
 
-/// Words for one value: text bare, numbers to six digits, the rest as JSON.
-std::string text_of(const ordered_json& value) {
-  if (value.is_string()) return value.get<std::string>();
-  if (value.is_number_float()) return fmt::format("{:.6g}", value.get<double>());
-  if (value.is_array() && value.size() <= 3) {
-    std::string text;
-    for (const auto& entry : value) text += (text.empty() ? "" : ", ") + text_of(entry);
-    return text;
-  }
-  return json_text(value);
-}
-
-void print_entries(const ordered_json& object, int indent) {
-  for (const auto& [key, value] : object.items()) {
-    if (value.is_object()) {
-      print_line(fmt::format("{:{}}{}", "", indent, key));
-      print_entries(value, indent + 2);
-    } else if (key == "summary" && value.is_array()) {
-      print_line(fmt::format("{:{}}{}", "", indent, key));
-      for (const auto& line : value) print_line(fmt::format("{:{}}{}", "", indent + 2, line.get<std::string>()));
-    } else if (value.is_array() && !value.empty() && value[0].is_object()) {
-      print_line(fmt::format("{:{}}{}", "", indent, key));
-      for (const auto& entry : value) {
-        std::string line;
-        for (const auto& [name, part] : entry.items())
-          line += fmt::format("{}{} {}", line.empty() ? "" : "  ", name, text_of(part));
-        print_line(fmt::format("{:{}}{}", "", indent + 2, line));
-      }
-    } else {
-      print_line(fmt::format("{:{}}{:<20} {}", "", indent, key, text_of(value)));
-    }
-  }
-}
-
 int info(const InfoWords& words) {
   const bool compares = !words.compared.empty();
   if ((words.architectures ? 1 : 0) + (compares ? 1 : 0) + (words.file.empty() ? 0 : 1) != 1) {
     throw UsageError("info: name a file, or ask for --archs, or for --diff of two surfaces");
   }
+  std::vector<std::string> notes;
   const ordered_json description = compares              ? describe_difference(words.compared[0], words.compared[1])
                                    : words.architectures ? describe_architectures()
-                                                         : describe(words.file, words.as_json);
+                                                         : describe(checkpoint_of(words.file, notes), words.as_json);
+  for (const std::string& note : notes) print_message("note: " + note);
   if (words.as_json) {
     print_json(json_text(description, 2));
   } else if (compares) {
@@ -398,7 +387,7 @@ int info(const InfoWords& words) {
   } else if (words.architectures) {
     print_architectures(description);
   } else {
-    print_entries(description, 0);
+    print_entries(words.whole ? description : shortened(description));
   }
   return kDone;
 }
@@ -408,12 +397,16 @@ int info(const InfoWords& words) {
 void add_info(CLI::App& app, CommandContext& context) {
   auto* command = app.add_subcommand("info", "Say what a checkpoint, a surface or a history holds");
   const auto words = std::make_shared<InfoWords>();
-  command->add_option("file", words->file, "checkpoint, surface, history or directions")->type_name("FILE");
+  command->add_option("file", words->file, "checkpoint, run folder (its last epoch), surface, history or directions")
+      ->type_name("FILE");
+  command->option_defaults()->group("What is described");
   command->add_option("--diff", words->compared, "what differs between two surfaces")
       ->expected(2)
       ->type_name("A.h5 B.h5");
   command->add_flag("--archs", words->architectures, "list the architectures");
-  command->add_flag("--json", words->as_json, "print JSON");
+  command->option_defaults()->group("Output");
+  command->add_flag("--all", words->whole, "each tensor, setting and row, where a few stand for all");
+  command->add_flag("--json", words->as_json, "print all of it as JSON");
   command->callback([words, &context] { context.status = info(*words); });
 }
 

@@ -42,6 +42,7 @@ void check_normalization(const std::vector<double>& values, const char* option, 
 }  // namespace
 
 void DataWords::add_to(CLI::App& command) {
+  command.option_defaults()->group("Data");
   command.add_option("--data", data, "synthetic[:N] or cifar10:DIR")->required()->type_name("DATA");
   command.add_option("--mean", mean, "mean of each channel, of pixel values in 0 … 1: R,G,B")->type_name("R,G,B");
   command.add_option("--std", std, "deviation of each channel, also of pixel values in 0 … 1")->type_name("R,G,B");
@@ -123,7 +124,7 @@ void check_output(const std::string& option, const std::filesystem::path& file, 
 }
 
 void check_writable(const std::filesystem::path& file) {
-  if (file.has_parent_path()) make_folder(file.parent_path());
+  make_folder_of(file);
   check_temporary(file);
 }
 

@@ -266,6 +266,7 @@ std::string command_to_go_on(const LandscapeWords& words, std::vector<std::strin
 int with_report(const LandscapeWords& words, const LandscapeOptions& options, const std::function<int(Report&)>& work) {
   Report report(options.progress, words.log);
   try {
+    for (const std::string& note : words.notes) report.say("note: " + note);
     return work(report);
   } catch (const std::exception& error) {
     const std::string text = error.what();

@@ -3,24 +3,28 @@
 namespace lossatlas {
 
 void LandscapeWords::add_inputs_to(CLI::App& command) {
-  command.add_option("--checkpoint", checkpoint, "parameters: .pt, .pth, .safetensors or TorchScript")
-      ->type_name("FILE");
+  command.option_defaults()->group("What is evaluated");
+  command
+      .add_option("--checkpoint", checkpoint,
+                  "parameters: .pt, .pth, .safetensors, TorchScript, or a run folder: its last epoch")
+      ->type_name("FILE|RUN");
   add_network_to(command);
 }
 
 void LandscapeWords::add_network_to(CLI::App& command) {
   network.add_to(command, false);
   data.add_to(command);
-  command.add_option("--out", out, "the file to write")->capture_default_str();
 }
 
 void LandscapeWords::add_values_to(CLI::App& command) {
+  command.option_defaults()->group("Data");
   command.add_option("--split", split, "train, test or both")
       ->check(CLI::IsMember({"train", "test", "both"}))
       ->capture_default_str();
   command.add_option("--samples", samples, "images of the split, a stratified sample (default: all)")
       ->transform(whole_number(1, kMostCounted));
   command.add_option("--sample-seed", sample_seed, "decides which images")->transform(whole_number())->capture_default_str();
+  command.option_defaults()->group("Values");
   command.add_option("--loss", loss, "cross-entropy or mse")->capture_default_str();
   command.add_flag("--class-loss", extras.class_losses, "also the loss over the images of each class");
   command.add_flag("--top5", extras.top5, "also the accuracy among the five largest logits");
@@ -39,6 +43,7 @@ void LandscapeWords::add_values_to(CLI::App& command) {
 }
 
 void LandscapeWords::add_running_to(CLI::App& command) {
+  command.option_defaults()->group("Speed");
   auto* batch = command.add_option("--batch-size", batch_size, "images in one forward pass")->transform(whole_number(1, 1'000'000));
   if (batch_size > 0) {
     batch->capture_default_str();
@@ -54,11 +59,14 @@ void LandscapeWords::add_running_to(CLI::App& command) {
       ->capture_default_str();
   command.add_option("--threads", threads, "points evaluated at a time (default: all processors)")
       ->transform(whole_number(1, 1024));
+  command.option_defaults()->group("Output");
+  command.add_option("--out", out, "the file to write")->capture_default_str();
   command.add_option("--progress", progress, "line, json (for programs) or none")->capture_default_str();
   command.add_option("--log", log, "add messages and progress, with times, to this file")->type_name("FILE");
 }
 
 void LandscapeWords::add_going_on_to(CLI::App& command) {
+  command.option_defaults()->group("Output");
   command.add_flag("--resume", resume, "go on with --out, if it is there");
   command.add_flag("--join", join, "share the work with the process that computes --out");
   command.add_flag("--force", force,

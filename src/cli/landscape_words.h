@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/processors.h"
 #include "cli/inputs.h"
@@ -36,14 +37,15 @@ struct LandscapeWords {
   std::string progress = "line";
   std::filesystem::path log;
   bool force = false, resume = false, join = false;
+  std::vector<std::string> notes;  // on the words, for people
 
-  /// --checkpoint, the network, the data, --out.
+  /// --checkpoint, the network, the data.
   void add_inputs_to(CLI::App& command);
   /// Those but --checkpoint.
   void add_network_to(CLI::App& command);
   /// Images and values: --split to --bn-images.
   void add_values_to(CLI::App& command);
-  /// --batch-size, device and engine, threads, progress.
+  /// --batch-size, device and engine, threads; --out, progress.
   void add_running_to(CLI::App& command);
   /// --resume, --join, --force.
   void add_going_on_to(CLI::App& command);

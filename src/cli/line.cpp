@@ -30,7 +30,9 @@ void add_options(CLI::App& command, LineWords& words) {
   words.landscape.out = "outputs/line.h5";
   words.landscape.split = "both";
   words.landscape.add_inputs_to(command);
-  command.add_option("--to", words.to, "a second checkpoint: the line from the first through it")->type_name("FILE");
+  command.option_defaults()->group("The line");
+  command.add_option("--to", words.to, "a second checkpoint: the line from the first through it")
+      ->type_name("FILE|RUN");
   command
       .add_option("--x", words.x,
                   "range along the direction (default: -1:1; with --to the one nearest to -0.5:1.5 that has the "
@@ -95,10 +97,14 @@ CheckedLine check(const LineWords& words) {
   return checked;
 }
 
-int line(const LineWords& words, const CommandContext& context) {
+int line(LineWords& words, const CommandContext& context) {
   CheckedLine checked = check(words);
-  const LandscapeWords& landscape = words.landscape;
-  if (landscape.checkpoint.empty()) throw UsageError("--checkpoint is required");
+  LandscapeWords& landscape = words.landscape;
+  if (landscape.checkpoint.empty()) {
+    throw UsageError("--checkpoint is required: a file, or a run folder for its last epoch");
+  }
+  landscape.checkpoint = checkpoint_of(landscape.checkpoint, landscape.notes);
+  if (!words.to.empty()) checked.direction.files = {checkpoint_of(words.to, landscape.notes)};
   check_files(landscape, words.direction.save_directions, checked.direction.files);
   return with_report(landscape, checked.landscape, [&](Report& report) {
     const auto device = open_device(landscape.device);

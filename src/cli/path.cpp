@@ -61,20 +61,25 @@ struct PathWords {
 };
 
 void add_options(CLI::App& command, PathWords& words) {
-  command.add_option("--from", words.from, "checkpoint where the curve begins")->required()->type_name("FILE");
-  command.add_option("--to", words.to, "checkpoint where it ends, of the same network")->required()->type_name("FILE");
+  command.option_defaults()->group("What is evaluated");
+  command.add_option("--from", words.from, "checkpoint where the curve begins")->required()->type_name("FILE|RUN");
+  command.add_option("--to", words.to, "checkpoint where it ends, of the same network")
+      ->required()
+      ->type_name("FILE|RUN");
   auto& landscape = words.landscape;
   landscape.out = "outputs/path.h5";
   landscape.split = "both";
   landscape.batch_norm = "recalibrate";
   landscape.batch_size = kDefaultBatch;  // of the training too
   landscape.add_network_to(command);
+  command.option_defaults()->group("The curve");
   command.add_option("--curve", words.curve, "bezier or polygon")->capture_default_str();
   command.add_option("--bends", words.bends, "points between the ends that are trained")
       ->transform(whole_number(1, 100))
       ->capture_default_str();
   auto& training = words.training;
   training.loop.epochs = 30;
+  command.option_defaults()->group("Training");
   command.add_option("--epochs", training.loop.epochs, "times through the training images")
       ->transform(whole_number(1, 1'000'000))
       ->capture_default_str();
@@ -89,15 +94,19 @@ void add_options(CLI::App& command, PathWords& words) {
   command.add_option("--seed", training.loop.seed, "decides order, augmentation and the points of the curve trained at")
       ->transform(whole_number())
       ->capture_default_str();
+  command.option_defaults()->group("The curve");
   command.add_option("--points", words.points, "values of t, from 0 to 1, at which curve and line are evaluated")
       ->transform(whole_number(2, 100'000))
       ->capture_default_str();
   command.add_option("--save-bends", words.save_bends, "PREFIX.bend-1.pt, … (default: beside --out)")->type_name("PREFIX");
+  command.option_defaults()->group("The plane");
   command.add_option("--plane-out", words.plane_out, "also the surface of the plane through the ends and a bend")
       ->type_name("FILE.h5");
-  words.grid_given = command.add_option("--grid", words.grid, "its points along x and y")->capture_default_str();
+  words.grid_given =
+      command.add_option("--grid", words.grid, "its points along x and y; 21 is 21x21")->capture_default_str();
   landscape.add_values_to(command);
   landscape.add_running_to(command);
+  command.option_defaults()->group("Output");
   command.add_flag("--resume", landscape.resume, "go on with --out, if it was begun");
   command.add_flag("--force", landscape.force, "replace an existing --out");
 }
@@ -400,8 +409,9 @@ int path(const PathWords& words, const CheckedPath& checked, const CommandContex
   return words.plane_out.empty() ? kDone : draw_plane(words, checked, inputs, engine, context, report);
 }
 
-int path(const PathWords& words, const CommandContext& context) {
+int path(PathWords& words, const CommandContext& context) {
   const CheckedPath checked = check(words);
+  for (auto* end : {&words.from, &words.to}) *end = checkpoint_of(*end, words.landscape.notes);
   check_files(words);
   return with_report(words.landscape, checked.landscape,
                      [&](Report& report) { return path(words, checked, context, report); });

@@ -200,10 +200,11 @@ void refuse_words_of_random(const PlaneWords& words) {
 }
 
 std::filesystem::path take_origin(const std::filesystem::path& checkpoint, PlaneOptions& options,
-                                  std::size_t directions) {
-  std::filesystem::path origin = checkpoint;
+                                  std::size_t directions, std::vector<std::string>& notes) {
+  std::filesystem::path origin = checkpoint_of(checkpoint, notes);
   auto& files = options.files;
   if (options.source == PlaneSource::points) {
+    for (auto& file : files) file = checkpoint_of(file, notes);
     for (std::size_t i = 0; i < files.size(); ++i) {
       for (std::size_t j = 0; j < i; ++j) {
         if (same_file(files[i], files[j])) throw UsageError("--plane points: {} is named twice", files[i].string());
@@ -215,7 +216,7 @@ std::filesystem::path take_origin(const std::filesystem::path& checkpoint, Plane
     if (among != files.end()) files.erase(among);
   }
   if (origin.empty() && options.source == PlaneSource::pca) origin = options.runs.front().files.back();
-  if (origin.empty()) throw UsageError("--checkpoint is required");
+  if (origin.empty()) throw UsageError("--checkpoint is required: a file, or a run folder for its last epoch");
   if (options.source == PlaneSource::points && files.size() < directions) {
     throw UsageError("--plane points: a plane takes three checkpoints, that at the origin included");
   }

@@ -56,10 +56,10 @@ PlaneOptions check(const PlaneWords& words);
 void refuse_words_of_random(const PlaneWords& words);
 
 /// The checkpoint at the origin: --checkpoint, which may be one of the plane's, else the first of them; what is left in
-/// `options.files` are the others. Throws UsageError where there is none, or where too few are left to span `directions`
-/// directions.
+/// `options.files` are the others. Of a run folder it is the last epoch, as a line in `notes` says. Throws UsageError
+/// where there is none, or where too few are left to span `directions` directions.
 std::filesystem::path take_origin(const std::filesystem::path& checkpoint, PlaneOptions& options,
-                                  std::size_t directions);
+                                  std::size_t directions, std::vector<std::string>& notes);
 
 /// The plane, or line, that the words chose.
 struct ChosenPlane {

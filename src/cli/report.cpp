@@ -109,6 +109,7 @@ AppendFile open_log(const std::filesystem::path& file) {
   if (is_there && !S_ISREG(now.st_mode) && !S_ISCHR(now.st_mode) && !S_ISFIFO(now.st_mode)) {
     throw Error("--log {}: {}, not a file", file.string(), kind_of(file));
   }
+  make_folder_of(file);
   return AppendFile(file);
 }
 

@@ -52,15 +52,34 @@ std::vector<std::filesystem::path> full_names(std::vector<std::filesystem::path>
   return files;
 }
 
+/// Its checkpoints/epoch-….pt in the order of their epochs; none where it is no run folder.
+std::vector<std::filesystem::path> checkpoints_of(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> files;
+  std::error_code code;
+  for (const auto& entry : std::filesystem::directory_iterator(folder / kCheckpoints, code)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("epoch-") && name.ends_with(".pt")) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end(),
+            [](const auto& a, const auto& b) { return in_natural_order(a.string(), b.string()); });
+  return files;
+}
+
+constexpr auto kHistory = "history.h5";
+
+std::string optimizer_in(const std::filesystem::path& history) {
+  return metadata_value<std::string>(read_history(history).settings, "optimizer", "");
+}
+
 RunFiles describe(std::string words, const std::filesystem::path& folder, std::vector<std::filesystem::path> files) {
   constexpr std::size_t kLongest = 200;  // letters of a list of files in a message
   if (words.size() > kLongest) words = fmt::format("{}, … (in all {})", files.front().string(), files.size());
   RunFiles run{std::move(words), folder.filename().string(), "", std::move(files), {}};
   if (run.label.empty()) run.label = "run";
   std::error_code ignored;
-  if (const auto history = folder / "history.h5"; std::filesystem::exists(history, ignored)) {
+  if (const auto history = folder / kHistory; std::filesystem::exists(history, ignored)) {
     run.history = history;
-    run.optimizer = metadata_value<std::string>(read_history(history).settings, "optimizer", "");
+    run.optimizer = optimizer_in(history);
   }
   return run;
 }
@@ -88,21 +107,42 @@ bool in_natural_order(std::string_view a, std::string_view b) {
 }
 
 RunFiles run_of_folder(const std::filesystem::path& folder) {
-  if (!std::filesystem::is_directory(folder)) throw Error("{}: no such folder", folder.string());
-  std::vector<std::filesystem::path> files;
-  std::error_code code;
-  for (const auto& entry : std::filesystem::directory_iterator(folder / kCheckpoints, code)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("epoch-") && name.ends_with(".pt")) files.push_back(entry.path());
+  if (!std::filesystem::is_directory(folder)) {
+    const bool is_file = std::filesystem::exists(folder);
+    throw Error("{}: {}", folder.string(),
+                is_file ? "a file, not a run folder; name files with --checkpoints" : "no such folder");
   }
+  auto files = checkpoints_of(folder);
   if (files.empty()) {
     throw Error("{}: no run folder: it holds no {}/epoch-NNNN.pt; name other files with --checkpoints '{}'",
                 folder.string(), kCheckpoints, (folder / "*.pt").string());
   }
-  std::sort(files.begin(), files.end(),
-            [](const auto& a, const auto& b) { return in_natural_order(a.string(), b.string()); });
   return describe(folder.string(), std::filesystem::weakly_canonical(folder / kCheckpoints).parent_path(),
                   std::move(files));
+}
+
+std::filesystem::path checkpoint_of(const std::filesystem::path& name, std::vector<std::string>& notes) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(name, ignored)) return name;
+  const auto files = checkpoints_of(name);
+  if (files.empty()) {
+    throw Error("{}: a folder, and no run folder: it holds no {}/epoch-NNNN.pt; name a checkpoint, or the --out folder "
+                "of `lossatlas train`",
+                name.string(), kCheckpoints);
+  }
+  notes.push_back(fmt::format("{}: a run folder; its last epoch is taken, {}", name.string(), files.back().string()));
+  return files.back();
+}
+
+std::string optimizer_of(const std::filesystem::path& checkpoint) {
+  const auto history = folder_of(checkpoint) / kHistory;
+  std::error_code ignored;
+  if (!std::filesystem::exists(history, ignored)) return "";
+  try {
+    return optimizer_in(history);
+  } catch (const Error&) {
+    return "";
+  }
 }
 
 RunFiles run_of_words(const std::string& option, const std::string& words) {

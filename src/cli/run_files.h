@@ -19,6 +19,13 @@ struct RunFiles {
 /// Of a run folder, its checkpoints/epoch-….pt. Throws Error where there is none.
 RunFiles run_of_folder(const std::filesystem::path& folder);
 
+/// The checkpoint that `name` means: itself, or of a run folder that of its last epoch, which a line in `notes` says.
+/// Throws Error for any other folder.
+std::filesystem::path checkpoint_of(const std::filesystem::path& name, std::vector<std::string>& notes);
+
+/// What the history of a checkpoint's run says of its optimizer; "" where there is no history that can be read.
+std::string optimizer_of(const std::filesystem::path& checkpoint);
+
 /// Of files and glob patterns with commas between them: files of a pattern in natural order (2 before 10). A folder is
 /// taken as a run folder. Throws UsageError for a pattern that matches nothing, and for a file that is named twice.
 RunFiles run_of_words(const std::string& option, const std::string& words);

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "landscape/barrier.h"
+#include "landscape/range_advice.h"
 #include "landscape/summary.h"
 
 namespace lossatlas {
@@ -189,7 +190,11 @@ void report_values(const Surface& surface, Report& report) {
   if (const std::size_t count = surface.not_finite(); count > 0) {
     const bool is_random = surface.settings.value("plane", "random") == "random";
     std::string advice = recalibration_advice(surface);
-    if (advice.empty()) advice = is_random ? "a smaller range or --norm filter" : "a smaller range";
+    if (advice.empty()) {
+      const std::string range = finite_range(surface);
+      advice = fmt::format("a smaller range{}{}", range.empty() ? "" : " (" + range + ")",
+                           is_random ? " or --norm filter" : "");
+    }
     report.say(fmt::format("warning: {} of {} losses are not finite (stored as they are){}", count, surface.size(),
                            is_centre_finite(surface) ? fmt::format("; {} helps", advice) : ""));
   }

@@ -30,13 +30,15 @@ struct SurfaceWords {
 
 void add_options(CLI::App& command, SurfaceWords& words) {
   words.landscape.add_inputs_to(command);
-  command.add_option("--grid", words.grid, "points along x and y")->capture_default_str();
+  command.option_defaults()->group("The plane");
+  command.add_option("--grid", words.grid, "points along x and y; 51 is 51x51")->capture_default_str();
   const std::string ranges = " (default: -1:1; through checkpoints: what holds them)";
   command.add_option("--x", words.x, "range along the first direction" + ranges)->type_name("LOW:HIGH");
   command.add_option("--y", words.y, "range along the second direction" + ranges)->type_name("LOW:HIGH");
   words.plane.add_plane_to(command);
   words.plane.add_directions_to(command);
   words.landscape.add_values_to(command);
+  command.option_defaults()->group("Speed");
   command.add_option("--tolerance", words.tolerance,
                      "evaluate no more than keeps the error of log loss below this part of its range, as in 0.01")
       ->check(CLI::Range(1e-4, 0.5));
@@ -119,10 +121,10 @@ json settings_of(const SurfaceWords& words, const Surface& surface) {
           {"budget", words.budget > 0 ? json(words.budget) : json(nullptr)}};
 }
 
-int surface(const SurfaceWords& words, const CommandContext& context) {
+int surface(SurfaceWords& words, const CommandContext& context) {
   CheckedSurface checked = check(words);
-  const LandscapeWords& landscape = words.landscape;
-  const auto origin = take_origin(landscape.checkpoint, checked.plane, 2);
+  LandscapeWords& landscape = words.landscape;
+  const auto origin = take_origin(landscape.checkpoint, checked.plane, 2, landscape.notes);
   auto files = checked.plane.files;
   for (const RunFiles& run : checked.plane.runs) {
     files.insert(files.end(), run.files.begin(), run.files.end());

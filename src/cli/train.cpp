@@ -48,10 +48,11 @@ double usual_rate(const std::string& optimizer) {
 }
 
 void add_options(CLI::App& command, TrainWords& words) {
+  command.option_defaults()->group("The network");
   words.network.add_to(command, true);
   words.data.add_to(command);
   auto& o = words.options;
-  command.add_option("--out", words.out, "run folder")->capture_default_str();
+  command.option_defaults()->group("The optimizer");
   command.add_option("--optimizer", o.optimizer.name, fmt::format("{}", fmt::join(optimizer_names(), ", ")))
       ->capture_default_str();
   words.learning_rate =
@@ -66,6 +67,7 @@ void add_options(CLI::App& command, TrainWords& words) {
   words.optimizer.add_to(command);
   words.weight_decay_option = command.add_option(
       "--weight-decay", words.weight_decay, "λ in g ← g + λθ, of adamw in θ ← θ - ελθ (default: 0.0005; adamw 0.01)");
+  command.option_defaults()->group("Training");
   command.add_option("--batch-size", o.batch_size, "images a step")
       ->transform(whole_number(1, 1'000'000))
       ->capture_default_str();
@@ -80,10 +82,13 @@ void add_options(CLI::App& command, TrainWords& words) {
       ->transform(whole_number(1, 1'000'000))
       ->capture_default_str();
   command.add_flag("--augment", o.augment, "random shifts and flips");
+  command.option_defaults()->group("Speed");
   command.add_option("--device", words.device, "cpu, cuda or cuda:N")->capture_default_str();
   o.threads = usable_processors();
   command.add_option("--threads", o.threads, "threads; with 1 a run gives the same bits each time (default: all)")
       ->transform(whole_number(1, 1024));
+  command.option_defaults()->group("Output");
+  command.add_option("--out", words.out, "run folder")->capture_default_str();
   command.add_flag("--resume", words.resume, "go on with the run in --out");
   command.add_flag("--force", words.force, "replace the run in --out");
 }

@@ -31,6 +31,7 @@ struct TrajectoryWords {
 };
 
 void add_options(CLI::App& command, TrajectoryWords& words) {
+  command.option_defaults()->group("What is evaluated");
   command.add_option("--run", words.runs, "folder of a run, as train leaves it; several go on one plane")->type_name("DIR");
   command
       .add_option("--checkpoints", words.checkpoints,
@@ -40,7 +41,8 @@ void add_options(CLI::App& command, TrajectoryWords& words) {
   words.landscape.out = "outputs/trajectory.h5";
   words.landscape.add_inputs_to(command);
   command.remove_option(command.get_option("--checkpoint"));
-  command.add_option("--grid", words.grid, "points along x and y")->capture_default_str();
+  command.option_defaults()->group("The plane");
+  command.add_option("--grid", words.grid, "points along x and y; 51 is 51x51")->capture_default_str();
   const std::string ranges = " direction (default: what holds the paths, and a fifth more on either side)";
   command.add_option("--x", words.x, "range along the first" + ranges)->type_name("LOW:HIGH");
   command.add_option("--y", words.y, "range along the second" + ranges)->type_name("LOW:HIGH");

@@ -43,9 +43,10 @@ std::pair<std::size_t, std::size_t> parse_grid(const std::string& words) {
   constexpr std::size_t kMost = 10'000;
   const auto parts = split_at(words, 'x');
   const auto x = parse_whole<std::size_t>(parts[0]);
-  const auto y = parts.size() == 2 ? parse_whole<std::size_t>(parts[1]) : std::nullopt;
+  const auto y = parts.size() == 1 ? x : parts.size() == 2 ? parse_whole<std::size_t>(parts[1]) : std::nullopt;
   if (!x || !y || *x < 1 || *y < 1 || *x > kMost || *y > kMost) {
-    throw UsageError("--grid {}: wants points along x and y, 1 to {} each, as in 51x51", words, kMost);
+    throw UsageError("--grid {}: requires points along x and y, 1 to {} each, as in 51x41, or one number for both", words,
+                     kMost);
   }
   return {*x, *y};
 }
@@ -54,7 +55,10 @@ Axis parse_axis(const std::string& option, const std::string& range, std::size_t
   const auto parts = split_at(range, ':');
   const auto low = parse_finite(parts[0]);
   const auto high = parts.size() == 2 ? parse_finite(parts[1]) : std::nullopt;
-  if (!low || !high) throw UsageError("{} {}: wants a range LOW:HIGH, as in -1:1", option, range);
+  if (!low || !high) {
+    throw UsageError("{} {}: requires a range LOW:HIGH, as in -1:1{}", option, range,
+                     parts.size() == 3 ? "; how many points is said by --grid, of a line by --points" : "");
+  }
   if (*low > *high) throw UsageError("{} {}: the range runs backwards; write {}:{}", option, range, *high, *low);
   if (points > 1 && *low == *high)
     throw UsageError("{} {}: the range is empty, but holds {} points", option, range, points);

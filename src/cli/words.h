@@ -14,7 +14,7 @@ namespace lossatlas {
 /// "a,b,": "a", "b", "". The parts lie in `text`.
 std::vector<std::string_view> split_at(std::string_view text, char separator);
 
-/// "51x41": points along x and y, each 1 to 10000. Throws UsageError.
+/// "51x41": points along x and y, each 1 to 10000; "51": as many along both. Throws UsageError.
 std::pair<std::size_t, std::size_t> parse_grid(const std::string& words);
 
 /// "-1:1" with low < high (low = high for an axis of one point), whose points are different finite numbers. Throws

@@ -33,7 +33,9 @@ Words parse(const std::string& words) {
     throw UsageError("--data {}: requires the folder of the binary files, as in cifar10:DIR", words);
   }
   if (parsed.kind == kSynthetic || parsed.kind == kCifar10) return parsed;
-  throw UsageError("--data {}: unknown kind of data; there are synthetic[:N] and cifar10:DIR", words);
+  const bool is_folder = std::filesystem::is_directory(in_home(words));
+  throw UsageError("--data {}: unknown kind of data; there are synthetic[:N] and cifar10:DIR{}", words,
+                   is_folder ? fmt::format(", as in cifar10:{}", words) : "");
 }
 
 }  // namespace

@@ -107,6 +107,7 @@ class Archive {
     if (zip_close(zip_) != 0) fail(file.string());
     zip_ = nullptr;
     if (zip_source_open(source_) != 0) throw Error("{}: libzip cannot read what it made", file.string());
+    make_folder_of(file);
     write_atomically(file, [&](const ByteSink& sink) {
       std::vector<std::byte> block(std::size_t{1} << 20);
       for (;;) {

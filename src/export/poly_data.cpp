@@ -60,6 +60,7 @@ class VtpText {
 
   void write(const std::filesystem::path& file) const {
     const std::string before = head_ + "<AppendedData encoding=\"raw\">\n_", after = "\n</AppendedData>\n</VTKFile>\n";
+    make_folder_of(file);
     write_atomically(file, [&](const ByteSink& sink) {
       for (const std::string* part : {&before, &data_, &after}) sink(std::as_bytes(std::span(*part)));
     });

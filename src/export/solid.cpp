@@ -158,6 +158,7 @@ void write_stl(const std::filesystem::path& file, const Solid& solid, const std:
     append(corners);
     append(std::uint16_t{0});
   }
+  make_folder_of(file);
   write_atomically(file, [&](const ByteSink& sink) { sink(std::as_bytes(std::span(bytes))); });
 }
 
@@ -165,6 +166,7 @@ void write_obj(const std::filesystem::path& file, const Solid& solid, const std:
   std::string text = "# " + title + "\n";
   for (const auto& [x, y, z] : solid.points) text += fmt::format("v {:.6g} {:.6g} {:.6g}\n", x, z, -y);
   for (const auto& [a, b, c] : solid.triangles) text += fmt::format("f {} {} {}\n", a + 1, b + 1, c + 1);
+  make_folder_of(file);
   write_atomically(file, [&](const ByteSink& sink) { sink(std::as_bytes(std::span(text))); });
 }
 

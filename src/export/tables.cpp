@@ -21,6 +21,7 @@ std::string cell(const std::string& text) {
 }
 
 void write_text(const std::filesystem::path& file, const std::string& text) {
+  make_folder_of(file);
   write_atomically(file, [&](const ByteSink& sink) { sink(std::as_bytes(std::span(text))); });
 }
 

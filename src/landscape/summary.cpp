@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "landscape/barrier.h"
+#include "landscape/range_advice.h"
 
 namespace lossatlas {
 namespace {
@@ -362,13 +363,15 @@ bool hint_at_broken_centre(const Surface& surface, Summary& summary) {
   return true;
 }
 
+std::string range_or(const std::string& range, const char* otherwise) { return range.empty() ? otherwise : range; }
+
 void hint_at_range(const Surface& surface, const std::vector<double>& heights, Summary& summary) {
   if (surface.size() < 9) return;
   const double centre = summary.centre.loss, span = summary.highest.loss - summary.lowest.loss;
   if (summary.not_finite == 0 && span < 0.1 * std::abs(centre) && span < 0.05) {
     summary.hints.push_back(
-        fmt::format("the range is too small to show much: losses from {:.4g} to {:.4g}; try a wider one",
-                    summary.lowest.loss, summary.highest.loss));
+        fmt::format("the range is too small to show much: losses from {:.4g} to {:.4g}; try {}", summary.lowest.loss,
+                    summary.highest.loss, range_or(wider_range(surface, summary), "a wider one")));
   }
   const double uniform = uniform_loss(surface, summary);
   const auto is_far_out = [&](double loss) {
@@ -382,7 +385,8 @@ void hint_at_range(const Surface& surface, const std::vector<double>& heights, S
   if (!advice.empty() && (is_too_large || summary.not_finite > 0)) {
     summary.hints.push_back(fmt::format("{}, with stored batch-norm statistics; try {}", what, advice));
   } else if (is_too_large) {
-    summary.hints.push_back("the range is too large: " + what + "; try a smaller one");
+    summary.hints.push_back("the range is too large: " + what + "; try " +
+                            range_or(smaller_range(surface, summary), "a smaller one"));
   }
 }
 

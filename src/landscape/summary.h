@@ -79,7 +79,8 @@ struct Summary {
 ///  * the centre is not the lowest point: lower by more than 10 % of its loss, 0.01 and twice both standard errors
 ///    (not where checkpoints are marked);
 ///  * all losses are finite, and their median standard error is larger than highest − lowest.
-/// Those about the range want at least nine points; none is given before all points are there.
+/// Those about the range name another to try (range_advice.h), and want at least nine points; none is given before all
+/// points are there.
 Summary summarize(const Surface& surface);
 
 /// Whether the loss at (0, 0) is finite, as far as it is known: on the grid, or by the centre check.

@@ -37,6 +37,20 @@ TEST_CASE("nearest finds nothing where nothing is near") {
   CHECK(nearest("grid", Words{}).empty());
 }
 
+TEST_CASE("of a short word nothing is near that shares only a letter") {
+  CHECK(nearest("lr", Words{"l2"}).empty());
+  CHECK(nearest("xs", Words{"x", "y"}).empty());
+  CHECK(nearest("run", Words{"out"}).empty());
+  CHECK(nearest("depth", Words{"dtype"}).empty());
+}
+
+TEST_CASE("a word begun, or with something behind it, is near") {
+  CHECK(nearest("check", Words{"class-loss", "checkpoint"}) == "checkpoint");
+  CHECK(nearest("output", Words{"log", "out"}) == "out");
+  CHECK(nearest("Dataset", Words{"data"}) == "data");
+  CHECK(nearest("st", Words{"std-of-all"}).empty());
+}
+
 TEST_CASE("a third of the letters may be wrong") {
   CHECK(nearest("sim", Words{"cos", "sin"}) == "sin");
   CHECK(nearest("isn", Words{"sin"}) == "sin");  // two swapped letters are one change

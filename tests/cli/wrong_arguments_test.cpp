@@ -183,7 +183,8 @@ TEST_CASE("wrong arguments of surface") {
            {{"--gird=5x5"}, {"'--gird'", "did you mean '--grid'"}},
            {{"--grid", "0x5"}, {"--grid", "0x5"}},
            {{"--grid", "5x"}, {"--grid", "5x"}},
-           {{"--grid", "5"}, {"--grid", "5"}},
+           {{"--grid", "5,5"}, {"--grid", "5,5", "51x41"}},
+           {{"--grid", "1"}, {"--grid 1", "--x 0:0"}},  // 1x1
            {{"--grid", "-3x4"}, {"--grid", "-3x4"}},
            {{"--x", "1:-1"}, {"--x", "1:-1", "backwards"}},
            {{"--y", "1:-1"}, {"--y", "1:-1", "backwards"}},
@@ -214,6 +215,9 @@ TEST_CASE("wrong arguments of surface") {
            {{"--device", "tpu"}, {"--device", "tpu"}},
            {{"--arch", "resnet21"}, {"'resnet21'", "did you mean 'resnet2"}},
            {{"extra"}, {"'extra'"}},
+           {{"--grid", "5", "5"}, {"'5' after '--grid 5'", "one value"}},
+           {{"--x", "-1", "1"}, {"'1' after '--x -1'", "one value"}},
+           {{"--threads"}, {"--threads requires a value"}},
        }) {
     check_refused(said, joined({"surface"}, {{"--checkpoint", checkpoint}, {"--data", "synthetic:200"}, {"--out", out}}, words),
                   culprits);

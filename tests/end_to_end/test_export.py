@@ -399,7 +399,6 @@ def test_draws(export, tmp_path):
     ("s.vtp", ("--interp", "1"), 2, "--interp"),
     ("s.vtp", ("--field", "train_los"), 2, "did you mean 'train_loss'?"),
     ("s.vtp", ("--draw", "1"), 2, "holds one draw only"),
-    ("no/such/folder/s.csv", (), 1, "no/such/folder/s.csv"),
 ])
 def test_wrong_words(export, surface, tmp_path, name, words, status, text):
     done, _ = export(surface, name, *words)
@@ -422,6 +421,22 @@ def test_files_that_are_no_surface(export, checkpoint, tmp_path, form):
                          (checkpoint, "not an HDF5 file"), (tmp_path, "folder")):
         done, out = export(source, f"s.{form}")
         assert done.status == 1 and text in done.line() and not out.exists()
+
+
+@pytest.mark.parametrize("form", ["vtp", "stl", "obj", "csv", "npz"])
+def test_missing_folders_are_made_for_what_is_written(export, surface, tmp_path, form):
+    done, out = export(surface, f"new/folder/s.{form}")
+    assert str(out) in done.ok().out.splitlines() and out.read_bytes() == export(surface, f"s.{form}")[1].read_bytes()
+
+
+@pytest.mark.parametrize("form", ["vtp", "stl", "obj", "csv", "npz"])
+def test_no_folder_is_made_for_what_fails(export, surface, tmp_path, form):
+    (tmp_path / "text").write_text("no surface")
+    before = helpers.tree(tmp_path)
+    for source, name in ((tmp_path / "text", "new"), (surface, "text")):
+        done, out = export(source, f"{name}/s.{form}")
+        assert done.status == 1 and str(tmp_path / "text") in done.line()
+    assert helpers.tree(tmp_path) == before
 
 
 def test_nothing_is_replaced_without_force(export, surface, tmp_path):

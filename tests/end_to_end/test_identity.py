@@ -342,7 +342,7 @@ def test_flipped_bytes_are_found_by_a_trajectory(lossatlas, pictures, mlp_run, t
 
 def test_info_shows_the_digests(small, lossatlas, data, tmp_path):
     small().ok()
-    shown = lossatlas("info", tmp_path / "s.h5").ok().out
+    shown = lossatlas("info", "--all", tmp_path / "s.h5").ok().out
     digest = helpers.settings(tmp_path / "s.h5")["samples_sha256"]
     assert any(line.split() == ["samples_sha256", digest] for line in shown.splitlines())
     change_byte(data / "data_batch_1.bin", 1)

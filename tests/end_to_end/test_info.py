@@ -2,7 +2,9 @@
 
 import json
 
+import helpers
 import pytest
+import torch
 
 
 @pytest.fixture
@@ -11,7 +13,7 @@ def described(lossatlas):
 
     def describe(file):
         found = json.loads(lossatlas("info", "--json", file).ok().out)
-        words = lossatlas("info", file).ok()
+        words = lossatlas("info", "--all", file).ok()
         assert words.err == ""
         first = words.out.splitlines()[0].split()
         assert first == ["kind", found["kind"]]
@@ -31,6 +33,45 @@ def test_checkpoint(described, checkpoint):
     tensors = {tensor["name"]: tensor for tensor in found["tensors"]}
     assert tensors["conv1.weight"] == {"name": "conv1.weight", "shape": [4, 3, 3, 3], "type": "Float"}
     assert tensors["linear.bias"]["shape"] == [10]
+
+
+def entries(text):
+    """The first word of each line that is not indented, and what follows it."""
+    lines = (line.split(None, 1) for line in text.splitlines() if not line.startswith(" "))
+    return {line[0]: line[1] if len(line) > 1 else "" for line in lines}
+
+
+def test_a_checkpoint_in_short(lossatlas, checkpoint):
+    words = lossatlas("info", checkpoint).ok().out
+    state = helpers.load(checkpoint)["state_dict"]
+    learnt = [name for name in state if "running" not in name and "num_batches" not in name]
+    found = entries(words)
+    assert found["parameters"] == str(sum(state[name].numel() for name in learnt))
+    assert found["optimizer"] == "sgd" and "--all" in found["more"]
+    assert found["tensors"] == f"{len(state)}, from conv1.weight [4,3,3,3] to {list(state)[-1]} []"
+    assert "\n  arch                 resnet20\n" in words and "\n  epoch                3\n" in words
+    assert len(words.splitlines()) < 25
+
+
+@pytest.mark.parametrize("metadata", [{"arch": "efficientnet_b0"}, {"input": "images"}, {"arch": "mlp", "input": "images"},
+                                      {"arch": "mlp", "input": [3, 32]}])
+def test_what_other_trainers_write_is_no_obstacle(lossatlas, tmp_path, metadata):
+    torch.save({"state_dict": {"weight": torch.zeros(2)}, **metadata}, tmp_path / "m.pt")
+    described = json.loads(lossatlas("info", "--json", tmp_path / "m.pt").ok().out)
+    assert described["metadata"] == metadata and described["numbers"] == 2
+    assert entries(lossatlas("info", tmp_path / "m.pt").ok().out)["tensors"] == "1, from weight [2] to weight [2]"
+
+
+def test_other_files_in_short(lossatlas, surface, mlp_run, tmp_path):
+    for file in (surface, mlp_run / "history.h5"):
+        words, whole = (lossatlas("info", *more, file).ok().out for more in ([], ["--all"]))
+        assert len(words.splitlines()) < len(whole.splitlines()) and "--all" in entries(words)["more"]
+        assert set(words.splitlines()[:-1]) <= set(whole.splitlines()) | {"  checkpoint           epoch-0003.pt"}
+    rates = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
+    lossatlas("descend", "--function", "x^2", "--from", 1, "--rate", ",".join(map(str, rates)), "--out", "d.h5",
+              cwd=tmp_path).ok()
+    words = lossatlas("info", "d.h5", cwd=tmp_path).ok().out
+    assert [f"rate {rate}" in words for rate in rates] == [True] * 3 + [False] + [True] * 3
 
 
 def test_surface(described, surface, directions):
@@ -70,6 +111,24 @@ def test_architectures(lossatlas):
     words = lossatlas("info", "--archs").ok().out.splitlines()
     assert len(words) == len(listed)
     assert next(line for line in words if line.startswith("resnet18 ")).split()[1] == "11689512"
+
+
+COMMANDS = ["train", "surface", "line", "trajectory", "layers", "path", "descend", "export", "info"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_in_groups(lossatlas, command):
+    lines = lossatlas(command, "--help").ok().out.splitlines()
+    groups = {}
+    for line in lines:
+        if line.endswith(":") and not line.startswith(" "):
+            assert line not in groups, f"{line} stands twice"
+            groups[line] = here = []
+        elif line.startswith("  -"):
+            here.append(line.split()[0])
+    assert groups["Options:"] == ["-h,--help"] and len(groups) > 2
+    assert max(map(len, groups.values())) <= 14
+    assert groups.get("Output:") or command == "layers"
 
 
 def test_help_and_version(lossatlas):

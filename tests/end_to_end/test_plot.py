@@ -41,3 +41,15 @@ def test_partly_evaluated_surface(plot, checkpoint, pictures, tmp_path):
                        "--grid", "40x40", "--samples", 100], "centre:", until=helpers.has_begun(tmp_path / "s.h5"))
     done = plot(tmp_path / "s.h5", "-o", tmp_path / "figure.png", "--dpi", 60).ok()
     assert done.out == f"{tmp_path / 'figure.png'}\n"
+
+
+@pytest.mark.parametrize("words", [["--kind", "heat", "-o", "figure.png", "--dpi", 60], ["--help"], ["--kind", "nonsense"],
+                                   ["-o", "figure.bmp"], ["--watch", "--cmap", "nonsense"]])
+def test_lossatlas_plot_is_tools_plot(lossatlas, plot, surface, tmp_path, words):
+    first, second = (run(surface, *words, cwd=tmp_path) for run in (plot, lambda *w, **m: lossatlas("plot", *w, **m)))
+    assert (first.status, first.out, first.err) == (second.status, second.out, second.err)
+    assert (first.status == 0) == (words[0] == "--help" or "figure.png" in words)
+
+
+def test_help_lists_plot(lossatlas):
+    assert "\n  plot " in lossatlas("--help").ok().out

@@ -399,7 +399,7 @@ def test_runs_that_make_no_plane(name, status, text, lossatlas, bad, pictures, t
     (["--checkpoints", "a.pt,,b.pt"], "wants files or a pattern"),
     (["--project", "sin"], "--project sin: wants cos or lstsq"),
     (["--dir-type", "all"], "--dir-type all"),
-    (["--grid", "3"], "--grid 3"),
+    (["--grid", "3x"], "--grid 3x"),
     (["--checkpoint", "a.pt"], "unknown option '--checkpoint', did you mean '--checkpoints'?"),
 ])
 def test_wrong_words(words, text, lossatlas, tmp_path):

@@ -169,6 +169,7 @@ TEST_CASE("nothing is said of a surface without points, or of a centre that is n
   Surface aside({0.25, 1, 5}, {0.25, 1, 5}, Split::train);  // the centre is known by its check alone
   for (std::size_t i = 0; i < aside.size(); ++i) aside.set(i, {std::nan(""), 0, 0, 0, 1});
   CHECK(hints_at(summarize(aside), "range is too large"));
+  CHECK(hints_at(summarize(aside), "; try a smaller one"));
   aside.centre_check = {{"surface", nullptr}, {"equal", false}};
   CHECK_FALSE(hints_at(summarize(aside), "range is too"));
   CHECK(std::isnan(summarize(surface_of({0, 0, 1}, {0, 0, 1}, [](double, double) { return 2; })).width));
@@ -221,6 +222,7 @@ TEST_CASE("a constant surface has no minimum, and its range is too small") {
   CHECK(summary.steepest.size() == 0);
   CHECK(summary.curvature.largest == Approx(0).margin(1e-12));
   CHECK(hints_at(summary, "range is too small"));
+  CHECK(hints_at(summary, "; try --x -10:10 --y -10:10"));
 }
 
 TEST_CASE("the centre of a grid without (0, 0) is the nearest point") {
@@ -235,7 +237,7 @@ TEST_CASE("hints at a range that is too large") {
   Surface surface = square(9, 1, [](double x, double y) { return 0.1 + 20 * (x * x + y * y); });
   CHECK(summarize(surface).hints.empty());  // nothing is known of the classes, and 100 times 0.1 is far
   surface.settings = {{"loss", "cross-entropy"}, {"classes", 10}};
-  CHECK(hints_at(summarize(surface), "worse than a uniform guess"));
+  CHECK(hints_at(summarize(surface), "worse than a uniform guess; try --x -0.09:0.09 --y -0.09:0.09"));
   surface.settings["loss"] = "mse";
   CHECK(summarize(surface).hints.empty());
   // A network that was never trained is as bad at the centre.

@@ -188,6 +188,14 @@ bool of_option_a(const Json& record) { return ends_with(record.at("name"), "-a")
 
 }  // namespace
 
+TEST_CASE("parameters are counted without being made") {
+  for (const Json& record : reference().at("networks")) {
+    INFO("architecture " << record.at("name"));
+    CHECK(count_parameters(spec_of(record)) == record.at("parameters").get<std::int64_t>());
+  }
+  CHECK(torch::ones({3}).sum().item<double>() == 3);  // operators compute again
+}
+
 TEST_CASE("a network of each family equals its authors'") {
   CHECK(check_networks([](const Json& r) { return is_family(r.at("name").get<std::string>()); }) == kFamilies.size() + 1);  // LeNet twice: of one channel too
 }

@@ -101,6 +101,11 @@ def test_an_unknown_value_lists_those_present_and_suggests_one(plot, tmp_path, w
     [
         (["--knid", "heat"], "unknown option '--knid', did you mean '--kind'?"),
         (["--kind", "countour"], "unknown kind 'countour', did you mean 'contour'?"),
+        (["--kind", "heatmap"], "unknown kind 'heatmap', did you mean 'heat'?"),
+        (["--kind", "scatter"], "unknown kind 'scatter' (there are"),  # not "rates", which shares only letters
+        (["--output", "f.png"], "unknown option '--output', did you mean '--out'?"),
+        (["--logy"], "unknown option '--logy', did you mean '--log'?"),
+        (["--colormap", "jet"], "unknown option '--colormap' ("),
         (["--names", "A,B"], "--names gives 2 names for 1 file"),
         (["--style", "papper"], "invalid choice: 'papper'"),
         (["--width", "wide"], "none of column, text, Ncm, Nmm and Nin"),

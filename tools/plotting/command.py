@@ -1,7 +1,6 @@
 """The command line: reads the words, and has the figure drawn once or for as long as a sweep runs."""
 
 import argparse
-import difflib
 import logging
 import math
 import os
@@ -10,7 +9,7 @@ import sys
 import warnings
 
 from . import figures, run_files, saving, style, watching
-from .errors import PlotError, WordsError
+from .errors import PlotError, WordsError, did_you_mean
 from .figures import ANIMATIONS, KINDS
 
 MOST_PIXELS = 20_000  # a side
@@ -79,9 +78,8 @@ def parse(words):
         options.files.append(unknown.pop(0))
     if unknown:
         word = unknown[0].partition("=")[0]
-        near = difflib.get_close_matches(word, parser.known_options(), 1, 0.6)
         what = "option" if word.startswith("-") else "word"
-        hint = f", did you mean '{near[0]}'?" if near and what == "option" else ""
+        hint = did_you_mean(word, parser.known_options()) if what == "option" else ""
         parser.error(f"unknown {what} '{word}'{hint}")
     if options.zlim:
         if options.vmin is not None or options.vmax is not None:
@@ -209,9 +207,7 @@ def _kind(word):
     word = {"3d": "surface"}.get(word, word)
     if word in KINDS:
         return word
-    near = difflib.get_close_matches(word, KINDS, 1, 0.5)
-    hint = f", did you mean '{near[0]}'?" if near else ""
-    raise argparse.ArgumentTypeError(f"unknown kind '{word}'{hint} (there are {', '.join(KINDS)})")
+    raise argparse.ArgumentTypeError(f"unknown kind '{word}'{did_you_mean(word, KINDS)} (there are {', '.join(KINDS)})")
 
 
 def _number(word):

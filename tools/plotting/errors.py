@@ -1,5 +1,6 @@
 """Errors the user can mend. Their text is the line they read: what is wrong, where, what to do."""
 
+import difflib
 import re
 
 CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
@@ -23,6 +24,19 @@ class WordsError(PlotError):
     """The words of the command line were wrong; exit status 2."""
 
     status = 2
+
+
+def did_you_mean(word, names):
+    """", did you mean 'NAME'?" of the name that the word is close to, or begins, or begins with; else nothing."""
+
+    def is_beginning(name):
+        shorter, longer = sorted((name.lstrip("-"), word.lstrip("-")), key=len)
+        return len(shorter) >= 3 and longer.startswith(shorter)
+
+    bare = {name.lstrip("-"): name for name in names}
+    near = difflib.get_close_matches(word.lstrip("-"), bare, 1, 0.75)
+    found = bare[near[0]] if near else next(filter(is_beginning, names), None)
+    return f", did you mean '{found}'?" if found else ""
 
 
 def one_line(text):

@@ -4,7 +4,6 @@ Only the datasets that are asked for are read. Arrays come out as float64 with N
 is nothing finite to draw; masks say why.
 """
 
-import difflib
 import json
 import os
 import re
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
-from .errors import NotYetError, PlotError, UnreadableError, one_line
+from .errors import NotYetError, PlotError, UnreadableError, did_you_mean, one_line
 from .points import STEPS
 
 NEWEST_FORMAT = 1  # of /lossatlas@format
@@ -537,9 +536,7 @@ def _listing(handle, most=8):
 
 
 def _unknown_value(name, names, path):
-    near = difflib.get_close_matches(name, names, 1, 0.6)
-    hint = f", did you mean '{near[0]}'?" if near else ""
-    return f"no value '{name}' in {path}{hint} (it holds {', '.join(_shortened(names))})"
+    return f"no value '{name}' in {path}{did_you_mean(name, names)} (it holds {', '.join(_shortened(names))})"
 
 
 def _shortened(names):

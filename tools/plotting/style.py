@@ -4,7 +4,6 @@ A Page is built around its drawing: the size of the body decides the size of the
 nothing is left to automatic layout and the same file gives the same bytes.
 """
 
-import difflib
 import functools
 from dataclasses import dataclass
 
@@ -22,7 +21,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
 from . import wording
-from .errors import WordsError, printable
+from .errors import WordsError, did_you_mean, printable
 from .scales import labels
 
 COLOR_MAPS = ("viridis", "cividis", "magma", "inferno", "plasma")  # uniform, colour-blind safe
@@ -105,9 +104,7 @@ def color_map(name):
     if name is None:
         return maps[COLOR_MAPS[0]]
     if name not in maps:
-        near = difflib.get_close_matches(name, list(maps), 1, 0.7)
-        hint = f", did you mean '{near[0]}'?" if near else ""
-        raise WordsError(f"unknown colour map '{name}'{hint} (good ones: {', '.join(COLOR_MAPS)})")
+        raise WordsError(f"unknown colour map '{name}'{did_you_mean(name, maps)} (good ones: {', '.join(COLOR_MAPS)})")
     return maps[name]
 
 
