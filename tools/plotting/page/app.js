@@ -112,10 +112,12 @@ class SurfacePage {
     });
   }
 
-  // The colour, size and rim of named points
-  pointLook(size) {
-    const { known, ink, curve, rim } = this.colors;
-    return DATA.descents ? [known, size, ink] : [curve, size, rim];
+  // The colour, size and rim of a named point: a checkpoint has the colour of its own value, where that is known
+  pointLook(points, n, size) {
+    const { known, ink, curve, rim } = this.colors, own = points.values?.[this.state.field]?.[n] ?? null;
+    if (DATA.descents || own === null) return DATA.descents ? [known, size, ink] : [curve, size, rim];
+    const at = 3 * Math.round(255 * clamp(this.scale.position(own), 0, 1)), ramp = decoded(DATA.colors, Uint8Array);
+    return [[...ramp.subarray(at, at + 3)].map((part) => part / 255), size, ink];
   }
 
   // The tangent planes of a function that are shown: at the points asked for, and where the chosen runs stand

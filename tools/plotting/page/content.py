@@ -163,7 +163,8 @@ def _view(file, all_draws, name, kept, fields, options):
             "fields": {n: records.field_values(file, field, fields) for n, field in primary.items()},
         })
     notes = [] if file.draws <= MOST_DRAWS else [f"the first {MOST_DRAWS} of {file.draws} draws are here"]
-    notes += overlay.Overlay(file).notes() + records.unequal(x, y)
+    overlaid = overlay.Overlay(file, file.default_name())
+    notes += overlaid.notes() + records.unequal(x, y)
     return {
         "name": name, "x": x.tolist(), "y": y.tolist(),
         "xlabel": marks.axis_label(file, 1), "ylabel": marks.axis_label(file, 2),
@@ -171,7 +172,7 @@ def _view(file, all_draws, name, kept, fields, options):
         "titles": {record["name"]: options.title or wording.title(record["short"], file.settings)
                    for record in fields},
         "runs": [_run(run, kept) for run in marks.runs(file)],
-        "points": _points(marks.points(file)),
+        "points": _points(overlaid.points, kept),
         "curves": [{"name": curve.name, "x": curve.x.tolist(), "y": curve.y.tolist()} for curve in marks.curves(file)],
         "words": {record["name"]: _words(file, all_draws[0][record["name"]], record) for record in fields},
     }
@@ -189,10 +190,11 @@ def _run(run, names):
     }
 
 
-def _points(found):
+def _points(found, names):
     if found is None or not np.isfinite(found.y).all():
         return None
-    return {"name": list(found.names), "x": found.x.tolist(), "y": found.y.tolist(), "distance": records.as_list(found.distance)}
+    return {"name": list(found.names), "x": found.x.tolist(), "y": found.y.tolist(), "distance": records.as_list(found.distance),
+            "values": _columns(found.own, names)}
 
 
 def _columns(column, names):

@@ -222,8 +222,8 @@ class PlaneMap {
     const { points } = this.view, { colors } = this.page;
     if (!points) return;
     pen.font = `12px ${FONT}`;
-    const busy = this.busy(), [fill, size, rim] = this.page.pointLook(4.5);
-    points.x.forEach((x, i) => disc(pen, ...this.toScreen(x, points.y[i]), size, css(fill), css(rim), 1.4));
+    const busy = this.busy(), look = points.x.map((_, i) => this.page.pointLook(points, i, 4.5));
+    points.x.forEach((x, i) => disc(pen, ...this.toScreen(x, points.y[i]), look[i][1], css(look[i][0]), css(look[i][2]), 1.4));
     points.name.forEach((name, i) => {
       if (!name) return;
       const { x, y, box } = this.spotFor(pen.measureText(name).width, this.toScreen(points.x[i], points.y[i]), busy);

@@ -173,7 +173,7 @@ class Stage {
     if (this.view.points) {
       this.view.points.x.forEach((x, i) => {
         const z = this.height(x, this.view.points.y[i]);
-        if (Number.isFinite(z)) lines.disc([...surface.toBox(x, this.view.points.y[i]), z + 0.005], ...this.page.pointLook(9));
+        if (Number.isFinite(z)) lines.disc([...surface.toBox(x, this.view.points.y[i]), z + 0.005], ...this.page.pointLook(this.view.points, i, 9));
       });
     }
     if (probe && surface.contains(...probe)) {
