@@ -1,21 +1,13 @@
 #include "landscape/range_advice.h"
 
 #include <cmath>
-#include <functional>
 
 #include "catch.h"
+#include "surface_of.h"
 
 using namespace lossatlas;
 
 namespace {
-
-Surface surface_of(const Axis& x, const Axis& y, const std::function<double(double x, double y)>& loss) {
-  Surface surface(x, y, Split::train);
-  for (std::size_t i = 0; i < surface.size(); ++i) {
-    surface.set(i, {loss(x.at(i % x.points), y.at(i / x.points)), 0, 50, 0, 10});
-  }
-  return surface;
-}
 
 std::string smaller(const Surface& surface) { return smaller_range(surface, summarize(surface)); }
 std::string wider(const Surface& surface) { return wider_range(surface, summarize(surface)); }

@@ -1,26 +1,16 @@
 #include "landscape/summary.h"
 
 #include <cmath>
-#include <functional>
 #include <limits>
 
 #include "catch.h"
 #include "storage/hdf5.h"
+#include "surface_of.h"
 #include "temporary_folder.h"
 
 using namespace lossatlas;
 
 namespace {
-
-using Height = std::function<double(double x, double y)>;
-
-Surface surface_of(const Axis& x, const Axis& y, const Height& loss) {
-  Surface surface(x, y, Split::train);
-  for (std::size_t i = 0; i < surface.size(); ++i) {
-    surface.set(i, {loss(x.at(i % x.points), y.at(i / x.points)), 0, 50, 0, 10});
-  }
-  return surface;
-}
 
 Surface square(std::size_t points, double reach, const Height& loss) {
   return surface_of({-reach, reach, points}, {-reach, reach, points}, loss);

@@ -125,9 +125,9 @@ TEST_CASE("a run under other settings is not resumed, and the difference is name
 TEST_CASE("a resumed run keeps the length of its cosine, up to which epochs may be added") {
   const TemporaryFolder folder;
   const auto options = [](std::int64_t epochs, std::int64_t length) {
-    auto options = small_options(epochs);
-    options.schedule = {"cosine", {}, 0.1, 0.5, length};
-    return options;
+    auto with_cosine = small_options(epochs);
+    with_cosine.schedule = {"cosine", {}, 0.1, 0.5, length};
+    return with_cosine;
   };
   auto whole = make_run(options(3, 0), folder / "whole");  // as long as its epochs
   whole.start();
