@@ -99,6 +99,16 @@ def test_a_hole_is_seen_through():
     assert middle[3] == 0
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_holes_everywhere_leave_only_pixels_of_the_sheet(seed):
+    """A pixel between two places on the sheet may lie at the corner of a hole."""
+    z = np.random.default_rng(seed).uniform(size=(21, 21))
+    z[np.random.default_rng(seed + 5).uniform(size=z.shape) < 0.2] = np.nan
+    pic = picture(z, View(30, -57 + 7 * seed), pixels=200)
+    assert all(np.isfinite(pic.sheet.heights(strip.place)).all() for strip in pic.strips)
+    assert image(pic).max() > 0
+
+
 def test_contours_run_at_their_levels():
     pic = picture(lambda x, y: 0.5 + 0.4 * x, View(90, -90), pixels=200)
     red = image(pic, [0.3, 0.62])

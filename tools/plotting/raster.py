@@ -193,7 +193,10 @@ class Picture:
         a, b = position[step, column], position[step + 1, column]
         part = np.clip((row - a) / np.where(b == a, 1.0, b - a), 0.0, 1.0)
         depth = depth[step, column] + part * (depth[step + 1, column] - depth[step, column])
-        return Strip(row * self.columns + seen[column], depth, self._lookup(across[column], depth), b >= a)
+        # Two samples on the sheet may have a corner of a hole between them.
+        on = np.isfinite(sheet.heights(self._lookup(across[column], depth)))
+        row, column, depth, over = row[on], column[on], depth[on], (b >= a)[on]
+        return Strip(row * self.columns + seen[column], depth, self._lookup(across[column], depth), over)
 
     def _lookup(self, across, depth):
         """The interpolation at places given by their column's coordinate and their depth."""
