@@ -1,7 +1,5 @@
 #include "cli/cli.h"
 
-#include <c10/util/Exception.h>
-
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -14,10 +12,12 @@
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/fields.h"
 #include "cli/message.h"
 #include "cli/plot.h"
 #include "cli/refusal.h"
 #include "cli/version.h"
+#include "jobs/libtorch.h"
 
 namespace lossatlas {
 namespace {
@@ -26,7 +26,7 @@ constexpr auto kPlot = "plot";
 
 int complain(int status, std::string text) {
   text = text.substr(0, text.find('\n'));
-  print_message("lossatlas: " + text);
+  print_message("lossatlas: " + with_options(text));
   return status;
 }
 
@@ -73,8 +73,6 @@ int run_command_line(int argc, char** argv) {
     return complain(kWrongWords, error.what());
   } catch (const Error& error) {
     return complain(kFailed, error.what());
-  } catch (const c10::Error& error) {
-    return complain(kFailed, std::string("LibTorch: ") + error.what_without_backtrace());
   } catch (const std::filesystem::filesystem_error& error) {
     return complain(kFailed, error.path1().string() + ": " + error.code().message());
   } catch (const std::system_error& error) {
@@ -83,6 +81,7 @@ int run_command_line(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return complain(kFailed, "out of memory; fewer --threads or a smaller --batch-size take less");
   } catch (const std::exception& error) {
+    if (const auto text = libtorch_text(error)) return complain(kFailed, "LibTorch: " + *text);
     return complain(kFailed, std::string("this should not have happened: ") + error.what());
   }
 }

@@ -6,7 +6,7 @@
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/message.h"
-#include "cli/outputs.h"
+#include "jobs/outputs.h"
 #include "export/grid_file.h"
 #include "export/npz.h"
 #include "export/paths.h"

@@ -22,6 +22,11 @@ void check_name(const RateSchedule& schedule) {
                    near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
 }
 
+void check_warmup(const RateSchedule& schedule, const std::string& option, std::int64_t end) {
+  if (schedule.warmup == 0 || schedule.warmup < static_cast<double>(end)) return;
+  throw UsageError("--warmup {}: must be shorter than {} {}", schedule.warmup, option, end);
+}
+
 double rate_at(const RateSchedule& schedule, double rate, std::int64_t step, std::int64_t unit) {
   const auto now = static_cast<double>(step), steps = static_cast<double>(unit);
   const double warmup = schedule.warmup * steps;

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/report.h"
+#include "jobs/observer.h"
 #include "landscape/surface.h"
 
 namespace lossatlas {
@@ -13,7 +13,7 @@ namespace lossatlas {
 std::vector<std::string> summary_lines(const Surface& surface);
 
 /// Says at the end of a sweep how many losses are not finite and, where no point is missing, the lines above.
-void report_values(const Surface& surface, Report& report);
+void report_values(const Surface& surface, Observer& observer);
 
 /// What became of the comparison of the centre with the untouched checkpoint: "" where there was none.
 std::string centre_check_text(const nlohmann::json& check);

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "checkpoint/index.h"
-#include "cli/plane_words.h"
-#include "cli/run_files.h"
+#include "jobs/planes.h"
+#include "jobs/run_files.h"
 #include "landscape/trajectory.h"
 
 namespace lossatlas {

@@ -1,4 +1,4 @@
-#include "cli/landscape_run.h"
+#include "jobs/landscape_run.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/equal.h>
@@ -11,10 +11,10 @@
 #include "base/error.h"
 #include "base/lock.h"
 #include "base/process.h"
-#include "base/text.h"
-#include "cli/surface_run.h"
-#include "cli/version.h"
 #include "evaluation/eager_evaluator.h"
+#include "jobs/metadata.h"
+#include "jobs/outputs.h"
+#include "jobs/surface_run.h"
 #include "landscape/direction_file.h"
 #include "landscape/journal.h"
 #include "landscape/summary.h"
@@ -27,36 +27,36 @@ using nlohmann::json;
 
 /// A wrong normalization of the images is the commonest mistake, and silent. Poor is ten points below the accuracy that
 /// the checkpoint recorded, or below three times chance where it recorded none.
-void warn_of_poor_centre(const Evaluation& centre, const json& metadata, const NetworkSpec& spec, Report& report) {
+void warn_of_poor_centre(const Evaluation& centre, const json& metadata, const NetworkSpec& spec, Observer& observer) {
   const double chance = 100.0 / static_cast<double>(spec.classes);
   const double recorded = metadata_value(metadata, "acc", std::nan(""));
   const bool known = recorded >= 0 && recorded <= 100;
   const bool poor = known ? centre.accuracy + 3 * centre.accuracy_se + 10 < recorded : centre.accuracy < 3 * chance;
   if (metadata_value(metadata, "epoch", 1.0) == 0) {
-    report.say("note: this checkpoint was saved before training");
+    observer.on_note("note: this checkpoint was saved before training");
   } else if (poor) {
-    report.say(fmt::format(
-        "warning: {:.1f} % accuracy at the centre is poor for a trained network{}; are --mean and --std those it "
+    observer.on_note(fmt::format(
+        "warning: {:.1f} % accuracy at the centre is poor for a trained network{}; are `mean` and `std` those it "
         "was trained with, and is it the right data?",
         centre.accuracy, known ? fmt::format(" (the checkpoint recorded {:.1f} %)", recorded) : ""));
   }
 }
 
 /// What is worth knowing of the network before it runs.
-void say_of_network(const LandscapeTask& task, Report& report) {
-  const std::string file = task.inputs.checkpoint.string(), arch = task.words.network.arch, twin = twin_of(arch);
+void say_of_network(const LandscapeTask& task, Observer& observer) {
+  const std::string file = task.inputs.checkpoint.string(), arch = task.request.network.arch, twin = twin_of(arch);
   if (!twin.empty() && metadata_value<std::string>(task.inputs.metadata, "arch", "") != arch) {
-    report.say(
-        fmt::format("note: {} fits {} as well, whose shortcuts have no parameters; --arch chose {}", file, twin, arch));
+    observer.on_note(
+        fmt::format("note: {} fits {} as well, whose shortcuts have no parameters; `arch` chose {}", file, twin, arch));
   }
   if (task.engine.uses_batch_statistics()) {
-    report.say(
+    observer.on_note(
         fmt::format("warning: {}: a batch norm uses the statistics of each batch, so the loss depends on "
-                    "--batch-size (here {}); to use those of training, call model.eval() before torch.jit.trace",
+                    "`batch_size` (here {}); to use those of training, call model.eval() before torch.jit.trace",
                     file, task.options.batch_size));
   }
   if (!task.engine.why_eager().empty()) {
-    report.say("note: LibTorch runs this network, operator by operator: it has " + task.engine.why_eager());
+    observer.on_note("note: LibTorch runs this network, operator by operator: it has " + task.engine.why_eager());
   }
 }
 
@@ -86,14 +86,14 @@ json angles_of_lines(const Planes& planes, const Surface& surface) {
 }
 
 /// Completes the surface with what is known before a point is evaluated.
-void describe(LandscapeTask& task, const Planes& planes, const std::string& command_line) {
+void describe(LandscapeTask& task, const Planes& planes, const Caller& caller) {
   Surface& surface = task.surface;
   surface.samples = task.inputs.images.samples;
   surface.test_samples = task.inputs.second.samples;
   surface.points = task.plane.points;
   surface.unit = task.plane.unit;
   surface.trajectory = task.plane.trajectory;
-  json settings = settings_of(task.words, task.options, task.inputs, task.engine);
+  json settings = settings_of(task.request, task.options, task.inputs, task.engine);
   settings.update(task.plane.settings);
   settings.update({{"kind", name_of(surface.kind)},
                    {"grid", {surface.x.points, surface.y.points}},
@@ -102,14 +102,14 @@ void describe(LandscapeTask& task, const Planes& planes, const std::string& comm
   settings.update(surface.settings);
   settings.update(surface.is_flat() ? angles_of_lines(planes, surface) : angles_of_planes(planes, settings.at("repeat")));
   surface.settings = std::move(settings);
-  surface.provenance.update({{"command", command_line},
-                             {"version", version()},
+  surface.provenance.update({{"command", caller.command},
+                             {"version", caller.version},
                              {"started", utc_now()},
-                             {"threads", task.words.threads}});
+                             {"threads", task.request.threads}});
 }
 
 /// Along directions of states a variance may fall below 0, where no network is: the loss there is not a number.
-void warn_of_variances(const Planes& planes, const Surface& surface, Report& report) {
+void warn_of_variances(const Planes& planes, const Surface& surface, Observer& observer) {
   const auto plane = planes.at(0);
   NetworkState point = copy_state(planes.origin(), planes.origin().parameters.front().tensor.device());
   for (const double x : {surface.x.low, surface.x.high}) {
@@ -119,10 +119,10 @@ void warn_of_variances(const Planes& planes, const Surface& surface, Report& rep
       for (const auto& [name, tensor] : point.buffers) {
         if (!name.ends_with("running_var") || tensor.min().item<double>() >= 0) continue;
         const std::string advice = recalibration_advice(surface);
-        return report.say(fmt::format(
+        return observer.on_note(fmt::format(
             "note: at an end of the range a batch-norm variance falls below 0, and the loss is not a number; {} "
-            "estimates statistics anew, --dir-type weights keeps those of the origin",
-            advice.empty() ? "--bn recalibrate" : advice));
+            "estimates statistics anew, `dir_type` weights keeps those of the origin",
+            advice.empty() ? "`bn` recalibrate" : advice));
       }
     }
   }
@@ -137,7 +137,7 @@ bool are_equal(const std::vector<NamedTensor>& a, const std::vector<NamedTensor>
 void save(const std::filesystem::path& file, const LandscapeTask& task) {
   const auto directions = task.plane.directions(0);
   check_writable(file);
-  if (!task.words.goes_on() || !std::filesystem::exists(file)) {
+  if (!task.request.goes_on() || !std::filesystem::exists(file)) {
     return write_directions(file, directions, task.plane.trajectory.pca);
   }
   const auto saved = read_directions(file, task.inputs.origin);
@@ -145,7 +145,7 @@ void save(const std::filesystem::path& file, const LandscapeTask& task) {
     return are_equal(a.parameters, b.parameters) && are_equal(a.buffers, b.buffers);
   };
   if (std::equal(saved.begin(), saved.end(), directions.begin(), directions.end(), same)) return;
-  throw Error("{}: exists and holds other directions; choose another --save-directions", file.string());
+  throw Error("{}: exists and holds other directions; choose another `save_directions`", file.string());
 }
 
 std::string introduction(const LandscapeTask& task) {
@@ -163,7 +163,7 @@ std::string introduction(const LandscapeTask& task) {
   if (statistics) images += fmt::format(" and {} for batch-norm statistics", statistics->size());
   return fmt::format("{}{}{} points, {}, {} engine ({}), into {}", several, surface.x.points, grid, images,
                      task.engine.is_fused() ? "fused" : "eager", task.engine.instruction_set(),
-                     task.words.out.string());
+                     task.request.out.string());
 }
 
 /// The network as it was read, through LibTorch, with the batch-norm statistics it came with.
@@ -202,7 +202,7 @@ void mark_points(Surface& surface, const LandscapeTask& task, const std::atomic<
 
 /// The checkpoints of a line that its grid misses, evaluated as the grid's points are, where they are not there yet.
 void evaluate_ends(Surface& surface, const Planes& planes, const LandscapeTask& task, const std::atomic<bool>& stop,
-                   Report& report) {
+                   Observer& observer) {
   const int threads = at::get_num_threads();
   at::set_num_threads(1);  // as in a sweep: the bits do not depend on the number of threads
   const auto names = surface.more_names();
@@ -211,7 +211,7 @@ void evaluate_ends(Surface& surface, const Planes& planes, const LandscapeTask& 
   NetworkState state = copy_state(planes.origin(), task.engine.device());
   for (MarkedPoint& point : surface.points) {
     if (stop || surface.x.index_of(point.x) || !std::isnan(point.plane_accuracy)) continue;
-    report.say(fmt::format(
+    observer.on_note(fmt::format(
         "note: {:g} ({}) is not among the points of the range {}:{}; it is evaluated as well, for the barrier", point.x,
         point.name, surface.x.low, surface.x.high));
     place(*plane, std::array{point.x}, state);
@@ -237,53 +237,36 @@ void check_range(const char* option, const Axis& axis) {
 
 }  // namespace
 
-void check_files(const LandscapeWords& words, const std::filesystem::path& save_directions,
+void check_files(const LandscapeRequest& request, const std::filesystem::path& save_directions,
                  std::vector<std::filesystem::path> inputs, const std::vector<Output>& more) {
-  const auto& out = words.out;
+  const auto& out = request.out;
   const auto holder = FileLock::holder(lock_of(out));
-  if (holder && !words.join) throw Error("{}", busy_text(out, *holder));
-  check_output("--out", out, true);
-  if (!words.force && !words.goes_on()) {
+  if (holder && !request.join) throw Error("{}", busy_text(out, *holder));
+  check_output("`out`", out, true);
+  if (!request.force && !request.goes_on()) {
     for (const auto& file : {out, journal_of(out)}) {
       if (!std::filesystem::exists(file)) continue;
-      throw Error("{}: exists; go on with it by --resume, replace it by --force, or choose another --out", file.string());
+      throw Error("{}: exists; go on with it by `resume`, replace it by `force`, or choose another `out`", file.string());
     }
   }
-  if (!save_directions.empty()) check_output("--save-directions", save_directions, words.force || words.goes_on());
-  std::vector<Output> outputs{{"--out", out, true}, {"--save-directions", save_directions}, {"--log", words.log}};
+  if (!save_directions.empty()) check_output("`save_directions`", save_directions, request.force || request.goes_on());
+  std::vector<Output> outputs{{"`out`", out, true}, {"`save_directions`", save_directions}, {"`log`", request.log}};
   outputs.insert(outputs.end(), more.begin(), more.end());
-  inputs.push_back(words.checkpoint);
-  for (const auto& file : words.data.files()) inputs.push_back(file);
+  inputs.push_back(request.checkpoint);
+  for (const auto& file : data_files(request.data.data)) inputs.push_back(file);
   check_apart(outputs, inputs);
   check_beside(out);
 }
 
-std::string command_to_go_on(const LandscapeWords& words, std::vector<std::string> command) {
-  if (!words.resume) command.push_back("--resume");
-  return shell_line(command);
-}
-
-int with_report(const LandscapeWords& words, const LandscapeOptions& options, const std::function<int(Report&)>& work) {
-  Report report(options.progress, words.log);
-  try {
-    for (const std::string& note : words.notes) report.say("note: " + note);
-    return work(report);
-  } catch (const std::exception& error) {
-    const std::string text = error.what();
-    report.note("lossatlas: " + text.substr(0, text.find('\n')));
-    throw;
-  }
-}
-
-int run_landscape(LandscapeTask task, const CommandContext& context, Report& report) {
-  say_of_network(task, report);
-  check_range("--x", task.surface.x);
-  check_range("--y", task.surface.y);
+Outcome run_landscape(LandscapeTask task, const Caller& caller, Observer& observer) {
+  say_of_network(task, observer);
+  check_range("`x`", task.surface.x);
+  check_range("`y`", task.surface.y);
   for (const auto* notes : {&task.inputs.notes, &task.plane.notes}) {
-    for (const std::string& note : *notes) report.say("note: " + note);
+    for (const std::string& note : *notes) observer.on_note("note: " + note);
   }
   const Planes planes(state_on(task.inputs.origin, task.engine.device()), task.plane.directions, task.plane.locate);
-  describe(task, planes, context.command_line);
+  describe(task, planes, caller);
   task.surface.direction_file = task.plane.direction_file.string();
   if (!task.save_directions.empty()) {
     task.surface.direction_file = task.save_directions.string();
@@ -292,14 +275,14 @@ int run_landscape(LandscapeTask task, const CommandContext& context, Report& rep
   const bool moves_variances =
       task.surface.settings.value("dir_type", "weights") == "states" && !task.inputs.recalibration;
   const auto judge_centre = [&](const Evaluation& centre) {
-    if (moves_variances) warn_of_variances(planes, task.surface, report);
+    if (moves_variances) warn_of_variances(planes, task.surface, observer);
     const double loss = std::isnan(centre.loss) ? std::nan("") : centre.loss;  // without a sign
-    report.say(fmt::format("centre: loss {:.6g}, accuracy {:.2f} %", loss, centre.accuracy));
+    observer.on_note(fmt::format("centre: loss {:.6g}, accuracy {:.2f} %", loss, centre.accuracy));
     if (!std::isfinite(loss)) return;  // the summary has a hint for it
-    warn_of_poor_centre(centre, task.inputs.metadata, task.inputs.spec, report);
+    warn_of_poor_centre(centre, task.inputs.metadata, task.inputs.spec, observer);
     const auto& inputs = task.inputs;
     if (task.options.loss == LossFunction::cross_entropy && gives_probabilities(inputs.spec, inputs.images.data)) {
-      report.say(
+      observer.on_note(
           "hint: each row of the network's outputs sums to 1, as after a softmax, and cross-entropy applies one "
           "itself; save the network without its last softmax");
     }
@@ -309,14 +292,25 @@ int run_landscape(LandscapeTask task, const CommandContext& context, Report& rep
   if (!mark && !task.surface.points.empty()) {
     mark = [&](Surface& surface, const std::atomic<bool>& stop) {
       mark_points(surface, task, stop);
-      if (surface.kind == SurfaceKind::line) evaluate_ends(surface, planes, task, stop, report);
+      if (surface.kind == SurfaceKind::line) evaluate_ends(surface, planes, task, stop, observer);
     };
   }
-  const LandscapeWords& words = task.words;
-  return run_surface(
-      {words.out, planes, task.engine, task.surface, words.threads, words.resume, words.join, words.force,
-       introduction(task), command_to_go_on(words, context.words), judge_centre, check, task.goal, mark},
-      report);
+  const LandscapeRequest& request = task.request;
+  return run_surface({.out = request.out,
+                      .planes = planes,
+                      .engine = task.engine,
+                      .surface = task.surface,
+                      .threads = request.threads,
+                      .resume = request.resume,
+                      .join = request.join,
+                      .force = request.force,
+                      .introduction = introduction(task),
+                      .again = caller.again,
+                      .judge_centre = judge_centre,
+                      .evaluate_checkpoint = check,
+                      .goal = task.goal,
+                      .mark = mark},
+                     observer);
 }
 
 }  // namespace lossatlas

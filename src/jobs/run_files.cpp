@@ -1,4 +1,4 @@
-#include "cli/run_files.h"
+#include "jobs/run_files.h"
 
 #include <glob.h>
 
@@ -7,16 +7,14 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "cli/inputs.h"
-#include "cli/words.h"
+#include "base/text.h"
+#include "jobs/metadata.h"
 #include "training/history.h"
 
 namespace lossatlas {
 namespace {
 
 constexpr auto kCheckpoints = "checkpoints";
-
-bool is_digit(char letter) { return letter >= '0' && letter <= '9'; }
 
 /// The number or the single letter that stands at `at`, which is moved behind it; zeros in front do not count.
 std::string_view next_part(std::string_view text, std::size_t& at) {
@@ -110,11 +108,11 @@ RunFiles run_of_folder(const std::filesystem::path& folder) {
   if (!std::filesystem::is_directory(folder)) {
     const bool is_file = std::filesystem::exists(folder);
     throw Error("{}: {}", folder.string(),
-                is_file ? "a file, not a run folder; name files with --checkpoints" : "no such folder");
+                is_file ? "a file, not a run folder; name files with `checkpoints`" : "no such folder");
   }
   auto files = checkpoints_of(folder);
   if (files.empty()) {
-    throw Error("{}: no run folder: it holds no {}/epoch-NNNN.pt; name other files with --checkpoints '{}'",
+    throw Error("{}: no run folder: it holds no {}/epoch-NNNN.pt; name other files with `checkpoints` '{}'",
                 folder.string(), kCheckpoints, (folder / "*.pt").string());
   }
   return describe(folder.string(), std::filesystem::weakly_canonical(folder / kCheckpoints).parent_path(),
@@ -126,7 +124,7 @@ std::filesystem::path checkpoint_of(const std::filesystem::path& name, std::vect
   if (!std::filesystem::is_directory(name, ignored)) return name;
   const auto files = checkpoints_of(name);
   if (files.empty()) {
-    throw Error("{}: a folder, and no run folder: it holds no {}/epoch-NNNN.pt; name a checkpoint, or the --out folder "
+    throw Error("{}: a folder, and no run folder: it holds no {}/epoch-NNNN.pt; name a checkpoint, or the `out` folder "
                 "of `lossatlas train`",
                 name.string(), kCheckpoints);
   }

@@ -1,11 +1,10 @@
-#include "cli/outputs.h"
+#include "jobs/outputs.h"
 
 #include <algorithm>
 #include <array>
 
 #include "base/error.h"
 #include "base/files.h"
-#include "cli/inputs.h"
 
 namespace lossatlas {
 namespace {
@@ -47,6 +46,30 @@ void check_apart(const std::vector<Output>& outputs, const std::vector<std::file
       if (is_beside(outputs[i], outputs[j].file)) check_pair(outputs[i], outputs[j]);
     }
   }
+}
+
+void check_output(const std::string& option, const std::filesystem::path& file, bool force) {
+  if (file.empty() || !file.has_filename())
+    throw UsageError("{} '{}': wants the name of a file", option, file.string());
+  if (const auto kind = kind_of(file); !kind.empty()) throw Error("{}: {}, not a file", file.string(), kind);
+  if (std::filesystem::exists(file) && !force) {
+    throw Error("{}: exists; choose another {}, or replace it with `force`", file.string(), option);
+  }
+}
+
+void check_writable(const std::filesystem::path& file) {
+  make_folder_of(file);
+  check_temporary(file);
+}
+
+bool same_file(const std::filesystem::path& a, const std::filesystem::path& b) {
+  if (a.empty() || b.empty()) return false;
+  std::error_code code;
+  if (std::filesystem::equivalent(a, b, code)) return true;  // by device and inode
+  const auto full_name = [](const std::filesystem::path& file) {  // relative ones stay so where nothing of them exists
+    return std::filesystem::weakly_canonical(std::filesystem::absolute(real_file(file)));
+  };
+  return full_name(a) == full_name(b);
 }
 
 }  // namespace lossatlas

@@ -1,4 +1,4 @@
-#include "cli/epochs.h"
+#include "jobs/epochs.h"
 
 #include <optional>
 #include <string>

@@ -1,4 +1,4 @@
-#include "cli/surface_run.h"
+#include "jobs/surface_run.h"
 
 #include <ATen/Parallel.h>
 
@@ -11,11 +11,10 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "base/lock.h"
-#include "cli/command.h"
-#include "cli/interrupt.h"
-#include "cli/level_run.h"
-#include "cli/summary_text.h"
+#include "base/text.h"
 #include "data/data_digest.h"
+#include "jobs/level_run.h"
+#include "jobs/summary_text.h"
 #include "landscape/journal.h"
 #include "landscape/resume.h"
 #include "landscape/sharing.h"
@@ -38,29 +37,29 @@ std::string grid_text(const Surface& surface) {
 }
 
 /// Refuses to mix values of other settings with those that are there; arithmetic is let pass where the job says so.
-void check_settings(const SurfaceJob& job, Surface& now, const Surface& before, Report& report) {
+void check_settings(const SurfaceJob& job, Surface& now, const Surface& before, Observer& observer) {
   const auto other = difference(now.settings, before.settings);
   if (lacks_data_digest(now.settings, before.settings) && (!other || other->arithmetic)) {
-    report.say("note: " + no_digest_text(job.out));
+    observer.on_note("note: " + no_digest_text(job.out));
   }
   if (!other) return;
   const auto what = fmt::format("{}: this surface has other settings: {}", job.out.string(), other->text);
-  if (!other->arithmetic) throw Error("{}; resume it with its own, or choose another --out", what);
+  if (!other->arithmetic) throw Error("{}; resume it with its own, or choose another `out`", what);
   if (!job.force) {
-    throw Error("{}; resume it with its own, choose another --out, or go on all the same with --resume --force", what);
+    throw Error("{}; resume it with its own, choose another `out`, or go on all the same with `resume` `force`", what);
   }
-  report.say(
-      fmt::format("warning: {}; going on because of --force, the last bits of old and new points may differ", what));
+  observer.on_note(
+      fmt::format("warning: {}; going on because of `force`, the last bits of old and new points may differ", what));
   now.provenance["other_arithmetic"] = other->text;
 }
 
 /// Takes over the points of an earlier run whose coordinates are in the grid.
-void take_over(const SurfaceJob& job, Surface& now, const Surface& before, Report& report) {
-  check_settings(job, now, before, report);
+void take_over(const SurfaceJob& job, Surface& now, const Surface& before, Observer& observer) {
+  check_settings(job, now, before, observer);
   if (!adopt(before, now)) {
     throw Error(
         "{}: this surface has other settings: grid was {}, now {}, which does not hold all of the old coordinates; "
-        "resume it with its own, or choose another --out",
+        "resume it with its own, or choose another `out`",
         job.out.string(), grid_text(before), grid_text(now));
   }
 }
@@ -82,10 +81,9 @@ std::string kept_text(const SurfaceJob& job) {
                      job.again);
 }
 
-int interrupted(const SurfaceJob& job, const Surface& surface, Report& report) {
-  report.say(fmt::format("interrupted; {} of {} points are in {}; go on with: {}", surface.evaluated(), surface.size(),
-                         job.out.string(), job.again));
-  return kInterrupted;
+void note_interruption(const SurfaceJob& job, const Surface& surface, Observer& observer) {
+  observer.on_note(fmt::format("interrupted; {} of {} points are in {}; go on with: {}", surface.evaluated(),
+                               surface.size(), job.out.string(), job.again));
 }
 
 /// Images over which the centre is compared with the checkpoint: all, or about 1,000. Whole batches, so that a pass
@@ -110,17 +108,17 @@ std::filesystem::path damaged_name(const std::filesystem::path& journal) {
 /// The process that holds the lock: it writes the file.
 class OwnerRun {
  public:
-  OwnerRun(SurfaceJob& job, Report& report, const std::atomic<bool>& stop)
-      : job_(job), report_(report), stop_(stop), surface_(job.surface), order_of_engine_(surface_.samples) {}
+  OwnerRun(SurfaceJob& job, Observer& observer)
+      : job_(job), observer_(observer), stop_(observer.should_stop()), surface_(job.surface), order_of_engine_(surface_.samples) {}
 
-  int run() {
+  Outcome run() {
     check_beside(job_.out);
     remove_temporaries(job_.out, kHdf5Begin);
     remove_temporaries(journal_of(job_.out), kJournalMagic);
     go_on();
     if (is_complete_) return already_complete();
-    report_.say(job_.introduction);
-    if (reused_ > 0 || !surface_.pilot.empty()) report_.say(going_on_text());
+    observer_.on_note(job_.introduction);
+    if (reused_ > 0 || !surface_.pilot.empty()) observer_.on_note(going_on_text());
     begin_file();
     try {
       return compute();
@@ -129,7 +127,7 @@ class OwnerRun {
     } catch (const Error& error) {
       throw Error("{}; {}", error.what(), kept_text(job_));
     } catch (const std::exception&) {
-      report_.say(kept_text(job_));
+      observer_.on_note(kept_text(job_));
       throw;
     }
   }
@@ -141,7 +139,7 @@ class OwnerRun {
     if (!job_.resume && !job_.join) return;
     const auto remains = read_remains(job_.out);
     if (!remains) return;
-    take_over(job_, surface_, remains->surface, report_);
+    take_over(job_, surface_, remains->surface, observer_);
     surface_.centre_check = remains->surface.centre_check;
     if (!remains->surface.pilot.empty()) {
       surface_.pilot = remains->surface.pilot;
@@ -149,7 +147,7 @@ class OwnerRun {
     }
     if (!remains->surface.points.empty()) surface_.points = remains->surface.points;
     if (!remains->surface.trajectory.runs.empty()) surface_.trajectory = remains->surface.trajectory;
-    for (const std::string& remark : remains->remarks) report_.say("note: " + remark);
+    for (const std::string& remark : remains->remarks) observer_.on_note("note: " + remark);
     for (const auto& file : remains->damaged) std::filesystem::rename(file, damaged_name(file));
     reused_ = surface_.size() - missing_points_of(surface_);
     const json& before = remains->surface.provenance;
@@ -193,31 +191,33 @@ class OwnerRun {
     }
   }
 
-  int already_complete() {
+  Outcome already_complete() {
     remove_journals();
     const SharedSweep removes_claims(job_.out, surface_);
-    fmt::print("{}\n", job_.out.string());
-    report_.say(fmt::format("{}: complete, all {} points are there; nothing is left to do", job_.out.string(),
-                            surface_.size()));
-    return kDone;
+    observer_.on_note(fmt::format("{}: complete, all {} points are there; nothing is left to do", job_.out.string(),
+                                  surface_.size()));
+    return outcome(true);
   }
 
-  int compute() {
+  Outcome compute() {
     journal_.emplace(journal_of(job_.out), surface_.settings, surface_.more_names());
     if (!has_levels()) evaluate_centre();
     if (job_.mark) job_.mark(surface_, stop_);
     if (has_levels()) {
-      const int status = LevelRun(job_, order_of_engine_, *journal_, report_, stop_).run([this] { check_centre_in_levels(); });
+      LevelRun levels(job_, order_of_engine_, *journal_, observer_);
+      const bool finished = levels.run([this] { check_centre_in_levels(); });
+      computed_ += levels.computed();
       remove_journals();
-      return status;
+      return outcome(finished);
     }
     SharedSweep shared(job_.out, surface_);
     const SweepSummary summary = sweep_all(shared);
     shared.merge(surface_);
     save(summary.seconds, summary.images_per_second, shared);
     remove_journals();
-    report_.finish();
-    return report_end(summary);
+    observer_.on_progress_end();
+    note_end(summary);
+    return outcome(summary.finished);
   }
 
   /// The loss at the origin, computed as the sweep computes it, kept where the grid holds that point.
@@ -303,10 +303,10 @@ class OwnerRun {
     const std::string text = centre_check_text(surface_.centre_check);
     if (text.empty() || surface_.centre_check.at("equal") == true) return;
     if (job_.engine.options().recalibration) {
-      report_.say(fmt::format("note: {}: with batch-norm statistics estimated anew they are meant to differ", text));
+      observer_.on_note(fmt::format("note: {}: with batch-norm statistics estimated anew they are meant to differ", text));
     } else {
-      report_.say(fmt::format("warning: {}: the surface is not that of this checkpoint{}", text,
-                              job_.engine.is_fused() ? "; try --engine eager" : ""));
+      observer_.on_note(fmt::format("warning: {}: the surface is not that of this checkpoint{}", text,
+                              job_.engine.is_fused() ? "; try `engine` eager" : ""));
     }
   }
 
@@ -326,7 +326,7 @@ class OwnerRun {
              all.computed == 0 ? part.images_per_second : all.images_per_second};
       shared.merge(surface_);
       if (stop_ || missing_points_of(surface_) == 0) break;
-      report_.say(fmt::format("waiting for {} points of processes that joined", missing_points_of(surface_)));
+      observer_.on_note(fmt::format("waiting for {} points of processes that joined", missing_points_of(surface_)));
       if (!shared.wait_for_others(surface_, stop_)) break;
     }
     all.finished = missing_points_of(surface_) == 0;
@@ -341,10 +341,11 @@ class OwnerRun {
     options.on_evaluated = [this](std::size_t index, const Evaluation& evaluation) {
       journal_->add(index, evaluation);
       ++computed_;
+      observer_.on_point(job_.out, index, evaluation);
     };
     options.on_point = [this](const SweepProgress& now) {
       images_per_second_ = now.images_per_second;
-      report_.progress(now, job_.out);
+      observer_.on_progress(now, job_.out);
     };
     options.on_save = [this, &shared](Surface& surface) {
       shared.merge(surface);
@@ -370,16 +371,24 @@ class OwnerRun {
     }
   }
 
-  int report_end(const SweepSummary& summary) {
-    report_values(surface_, report_);
-    fmt::print("{}\n", job_.out.string());
-    report_.say(fmt::format("{} of {} points in {}, {:.0f} images/s", surface_.evaluated(), surface_.size(),
+  void note_end(const SweepSummary& summary) {
+    report_values(surface_, observer_);
+    observer_.on_note(fmt::format("{} of {} points in {}, {:.0f} images/s", surface_.evaluated(), surface_.size(),
                             duration_text(summary.seconds), summary.images_per_second));
-    return summary.finished ? kDone : interrupted(job_, surface_, report_);
+    if (!summary.finished) note_interruption(job_, surface_, observer_);
+  }
+
+  Outcome outcome(bool finished) const {
+    return {.files = {job_.out},
+            .finished = finished,
+            .points = surface_.size(),
+            .evaluated = surface_.evaluated(),
+            .computed = computed_,
+            .centre_check = surface_.centre_check};
   }
 
   SurfaceJob& job_;
-  Report& report_;
+  Observer& observer_;
   const std::atomic<bool>& stop_;
   Surface& surface_;
   const std::vector<std::int64_t> order_of_engine_;  // of the samples, which a surface in levels balances
@@ -396,17 +405,20 @@ bool is_complete(const std::filesystem::path& file) {
 }
 
 /// Takes part in another process's sweep. Nothing where that one ended before this one could join.
-std::optional<int> run_as_joiner(SurfaceJob& job, const ProcessName& owner, Report& report,
-                                 const std::atomic<bool>& stop) {
+std::optional<Outcome> run_as_joiner(SurfaceJob& job, const ProcessName& owner, Observer& observer) {
+  const std::atomic<bool>& stop = observer.should_stop();
   JoinedSweep joined(job.out);
-  report.say(fmt::format("joining process {} on {}, which writes {}", owner.pid, owner.host, job.out.string()));
+  observer.on_note(fmt::format("joining process {} on {}, which writes {}", owner.pid, owner.host, job.out.string()));
   const bool is_open = joined.wait_until_open(lock_of(job.out), stop);
   if (!is_open && !stop) return std::nullopt;
   Surface& surface = job.surface;
-  if (!is_open) return interrupted(job, surface, report);
+  if (!is_open) {
+    note_interruption(job, surface, observer);
+    return Outcome{};
+  }
   const auto remains = read_remains(job.out);
   if (!remains) throw Error("{}: is gone, though a process works on it; what became of it?", job.out.string());
-  take_over(job, surface, remains->surface, report);
+  take_over(job, surface, remains->surface, observer);
   if (surface.size() != remains->surface.size()) {
     throw Error("{}: grid was {}, now {}; join with the grid of the process that works on it", job.out.string(),
                 grid_text(remains->surface), grid_text(surface));
@@ -426,34 +438,39 @@ std::optional<int> run_as_joiner(SurfaceJob& job, const ProcessName& owner, Repo
       if (!is_complete(job.out)) throw;
     }
   };
-  options.on_point = [&](const SweepProgress& now) { report.progress(now, job.out); };
+  options.on_point = [&](const SweepProgress& now) { observer.on_progress(now, job.out); };
   const SweepSummary summary = sweep(job.planes, job.engine, surface, options);
   std::error_code ignored;
   if (journal.points() == 0) std::filesystem::remove(journal.path(), ignored);
-  report.finish();
-  fmt::print("{}\n", job.out.string());
-  report.say(fmt::format("{} points in {}, {:.0f} images/s; process {} on {} writes them into {}", summary.computed,
+  observer.on_progress_end();
+  observer.on_note(fmt::format("{} points in {}, {:.0f} images/s; process {} on {} writes them into {}", summary.computed,
                          duration_text(summary.seconds), summary.images_per_second, owner.pid, owner.host,
                          job.out.string()));
-  return stop ? interrupted(job, surface, report) : kDone;
+  if (stop) note_interruption(job, surface, observer);
+  return Outcome{.files = {job.out},
+                 .finished = !stop,
+                 .points = surface.size(),
+                 .evaluated = surface.evaluated(),
+                 .computed = summary.computed,
+                 .centre_check = surface.centre_check};
 }
 
 }  // namespace
 
-int run_surface(SurfaceJob job, Report& report) {
-  const std::atomic<bool>& stop = catch_interrupts();
+Outcome run_surface(SurfaceJob job, Observer& observer) {
+  observer.should_stop();  // from here on an interrupt is not to leave a lock behind
   // As the file stores them, so that they can be compared.
   job.surface.settings = json::parse(json_text(job.surface.settings));
   while (true) {
     std::optional<ProcessName> owner;
     try {
       const FileLock lock(lock_of(job.out));
-      return OwnerRun(job, report, stop).run();
+      return OwnerRun(job, observer).run();
     } catch (const HeldError& held) {
       owner = held.holder();
     }
     if (!job.join) throw Error("{}", busy_text(job.out, *owner));
-    if (const auto status = run_as_joiner(job, *owner, report, stop)) return *status;
+    if (auto outcome = run_as_joiner(job, *owner, observer)) return std::move(*outcome);
   }
 }
 
@@ -470,8 +487,8 @@ void check_beside(const std::filesystem::path& surface) {
 std::string busy_text(const std::filesystem::path& surface, const ProcessName& holder) {
   const auto advice =
       life_of(holder) == Life::alive
-          ? "wait for it, or share its work with --join"
-          : fmt::format("share its work with --join, or delete {} if that process is gone", lock_of(surface).string());
+          ? "wait for it, or share its work with `join`"
+          : fmt::format("share its work with `join`, or delete {} if that process is gone", lock_of(surface).string());
   return fmt::format("{}: process {} on {} works on it since {}; {}", surface.string(), holder.pid, holder.host,
                      holder.since, advice);
 }

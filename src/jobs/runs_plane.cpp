@@ -1,4 +1,4 @@
-#include "cli/path_plane.h"
+#include "jobs/runs_plane.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,8 +7,8 @@
 
 #include "base/error.h"
 #include "base/sha256.h"
-#include "cli/epochs.h"
-#include "cli/inputs.h"
+#include "jobs/epochs.h"
+#include "jobs/metadata.h"
 #include "landscape/differences.h"
 
 namespace lossatlas {

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/stopwatch.h"
-#include "cli/report.h"
-#include "cli/surface_run.h"
+#include "jobs/observer.h"
+#include "jobs/surface_run.h"
 #include "landscape/balance.h"
 #include "landscape/journal.h"
 #include "landscape/levels.h"
@@ -24,12 +24,14 @@ class LevelRun {
  public:
   /// The order of the images in the job's engine, `order_of_engine`, is that of the surface's samples, or was before
   /// subsets were balanced. Throws Error where it can have been neither.
-  LevelRun(SurfaceJob& job, const std::vector<std::int64_t>& order_of_engine, Journal& journal, Report& report,
-           const std::atomic<bool>& stop);
+  LevelRun(SurfaceJob& job, const std::vector<std::int64_t>& order_of_engine, Journal& journal, Observer& observer);
 
-  /// The exit status. `on_pilot`: when all images were seen at the pilot's points. Throws Error where a file cannot be
-  /// written.
-  int run(const std::function<void()>& on_pilot);
+  /// False where it was stopped. `on_pilot`: when all images were seen at the pilot's points. Throws Error where a file
+  /// cannot be written.
+  bool run(const std::function<void()>& on_pilot);
+
+  /// Values that this run evaluated.
+  std::size_t computed() const { return computed_; }
 
  private:
   bool evaluate_pilot(std::span<const LevelRequest> requests);
@@ -45,7 +47,7 @@ class LevelRun {
   void announce();
   /// Writes the file, and returns what it shows: what the levels add up to.
   Surface save();
-  int end(bool is_done);
+  void end(bool is_done);
   std::int64_t cost() const;
   double images_per_second() const;
   double all_evaluations() const;
@@ -56,7 +58,7 @@ class LevelRun {
   const bool is_balanced_;  // as earlier runs left it
   std::optional<BalancedError> error_;  // once the subsets are balanced
   Journal& journal_;
-  Report& report_;
+  Observer& observer_;
   const std::atomic<bool>& stop_;
   LevelPlan plan_;
   std::size_t computed_ = 0;

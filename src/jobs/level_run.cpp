@@ -1,4 +1,4 @@
-#include "cli/level_run.h"
+#include "jobs/level_run.h"
 
 #include <algorithm>
 #include <map>
@@ -6,9 +6,8 @@
 #include <optional>
 
 #include "base/error.h"
-#include "cli/command.h"
-#include "cli/progress.h"
-#include "cli/summary_text.h"
+#include "base/text.h"
+#include "jobs/summary_text.h"
 
 namespace lossatlas {
 namespace {
@@ -36,28 +35,31 @@ Engine in_order(const SurfaceJob& job, const std::vector<std::int64_t>& order_of
     places.erase(place);
   }
   if (!places.empty() || order.size() != samples.size()) {
-    throw Error("{}: its samples are not those of its settings; start anew with another --out", job.out.string());
+    throw Error("{}: its samples are not those of its settings; start anew with another `out`", job.out.string());
   }
   return job.engine.with_images(std::make_shared<const DataSet>(subset(job.engine.data(), order)));
 }
 
 }  // namespace
 
-LevelRun::LevelRun(SurfaceJob& job, const std::vector<std::int64_t>& order_of_engine, Journal& journal, Report& report,
-                   const std::atomic<bool>& stop)
+LevelRun::LevelRun(SurfaceJob& job, const std::vector<std::int64_t>& order_of_engine, Journal& journal,
+                   Observer& observer)
     : job_(job),
       surface_(job.surface),
       engine_(in_order(job, order_of_engine)),
       is_balanced_(surface_.samples != order_of_engine),
       journal_(journal),
-      report_(report),
-      stop_(stop),
+      observer_(observer),
+      stop_(observer.should_stop()),
       plan_(surface_, surface_.levels, job.goal),
       seconds_before_(surface_.provenance.value("seconds", 0.0)) {}
 
-int LevelRun::run(const std::function<void()>& on_pilot) {
+bool LevelRun::run(const std::function<void()>& on_pilot) {
   auto requests = plan_.next();
-  if (!evaluate_pilot(requests)) return end(false);
+  if (!evaluate_pilot(requests)) {
+    end(false);
+    return false;
+  }
   balance();
   take_pilot(requests);
   on_pilot();
@@ -70,7 +72,10 @@ int LevelRun::run(const std::function<void()>& on_pilot) {
     const std::size_t share = std::max(kShare, static_cast<std::size_t>(job_.threads));
     for (std::size_t first = 0; first < requests.size(); first += share) {
       const auto part = std::span(requests).subspan(first, std::min(share, requests.size() - first));
-      if (!evaluate(part)) return end(false);
+      if (!evaluate(part)) {
+        end(false);
+        return false;
+      }
       for (const LevelRequest& request : part) plan_.add(request, values_of(request));
       if (saved.seconds() < wait) continue;
       save();
@@ -78,7 +83,8 @@ int LevelRun::run(const std::function<void()>& on_pilot) {
       saved.restart();
     }
   }
-  return end(true);
+  end(true);
+  return true;
 }
 
 /// Sees all images at the points that are asked for, each written into the file at once. False where it was stopped
@@ -151,6 +157,7 @@ void LevelRun::state_error(std::size_t level, std::span<const double> losses, Ev
 void LevelRun::record(std::size_t index, const Evaluation& evaluation) {
   journal_.add(index, evaluation);
   ++computed_;
+  observer_.on_point(job_.out, index, evaluation);
 }
 
 /// Evaluates what is not there yet. False where it was stopped before the end.
@@ -207,7 +214,7 @@ void LevelRun::show(const SweepProgress& now, std::optional<double> error) {
   shown.images = cost() + now.images;
   shown.images_total = plan_.forecast() ? plan_.forecast()->cost : plan_.pilot_cost();
   shown.error = error;
-  report_.progress(shown, job_.out);
+  observer_.on_progress(shown, job_.out);
 }
 
 void LevelRun::announce() {
@@ -215,7 +222,7 @@ void LevelRun::announce() {
   surface_.provenance["forecast"] = cost;
   const std::string time =
       images_ > 0 ? ", " + duration_text(static_cast<double>(cost) / images_per_second()) : std::string();
-  report_.say(fmt::format("about {} image evaluations{}: 1/{:.0f} of all images at every point, on subsets of {}; largest "
+  observer_.on_note(fmt::format("about {} image evaluations{}: 1/{:.0f} of all images at every point, on subsets of {}; largest "
                           "error expected {:.2g} % of the range of log loss",
                           cost, time, all_evaluations() / static_cast<double>(cost), fmt::join(plan_.sizes(), ", "),
                           100 * error));
@@ -235,15 +242,13 @@ Surface LevelRun::save() {
   return shown;
 }
 
-int LevelRun::end(bool is_done) {
+void LevelRun::end(bool is_done) {
   const Surface found = save();
-  report_.finish();
-  if (is_done) report_values(found, report_);
-  fmt::print("{}\n", job_.out.string());
+  observer_.on_progress_end();
+  if (is_done) report_values(found, observer_);
   if (!is_done) {
-    report_.say(fmt::format("interrupted after {} image evaluations, which are in {}; go on with: {}", cost(),
-                            job_.out.string(), job_.again));
-    return kInterrupted;
+    return observer_.on_note(fmt::format("interrupted after {} image evaluations, which are in {}; go on with: {}",
+                                         cost(), job_.out.string(), job_.again));
   }
   const auto count = [&](PointState state) { return std::count(found.state.begin(), found.state.end(), state); };
   const auto on_all = std::count(found.images.begin(), found.images.end(), surface_.levels.back());
@@ -251,14 +256,13 @@ int LevelRun::end(bool is_done) {
   const auto missing = count(PointState::missing);
   const std::string left = missing > 0 ? fmt::format(", {} left out", missing) : "";
   const std::string broken = few > 0 ? fmt::format(", {} not finite on fewer", few) : "";
-  report_.say(fmt::format("{} points evaluated on all images{}, {} reconstructed{}; {} image evaluations in {}, 1/{:.1f} of "
+  observer_.on_note(fmt::format("{} points evaluated on all images{}, {} reconstructed{}; {} image evaluations in {}, 1/{:.1f} of "
                           "all images at every point",
                           on_all, broken, count(PointState::reconstructed), left, cost(),
                           duration_text(watch_.seconds()), all_evaluations() / static_cast<double>(cost())));
   if (missing == 0) {
-    report_.say(fmt::format("largest error expected {:.2g} % of the range of log loss", 100 * plan_.error().value_or(0)));
+    observer_.on_note(fmt::format("largest error expected {:.2g} % of the range of log loss", 100 * plan_.error().value_or(0)));
   }
-  return kDone;
 }
 
 /// Image evaluations so far, those of earlier runs included.

@@ -1,15 +1,15 @@
-#include "cli/epochs.h"
+#include "jobs/epochs.h"
 
 #include <charconv>
 #include <string>
 #include <string_view>
 
+#include "base/text.h"
+
 namespace lossatlas {
 namespace {
 
 constexpr std::int64_t kTooLarge = 10'000'000;  // 20240131 is a date, 1700000000 a time
-
-bool is_digit(char letter) { return letter >= '0' && letter <= '9'; }
 
 /// Letters of other alphabets too.
 bool is_letter(char letter) {

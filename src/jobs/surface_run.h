@@ -7,8 +7,9 @@
 #include <string>
 
 #include "base/process.h"
-#include "cli/report.h"
 #include "evaluation/evaluator.h"
+#include "jobs/observer.h"
+#include "jobs/outcome.h"
 #include "landscape/levels.h"
 #include "landscape/plane.h"
 #include "landscape/surface.h"
@@ -25,8 +26,8 @@ struct SurfaceJob {
   bool resume = false;       // go on with what is in `out`
   bool join = false;         // help the process that works on it
   bool force = false;        // with either: though engine, instruction set, batch size or LibTorch differ
-  std::string introduction;  // printed when the work begins
-  std::string again;         // the command line that goes on after an end
+  std::string introduction;  // said when the work begins
+  std::string again;         // Caller::again
   std::function<void(const Evaluation&)> judge_centre;  // looks at the loss at the origin
   /// The untouched checkpoint over the first images, through LibTorch.
   std::function<Evaluation(std::int64_t images)> evaluate_checkpoint;
@@ -36,9 +37,8 @@ struct SurfaceJob {
 };
 
 /// Computes the surface: alone, going on, or with others, whatever the job says and the files beside `out` show. Every
-/// finished point is on disk at once. Returns the exit status; throws Error where it cannot go on, which says what was
-/// kept.
-int run_surface(SurfaceJob job, Report& report);
+/// finished point is on disk at once. Throws Error where it cannot go on, which says what was kept.
+Outcome run_surface(SurfaceJob job, Observer& observer);
 
 /// S.h5.lock, held by the process that writes S.h5.
 std::filesystem::path lock_of(const std::filesystem::path& surface);

@@ -8,13 +8,30 @@
 #include <string>
 #include <vector>
 
-#include "cli/landscape_words.h"
+#include "checkpoint/checkpoint.h"
 #include "data/data_set.h"
+#include "evaluation/evaluator.h"
+#include "jobs/arithmetic.h"
+#include "jobs/request.h"
 #include "landscape/surface.h"
 #include "models/spec.h"
 #include "models/state.h"
 
 namespace lossatlas {
+
+/// Loads a split; what the request or, of a checkpoint, its metadata say of the normalization replaces the data's own.
+DataSet load(const DataRequest& request, Split split, const nlohmann::json& metadata = nlohmann::json::object());
+/// Sets that normalization, of data that were loaded before the checkpoint was read.
+void normalize(const DataRequest& request, DataSet& set, const nlohmann::json& metadata);
+
+/// Its architecture is "" if neither the request nor the metadata name one.
+NetworkSpec spec_of(const NetworkRequest& request, const DataSet& data,
+                    const nlohmann::json& metadata = nlohmann::json::object());
+
+/// The network that a checkpoint belongs to: a TorchScript file brings its own if the request names none. Throws
+/// UsageError if nothing names an architecture, with those that the checkpoint fits.
+NetworkSpec spec_of(const NetworkRequest& request, const DataSet& data, const Checkpoint& checkpoint,
+                    const std::filesystem::path& file);
 
 /// Images of one split.
 struct SampledImages {
@@ -50,14 +67,14 @@ struct LandscapeInputs {
 
 /// Reads the checkpoint at the origin and the images. `is_nested`: all images in the order of a stratified sample, so
 /// that the first of them are one too.
-LandscapeInputs read_inputs(const LandscapeWords& words, const LandscapeOptions& options,
+LandscapeInputs read_inputs(const LandscapeRequest& request, const LandscapeOptions& options,
                             const std::filesystem::path& checkpoint, bool is_nested = false);
 
 /// Another checkpoint of the same network, on the CPU, as it was when it was first asked for. Throws Error naming the file
 /// where it does not fit.
 NetworkState read_state(const std::filesystem::path& file, const LandscapeInputs& inputs);
 
-Engine make_engine(const LandscapeWords& words, const LandscapeOptions& options, const LandscapeInputs& inputs,
+Engine make_engine(const LandscapeRequest& request, const LandscapeOptions& options, const LandscapeInputs& inputs,
                    at::Device device);
 
 /// A file in the settings: {"file": its name, "sha256": …}.
@@ -67,7 +84,7 @@ nlohmann::json settings_of_file(const std::filesystem::path& file, const std::st
 nlohmann::json settings_of_checkpoint(const std::filesystem::path& file, const LandscapeInputs& inputs);
 
 /// What decides the values at a point of a plane: network, checkpoint, images, arithmetic.
-nlohmann::json settings_of(const LandscapeWords& words, const LandscapeOptions& options, const LandscapeInputs& inputs,
+nlohmann::json settings_of(const LandscapeRequest& request, const LandscapeOptions& options, const LandscapeInputs& inputs,
                            const Engine& engine);
 
 }  // namespace lossatlas

@@ -19,4 +19,14 @@ struct Output {
 /// through. Empty names are passed over.
 void check_apart(const std::vector<Output>& outputs, const std::vector<std::filesystem::path>& inputs);
 
+/// Throws where `file` is no name for a file, or something stands there that is no regular file, or is not to be
+/// replaced. Touches nothing.
+void check_output(const std::string& option, const std::filesystem::path& file, bool force);
+
+/// Makes the folder of `file`, and throws Error where no file can be written there.
+void check_writable(const std::filesystem::path& file);
+
+/// True where both name one file, by links of either kind too, whether or not it is there yet.
+bool same_file(const std::filesystem::path& a, const std::filesystem::path& b);
+
 }  // namespace lossatlas

@@ -1,4 +1,4 @@
-#include "cli/summary_text.h"
+#include "jobs/summary_text.h"
 
 #include <fmt/format.h>
 
@@ -186,20 +186,20 @@ std::vector<std::string> summary_lines(const Surface& surface) {
   return lines;
 }
 
-void report_values(const Surface& surface, Report& report) {
+void report_values(const Surface& surface, Observer& observer) {
   if (const std::size_t count = surface.not_finite(); count > 0) {
     const bool is_random = surface.settings.value("plane", "random") == "random";
     std::string advice = recalibration_advice(surface);
     if (advice.empty()) {
       const std::string range = finite_range(surface);
       advice = fmt::format("a smaller range{}{}", range.empty() ? "" : " (" + range + ")",
-                           is_random ? " or --norm filter" : "");
+                           is_random ? " or `norm` filter" : "");
     }
-    report.say(fmt::format("warning: {} of {} losses are not finite (stored as they are){}", count, surface.size(),
+    observer.on_note(fmt::format("warning: {} of {} losses are not finite (stored as they are){}", count, surface.size(),
                            is_centre_finite(surface) ? fmt::format("; {} helps", advice) : ""));
   }
   if (std::find(surface.state.begin(), surface.state.end(), PointState::missing) != surface.state.end()) return;
-  for (const auto& line : summary_lines(surface)) report.say(line);
+  for (const auto& line : summary_lines(surface)) observer.on_note(line);
 }
 
 std::string centre_check_text(const nlohmann::json& check) {
