@@ -48,7 +48,7 @@ LineRequest request_of(const LineWords& words) {
   const bool has_end = !request.to.empty(), has_file = words.direction.has_file();
   if (has_end && has_file) throw UsageError("--to: cannot be used with --directions");
   request.direction = words.direction.request(has_end);
-  if (!words.x.empty()) request.x = parse_axis("--x", words.x, points_of(request));
+  request.x = parse_range("--x", words.x, points_of(request));
   return request;
 }
 

@@ -70,7 +70,7 @@ CurveRequest request_of(const PathWords& words) {
   CurveRequest request = words.request;
   request.landscape.out = real_file(request.landscape.out);
   request.plane_out = real_file(request.plane_out);
-  std::tie(request.columns, request.rows) = parse_grid(words.grid);
+  std::tie(request.grid[0], request.grid[1]) = parse_grid(words.grid);
   if (request.plane_out.empty() && words.grid_given->count() > 0) throw UsageError("--grid: is that of --plane-out");
   return request;
 }

@@ -45,10 +45,10 @@ void add_options(CLI::App& command, SurfaceWords& words) {
 SurfaceRequest request_of(const SurfaceWords& words) {
   SurfaceRequest request = words.request;
   request.landscape.out = real_file(request.landscape.out);
-  std::tie(request.columns, request.rows) = parse_grid(words.grid);
+  std::tie(request.grid[0], request.grid[1]) = parse_grid(words.grid);
   request.plane = words.plane.request();
-  if (!words.x.empty()) request.x = parse_axis("--x", words.x, request.columns);
-  if (!words.y.empty()) request.y = parse_axis("--y", words.y, request.rows);
+  request.x = parse_range("--x", words.x, request.grid[0]);
+  request.y = parse_range("--y", words.y, request.grid[1]);
   return request;
 }
 

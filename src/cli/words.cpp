@@ -59,6 +59,13 @@ Axis parse_axis(const std::string& option, const std::string& range, std::size_t
   throw UsageError("{} {}: this range does not hold {} different finite numbers", option, range, points);
 }
 
+std::optional<std::array<double, 2>> parse_range(const std::string& option, const std::string& range,
+                                                 std::size_t points) {
+  if (range.empty()) return std::nullopt;
+  const Axis axis = parse_axis(option, range, points);
+  return std::array{axis.low, axis.high};
+}
+
 std::vector<double> parse_numbers(const std::string& option, const std::string& words) {
   std::vector<double> numbers;
   for (const std::string_view part : split_at(words, ',')) {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,6 +18,10 @@ std::pair<std::size_t, std::size_t> parse_grid(const std::string& words);
 /// "-1:1" with low < high (low = high for an axis of one point), whose points are different finite numbers. Throws
 /// UsageError naming the option.
 Axis parse_axis(const std::string& option, const std::string& range, std::size_t points);
+
+/// The range alone; nothing for "".
+std::optional<std::array<double, 2>> parse_range(const std::string& option, const std::string& range,
+                                                 std::size_t points);
 
 /// "0.49,0.48,0.45". Throws UsageError naming the option.
 std::vector<double> parse_numbers(const std::string& option, const std::string& words);

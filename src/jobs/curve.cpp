@@ -93,24 +93,23 @@ void check_files(const CurveRequest& request) {
 }
 
 /// Everything that decides the curve.
-json curve_settings(const CurveRequest& request, const LandscapeInputs& inputs, const DataSet& train,
-                    const at::Device& device) {
-  json settings = settings_of(inputs.spec);
-  settings.update(settings_of(train));
-  settings.update({{"from", settings_of_checkpoint(request.from, inputs)},
-                   {"to", settings_of_checkpoint(request.to, inputs)},
-                   {"train_images", train.size()},
-                   {"train_images_sha256", digest_of(train)},
-                   {"curve", request.shape},
-                   {"bends", request.bends},
-                   {"epochs", request.epochs},
-                   {"lr", request.learning_rate},
-                   {"momentum", request.momentum},
-                   {"weight_decay", request.weight_decay},
-                   {"batch_size", request.landscape.batch_size},
-                   {"augment", request.augment},
-                   {"seed", request.seed},
-                   {"device", device.is_cuda() ? "cuda" : "cpu"}});
+Settings curve_settings(const CurveRequest& request, const LandscapeInputs& inputs, const DataSet& train,
+                        const at::Device& device) {
+  Settings settings = settings_of(inputs.spec, train);
+  settings.from = identity_of_checkpoint(request.from, inputs);
+  settings.to = identity_of_checkpoint(request.to, inputs);
+  settings.train_images = train.size();
+  settings.train_images_sha256 = digest_of(train);
+  settings.curve = request.shape;
+  settings.bends = request.bends;
+  settings.epochs = request.epochs;
+  settings.lr = request.learning_rate;
+  settings.momentum = request.momentum;
+  settings.weight_decay = request.weight_decay;
+  settings.batch_size = request.landscape.batch_size;
+  settings.augment = request.augment;
+  settings.seed = request.seed;
+  settings.device = device.is_cuda() ? "cuda" : "cpu";
   return settings;
 }
 
@@ -180,7 +179,7 @@ void save_bends(const CurveRequest& request, const Curve& curve, const CurveInpu
 
 /// The history of the training, whose bends are saved; nothing where it was interrupted.
 std::optional<json> train_curve(const CurveRequest& request, CurveShape shape, const CurveInputs& inputs,
-                                const at::Device& device, json settings, std::shared_ptr<const DataSet> train,
+                                const at::Device& device, Settings settings, std::shared_ptr<const DataSet> train,
                                 Observer& observer) {
   const auto state = state_file(request);
   const bool goes_on = request.landscape.resume && std::filesystem::exists(state);
@@ -196,7 +195,7 @@ std::optional<json> train_curve(const CurveRequest& request, CurveShape shape, c
                              .weight_decay = request.weight_decay,
                              .threads = request.landscape.threads};
   const Curve start = straight_curve(shape, inputs.from.state.parameters, inputs.to.state.parameters, request.bends);
-  CurveRun run(options, start, train, device, state, std::move(settings));
+  CurveRun run(options, start, train, device, state, json_of(settings));
   if (goes_on && !run.resume()) observer.on_note("note: " + no_digest_text(state));
   if (!goes_on) {  // what an earlier path left is replaced as a whole
     std::error_code ignored;
@@ -229,7 +228,7 @@ ChosenPlane plane_of_curve(const CurveRequest& request, CurveShape shape, const 
   ways[kLineLayer].push_back(direction_between(inputs.from, inputs.to, DirectionType::states));
   ways[kCurveLayer].push_back(ways[kLineLayer].front());
   ChosenPlane plane;
-  plane.settings = {{"plane", "path"}};
+  plane.settings.plane = "path";
   plane.unit = norm(ways[kLineLayer].front());
   plane.files = {request.from, request.to};
   const auto names = short_names(plane.files);
@@ -252,7 +251,7 @@ Curve curve_of(CurveShape shape, const CurveInputs& inputs, const std::vector<Na
 }
 
 Outcome evaluate_curve(const CurveRequest& request, const CheckedCurve& checked, const CurveInputs& inputs, const Engine& engine,
-                  const std::vector<NamedState>& bends, json settings, const json& history,
+                  const std::vector<NamedState>& bends, Settings settings, const json& history,
                   const Caller& caller, Observer& observer) {
   const ChosenPlane plane = plane_of_curve(request, checked.shape, inputs, bends);
   const LandscapeOptions& options = checked.landscape;
@@ -260,20 +259,21 @@ Outcome evaluate_curve(const CurveRequest& request, const CheckedCurve& checked,
   Surface surface({0, 1, request.points}, {0, 0, 1}, options.split, more, 2);
   surface.kind = SurfaceKind::path;
   const Curve curve = curve_of(checked.shape, inputs, bends);
-  json files = json::array();
-  for (const auto& file : bend_files(request)) files.push_back(settings_of_checkpoint(file, inputs.landscape));
-  settings.update({{"bend_files", files},
-                   {"curve_length", length(curve)},
-                   {"line_length", length({checked.shape, {curve.points.front(), curve.points.back()}})},
-                   {"repeat", 1}});
-  surface.settings = std::move(settings);
+  settings.bend_files.emplace();
+  for (const auto& file : bend_files(request)) {
+    settings.bend_files->push_back(identity_of_checkpoint(file, inputs.landscape));
+  }
+  settings.curve_length = length(curve);
+  settings.line_length = length({checked.shape, {curve.points.front(), curve.points.back()}});
+  settings.repeat = 1;
   if (!history.is_null()) surface.provenance["training"] = history;
   return run_landscape({.request = request.landscape,
                         .options = options,
                         .inputs = inputs.landscape,
                         .engine = engine,
                         .plane = plane,
-                        .surface = std::move(surface)},
+                        .surface = std::move(surface),
+                        .settings = settings},
                        caller, observer);
 }
 
@@ -313,17 +313,20 @@ Outcome draw_plane(const CurveRequest& request, const CheckedCurve& checked, con
   const ChosenPlane plane = choose_plane(through, 2, inputs.landscape, sums_of(request.landscape, checked.landscape));
   const LandscapeOptions& options = checked.landscape;
   const auto more = names_of(request.landscape.extras, options.split, inputs.landscape.spec.classes, options.second);
-  Surface surface(axis_around(plane.points, &MarkedPoint::x, request.columns),
-                  axis_around(plane.points, &MarkedPoint::y, request.rows), options.split, more);
+  Surface surface(axis_around(plane.points, &MarkedPoint::x, request.grid[0]),
+                  axis_around(plane.points, &MarkedPoint::y, request.grid[1]), options.split, more);
   surface.curves = {curve_in_plane(plane, checked.shape, bends, kCurvePoints)};
-  surface.settings = {{"repeat", 1}, {"curve", request.shape}};
+  Settings settings;
+  settings.repeat = 1;
+  settings.curve = request.shape;
   const LandscapeRequest landscape = of_plane(request);
   return run_landscape({.request = landscape,
                         .options = options,
                         .inputs = inputs.landscape,
                         .engine = engine,
                         .plane = plane,
-                        .surface = std::move(surface)},
+                        .surface = std::move(surface),
+                        .settings = settings},
                        caller, observer);
 }
 
@@ -335,7 +338,7 @@ Outcome run(const CheckedCurve& checked, const Caller& caller, Observer& observe
   const CurveInputs inputs = read_inputs(request, checked.landscape);
   normalize(request.landscape.data, images, inputs.landscape.metadata);
   const auto train = std::make_shared<const DataSet>(std::move(images));
-  const json settings = curve_settings(request, inputs.landscape, *train, device);
+  const Settings settings = curve_settings(request, inputs.landscape, *train, device);
   const auto state = state_file(request);
   json history;
   if (!request.landscape.resume || std::filesystem::exists(state) || !std::filesystem::exists(request.landscape.out)) {

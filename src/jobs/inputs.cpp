@@ -110,7 +110,7 @@ bool recalibrates(const LandscapeRequest& request, const LandscapeOptions& optio
     return false;
   }
   const auto before = request.goes_on() ? read_remains(request.out) : std::nullopt;
-  if (!before || before->surface.settings.value("bn", json()) != "stored") return true;
+  if (!before || settings_from(before->surface.settings).bn != "stored") return true;
   inputs.notes.push_back(
       fmt::format("{} was begun with stored batch-norm statistics, and keeps them", request.out.string()));
   return false;
@@ -237,45 +237,57 @@ Engine make_engine(const LandscapeRequest& request, const LandscapeOptions& opti
   return Engine(std::move(engine), inputs.images.data, device);
 }
 
-json settings_of_file(const std::filesystem::path& file, const std::string& sha256) {
-  return {{"file", file.filename().string()}, {"sha256", sha256}};
+FileIdentity identity_of(const std::filesystem::path& file, const std::string& sha256) {
+  return {file.filename().string(), sha256};
 }
 
-json settings_of_checkpoint(const std::filesystem::path& file, const LandscapeInputs& inputs) {
+FileIdentity identity_of_checkpoint(const std::filesystem::path& file, const LandscapeInputs& inputs) {
   read_state(file, inputs);
-  return settings_of_file(file, inputs.known->at(file).sha256);
+  return identity_of(file, inputs.known->at(file).sha256);
 }
 
-json settings_of(const LandscapeRequest& request, const LandscapeOptions& options, const LandscapeInputs& inputs,
-                 const Engine& engine) {
+Settings settings_of(const NetworkSpec& network, const DataSet& data) {
+  Settings settings;
+  settings.arch = network.architecture;
+  settings.classes = network.classes;
+  settings.width = network.width;
+  settings.data = data.name;
+  settings.mean = data.normalization.mean;
+  settings.std = data.normalization.deviation;
+  return settings;
+}
+
+Settings settings_of(const LandscapeRequest& request, const LandscapeOptions& options, const LandscapeInputs& inputs,
+                     const Engine& engine) {
   const DataSet& data = *inputs.images.data;
-  json settings = settings_of(engine.options().network);
-  settings.update(settings_of(data));
-  settings.update({
-      {"checkpoint", settings_of_checkpoint(inputs.checkpoint, inputs)},
-      {"split", request.split},
-      {"samples", data.size()},
-      {"samples_sha256", inputs.images.sha256},
-      {"sample_seed", inputs.images.is_sample ? json(request.sample_seed) : json(nullptr)},
-      {"loss", request.loss},
-      {"bn", inputs.recalibration ? "recalibrate" : "stored"},
-      {"bn_layers", batch_norms_of(inputs.origin)},
-      {"bn_images", inputs.recalibration ? json(inputs.recalibration->size()) : json(nullptr)},
-      {"more", names_of(request.extras, options.split, inputs.spec.classes, options.second)},
-      {"l2", request.extras.weight_decay > 0 ? json(request.extras.weight_decay) : json(nullptr)},
-      {"engine", engine.is_fused() ? "fused" : "eager"},
-      {"dtype", name_of(engine.options().precision)},
-      {"batch_size", options.batch_size},
-      {"device", engine.device().is_cuda() ? "cuda" : "cpu"},
-      {"instruction_set", engine.instruction_set()},
-      {"libtorch", TORCH_VERSION}});
+  Settings settings = settings_of(engine.options().network, data);
+  settings.checkpoint = identity_of_checkpoint(inputs.checkpoint, inputs);
+  settings.split = request.split;
+  settings.samples = data.size();
+  settings.samples_sha256 = inputs.images.sha256;
+  settings.sample_seed.emplace();
+  if (inputs.images.is_sample) settings.sample_seed = request.sample_seed;
+  settings.loss = request.loss;
+  settings.bn = inputs.recalibration ? "recalibrate" : "stored";
+  settings.bn_layers = batch_norms_of(inputs.origin);
+  settings.bn_images.emplace();
+  settings.more = names_of(request.extras, options.split, inputs.spec.classes, options.second);
+  settings.l2.emplace();
+  if (request.extras.weight_decay > 0) settings.l2 = request.extras.weight_decay;
+  settings.engine = engine.is_fused() ? "fused" : "eager";
+  settings.dtype = name_of(engine.options().precision);
+  settings.batch_size = options.batch_size;
+  settings.device = engine.device().is_cuda() ? "cuda" : "cpu";
+  settings.instruction_set = engine.instruction_set();
+  settings.libtorch = TORCH_VERSION;
   if (inputs.recalibration) {
-    settings["bn_engine"] = engine.recalibrates_fused() ? "fused" : "eager";
-    settings["bn_images_sha256"] = inputs.recalibration_sha256;
+    settings.bn_images = inputs.recalibration->size();
+    settings.bn_engine = engine.recalibrates_fused() ? "fused" : "eager";
+    settings.bn_images_sha256 = inputs.recalibration_sha256;
   }
   if (options.second) {
-    settings["test_samples"] = inputs.second.data->size();
-    settings["test_samples_sha256"] = inputs.second.sha256;
+    settings.test_samples = inputs.second.data->size();
+    settings.test_samples_sha256 = inputs.second.sha256;
   }
   return settings;
 }

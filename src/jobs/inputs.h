@@ -13,6 +13,7 @@
 #include "evaluation/evaluator.h"
 #include "jobs/arithmetic.h"
 #include "jobs/request.h"
+#include "landscape/settings.h"
 #include "landscape/surface.h"
 #include "models/spec.h"
 #include "models/state.h"
@@ -77,14 +78,17 @@ NetworkState read_state(const std::filesystem::path& file, const LandscapeInputs
 Engine make_engine(const LandscapeRequest& request, const LandscapeOptions& options, const LandscapeInputs& inputs,
                    at::Device device);
 
-/// A file in the settings: {"file": its name, "sha256": …}.
-nlohmann::json settings_of_file(const std::filesystem::path& file, const std::string& sha256);
+/// As settings know a file.
+FileIdentity identity_of(const std::filesystem::path& file, const std::string& sha256);
 
 /// The same of a checkpoint, which is read (read_state) if it was not yet.
-nlohmann::json settings_of_checkpoint(const std::filesystem::path& file, const LandscapeInputs& inputs);
+FileIdentity identity_of_checkpoint(const std::filesystem::path& file, const LandscapeInputs& inputs);
+
+/// The network's and the data's.
+Settings settings_of(const NetworkSpec& network, const DataSet& data);
 
 /// What decides the values at a point of a plane: network, checkpoint, images, arithmetic.
-nlohmann::json settings_of(const LandscapeRequest& request, const LandscapeOptions& options, const LandscapeInputs& inputs,
-                           const Engine& engine);
+Settings settings_of(const LandscapeRequest& request, const LandscapeOptions& options, const LandscapeInputs& inputs,
+                     const Engine& engine);
 
 }  // namespace lossatlas

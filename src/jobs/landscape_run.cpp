@@ -61,28 +61,29 @@ void say_of_network(const LandscapeTask& task, Observer& observer) {
 }
 
 /// Cosine and lengths of the two directions; lists where there are several planes.
-json angles_of_planes(const Planes& planes, std::size_t count) {
+void add_angles_of_planes(const Planes& planes, std::size_t count, Settings& settings) {
   json cosines = json::array(), lengths = json::array();
   for (std::size_t repeat = 0; repeat < count; ++repeat) {
     const auto plane = planes.at(repeat);
     cosines.push_back(cosine(plane->directions[0], plane->directions[1]));
     lengths.push_back({norm(plane->directions[0]), norm(plane->directions[1])});
   }
-  if (count > 1) return {{"cosine", cosines}, {"lengths", lengths}};
-  return {{"cosine", cosines.at(0)}, {"lengths", lengths.at(0)}};
+  settings.cosine = count > 1 ? cosines : cosines.at(0);
+  settings.lengths = count > 1 ? lengths : lengths.at(0);
 }
 
 /// Of a fan: the lengths of all lines, and the cosines of all but the first with the first.
-json angles_of_lines(const Planes& planes, const Surface& surface) {
+void add_angles_of_lines(const Planes& planes, const Surface& surface, Settings& settings) {
   const auto first = planes.at(0);  // of one line too: a direction that cannot be made is refused before anything is said
-  if (surface.kind != SurfaceKind::line || surface.layers < 2) return json::object();
+  if (surface.kind != SurfaceKind::line || surface.layers < 2) return;
   json cosines = json::array(), lengths = json::array({norm(first->directions[0])});
   for (std::size_t line = 1; line < surface.layers; ++line) {
     const auto plane = planes.at(line);
     cosines.push_back(cosine(first->directions[0], plane->directions[0]));
     lengths.push_back(norm(plane->directions[0]));
   }
-  return {{"cosine", cosines}, {"lengths", lengths}};
+  settings.cosine = cosines;
+  settings.lengths = lengths;
 }
 
 /// Completes the surface with what is known before a point is evaluated.
@@ -93,15 +94,19 @@ void describe(LandscapeTask& task, const Planes& planes, const Caller& caller) {
   surface.points = task.plane.points;
   surface.unit = task.plane.unit;
   surface.trajectory = task.plane.trajectory;
-  json settings = settings_of(task.request, task.options, task.inputs, task.engine);
-  settings.update(task.plane.settings);
-  settings.update({{"kind", name_of(surface.kind)},
-                   {"grid", {surface.x.points, surface.y.points}},
-                   {"x", {surface.x.low, surface.x.high}},
-                   {"y", {surface.y.low, surface.y.high}}});
-  settings.update(surface.settings);
-  settings.update(surface.is_flat() ? angles_of_lines(planes, surface) : angles_of_planes(planes, settings.at("repeat")));
-  surface.settings = std::move(settings);
+  Settings settings = settings_of(task.request, task.options, task.inputs, task.engine);
+  merge(settings, task.plane.settings);
+  settings.kind = name_of(surface.kind);
+  settings.grid = {surface.x.points, surface.y.points};
+  settings.x = {surface.x.low, surface.x.high};
+  settings.y = {surface.y.low, surface.y.high};
+  merge(settings, task.settings);
+  if (surface.is_flat()) {
+    add_angles_of_lines(planes, surface, settings);
+  } else {
+    add_angles_of_planes(planes, settings.repeat.value(), settings);
+  }
+  surface.settings = json_of(settings);
   surface.provenance.update({{"command", caller.command},
                              {"version", caller.version},
                              {"started", utc_now()},
@@ -273,7 +278,7 @@ Outcome run_landscape(LandscapeTask task, const Caller& caller, Observer& observ
     save(task.save_directions, task);
   }
   const bool moves_variances =
-      task.surface.settings.value("dir_type", "weights") == "states" && !task.inputs.recalibration;
+      settings_from(task.surface.settings).dir_type == "states" && !task.inputs.recalibration;
   const auto judge_centre = [&](const Evaluation& centre) {
     if (moves_variances) warn_of_variances(planes, task.surface, observer);
     const double loss = std::isnan(centre.loss) ? std::nan("") : centre.loss;  // without a sign

@@ -30,9 +30,9 @@ Axis axis_between(std::size_t points) {
 }
 
 /// Throws UsageError where one point has no coordinate.
-Axis axis_of(const LineRequest& request) {
-  if (request.x) return *request.x;
+Axis axis_of_line(const LineRequest& request) {
   const std::size_t points = points_of(request);
+  if (request.x) return axis_of(*request.x, points);
   if (points == 1) throw UsageError("`points` 1: one point requires its coordinate, as in `x` 0:0");
   return request.to.empty() ? Axis{-1, 1, points} : axis_between(points);
 }
@@ -52,7 +52,7 @@ CheckedLine check(const LineRequest& request) {
   if (request.lines > 1 && (has_end || has_file || !request.direction.save_directions.empty())) {
     throw UsageError("`lines` {}: draws its directions; goes with neither `to` nor a file of directions", request.lines);
   }
-  checked.x = axis_of(request);
+  checked.x = axis_of_line(request);
   auto& checkpoint = checked.request.landscape.checkpoint;
   if (checkpoint.empty()) throw UsageError("`checkpoint` is required: a file, or a run folder for its last epoch");
   checkpoint = checkpoint_of(checkpoint, checked.notes);
@@ -76,14 +76,16 @@ Outcome run(const CheckedLine& checked, const Caller& caller, Observer& observer
   Surface empty(checked.x, {0, 0, 1}, options.split,
                 names_of(landscape.extras, options.split, inputs.spec.classes, options.second), checked.request.lines);
   empty.kind = SurfaceKind::line;
-  empty.settings = {{"repeat", checked.request.lines}};
+  Settings settings;
+  settings.repeat = checked.request.lines;
   return run_landscape({.request = landscape,
                         .options = options,
                         .inputs = inputs,
                         .engine = engine,
                         .plane = plane,
                         .save_directions = checked.request.direction.save_directions,
-                        .surface = std::move(empty)},
+                        .surface = std::move(empty),
+                        .settings = settings},
                        caller, observer);
 }
 

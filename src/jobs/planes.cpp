@@ -19,21 +19,19 @@
 namespace lossatlas {
 namespace {
 
-using nlohmann::json;
-
 constexpr double kMargin = 0.2;  // of the points' extent
 
 ChosenPlane random_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs) {
   DirectionOptions direction = options.direction;
   direction.type = options.type.value_or(DirectionType::weights);
   ChosenPlane plane;
-  plane.settings = {{"plane", "random"},
-                    {"seed", direction.seed},
-                    {"normalization", name_of(direction.normalization)},
-                    {"ignore", name_of(direction.ignore)},
-                    {"distribution", name_of(direction.distribution)},
-                    {"orthogonal", options.is_orthogonal},
-                    {"dir_type", name_of(direction.type)}};
+  plane.settings.plane = "random";
+  plane.settings.seed = direction.seed;
+  plane.settings.normalization = name_of(direction.normalization);
+  plane.settings.ignore = name_of(direction.ignore);
+  plane.settings.distribution = name_of(direction.distribution);
+  plane.settings.orthogonal = options.is_orthogonal;
+  plane.settings.dir_type = name_of(direction.type);
   plane.directions = [=, origin = inputs.origin, is_orthogonal = options.is_orthogonal](std::size_t repeat) {
     std::vector<Direction> directions;
     for (std::size_t k = 0; k < count; ++k) {
@@ -70,7 +68,9 @@ ChosenPlane plane_of_file(const PlaneOptions& options, std::size_t count, const 
   }
   ChosenPlane plane;
   plane.direction_file = file;
-  plane.settings = {{"plane", "file"}, {"directions", settings_of_file(file, sha256_of_text(bytes))}, {"dir_type", name_of(type)}};
+  plane.settings.plane = "file";
+  plane.settings.directions = identity_of(file, sha256_of_text(bytes));
+  plane.settings.dir_type = name_of(type);
   plane.directions = [directions](std::size_t) { return directions; };
   return plane;
 }
@@ -90,9 +90,10 @@ ChosenPlane plane_through(const PlaneOptions& options, std::size_t count, const 
   plane.unit = norm(directions.front());
   plane.files = files;
   plane.files.insert(plane.files.begin(), inputs.checkpoint);
-  json digests = json::array();
-  for (const auto& file : plane.files) digests.push_back(settings_of_checkpoint(file, inputs));
-  plane.settings = {{"plane", "points"}, {"points", digests}, {"dir_type", name_of(type)}};
+  plane.settings.plane = "points";
+  plane.settings.points.emplace();
+  for (const auto& file : plane.files) plane.settings.points->push_back(identity_of_checkpoint(file, inputs));
+  plane.settings.dir_type = name_of(type);
   const auto names = short_names(plane.files);
   for (std::size_t i = 0; i < plane.files.size(); ++i) {
     Projection at = project(read_state(plane.files[i], inputs), {inputs.origin, directions});

@@ -1,7 +1,7 @@
 #pragma once
 
+#include <array>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +12,7 @@
 #include "landscape/differences.h"
 #include "landscape/direction.h"
 #include "landscape/plane.h"
+#include "landscape/settings.h"
 #include "landscape/surface.h"
 
 namespace lossatlas {
@@ -39,7 +40,7 @@ std::filesystem::path take_origin(const std::filesystem::path& checkpoint, Plane
 struct ChosenPlane {
   Planes::MakeDirections directions;  // on the CPU
   Planes::Locate locate = nullptr;    // null: a grid's coordinates are multiples of the directions
-  nlohmann::json settings;            // plane, and what decides it
+  Settings settings;                  // plane, and what decides it
   std::filesystem::path direction_file;  // where the directions were read from, if they were
   std::vector<MarkedPoint> points;    // checkpoints that are marked, without their own losses
   std::vector<std::filesystem::path> files;  // of the points
@@ -57,6 +58,9 @@ ChosenPlane choose_plane(const PlaneOptions& options, std::size_t count, const L
 
 /// The last parts of each path that tell all of them apart: "epoch-0003", or "sgd/epoch-0003" beside another run's.
 std::vector<std::string> short_names(const std::vector<std::filesystem::path>& files);
+
+/// A range that was asked for.
+inline Axis axis_of(const std::array<double, 2>& range, std::size_t points) { return {range[0], range[1], points}; }
 
 /// A range that holds the coordinates of all points, with a margin of a fifth of their extent on either side.
 Axis axis_around(const std::vector<MarkedPoint>& points, double MarkedPoint::*coordinate, std::size_t count);

@@ -14,8 +14,6 @@
 namespace lossatlas {
 namespace {
 
-using nlohmann::json;
-
 constexpr std::size_t kComponents = 10;  // whose variances are kept
 constexpr int kFilesAtOnce = 16;         // a disk finds many short pieces sooner than one after the other
 constexpr double kPathMargin = 0.2;          // of the paths' extent
@@ -130,7 +128,9 @@ ChosenPlane plane_of_pca(const IndexedRuns& runs, const LandscapeInputs& inputs,
   plane.trajectory = paths_of(runs, project(products, rule));
   plane.notes = runs.notes;
   plane.trajectory.pca = std::move(pca);
-  plane.settings = {{"plane", "pca"}, {"runs", settings_of_runs(runs)}, {"dir_type", name_of(type)}};
+  plane.settings.plane = "pca";
+  plane.settings.runs = identities_of(runs);
+  plane.settings.dir_type = name_of(type);
   plane.directions = [directions](std::size_t) { return directions; };
   return plane;
 }
@@ -141,17 +141,15 @@ Trajectory paths_along(const std::vector<Direction>& directions, const IndexedRu
   return paths_of(runs, project(differences.products(directions), rule));
 }
 
-json settings_of_runs(const IndexedRuns& runs) {
+std::vector<RunIdentity> identities_of(const IndexedRuns& runs) {
   const auto names = names_of(runs.files);
-  json settings = json::array();
+  std::vector<RunIdentity> identities;
   for (std::size_t r = 0; r < runs.files.size(); ++r) {
     std::string digests;
     for (const CheckpointIndex& checkpoint : runs.checkpoints[r]) digests += digest_of(checkpoint) + "\n";
-    settings.push_back({{"file", names[r]},
-                        {"sha256", sha256_of_text(digests)},
-                        {"checkpoints", runs.checkpoints[r].size()}});
+    identities.push_back({names[r], sha256_of_text(digests), runs.checkpoints[r].size()});
   }
-  return settings;
+  return identities;
 }
 
 Axis axis_around(const Trajectory& trajectory, std::vector<double> Projected::*coordinate, std::size_t count) {

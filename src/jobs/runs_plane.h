@@ -36,8 +36,8 @@ ChosenPlane plane_of_pca(const IndexedRuns& runs, const LandscapeInputs& inputs,
 Trajectory paths_along(const std::vector<Direction>& directions, const IndexedRuns& runs, const LandscapeInputs& inputs,
                        ProjectionRule rule, const SumOptions& sums);
 
-/// {"file": the run's name, "sha256": of its files' digests, "checkpoints": how many}, a run.
-nlohmann::json settings_of_runs(const IndexedRuns& runs);
+/// Of each run.
+std::vector<RunIdentity> identities_of(const IndexedRuns& runs);
 
 /// An axis that holds 0 and the paths, with a margin of a fifth of their extent on either side; the ends are rounded to
 /// three digits of the extent. `coordinate`: Projected::x or Projected::y.

@@ -7,6 +7,7 @@
 
 #include "landscape/barrier.h"
 #include "landscape/range_advice.h"
+#include "landscape/settings.h"
 #include "landscape/summary.h"
 
 namespace lossatlas {
@@ -71,7 +72,8 @@ std::vector<std::string> path_lines(const Surface& path) {
     lines.push_back(ways_text(name, curve, summary["linear"][name]));
   }
   if (const auto own = own_text(path); !own.empty()) lines.push_back(own);
-  const double curve = path.settings.value("curve_length", kUnknown), line = path.settings.value("line_length", kUnknown);
+  const Settings settings = settings_from(path.settings);
+  const double curve = settings.curve_length.value_or(kUnknown), line = settings.line_length.value_or(kUnknown);
   if (curve > 0) lines.push_back(fmt::format("the curve is {:.3g} times as long as the line", curve / line));
   return lines;
 }
@@ -188,7 +190,7 @@ std::vector<std::string> summary_lines(const Surface& surface) {
 
 void report_values(const Surface& surface, Observer& observer) {
   if (const std::size_t count = surface.not_finite(); count > 0) {
-    const bool is_random = surface.settings.value("plane", "random") == "random";
+    const bool is_random = settings_from(surface.settings).plane.value_or("random") == "random";
     std::string advice = recalibration_advice(surface);
     if (advice.empty()) {
       const std::string range = finite_range(surface);

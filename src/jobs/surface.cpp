@@ -1,5 +1,5 @@
+#include <array>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "evaluation/device.h"
@@ -11,8 +11,6 @@
 
 namespace lossatlas {
 namespace {
-
-using nlohmann::json;
 
 /// --tolerance and --budget leave some things to plain surfaces.
 void check_levels(const SurfaceRequest& request) {
@@ -43,14 +41,15 @@ CheckedSurface check(SurfaceRequest request) {
   const auto source = checked.plane.source;
   const bool has_default = source != PlaneSource::points && source != PlaneSource::pca;
   checked.landscape.is_between_networks = !has_default;
-  const auto axis = [&](const std::optional<Axis>& asked, std::size_t points, char name) -> std::optional<Axis> {
+  using Range = std::optional<std::array<double, 2>>;
+  const auto range = [&](const Range& asked, std::size_t points, char name) -> Range {
     if (asked || !has_default) return asked;
-    if (points > 1) return Axis{-1, 1, points};
-    throw UsageError("`grid` {}x{}: one point along {} requires its coordinate, as in `{}` 0:0", request.columns,
-                     request.rows, name, name);
+    if (points > 1) return std::array{-1.0, 1.0};
+    throw UsageError("`grid` {}x{}: one point along {} requires its coordinate, as in `{}` 0:0", request.grid[0],
+                     request.grid[1], name, name);
   };
-  checked.request.x = axis(request.x, request.columns, 'x');
-  checked.request.y = axis(request.y, request.rows, 'y');
+  checked.request.x = range(request.x, request.grid[0], 'x');
+  checked.request.y = range(request.y, request.grid[1], 'y');
   checked.origin = take_origin(request.landscape.checkpoint, checked.plane, 2, checked.notes);
   return checked;
 }
@@ -72,8 +71,8 @@ Surface empty_surface(const SurfaceRequest& request, const LandscapeOptions& opt
   const auto held = [&](double MarkedPoint::*of_points, std::vector<double> Projected::*of_paths, std::size_t count) {
     return has_paths ? axis_around(plane.trajectory, of_paths, count) : axis_around(plane.points, of_points, count);
   };
-  const Axis x = request.x ? *request.x : held(&MarkedPoint::x, &Projected::x, request.columns);
-  const Axis y = request.y ? *request.y : held(&MarkedPoint::y, &Projected::y, request.rows);
+  const Axis x = request.x ? axis_of(*request.x, request.grid[0]) : held(&MarkedPoint::x, &Projected::x, request.grid[0]);
+  const Axis y = request.y ? axis_of(*request.y, request.grid[1]) : held(&MarkedPoint::y, &Projected::y, request.grid[1]);
   const auto more = names_of(request.landscape.extras, options.split, inputs.spec.classes, options.second);
   if (!request.in_levels()) return Surface(x, y, options.split, more, request.plane.repeat);
   const auto ladder = ladder_of(static_cast<std::int64_t>(inputs.images.data->size()));
@@ -87,12 +86,18 @@ Surface empty_surface(const SurfaceRequest& request, const LandscapeOptions& opt
   return surface;
 }
 
-json settings_of(const SurfaceRequest& request, const Surface& surface) {
-  return {{"repeat", request.plane.repeat},
-          {"levels", request.in_levels() ? json(surface.levels) : json(nullptr)},
-          {"subsets", request.in_levels() ? json("balanced in strata") : json(nullptr)},
-          {"tolerance", request.tolerance > 0 ? json(request.tolerance) : json(nullptr)},
-          {"budget", request.budget > 0 ? json(request.budget) : json(nullptr)}};
+Settings settings_of(const SurfaceRequest& request, const Surface& surface) {
+  Settings settings;
+  settings.repeat = request.plane.repeat;
+  settings.levels.emplace();
+  settings.subsets.emplace();
+  settings.tolerance.emplace();
+  settings.budget.emplace();
+  if (request.in_levels()) settings.levels = surface.levels;
+  if (request.in_levels()) settings.subsets = std::string("balanced in strata");
+  if (request.tolerance > 0) settings.tolerance = request.tolerance;
+  if (request.budget > 0) settings.budget = request.budget;
+  return settings;
 }
 
 Outcome run(const CheckedSurface& checked, const Caller& caller, Observer& observer) {
@@ -105,7 +110,7 @@ Outcome run(const CheckedSurface& checked, const Caller& caller, Observer& obser
   const ChosenPlane plane = choose_plane(checked.plane, 2, inputs, sums_of(landscape, checked.landscape));
   const Engine engine = make_engine(landscape, checked.landscape, inputs, device);
   Surface empty = empty_surface(request, checked.landscape, inputs, plane);
-  empty.settings = settings_of(request, empty);
+  const Settings settings = settings_of(request, empty);
   if (request.in_levels() && inputs.recalibration) {
     observer.on_note(
         fmt::format("note: each evaluation takes {} more images for batch-norm statistics (`bn_images`), which are not "
@@ -119,6 +124,7 @@ Outcome run(const CheckedSurface& checked, const Caller& caller, Observer& obser
                         .plane = plane,
                         .save_directions = request.plane.save_directions,
                         .surface = std::move(empty),
+                        .settings = settings,
                         .goal = {request.tolerance, request.budget}},
                        caller, observer);
 }

@@ -18,8 +18,6 @@
 namespace lossatlas {
 namespace {
 
-using nlohmann::json;
-
 /// What was checked without reading a checkpoint.
 struct CheckedTrajectory {
   TrajectoryRequest request;
@@ -66,10 +64,10 @@ ChosenPlane choose_plane(const TrajectoryRequest& request, const CheckedTrajecto
     options.type = checked.type;
     plane = choose_plane(options, 2, inputs, sums);
     plane.trajectory = paths_along(plane.directions(0), runs, inputs, checked.projection, sums);
-    plane.settings["runs"] = settings_of_runs(runs);
+    plane.settings.runs = identities_of(runs);
     plane.notes = runs.notes;
   }
-  plane.settings["project"] = request.projection;
+  plane.settings.project = request.projection;
   return plane;
 }
 
@@ -127,10 +125,14 @@ Outcome run(const CheckedTrajectory& checked, const Caller& caller, Observer& ob
     write_projection(request.save_projection, plane.trajectory, checked.projection, plane.directions(0));
   }
   const Engine engine = make_engine(landscape, options, inputs, device);
-  const Axis x = request.x ? *request.x : axis_around(plane.trajectory, &Projected::x, request.columns);
-  const Axis y = request.y ? *request.y : axis_around(plane.trajectory, &Projected::y, request.rows);
+  const Axis x = request.x ? axis_of(*request.x, request.grid[0]) : axis_around(plane.trajectory, &Projected::x, request.grid[0]);
+  const Axis y = request.y ? axis_of(*request.y, request.grid[1]) : axis_around(plane.trajectory, &Projected::y, request.grid[1]);
   Surface empty(x, y, options.split, names_of(landscape.extras, options.split, inputs.spec.classes, options.second));
-  empty.settings = {{"repeat", 1}, {"levels", nullptr}, {"tolerance", nullptr}, {"budget", nullptr}};
+  Settings settings;
+  settings.repeat = 1;
+  settings.levels.emplace();
+  settings.tolerance.emplace();
+  settings.budget.emplace();
   const auto evaluate = [&](Surface& surface, const std::atomic<bool>& stop) {
     evaluate_paths(request, runs, plane, inputs, engine, observer, surface, stop);
   };
@@ -141,6 +143,7 @@ Outcome run(const CheckedTrajectory& checked, const Caller& caller, Observer& ob
                         .plane = plane,
                         .save_directions = request.save_directions,
                         .surface = std::move(empty),
+                        .settings = settings,
                         .mark = evaluate},
                        caller, observer);
 }

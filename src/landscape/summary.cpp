@@ -15,6 +15,7 @@
 
 #include "landscape/barrier.h"
 #include "landscape/range_advice.h"
+#include "landscape/settings.h"
 
 namespace lossatlas {
 namespace {
@@ -345,10 +346,9 @@ double median_of_finite(const std::vector<double>& values) {
 
 /// The loss of a guess that gives all classes the same probability, where the centre is clearly better; else NaN.
 double uniform_loss(const Surface& surface, const Summary& summary) {
-  const auto classes = surface.settings.find("classes"), loss = surface.settings.find("loss");
-  if (classes == surface.settings.end() || !classes->is_number() || loss == surface.settings.end()) return kUnknown;
-  if (*loss != "cross-entropy") return kUnknown;
-  const double uniform = std::log(classes->get<double>());
+  const Settings settings = settings_from(surface.settings);
+  if (!settings.classes || settings.loss != "cross-entropy") return kUnknown;
+  const double uniform = std::log(static_cast<double>(*settings.classes));
   return summary.centre.loss < 0.9 * uniform ? uniform : kUnknown;
 }
 
@@ -444,14 +444,11 @@ Summary summarize(const Surface& surface) {
 }
 
 std::string recalibration_advice(const Surface& surface) {
-  const auto setting = [&](const char* name) {
-    const auto found = surface.settings.find(name);
-    return found == surface.settings.end() ? nlohmann::json() : *found;
-  };
-  const auto plane = setting("plane"), layers = setting("bn_layers");  // which files of older versions lack
-  const bool is_between_networks = plane == "points" || plane == "pca" || plane == "path" || !setting("runs").is_null();
-  if (!is_between_networks || setting("bn") != "stored" || !layers.is_number() || layers == 0) return "";
-  return setting("arch") == "torchscript" ? "--bn recalibrate with the network's --arch" : "--bn recalibrate";
+  const Settings settings = settings_from(surface.settings);
+  const auto& plane = settings.plane;  // files of older versions lack it and bn_layers
+  const bool is_between_networks = plane == "points" || plane == "pca" || plane == "path" || (settings.runs && !settings.runs->empty());
+  if (!is_between_networks || settings.bn != "stored" || settings.bn_layers.value_or(0) == 0) return "";
+  return settings.arch == "torchscript" ? "--bn recalibrate with the network's --arch" : "--bn recalibrate";
 }
 
 bool is_centre_finite(const Surface& surface) {

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "landscape/path.h"
+#include "landscape/settings.h"
 #include "landscape/summary.h"
 #include "landscape/surface.h"
 #include "storage/format.h"
@@ -193,9 +194,9 @@ struct Contents {
 };
 
 Contents contents_of(const Hdf5Reader& reader, const nlohmann::json& settings) {
-  const auto repeats = settings.value("repeat", nlohmann::json(1));
-  const auto names = settings.value("more", nlohmann::json::array());
-  const auto levels = settings.value("levels", nlohmann::json(nullptr));
+  const auto repeats = settings.value(key_of(&Settings::repeat), nlohmann::json(1));
+  const auto names = settings.value(key_of(&Settings::more), nlohmann::json::array());
+  const auto levels = stored(settings, key_of(&Settings::levels));
   const auto is_text = [](const nlohmann::json& name) { return name.is_string(); };
   const auto is_count = [](const nlohmann::json& value) { return value.is_number_integer() && value >= 1; };
   if (!is_count(repeats) || repeats > 1'000'000) {
@@ -561,15 +562,15 @@ Surface read_surface(const std::filesystem::path& file) { return read_any(file, 
 Surface read_layers(const std::filesystem::path& file) { return read_any(file, true); }
 
 std::vector<std::int64_t> levels_of(const nlohmann::json& settings) {
-  const auto found = settings.find("levels");
-  return found == settings.end() || found->is_null() ? std::vector<std::int64_t>{}
-                                                     : found->get<std::vector<std::int64_t>>();
+  const auto levels = settings_from(settings).levels;
+  return levels ? levels->value.value_or(std::vector<std::int64_t>{}) : std::vector<std::int64_t>{};
 }
 
 std::size_t layers_of(const nlohmann::json& settings) {
   const auto levels = levels_of(settings);
-  if (settings.value("kind", "surface") == "path") return 2;
-  return levels.empty() ? settings.value("repeat", std::size_t{1}) : levels.size();
+  const Settings all = settings_from(settings);
+  if (all.kind == name_of(SurfaceKind::path)) return 2;
+  return levels.empty() ? all.repeat.value_or(1) : levels.size();
 }
 
 }  // namespace lossatlas

@@ -69,7 +69,7 @@ SurfaceRequest small_surface(const std::filesystem::path& run, const std::filesy
   request.landscape.data.data = "synthetic:40";
   request.landscape.threads = 1;
   request.landscape.out = out;
-  request.columns = request.rows = 3;
+  request.grid = {3, 3};
   return request;
 }
 
