@@ -41,7 +41,7 @@ void refuse_others(const std::filesystem::path& file) {
     const std::string text = text_of(file);
     if (text.starts_with(kBegin) || kBegin.starts_with(text)) return;
   }
-  throw Error("{}: not a lock of this program, which keeps one under this name; move it away, or choose another --out",
+  throw Error("{}: not a lock of this program, which keeps one under this name; move it away, or choose another `out`",
               file.string());
 }
 

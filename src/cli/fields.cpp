@@ -10,7 +10,7 @@ namespace {
 constexpr auto kFields = std::to_array<std::string_view>({
     "arch", "augment", "batch_size", "bends", "betas", "bn", "bn_images", "budget", "checkpoint", "checkpoints",
     "class_loss", "classes", "curve", "data", "delta", "device", "dir_type", "directions", "distribution", "draw",
-    "dtype", "engine", "epochs", "field", "force", "from", "grid", "ignore", "instruction_set", "interp", "join",
+    "dtype", "engine", "epochs", "eps", "field", "force", "from", "grid", "ignore", "instruction_set", "interp", "join",
     "l2", "lines", "log", "loss", "lr", "lr_epochs", "lr_factor", "lr_schedule", "lr_steps", "mean", "momentum",
     "nesterov", "norm", "optimizer", "orthogonal", "out", "plane", "plane_out", "points", "project", "repeat",
     "resume", "rho", "run", "sample_seed", "samples", "save_bends", "save_directions", "save_every",

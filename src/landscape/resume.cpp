@@ -93,7 +93,7 @@ Surface read_own_surface(const std::filesystem::path& file) {
   try {
     Surface surface = read_layers(file);
     if (is_own(surface.settings)) return surface;
-    throw Error("{}: not written by `lossatlas surface`, which cannot go on with it; choose another --out",
+    throw Error("{}: not written by `lossatlas surface`, which cannot go on with it; choose another `out`",
                 file.string());
   } catch (const Error& error) {
     if (journals.empty()) throw;
