@@ -221,6 +221,18 @@ def of_histories(files, names, labels=None):
     return chart
 
 
+def _schedule_facts(settings):
+    """How the learning rate changes in a run of these settings."""
+    facts = []
+    if settings.get("lr_schedule") == "cosine":
+        facts.append(f"cosine over {wording.counted(settings.get('lr_epochs', 0), 'epoch')}")
+    elif steps := settings.get("lr_steps"):
+        facts.append(f"× {settings.get('lr_factor', 0):g} after epoch{'s' * (len(steps) > 1)} {', '.join(map(str, steps))}")
+    if warmup := settings.get("warmup"):
+        facts.append(f"warm-up of {warmup:g} epoch{'s' * (warmup != 1)}")
+    return facts
+
+
 def history_facts(file):
     """The run's facts, and where it ended."""
     settings, facts = file.settings, []
@@ -229,6 +241,8 @@ def history_facts(file):
         value = settings.get(key)
         if isinstance(value, (str, int, float)) and not isinstance(value, bool):
             facts.append(form.format(wording.OPTIMIZERS.get(value, value)))
+        if key == "lr":
+            facts += _schedule_facts(settings)
     facts.append(f"{len(file.epoch) - 1} epochs" if len(file.epoch) != 2 else "1 epoch")
     if "test_acc" in file.names:
         accuracy = file.values("test_acc")
