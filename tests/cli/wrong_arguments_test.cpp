@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "../temporary_folder.h"
 #include "catch.h"
 #include "cli/cli.h"
+#include "temporary_folder.h"
 
 namespace {
 
