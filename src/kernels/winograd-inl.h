@@ -1,7 +1,7 @@
 #pragma once
 
-#include "kernels/vector.h"
-#include "kernels/winograd_filters.h"
+#include "kernels/vector-inl.h"
+#include "kernels/winograd_filters-inl.h"
 
 namespace lossatlas {
 namespace {

@@ -2,9 +2,9 @@
 
 #include <immintrin.h>
 
-#include "kernels/amx_tiles.h"
-#include "kernels/passes.h"
-#include "kernels/vector.h"
+#include "kernels/amx_tiles-inl.h"
+#include "kernels/passes-inl.h"
+#include "kernels/vector-inl.h"
 
 // Products of float32 on the processor's matrix unit (AMX), which multiplies whole numbers of 8 bits at twice the rate
 // of bfloat16, and adds them in 32 bits without rounding. A row of A is scaled so that its largest number becomes

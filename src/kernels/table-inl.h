@@ -1,13 +1,13 @@
 #pragma once
 
-// The table of one instruction set's kernels. Included after the products of that set: multiply.h with gather.h, or
-// amx_multiply.h.
+// The table of one instruction set's kernels. Included after the products of that set: multiply-inl.h with gather-inl.h, or
+// amx_multiply-inl.h.
 
-#include "kernels/gram.h"
-#include "kernels/pack.h"
-#include "kernels/passes.h"
-#include "kernels/peak.h"
-#include "kernels/winograd.h"
+#include "kernels/gram-inl.h"
+#include "kernels/pack-inl.h"
+#include "kernels/passes-inl.h"
+#include "kernels/peak-inl.h"
+#include "kernels/winograd-inl.h"
 
 namespace lossatlas {
 namespace {

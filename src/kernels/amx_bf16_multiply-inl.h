@@ -2,8 +2,8 @@
 
 #include <immintrin.h>
 
-#include "kernels/amx_tiles.h"
-#include "kernels/passes.h"
+#include "kernels/amx_tiles-inl.h"
+#include "kernels/passes-inl.h"
 
 // Products of numbers rounded to bfloat16 (8 significant bits), which the processor's matrix unit adds in float32.
 
