@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/names.h"
 #include "evaluation/device.h"
 #include "evaluation/eager_evaluator.h"
 #include "evaluation/fused_evaluator.h"
@@ -20,6 +21,10 @@
 
 namespace lossatlas {
 namespace {
+
+constexpr NameTable<EngineChoice, 3> kEngineNames{{{EngineChoice::automatic, "auto"},
+                                                   {EngineChoice::eager, "eager"},
+                                                   {EngineChoice::fused, "fused"}}};
 
 at::ScalarType evaluated_type(const at::Tensor& tensor) {
   return tensor.is_floating_point() ? at::kFloat : tensor.scalar_type();
@@ -53,17 +58,9 @@ double l2_term(const std::vector<NamedTensor>& parameters, double weight_decay) 
 
 }  // namespace
 
-std::string_view name_of(EngineChoice choice) {
-  if (choice == EngineChoice::automatic) return "auto";
-  return choice == EngineChoice::eager ? "eager" : "fused";
-}
+std::string_view name_of(EngineChoice choice) { return kEngineNames.name_of(choice); }
 
-EngineChoice engine_of(const std::string& name) {
-  for (const auto choice : {EngineChoice::automatic, EngineChoice::eager, EngineChoice::fused}) {
-    if (name == name_of(choice)) return choice;
-  }
-  throw UsageError("--engine {}: wants auto, eager or fused", name);
-}
+EngineChoice engine_of(const std::string& name) { return kEngineNames.parse("--engine", name); }
 
 Evaluator::Evaluator(const EngineOptions& options, ImageSets images) : options_(options), images_(std::move(images)) {}
 

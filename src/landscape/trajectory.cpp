@@ -6,12 +6,14 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/names.h"
 #include "landscape/products.h"
 #include "storage/hdf5.h"
 
 namespace lossatlas {
 namespace {
 
+constexpr NameTable<ProjectionRule, 2> kRuleNames{{{ProjectionRule::cos, "cos"}, {ProjectionRule::lstsq, "lstsq"}}};
 constexpr auto kRuns = "/lossatlas/runs";
 constexpr auto kPca = "/lossatlas/pca";
 constexpr double kParallel = 1e-12;  // 1 - cos²: what is left of two directions that float32 cannot tell apart
@@ -79,14 +81,9 @@ double median_of(std::vector<double> values) {
 
 }  // namespace
 
-std::string_view name_of(ProjectionRule rule) { return rule == ProjectionRule::cos ? "cos" : "lstsq"; }
+std::string_view name_of(ProjectionRule rule) { return kRuleNames.name_of(rule); }
 
-ProjectionRule projection_rule_of(const std::string& name) {
-  for (const auto rule : {ProjectionRule::cos, ProjectionRule::lstsq}) {
-    if (name == name_of(rule)) return rule;
-  }
-  throw UsageError("--project {}: wants cos or lstsq", name);
-}
+ProjectionRule projection_rule_of(const std::string& name) { return kRuleNames.parse("--project", name); }
 
 Projected project(const Products& products, ProjectionRule rule) {
   const double xx = products.among[0][0], xy = products.among[0][1], yy = products.among[1][1];

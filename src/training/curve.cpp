@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/names.h"
 #include "base/philox.h"
 #include "checkpoint/checkpoint.h"
 #include "data/data_digest.h"
@@ -25,6 +26,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr NameTable<CurveShape, 2> kShapeNames{{{CurveShape::bezier, "bezier"}, {CurveShape::polygon, "polygon"}}};
 constexpr std::array kTrainingColumns{&HistoryRow::learning_rate, &HistoryRow::train_loss, &HistoryRow::train_acc,
                               &HistoryRow::seconds};
 
@@ -74,14 +76,9 @@ std::vector<HistoryRow> rows_of(const json& list) {
 
 }  // namespace
 
-std::string_view name_of(CurveShape shape) { return shape == CurveShape::bezier ? "bezier" : "polygon"; }
+std::string_view name_of(CurveShape shape) { return kShapeNames.name_of(shape); }
 
-CurveShape curve_shape_of(const std::string& name) {
-  for (const auto shape : {CurveShape::bezier, CurveShape::polygon}) {
-    if (name == name_of(shape)) return shape;
-  }
-  throw UsageError("--curve {}: wants bezier or polygon", name);
-}
+CurveShape curve_shape_of(const std::string& name) { return kShapeNames.parse("--curve", name); }
 
 std::vector<double> coefficients(CurveShape shape, std::size_t points, double t) {
   const std::size_t n = points - 1;
