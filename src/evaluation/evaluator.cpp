@@ -22,9 +22,8 @@
 namespace lossatlas {
 namespace {
 
-constexpr NameTable<EngineChoice, 3> kEngineNames{{{EngineChoice::automatic, "auto"},
-                                                   {EngineChoice::eager, "eager"},
-                                                   {EngineChoice::fused, "fused"}}};
+constexpr NameTable<EngineChoice, 3> kEngineNames{
+    {{EngineChoice::automatic, "auto"}, {EngineChoice::eager, "eager"}, {EngineChoice::fused, "fused"}}};
 
 at::ScalarType evaluated_type(const at::Tensor& tensor) {
   return tensor.is_floating_point() ? at::kFloat : tensor.scalar_type();
@@ -66,7 +65,9 @@ Evaluator::Evaluator(const EngineOptions& options, ImageSets images) : options_(
 
 Evaluator::~Evaluator() = default;
 
-void Evaluator::recalibrate_by(std::unique_ptr<Recalibration> recalibration) { recalibration_ = std::move(recalibration); }
+void Evaluator::recalibrate_by(std::unique_ptr<Recalibration> recalibration) {
+  recalibration_ = std::move(recalibration);
+}
 
 Evaluation Evaluator::evaluate(const NetworkState& state) {
   return evaluate(state, std::array{images_.first->size()}).front();
@@ -190,7 +191,8 @@ std::unique_ptr<Recalibration> Engine::make_recalibration() const {
 }
 
 std::string Engine::instruction_set() const {
-  return is_fused() && device_.is_cpu() ? std::string(name_of(options_.instruction_set)) : lossatlas::instruction_set(device_);
+  return is_fused() && device_.is_cpu() ? std::string(name_of(options_.instruction_set))
+                                        : lossatlas::instruction_set(device_);
 }
 
 NetworkState copy_state(const NetworkState& state, at::Device device) {

@@ -126,7 +126,7 @@ class Engine {
   EngineOptions options_;
   at::Device device_;
   ImageSets images_;
-  std::shared_ptr<const Graph> graph_;  // where the engine is fused
+  std::shared_ptr<const Graph> graph_;                // where the engine is fused
   std::shared_ptr<const Graph> recalibration_graph_;  // null: LibTorch recalibrates
   std::string why_eager_;
   bool uses_batch_statistics_ = false;

@@ -14,7 +14,8 @@ constinit const Kernels kAmxKernels = []() consteval {
   kernels.least_depth = kTileDepth;
   kernels.most_depth = kMostDepth;
   return kernels;
-}();
+}
+();
 
 }  // namespace lossatlas
 

@@ -14,7 +14,8 @@ constinit const Kernels kAmxBf16Kernels = []() consteval {
   kernels.convolve_scratch = convolve_scratch;
   kernels.convolve = convolve;
   return kernels;
-}();
+}
+();
 
 }  // namespace lossatlas
 

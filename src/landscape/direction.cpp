@@ -1,7 +1,6 @@
 #include "landscape/direction.h"
 
 #include <ATen/ops/zeros_like.h>
-
 #include <fnmatch.h>
 
 #include <algorithm>
@@ -72,9 +71,7 @@ void normalize(std::span<float> direction, std::span<const float> theta, std::si
 }
 
 /// float32 on the CPU, contiguous.
-at::Tensor plain(const at::Tensor& tensor) {
-  return tensor.detach().to(at::kCPU, at::kFloat).contiguous();
-}
+at::Tensor plain(const at::Tensor& tensor) { return tensor.detach().to(at::kCPU, at::kFloat).contiguous(); }
 
 std::size_t filters_of(const at::Tensor& theta) {
   return theta.dim() > 1 ? static_cast<std::size_t>(theta.size(0)) : 1;
@@ -95,7 +92,8 @@ class Ignored {
       const auto fits = [&](const NamedTensor& entry) { return matches(pattern, entry.name); };
       if (std::any_of(network.parameters.begin(), network.parameters.end(), fits)) continue;
       if (std::any_of(network.buffers.begin(), network.buffers.end(), fits)) continue;
-      throw UsageError("--ignore {}: no parameter has such a name; wants bias, bn, patterns as in fc.*, or none", pattern);
+      throw UsageError("--ignore {}: no parameter has such a name; wants bias, bn, patterns as in fc.*, or none",
+                       pattern);
     }
   }
 
@@ -186,7 +184,8 @@ Direction random_direction(const NetworkState& origin, std::uint32_t number, con
   return direction;
 }
 
-void make_orthogonal(const Direction& fixed, Direction& moved, const NetworkState& origin, Normalization normalization) {
+void make_orthogonal(const Direction& fixed, Direction& moved, const NetworkState& origin,
+                     Normalization normalization) {
   constexpr double kNearZero = 1e-7;
   constexpr int kMost = 100;
   const bool once = normalization == Normalization::weight || normalization == Normalization::none;

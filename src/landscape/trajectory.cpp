@@ -98,8 +98,7 @@ Projected project(const Products& products, ProjectionRule rule) {
     const bool least_squares = rule == ProjectionRule::lstsq;
     const double x = least_squares ? (px * yy - py * xy) / determinant : px / xx;
     const double y = least_squares ? (py * xx - px * xy) / determinant : py / yy;
-    const double square =
-        products.squares[i] - 2 * (x * px + y * py) + x * x * xx + 2 * x * y * xy + y * y * yy;
+    const double square = products.squares[i] - 2 * (x * px + y * py) + x * x * xx + 2 * x * y * xy + y * y * yy;
     points.x.push_back(x);
     points.y.push_back(y);
     points.distance.push_back(std::sqrt(std::max(square, 0.0)));
@@ -109,7 +108,8 @@ Projected project(const Products& products, ProjectionRule rule) {
 }
 
 const std::vector<double>* RunPath::find(std::string_view dataset) const {
-  const auto found = std::find_if(values.begin(), values.end(), [&](const auto& named) { return named.first == dataset; });
+  const auto found =
+      std::find_if(values.begin(), values.end(), [&](const auto& named) { return named.first == dataset; });
   return found == values.end() ? nullptr : &found->second;
 }
 
