@@ -95,17 +95,12 @@ std::optional<std::string> first_bytes(const std::filesystem::path& file, std::s
 std::string_view kind_of(const std::filesystem::path& file) {
   std::error_code code;
   switch (std::filesystem::status(file, code).type()) {
-    case std::filesystem::file_type::directory:
-      return "a folder";
-    case std::filesystem::file_type::fifo:
-      return "a pipe";
-    case std::filesystem::file_type::socket:
-      return "a socket";
+    case std::filesystem::file_type::directory: return "a folder";
+    case std::filesystem::file_type::fifo: return "a pipe";
+    case std::filesystem::file_type::socket: return "a socket";
     case std::filesystem::file_type::character:
-    case std::filesystem::file_type::block:
-      return "a device";
-    default:
-      return "";
+    case std::filesystem::file_type::block: return "a device";
+    default: return "";
   }
 }
 

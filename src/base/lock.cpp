@@ -71,9 +71,9 @@ bool make_lock(const std::filesystem::path& file, const ProcessName& owner) {
   throw Error("{}: cannot be written ({})", file.string(), std::strerror(reason));
 }
 
-/// Takes a lock away that a dead process left. Who does this holds a lock of its own meanwhile: so that what it reads is
-/// what it removes, and never a new lock that another process made in between. Throws HeldError where another process
-/// is at it.
+/// Takes a lock away that a dead process left. Who does this holds a lock of its own meanwhile: so that what it reads
+/// is what it removes, and never a new lock that another process made in between. Throws HeldError where another
+/// process is at it.
 void remove_dead(const std::filesystem::path& file, const std::optional<ProcessName>& dead) {
   auto taking = file;
   taking += ".taking";

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
-#include <limits>
 #include <cmath>
+#include <limits>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -131,7 +131,7 @@ void check_writable(const std::filesystem::path& file) {
 bool same_file(const std::filesystem::path& a, const std::filesystem::path& b) {
   if (a.empty() || b.empty()) return false;
   std::error_code code;
-  if (std::filesystem::equivalent(a, b, code)) return true;  // by device and inode
+  if (std::filesystem::equivalent(a, b, code)) return true;       // by device and inode
   const auto full_name = [](const std::filesystem::path& file) {  // relative ones stay so where nothing of them exists
     return std::filesystem::weakly_canonical(std::filesystem::absolute(real_file(file)));
   };
@@ -178,9 +178,7 @@ CLI::Validator decimal(Number least, Number most, const std::string& type) {
 
 }  // namespace
 
-CLI::Validator whole_number() {
-  return decimal<std::uint64_t>(0, std::numeric_limits<std::uint64_t>::max(), "NUMBER");
-}
+CLI::Validator whole_number() { return decimal<std::uint64_t>(0, std::numeric_limits<std::uint64_t>::max(), "NUMBER"); }
 
 CLI::Validator whole_number(std::int64_t least, std::int64_t most) {
   return decimal(least, most, fmt::format("INT in [{} - {}]", least, most));

@@ -172,24 +172,23 @@ json settings_of(const LandscapeWords& words, const LandscapeOptions& options, c
   const DataSet& data = *inputs.images.data;
   json settings = settings_of(engine.options().network);
   settings.update(settings_of(data));
-  settings.update({
-      {"checkpoint", settings_of_checkpoint(inputs.checkpoint, inputs)},
-      {"split", words.split},
-      {"samples", data.size()},
-      {"samples_sha256", inputs.images.sha256},
-      {"sample_seed", inputs.images.is_sample ? json(words.sample_seed) : json(nullptr)},
-      {"loss", words.loss},
-      {"bn", inputs.recalibration ? "recalibrate" : "stored"},
-      {"bn_layers", batch_norms_of(inputs.origin)},
-      {"bn_images", inputs.recalibration ? json(inputs.recalibration->size()) : json(nullptr)},
-      {"more", names_of(words.extras, options.split, inputs.spec.classes, options.second)},
-      {"l2", words.extras.weight_decay > 0 ? json(words.extras.weight_decay) : json(nullptr)},
-      {"engine", engine.is_fused() ? "fused" : "eager"},
-      {"dtype", name_of(engine.options().precision)},
-      {"batch_size", options.batch_size},
-      {"device", engine.device().is_cuda() ? "cuda" : "cpu"},
-      {"instruction_set", engine.instruction_set()},
-      {"libtorch", TORCH_VERSION}});
+  settings.update({{"checkpoint", settings_of_checkpoint(inputs.checkpoint, inputs)},
+                   {"split", words.split},
+                   {"samples", data.size()},
+                   {"samples_sha256", inputs.images.sha256},
+                   {"sample_seed", inputs.images.is_sample ? json(words.sample_seed) : json(nullptr)},
+                   {"loss", words.loss},
+                   {"bn", inputs.recalibration ? "recalibrate" : "stored"},
+                   {"bn_layers", batch_norms_of(inputs.origin)},
+                   {"bn_images", inputs.recalibration ? json(inputs.recalibration->size()) : json(nullptr)},
+                   {"more", names_of(words.extras, options.split, inputs.spec.classes, options.second)},
+                   {"l2", words.extras.weight_decay > 0 ? json(words.extras.weight_decay) : json(nullptr)},
+                   {"engine", engine.is_fused() ? "fused" : "eager"},
+                   {"dtype", name_of(engine.options().precision)},
+                   {"batch_size", options.batch_size},
+                   {"device", engine.device().is_cuda() ? "cuda" : "cpu"},
+                   {"instruction_set", engine.instruction_set()},
+                   {"libtorch", TORCH_VERSION}});
   if (inputs.recalibration) {
     settings["bn_engine"] = engine.recalibrates_fused() ? "fused" : "eager";
     settings["bn_images_sha256"] = inputs.recalibration_sha256;

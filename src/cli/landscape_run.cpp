@@ -74,7 +74,8 @@ json angles_of_planes(const Planes& planes, std::size_t count) {
 
 /// Of a fan: the lengths of all lines, and the cosines of all but the first with the first.
 json angles_of_lines(const Planes& planes, const Surface& surface) {
-  const auto first = planes.at(0);  // of one line too: a direction that cannot be made is refused before anything is said
+  const auto first =
+      planes.at(0);  // of one line too: a direction that cannot be made is refused before anything is said
   if (surface.kind != SurfaceKind::line || surface.layers < 2) return json::object();
   json cosines = json::array(), lengths = json::array({norm(first->directions[0])});
   for (std::size_t line = 1; line < surface.layers; ++line) {
@@ -100,12 +101,11 @@ void describe(LandscapeTask& task, const Planes& planes, const std::string& comm
                    {"x", {surface.x.low, surface.x.high}},
                    {"y", {surface.y.low, surface.y.high}}});
   settings.update(surface.settings);
-  settings.update(surface.is_flat() ? angles_of_lines(planes, surface) : angles_of_planes(planes, settings.at("repeat")));
+  settings.update(surface.is_flat() ? angles_of_lines(planes, surface)
+                                    : angles_of_planes(planes, settings.at("repeat")));
   surface.settings = std::move(settings);
-  surface.provenance.update({{"command", command_line},
-                             {"version", version()},
-                             {"started", utc_now()},
-                             {"threads", task.words.threads}});
+  surface.provenance.update(
+      {{"command", command_line}, {"version", version()}, {"started", utc_now()}, {"threads", task.words.threads}});
 }
 
 /// Along directions of states a variance may fall below 0, where no network is: the loss there is not a number.
@@ -157,7 +157,8 @@ std::string introduction(const LandscapeTask& task) {
                                   : "";
   const std::string grid = is_flat ? "" : fmt::format("x{}", surface.y.points);
   std::string images = fmt::format("{} {}", surface.samples.size(), name_of(surface.split));
-  if (task.options.second) images += fmt::format(" and {} {}", surface.test_samples.size(), name_of(*task.options.second));
+  if (task.options.second)
+    images += fmt::format(" and {} {}", surface.test_samples.size(), name_of(*task.options.second));
   const auto& statistics = task.inputs.recalibration;
   images += fmt::format(" images {}", has_levels ? "in all" : "each");
   if (statistics) images += fmt::format(" and {} for batch-norm statistics", statistics->size());
@@ -246,7 +247,8 @@ void check_files(const LandscapeWords& words, const std::filesystem::path& save_
   if (!words.force && !words.goes_on()) {
     for (const auto& file : {out, journal_of(out)}) {
       if (!std::filesystem::exists(file)) continue;
-      throw Error("{}: exists; go on with it by --resume, replace it by --force, or choose another --out", file.string());
+      throw Error("{}: exists; go on with it by --resume, replace it by --force, or choose another --out",
+                  file.string());
     }
   }
   if (!save_directions.empty()) check_output("--save-directions", save_directions, words.force || words.goes_on());

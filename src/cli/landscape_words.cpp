@@ -23,7 +23,9 @@ void LandscapeWords::add_values_to(CLI::App& command) {
       ->capture_default_str();
   command.add_option("--samples", samples, "images of the split, a stratified sample (default: all)")
       ->transform(whole_number(1, kMostCounted));
-  command.add_option("--sample-seed", sample_seed, "decides which images")->transform(whole_number())->capture_default_str();
+  command.add_option("--sample-seed", sample_seed, "decides which images")
+      ->transform(whole_number())
+      ->capture_default_str();
   command.option_defaults()->group("Values");
   command.add_option("--loss", loss, "cross-entropy or mse")->capture_default_str();
   command.add_flag("--class-loss", extras.class_losses, "also the loss over the images of each class");
@@ -44,7 +46,8 @@ void LandscapeWords::add_values_to(CLI::App& command) {
 
 void LandscapeWords::add_running_to(CLI::App& command) {
   command.option_defaults()->group("Speed");
-  auto* batch = command.add_option("--batch-size", batch_size, "images in one forward pass")->transform(whole_number(1, 1'000'000));
+  auto* batch = command.add_option("--batch-size", batch_size, "images in one forward pass")
+                    ->transform(whole_number(1, 1'000'000));
   if (batch_size > 0) {
     batch->capture_default_str();
   } else {
@@ -55,7 +58,9 @@ void LandscapeWords::add_running_to(CLI::App& command) {
       ->capture_default_str();
   command.add_option("--dtype", dtype, "what is multiplied (fused engine): fp32, tf32 (CUDA) or bf16 (CUDA, or AMX)")
       ->capture_default_str();
-  command.add_option("--instruction-set", instruction_set, "of the fused engine on the CPU: auto, amx, avx512, avx2, portable")
+  command
+      .add_option("--instruction-set", instruction_set,
+                  "of the fused engine on the CPU: auto, amx, avx512, avx2, portable")
       ->capture_default_str();
   command.add_option("--threads", threads, "points evaluated at a time (default: all processors)")
       ->transform(whole_number(1, 1024));
@@ -69,8 +74,9 @@ void LandscapeWords::add_going_on_to(CLI::App& command) {
   command.option_defaults()->group("Output");
   command.add_flag("--resume", resume, "go on with --out, if it is there");
   command.add_flag("--join", join, "share the work with the process that computes --out");
-  command.add_flag("--force", force,
-                   "replace an existing --out; with --resume: go on though engine, instruction set, batch size or LibTorch differ");
+  command.add_flag(
+      "--force", force,
+      "replace an existing --out; with --resume: go on though engine, instruction set, batch size or LibTorch differ");
 }
 
 namespace {

@@ -95,8 +95,7 @@ int layers(const LayersWords& words) {
   plan.run(batch, logits);
   plan.measure();
   for (std::int64_t i = 0; i < words.repeats; ++i) plan.run(batch, logits);
-  print_times(plan, static_cast<double>(words.repeats * words.batch_size),
-              measure_peak(kernels_of(set)));
+  print_times(plan, static_cast<double>(words.repeats * words.batch_size), measure_peak(kernels_of(set)));
   fmt::print("parameters folded and packed in {:.1f} ms a point; {:.0f} MB a thread\n", 1e3 * load_seconds,
              static_cast<double>(plan.memory()) / 1e6);
   return kDone;
@@ -116,7 +115,8 @@ void add_layers(CLI::App& app, CommandContext& context) {
   command->add_option("--repeats", words->repeats, "forward passes")
       ->transform(whole_number(1, 100'000))
       ->capture_default_str();
-  command->add_option("--instruction-set", words->instruction_set, "auto, amx, avx512, avx2 or portable")->capture_default_str();
+  command->add_option("--instruction-set", words->instruction_set, "auto, amx, avx512, avx2 or portable")
+      ->capture_default_str();
   command->add_option("--dtype", words->dtype, "fp32 or bf16")->capture_default_str();
   command->callback([words, &context] { context.status = layers(*words); });
 }

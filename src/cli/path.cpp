@@ -83,22 +83,27 @@ void add_options(CLI::App& command, PathWords& words) {
   command.add_option("--epochs", training.loop.epochs, "times through the training images")
       ->transform(whole_number(1, 1'000'000))
       ->capture_default_str();
-  command.add_option("--lr", training.learning_rate, "learning rate of the first half; it falls to a hundredth at 90 %")
+  command
+      .add_option("--lr", training.learning_rate, "learning rate of the first half; it falls to a hundredth at 90 %")
       ->check(above_zero())
       ->capture_default_str();
-  command.add_option("--momentum", training.momentum, "μ of SGD")->check(CLI::Range(0.0, 0.999999))->capture_default_str();
+  command.add_option("--momentum", training.momentum, "μ of SGD")
+      ->check(CLI::Range(0.0, 0.999999))
+      ->capture_default_str();
   command.add_option("--weight-decay", training.weight_decay, "λ: λ/2 ‖θ(t)‖² is added to the loss")
       ->check(not_negative())
       ->capture_default_str();
   command.add_flag("--augment", training.loop.augment, "random shifts and flips");
-  command.add_option("--seed", training.loop.seed, "decides order, augmentation and the points of the curve trained at")
+  command
+      .add_option("--seed", training.loop.seed, "decides order, augmentation and the points of the curve trained at")
       ->transform(whole_number())
       ->capture_default_str();
   command.option_defaults()->group("The curve");
   command.add_option("--points", words.points, "values of t, from 0 to 1, at which curve and line are evaluated")
       ->transform(whole_number(2, 100'000))
       ->capture_default_str();
-  command.add_option("--save-bends", words.save_bends, "PREFIX.bend-1.pt, … (default: beside --out)")->type_name("PREFIX");
+  command.add_option("--save-bends", words.save_bends, "PREFIX.bend-1.pt, … (default: beside --out)")
+      ->type_name("PREFIX");
   command.option_defaults()->group("The plane");
   command.add_option("--plane-out", words.plane_out, "also the surface of the plane through the ends and a bend")
       ->type_name("FILE.h5");
@@ -270,8 +275,8 @@ std::optional<json> train_curve(const PathWords& words, CurveShape shape, const 
       std::filesystem::remove(file, ignored);
     }
   }
-  report.say(fmt::format("{} curve with {} bend{} from {} to {}: {} of {} epochs are there, {} images each", words.curve,
-                         words.bends, words.bends == 1 ? "" : "s", words.from.string(), words.to.string(),
+  report.say(fmt::format("{} curve with {} bend{} from {} to {}: {} of {} epochs are there, {} images each",
+                         words.curve, words.bends, words.bends == 1 ? "" : "s", words.from.string(), words.to.string(),
                          run.history().size(), options.loop.epochs, train->size()));
   const bool finished = run.run(hooks_for(report));
   report.finish();
@@ -291,7 +296,8 @@ std::vector<NamedState> read_bends(const PathWords& words, const PathInputs& inp
 ChosenPlane plane_of_path(const PathWords& words, CurveShape shape, const PathInputs& inputs,
                           const std::vector<NamedState>& bends) {
   std::vector<std::vector<Direction>> ways(2);
-  for (const NamedState& bend : bends) ways[kCurveLayer].push_back(direction_between(inputs.from, bend, DirectionType::states));
+  for (const NamedState& bend : bends)
+    ways[kCurveLayer].push_back(direction_between(inputs.from, bend, DirectionType::states));
   ways[kLineLayer].push_back(direction_between(inputs.from, inputs.to, DirectionType::states));
   ways[kCurveLayer].push_back(ways[kLineLayer].front());
   ChosenPlane plane;

@@ -44,7 +44,8 @@ void parse_source(const std::string& words, PlaneOptions& options) {
     return;
   }
   options.files = split_files(rest);
-  const bool has_files = std::none_of(options.files.begin(), options.files.end(), [](auto& file) { return file.empty(); });
+  const bool has_files =
+      std::none_of(options.files.begin(), options.files.end(), [](auto& file) { return file.empty(); });
   if (source == "points" && has_files) {
     options.source = PlaneSource::points;
   } else if (source == "file" && has_files && options.files.size() == 1) {
@@ -97,11 +98,13 @@ ChosenPlane plane_of_file(const PlaneOptions& options, std::size_t count, const 
   }
   const DirectionType type = type_of(directions.front());
   if (options.type && *options.type != type) {
-    throw Error("{}: holds directions of {}, --dir-type asks for {}", file.string(), name_of(type), name_of(*options.type));
+    throw Error("{}: holds directions of {}, --dir-type asks for {}", file.string(), name_of(type),
+                name_of(*options.type));
   }
   ChosenPlane plane;
   plane.direction_file = file;
-  plane.settings = {{"plane", "file"}, {"directions", settings_of_file(file, sha256_of_text(bytes))}, {"dir_type", name_of(type)}};
+  plane.settings = {
+      {"plane", "file"}, {"directions", settings_of_file(file, sha256_of_text(bytes))}, {"dir_type", name_of(type)}};
   plane.directions = [directions](std::size_t) { return directions; };
   return plane;
 }
@@ -137,7 +140,9 @@ ChosenPlane plane_through(const PlaneOptions& options, std::size_t count, const 
 }  // namespace
 
 void PlaneWords::add_plane_to(CLI::App& command) {
-  command.add_option("--plane", plane, "random, points:A,B,C (through checkpoints), file:F (directions) or pca:RUN (a run's checkpoints)")
+  command
+      .add_option("--plane", plane,
+                  "random, points:A,B,C (through checkpoints), file:F (directions) or pca:RUN (a run's checkpoints)")
       ->capture_default_str()
       ->type_name("PLANE");
   of_random.push_back(
@@ -152,7 +157,8 @@ void PlaneWords::add_directions_to(CLI::App& command) {
     of_random.push_back(command.add_option(name, word, text)->capture_default_str());
   };
   add("--norm", normalization, "filter, layer, weight, dfilter, dlayer or none");
-  add("--ignore", ignore, "parameters that stay: bias, bn (one-dimensional ones), patterns of names as in fc.*, or none");
+  add("--ignore", ignore,
+      "parameters that stay: bias, bn (one-dimensional ones), patterns of names as in fc.*, or none");
   add("--distribution", distribution, "gaussian, or uniform on [-1, 1]");
   add("--seed", seed, "decides the directions");
   of_random.back()->transform(whole_number());
@@ -195,7 +201,8 @@ PlaneOptions check(const PlaneWords& words) {
 
 void refuse_words_of_random(const PlaneWords& words) {
   for (const CLI::Option* option : words.of_random) {
-    if (option->count() > 0) throw UsageError("{}: goes with random directions; here they are given", option->get_name());
+    if (option->count() > 0)
+      throw UsageError("{}: goes with random directions; here they are given", option->get_name());
   }
 }
 

@@ -40,7 +40,8 @@ std::string minima_text(const Summary& summary) {
 }
 
 /// Ends and barriers of one value, along curve and line.
-std::string ways_text(const std::string& name, const nlohmann::ordered_json& curve, const nlohmann::ordered_json& line) {
+std::string ways_text(const std::string& name, const nlohmann::ordered_json& curve,
+                      const nlohmann::ordered_json& line) {
   const bool is_error = name.ends_with("_err");
   const auto number = [&](const nlohmann::ordered_json& value) {
     if (!value.is_number() || !std::isfinite(value.get<double>())) return std::string("not finite");
@@ -51,7 +52,8 @@ std::string ways_text(const std::string& name, const nlohmann::ordered_json& cur
                        number(barrier["barrier"]));
   };
   return fmt::format("{} {}: ends {} and {}; curve {}; line {}", name.substr(0, name.find('_')),
-                     is_error ? "error" : "loss", number(curve["ends"][0]), number(curve["ends"][1]), way(curve), way(line));
+                     is_error ? "error" : "loss", number(curve["ends"][0]), number(curve["ends"][1]), way(curve),
+                     way(line));
 }
 
 /// What the ends have by themselves beside what they have on the curve.
@@ -71,7 +73,8 @@ std::vector<std::string> path_lines(const Surface& path) {
     lines.push_back(ways_text(name, curve, summary["linear"][name]));
   }
   if (const auto own = own_text(path); !own.empty()) lines.push_back(own);
-  const double curve = path.settings.value("curve_length", kUnknown), line = path.settings.value("line_length", kUnknown);
+  const double curve = path.settings.value("curve_length", kUnknown),
+               line = path.settings.value("line_length", kUnknown);
   if (curve > 0) lines.push_back(fmt::format("the curve is {:.3g} times as long as the line", curve / line));
   return lines;
 }
@@ -137,8 +140,9 @@ std::string at_epoch(double value, const RunPath& run, std::size_t checkpoint) {
 std::vector<std::string> path_lines(const Trajectory& trajectory, Split split) {
   std::vector<std::string> lines;
   if (const auto& ratio = trajectory.pca.explained_variance_ratio; ratio.size() > 1) {
-    lines.push_back(fmt::format("explained variance of the paths: {:.2f} % along x, {:.2f} % along y, {:.2f} % together",
-                                100 * ratio[0], 100 * ratio[1], 100 * (ratio[0] + ratio[1])));
+    lines.push_back(
+        fmt::format("explained variance of the paths: {:.2f} % along x, {:.2f} % along y, {:.2f} % together",
+                    100 * ratio[0], 100 * ratio[1], 100 * (ratio[0] + ratio[1])));
   }
   for (const RunPath& run : trajectory.runs) {
     const PathSummary summary = summarize(run, split);

@@ -39,8 +39,9 @@ void add_options(CLI::App& command, SurfaceWords& words) {
   words.plane.add_directions_to(command);
   words.landscape.add_values_to(command);
   command.option_defaults()->group("Speed");
-  command.add_option("--tolerance", words.tolerance,
-                     "evaluate no more than keeps the error of log loss below this part of its range, as in 0.01")
+  command
+      .add_option("--tolerance", words.tolerance,
+                  "evaluate no more than keeps the error of log loss below this part of its range, as in 0.01")
       ->check(CLI::Range(1e-4, 0.5));
   command.add_option("--budget", words.budget, "image evaluations at most; points between are reconstructed")
       ->transform(whole_number(1, kMostCounted));
@@ -146,8 +147,14 @@ int surface(SurfaceWords& words, const CommandContext& context) {
           "counted as image evaluations",
           inputs.recalibration->size()));
     }
-    return run_landscape({landscape, checked.landscape, inputs, engine, plane, words.plane.save_directions,
-                          std::move(empty), {words.tolerance, words.budget}},
+    return run_landscape({landscape,
+                          checked.landscape,
+                          inputs,
+                          engine,
+                          plane,
+                          words.plane.save_directions,
+                          std::move(empty),
+                          {words.tolerance, words.budget}},
                          context, report);
   });
 }

@@ -161,9 +161,10 @@ class OwnerRun {
         surface_.provenance[key] = before[key];
       }
     }
-    is_complete_ =
-        !has_levels() && reused_ == surface_.size() && remains->from_journals == 0 && surface_.size() == remains->surface.size();
-    if (is_complete_ && lacks_data_digest(surface_.settings, remains->surface.settings)) store_digests(remains->surface);
+    is_complete_ = !has_levels() && reused_ == surface_.size() && remains->from_journals == 0 &&
+                   surface_.size() == remains->surface.size();
+    if (is_complete_ && lacks_data_digest(surface_.settings, remains->surface.settings))
+      store_digests(remains->surface);
   }
 
   /// Into a complete file of an older version, which is left as it is otherwise.
@@ -207,7 +208,8 @@ class OwnerRun {
     if (!has_levels()) evaluate_centre();
     if (job_.mark) job_.mark(surface_, stop_);
     if (has_levels()) {
-      const int status = LevelRun(job_, order_of_engine_, *journal_, report_, stop_).run([this] { check_centre_in_levels(); });
+      const int status =
+          LevelRun(job_, order_of_engine_, *journal_, report_, stop_).run([this] { check_centre_in_levels(); });
       remove_journals();
       return status;
     }

@@ -134,9 +134,9 @@ TrainingHooks hooks_for(ProgressLine& line) {
   hooks.on_step = [&line](const TrainingProgress& now) { line.update(progress_text(now)); };
   hooks.on_epoch = [&line](const HistoryRow& row) {
     line.clear();
-    print_message(fmt::format("epoch {}: train loss {:.4f}, accuracy {:.2f} %; test loss {:.4f}, accuracy {:.2f} % ({})",
-                              row.epoch, row.train_loss, row.train_acc, row.test_loss, row.test_acc,
-                              duration_text(row.seconds)));
+    print_message(
+        fmt::format("epoch {}: train loss {:.4f}, accuracy {:.2f} %; test loss {:.4f}, accuracy {:.2f} % ({})",
+                    row.epoch, row.train_loss, row.train_acc, row.test_loss, row.test_acc, duration_text(row.seconds)));
   };
   return hooks;
 }

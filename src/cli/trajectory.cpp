@@ -25,14 +25,15 @@ using nlohmann::json;
 struct TrajectoryWords {
   LandscapeWords landscape;
   std::vector<std::string> runs, checkpoints;
-  std::string grid = "25x25", x, y;  // ranges: "" for what holds the paths
+  std::string grid = "25x25", x, y;      // ranges: "" for what holds the paths
   std::string projection = "cos", type;  // type: "" for the default
   std::filesystem::path directions, save_directions, save_projection;
 };
 
 void add_options(CLI::App& command, TrajectoryWords& words) {
   command.option_defaults()->group("What is evaluated");
-  command.add_option("--run", words.runs, "folder of a run, as train leaves it; several go on one plane")->type_name("DIR");
+  command.add_option("--run", words.runs, "folder of a run, as train leaves it; several go on one plane")
+      ->type_name("DIR");
   command
       .add_option("--checkpoints", words.checkpoints,
                   "a run's checkpoints in the order of its path: files with commas between them, or a pattern as in "
@@ -46,9 +47,11 @@ void add_options(CLI::App& command, TrajectoryWords& words) {
   const std::string ranges = " direction (default: what holds the paths, and a fifth more on either side)";
   command.add_option("--x", words.x, "range along the first" + ranges)->type_name("LOW:HIGH");
   command.add_option("--y", words.y, "range along the second" + ranges)->type_name("LOW:HIGH");
-  command.add_option("--project", words.projection, "cos, or lstsq: least squares, where directions are not orthogonal")
+  command
+      .add_option("--project", words.projection, "cos, or lstsq: least squares, where directions are not orthogonal")
       ->capture_default_str();
-  command.add_option("--dir-type", words.type, "what moves: states, or weights: without the batch-norm statistics (default: states)");
+  command.add_option("--dir-type", words.type,
+                     "what moves: states, or weights: without the batch-norm statistics (default: states)");
   command.add_option("--directions", words.directions, "project into the plane of this file's directions")
       ->type_name("FILE.h5");
   command.add_option("--save-directions", words.save_directions, "write the directions, for other tools")
@@ -72,14 +75,16 @@ struct CheckedTrajectory {
 
 CheckedTrajectory check(const TrajectoryWords& words) {
   const auto [columns, rows] = parse_grid(words.grid);
-  CheckedTrajectory checked{check(words.landscape), projection_rule_of(words.projection), {}, columns, rows, {}, {}, {}};
+  CheckedTrajectory checked{
+      check(words.landscape), projection_rule_of(words.projection), {}, columns, rows, {}, {}, {}};
   checked.landscape.is_between_networks = true;
   if (!words.type.empty()) checked.type = direction_type_of(words.type);
   if (!words.x.empty()) checked.x = parse_axis("--x", words.x, columns);
   if (!words.y.empty()) checked.y = parse_axis("--y", words.y, rows);
   for (const std::string& run : words.runs) checked.runs.push_back(run_of_folder(run));
   for (const std::string& files : words.checkpoints) checked.runs.push_back(run_of_words("--checkpoints", files));
-  if (checked.runs.empty()) throw UsageError("a trajectory wants a run: name it with --run, or its files with --checkpoints");
+  if (checked.runs.empty())
+    throw UsageError("a trajectory wants a run: name it with --run, or its files with --checkpoints");
   check_different(checked.runs);
   return checked;
 }
@@ -175,8 +180,7 @@ int trajectory(const TrajectoryWords& words, const CommandContext& context) {
     const LandscapeOptions& options = checked.landscape;
     const Axis x = checked.x ? *checked.x : axis_around(plane.trajectory, &Projected::x, checked.columns);
     const Axis y = checked.y ? *checked.y : axis_around(plane.trajectory, &Projected::y, checked.rows);
-    Surface empty(x, y, options.split,
-                  names_of(landscape.extras, options.split, inputs.spec.classes, options.second));
+    Surface empty(x, y, options.split, names_of(landscape.extras, options.split, inputs.spec.classes, options.second));
     empty.settings = {{"repeat", 1}, {"levels", nullptr}, {"tolerance", nullptr}, {"budget", nullptr}};
     LandscapeTask task{landscape, options, inputs, engine, plane, words.save_directions, std::move(empty)};
     task.mark = [&](Surface& surface, const std::atomic<bool>& stop) {
@@ -189,7 +193,8 @@ int trajectory(const TrajectoryWords& words, const CommandContext& context) {
 }  // namespace
 
 void add_trajectory(CLI::App& app, CommandContext& context) {
-  auto* command = app.add_subcommand("trajectory", "Draw optimizers' paths into a plane, and evaluate the loss beneath them");
+  auto* command =
+      app.add_subcommand("trajectory", "Draw optimizers' paths into a plane, and evaluate the loss beneath them");
   const auto words = std::make_shared<TrajectoryWords>();
   add_options(*command, *words);
   command->callback([words, &context] {

@@ -45,8 +45,8 @@ std::pair<std::size_t, std::size_t> parse_grid(const std::string& words) {
   const auto x = parse_whole<std::size_t>(parts[0]);
   const auto y = parts.size() == 1 ? x : parts.size() == 2 ? parse_whole<std::size_t>(parts[1]) : std::nullopt;
   if (!x || !y || *x < 1 || *y < 1 || *x > kMost || *y > kMost) {
-    throw UsageError("--grid {}: requires points along x and y, 1 to {} each, as in 51x41, or one number for both", words,
-                     kMost);
+    throw UsageError("--grid {}: requires points along x and y, 1 to {} each, as in 51x41, or one number for both",
+                     words, kMost);
   }
   return {*x, *y};
 }
@@ -99,7 +99,8 @@ std::vector<std::int64_t> parse_times(const std::string& option, const std::stri
 
 Arithmetic parse_arithmetic(const std::string& instruction_set, const std::string& dtype, const std::string& device) {
   constexpr std::array kPrecisions{Precision::fp32, Precision::tf32, Precision::bf16};
-  const auto* precision = std::find_if(kPrecisions.begin(), kPrecisions.end(), [&](Precision p) { return name_of(p) == dtype; });
+  const auto* precision =
+      std::find_if(kPrecisions.begin(), kPrecisions.end(), [&](Precision p) { return name_of(p) == dtype; });
   if (precision == kPrecisions.end()) throw UsageError("--dtype {}: wants fp32, tf32 or bf16", dtype);
   Arithmetic result{best_instruction_set(), *precision};
   if (device != "cpu") {
@@ -117,8 +118,10 @@ Arithmetic parse_arithmetic(const std::string& instruction_set, const std::strin
     result.instruction_set = *found;
   }
   if (!is_available(result.instruction_set, result.precision)) {
-    throw Error("--dtype bf16: wants a processor with a matrix unit for bfloat16 (AMX), instruction set amx; use fp32 ({} here)",
-                name_of(result.instruction_set));
+    throw Error(
+        "--dtype bf16: wants a processor with a matrix unit for bfloat16 (AMX), instruction set amx; use fp32 ({} "
+        "here)",
+        name_of(result.instruction_set));
   }
   return result;
 }

@@ -33,9 +33,10 @@ struct Arithmetic {
   Precision precision;
 };
 
-/// Names of an instruction set, or "auto" for the best, of a precision and of a device. Throws UsageError for unknown names
-/// and for those of another device, Error where this processor has no such instructions.
-Arithmetic parse_arithmetic(const std::string& instruction_set, const std::string& dtype, const std::string& device = "cpu");
+/// Names of an instruction set, or "auto" for the best, of a precision and of a device. Throws UsageError for unknown
+/// names and for those of another device, Error where this processor has no such instructions.
+Arithmetic parse_arithmetic(const std::string& instruction_set, const std::string& dtype,
+                            const std::string& device = "cpu");
 
 /// "60,120": epochs or steps, increasing whole numbers above 0; empty for none. Throws UsageError naming the option.
 std::vector<std::int64_t> parse_times(const std::string& option, const std::string& words);

@@ -53,7 +53,8 @@ class FusedEvaluator : public Evaluator {
 /// Moves batch-norm statistics off 0 and 1, where a fault in their folding would not show.
 void disturb(Network& network) {
   for (const auto& [name, buffer] : state_of(network).buffers) {
-    if (buffer.is_floating_point()) buffer.add_(0.25 * (1 + at::arange(buffer.numel()).remainder(5)).view(buffer.sizes()));
+    if (buffer.is_floating_point())
+      buffer.add_(0.25 * (1 + at::arange(buffer.numel()).remainder(5)).view(buffer.sizes()));
   }
 }
 

@@ -4,10 +4,13 @@
 #include <cmath>
 #include <limits>
 
-#include "base/error.h"
+#include "base/names.h"
 
 namespace lossatlas {
 namespace {
+
+constexpr NameTable<LossFunction, 2> kLossNames{
+    {{LossFunction::cross_entropy, "cross-entropy"}, {LossFunction::mse, "mse"}}};
 
 /// log sum exp(z) - z[label], in double. A NaN among the logits gives NaN, for +inf the difference is inf - inf: NaN.
 double cross_entropy(std::span<const float> logits, std::size_t label) {
@@ -44,14 +47,9 @@ bool is_among_five(std::span<const float> logits, std::size_t label) {
 
 }  // namespace
 
-std::string_view name_of(LossFunction loss) { return loss == LossFunction::mse ? "mse" : "cross-entropy"; }
+std::string_view name_of(LossFunction loss) { return kLossNames.name_of(loss); }
 
-LossFunction loss_function_of(const std::string& name) {
-  for (const LossFunction loss : {LossFunction::cross_entropy, LossFunction::mse}) {
-    if (name == name_of(loss)) return loss;
-  }
-  throw UsageError("--loss {}: wants cross-entropy or mse", name);
-}
+LossFunction loss_function_of(const std::string& name) { return kLossNames.parse("--loss", name); }
 
 std::vector<std::string> names_of(const Extras& extras, Split split, std::int64_t classes,
                                   std::optional<Split> second) {

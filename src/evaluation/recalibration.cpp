@@ -73,7 +73,8 @@ struct Averages {
     means.resize(channels);
     variances.resize(channels);
     const auto count = static_cast<double>(moments.count);
-    if (moments.count < 2) throw Error("batch norm: one value in the last batch tells no variance; take another --bn-images");
+    if (moments.count < 2)
+      throw Error("batch norm: one value in the last batch tells no variance; take another --bn-images");
     for (std::size_t c = 0; c < channels; ++c) {
       means[c] += share * moments.means[c];
       variances[c] += share * moments.squares[c] / (count - 1);  // unbiased, as PyTorch's running variances are
@@ -137,12 +138,13 @@ class FusedRecalibration : public Recalibration {
 
 void check_recalibration(const NetworkSpec& network) {
   if (network.script.empty()) return;
-  throw Error("{}: batch-norm statistics cannot be estimated anew in a TorchScript file; name its --arch, or take --bn stored",
-              network.script.string());
+  throw Error(
+      "{}: batch-norm statistics cannot be estimated anew in a TorchScript file; name its --arch, or take --bn stored",
+      network.script.string());
 }
 
-std::unique_ptr<Recalibration> make_eager_recalibration(const NetworkSpec& network, std::shared_ptr<const DataSet> images,
-                                                        at::Device device) {
+std::unique_ptr<Recalibration> make_eager_recalibration(const NetworkSpec& network,
+                                                        std::shared_ptr<const DataSet> images, at::Device device) {
   return std::make_unique<EagerRecalibration>(network, std::move(images), device);
 }
 

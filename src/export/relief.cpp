@@ -9,7 +9,6 @@
 namespace lossatlas {
 namespace {
 
-
 /// "1 point", "3 points".
 std::string points_text(std::size_t count) { return fmt::format("{} point{}", count, count == 1 ? "" : "s"); }
 

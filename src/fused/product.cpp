@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "kernels/memory.h"
 #include "fused/step.h"
+#include "kernels/memory.h"
 
 namespace lossatlas {
 namespace {
@@ -60,8 +60,8 @@ class ProductStep : public Step {
   virtual void multiply(StepMemory& memory) = 0;
   virtual std::size_t own_scratch(std::int64_t images) const = 0;
 
-  /// Kernels::multiply, with a note of the images that lose digits: so many rows of all products belong to each, and the
-  /// first row is number `first` of the slice.
+  /// Kernels::multiply, with a note of the images that lose digits: so many rows of all products belong to each, and
+  /// the first row is number `first` of the slice.
   void multiply_rows(Product product, std::int64_t first, std::int64_t rows_of_image) {
     if (float_step_) {
       lost_rows_.assign(static_cast<std::size_t>(product.rows), 0);
@@ -92,8 +92,22 @@ class ProductStep : public Step {
     const Activations& out = output(memory);
     Tail tail = this->tail(memory);
     if (tail.residual) tail.residual += first * kBlock;
-    return {a, a_stride, weights_.data(), out.data + first * kBlock, out.stride, count, depth, out.blocks, tail, 1, 0, 0, 0,
-            gathered, nullptr, scratch};
+    return {a,
+            a_stride,
+            weights_.data(),
+            out.data + first * kBlock,
+            out.stride,
+            count,
+            depth,
+            out.blocks,
+            tail,
+            1,
+            0,
+            0,
+            0,
+            gathered,
+            nullptr,
+            scratch};
   }
 
   Affine affine() const {
@@ -157,8 +171,8 @@ class PointwiseStep : public ProductStep {
                                              kernels_.multiply_scratch(images * in_.height * in_.width, in_.channels)));
   }
   bool load_weights(const float* weights, const float* scale, float* scratch) override {
-    return kernels_.pack(weights, node_.shape.channels, in_.channels, offsets_.data(), in_.channels, scale,
-                  scratch, weights_.data());
+    return kernels_.pack(weights, node_.shape.channels, in_.channels, offsets_.data(), in_.channels, scale, scratch,
+                         weights_.data());
   }
   std::vector<std::int32_t> offsets_;
 };
@@ -213,8 +227,8 @@ class GatheredStep : public ProductStep {
   }
 
   bool load_weights(const float* weights, const float* scale, float* scratch) override {
-    return kernels_.pack(weights, node_.shape.channels, in_.channels * node_.window.taps(), offsets_.data(), depth(), scale,
-                  scratch, weights_.data());
+    return kernels_.pack(weights, node_.shape.channels, in_.channels * node_.window.taps(), offsets_.data(), depth(),
+                         scale, scratch, weights_.data());
   }
 
   bool planar_;
@@ -284,10 +298,24 @@ class WinogradStep : public ProductStep {
     float* inputs = memory.scratch;
     float* products = inputs + positions() * strides.to_products;
     for (std::int64_t first = 0; first < all; first += at_once) {
-      Tiles tiles{filtering_, across_, down_, first, std::min(at_once, all - first), strides.inputs, staggered(at_once)};
+      Tiles tiles{filtering_,     across_,           down_, first, std::min(at_once, all - first),
+                  strides.inputs, staggered(at_once)};
       kernels_.winograd_input(in, node_.window.padding_y, tiles, inputs);
-      multiply_rows({inputs, tiles.block_stride, weights_.data(), products, tiles.block_stride, tiles.count, depth(),
-                     out.blocks, {}, positions(), strides.inputs, weight_stride_, strides.products, false, nullptr,
+      multiply_rows({inputs,
+                     tiles.block_stride,
+                     weights_.data(),
+                     products,
+                     tiles.block_stride,
+                     tiles.count,
+                     depth(),
+                     out.blocks,
+                     {},
+                     positions(),
+                     strides.inputs,
+                     weight_stride_,
+                     strides.products,
+                     false,
+                     nullptr,
                      products + positions() * strides.products},
                     first, down_ * across_);
       tiles.position_stride = strides.products;
@@ -352,8 +380,8 @@ std::optional<Filtering> best_filtering(const Node& node, const Kernels& kernels
   return best;
 }
 
-/// Whether filtering along rows is possible, and faster than tiles of 2x2 outputs, which multiply less: on images of some
-/// height, between which lies a row of zeros.
+/// Whether filtering along rows is possible, and faster than tiles of 2x2 outputs, which multiply less: on images of
+/// some height, between which lies a row of zeros.
 bool are_rows_best(const Node& node, const Kernels& kernels) {
   constexpr std::int64_t kLowest = 8;
   const Window& w = node.window;

@@ -1,8 +1,8 @@
 #ifdef __x86_64__
 #define LOSSATLAS_LANES 16
-#include "kernels/amx_multiply.h"
-#include "kernels/gather.h"
-#include "kernels/table.h"
+#include "kernels/amx_multiply-inl.h"
+#include "kernels/gather-inl.h"
+#include "kernels/table-inl.h"
 
 namespace lossatlas {
 
@@ -14,7 +14,8 @@ constinit const Kernels kAmxKernels = []() consteval {
   kernels.least_depth = kTileDepth;
   kernels.most_depth = kMostDepth;
   return kernels;
-}();
+}
+();
 
 }  // namespace lossatlas
 

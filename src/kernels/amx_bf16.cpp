@@ -1,7 +1,7 @@
 #ifdef __x86_64__
 #define LOSSATLAS_LANES 16
-#include "kernels/amx_bf16_convolve.h"
-#include "kernels/table.h"
+#include "kernels/amx_bf16_convolve-inl.h"
+#include "kernels/table-inl.h"
 
 namespace lossatlas {
 
@@ -14,7 +14,8 @@ constinit const Kernels kAmxBf16Kernels = []() consteval {
   kernels.convolve_scratch = convolve_scratch;
   kernels.convolve = convolve;
   return kernels;
-}();
+}
+();
 
 }  // namespace lossatlas
 

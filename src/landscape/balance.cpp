@@ -33,9 +33,10 @@ struct Stratum {
   std::size_t taken;
 };
 
-/// The images of a pool sorted by their numbers and cut into parts of which a subset holds kTaken or a few more each; in
-/// a part they stand as in the pool.
-std::vector<Stratum> strata_of(const std::vector<std::int64_t>& pool, const std::vector<double>& numbers, std::size_t size) {
+/// The images of a pool sorted by their numbers and cut into parts of which a subset holds kTaken or a few more each;
+/// in a part they stand as in the pool.
+std::vector<Stratum> strata_of(const std::vector<std::int64_t>& pool, const std::vector<double>& numbers,
+                               std::size_t size) {
   std::vector<std::size_t> places(pool.size());
   std::iota(places.begin(), places.end(), 0);
   const auto number_at = [&](std::size_t place) { return numbers[static_cast<std::size_t>(pool[place])]; };
@@ -52,10 +53,12 @@ std::vector<Stratum> strata_of(const std::vector<std::int64_t>& pool, const std:
   return strata;
 }
 
-/// The images that a subset holds: exchanges within the strata, each with the best of the others, until the sum of their
-/// rows is as near to 0 as they bring it.
+/// The images that a subset holds: exchanges within the strata, each with the best of the others, until the sum of
+/// their rows is as near to 0 as they bring it.
 std::vector<std::int64_t> balanced(std::vector<Stratum> strata, const std::vector<std::vector<double>>& rows) {
-  const auto row_of = [&](std::int64_t image) -> const std::vector<double>& { return rows[static_cast<std::size_t>(image)]; };
+  const auto row_of = [&](std::int64_t image) -> const std::vector<double>& {
+    return rows[static_cast<std::size_t>(image)];
+  };
   std::vector<double> sum(rows.front().size(), 0);
   const auto add = [&](std::int64_t image, double sign) {
     for (std::size_t f = 0; f < sum.size(); ++f) sum[f] += sign * row_of(image)[f];
@@ -175,7 +178,8 @@ BalancedError::BalancedError(const Features& features, std::vector<std::int64_t>
 }
 
 BalancedError::Part BalancedError::part_of(const Features& features, std::size_t size) {
-  Part part{basis_of(features, size, size / kImagesAFeature), std::vector<double>(size, 1), std::vector<double>(size, 0)};
+  Part part{basis_of(features, size, size / kImagesAFeature), std::vector<double>(size, 1),
+            std::vector<double>(size, 0)};
   // What the features leave of 1: its product with losses is the constant of the regression, what the mean would be
   // were the subset balanced perfectly.
   for (const auto& vector : part.basis) {

@@ -12,9 +12,9 @@ namespace {
 
 // ν; the least keeps the factor well conditioned.
 constexpr std::array kNuggets{1e-6, 0.003, 0.01, 0.03, 0.1, 0.25, 0.5, 0.8};
-constexpr double kUsualLength = 0.3;  // of the differences between subsets of images, as measured
-constexpr double kPriorWidth = 0.4;   // of log ℓ
-constexpr double kPriorValues = 20;   // that a standard prior counts for
+constexpr double kUsualLength = 0.3;      // of the differences between subsets of images, as measured
+constexpr double kPriorWidth = 0.4;       // of log ℓ
+constexpr double kPriorValues = 20;       // that a standard prior counts for
 constexpr std::size_t kMostFitted = 300;  // values that decide ℓ and ν: their likelihood takes the cube of that
 constexpr double kShortest = 0.1, kLongest = 4;
 constexpr int kLengths = 22;
@@ -33,7 +33,10 @@ double dot(const std::vector<double>& a, const std::vector<double>& b, std::size
 }  // namespace
 
 Kriging::Kriging(std::vector<Place> places, Prior prior)
-    : places_(std::move(places)), prior_(prior), length_(kUsualLength), nugget_(kNuggets.front()),
+    : places_(std::move(places)),
+      prior_(prior),
+      length_(kUsualLength),
+      nugget_(kNuggets.front()),
       is_known_(places_.size(), false) {
   reset();
 }
@@ -88,7 +91,8 @@ void Kriging::solve(std::size_t place) {
 }
 
 void Kriging::add(std::size_t place, double value) {
-  if (is_known_[place] || imagined_ > 0) throw std::logic_error("Kriging: a place is added once, and not while imagining");
+  if (is_known_[place] || imagined_ > 0)
+    throw std::logic_error("Kriging: a place is added once, and not while imagining");
   known_.push_back(place);
   is_known_[place] = true;
   values_.push_back(value);
@@ -157,7 +161,8 @@ double Kriging::likelihood(double length, double nugget) const {
     factor[i].resize(i);
     double one = 1, value = values_[i], own = 1;
     for (std::size_t k = 0; k < i; ++k) {
-      factor[i][k] = ((1 - nugget) * covariance(known_[i], known_[k], length) - dot(factor[i], factor[k], k)) / factor[k][k];
+      factor[i][k] =
+          ((1 - nugget) * covariance(known_[i], known_[k], length) - dot(factor[i], factor[k], k)) / factor[k][k];
       one -= factor[i][k] * ones[k];
       value -= factor[i][k] * solved[k];
       own -= factor[i][k] * factor[i][k];
@@ -169,7 +174,8 @@ double Kriging::likelihood(double length, double nugget) const {
     log_determinant += 2 * std::log(pivot);
   }
   if (prior_ == Prior::standard) {  // s² integrated out under an inverse gamma prior
-    return -0.5 * ((static_cast<double>(n) + kPriorValues) * std::log(kPriorValues + dot(solved, solved, n)) + log_determinant);
+    return -0.5 * ((static_cast<double>(n) + kPriorValues) * std::log(kPriorValues + dot(solved, solved, n)) +
+                   log_determinant);
   }
   const double ones_squared = dot(ones, ones, n), mean = dot(ones, solved, n) / ones_squared;
   double rest = std::numeric_limits<double>::min();

@@ -8,23 +8,23 @@
 namespace lossatlas {
 namespace {
 
-constexpr std::int64_t kSmallest = 64;        // images: fewer cost as much as these, for what a point costs besides
+constexpr std::int64_t kSmallest = 64;  // images: fewer cost as much as these, for what a point costs besides
 constexpr std::size_t kPilot = 5, kSmallPilot = 4;  // points along an axis: fewer of more images than these, or the
 constexpr std::int64_t kManyImages = 20'000;        // pilot would cost more than all that follows
 constexpr std::size_t kScout = 11, kScoutRung = 2;  // points along an axis, and the rung, of the look that follows
 constexpr std::size_t kStart = 11;  // points along an axis that begin the first level; the next begin amid the pilot's
-constexpr std::size_t kBatch = 16;            // points between two looks at the whole
+constexpr std::size_t kBatch = 16;  // points between two looks at the whole
 constexpr std::size_t kBatchToComplete = 256;
-constexpr std::size_t kFewestPilots = 6;      // finite ones: fewer tell nothing of a level
-constexpr std::size_t kMostKriged = 900;      // points of a level: beyond, evaluating costs less than thinking
-constexpr std::size_t kManyPoints = 5;        // a level known at one in so many may be evaluated at all of them
-constexpr double kRefit = 1.15;               // growth of a level after which its ℓ is decided anew
+constexpr std::size_t kFewestPilots = 6;  // finite ones: fewer tell nothing of a level
+constexpr std::size_t kMostKriged = 900;  // points of a level: beyond, evaluating costs less than thinking
+constexpr std::size_t kManyPoints = 5;    // a level known at one in so many may be evaluated at all of them
+constexpr double kRefit = 1.15;           // growth of a level after which its ℓ is decided anew
 constexpr double kNoiseLength = 0.5, kNoiseNugget = 0.03;  // ℓ and ν of log noise
-constexpr double kScoutsWeight = 20;          // values that s² as the scout found it counts for
-constexpr std::size_t kForecastGrid = 25;     // points along an axis of the grid on which costs are foretold
-constexpr std::size_t kMostForecast = 1200;   // evaluations after which a forecast gives up
-// Standard deviations of the kriging that hold the true error at 95 % of the points, over samples of images, and the largest
-// deviation's that hold the largest error of all for most samples; chosen by measurement (docs/performance.md).
+constexpr double kScoutsWeight = 20;                       // values that s² as the scout found it counts for
+constexpr std::size_t kForecastGrid = 25;    // points along an axis of the grid on which costs are foretold
+constexpr std::size_t kMostForecast = 1200;  // evaluations after which a forecast gives up
+// Standard deviations of the kriging that hold the true error at 95 % of the points, over samples of images, and the
+// largest deviation's that hold the largest error of all for most samples; chosen by measurement (docs/performance.md).
 constexpr double kHalfWidth = 2.6, kLargest = 4;
 constexpr double kLeastLoss = 1e-12;  // a loss of 0 has no logarithm
 
@@ -321,15 +321,16 @@ void LevelPlan::add_first(Kriging& level, std::size_t first, std::size_t rung, s
     if (values.size() <= rung || (below && is_pilot_[point])) continue;
     const double loss = log_loss(values[rung]);
     if (below) {
-      level.add(place, (loss - log_loss(values[*below])) / expected_difference(point, *below, independence(*below, rung)));
+      level.add(place,
+                (loss - log_loss(values[*below])) / expected_difference(point, *below, independence(*below, rung)));
     } else {
       level.add(place, loss);
     }
   }
 }
 
-/// log noise at the first points but the pilot's, on the images of a rung, or of the scout's where that is smaller; they are
-/// the places `first`, first + 1, …
+/// log noise at the first points but the pilot's, on the images of a rung, or of the scout's where that is smaller;
+/// they are the places `first`, first + 1, …
 Kriging LevelPlan::first_noises(const std::vector<Kriging::Place>& places, std::size_t first, std::size_t rung) const {
   Kriging noises(places);
   noises.assume_smoothness(kNoiseLength, kNoiseNugget);
@@ -418,7 +419,8 @@ LevelForecast LevelPlan::play(const std::vector<std::size_t>& rungs) const {
   // The grid itself may have more points: a level that is too rough is needed at all of them.
   const auto more = static_cast<double>(values_.size()) / static_cast<double>(count);
   for (std::size_t k = 0; k < rungs.size() && more > 1; ++k) {
-    const auto needed = std::count_if(candidates.known.begin(), candidates.known.end(), [&](std::size_t n) { return n > k; });
+    const auto needed =
+        std::count_if(candidates.known.begin(), candidates.known.end(), [&](std::size_t n) { return n > k; });
     if (static_cast<double>(needed) * more <= static_cast<double>(kMostKriged)) continue;
     forecast.cost += static_cast<std::int64_t>(static_cast<double>(spent[k]) * (more - 1));
   }
@@ -463,7 +465,8 @@ bool LevelPlan::is_better(const LevelForecast& a, const LevelForecast& b) const 
 /// Some losses are not finite.
 bool LevelPlan::is_broken() const { return std::find(is_finite_.begin(), is_finite_.end(), false) != is_finite_.end(); }
 
-/// Whether so many points are needed that the others may hide something between them, and are cheap beside what was spent.
+/// Whether so many points are needed that the others may hide something between them, and are cheap beside what was
+/// spent.
 bool LevelPlan::is_rough(const Level& level) const {
   const std::size_t known = level.kriging.size(), points = values_.size();
   if (known > kMostKriged) return true;
@@ -661,8 +664,12 @@ Surface LevelPlan::reconstruct() const {
     } else if (is_known && !std::isnan(losses[p]) && !(needs_own_values && values_[p].empty())) {
       const double loss = std::exp(losses[p]), error = std::sqrt(variance[p]);
       const std::int64_t images = values_[p].empty() ? 0 : ladder_[values_[p].size() - 1];
-      surface.set(p, {loss, loss * error, std::clamp(percents[p], 0.0, 100.0), std::sqrt(percent_variances[p]),
-                      images, {loss * std::expm1(kHalfWidth * error)}});
+      surface.set(p, {loss,
+                      loss * error,
+                      std::clamp(percents[p], 0.0, 100.0),
+                      std::sqrt(percent_variances[p]),
+                      images,
+                      {loss * std::expm1(kHalfWidth * error)}});
       surface.state[p] = PointState::reconstructed;
     }
   }

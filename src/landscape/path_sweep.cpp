@@ -60,12 +60,7 @@ class PathSweep {
  public:
   PathSweep(const Plane& plane, const Engine& engine, const std::vector<std::vector<const CheckpointIndex*>>& runs,
             Surface& surface, const PathSweepOptions& options)
-      : plane_(plane),
-        engine_(engine),
-        runs_(runs),
-        surface_(surface),
-        options_(options),
-        tasks_(tasks_of(surface)) {}
+      : plane_(plane), engine_(engine), runs_(runs), surface_(surface), options_(options), tasks_(tasks_of(surface)) {}
 
   bool run() {
     const int threads = engine_.device().is_cpu() ? std::max(1, options_.threads) : 1;
@@ -121,7 +116,8 @@ class PathSweep {
 
   void set(const Task& task, const std::string& dataset, double value) {
     RunPath& run = surface_.trajectory.runs[task.run];
-    auto found = std::find_if(run.values.begin(), run.values.end(), [&](auto& named) { return named.first == dataset; });
+    auto found =
+        std::find_if(run.values.begin(), run.values.end(), [&](auto& named) { return named.first == dataset; });
     found->second[task.checkpoint] = value;
   }
 
@@ -140,9 +136,8 @@ class PathSweep {
 
 }  // namespace
 
-bool sweep_paths(const Plane& plane, const Engine& engine,
-                 const std::vector<std::vector<const CheckpointIndex*>>& runs, Surface& surface,
-                 const PathSweepOptions& options) {
+bool sweep_paths(const Plane& plane, const Engine& engine, const std::vector<std::vector<const CheckpointIndex*>>& runs,
+                 Surface& surface, const PathSweepOptions& options) {
   // Every dataset is there, NaN where nothing is known yet.
   for (RunPath& run : surface.trajectory.runs) {
     for (const bool own : {true, false}) {

@@ -36,9 +36,7 @@ json before_there_was(const std::string& key) {
 }
 
 /// A file is known by its digest, not by its name.
-json identity(const json& value) {
-  return value.is_object() && value.contains("sha256") ? value.at("sha256") : value;
-}
+json identity(const json& value) { return value.is_object() && value.contains("sha256") ? value.at("sha256") : value; }
 
 std::string value_text(const json& value) {
   if (!value.is_object() || !value.contains("sha256")) return json_text(value);
@@ -95,7 +93,8 @@ Surface read_own_surface(const std::filesystem::path& file) {
   }
 }
 
-/// True where points of one are points of the other, by index: same grid, and nothing differs but what files are called.
+/// True where points of one are points of the other, by index: same grid, and nothing differs but what files are
+/// called.
 bool has_same_points(const json& a, const json& b) {
   if (a == b || !a.is_object() || !b.is_object()) return a == b;
   const auto is_equal = [&](const char* key) { return a.value(key, json()) == b.value(key, json()); };
@@ -198,7 +197,9 @@ bool adopt(const Surface& from, Surface& to) {
     }
     return true;
   };
-  if (from.layers != to.layers || (!to.levels.empty() && from.size() != to.size()) || from.more_names() != to.more_names()) return false;
+  if (from.layers != to.layers || (!to.levels.empty() && from.size() != to.size()) ||
+      from.more_names() != to.more_names())
+    return false;
   if (!find_all(from.x, to.x, columns) || !find_all(from.y, to.y, rows)) return false;
   for (std::size_t i = 0; i < from.size(); ++i) {
     if (from.state[i] == PointState::missing) continue;

@@ -1,7 +1,5 @@
 #include "landscape/summary.h"
 
-#include "landscape/path.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,6 +12,7 @@
 #include <utility>
 
 #include "landscape/barrier.h"
+#include "landscape/path.h"
 #include "landscape/range_advice.h"
 
 namespace lossatlas {
@@ -369,9 +368,9 @@ void hint_at_range(const Surface& surface, const std::vector<double>& heights, S
   if (surface.size() < 9) return;
   const double centre = summary.centre.loss, span = summary.highest.loss - summary.lowest.loss;
   if (summary.not_finite == 0 && span < 0.1 * std::abs(centre) && span < 0.05) {
-    summary.hints.push_back(
-        fmt::format("the range is too small to show much: losses from {:.4g} to {:.4g}; try {}", summary.lowest.loss,
-                    summary.highest.loss, range_or(wider_range(surface, summary), "a wider one")));
+    summary.hints.push_back(fmt::format("the range is too small to show much: losses from {:.4g} to {:.4g}; try {}",
+                                        summary.lowest.loss, summary.highest.loss,
+                                        range_or(wider_range(surface, summary), "a wider one")));
   }
   const double uniform = uniform_loss(surface, summary);
   const auto is_far_out = [&](double loss) {
@@ -468,27 +467,28 @@ nlohmann::ordered_json json_of(const Summary& summary) {
   centre["accuracy"] = summary.centre_accuracy;
   centre["exact"] = summary.is_centre_exact;
   const Curvature& curvature = summary.curvature;
-  nlohmann::ordered_json all{{"centre", centre},
-                             {"lowest", json_of(summary.lowest)},
-                             {"highest", json_of(summary.highest)},
-                             {"width", summary.width},
-                             {"width_at_least", summary.is_width_bound},
-                             {"steepest",
-                              {{"rise", summary.steepest.size()},
-                               {"from", {summary.steepest.from.x, summary.steepest.from.y}},
-                               {"to", {summary.steepest.to.x, summary.steepest.to.y}}}},
-                             {"minima", summary.minima},
-                             {"clear_minima", summary.clear_minima ? nlohmann::ordered_json(*summary.clear_minima) : nullptr},
-                             {"curvature",
-                              {{"eigenvalues", {curvature.smallest, curvature.largest}},
-                               {"condition", curvature.condition},
-                               {"convex", curvature.is_convex()},
-                               {"points", curvature.points}}},
-                             {"points", summary.points},
-                             {"evaluated", summary.evaluated},
-                             {"not_finite", summary.not_finite},
-                             {"standard_error", summary.standard_error},
-                             {"hints", summary.hints}};
+  nlohmann::ordered_json all{
+      {"centre", centre},
+      {"lowest", json_of(summary.lowest)},
+      {"highest", json_of(summary.highest)},
+      {"width", summary.width},
+      {"width_at_least", summary.is_width_bound},
+      {"steepest",
+       {{"rise", summary.steepest.size()},
+        {"from", {summary.steepest.from.x, summary.steepest.from.y}},
+        {"to", {summary.steepest.to.x, summary.steepest.to.y}}}},
+      {"minima", summary.minima},
+      {"clear_minima", summary.clear_minima ? nlohmann::ordered_json(*summary.clear_minima) : nullptr},
+      {"curvature",
+       {{"eigenvalues", {curvature.smallest, curvature.largest}},
+        {"condition", curvature.condition},
+        {"convex", curvature.is_convex()},
+        {"points", curvature.points}}},
+      {"points", summary.points},
+      {"evaluated", summary.evaluated},
+      {"not_finite", summary.not_finite},
+      {"standard_error", summary.standard_error},
+      {"hints", summary.hints}};
   if (summary.reconstructed > 0) all["reconstructed"] = summary.reconstructed;
   return all;
 }

@@ -121,10 +121,11 @@ void write_coordinates(Hdf5Writer& writer, const Surface& surface) {
   const bool is_path = surface.kind == SurfaceKind::path;
   write_axis(writer, "/xcoordinates", "/x", is_path ? "t, from one end to the other" : "multiples of direction 1",
              surface.x.coordinates());
-  if (!surface.is_flat()) write_axis(writer, "/ycoordinates", "/y", "multiples of direction 2", surface.y.coordinates());
+  if (!surface.is_flat())
+    write_axis(writer, "/ycoordinates", "/y", "multiples of direction 2", surface.y.coordinates());
   const Names names(surface.split);
-  std::vector<std::string> on_the_grid{names.loss,   names.accuracy,  names.loss_se, names.accuracy_se,
-                                       names.images, names.evaluated};
+  std::vector<std::string> on_the_grid{names.loss,        names.accuracy, names.loss_se,
+                                       names.accuracy_se, names.images,   names.evaluated};
   for (const auto& [name, values] : surface.more) on_the_grid.push_back(name);
   for (const auto& name : on_the_grid) attach_scales(writer, at_root(name), surface);
   for (const std::string& split : splits_of(surface)) {
@@ -204,7 +205,8 @@ Contents contents_of(const Hdf5Reader& reader, const nlohmann::json& settings) {
   if (!names.is_array() || !std::all_of(names.begin(), names.end(), is_text)) {
     throw Error("{}: the setting more is no list of names", reader.file().string());
   }
-  if (!levels.is_null() && (!levels.is_array() || levels.empty() || !std::all_of(levels.begin(), levels.end(), is_count))) {
+  if (!levels.is_null() &&
+      (!levels.is_array() || levels.empty() || !std::all_of(levels.begin(), levels.end(), is_count))) {
     throw Error("{}: the setting levels is no list of numbers of images", reader.file().string());
   }
   return {repeats.get<std::size_t>(), levels_of(settings), names.get<std::vector<std::string>>()};
@@ -269,8 +271,9 @@ void read_pilot(const Hdf5Reader& reader, Surface& surface) {
   }
   for (std::size_t k = 0; k < points.size(); ++k) {
     const auto first = static_cast<std::ptrdiff_t>(k * images), end = first + static_cast<std::ptrdiff_t>(images);
-    surface.pilot.push_back({static_cast<std::size_t>(points[k]),
-                             {{losses.begin() + first, losses.begin() + end}, {right.begin() + first, right.begin() + end}}});
+    surface.pilot.push_back(
+        {static_cast<std::size_t>(points[k]),
+         {{losses.begin() + first, losses.begin() + end}, {right.begin() + first, right.begin() + end}}});
   }
 }
 
@@ -319,9 +322,9 @@ Surface read_values(const Hdf5Reader& reader, const Form& form, const std::vecto
 /// Curve and line as two layers.
 Surface read_path(const Hdf5Reader& reader, const Form& form, const std::vector<std::string>& more_names) {
   const Shape shape = shape_of(form);
-  const std::array ways{
-      read_values(reader, form, more_names, 1, shape, at_root),
-      read_values(reader, form, more_names, 1, shape, [](const std::string& name) { return std::string(kLinear) + name; })};
+  const std::array ways{read_values(reader, form, more_names, 1, shape, at_root),
+                        read_values(reader, form, more_names, 1, shape,
+                                    [](const std::string& name) { return std::string(kLinear) + name; })};
   Surface both = empty_like(ways[kCurveLayer], ways.size());
   both.samples = ways[kCurveLayer].samples;
   for (std::size_t layer = 0; layer < ways.size(); ++layer) {
@@ -546,7 +549,8 @@ Surface read_any(const std::filesystem::path& file, bool wants_levels) {
         file.string(), fmt::join(reader.members("/"), ", "));
   }
   const Axis x = read_axis(reader, "/xcoordinates"), y = is_line ? Axis{0, 0, 1} : read_axis(reader, "/ycoordinates");
-  const bool is_path = reader.has_attribute("/lossatlas", "kind") && reader.text_attribute("/lossatlas", "kind") == "path";
+  const bool is_path =
+      reader.has_attribute("/lossatlas", "kind") && reader.text_attribute("/lossatlas", "kind") == "path";
   const SurfaceKind kind = is_path ? SurfaceKind::path : is_line ? SurfaceKind::line : SurfaceKind::surface;
   const Form form{kind, x, y, split};
   Surface surface = reader.has("/lossatlas") ? read_own(reader, form, wants_levels) : read_theirs(reader, form);

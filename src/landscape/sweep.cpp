@@ -138,9 +138,7 @@ class Sweep {
     }
   }
 
-  double rate(double seconds) const {
-    return seconds > 0 ? static_cast<double>(images_) / seconds : 0;
-  }
+  double rate(double seconds) const { return seconds > 0 ? static_cast<double>(images_) / seconds : 0; }
 
   const Planes& planes_;
   const Engine& engine_;
@@ -161,7 +159,8 @@ class Sweep {
 }  // namespace
 
 double SweepProgress::seconds_left() const {
-  if (images_total > 0) return static_cast<double>(std::max<std::int64_t>(0, images_total - images)) / images_per_second;
+  if (images_total > 0)
+    return static_cast<double>(std::max<std::int64_t>(0, images_total - images)) / images_per_second;
   if (computed == 0) return std::numeric_limits<double>::quiet_NaN();
   return seconds / static_cast<double>(computed) * static_cast<double>(total - done);
 }

@@ -10,8 +10,9 @@ using nlohmann::json;
 
 namespace {
 
-const json kSettings{{"data", "cifar10:a"},  {"split", "test"},   {"samples", 100}, {"samples_sha256", "0123456789abcdef"},
-                     {"bn_images", 50},      {"bn_images_sha256", "0123"}};
+const json kSettings{{"data", "cifar10:a"}, {"split", "test"},
+                     {"samples", 100},      {"samples_sha256", "0123456789abcdef"},
+                     {"bn_images", 50},     {"bn_images_sha256", "0123"}};
 
 json with(const char* key, const json& value) {
   json settings = kSettings;
@@ -48,9 +49,10 @@ TEST_CASE("all splits whose images differ are named, those for statistics only w
         "data \"cifar10:a\": other images in the train (--bn-images) split (SHA-256 was 0123…, now 4567…)");
   other["samples_sha256"] = "89";
   other["data"] = "cifar10:b";
-  CHECK(data_difference(other, kSettings) ==
-        "data was \"cifar10:a\", now \"cifar10:b\": other images in the test and train (--bn-images) split (SHA-256 was "
-        "0123456789ab…, now 89…)");
+  CHECK(
+      data_difference(other, kSettings) ==
+      "data was \"cifar10:a\", now \"cifar10:b\": other images in the test and train (--bn-images) split (SHA-256 was "
+      "0123456789ab…, now 89…)");
   CHECK_FALSE(data_difference(kSettings, with("samples_sha256", 5)) == std::nullopt);  // tampered with
   other = with("bn_images_sha256", "4567");
   other["bn_images"] = 40;

@@ -91,7 +91,8 @@ TEST_CASE("features have mean 0; points that tell nothing are left out") {
   REQUIRE(features.size() == 3);  // one point, two classes
   CHECK(features[0][0] == Approx(1.0 / 3 - 1));
   CHECK(features[0][3] == Approx(1));
-  for (const auto& feature : features) CHECK(std::accumulate(feature.begin(), feature.end(), 0.0) == Approx(0).margin(1e-12));
+  for (const auto& feature : features)
+    CHECK(std::accumulate(feature.begin(), feature.end(), 0.0) == Approx(0).margin(1e-12));
 }
 
 TEST_CASE("each image stands once in a balanced order, and each part of it has the means of all") {

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "kernels/amx_bf16_multiply.h"
-#include "kernels/winograd_filters.h"
+#include "kernels/amx_bf16_multiply-inl.h"
+#include "kernels/winograd_filters-inl.h"
 
 // Convolutions by minimal filtering along rows, in tiles of two outputs, with FilterTwo's four positions. The
 // transformed and rounded input of each position is a list of tiles, row after row and image after image with a row of
