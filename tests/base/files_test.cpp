@@ -4,9 +4,7 @@
 #include "catch.h"
 #include "temporary_folder.h"
 
-using lossatlas::content_of;
-using lossatlas::make_new_file;
-using lossatlas::NewFile;
+using namespace lossatlas;
 
 TEST_CASE("a new file is made once, with its content") {
   const TemporaryFolder folder;
@@ -20,6 +18,6 @@ TEST_CASE("a new file says if its folder is missing, and throws for other reason
   const TemporaryFolder folder;
   CHECK(make_new_file(folder.path() / "none" / "claim", "") == NewFile::no_folder);
   REQUIRE(make_new_file(folder.path() / "file", "") == NewFile::made);
-  CHECK_THROWS_AS(make_new_file(folder.path() / "file" / "claim", ""), lossatlas::Error);
+  CHECK_THROWS_AS(make_new_file(folder.path() / "file" / "claim", ""), Error);
   CHECK(!content_of(folder.path() / "none"));
 }
