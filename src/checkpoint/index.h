@@ -24,10 +24,10 @@ struct StoredTensor {
   std::string name;
   std::vector<std::int64_t> sizes;
   c10::ScalarType type;
-  std::optional<std::uint64_t> offset;    // in bytes, where the file holds all its elements in order
-  at::Tensor tensor;                      // in memory where it does not: a TorchScript file's, a transposed one, …
-  std::optional<std::uint32_t> checksum;  // CRC-32 of its bytes in the file, where they lie in it
-  std::string entry;                      // of the zip, that they are in; "" in other files
+  std::optional<std::uint64_t> offset = {};  // in bytes, where the file holds all its elements in order
+  at::Tensor tensor = {};                    // in memory where it does not: a TorchScript file's, a transposed one, …
+  std::optional<std::uint32_t> checksum = {};  // CRC-32 of its bytes in the file, where they lie in it
+  std::string entry = {};                      // of the zip, that they are in; "" in other files
 
   std::int64_t numel() const;
 };

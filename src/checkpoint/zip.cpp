@@ -206,10 +206,13 @@ Checkpoint read_script(InputFile& file) {
 
 CheckpointIndex index_script(InputFile& file) {
   Checkpoint checkpoint = read_script(file);
-  CheckpointIndex index{
-      {}, checkpoint.format, {}, std::move(checkpoint.metadata), "", "", std::move(checkpoint.aliases)};
+  CheckpointIndex index;
+  index.format = checkpoint.format;
+  index.metadata = std::move(checkpoint.metadata);
+  index.aliases = std::move(checkpoint.aliases);
   for (const auto& [name, tensor] : checkpoint.tensors) {
-    index.tensors.push_back({name, tensor.sizes().vec(), tensor.scalar_type(), std::nullopt, tensor, {}, {}});
+    index.tensors.push_back(
+        {.name = name, .sizes = tensor.sizes().vec(), .type = tensor.scalar_type(), .tensor = tensor});
   }
   return index;
 }

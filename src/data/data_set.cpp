@@ -68,7 +68,12 @@ nlohmann::json settings_of(const DataSet& data) {
 }
 
 DataSet subset(const DataSet& data, std::span<const std::int64_t> indices) {
-  DataSet part{data.name, data.shape, data.classes, {}, {}, data.normalization};
+  DataSet part{.name = data.name,
+               .shape = data.shape,
+               .classes = data.classes,
+               .pixels = {},
+               .labels = {},
+               .normalization = data.normalization};
   const std::size_t bytes = data.image_bytes();
   part.pixels.reserve(indices.size() * bytes);
   part.labels.reserve(indices.size());

@@ -16,7 +16,7 @@ namespace lossatlas {
 namespace {
 
 PlanarImages planar(const float* data, std::int64_t images, const std::array<std::int64_t, 3>& shape) {
-  return {data, images, shape[0], shape[1], shape[2]};
+  return {.data = data, .images = images, .channels = shape[0], .height = shape[1], .width = shape[2]};
 }
 
 class FusedEvaluator : public Evaluator {

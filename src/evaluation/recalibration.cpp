@@ -100,7 +100,8 @@ class FusedRecalibration : public Recalibration {
     for (std::int64_t first = 0; first < images_.size(); first += kBatch) {
       const std::int64_t count = std::min(kBatch, images_.size() - first);
       images_.read(first, count, pixels_);
-      plan_.run({pixels_.data(), count, channels, height, width}, logits_);
+      plan_.run({.data = pixels_.data(), .images = count, .channels = channels, .height = height, .width = width},
+                logits_);
       for (const std::size_t node : measured()) {
         averages[node].add(plan_.moments()[node], static_cast<double>(count) / all,
                            static_cast<std::size_t>(graph_->nodes[node].shape.channels));

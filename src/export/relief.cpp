@@ -109,7 +109,7 @@ Relief relief_of(const GridFile& grid, const Field& field, const HeightOptions& 
                 : grid.is_plane()      ? "one row or column of points"
                                        : "values along one line");
   }
-  Relief relief{field.name, grid.x, grid.y, field.values, {}};
+  Relief relief{.field = field.name, .x = grid.x, .y = grid.y, .z = field.values, .notes = {}};
   replace_missing(relief, grid, options);
   if (relief.holes() == relief.z.size()) {
     throw Error("{}: holds no finite value of {}: nothing to mesh", grid.file.string(), field.name);

@@ -129,7 +129,8 @@ void Plan::cut_segments() {
 }
 
 const Plan::Segment& Plan::segment_of(std::size_t node) const {
-  return *std::find_if(segments_.begin(), segments_.end(), [&](const Segment& s) { return node < s.end; });
+  const auto ends_after = [](std::size_t at, const Segment& segment) { return at < segment.end; };
+  return *std::upper_bound(segments_.begin(), segments_.end(), node, ends_after);
 }
 
 /// Values that another segment reads hold the whole batch, and are needed from the begin of the segment that writes
@@ -188,8 +189,12 @@ Activations Plan::view(std::size_t node, std::int64_t first, std::int64_t count)
   const std::int64_t image = shape.height * shape.width * kBlock;
   const std::int64_t stride = staggered(owner.capacity * shape.height * shape.width);
   const std::int64_t begin = places_[node].block * stride + (owner.capacity == options_.batch ? first * image : 0);
-  return {
-      activations_.data() + owner.offset + begin, stride, blocks_of(shape.channels), count, shape.height, shape.width};
+  return {.data = activations_.data() + owner.offset + begin,
+          .stride = stride,
+          .blocks = blocks_of(shape.channels),
+          .images = count,
+          .height = shape.height,
+          .width = shape.width};
 }
 
 void Plan::run_segment(const Segment& segment, const PlanarImages& images) {

@@ -4,10 +4,10 @@
 #include "kernels/table-inl.h"
 
 namespace lossatlas {
+namespace {
 
-extern const Kernels kAmxBf16Kernels;
 // With tiles of 2x2 outputs losses are as exact as without minimal filtering; with 4x4 they would be twice as far off.
-constinit const Kernels kAmxBf16Kernels = []() consteval {
+consteval Kernels amx_bf16_kernels() {
   Kernels kernels = table_of(InstructionSet::amx, 0.5, 2, kRowUnit, true);
   kernels.convolve_weights = convolve_weights;
   kernels.depth_of_row = padded_depth;
@@ -15,7 +15,11 @@ constinit const Kernels kAmxBf16Kernels = []() consteval {
   kernels.convolve = convolve;
   return kernels;
 }
-();
+
+}  // namespace
+
+extern const Kernels kAmxBf16Kernels;
+constinit const Kernels kAmxBf16Kernels = amx_bf16_kernels();
 
 }  // namespace lossatlas
 

@@ -233,7 +233,11 @@ void multiply_one(const Product& product) {
   static constexpr std::int64_t kNoShift = 0;
   for (std::int64_t first = 0; first < product.rows; first += kRowChunk) {
     const std::int64_t count = product.rows - first < kRowChunk ? product.rows - first : kRowChunk;
-    RowsOfA a{product.a + first * kBlock, product.a_stride, chunks_of(product.depth), &kNoShift, 1};
+    RowsOfA a{.data = product.a + first * kBlock,
+              .stride = product.a_stride,
+              .chunks = chunks_of(product.depth),
+              .shifts = &kNoShift,
+              .taps = 1};
     if (!product.gathered) {
       round_rows(product, first, count, product.scratch);
       a.data = product.scratch;

@@ -295,12 +295,12 @@ void multiply_split(const Product& product, std::int64_t first, std::int64_t cou
   const auto finish_later = [&](std::int64_t tile, std::int64_t block) __attribute__((always_inline)) {
     while (finish.rows > 0) finish.next_row();
     const std::int64_t row = tile * kTileSide;
-    finish = {count - row < kTileSide ? count - row : kTileSide,
-              sums[turn],
-              scales + row,
-              product.c + block * product.c_stride + (first + row) * kBlock,
-              product.tail,
-              load(product.b + packed_size(product.depth, block))};
+    finish = {.rows = count - row < kTileSide ? count - row : kTileSide,
+              .sums = sums[turn],
+              .row_scale = scales + row,
+              .c = product.c + block * product.c_stride + (first + row) * kBlock,
+              .tail = product.tail,
+              .column_scales = load(product.b + packed_size(product.depth, block))};
     if (finish.tail.bias) finish.tail.bias += block * kBlock;
     if (finish.tail.residual) finish.tail.residual += block * product.tail.residual_stride + (first + row) * kBlock;
     turn ^= 1;
@@ -313,7 +313,8 @@ void multiply_split(const Product& product, std::int64_t first, std::int64_t cou
       _tile_loadd(4, a + stride, kLineBytes);
       _tile_loadd(5, a + 2 * stride, kLineBytes);
       for (std::int64_t block = 0; block < product.blocks; ++block) {
-        multiply_tile<true>({a, b_of(block), stride, 1, nullptr, 0}, rows_each_time, sums[turn], finish);
+        const Factors factors{.a = a, .b = b_of(block), .a_stride = stride, .chunks = 1, .next = nullptr, .lines = 0};
+        multiply_tile<true>(factors, rows_each_time, sums[turn], finish);
         finish_later(tile, block);
       }
     }
@@ -322,8 +323,13 @@ void multiply_split(const Product& product, std::int64_t first, std::int64_t cou
     for (std::int64_t block = 0; block < product.blocks; ++block) {
       const float* next = b_of(block + 1);
       for (std::int64_t tile = 0; tile < tiles; ++tile, next += lines * chunks * kLine) {
-        multiply_tile<false>({product.scratch + tile * kTileFloats, b_of(block), stride, chunks, next, lines},
-                             rows_each_time, sums[turn], finish);
+        const Factors factors{.a = product.scratch + tile * kTileFloats,
+                              .b = b_of(block),
+                              .a_stride = stride,
+                              .chunks = chunks,
+                              .next = next,
+                              .lines = lines};
+        multiply_tile<false>(factors, rows_each_time, sums[turn], finish);
         finish_later(tile, block);
       }
     }

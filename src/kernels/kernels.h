@@ -64,9 +64,8 @@ struct Product {
   Tail tail;
   std::int64_t count = 1, a_step = 0, b_step = 0, c_step = 0;  // so many products, with steps (in floats) between them
   bool gathered = false;                                       // A is from Kernels::gather, all of its rows
-  std::uint8_t* lost =
-      nullptr;               // [rows]: set to 1 where the row would lose digits (Kernels::loses_digits); may be null
-  float* scratch = nullptr;  // Kernels::multiply_scratch(rows, depth) floats
+  std::uint8_t* lost = nullptr;  // [rows]: set to 1 if the row would lose digits (Kernels::loses_digits); may be null
+  float* scratch = nullptr;      // Kernels::multiply_scratch(rows, depth) floats
 };
 
 /// Scale and shift of each channel and a ReLU, applied as activations are read; no scale: read as they are.
@@ -141,8 +140,7 @@ constexpr std::int64_t packing_scratch(std::int64_t depth, std::int64_t matrices
 struct Kernels {
   InstructionSet instruction_set;
   double filtering_pays_below;  // minimal filtering is slower where it leaves more than this share of the products
-  std::int64_t
-      most_filtered;  // outputs along a side of its tiles: larger ones would multiply the rounding of the factors
+  std::int64_t most_filtered;   // outputs along a side of its tiles: larger ones would multiply the factors' rounding
   std::int64_t rows;  // of a product that are multiplied in one go: numbers of rows that it divides waste nothing
   bool in_place;      // C may be written where an A of at most kMostGathered rows lies, if that is not gathered
 

@@ -168,7 +168,15 @@ void multiply_rows_by_all(const Product& product, const RowShare& share, const f
       const bool whole = product.blocks - block >= panel_blocks;
       const float* next = depth < left ? product.b + (begin + kDepthChunk) * kPanel : next_b;
       if (product.blocks - block >= 2 * panel_blocks) next = panel + kPanel * product.depth + begin * kPanel;
-      const TilePlace at{0, block, begin, depth, begin > 0, depth == left, block == 0, next, lines};
+      const TilePlace at{.row = 0,
+                         .block = block,
+                         .begin = begin,
+                         .depth = depth,
+                         .accumulate = begin > 0,
+                         .last = depth == left,
+                         .fetch_rows = block == 0,
+                         .next = next,
+                         .next_lines = lines};
       if (whole) {
         multiply_panel<kPanelVectors>(product, share, at, panel + begin * kPanel);
       } else {

@@ -153,9 +153,11 @@ void winograd_output_with(const float* transformed, const Tiles& tiles, const Ta
     for (std::int64_t t = 0; t < tiles.count; ++t, walk.advance(), from += kBlock) {
       const TileCorner at = walk.corner();
       const std::int64_t place = ((at.image * out.height + at.y) * out.width + at.x) * kBlock;
-      TileOutputs outputs{out.data + block * out.stride + place,
-                          Residual ? tail.residual + block * tail.residual_stride + place : nullptr, out.width * kBlock,
-                          out.height - at.y, out.width - at.x};
+      TileOutputs outputs{.to = out.data + block * out.stride + place,
+                          .residual = Residual ? tail.residual + block * tail.residual_stride + place : nullptr,
+                          .row_stride = out.width * kBlock,
+                          .rows = out.height - at.y,
+                          .columns = out.width - at.x};
       const bool whole = outputs.rows >= m && outputs.columns >= m;
       for (int lane = 0; lane < kBlock;
            lane += kLanes, outputs.to += kLanes, outputs.residual += Residual ? kLanes : 0) {

@@ -56,9 +56,13 @@ void add(ValueComparison& comparison, double a, double b, double x, double y) {
   comparison.other_bits += same_bits(a, b) ? 0 : 1;
   comparison.finite_in_one += std::isfinite(a) != std::isfinite(b) ? 1 : 0;
   if (!std::isfinite(a) || !std::isfinite(b) || a == b) return;
-  const double absolute = std::abs(a - b), relative = absolute / std::max(std::abs(a), std::abs(b));
-  if (absolute > comparison.absolute.difference) comparison.absolute = {absolute, a, b, x, y};
-  if (relative > comparison.relative.difference) comparison.relative = {relative, a, b, x, y};
+  const auto keep_furthest = [&](Furthest& furthest, double difference) {
+    if (difference <= furthest.difference) return;
+    furthest = {.difference = difference, .first = a, .second = b, .x = x, .y = y};
+  };
+  const double absolute = std::abs(a - b);
+  keep_furthest(comparison.absolute, absolute);
+  keep_furthest(comparison.relative, absolute / std::max(std::abs(a), std::abs(b)));
 }
 
 Comparison compare_values(const Surface& first, const Surface& second) {

@@ -14,13 +14,14 @@ namespace {
 /// Where the value of one evaluation goes: the dataset, and its place in Evaluation (none: the first split's own).
 struct Target {
   std::string loss, accuracy;
-  std::optional<std::size_t> loss_in_more, accuracy_in_more;
+  std::optional<std::size_t> loss_in_more = {}, accuracy_in_more = {};
 };
 
 /// Of each split, for a checkpoint's own values or the plane's.
 std::vector<Target> targets_of(const Surface& surface, bool own) {
   const auto target = [&](const PathValues& names) {
-    return own ? Target{names.loss, names.accuracy, {}, {}} : Target{names.plane_loss, names.plane_accuracy, {}, {}};
+    return own ? Target{.loss = names.loss, .accuracy = names.accuracy}
+               : Target{.loss = names.plane_loss, .accuracy = names.plane_accuracy};
   };
   std::vector<Target> targets{target(path_values(surface.split))};
   if (surface.has_both_splits()) {

@@ -139,13 +139,13 @@ std::size_t add_journal(const std::filesystem::path& journal, Surface& surface) 
 
 std::optional<Remains> read_remains(const std::filesystem::path& file) {
   std::optional<Remains> remains;
-  if (std::filesystem::exists(file)) remains = Remains{read_own_surface(file), 0, {}, {}};
+  if (std::filesystem::exists(file)) remains = Remains{.surface = read_own_surface(file)};
   std::vector<std::filesystem::path> damaged;
   std::vector<std::string> remarks;
   for (const auto& path : journals_of(file)) {
     try {
       const JournalContents contents = read_journal(path);
-      if (!remains) remains = Remains{surface_of(contents, path), 0, {}, {}};
+      if (!remains) remains = Remains{.surface = surface_of(contents, path)};
       remains->from_journals += add_points(contents, remains->surface);
       if (contents.lost_bytes > 0) {
         remarks.push_back(fmt::format("{}: {} bytes at its end are torn or damaged; their points are computed again",

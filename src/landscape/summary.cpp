@@ -85,7 +85,9 @@ class Regions {
   std::vector<std::size_t> parents_;
 };
 
-/// The share of a triangle, or of a line, on which a linear function is at most `level`.
+/// The share of a triangle, or of a line, on which a linear function is at most `level`. Of a triangle a line cuts off
+/// a smaller one at the lowest corner, or at the highest, whose sides are the shares of the two sides that meet there;
+/// its area is their product.
 double share_below(std::span<double> corners, double level) {
   std::sort(corners.begin(), corners.end());
   const auto part = [&](double low, double high) { return (level - low) / (high - low); };
@@ -122,6 +124,7 @@ class Basin {
         break;
       }
     });
+    // Four triangles to a cell; the other axis of a line has one point, and the step 1.
     return pieces * step_of(surface_.x) * step_of(surface_.y) / (is_line() ? 1 : 4);
   }
 
@@ -178,7 +181,7 @@ void find_width(const Surface& surface, const std::vector<double>& heights, std:
   if (!(surface.loss[centre] > 0) || !std::isfinite(surface.loss[centre]) || surface.size() == 1) return;
   Basin basin(surface, heights, centre, 2 * surface.loss[centre]);
   const double size = basin.size();
-  summary.width = basin.is_line() ? size : 2 * std::sqrt(size / std::numbers::pi);
+  summary.width = basin.is_line() ? size : 2 * std::sqrt(size / std::numbers::pi);  // of a disc of that area
   summary.is_width_bound = basin.reaches_the_unknown();
 }
 
@@ -316,6 +319,7 @@ Curvature fit_plane(const Surface& surface, const std::vector<Sample>& samples) 
   if (!found) return curvature;
   const double dx = step_of(surface.x), dy = step_of(surface.y);
   const double xx = 2 * (*found)[3] / (dx * dx), xy = (*found)[4] / (dx * dy), yy = 2 * (*found)[5] / (dy * dy);
+  // The eigenvalues of [xx xy; xy yy]: half the trace, ± √(((xx - yy) / 2)² + xy²).
   const double middle = (xx + yy) / 2, radius = std::hypot((xx - yy) / 2, xy);
   curvature.smallest = middle - radius;
   curvature.largest = middle + radius;
@@ -342,7 +346,8 @@ double median_of_finite(const std::vector<double>& values) {
   return *middle;
 }
 
-/// The loss of a guess that gives all classes the same probability, where the centre is clearly better; else NaN.
+/// The loss of a guess that gives all C classes the same probability, -log(1/C) = log C, where the centre is clearly
+/// better; else NaN.
 double uniform_loss(const Surface& surface, const Summary& summary) {
   const auto classes = surface.settings.find("classes"), loss = surface.settings.find("loss");
   if (classes == surface.settings.end() || !classes->is_number() || loss == surface.settings.end()) return kUnknown;

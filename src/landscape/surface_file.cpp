@@ -262,18 +262,18 @@ void read_pilot(const Hdf5Reader& reader, Surface& surface) {
   const auto points = reader.read<std::int64_t>(group + "point");
   const std::size_t images = surface.samples.size();
   const auto losses = read_grid(reader, group + split + "_loss", {points.size(), images});
-  const auto right = reader.read<std::uint8_t>(group + split + "_correct");
+  const auto correct = reader.read<std::uint8_t>(group + split + "_correct");
   const auto is_on_grid = [&](std::int64_t point) {
     return point >= 0 && point < static_cast<std::int64_t>(surface.grid_size());
   };
-  if (right.size() != losses.size() || !std::all_of(points.begin(), points.end(), is_on_grid)) {
+  if (correct.size() != losses.size() || !std::all_of(points.begin(), points.end(), is_on_grid)) {
     throw Error("{}: {} does not fit its surface", reader.file().string(), group);
   }
   for (std::size_t k = 0; k < points.size(); ++k) {
     const auto first = static_cast<std::ptrdiff_t>(k * images), end = first + static_cast<std::ptrdiff_t>(images);
     surface.pilot.push_back(
         {static_cast<std::size_t>(points[k]),
-         {{losses.begin() + first, losses.begin() + end}, {right.begin() + first, right.begin() + end}}});
+         {{losses.begin() + first, losses.begin() + end}, {correct.begin() + first, correct.begin() + end}}});
   }
 }
 
@@ -475,17 +475,17 @@ void write_pilot(Hdf5Writer& writer, const Surface& surface) {
   if (surface.pilot.empty()) return;
   std::vector<std::int64_t> points;
   std::vector<double> losses;
-  std::vector<std::uint8_t> right;
+  std::vector<std::uint8_t> correct;
   for (const auto& [point, images] : surface.pilot) {
     points.push_back(static_cast<std::int64_t>(point));
     losses.insert(losses.end(), images.losses.begin(), images.losses.end());
-    right.insert(right.end(), images.is_correct.begin(), images.is_correct.end());
+    correct.insert(correct.end(), images.is_correct.begin(), images.is_correct.end());
   }
   const std::string group(kPilot), split(name_of(surface.split));
   const Shape shape{points.size(), surface.samples.size()};
   writer.write<std::int64_t>(group + "point", points, {points.size()});
   writer.write<double>(group + split + "_loss", losses, shape);
-  writer.write<std::uint8_t>(group + split + "_correct", right, shape);
+  writer.write<std::uint8_t>(group + split + "_correct", correct, shape);
 }
 
 /// What a file holds besides its values: what is known of `surface`, and the numbers of what is `shown` of it.
@@ -513,30 +513,6 @@ void finish(Hdf5Writer& writer, const std::filesystem::path& file, const Surface
   writer.save(file);
 }
 
-}  // namespace
-
-void write_surface(const std::filesystem::path& file, const Surface& surface) {
-  Hdf5Writer writer;
-  if (surface.kind == SurfaceKind::path) {
-    write_path(writer, surface);
-  } else if (surface.layers == 1) {
-    write_root(writer, surface);
-  } else {
-    write_repeats(writer, surface);
-  }
-  finish(writer, file, surface, surface);
-}
-
-void write_surface(const std::filesystem::path& file, const Surface& levels, const Surface& shown) {
-  Hdf5Writer writer;
-  write_root(writer, shown);
-  write_layers(writer, levels);
-  write_pilot(writer, levels);
-  finish(writer, file, levels, shown);
-}
-
-namespace {
-
 Surface read_any(const std::filesystem::path& file, bool wants_levels) {
   const Hdf5Reader reader(file);
   const bool is_line = !reader.has("/ycoordinates");
@@ -559,6 +535,26 @@ Surface read_any(const std::filesystem::path& file, bool wants_levels) {
 }
 
 }  // namespace
+
+void write_surface(const std::filesystem::path& file, const Surface& surface) {
+  Hdf5Writer writer;
+  if (surface.kind == SurfaceKind::path) {
+    write_path(writer, surface);
+  } else if (surface.layers == 1) {
+    write_root(writer, surface);
+  } else {
+    write_repeats(writer, surface);
+  }
+  finish(writer, file, surface, surface);
+}
+
+void write_surface(const std::filesystem::path& file, const Surface& levels, const Surface& shown) {
+  Hdf5Writer writer;
+  write_root(writer, shown);
+  write_layers(writer, levels);
+  write_pilot(writer, levels);
+  finish(writer, file, levels, shown);
+}
 
 Surface read_surface(const std::filesystem::path& file) { return read_any(file, false); }
 

@@ -115,7 +115,10 @@ const std::vector<double>* RunPath::find(std::string_view dataset) const {
 
 PathValues path_values(Split split, bool is_second) {
   const std::string name(name_of(split)), plane = is_second ? "plane_" + name : "plane";
-  return {name + "_loss", name + "_acc", plane + "_loss", plane + "_acc"};
+  return {.loss = name + "_loss",
+          .accuracy = name + "_acc",
+          .plane_loss = plane + "_loss",
+          .plane_accuracy = plane + "_acc"};
 }
 
 void write_trajectory(Hdf5Writer& writer, const Trajectory& trajectory) {

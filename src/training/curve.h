@@ -28,8 +28,8 @@ CurveShape curve_shape_of(const std::string& name);
 /// between, its bends, draw it their way (Garipov et al. 2018, section 3).
 struct Curve {
   CurveShape shape = CurveShape::bezier;
-  std::vector<std::vector<NamedTensor>>
-      points;  // two or more, each with the names and shapes of a network's parameters
+  /// Two or more, each with the names and shapes of a network's parameters.
+  std::vector<std::vector<NamedTensor>> points;
 
   std::size_t bends() const { return points.size() - 2; }
 };

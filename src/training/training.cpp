@@ -105,7 +105,11 @@ struct TrainingRun::Impl {
     network = make_network(options.network);
     network->to(device);
     loop.emplace(
-        LoopOptions{options.batch_size, options.epochs, options.seed, options.augment}, network, train, device,
+        LoopOptions{.batch_size = options.batch_size,
+                    .epochs = options.epochs,
+                    .seed = options.seed,
+                    .augment = options.augment},
+        network, train, device,
         TrainingLoop::Step{[this] { return learning_rate(); },
                            [this](double rate, const MinibatchShare& share) { optimizer->step(rate, share); }});
     optimizer = make_optimizer(options.optimizer, state_of(*network).parameters);

@@ -130,7 +130,10 @@ json TrainingLoop::state() const {
 void TrainingLoop::restore(const json& state) {
   epoch_ = state.at("epoch");
   step_ = state.at("step");
-  sums_ = {state.at("loss_sum"), state.at("correct"), state.at("images"), state.at("seconds")};
+  sums_ = {.loss = state.at("loss_sum"),
+           .correct = state.at("correct"),
+           .images = state.at("images"),
+           .seconds = state.at("seconds")};
 }
 
 std::string first_difference(const json& ours, const json& theirs) {

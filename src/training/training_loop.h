@@ -99,8 +99,7 @@ class TrainingLoop {
   MinibatchSampler sampler_;
   std::int64_t epoch_ = 0, step_ = 0;
   Sums sums_;
-  std::future<Minibatch>
-      ahead_;  // of the step to come, where it is on its way; only then does another thread use sampler_
+  std::future<Minibatch> ahead_;  // of the next step, if it is on its way; only then does another thread use sampler_
 };
 
 /// The tensor with its numbers in this order in memory; only those of four dimensions have another than their own.

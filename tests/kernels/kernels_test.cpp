@@ -118,8 +118,15 @@ TEST_CASE("rows and columns in which a few numbers take the others' digits are f
   const auto b = packed(weights, kOutputs, depth, kernels);
   for (std::int64_t k = 0; k < depth; ++k) a.value(0, k, 0, special) = numbers[at(k)];
   std::vector<std::uint8_t> lost(kRows);
-  Product product{a.view().data, a.stride(),        b.data(), out.view().data, out.stride(), kRows,
-                  depth,         out.view().blocks, {}};
+  Product product{.a = a.view().data,
+                  .a_stride = a.stride(),
+                  .b = b.data(),
+                  .c = out.view().data,
+                  .c_stride = out.stride(),
+                  .rows = kRows,
+                  .depth = depth,
+                  .blocks = out.view().blocks,
+                  .tail = {}};
   product.lost = lost.data();
   multiply(kernels, product);
   std::vector<std::uint8_t> wanted(kRows);
@@ -181,20 +188,16 @@ TEST_CASE("gathered rows make any convolution") {
     } else {
       kernels.gather(in.view(), w, out_height, out_width, {}, first, count, rows.data());
     }
-    multiply(kernels, {rows.data(),
-                       staggered(count),
-                       b.data(),
-                       out.view().data + first * kBlock,
-                       out.stride(),
-                       count,
-                       depth,
-                       out.view().blocks,
-                       {},
-                       1,
-                       0,
-                       0,
-                       0,
-                       !planar});
+    multiply(kernels, {.a = rows.data(),
+                       .a_stride = staggered(count),
+                       .b = b.data(),
+                       .c = out.view().data + first * kBlock,
+                       .c_stride = out.stride(),
+                       .rows = count,
+                       .depth = depth,
+                       .blocks = out.view().blocks,
+                       .tail = {},
+                       .gathered = !planar});
   }
   double worst = 0;
   for (std::int64_t i = 0; i < pixels * c.outputs; ++i) {
@@ -240,19 +243,19 @@ WinogradErrors winograd_errors(const Kernels& kernels, Filtering filtering, cons
     std::vector<float> v(at(n * n * input_stride), NAN), apart(at(n * n * product_stride), NAN);
     float* products = kernels.in_place ? v.data() : apart.data();
     kernels.winograd_input(in.view(), c.padding, tiles, v.data());
-    multiply(kernels, {v.data(),
-                       tiles.block_stride,
-                       b.data(),
-                       products,
-                       tiles.block_stride,
-                       tiles.count,
-                       depth,
-                       columns / kBlock,
-                       {},
-                       n * n,
-                       input_stride,
-                       weight_stride,
-                       product_stride});
+    multiply(kernels, {.a = v.data(),
+                       .a_stride = tiles.block_stride,
+                       .b = b.data(),
+                       .c = products,
+                       .c_stride = tiles.block_stride,
+                       .rows = tiles.count,
+                       .depth = depth,
+                       .blocks = columns / kBlock,
+                       .tail = {},
+                       .count = n * n,
+                       .a_step = input_stride,
+                       .b_step = weight_stride,
+                       .c_step = product_stride});
     tiles.position_stride = product_stride;
     kernels.winograd_output(products, tiles, {bias.data(), residual.view().data, residual.stride(), true}, out.view());
   }
@@ -321,20 +324,16 @@ TEST_CASE("bfloat16 products are those of rounded numbers") {
                unwritten(packing_scratch(depth)).data(), b.data());
   const AlignedFloats rows = unwritten(kernels.rows_size(pixels, depth));
   kernels.gather(in.view(), window, height, width, {}, 0, pixels, rows.data());
-  multiply(kernels, {rows.data(),
-                     staggered(pixels),
-                     b.data(),
-                     out.view().data,
-                     out.stride(),
-                     pixels,
-                     depth,
-                     out.view().blocks,
-                     {},
-                     1,
-                     0,
-                     0,
-                     0,
-                     true});
+  multiply(kernels, {.a = rows.data(),
+                     .a_stride = staggered(pixels),
+                     .b = b.data(),
+                     .c = out.view().data,
+                     .c_stride = out.stride(),
+                     .rows = pixels,
+                     .depth = depth,
+                     .blocks = out.view().blocks,
+                     .tail = {},
+                     .gathered = true});
   for (float& number : in.blocked) number = rounded_to_bfloat16(number);
   for (float& number : weights) number = rounded_to_bfloat16(number);
   double worst = 0;
@@ -375,7 +374,8 @@ TEST_CASE("bfloat16 convolutions by filtering along rows are off by little more 
   for (float& number : rounded_weights) number = rounded_to_bfloat16(number);
   double ours = 0, rounded = 0;
   double count = 0;
-  for (std::int64_t i = 0; i<c.images * outputs * c.height * c.width; i += c.images> 10 ? 7 : 1) {
+  const std::int64_t step = c.images > 10 ? 7 : 1;
+  for (std::int64_t i = 0; i < c.images * outputs * c.height * c.width; i += step) {
     const std::int64_t x = i % c.width, y = i / c.width % c.height, o = i / c.width / c.height % outputs;
     const std::int64_t n = i / c.width / c.height / outputs;
     const Window window{3, 3, 1, 1, 1, 1, 1, 1};
