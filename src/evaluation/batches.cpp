@@ -51,7 +51,7 @@ void Batches::read(std::int64_t first, std::int64_t count, std::span<float> out)
   }
 }
 
-std::span<const std::uint8_t> Batches::labels(std::int64_t first, std::int64_t count) const {
+std::span<const std::int64_t> Batches::labels(std::int64_t first, std::int64_t count) const {
   return std::span(data_->labels).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
 }
 

@@ -131,10 +131,6 @@ void Engine::check_fit(const DataSet& data) const {
     throw Error("the images are {} in shape, the network takes {}", fmt::join(data.shape, "x"),
                 fmt::join(network.input, "x"));
   }
-  if (data.classes > kMostClasses) {
-    throw Error("{} has {} classes; data of more than {} are not supported, labels are bytes", data.name, data.classes,
-                kMostClasses);
-  }
   if (data.classes > network.classes) {
     throw Error("{} has {} classes, the network tells {} apart", data.name, data.classes, network.classes);
   }

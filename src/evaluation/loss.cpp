@@ -71,7 +71,7 @@ std::vector<std::string> names_of(const Extras& extras, Split split, std::int64_
   return names;
 }
 
-void LossSum::add(std::span<const float> logits, std::span<const std::uint8_t> labels) {
+void LossSum::add(std::span<const float> logits, std::span<const std::int64_t> labels) {
   const std::size_t classes = logits.size() / labels.size();
   if (extras_.class_losses) {
     class_sums_.resize(classes);
@@ -79,12 +79,13 @@ void LossSum::add(std::span<const float> logits, std::span<const std::uint8_t> l
   }
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const auto row = logits.subspan(i * classes, classes);
-    const double loss = loss_ == LossFunction::mse ? mean_squared_error(row, labels[i]) : cross_entropy(row, labels[i]);
-    add(loss, is_correct(row, labels[i]));
-    if (extras_.top5) correct_top5_ += is_among_five(row, labels[i]) ? 1 : 0;
+    const auto label = static_cast<std::size_t>(labels[i]);
+    const double loss = loss_ == LossFunction::mse ? mean_squared_error(row, label) : cross_entropy(row, label);
+    add(loss, is_correct(row, label));
+    if (extras_.top5) correct_top5_ += is_among_five(row, label) ? 1 : 0;
     if (!extras_.class_losses) continue;
-    class_sums_[labels[i]] += loss;
-    ++class_images_[labels[i]];
+    class_sums_[label] += loss;
+    ++class_images_[label];
   }
 }
 

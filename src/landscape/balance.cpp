@@ -139,7 +139,7 @@ std::vector<std::vector<double>> basis_of(const Features& features, std::size_t 
 
 }  // namespace
 
-Features features_of(const std::vector<std::span<const double>>& losses, std::span<const std::uint8_t> labels) {
+Features features_of(const std::vector<std::span<const double>>& losses, std::span<const std::int64_t> labels) {
   const auto images = static_cast<double>(labels.size());
   Features features;
   for (const auto& row : losses) {
@@ -152,11 +152,11 @@ Features features_of(const std::vector<std::span<const double>>& losses, std::sp
   }
   const auto varies_more = [](const auto& a, const auto& b) { return dot(a, a) > dot(b, b); };
   std::stable_sort(features.begin(), features.end(), varies_more);
-  const auto classes = static_cast<std::size_t>(*std::max_element(labels.begin(), labels.end())) + 1;
-  for (std::size_t c = 0; c < classes; ++c) {
+  const std::int64_t classes = *std::max_element(labels.begin(), labels.end()) + 1;
+  for (std::int64_t c = 0; c < classes; ++c) {
     const double share = static_cast<double>(std::count(labels.begin(), labels.end(), c)) / images;
     auto& feature = features.emplace_back();
-    for (const std::uint8_t label : labels) feature.push_back(kClassWeight * ((label == c ? 1 : 0) - share));
+    for (const std::int64_t label : labels) feature.push_back(kClassWeight * ((label == c ? 1 : 0) - share));
   }
   return features;
 }

@@ -13,7 +13,7 @@ using Features = std::vector<std::vector<double>>;
 /// The pilot's losses, [points][images], each over its mean, those first that vary most; then the class of each image,
 /// which decides most of its loss where the network says the same of all. Points with losses that are not finite, or
 /// all 0, tell nothing.
-Features features_of(const std::vector<std::span<const double>>& losses, std::span<const std::uint8_t> labels);
+Features features_of(const std::vector<std::span<const double>>& losses, std::span<const std::int64_t> labels);
 
 /// An order of the images in which the first sizes[0], sizes[1], … (ascending, fewer than all) have the means of all,
 /// as nearly as exchanges of single images reach it: balanced sampling (Deville and Tillé 2004, "Efficient balanced

@@ -28,6 +28,8 @@ TEST_CASE("a digest is that of each image's label and pixels in turn") {
   data.labels = {'a', 'd'};
   data.pixels = {'b', 'c', 'e', 'f'};
   CHECK(digest_of(data) == sha256_of_text("abcdef"));
+  data.classes = 257;  // a label is then eight bytes
+  CHECK(digest_of(data) == sha256_of_text(std::string("a\0\0\0\0\0\0\0bcd\0\0\0\0\0\0\0ef", 20)));
 }
 
 TEST_CASE("data are known by their digests, by their path without any") {
