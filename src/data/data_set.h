@@ -26,8 +26,8 @@ struct DataSet {
   std::string name;                     // the words that named it: "cifar10:DIR"
   std::array<std::int64_t, 3> shape{};  // [C, H, W] of one image
   std::int64_t classes = 0;
-  std::vector<std::uint8_t> pixels;     // [N, C, H, W]
-  std::vector<std::int64_t> labels;     // [N], each below classes
+  std::vector<std::uint8_t> pixels;  // [N, C, H, W]
+  std::vector<std::int64_t> labels;  // [N], each below classes
   PixelNormalization normalization;
 
   std::size_t size() const { return labels.size(); }
