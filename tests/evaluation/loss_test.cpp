@@ -71,8 +71,8 @@ TEST_CASE("standard errors carry the finite-population correction") {
 TEST_CASE("the loss of a class is the mean over its images, NaN where it has none") {
   const std::vector<float> logits{2, 0, 1, 0, 3, 0, 1, 1, 5};
   LossSum sum(LossFunction::cross_entropy, {.class_losses = true});
-  sum.add(std::span(logits).first(6), std::vector<std::uint8_t>{0, 2});
-  sum.add(std::span(logits).last(3), std::vector<std::uint8_t>{0});
+  sum.add(std::span(logits).first(6), std::vector<std::int64_t>{0, 2});
+  sum.add(std::span(logits).last(3), std::vector<std::int64_t>{0});
   const Evaluation e = sum.result(3);
   REQUIRE(e.more.size() == 3);
   CHECK(e.more[0] == of(LossFunction::cross_entropy, {2, 0, 1, 1, 1, 5}, {0, 0}, 2).loss);
