@@ -1,7 +1,8 @@
 # lossatlas_room(NAME FOLDER f USES … [PRIVATE_USES …] [TORCH] [OWN_FLAGS])
 #
 # A static library lossatlas_NAME of every .cpp in the folder. USES names other rooms (by their short name) or
-# imported targets. TORCH: the room sees LibTorch. OWN_FLAGS: its files are compiled with flags of
+# imported targets. A room sees its own headers and those of the rooms that it names here, no others: not even those
+# that these rooms use themselves. TORCH: the room sees LibTorch. OWN_FLAGS: its files are compiled with flags of
 # their own, so that they can share no precompiled header.
 
 add_library(lossatlas_options INTERFACE)
@@ -53,31 +54,35 @@ endfunction()
 lossatlas_precompiled(plain)
 lossatlas_precompiled(torch USES LossatlasTorch::torch lossatlas_openmp HEADERS <ATen/core/Tensor.h>)
 
-function(lossatlas_uses_torch target)
-  target_link_libraries(${target} PUBLIC LossatlasTorch::torch lossatlas_openmp)
-  target_precompile_headers(${target} REUSE_FROM lossatlas_torch_pch)
-endfunction()
-
-# Expands the short names of rooms to targets.
-function(lossatlas_link target visibility)
-  foreach(used IN LISTS ARGN)
-    if(TARGET lossatlas_${used})
-      set(used lossatlas_${used})
-    endif()
-    target_link_libraries(${target} ${visibility} ${used})
+# Lets a target include the headers of rooms: "sweep.h" of landscape as "landscape/sweep.h". The include folder of a
+# room is build/<preset>/rooms/NAME, which holds a link NAME to its sources and nothing else.
+function(lossatlas_sees target)
+  foreach(room IN LISTS ARGN)
+    target_include_directories(${target} PRIVATE "${PROJECT_BINARY_DIR}/rooms/${room}")
   endforeach()
 endfunction()
 
 function(lossatlas_room name)
   cmake_parse_arguments(ROOM "TORCH;OWN_FLAGS" "FOLDER" "USES;PRIVATE_USES" ${ARGN})
+  file(MAKE_DIRECTORY "${PROJECT_BINARY_DIR}/rooms/${name}")
+  file(CREATE_LINK "${PROJECT_SOURCE_DIR}/${ROOM_FOLDER}" "${PROJECT_BINARY_DIR}/rooms/${name}/${name}" SYMBOLIC)
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${ROOM_FOLDER}/*.cpp")
   set(target lossatlas_${name})
   add_library(${target} STATIC ${sources})
-  target_include_directories(${target} PUBLIC "${PROJECT_SOURCE_DIR}/src" "${PROJECT_SOURCE_DIR}")
-  lossatlas_link(${target} PUBLIC ${ROOM_USES})
-  lossatlas_link(${target} PRIVATE ${ROOM_PRIVATE_USES} lossatlas_options)
+  set(seen ${name})
+  foreach(used IN LISTS ROOM_USES)
+    if(TARGET lossatlas_${used})
+      list(APPEND seen ${used})
+      set(used lossatlas_${used})
+    endif()
+    target_link_libraries(${target} PUBLIC ${used})
+  endforeach()
+  target_link_libraries(${target} PRIVATE ${ROOM_PRIVATE_USES} lossatlas_options)
+  lossatlas_sees(${target} ${seen})
+  set_target_properties(${target} PROPERTIES LOSSATLAS_SEES "${seen}")
   if(ROOM_TORCH)
-    lossatlas_uses_torch(${target})
+    target_link_libraries(${target} PRIVATE LossatlasTorch::torch lossatlas_openmp)
+    target_precompile_headers(${target} REUSE_FROM lossatlas_torch_pch)
   elseif(NOT ROOM_OWN_FLAGS)
     target_precompile_headers(${target} REUSE_FROM lossatlas_plain_pch)
   endif()

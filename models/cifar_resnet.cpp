@@ -23,9 +23,12 @@ class CifarResNet : public Network {
     std::int64_t channels = spec.width;
     for (std::size_t i = 0; i < shape.blocks.size(); ++i) {
       const std::int64_t planes = spec.width << i;
-      stages_.push_back(
-          register_module("layer" + std::to_string(i + 1),
-                          make_stage({shape.kind, shape.skip, channels, planes, shape.blocks[i], i == 0 ? 1 : 2})));
+      stages_.push_back(register_module("layer" + std::to_string(i + 1), make_stage({.kind = shape.kind,
+                                                                                     .skip = shape.skip,
+                                                                                     .in = channels,
+                                                                                     .planes = planes,
+                                                                                     .blocks = shape.blocks[i],
+                                                                                     .stride = i == 0 ? 1 : 2})));
       channels = planes * expansion(shape.kind);
     }
     linear_ = register_module("linear", torch::nn::Linear(channels, spec.classes));

@@ -123,7 +123,11 @@ std::int64_t expansion(BlockKind kind) { return kind == BlockKind::basic ? 1 : 4
 
 torch::nn::Sequential make_stage(const StageShape& shape) {
   torch::nn::Sequential stage;
-  BlockShape block{shape.skip, shape.in, shape.planes, shape.planes * expansion(shape.kind), shape.stride};
+  BlockShape block{.skip = shape.skip,
+                   .in = shape.in,
+                   .planes = shape.planes,
+                   .out = shape.planes * expansion(shape.kind),
+                   .stride = shape.stride};
   for (std::int64_t i = 0; i < shape.blocks; ++i) {
     stage->push_back(make_block(shape.kind, block));
     block.in = block.out;

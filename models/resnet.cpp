@@ -22,9 +22,12 @@ class ResNet : public Network {
     std::int64_t channels = spec.width;
     for (std::size_t i = 0; i < stages_.size(); ++i) {
       const std::int64_t planes = spec.width << i;
-      stages_[i] = register_module(
-          "layer" + std::to_string(i + 1),
-          make_stage({depth.kind, Skip::downsample, channels, planes, depth.blocks[i], i == 0 ? 1 : 2}));
+      stages_[i] = register_module("layer" + std::to_string(i + 1), make_stage({.kind = depth.kind,
+                                                                                .skip = Skip::downsample,
+                                                                                .in = channels,
+                                                                                .planes = planes,
+                                                                                .blocks = depth.blocks[i],
+                                                                                .stride = i == 0 ? 1 : 2}));
       channels = planes * expansion(depth.kind);
     }
     fc_ = register_module("fc", torch::nn::Linear(channels, spec.classes));

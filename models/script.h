@@ -10,7 +10,8 @@ namespace lossatlas {
 /// The architecture's name of a network that comes from a TorchScript file.
 inline constexpr std::string_view kScriptArchitecture = "torchscript";
 
-/// The parameters and buffers of a TorchScript file's bytes. Throws Error, without a file's name, as ScriptNetwork does.
+/// The parameters and buffers of a TorchScript file's bytes. Throws Error, without a file's name, as ScriptNetwork
+/// does.
 NetworkState read_script_state(const std::string& bytes);
 
 }  // namespace lossatlas

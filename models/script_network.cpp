@@ -123,8 +123,7 @@ struct ScriptNetwork::Script {
 
 // Tensors that are the same memory become one tensor, under its first name. They are the script's own, so that whatever
 // is done to them is done to the script.
-ScriptNetwork::ScriptNetwork(const std::string& bytes)
-    : script_(std::make_unique<Script>(Script{load_script(bytes)})) {
+ScriptNetwork::ScriptNetwork(const std::string& bytes) : script_(std::make_unique<Script>(Script{load_script(bytes)})) {
   const auto forward = script_->module.find_method("forward");
   if (!forward || forward->num_inputs() != 2) {  // the module itself counts
     throw Error("has no forward() of one batch of images");

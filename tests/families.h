@@ -10,10 +10,17 @@
 
 /// One architecture for each way of building a network: its block, its skip connection, its first layers. The others
 /// are deeper or wider; tests of all of them have the tag [.full].
-inline constexpr std::array<std::string_view, 11> kFamilies{"resnet18",         "resnet50-cifar", "resnet50-cifar-noshort",
-                                                            "resnet20",         "resnet20-noshort", "resnet20-a",
-                                                            "vgg9",             "densenet121",    "lenet",
-                                                            "mlp",              "linear"};
+inline constexpr std::array<std::string_view, 11> kFamilies{"resnet18",
+                                                            "resnet50-cifar",
+                                                            "resnet50-cifar-noshort",
+                                                            "resnet20",
+                                                            "resnet20-noshort",
+                                                            "resnet20-a",
+                                                            "vgg9",
+                                                            "densenet121",
+                                                            "lenet",
+                                                            "mlp",
+                                                            "linear"};
 
 inline bool is_family(std::string_view name) {
   return std::find(kFamilies.begin(), kFamilies.end(), name) != kFamilies.end();

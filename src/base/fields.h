@@ -16,8 +16,8 @@ namespace lossatlas {
 //     visit("seed", &Options::seed);
 //   }
 //
-// A member is written as it is; a std::optional only if it is set; a Nullable always, null where it has no value; another
-// struct that declares fields as an object, and a std::vector of such structs as a list.
+// A member is written as it is; a std::optional only if it is set; a Nullable always, null where it has no value;
+// another struct that declares fields as an object, and a std::vector of such structs as a list.
 
 /// A member that JSON always has, as null if there is no value.
 template <class T>
@@ -31,7 +31,9 @@ struct Nullable {
 };
 
 template <class S>
-concept DeclaresFields = requires { S::fields([](const char*, auto) {}); };
+concept DeclaresFields = requires {
+  S::fields([](const char*, auto) {});
+};
 
 /// Specialized for structs of rooms that do not declare their own.
 template <class S>
@@ -45,7 +47,9 @@ struct FieldsOf<S> {
 };
 
 template <class S>
-concept HasFields = requires { FieldsOf<S>::fields([](const char*, auto) {}); };
+concept HasFields = requires {
+  FieldsOf<S>::fields([](const char*, auto) {});
+};
 
 /// In the place of a name: the fields of the member belong to the object itself.
 inline constexpr const char* kInPlace = "";
@@ -60,8 +64,10 @@ nlohmann::json json_of(const S& object);
 
 template <class T>
 nlohmann::json value_json(const T& value) {
-  if constexpr (HasFields<T>) return json_of(value);
-  else return value;
+  if constexpr (HasFields<T>)
+    return json_of(value);
+  else
+    return value;
 }
 template <class T>
 nlohmann::json value_json(const Nullable<T>& value) {
@@ -95,8 +101,10 @@ void read_fields(const nlohmann::json& json, S& object);
 
 template <class T>
 void read_value(const nlohmann::json& json, T& value) {
-  if constexpr (HasFields<T>) read_fields(json, value);
-  else json.get_to(value);
+  if constexpr (HasFields<T>)
+    read_fields(json, value);
+  else
+    json.get_to(value);
 }
 template <class T>
 void read_value(const nlohmann::json& json, Nullable<T>& value) {

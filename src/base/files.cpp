@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <vector>
@@ -95,17 +96,12 @@ std::optional<std::string> first_bytes(const std::filesystem::path& file, std::s
 std::string_view kind_of(const std::filesystem::path& file) {
   std::error_code code;
   switch (std::filesystem::status(file, code).type()) {
-    case std::filesystem::file_type::directory:
-      return "a folder";
-    case std::filesystem::file_type::fifo:
-      return "a pipe";
-    case std::filesystem::file_type::socket:
-      return "a socket";
+    case std::filesystem::file_type::directory: return "a folder";
+    case std::filesystem::file_type::fifo: return "a pipe";
+    case std::filesystem::file_type::socket: return "a socket";
     case std::filesystem::file_type::character:
-    case std::filesystem::file_type::block:
-      return "a device";
-    default:
-      return "";
+    case std::filesystem::file_type::block: return "a device";
+    default: return "";
   }
 }
 
@@ -123,6 +119,25 @@ std::filesystem::path real_file(std::filesystem::path file) {
     file = file.parent_path() / std::filesystem::read_symlink(file);  // an absolute target replaces the folder
   }
   return file;
+}
+
+std::optional<std::string> content_of(const std::filesystem::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  if (!stream) return std::nullopt;
+  return std::string{std::istreambuf_iterator<char>(stream), {}};
+}
+
+NewFile make_new_file(const std::filesystem::path& file, std::string_view content) {
+  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (descriptor < 0 && errno == EEXIST) return NewFile::exists;
+  if (descriptor < 0 && errno == ENOENT) return NewFile::no_folder;
+  if (descriptor < 0) throw Error("{}: cannot be created ({})", file.string(), std::strerror(errno));
+  const bool written = ::write(descriptor, content.data(), content.size()) == static_cast<ssize_t>(content.size());
+  const int reason = errno;
+  ::close(descriptor);
+  if (written) return NewFile::made;
+  ::unlink(file.c_str());
+  throw Error("{}: cannot be written ({})", file.string(), std::strerror(reason));
 }
 
 bool begins_with(const std::filesystem::path& file, std::string_view bytes) {

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,6 +23,13 @@ std::string in_home(const std::string& file);
 /// The path at the end of a chain of symbolic links, which need not exist; `file` itself if it is no link. Throws Error
 /// for a chain without an end.
 std::filesystem::path real_file(std::filesystem::path file);
+
+/// What a file holds; nothing if it cannot be read.
+std::optional<std::string> content_of(const std::filesystem::path& file);
+
+enum class NewFile { made, exists, no_folder };
+/// Makes a file with this content; of several processes that try, one does. Throws Error for any other reason.
+NewFile make_new_file(const std::filesystem::path& file, std::string_view content);
 
 /// True for a regular file, not a link, whose first bytes are these.
 bool begins_with(const std::filesystem::path& file, std::string_view bytes);

@@ -1,16 +1,15 @@
 #include "base/lock.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <string_view>
 #include <thread>
 #include <utility>
+
+#include "base/files.h"
 
 namespace lossatlas {
 namespace {
@@ -18,14 +17,9 @@ namespace {
 constexpr auto kPause = std::chrono::milliseconds(50);
 constexpr int kPauses = 40;  // two seconds: a lock that names nobody for so long was left by a kill
 
-std::string text_of(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
-
 std::optional<ProcessName> named_in(const std::filesystem::path& file) {
   try {
-    return process_from_text(text_of(file));
+    return process_from_text(content_of(file).value_or(""));
   } catch (const Error&) {
     return std::nullopt;
   }
@@ -38,7 +32,7 @@ void refuse_others(const std::filesystem::path& file) {
   const auto status = std::filesystem::symlink_status(file, code);
   if (!std::filesystem::exists(status)) return;
   if (std::filesystem::is_regular_file(status)) {
-    const std::string text = text_of(file);
+    const std::string text = content_of(file).value_or("");
     if (text.starts_with(kBegin) || kBegin.starts_with(text)) return;
   }
   throw Error("{}: not a lock of this program, which keeps one under this name; move it away, or choose another `out`",
@@ -59,21 +53,14 @@ std::optional<ProcessName> settled_name(const std::filesystem::path& file) {
 
 /// Makes the file and writes the name into it. False where it exists.
 bool make_lock(const std::filesystem::path& file, const ProcessName& owner) {
-  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (descriptor < 0 && errno == EEXIST) return false;
-  if (descriptor < 0) throw Error("{}: cannot be created ({})", file.string(), std::strerror(errno));
-  const std::string text = to_text(owner);
-  const bool written = ::write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  const int reason = written ? 0 : errno;
-  ::close(descriptor);
-  if (written) return true;
-  ::unlink(file.c_str());
-  throw Error("{}: cannot be written ({})", file.string(), std::strerror(reason));
+  const NewFile result = make_new_file(file, to_text(owner));
+  if (result == NewFile::no_folder) throw Error("{}: cannot be created ({})", file.string(), std::strerror(ENOENT));
+  return result == NewFile::made;
 }
 
-/// Takes a lock away that a dead process left. Who does this holds a lock of its own meanwhile: so that what it reads is
-/// what it removes, and never a new lock that another process made in between. Throws HeldError where another process
-/// is at it.
+/// Takes a lock away that a dead process left. Who does this holds a lock of its own meanwhile: so that what it reads
+/// is what it removes, and never a new lock that another process made in between. Throws HeldError where another
+/// process is at it.
 void remove_dead(const std::filesystem::path& file, const std::optional<ProcessName>& dead) {
   auto taking = file;
   taking += ".taking";

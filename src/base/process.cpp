@@ -57,9 +57,12 @@ bool same_process(const ProcessName& a, const ProcessName& b) {
 
 ProcessName this_process() {
   const std::int64_t pid = ::getpid();
-  return {host_name(), pid,
-          utc_now(),   first_line("/proc/sys/kernel/random/boot_id"),
-          pid_space(), start_of(pid).value_or(0)};
+  return {.host = host_name(),
+          .pid = pid,
+          .since = utc_now(),
+          .boot = first_line("/proc/sys/kernel/random/boot_id"),
+          .pid_space = pid_space(),
+          .start = start_of(pid).value_or(0)};
 }
 
 Life life_of(const ProcessName& process) {
@@ -88,8 +91,12 @@ std::string to_text(const ProcessName& process) {
 ProcessName process_from_text(const std::string& text) {
   try {
     const auto value = nlohmann::json::parse(text);
-    return {value.at("host"), value.at("pid"),       value.at("since"),
-            value.at("boot"), value.at("pid_space"), value.at("start")};
+    return {.host = value.at("host"),
+            .pid = value.at("pid"),
+            .since = value.at("since"),
+            .boot = value.at("boot"),
+            .pid_space = value.at("pid_space"),
+            .start = value.at("start")};
   } catch (const nlohmann::json::exception&) {
     throw Error("'{}' names no process", text);
   }

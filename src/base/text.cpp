@@ -67,8 +67,7 @@ std::string reason_of(std::string_view message) {
 }
 
 std::string shell_line(std::span<const std::string> words) {
-  constexpr std::string_view kPlain =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%";
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%";
   std::string line;
   for (const std::string& word : words) {
     if (!line.empty()) line += ' ';

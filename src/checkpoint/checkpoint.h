@@ -32,17 +32,17 @@ struct Checkpoint {
                                      // beside the state_dict: epoch, acc, and what `train` writes (arch, classes,
                                      // width, data, …). Tensors of one element become numbers; what holds larger ones
                                      // is left out.
-  std::string sha256;                          // of the bytes that were read
-  std::shared_ptr<const std::string> script;   // these bytes, of a TorchScript file; null for others
-  std::vector<Alias> aliases = {};             // of a TorchScript file: further names of its tensors
+  std::string sha256;                // of the bytes that were read
+  std::shared_ptr<const std::string> script;  // these bytes, of a TorchScript file; null for others
+  std::vector<Alias> aliases = {};            // of a TorchScript file: further names of its tensors
 };
 
 /// Reads a checkpoint, which is recognised by its content: what torch.save wrote (zip or the format before PyTorch 1.6;
 /// a state_dict, or a dictionary that holds one under "state_dict"; "model_state_dict", "model" and "net" serve too),
-/// safetensors, or TorchScript (see ScriptNetwork). Runs no code: a pickle that names a global other than those that make up tensors and dictionaries
-/// is refused by that name. The file is read once, whole: what becomes of it later does not matter. Memory taken is bounded
-/// by a small multiple of its size. Every entry of a zip must have the CRC-32 that the zip's directory gives it (0: none).
-/// Throws Error naming the file.
+/// safetensors, or TorchScript (see ScriptNetwork). Runs no code: a pickle that names a global other than those that
+/// make up tensors and dictionaries is refused by that name. The file is read once, whole: what becomes of it later
+/// does not matter. Memory taken is bounded by a small multiple of its size. Every entry of a zip must have the CRC-32
+/// that the zip's directory gives it (0: none). Throws Error naming the file.
 Checkpoint read_checkpoint(const std::filesystem::path& file);
 
 /// Writes {"state_dict": …, each group, and each entry of metadata} as torch.load(weights_only=True) reads it: the same

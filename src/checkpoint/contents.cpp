@@ -169,18 +169,25 @@ Contents contents_of(const Value& root, TensorLoader& loader) {
 
 Checkpoint checkpoint_of(const Value& root, TensorLoader& loader) {
   Contents contents = contents_of(root, loader);
-  Checkpoint checkpoint{"", load_all(*contents.state, loader), {}, std::move(contents.metadata), "", nullptr};
+  Checkpoint checkpoint;
+  checkpoint.tensors = load_all(*contents.state, loader);
+  checkpoint.metadata = std::move(contents.metadata);
   for (const auto& [name, group] : contents.groups) checkpoint.groups[name] = load_all(*group, loader);
   return checkpoint;
 }
 
 CheckpointIndex index_of(const Value& root, TensorLoader& loader) {
   Contents contents = contents_of(root, loader);
-  CheckpointIndex index{{}, "", {}, std::move(contents.metadata), "", ""};
+  CheckpointIndex index;
+  index.metadata = std::move(contents.metadata);
   for (const NamedView& found : views_of(*contents.state)) {
     const TensorView& view = *found.view;
     named(found.name, [&] {
-      StoredTensor stored{found.name, view.sizes, view.type, loader.offset_of(view), {}, {}, loader.entry_of(view)};
+      StoredTensor stored{.name = found.name,
+                          .sizes = view.sizes,
+                          .type = view.type,
+                          .offset = loader.offset_of(view),
+                          .entry = loader.entry_of(view)};
       if (stored.offset) {
         stored.checksum = loader.checksum_of(view);
       } else {

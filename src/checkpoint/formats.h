@@ -8,8 +8,8 @@
 #include "checkpoint/index.h"
 #include "checkpoint/input_file.h"
 
-/// One reader a format, each in a file of its own. A checkpoint's file is loaded before. They throw Error without the file's name, or c10::Error;
-/// read_checkpoint adds the name.
+/// One reader a format, each in a file of its own. A checkpoint's file is loaded before. They throw Error without the
+/// file's name, or c10::Error; read_checkpoint adds the name.
 namespace lossatlas {
 
 /// What torch.save writes since PyTorch 1.6: a ZIP archive of data.pkl and a record for each storage.

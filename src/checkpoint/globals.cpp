@@ -147,9 +147,12 @@ Ref make_tensor(Arguments arguments, c10::ScalarType type, std::size_t metadata,
   if (arguments.size() > metadata + 1) {
     unsuited(what);
   }
-  return arena.make(arena.keep(TensorView{argument<const Storage*>(arguments, 0, what), type,
-                                          argument<std::int64_t>(arguments, 1, what), integers(arguments, 2, what),
-                                          integers(arguments, 3, what), is_negative(arguments, metadata)}));
+  return arena.make(arena.keep(TensorView{.storage = argument<const Storage*>(arguments, 0, what),
+                                          .type = type,
+                                          .offset = argument<std::int64_t>(arguments, 1, what),
+                                          .sizes = integers(arguments, 2, what),
+                                          .strides = integers(arguments, 3, what),
+                                          .is_negative = is_negative(arguments, metadata)}));
 }
 
 /// _rebuild_tensor(storage, offset, size, stride), _v2(…, requires_grad, backward_hooks, metadata).
@@ -372,7 +375,11 @@ Ref storage_of(const Value& persistent_id, Arena& arena) {
     throw Error("{}", kOnMeta);
   }
   arena.charge(argument<Text>(arguments, 2, what).text.size());
-  Storage storage{argument<Text>(arguments, 2, what).text, *type, argument<std::int64_t>(arguments, 4, what), 0, 0};
+  Storage storage{.key = argument<Text>(arguments, 2, what).text,
+                  .type = *type,
+                  .numel = argument<std::int64_t>(arguments, 4, what),
+                  .view_offset = 0,
+                  .view_numel = 0};
   storage.view_numel = storage.numel;
   if (arguments.size() > 5 && arguments[5]->as<None>() == nullptr) {
     const Arguments view = argument<Tuple>(arguments, 5, what).items;  // (key, offset, length)

@@ -24,10 +24,10 @@ struct StoredTensor {
   std::string name;
   std::vector<std::int64_t> sizes;
   c10::ScalarType type;
-  std::optional<std::uint64_t> offset;  // in bytes, where the file holds all its elements in order
-  at::Tensor tensor;                 // in memory where it does not: a TorchScript file's, a transposed one, …
-  std::optional<std::uint32_t> checksum;  // CRC-32 of its bytes in the file, where they lie in it
-  std::string entry;                      // of the zip, that they are in; "" in other files
+  std::optional<std::uint64_t> offset = {};  // in bytes, where the file holds all its elements in order
+  at::Tensor tensor = {};                    // in memory where it does not: a TorchScript file's, a transposed one, …
+  std::optional<std::uint32_t> checksum = {};  // CRC-32 of its bytes in the file, where they lie in it
+  std::string entry = {};                      // of the zip, that they are in; "" in other files
 
   std::int64_t numel() const;
 };
@@ -54,12 +54,12 @@ bool has_entries(const std::filesystem::path& file, std::initializer_list<const 
 std::string digest_of(const CheckpointIndex& index);
 
 /// Reads numbers of a checkpoint's tensors, from its file. Any thread may use it.
-/// A tensor of which all is read, in parts of any order, each once, must have its checksum: so no other file's numbers are
-/// taken for those of the index. It may then be read again.
+/// A tensor of which all is read, in parts of any order, each once, must have its checksum: so no other file's numbers
+/// are taken for those of the index. It may then be read again.
 class TensorReader {
  public:
-  /// The index outlives the reader. Throws Error naming the file, where it cannot be opened. `stays_open`: else it is opened
-  /// for each part.
+  /// The index outlives the reader. Throws Error naming the file, where it cannot be opened. `stays_open`: else it is
+  /// opened for each part.
   explicit TensorReader(const CheckpointIndex& index, bool stays_open = true);
 
   /// Elements first, …, first + out.size() - 1 of a tensor of the index, in row-major order, each rounded to float.

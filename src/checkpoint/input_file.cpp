@@ -39,11 +39,13 @@ void InputFile::read(std::uint64_t offset, std::span<std::byte> bytes) const {
   const std::uint64_t end = offset + bytes.size();
   bool inside = offset <= size_ && bytes.size() <= size_ - offset;
   if (inside && content_) {
-    std::copy_n(std::as_bytes(std::span(*content_)).begin() + static_cast<std::ptrdiff_t>(offset), bytes.size(), bytes.begin());
+    std::copy_n(std::as_bytes(std::span(*content_)).begin() + static_cast<std::ptrdiff_t>(offset), bytes.size(),
+                bytes.begin());
     return;
   }
   while (inside && !bytes.empty()) {
-    const ssize_t count = ::pread(descriptor_.get(), bytes.data(), bytes.size(), static_cast<off_t>(end - bytes.size()));
+    const ssize_t count =
+        ::pread(descriptor_.get(), bytes.data(), bytes.size(), static_cast<off_t>(end - bytes.size()));
     if (count < 0 && errno == EINTR) continue;
     inside = count > 0;
     if (inside) bytes = bytes.subspan(static_cast<std::size_t>(count));

@@ -75,14 +75,10 @@ Ref numpy_scalar(std::span<const Ref> arguments, Arena& arena) {
   std::uint64_t bits = 0;
   std::memcpy(&bits, bytes.data(), bytes.size());
   switch (type->kind) {
-    case 'f':
-      return arena.make(float_of(bits, type->size));
-    case 'b':
-      return arena.make(bits != 0);
-    case 'i':
-      return arena.make(sign_extended(bits, type->size));
-    default:
-      return bits <= INT64_MAX ? arena.make(static_cast<std::int64_t>(bits)) : arena.make(bits);
+    case 'f': return arena.make(float_of(bits, type->size));
+    case 'b': return arena.make(bits != 0);
+    case 'i': return arena.make(sign_extended(bits, type->size));
+    default: return bits <= INT64_MAX ? arena.make(static_cast<std::int64_t>(bits)) : arena.make(bits);
   }
 }
 

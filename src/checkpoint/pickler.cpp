@@ -12,28 +12,17 @@ namespace {
 
 std::string_view storage_name(c10::ScalarType type) {
   switch (type) {
-    case c10::kDouble:
-      return "DoubleStorage";
-    case c10::kFloat:
-      return "FloatStorage";
-    case c10::kHalf:
-      return "HalfStorage";
-    case c10::kBFloat16:
-      return "BFloat16Storage";
-    case c10::kLong:
-      return "LongStorage";
-    case c10::kInt:
-      return "IntStorage";
-    case c10::kShort:
-      return "ShortStorage";
-    case c10::kChar:
-      return "CharStorage";
-    case c10::kByte:
-      return "ByteStorage";
-    case c10::kBool:
-      return "BoolStorage";
-    default:
-      throw Error("tensors of type {} cannot be written", c10::toString(type));
+    case c10::kDouble: return "DoubleStorage";
+    case c10::kFloat: return "FloatStorage";
+    case c10::kHalf: return "HalfStorage";
+    case c10::kBFloat16: return "BFloat16Storage";
+    case c10::kLong: return "LongStorage";
+    case c10::kInt: return "IntStorage";
+    case c10::kShort: return "ShortStorage";
+    case c10::kChar: return "CharStorage";
+    case c10::kByte: return "ByteStorage";
+    case c10::kBool: return "BoolStorage";
+    default: throw Error("tensors of type {} cannot be written", c10::toString(type));
   }
 }
 
@@ -67,20 +56,12 @@ void Pickler::text(std::string_view text) {
 void Pickler::plain(const nlohmann::json& value) {
   using Kind = nlohmann::json::value_t;
   switch (value.type()) {
-    case Kind::null:
-      bytes_ += 'N';
-      return;
-    case Kind::boolean:
-      bytes_ += value.get<bool>() ? '\x88' : '\x89';
-      return;
-    case Kind::number_integer:
-      return integer(value.get<std::int64_t>());
-    case Kind::number_unsigned:
-      return large_integer(value.get<std::uint64_t>());
-    case Kind::number_float:
-      return number(value.get<double>());
-    case Kind::string:
-      return text(value.get_ref<const std::string&>());
+    case Kind::null: bytes_ += 'N'; return;
+    case Kind::boolean: bytes_ += value.get<bool>() ? '\x88' : '\x89'; return;
+    case Kind::number_integer: return integer(value.get<std::int64_t>());
+    case Kind::number_unsigned: return large_integer(value.get<std::uint64_t>());
+    case Kind::number_float: return number(value.get<double>());
+    case Kind::string: return text(value.get_ref<const std::string&>());
     case Kind::array:
       bytes_ += "](";
       for (const nlohmann::json& item : value) {
@@ -95,8 +76,7 @@ void Pickler::plain(const nlohmann::json& value) {
         plain(item);
       }
       return end_dict();
-    default:
-      throw std::logic_error("a checkpoint's metadata holds binary values");
+    default: throw std::logic_error("a checkpoint's metadata holds binary values");
   }
 }
 

@@ -112,7 +112,9 @@ auto with_name(const std::filesystem::path& file, const Read& read) {
 
 std::uint64_t width_of(const StoredTensor& tensor) { return c10::elementSize(tensor.type); }
 
-std::uint64_t bytes_of(const StoredTensor& tensor) { return static_cast<std::uint64_t>(tensor.numel()) * width_of(tensor); }
+std::uint64_t bytes_of(const StoredTensor& tensor) {
+  return static_cast<std::uint64_t>(tensor.numel()) * width_of(tensor);
+}
 
 /// Of a file that gives no checksums: SHA-256 of its bytes and CRC-32 of each tensor's, from one reading.
 void add_checksums(const InputFile& file, CheckpointIndex& index) {

@@ -173,7 +173,9 @@ Header parse(InputFile& file) {
 
 Checkpoint read_safetensors(InputFile& file) {
   Header header = parse(file);
-  Checkpoint checkpoint{kFormat, {}, {}, std::move(header.metadata), "", nullptr};
+  Checkpoint checkpoint;
+  checkpoint.format = kFormat;
+  checkpoint.metadata = std::move(header.metadata);
   for (const Entry& entry : header.entries) {
     checkpoint.tensors.push_back({entry.name, read_tensor(file, entry, header.data_begin)});
   }
@@ -182,9 +184,12 @@ Checkpoint read_safetensors(InputFile& file) {
 
 CheckpointIndex index_safetensors(InputFile& file) {
   Header header = parse(file);
-  CheckpointIndex index{{}, kFormat, {}, std::move(header.metadata), "", ""};
+  CheckpointIndex index;
+  index.format = kFormat;
+  index.metadata = std::move(header.metadata);
   for (const Entry& entry : header.entries) {
-    index.tensors.push_back({entry.name, entry.sizes, entry.type, header.data_begin + entry.begin, {}, {}, {}});
+    index.tensors.push_back(
+        {.name = entry.name, .sizes = entry.sizes, .type = entry.type, .offset = header.data_begin + entry.begin});
   }
   return index;
 }

@@ -45,7 +45,8 @@ class TensorLoader {
   /// Throws as check does.
   std::optional<std::uint64_t> offset_of(const TensorView& view);
 
-  /// CRC-32 of the bytes that offset_of finds, if the file gives its storage's. Reads the storage if the tensor is a part.
+  /// CRC-32 of the bytes that offset_of finds, if the file gives its storage's. Reads the storage if the tensor is a
+  /// part.
   std::optional<std::uint32_t> checksum_of(const TensorView& view);
   std::string entry_of(const TensorView& view) { return bytes_.entry(view.storage->key); }
 

@@ -48,115 +48,72 @@ class Unpickler {
       case kFrame:  // a hint for readers that buffer
         read<std::uint64_t>();
         return true;
-      case kMark:
-        marks_.push_back(stack_.size());
-        return true;
-      case kPop:
-        pop();
-        return true;
-      case kPopMark:
-        pop_to_mark();
-        return true;
-      case kDup:
-        stack_.push_back(top());
-        return true;
-      default:
-        return false;
+      case kMark: marks_.push_back(stack_.size()); return true;
+      case kPop: pop(); return true;
+      case kPopMark: pop_to_mark(); return true;
+      case kDup: stack_.push_back(top()); return true;
+      default: return false;
     }
   }
 
   bool scalar(unsigned char opcode) {
     switch (opcode) {
-      case kNone:
-        return push(None{});
-      case kNewTrue:
-        return push(true);
-      case kNewFalse:
-        return push(false);
-      case kBinInt:
-        return push(std::int64_t{read<std::int32_t>()});
-      case kBinInt1:
-        return push(std::int64_t{read<std::uint8_t>()});
-      case kBinInt2:
-        return push(std::int64_t{read<std::uint16_t>()});
-      case kLong1:
-        return push_long(take(read<std::uint8_t>()));
-      case kLong4:
-        return push_long(take(read<std::uint32_t>()));
-      case kBinFloat:
-        return push(std::bit_cast<double>(__builtin_bswap64(read<std::uint64_t>())));
-      default:
-        return false;
+      case kNone: return push(None{});
+      case kNewTrue: return push(true);
+      case kNewFalse: return push(false);
+      case kBinInt: return push(std::int64_t{read<std::int32_t>()});
+      case kBinInt1: return push(std::int64_t{read<std::uint8_t>()});
+      case kBinInt2: return push(std::int64_t{read<std::uint16_t>()});
+      case kLong1: return push_long(take(read<std::uint8_t>()));
+      case kLong4: return push_long(take(read<std::uint32_t>()));
+      case kBinFloat: return push(std::bit_cast<double>(__builtin_bswap64(read<std::uint64_t>())));
+      default: return false;
     }
   }
 
   bool text(unsigned char opcode) {
     switch (opcode) {
       case kShortBinString:
-      case kShortBinUnicode:
-        return push(Text{take_string(read<std::uint8_t>())});
+      case kShortBinUnicode: return push(Text{take_string(read<std::uint8_t>())});
       case kBinString:
-      case kBinUnicode:
-        return push(Text{take_string(read<std::uint32_t>())});
-      case kBinUnicode8:
-        return push(Text{take_string(read<std::uint64_t>())});
-      case kShortBinBytes:
-        return push(Bytes{take_string(read<std::uint8_t>())});
-      case kBinBytes:
-        return push(Bytes{take_string(read<std::uint32_t>())});
+      case kBinUnicode: return push(Text{take_string(read<std::uint32_t>())});
+      case kBinUnicode8: return push(Text{take_string(read<std::uint64_t>())});
+      case kShortBinBytes: return push(Bytes{take_string(read<std::uint8_t>())});
+      case kBinBytes: return push(Bytes{take_string(read<std::uint32_t>())});
       case kBinBytes8:
-      case kByteArray8:
-        return push(Bytes{take_string(read<std::uint64_t>())});
-      default:
-        return false;
+      case kByteArray8: return push(Bytes{take_string(read<std::uint64_t>())});
+      default: return false;
     }
   }
 
   bool container(unsigned char opcode) {
     switch (opcode) {
-      case kEmptyDict:
-        return push(Dict{});
+      case kEmptyDict: return push(Dict{});
       case kEmptyList:
-      case kEmptySet:
-        return push(List{});
-      case kEmptyTuple:
-        return push(Tuple{});
+      case kEmptySet: return push(List{});
+      case kEmptyTuple: return push(Tuple{});
       case kTuple1:
       case kTuple2:
-      case kTuple3:
-        return push(Tuple{pop_last(opcode - kTuple1 + 1U)});
-      case kTuple:
-        return push(Tuple{pop_to_mark()});
-      case kFrozenSet:
-        return push(List{pop_to_mark()});
-      case kAppend:
-        return append(pop_last(1));
+      case kTuple3: return push(Tuple{pop_last(opcode - kTuple1 + 1U)});
+      case kTuple: return push(Tuple{pop_to_mark()});
+      case kFrozenSet: return push(List{pop_to_mark()});
+      case kAppend: return append(pop_last(1));
       case kAppends:
-      case kAddItems:
-        return append(pop_to_mark());
-      case kSetItem:
-        return set_items(pop_last(2));
-      case kSetItems:
-        return set_items(pop_to_mark());
-      default:
-        return false;
+      case kAddItems: return append(pop_to_mark());
+      case kSetItem: return set_items(pop_last(2));
+      case kSetItems: return set_items(pop_to_mark());
+      default: return false;
     }
   }
 
   bool memo(unsigned char opcode) {
     switch (opcode) {
-      case kBinGet:
-        return recall(read<std::uint8_t>());
-      case kLongBinGet:
-        return recall(read<std::uint32_t>());
-      case kBinPut:
-        return remember(read<std::uint8_t>());
-      case kLongBinPut:
-        return remember(read<std::uint32_t>());
-      case kMemoize:
-        return remember(static_cast<std::uint32_t>(memo_.size()));
-      default:
-        return false;
+      case kBinGet: return recall(read<std::uint8_t>());
+      case kLongBinGet: return recall(read<std::uint32_t>());
+      case kBinPut: return remember(read<std::uint8_t>());
+      case kLongBinPut: return remember(read<std::uint32_t>());
+      case kMemoize: return remember(static_cast<std::uint32_t>(memo_.size()));
+      default: return false;
     }
   }
 
@@ -198,10 +155,8 @@ class Unpickler {
         }
         return true;
       }
-      case kBinPersId:
-        return push_ref(storage_of(*pop(), arena_));
-      default:
-        return false;
+      case kBinPersId: return push_ref(storage_of(*pop(), arena_));
+      default: return false;
     }
   }
 

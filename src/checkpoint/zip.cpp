@@ -175,8 +175,8 @@ void check_kind(Archive& archive) {
   }
 }
 
-/// LibTorch believes what the pickles of a TorchScript file say of its tensors, and would read past the memory that they
-/// have. Nor does it look at checksums.
+/// LibTorch believes what the pickles of a TorchScript file say of its tensors, and would read past the memory that
+/// they have. Nor does it look at checksums.
 void check_script(const InputFile& file) {
   Archive(file).check_all();
   for (const std::string name : {"data", "constants"}) {
@@ -206,9 +206,13 @@ Checkpoint read_script(InputFile& file) {
 
 CheckpointIndex index_script(InputFile& file) {
   Checkpoint checkpoint = read_script(file);
-  CheckpointIndex index{{}, checkpoint.format, {}, std::move(checkpoint.metadata), "", "", std::move(checkpoint.aliases)};
+  CheckpointIndex index;
+  index.format = checkpoint.format;
+  index.metadata = std::move(checkpoint.metadata);
+  index.aliases = std::move(checkpoint.aliases);
   for (const auto& [name, tensor] : checkpoint.tensors) {
-    index.tensors.push_back({name, tensor.sizes().vec(), tensor.scalar_type(), std::nullopt, tensor, {}, {}});
+    index.tensors.push_back(
+        {.name = name, .sizes = tensor.sizes().vec(), .type = tensor.scalar_type(), .tensor = tensor});
   }
   return index;
 }

@@ -104,16 +104,11 @@ std::string label_of(const DescentOptions& options, const Point& start, bool nam
 
 std::string end_text(const Descent& descent) {
   switch (descent.end) {
-    case DescentEnd::converged:
-      return "converged";
-    case DescentEnd::diverged:
-      return "diverged " + descent.reason;
-    case DescentEnd::undefined:
-      return "stopped " + descent.reason;
-    case DescentEnd::interrupted:
-      return "interrupted";
-    default:
-      return "all steps done";
+    case DescentEnd::converged: return "converged";
+    case DescentEnd::diverged: return "diverged " + descent.reason;
+    case DescentEnd::undefined: return "stopped " + descent.reason;
+    case DescentEnd::interrupted: return "interrupted";
+    default: return "all steps done";
   }
 }
 

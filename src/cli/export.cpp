@@ -6,7 +6,6 @@
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/message.h"
-#include "jobs/outputs.h"
 #include "export/grid_file.h"
 #include "export/npz.h"
 #include "export/paths.h"
@@ -14,6 +13,7 @@
 #include "export/relief.h"
 #include "export/solid.h"
 #include "export/tables.h"
+#include "jobs/outputs.h"
 
 namespace lossatlas {
 namespace {
@@ -38,7 +38,8 @@ std::string format_of(const ExportWords& words) {
   for (const auto& format : kFormats) {
     if (extension == "." + format) return format;
   }
-  throw UsageError("--out {}: ends in none of .{}; say which with --to", words.out.string(), fmt::join(kFormats, ", ."));
+  throw UsageError("--out {}: ends in none of .{}; say which with --to", words.out.string(),
+                   fmt::join(kFormats, ", ."));
 }
 
 /// Refuses options that a format has no use for: a table holds the values as they are.
@@ -80,7 +81,8 @@ void export_mesh(const ExportWords& words, const std::string& format, const std:
     return say_notes(relief);
   }
   constexpr double kReliefOfSide = 0.4, kBaseOfSide = 0.03;
-  const SolidSize size{words.side, words.zscale * kReliefOfSide * words.side, words.base.value_or(kBaseOfSide * words.side)};
+  const SolidSize size{words.side, words.zscale * kReliefOfSide * words.side,
+                       words.base.value_or(kBaseOfSide * words.side)};
   const Solid solid = solid_of(relief, size);
   const std::string title = fmt::format("{} of {}, by Lossatlas", relief.field, words.file.filename().string());
   format == "stl" ? write_stl(words.out, solid, title) : write_obj(words.out, solid, title);
@@ -88,8 +90,8 @@ void export_mesh(const ExportWords& words, const std::string& format, const std:
   const auto lower = [](const auto& a, const auto& b) { return a[2] < b[2]; };
   const auto highest = std::max_element(solid.points.begin(), solid.points.end(), lower);  // the base is on z = 0
   print_message(fmt::format("{} triangles; {:.4g} x {:.4g} x {:.4g} mm", solid.triangles.size(),
-                  solid.points[relief.z.size() - 1][0] - solid.points[0][0],
-                  solid.points[relief.z.size() - 1][1] - solid.points[0][1], (*highest)[2]));
+                            solid.points[relief.z.size() - 1][0] - solid.points[0][0],
+                            solid.points[relief.z.size() - 1][1] - solid.points[0][1], (*highest)[2]));
 }
 
 int export_file(const ExportWords& words, const CLI::App& command) {
@@ -134,13 +136,15 @@ void add_export(CLI::App& app, CommandContext& context) {
   command->add_option("--to", words->format, "vtp, stl, obj, csv or npz (default: what --out ends in)")
       ->check(CLI::IsMember(kFormats));
   command->option_defaults()->group("Values");
-  command->add_option("--field", words->field, "the value that gives the height (default: the loss)")->type_name("NAME");
+  command->add_option("--field", words->field, "the value that gives the height (default: the loss)")
+      ->type_name("NAME");
   command->add_option("--draw", words->draw, "one of several draws of directions, lines or levels, counted from 1")
       ->transform(whole_number(1, 1'000'000))
       ->type_name("K");
   command->option_defaults()->group("Height and size");
   command->add_flag("--log", words->heights.log, "height ln(z + 0.1)");
-  command->add_option("--zmax", words->heights.zmax, "cut larger values, and those not finite, at this one")->type_name("Z");
+  command->add_option("--zmax", words->heights.zmax, "cut larger values, and those not finite, at this one")
+      ->type_name("Z");
   command->add_option("--interp", words->heights.interpolate, "a bicubic spline through the values, N x N points")
       ->transform(whole_number(2, 4096))
       ->type_name("N");

@@ -26,7 +26,8 @@ void add_network(CLI::App& command, NetworkRequest& request, bool arch_required)
       ->required(arch_required)
       ->type_name("ARCH");
   command
-      .add_option("--classes", request.classes, "classes the network tells apart (default: the checkpoint's, else the data's)")
+      .add_option("--classes", request.classes,
+                  "classes the network tells apart (default: the checkpoint's, else the data's)")
       ->transform(whole_number(1, 1'000'000))
       ->type_name("N");
   command.add_option("--width", request.width, "channels of a ResNet's first stage (default: the published width)")
@@ -74,9 +75,7 @@ CLI::Validator decimal(Number least, Number most, const std::string& type) {
 
 }  // namespace
 
-CLI::Validator whole_number() {
-  return decimal<std::uint64_t>(0, std::numeric_limits<std::uint64_t>::max(), "NUMBER");
-}
+CLI::Validator whole_number() { return decimal<std::uint64_t>(0, std::numeric_limits<std::uint64_t>::max(), "NUMBER"); }
 
 CLI::Validator whole_number(std::int64_t least, std::int64_t most) {
   return decimal(least, most, fmt::format("INT in [{} - {}]", least, most));

@@ -25,7 +25,9 @@ void add_values(CLI::App& command, LandscapeRequest& request) {
       ->capture_default_str();
   command.add_option("--samples", request.samples, "images of the split, a stratified sample (default: all)")
       ->transform(whole_number(1, kMostCounted));
-  command.add_option("--sample-seed", request.sample_seed, "decides which images")->transform(whole_number())->capture_default_str();
+  command.add_option("--sample-seed", request.sample_seed, "decides which images")
+      ->transform(whole_number())
+      ->capture_default_str();
   command.option_defaults()->group("Values");
   command.add_option("--loss", request.loss, "cross-entropy or mse")->capture_default_str();
   command.add_flag("--class-loss", request.extras.class_losses, "also the loss over the images of each class");
@@ -46,18 +48,24 @@ void add_values(CLI::App& command, LandscapeRequest& request) {
 
 void add_running(CLI::App& command, LandscapeRequest& request, std::string& progress) {
   command.option_defaults()->group("Speed");
-  auto* batch = command.add_option("--batch-size", request.batch_size, "images in one forward pass")->transform(whole_number(1, 1'000'000));
+  auto* batch = command.add_option("--batch-size", request.batch_size, "images in one forward pass")
+                    ->transform(whole_number(1, 1'000'000));
   if (request.batch_size > 0) {
     batch->capture_default_str();
   } else {
     batch->description("images in one forward pass (default: 128; on CUDA with tf32 or bf16 1024)");
   }
   command.add_option("--device", request.device, "cpu, cuda or cuda:N")->capture_default_str();
-  command.add_option("--engine", request.engine, "auto, eager (LibTorch) or fused (kernels of our own; on CUDA cuDNN's)")
+  command
+      .add_option("--engine", request.engine, "auto, eager (LibTorch) or fused (kernels of our own; on CUDA cuDNN's)")
       ->capture_default_str();
-  command.add_option("--dtype", request.dtype, "what is multiplied (fused engine): fp32, tf32 (CUDA) or bf16 (CUDA, or AMX)")
+  command
+      .add_option("--dtype", request.dtype,
+                  "what is multiplied (fused engine): fp32, tf32 (CUDA) or bf16 (CUDA, or AMX)")
       ->capture_default_str();
-  command.add_option("--instruction-set", request.instruction_set, "of the fused engine on the CPU: auto, amx, avx512, avx2, portable")
+  command
+      .add_option("--instruction-set", request.instruction_set,
+                  "of the fused engine on the CPU: auto, amx, avx512, avx2, portable")
       ->capture_default_str();
   command.add_option("--threads", request.threads, "points evaluated at a time (default: all processors)")
       ->transform(whole_number(1, 1024));
@@ -71,8 +79,9 @@ void add_going_on(CLI::App& command, LandscapeRequest& request) {
   command.option_defaults()->group("Output");
   command.add_flag("--resume", request.resume, "go on with --out, if it is there");
   command.add_flag("--join", request.join, "share the work with the process that computes --out");
-  command.add_flag("--force", request.force,
-                   "replace an existing --out; with --resume: go on though engine, instruction set, batch size or LibTorch differ");
+  command.add_flag(
+      "--force", request.force,
+      "replace an existing --out; with --resume: go on though engine, instruction set, batch size or LibTorch differ");
 }
 
 }  // namespace lossatlas

@@ -1,10 +1,11 @@
+#include "jobs/layers.h"
+
 #include <fmt/format.h>
 
 #include <memory>
 
 #include "cli/command.h"
 #include "cli/inputs.h"
-#include "jobs/layers.h"
 
 namespace lossatlas {
 namespace {
@@ -20,9 +21,9 @@ int layers(const LayersRequest& request) {
                : "";
   };
   for (const LayerTime& layer : times.layers) {
-    fmt::print("{:<18} {:>14} {:>4} {:<18} {:9.1f} {}\n", layer.operation, fmt::format("{}", fmt::join(layer.result, "x")),
-               fmt::format("{}", fmt::join(layer.window, "x")), layer.method, 1e6 * layer.seconds,
-               rate(layer.flops, layer.seconds));
+    fmt::print("{:<18} {:>14} {:>4} {:<18} {:9.1f} {}\n", layer.operation,
+               fmt::format("{}", fmt::join(layer.result, "x")), fmt::format("{}", fmt::join(layer.window, "x")),
+               layer.method, 1e6 * layer.seconds, rate(layer.flops, layer.seconds));
     seconds += layer.seconds;
     flops += layer.flops;
   }
@@ -47,7 +48,8 @@ void add_layers(CLI::App& app, CommandContext& context) {
   command->add_option("--repeats", words->repeats, "forward passes")
       ->transform(whole_number(1, 100'000))
       ->capture_default_str();
-  command->add_option("--instruction-set", words->instruction_set, "auto, amx, avx512, avx2 or portable")->capture_default_str();
+  command->add_option("--instruction-set", words->instruction_set, "auto, amx, avx512, avx2 or portable")
+      ->capture_default_str();
   command->add_option("--dtype", words->dtype, "fp32 or bf16")->capture_default_str();
   command->callback([words, &context] { context.status = layers(*words); });
 }

@@ -5,8 +5,8 @@
 
 namespace lossatlas {
 
-/// Writes to standard error. Nothing is thrown if that cannot be written (its disk is full, its reader is gone): a run does
-/// not end for it.
+/// Writes to standard error. Nothing is thrown if that cannot be written (its disk is full, its reader is gone): a run
+/// does not end for it.
 void write_to_error(std::string_view bytes);
 
 /// Text that may come from files as a terminal can show it: control characters (but newlines) and bytes that are not

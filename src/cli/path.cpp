@@ -41,7 +41,9 @@ void add_options(CLI::App& command, PathWords& words) {
   command.add_option("--lr", request.learning_rate, "learning rate of the first half; it falls to a hundredth at 90 %")
       ->check(above_zero())
       ->capture_default_str();
-  command.add_option("--momentum", request.momentum, "μ of SGD")->check(CLI::Range(0.0, 0.999999))->capture_default_str();
+  command.add_option("--momentum", request.momentum, "μ of SGD")
+      ->check(CLI::Range(0.0, 0.999999))
+      ->capture_default_str();
   command.add_option("--weight-decay", request.weight_decay, "λ: λ/2 ‖θ(t)‖² is added to the loss")
       ->check(not_negative())
       ->capture_default_str();
@@ -53,7 +55,8 @@ void add_options(CLI::App& command, PathWords& words) {
   command.add_option("--points", request.points, "values of t, from 0 to 1, at which curve and line are evaluated")
       ->transform(whole_number(2, 100'000))
       ->capture_default_str();
-  command.add_option("--save-bends", request.save_bends, "PREFIX.bend-1.pt, … (default: beside --out)")->type_name("PREFIX");
+  command.add_option("--save-bends", request.save_bends, "PREFIX.bend-1.pt, … (default: beside --out)")
+      ->type_name("PREFIX");
   command.option_defaults()->group("The plane");
   command.add_option("--plane-out", request.plane_out, "also the surface of the plane through the ends and a bend")
       ->type_name("FILE.h5");

@@ -28,7 +28,8 @@ void parse_source(const std::string& words, PlaneRequest& request) {
     return;
   }
   request.files = split_files(rest);
-  const bool has_files = std::none_of(request.files.begin(), request.files.end(), [](auto& file) { return file.empty(); });
+  const bool has_files =
+      std::none_of(request.files.begin(), request.files.end(), [](auto& file) { return file.empty(); });
   if (source == "points" && has_files) {
     request.source = PlaneSource::points;
   } else if (source == "file" && has_files && request.files.size() == 1) {
@@ -41,11 +42,13 @@ void parse_source(const std::string& words, PlaneRequest& request) {
 }  // namespace
 
 void PlaneWords::add_plane_to(CLI::App& command) {
-  command.add_option("--plane", plane_, "random, points:A,B,C (through checkpoints), file:F (directions) or pca:RUN (a run's checkpoints)")
+  command
+      .add_option("--plane", plane_,
+                  "random, points:A,B,C (through checkpoints), file:F (directions) or pca:RUN (a run's checkpoints)")
       ->capture_default_str()
       ->type_name("PLANE");
-  of_random_.push_back(
-      command.add_flag("--orthogonal", request_.orthogonal, "make the second random direction orthogonal to the first"));
+  of_random_.push_back(command.add_flag("--orthogonal", request_.orthogonal,
+                                        "make the second random direction orthogonal to the first"));
   command.add_option("--repeat", request_.repeat, "pairs of random directions, each with its surface")
       ->transform(whole_number(1, 1000))
       ->capture_default_str();
@@ -56,7 +59,8 @@ void PlaneWords::add_directions_to(CLI::App& command) {
     of_random_.push_back(command.add_option(name, word, text)->capture_default_str());
   };
   add("--norm", request_.normalization, "filter, layer, weight, dfilter, dlayer or none");
-  add("--ignore", request_.ignore, "parameters that stay: bias, bn (one-dimensional ones), patterns of names as in fc.*, or none");
+  add("--ignore", request_.ignore,
+      "parameters that stay: bias, bn (one-dimensional ones), patterns of names as in fc.*, or none");
   add("--distribution", request_.distribution, "gaussian, or uniform on [-1, 1]");
   add("--seed", request_.seed, "decides the directions");
   of_random_.back()->transform(whole_number());
@@ -78,7 +82,8 @@ PlaneRequest PlaneWords::request(bool is_given) const {
   }
   if (!is_given && request.source == PlaneSource::random) return request;
   for (const CLI::Option* option : of_random_) {
-    if (option->count() > 0) throw UsageError("{}: goes with random directions; here they are given", option->get_name());
+    if (option->count() > 0)
+      throw UsageError("{}: goes with random directions; here they are given", option->get_name());
   }
   return request;
 }

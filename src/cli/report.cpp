@@ -50,7 +50,8 @@ nlohmann::ordered_json json_of(const SweepProgress& now, const std::filesystem::
                                 {"highest", number(now.highest)},
                                 {"file", file.string()}};
   if (now.images_total > 0) {
-    object.update({{"images", now.images}, {"images_total", now.images_total}, {"error", number(now.error.value_or(NAN))}});
+    object.update(
+        {{"images", now.images}, {"images_total", now.images_total}, {"error", number(now.error.value_or(NAN))}});
   }
   return object;
 }

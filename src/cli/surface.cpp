@@ -33,8 +33,9 @@ void add_options(CLI::App& command, SurfaceWords& words) {
   words.plane.add_directions_to(command);
   add_values(command, request.landscape);
   command.option_defaults()->group("Speed");
-  command.add_option("--tolerance", request.tolerance,
-                     "evaluate no more than keeps the error of log loss below this part of its range, as in 0.01")
+  command
+      .add_option("--tolerance", request.tolerance,
+                  "evaluate no more than keeps the error of log loss below this part of its range, as in 0.01")
       ->check(CLI::Range(1e-4, 0.5));
   command.add_option("--budget", request.budget, "image evaluations at most; points between are reconstructed")
       ->transform(whole_number(1, kMostCounted));

@@ -22,7 +22,8 @@ struct TrajectoryWords {
 void add_options(CLI::App& command, TrajectoryWords& words) {
   TrajectoryRequest& request = words.request;
   command.option_defaults()->group("What is evaluated");
-  command.add_option("--run", request.runs, "folder of a run, as train leaves it; several go on one plane")->type_name("DIR");
+  command.add_option("--run", request.runs, "folder of a run, as train leaves it; several go on one plane")
+      ->type_name("DIR");
   command
       .add_option("--checkpoints", request.checkpoints,
                   "a run's checkpoints in the order of its path: files with commas between them, or a pattern as in "
@@ -35,9 +36,11 @@ void add_options(CLI::App& command, TrajectoryWords& words) {
   const std::string ranges = " direction (default: what holds the paths, and a fifth more on either side)";
   command.add_option("--x", words.x, "range along the first" + ranges)->type_name("LOW:HIGH");
   command.add_option("--y", words.y, "range along the second" + ranges)->type_name("LOW:HIGH");
-  command.add_option("--project", request.projection, "cos, or lstsq: least squares, where directions are not orthogonal")
+  command
+      .add_option("--project", request.projection, "cos, or lstsq: least squares, where directions are not orthogonal")
       ->capture_default_str();
-  command.add_option("--dir-type", request.type, "what moves: states, or weights: without the batch-norm statistics (default: states)");
+  command.add_option("--dir-type", request.type,
+                     "what moves: states, or weights: without the batch-norm statistics (default: states)");
   command.add_option("--directions", request.directions, "project into the plane of this file's directions")
       ->type_name("FILE.h5");
   command.add_option("--save-directions", request.save_directions, "write the directions, for other tools")
@@ -61,7 +64,8 @@ TrajectoryRequest request_of(const TrajectoryWords& words) {
 }  // namespace
 
 void add_trajectory(CLI::App& app, CommandContext& context) {
-  auto* command = app.add_subcommand("trajectory", "Draw optimizers' paths into a plane, and evaluate the loss beneath them");
+  auto* command =
+      app.add_subcommand("trajectory", "Draw optimizers' paths into a plane, and evaluate the loss beneath them");
   const auto words = std::make_shared<TrajectoryWords>();
   add_options(*command, *words);
   command->callback([words, &context] {

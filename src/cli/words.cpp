@@ -36,8 +36,8 @@ std::pair<std::size_t, std::size_t> parse_grid(const std::string& words) {
   const auto x = parse_whole<std::size_t>(parts[0]);
   const auto y = parts.size() == 1 ? x : parts.size() == 2 ? parse_whole<std::size_t>(parts[1]) : std::nullopt;
   if (!x || !y || *x < 1 || *y < 1 || *x > kMost || *y > kMost) {
-    throw UsageError("--grid {}: requires points along x and y, 1 to {} each, as in 51x41, or one number for both", words,
-                     kMost);
+    throw UsageError("--grid {}: requires points along x and y, 1 to {} each, as in 51x41, or one number for both",
+                     words, kMost);
   }
   return {*x, *y};
 }

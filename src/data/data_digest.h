@@ -9,8 +9,8 @@
 
 namespace lossatlas {
 
-/// SHA-256 of what was read: for each image, in order, its label (one byte) and its pixels [C, H, W]. These are records of
-/// CIFAR-10's binary files, so that of a whole split is what `cat data_batch_?.bin | sha256sum` prints.
+/// SHA-256 of what was read: for each image, in order, its label (one byte) and its pixels [C, H, W]. These are records
+/// of CIFAR-10's binary files, so that of a whole split is what `cat data_batch_?.bin | sha256sum` prints.
 std::string digest_of(const DataSet& data);
 
 /// True for the entries of a file's settings that hold such digests: samples_sha256, test_samples_sha256,
@@ -27,7 +27,8 @@ std::string no_digest_text(const std::filesystem::path& file);
 nlohmann::json data_digests_of(const nlohmann::json& settings);
 
 /// In words, how the data of one file's settings differ from another's: by their digests, whatever their path; by their
-/// path where one lacks digests. Nothing where they are the same. A digest of another number of --bn-images says nothing.
+/// path where one lacks digests. Nothing where they are the same. A digest of another number of --bn-images says
+/// nothing.
 std::optional<std::string> data_difference(const nlohmann::json& now, const nlohmann::json& before);
 
 }  // namespace lossatlas

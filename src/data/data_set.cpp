@@ -19,6 +19,7 @@ std::string_view name_of(Split split) { return split == Split::train ? "train" :
 namespace {
 
 constexpr auto kSynthetic = "synthetic", kCifar10 = "cifar10";
+constexpr std::int64_t kRankStream = 256;  // of a sample's random numbers: what orders the classes
 
 struct Words {
   std::string kind;
@@ -68,7 +69,12 @@ nlohmann::json settings_of(const DataSet& data) {
 }
 
 DataSet subset(const DataSet& data, std::span<const std::int64_t> indices) {
-  DataSet part{data.name, data.shape, data.classes, {}, {}, data.normalization};
+  DataSet part{.name = data.name,
+               .shape = data.shape,
+               .classes = data.classes,
+               .pixels = {},
+               .labels = {},
+               .normalization = data.normalization};
   const std::size_t bytes = data.image_bytes();
   part.pixels.reserve(indices.size() * bytes);
   part.labels.reserve(indices.size());
@@ -80,26 +86,29 @@ DataSet subset(const DataSet& data, std::span<const std::int64_t> indices) {
   return part;
 }
 
-std::vector<std::int64_t> stratified_sample(std::span<const std::uint8_t> labels, std::size_t count,
+std::vector<std::int64_t> stratified_sample(std::span<const std::int64_t> labels, std::size_t count,
                                             std::uint64_t seed) {
   // Image k of the n in its class, in a random order, stands at (k + 1/2) / n of the whole; sorted by that, every
   // prefix holds each class in proportion. Equal places are taken in a random order of the classes.
-  const auto class_rank = random_order(256, RandomStream(seed, Purpose::sample, 256));
+  const std::int64_t most = labels.empty() ? 0 : *std::max_element(labels.begin(), labels.end());
+  const auto ranks = static_cast<std::uint32_t>(std::max(kRankStream, most + 1));
+  const auto class_rank = random_order(ranks, RandomStream(seed, Purpose::sample, kRankStream));
   struct Place {
     double where;
     std::uint32_t rank;
     std::int64_t index;
   };
-  std::map<std::uint8_t, std::vector<std::int64_t>> members;
+  std::map<std::int64_t, std::vector<std::int64_t>> members;
   for (std::size_t i = 0; i < labels.size(); ++i) members[labels[i]].push_back(static_cast<std::int64_t>(i));
   std::vector<Place> places;
   places.reserve(labels.size());
   for (const auto& [label, indices] : members) {
+    const auto stream = static_cast<std::uint64_t>(label < kRankStream ? label : label + 1);
     const auto order =
-        random_order(static_cast<std::uint32_t>(indices.size()), RandomStream(seed, Purpose::sample, label));
+        random_order(static_cast<std::uint32_t>(indices.size()), RandomStream(seed, Purpose::sample, stream));
     for (std::size_t k = 0; k < order.size(); ++k) {
       const double where = (static_cast<double>(k) + 0.5) / static_cast<double>(order.size());
-      places.push_back({where, class_rank[label], indices[order[k]]});
+      places.push_back({where, class_rank[static_cast<std::size_t>(label)], indices[order[k]]});
     }
   }
   std::sort(places.begin(), places.end(),

@@ -21,16 +21,13 @@ struct PixelNormalization {
   std::vector<double> deviation;
 };
 
-/// What a label of one byte can name.
-inline constexpr std::int64_t kMostClasses = 256;
-
 /// Labelled images in memory, one copy, as bytes: batches are normalized when they are used.
 struct DataSet {
   std::string name;                     // the words that named it: "cifar10:DIR"
   std::array<std::int64_t, 3> shape{};  // [C, H, W] of one image
-  std::int64_t classes = 0;             // at most kMostClasses
+  std::int64_t classes = 0;
   std::vector<std::uint8_t> pixels;  // [N, C, H, W]
-  std::vector<std::uint8_t> labels;  // [N], each below classes
+  std::vector<std::int64_t> labels;  // [N], each below classes
   PixelNormalization normalization;
 
   std::size_t size() const { return labels.size(); }
@@ -55,7 +52,7 @@ DataSet subset(const DataSet& data, std::span<const std::int64_t> indices);
 
 /// Indices of `count` images in which each class has its share, to one image. Seeded and nested: the first 100 of
 /// 500 are the 100 of the same seed. count <= labels.size().
-std::vector<std::int64_t> stratified_sample(std::span<const std::uint8_t> labels, std::size_t count,
+std::vector<std::int64_t> stratified_sample(std::span<const std::int64_t> labels, std::size_t count,
                                             std::uint64_t seed);
 
 }  // namespace lossatlas

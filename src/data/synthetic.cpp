@@ -130,7 +130,7 @@ DataSet make_synthetic(std::uint32_t count, Split split) {
   data.pixels.resize(images * data.image_bytes());
   for (std::uint32_t i = 0; i < images; ++i) {
     const int label = static_cast<int>(i % kShapes);
-    data.labels[i] = static_cast<std::uint8_t>(label);
+    data.labels[i] = static_cast<std::int64_t>(label);
     draw(label, RandomStream(kSeed, purpose, i), data.pixels.data() + i * data.image_bytes());
   }
   return data;

@@ -31,8 +31,7 @@ Batches::Batches(std::shared_ptr<const DataSet> data, at::Device device)
       table_(pixel_table(data_->normalization)) {
   const auto [channels, height, width] = data_->shape;
   // from_blob wants a pointer to non-const; nothing writes through it.
-  pixels_ = at::from_blob(const_cast<std::uint8_t*>(data_->pixels.data()), {size(), channels, height, width},
-                             at::kByte)
+  pixels_ = at::from_blob(const_cast<std::uint8_t*>(data_->pixels.data()), {size(), channels, height, width}, at::kByte)
                 .to(device);
 }
 
@@ -52,7 +51,7 @@ void Batches::read(std::int64_t first, std::int64_t count, std::span<float> out)
   }
 }
 
-std::span<const std::uint8_t> Batches::labels(std::int64_t first, std::int64_t count) const {
+std::span<const std::int64_t> Batches::labels(std::int64_t first, std::int64_t count) const {
   return std::span(data_->labels).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
 }
 

@@ -23,7 +23,7 @@ class Batches {
   at::Tensor batch(std::int64_t first, std::int64_t count) const;
   /// The same numbers on the CPU, written to out: [count][C][H][W].
   void read(std::int64_t first, std::int64_t count, std::span<float> out) const;
-  std::span<const std::uint8_t> labels(std::int64_t first, std::int64_t count) const;
+  std::span<const std::int64_t> labels(std::int64_t first, std::int64_t count) const;
 
  private:
   std::shared_ptr<const DataSet> data_;

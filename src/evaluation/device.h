@@ -12,11 +12,12 @@ namespace lossatlas {
 /// Throws UsageError for other words, Error where that device is not there.
 at::Device open_device(const std::string& words);
 
-/// Whether products of float32 numbers on CUDA may round their factors to TF32; not at first. For the whole process: not
-/// while another thread computes.
+/// Whether products of float32 numbers on CUDA may round their factors to TF32; not at first. For the whole process:
+/// not while another thread computes.
 void allow_tf32(bool allowed);
 
-/// What the arithmetic runs on, as far as it may change the last bits: "AVX512", "AVX2", "DEFAULT", or the name of the GPU.
+/// What the arithmetic runs on, as far as it may change the last bits: "AVX512", "AVX2", "DEFAULT", or the name of the
+/// GPU.
 std::string instruction_set(const at::Device& device);
 
 /// While it lives, what its thread gives to a CUDA device goes into a queue of its own, beside those of other threads.

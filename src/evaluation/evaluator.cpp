@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/names.h"
 #include "evaluation/device.h"
 #include "evaluation/eager_evaluator.h"
 #include "evaluation/fused_evaluator.h"
@@ -20,6 +21,9 @@
 
 namespace lossatlas {
 namespace {
+
+constexpr NameTable<EngineChoice, 3> kEngineNames{
+    {{EngineChoice::automatic, "auto"}, {EngineChoice::eager, "eager"}, {EngineChoice::fused, "fused"}}};
 
 at::ScalarType evaluated_type(const at::Tensor& tensor) {
   return tensor.is_floating_point() ? at::kFloat : tensor.scalar_type();
@@ -53,23 +57,17 @@ double l2_term(const std::vector<NamedTensor>& parameters, double weight_decay) 
 
 }  // namespace
 
-std::string_view name_of(EngineChoice choice) {
-  if (choice == EngineChoice::automatic) return "auto";
-  return choice == EngineChoice::eager ? "eager" : "fused";
-}
+std::string_view name_of(EngineChoice choice) { return kEngineNames.name_of(choice); }
 
-EngineChoice engine_of(const std::string& name) {
-  for (const auto choice : {EngineChoice::automatic, EngineChoice::eager, EngineChoice::fused}) {
-    if (name == name_of(choice)) return choice;
-  }
-  throw UsageError("--engine {}: wants auto, eager or fused", name);
-}
+EngineChoice engine_of(const std::string& name) { return kEngineNames.parse("--engine", name); }
 
 Evaluator::Evaluator(const EngineOptions& options, ImageSets images) : options_(options), images_(std::move(images)) {}
 
 Evaluator::~Evaluator() = default;
 
-void Evaluator::recalibrate_by(std::unique_ptr<Recalibration> recalibration) { recalibration_ = std::move(recalibration); }
+void Evaluator::recalibrate_by(std::unique_ptr<Recalibration> recalibration) {
+  recalibration_ = std::move(recalibration);
+}
 
 Evaluation Evaluator::evaluate(const NetworkState& state) {
   return evaluate(state, std::array{images_.first->size()}).front();
@@ -133,10 +131,6 @@ void Engine::check_fit(const DataSet& data) const {
     throw Error("the images are {} in shape, the network takes {}", fmt::join(data.shape, "x"),
                 fmt::join(network.input, "x"));
   }
-  if (data.classes > kMostClasses) {
-    throw Error("{} has {} classes; data of more than {} are not supported, labels are bytes", data.name, data.classes,
-                kMostClasses);
-  }
   if (data.classes > network.classes) {
     throw Error("{} has {} classes, the network tells {} apart", data.name, data.classes, network.classes);
   }
@@ -193,7 +187,8 @@ std::unique_ptr<Recalibration> Engine::make_recalibration() const {
 }
 
 std::string Engine::instruction_set() const {
-  return is_fused() && device_.is_cpu() ? std::string(name_of(options_.instruction_set)) : lossatlas::instruction_set(device_);
+  return is_fused() && device_.is_cpu() ? std::string(name_of(options_.instruction_set))
+                                        : lossatlas::instruction_set(device_);
 }
 
 NetworkState copy_state(const NetworkState& state, at::Device device) {

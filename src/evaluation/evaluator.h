@@ -10,7 +10,7 @@
 #include "data/data_set.h"
 #include "evaluation/batches.h"
 #include "evaluation/loss.h"
-#include "fused/graph.h"
+#include "kernels/kernels.h"
 #include "models/spec.h"
 #include "models/state.h"
 
@@ -43,6 +43,7 @@ struct EngineOptions {
   std::int64_t second_population = 0;  // images in the whole second split; 0: the data set's own
 };
 
+struct Graph;
 class Recalibration;
 
 /// The images that evaluators run the network on.
@@ -125,7 +126,7 @@ class Engine {
   EngineOptions options_;
   at::Device device_;
   ImageSets images_;
-  std::shared_ptr<const Graph> graph_;  // where the engine is fused
+  std::shared_ptr<const Graph> graph_;                // where the engine is fused
   std::shared_ptr<const Graph> recalibration_graph_;  // null: LibTorch recalibrates
   std::string why_eager_;
   bool uses_batch_statistics_ = false;

@@ -16,7 +16,7 @@ namespace lossatlas {
 namespace {
 
 PlanarImages planar(const float* data, std::int64_t images, const std::array<std::int64_t, 3>& shape) {
-  return {data, images, shape[0], shape[1], shape[2]};
+  return {.data = data, .images = images, .channels = shape[0], .height = shape[1], .width = shape[2]};
 }
 
 class FusedEvaluator : public Evaluator {
@@ -53,7 +53,8 @@ class FusedEvaluator : public Evaluator {
 /// Moves batch-norm statistics off 0 and 1, where a fault in their folding would not show.
 void disturb(Network& network) {
   for (const auto& [name, buffer] : state_of(network).buffers) {
-    if (buffer.is_floating_point()) buffer.add_(0.25 * (1 + at::arange(buffer.numel()).remainder(5)).view(buffer.sizes()));
+    if (buffer.is_floating_point())
+      buffer.add_(0.25 * (1 + at::arange(buffer.numel()).remainder(5)).view(buffer.sizes()));
   }
 }
 

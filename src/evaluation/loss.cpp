@@ -4,10 +4,13 @@
 #include <cmath>
 #include <limits>
 
-#include "base/error.h"
+#include "base/names.h"
 
 namespace lossatlas {
 namespace {
+
+constexpr NameTable<LossFunction, 2> kLossNames{
+    {{LossFunction::cross_entropy, "cross-entropy"}, {LossFunction::mse, "mse"}}};
 
 /// log sum exp(z) - z[label], in double. A NaN among the logits gives NaN, for +inf the difference is inf - inf: NaN.
 double cross_entropy(std::span<const float> logits, std::size_t label) {
@@ -44,14 +47,9 @@ bool is_among_five(std::span<const float> logits, std::size_t label) {
 
 }  // namespace
 
-std::string_view name_of(LossFunction loss) { return loss == LossFunction::mse ? "mse" : "cross-entropy"; }
+std::string_view name_of(LossFunction loss) { return kLossNames.name_of(loss); }
 
-LossFunction loss_function_of(const std::string& name) {
-  for (const LossFunction loss : {LossFunction::cross_entropy, LossFunction::mse}) {
-    if (name == name_of(loss)) return loss;
-  }
-  throw UsageError("--loss {}: wants cross-entropy or mse", name);
-}
+LossFunction loss_function_of(const std::string& name) { return kLossNames.parse("--loss", name); }
 
 std::vector<std::string> names_of(const Extras& extras, Split split, std::int64_t classes,
                                   std::optional<Split> second) {
@@ -73,7 +71,7 @@ std::vector<std::string> names_of(const Extras& extras, Split split, std::int64_
   return names;
 }
 
-void LossSum::add(std::span<const float> logits, std::span<const std::uint8_t> labels) {
+void LossSum::add(std::span<const float> logits, std::span<const std::int64_t> labels) {
   const std::size_t classes = logits.size() / labels.size();
   if (extras_.class_losses) {
     class_sums_.resize(classes);
@@ -81,12 +79,13 @@ void LossSum::add(std::span<const float> logits, std::span<const std::uint8_t> l
   }
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const auto row = logits.subspan(i * classes, classes);
-    const double loss = loss_ == LossFunction::mse ? mean_squared_error(row, labels[i]) : cross_entropy(row, labels[i]);
-    add(loss, is_correct(row, labels[i]));
-    if (extras_.top5) correct_top5_ += is_among_five(row, labels[i]) ? 1 : 0;
+    const auto label = static_cast<std::size_t>(labels[i]);
+    const double loss = loss_ == LossFunction::mse ? mean_squared_error(row, label) : cross_entropy(row, label);
+    add(loss, is_correct(row, label));
+    if (extras_.top5) correct_top5_ += is_among_five(row, label) ? 1 : 0;
     if (!extras_.class_losses) continue;
-    class_sums_[labels[i]] += loss;
-    ++class_images_[labels[i]];
+    class_sums_[label] += loss;
+    ++class_images_[label];
   }
 }
 

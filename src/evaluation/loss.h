@@ -57,7 +57,7 @@ class LossSum {
       : loss_(loss), extras_(extras), each_(each) {}
 
   /// Adds images: logits [labels.size(), classes].
-  void add(std::span<const float> logits, std::span<const std::uint8_t> labels);
+  void add(std::span<const float> logits, std::span<const std::int64_t> labels);
   /// Adds an image by what it gave before; nothing that Extras ask for.
   void add(double loss, bool is_correct);
 

@@ -73,7 +73,8 @@ struct Averages {
     means.resize(channels);
     variances.resize(channels);
     const auto count = static_cast<double>(moments.count);
-    if (moments.count < 2) throw Error("batch norm: one value in the last batch tells no variance; take another --bn-images");
+    if (moments.count < 2)
+      throw Error("batch norm: one value in the last batch tells no variance; take another --bn-images");
     for (std::size_t c = 0; c < channels; ++c) {
       means[c] += share * moments.means[c];
       variances[c] += share * moments.squares[c] / (count - 1);  // unbiased, as PyTorch's running variances are
@@ -99,7 +100,8 @@ class FusedRecalibration : public Recalibration {
     for (std::int64_t first = 0; first < images_.size(); first += kBatch) {
       const std::int64_t count = std::min(kBatch, images_.size() - first);
       images_.read(first, count, pixels_);
-      plan_.run({pixels_.data(), count, channels, height, width}, logits_);
+      plan_.run({.data = pixels_.data(), .images = count, .channels = channels, .height = height, .width = width},
+                logits_);
       for (const std::size_t node : measured()) {
         averages[node].add(plan_.moments()[node], static_cast<double>(count) / all,
                            static_cast<std::size_t>(graph_->nodes[node].shape.channels));
@@ -137,12 +139,13 @@ class FusedRecalibration : public Recalibration {
 
 void check_recalibration(const NetworkSpec& network) {
   if (network.script.empty()) return;
-  throw Error("{}: batch-norm statistics cannot be estimated anew in a TorchScript file; name its --arch, or take --bn stored",
-              network.script.string());
+  throw Error(
+      "{}: batch-norm statistics cannot be estimated anew in a TorchScript file; name its --arch, or take --bn stored",
+      network.script.string());
 }
 
-std::unique_ptr<Recalibration> make_eager_recalibration(const NetworkSpec& network, std::shared_ptr<const DataSet> images,
-                                                        at::Device device) {
+std::unique_ptr<Recalibration> make_eager_recalibration(const NetworkSpec& network,
+                                                        std::shared_ptr<const DataSet> images, at::Device device) {
   return std::make_unique<EagerRecalibration>(network, std::move(images), device);
 }
 

@@ -25,8 +25,8 @@ class Recalibration {
 };
 
 /// By LibTorch, operator by operator. Throws as check_recalibration does.
-std::unique_ptr<Recalibration> make_eager_recalibration(const NetworkSpec& network, std::shared_ptr<const DataSet> images,
-                                                        at::Device device);
+std::unique_ptr<Recalibration> make_eager_recalibration(const NetworkSpec& network,
+                                                        std::shared_ptr<const DataSet> images, at::Device device);
 
 /// The graph for a fused recalibration. Throws CannotLower where the network cannot be lowered or uses a batch norm
 /// twice, else as check_recalibration does.

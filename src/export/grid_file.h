@@ -19,10 +19,10 @@ struct Field {
 /// lines of tomgoldstein/loss-landscape.
 struct GridFile {
   std::filesystem::path file;
-  std::string x_name;           // of the coordinate: "x", of a history "epoch"
-  std::vector<double> x, y;     // rising or falling throughout; no y where the file has one coordinate
-  std::vector<Field> fields;    // at least one: those of the root, then those of /lossatlas
-  std::vector<std::uint8_t> state;  // of each point: 0 not evaluated, 1 evaluated, 2 reconstructed
+  std::string x_name;                      // of the coordinate: "x", of a history "epoch"
+  std::vector<double> x, y;                // rising or falling throughout; no y where the file has one coordinate
+  std::vector<Field> fields;               // at least one: those of the root, then those of /lossatlas
+  std::vector<std::uint8_t> state;         // of each point: 0 not evaluated, 1 evaluated, 2 reconstructed
   std::vector<std::string> left_out = {};  // datasets that hold no value at each point, and why
 
   bool is_plane() const { return !y.empty(); }

@@ -66,7 +66,8 @@ std::string npy_of_texts(const Shape& shape, const std::vector<std::string>& tex
     text.resize(longest, U'\0');
     all += text;
   }
-  return npy(fmt::format("<U{}", longest), shape, std::string_view(reinterpret_cast<const char*>(all.data()), all.size() * 4));
+  return npy(fmt::format("<U{}", longest), shape,
+             std::string_view(reinterpret_cast<const char*>(all.data()), all.size() * 4));
 }
 
 /// A zip archive in memory, its members stored as they are.

@@ -55,7 +55,8 @@ Path read_path(const Hdf5Reader& reader, const std::string& group, const std::st
     }
   }
   const auto fits = [&](const auto& values) { return values.size() == path.x.size(); };
-  const bool all_fit = std::all_of(path.columns.begin(), path.columns.end(), [&](const Column& c) { return fits(c.values); });
+  const bool all_fit =
+      std::all_of(path.columns.begin(), path.columns.end(), [&](const Column& c) { return fits(c.values); });
   if (!all_fit || !(path.y.empty() || fits(path.y)) || !(path.labels.empty() || fits(path.labels))) {
     throw Error("{}: the values of {} are not of one length", reader.file().string(), group);
   }

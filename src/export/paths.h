@@ -15,11 +15,11 @@ struct Column {
 /// Places in a plane: the checkpoints of a run, a curve between minima, the steps of a descent, or marked checkpoints.
 struct Path {
   std::string name;
-  bool is_line = true;              // false: single places
-  bool are_checkpoints = true;      // or steps; false: places of a curve
-  std::vector<double> x, y;         // in multiples of the directions; no y where the file has one coordinate
-  std::vector<std::string> labels;  // of each place: a file or a name; or none
-  std::vector<Column> columns;      // of the length of x
+  bool is_line = true;                     // false: single places
+  bool are_checkpoints = true;             // or steps; false: places of a curve
+  std::vector<double> x, y;                // in multiples of the directions; no y where the file has one coordinate
+  std::vector<std::string> labels;         // of each place: a file or a name; or none
+  std::vector<Column> columns;             // of the length of x
   std::vector<std::string> left_out = {};  // datasets that give no columns, and why
 };
 

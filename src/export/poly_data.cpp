@@ -10,7 +10,6 @@
 namespace lossatlas {
 namespace {
 
-
 /// Text for an XML attribute. Control characters, which XML cannot hold, become '_'.
 std::string xml_text(const std::string& text) {
   std::string safe;
@@ -32,9 +31,12 @@ class VtpText {
 
   template <class T>
   void array(const std::string& name, const std::vector<T>& values, int components = 1) {
-    constexpr const char* type = std::is_same_v<T, double> ? "Float64" : std::is_same_v<T, std::int64_t> ? "Int64" : "UInt8";
-    head_ += fmt::format("<DataArray type=\"{}\" Name=\"{}\" NumberOfComponents=\"{}\" format=\"appended\" offset=\"{}\"/>\n",
-                         type, xml_text(name), components, data_.size());
+    constexpr const char* type = std::is_same_v<T, double>         ? "Float64"
+                                 : std::is_same_v<T, std::int64_t> ? "Int64"
+                                                                   : "UInt8";
+    head_ += fmt::format(
+        "<DataArray type=\"{}\" Name=\"{}\" NumberOfComponents=\"{}\" format=\"appended\" offset=\"{}\"/>\n", type,
+        xml_text(name), components, data_.size());
     const std::uint64_t bytes = values.size() * sizeof(T);
     append(&bytes, sizeof bytes);
     append(values.data(), bytes);
@@ -94,7 +96,8 @@ class Draping {
   Draping(const std::vector<Path>& paths, const Relief& relief, double zscale) : relief_(relief), zscale_(zscale) {
     for (const Path& path : paths) {
       for (const Column& column : path.columns) {
-        const bool known = std::any_of(columns_.begin(), columns_.end(), [&](const Column& c) { return c.name == column.name; });
+        const bool known =
+            std::any_of(columns_.begin(), columns_.end(), [&](const Column& c) { return c.name == column.name; });
         if (!known) columns_.push_back({column.name, {}});
       }
     }
@@ -214,16 +217,21 @@ PolyData paths_on_surface(const std::vector<Path>& paths, const Relief& relief, 
     if (path.y.size() != path.x.size()) throw Error("the path {} has no y", path.name);
     const std::size_t outside = draping.add(path, number++);
     if (outside == 0) continue;
-    notes.push_back(fmt::format("{} of {} places of {} are not on the surface and left out", outside, path.x.size(), path.name));
+    notes.push_back(
+        fmt::format("{} of {} places of {} are not on the surface and left out", outside, path.x.size(), path.name));
   }
   return draping.finish();
 }
 
 void write_vtp(const std::filesystem::path& file, const PolyData& data) {
   VtpText vtp;
-  vtp.text("<?xml version=\"1.0\"?>\n<VTKFile type=\"PolyData\" version=\"1.0\" byte_order=\"LittleEndian\" header_type=\"UInt64\">\n<PolyData>\n");
-  vtp.text(fmt::format("<Piece NumberOfPoints=\"{}\" NumberOfVerts=\"{}\" NumberOfLines=\"{}\" NumberOfStrips=\"0\" NumberOfPolys=\"{}\">\n",
-                       data.points.size() / 3, data.verts.size(), data.lines.size(), data.polys.size()));
+  vtp.text(
+      "<?xml version=\"1.0\"?>\n<VTKFile type=\"PolyData\" version=\"1.0\" byte_order=\"LittleEndian\" "
+      "header_type=\"UInt64\">\n<PolyData>\n");
+  vtp.text(
+      fmt::format("<Piece NumberOfPoints=\"{}\" NumberOfVerts=\"{}\" NumberOfLines=\"{}\" NumberOfStrips=\"0\" "
+                  "NumberOfPolys=\"{}\">\n",
+                  data.points.size() / 3, data.verts.size(), data.lines.size(), data.polys.size()));
   vtp.arrays("PointData", data.point_data);
   vtp.arrays("CellData", data.cell_data);
   vtp.text("<Points>\n");

@@ -9,7 +9,6 @@
 namespace lossatlas {
 namespace {
 
-
 /// "1 point", "3 points".
 std::string points_text(std::size_t count) { return fmt::format("{} point{}", count, count == 1 ? "" : "s"); }
 
@@ -110,7 +109,7 @@ Relief relief_of(const GridFile& grid, const Field& field, const HeightOptions& 
                 : grid.is_plane()      ? "one row or column of points"
                                        : "values along one line");
   }
-  Relief relief{field.name, grid.x, grid.y, field.values, {}};
+  Relief relief{.field = field.name, .x = grid.x, .y = grid.y, .z = field.values, .notes = {}};
   replace_missing(relief, grid, options);
   if (relief.holes() == relief.z.size()) {
     throw Error("{}: holds no finite value of {}: nothing to mesh", grid.file.string(), field.name);

@@ -55,15 +55,16 @@ class Builder {
   void add_walls_and_base() {
     const auto above = border();
     const std::size_t first = solid_.points.size();
-    for (const std::size_t point : above) solid_.points.push_back({solid_.points[point][0], solid_.points[point][1], 0});
+    for (const std::size_t point : above)
+      solid_.points.push_back({solid_.points[point][0], solid_.points[point][1], 0});
     const std::size_t middle = solid_.points.size();
     solid_.points.push_back({0, 0, 0});
     for (std::size_t i = 0; i < above.size(); ++i) {
       const std::size_t next = (i + 1) % above.size();
       const std::size_t below = first + i, below_next = first + next;
-      solid_.triangles.insert(solid_.triangles.end(), {{above[i], below, below_next},
-                                                       {above[i], below_next, above[next]},
-                                                       {middle, below_next, below}});
+      solid_.triangles.insert(
+          solid_.triangles.end(),
+          {{above[i], below, below_next}, {above[i], below_next, above[next]}, {middle, below_next, below}});
     }
   }
 
@@ -97,7 +98,8 @@ void fill_holes(Relief& relief) {
   for (double& z : relief.z) {
     if (std::isnan(z)) z = height;
   }
-  relief.notes.push_back(fmt::format("{} point{} without a value, filled at the highest, {:.6g}", holes, holes == 1 ? "" : "s", height));
+  relief.notes.push_back(
+      fmt::format("{} point{} without a value, filled at the highest, {:.6g}", holes, holes == 1 ? "" : "s", height));
 }
 
 /// Millimetres along one axis, its middle at 0. Printers' programs tell points apart by their float32 coordinates.
@@ -152,8 +154,8 @@ void write_stl(const std::filesystem::path& file, const Solid& solid, const std:
   const auto append = [&](const auto& value) { bytes.append(reinterpret_cast<const char*>(&value), sizeof value); };
   append(static_cast<std::uint32_t>(solid.triangles.size()));
   for (const auto& triangle : solid.triangles) {
-    const std::array<std::array<float, 3>, 3> corners{single(solid.points[triangle[0]]), single(solid.points[triangle[1]]),
-                                                      single(solid.points[triangle[2]])};
+    const std::array<std::array<float, 3>, 3> corners{
+        single(solid.points[triangle[0]]), single(solid.points[triangle[1]]), single(solid.points[triangle[2]])};
     append(normal_of(corners));
     append(corners);
     append(std::uint16_t{0});

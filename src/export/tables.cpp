@@ -60,7 +60,8 @@ void write_csv(const std::filesystem::path& file, const std::vector<Path>& paths
       add(cell(path.x[i]));
       add(path.y.empty() ? "" : cell(path.y[i]));
       for (const auto& name : names) {
-        const auto found = std::find_if(path.columns.begin(), path.columns.end(), [&](const Column& c) { return c.name == name; });
+        const auto found =
+            std::find_if(path.columns.begin(), path.columns.end(), [&](const Column& c) { return c.name == name; });
         add(found == path.columns.end() ? "" : cell(found->values[i]));
       }
       text += '\n';

@@ -85,9 +85,12 @@ std::string name_of(DescentEnd end) {
 Descent descend(const Expression& function, std::span<const double> start, const DescentOptions& options,
                 const std::atomic<bool>* stop) {
   const std::size_t variables = start.size();
-  Descent descent{options, variables, DescentEnd::steps, "", {}, {}, {}, {}};
+  Descent descent;
+  descent.options = options;
+  descent.variables = variables;
   const bool is_noisy = options.noise.deviation > 0 && options.optimizer.name != "gd";
-  Terms terms(is_noisy ? options.noise : GradientNoise{0, 1, 1, 0}, variables);
+  Terms terms(is_noisy ? options.noise : GradientNoise{.deviation = 0, .terms = 1, .batch_size = 1, .seed = 0},
+              variables);
   std::vector<std::vector<double>> memory(variables, std::vector<double>(memory_of(options.optimizer)));
   std::vector<double> point(start.begin(), start.end()), moved(variables, std::numeric_limits<double>::infinity());
   for (std::int64_t step = 0;; ++step) {

@@ -27,7 +27,7 @@ struct GradientNoise {
 
 struct DescentOptions {
   OptimizerOptions optimizer;
-  double rate = 0.01;  // ε > 0
+  double rate = 0.01;     // ε > 0
   RateSchedule schedule;  // of ε, in steps
   std::int64_t steps = 100;
   bool ascend = false;      // climbs f: the optimizer gets the gradient of -f

@@ -3,13 +3,12 @@
 #include <array>
 
 #include "base/json.h"
+#include "storage/format.h"
 #include "storage/grid.h"
 #include "storage/hdf5.h"
 
 namespace lossatlas {
 namespace {
-
-constexpr std::int64_t kFormat = 1;
 
 void number_attribute(Hdf5Writer& writer, const std::string& path, const std::string& name, double value) {
   writer.attribute<double>(path, name, std::array{value});
@@ -88,7 +87,7 @@ void write_descents(const std::filesystem::path& file, const DescentRecord& reco
   for (std::size_t i = 0; i < record.tangents.size(); ++i) {
     write_tangent(writer, fmt::format("/lossatlas/tangents/{}", i), record.tangents[i]);
   }
-  writer.attribute<std::int64_t>("/lossatlas", "format", std::array{kFormat});
+  writer.attribute<std::int64_t>("/lossatlas", "format", std::array{kFileFormat});
   writer.attribute("/lossatlas", "kind", "descent");
   writer.attribute("/lossatlas", "settings", json_text(record.settings));
   writer.attribute("/lossatlas", "provenance", json_text(record.provenance));

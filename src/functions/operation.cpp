@@ -127,16 +127,11 @@ Dual divide(const Dual& a, const Dual& b) {
 
 std::string name_of(const StackOperation& operation) {
   switch (operation.kind) {
-    case Kind::function:
-      return kFunctions[operation.function].name;
-    case Kind::power:
-      return "^";
-    case Kind::divide:
-      return "/";
-    case Kind::multiply:
-      return "*";
-    default:
-      return operation.kind == Kind::subtract ? "-" : "+";
+    case Kind::function: return kFunctions[operation.function].name;
+    case Kind::power: return "^";
+    case Kind::divide: return "/";
+    case Kind::multiply: return "*";
+    default: return operation.kind == Kind::subtract ? "-" : "+";
   }
 }
 
@@ -155,20 +150,13 @@ Problem problem_of(const StackOperation& operation, double a, double b) {
 /// By the formulas alone.
 Dual formula(const StackOperation& operation, const Dual& a, const Dual& b) {
   switch (operation.kind) {
-    case Kind::negate:
-      return chain(-a.value, -1, a);
-    case Kind::add:
-      return chain(a.value + b.value, 1, a, 1, b);
-    case Kind::subtract:
-      return chain(a.value - b.value, 1, a, -1, b);
-    case Kind::multiply:
-      return chain(a.value * b.value, b.value, a, a.value, b);
-    case Kind::divide:
-      return divide(a, b);
-    case Kind::power:
-      return power(a, b);
-    default:
-      return kFunctions[operation.function].apply(a, b);
+    case Kind::negate: return chain(-a.value, -1, a);
+    case Kind::add: return chain(a.value + b.value, 1, a, 1, b);
+    case Kind::subtract: return chain(a.value - b.value, 1, a, -1, b);
+    case Kind::multiply: return chain(a.value * b.value, b.value, a, a.value, b);
+    case Kind::divide: return divide(a, b);
+    case Kind::power: return power(a, b);
+    default: return kFunctions[operation.function].apply(a, b);
   }
 }
 
@@ -217,14 +205,10 @@ std::size_t operands_of(const StackOperation& operation) {
   switch (operation.kind) {
     case Kind::number:
     case Kind::x:
-    case Kind::y:
-      return 0;
-    case Kind::negate:
-      return 1;
-    case Kind::function:
-      return kFunctions[operation.function].arguments;
-    default:
-      return 2;
+    case Kind::y: return 0;
+    case Kind::negate: return 1;
+    case Kind::function: return kFunctions[operation.function].arguments;
+    default: return 2;
   }
 }
 

@@ -70,8 +70,8 @@ class Fusion {
     if (nodes_[i].operation != Operation::relu) return;
     const std::size_t from = nodes_[i].inputs[0];
     Node joined = nodes_[from];
-    const bool able = sums_products(joined) || joined.operation == Operation::batch_norm ||
-                      joined.operation == Operation::add;
+    const bool able =
+        sums_products(joined) || joined.operation == Operation::batch_norm || joined.operation == Operation::add;
     if (!able || !read_once(from)) return;
     joined.relu = true;
     replace(i, from, std::move(joined));

@@ -13,7 +13,18 @@ namespace lossatlas {
 /// A network as the fused evaluator sees it: a list of operations on activations, in an order in which they can run.
 /// pad: channels of zeros before and after the others. moments: of a batch norm's input, over the whole batch.
 enum class Operation {
-  input, convolution, linear, batch_norm, relu, add, max_pool, average_pool, concatenate, pad, flatten, moments
+  input,
+  convolution,
+  linear,
+  batch_norm,
+  relu,
+  add,
+  max_pool,
+  average_pool,
+  concatenate,
+  pad,
+  flatten,
+  moments
 };
 
 /// Shape of the activations of one image.
@@ -38,9 +49,9 @@ struct BatchNorm {
 
 struct Node {
   Operation operation = Operation::input;
-  std::vector<std::size_t> inputs;  // earlier nodes
-  ImageShape shape;                 // of the result
-  Window window;                    // of a convolution or a pooling
+  std::vector<std::size_t> inputs;          // earlier nodes
+  ImageShape shape;                         // of the result
+  Window window;                            // of a convolution or a pooling
   bool count_padding = true;                // average pooling
   std::int64_t channels_before = 0;         // pad: zeros in front
   std::optional<TensorIndex> weight, bias;  // of a convolution or a linear layer

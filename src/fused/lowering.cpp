@@ -232,8 +232,14 @@ class Lowering {
     const auto stride = pair(node, 3), padding = pair(node, 4), dilation = pair(node, 5);
     if (groups != 1) throw CannotLower("a convolution in groups");
     made.shape.channels = weight.size(0);
-    set_window(made, {weight.size(2), weight.size(3), stride[0], stride[1], padding[0], padding[1], dilation[0],
-                      dilation[1]});
+    set_window(made, {.height = weight.size(2),
+                      .width = weight.size(3),
+                      .stride_y = stride[0],
+                      .stride_x = stride[1],
+                      .padding_y = padding[0],
+                      .padding_x = padding[1],
+                      .dilation_y = dilation[0],
+                      .dilation_x = dilation[1]});
     append(node, std::move(made));
   }
 
@@ -244,7 +250,8 @@ class Lowering {
 
   void conv2d(const jit::Node& node) { convolve(node, constant(node, 6).toInt()); }
 
-  void linear_layer(const jit::Node& node, const jit::Value* input, TensorIndex weight, std::optional<TensorIndex> bias) {
+  void linear_layer(const jit::Node& node, const jit::Value* input, TensorIndex weight,
+                    std::optional<TensorIndex> bias) {
     Node made;
     made.operation = Operation::linear;
     made.inputs = {node_of(input)};
@@ -300,7 +307,12 @@ class Lowering {
   Window pooling_window(const jit::Node& node) const {
     const auto size = pair(node, 1), padding = pair(node, 3);
     const auto stride = numbers(node, 2).empty() ? size : pair(node, 2);
-    return {size[0], size[1], stride[0], stride[1], padding[0], padding[1], 1, 1};
+    return {.height = size[0],
+            .width = size[1],
+            .stride_y = stride[0],
+            .stride_x = stride[1],
+            .padding_y = padding[0],
+            .padding_x = padding[1]};
   }
 
   void max_pool(const jit::Node& node) {
@@ -349,7 +361,7 @@ class Lowering {
       throw CannotLower("{} into windows of unequal size", node.kind().toQualString());
     }
     const std::int64_t down = in.height / height, across = in.width / width;
-    set_window(made, {down, across, down, across, 0, 0, 1, 1});
+    set_window(made, {.height = down, .width = across, .stride_y = down, .stride_x = across});
     append(node, std::move(made));
   }
 
@@ -395,7 +407,7 @@ class Lowering {
     if (step == 1) return same(node);
     if (axis != 2 && axis != 3) throw CannotLower("aten::slice with a step along axis {}", axis);
     Node made = make(Operation::average_pool, node);
-    set_window(made, {1, 1, axis == 2 ? step : 1, axis == 3 ? step : 1, 0, 0, 1, 1});
+    set_window(made, {.stride_y = axis == 2 ? step : 1, .stride_x = axis == 3 ? step : 1});
     append_view(node, std::move(made));
   }
 
@@ -433,8 +445,9 @@ class Lowering {
     const auto sizes = numbers(node, 1);
     const std::int64_t features = shape_of(node_of(node.input(0))).size();
     const auto is_batch = [](const Number& n) { return n.is_batch || n.value == -1; };
-    const bool flat = sizes.size() == 2 && ((sizes[0].is_batch && (sizes[1].value == -1 || sizes[1].value == features)) ||
-                                            (is_batch(sizes[0]) && sizes[1].value == features));
+    const bool flat =
+        sizes.size() == 2 && ((sizes[0].is_batch && (sizes[1].value == -1 || sizes[1].value == features)) ||
+                              (is_batch(sizes[0]) && sizes[1].value == features));
     if (!flat) throw CannotLower("{} into another shape than [images, features]", node.kind().toQualString());
     flatten_all(node);
   }
@@ -449,7 +462,8 @@ class Lowering {
   void size(const jit::Node& node) {
     const std::int64_t axis = constant(node, 1).toInt();
     const ImageShape shape = shape_of(node_of(node.input(0)));
-    const std::array<Number, 4> sizes{{{0, true}, {shape.channels, false}, {shape.height, false}, {shape.width, false}}};
+    const std::array<Number, 4> sizes{
+        {{0, true}, {shape.channels, false}, {shape.height, false}, {shape.width, false}}};
     if (axis < 0 || axis > 3) throw CannotLower("aten::size of axis {}", axis);
     numbers_[node.output()] = sizes[static_cast<std::size_t>(axis)];
   }

@@ -55,8 +55,8 @@ std::size_t Plan::floats_of(std::size_t node, std::int64_t images) const {
   return static_cast<std::size_t>(blocks_of(shape.channels) * staggered(shape.height * shape.width * images));
 }
 
-/// What fills whole blocks of a concatenation is written there in the first place. Where every layer concatenates anew all
-/// that came before, each of these concatenations is the beginning of the next one.
+/// What fills whole blocks of a concatenation is written there in the first place. Where every layer concatenates anew
+/// all that came before, each of these concatenations is the beginning of the next one.
 void Plan::place_in_concatenations() {
   for (std::size_t node = 0; node < places_.size(); ++node) places_[node].owner = node;
   for (std::size_t node = places_.size() - 1; node > 0; --node) {
@@ -106,14 +106,15 @@ std::int64_t Plan::best_slice(std::size_t node) const {
 }
 
 /// A step joins the segment before it where that has its slice, or a somewhat larger one: a smaller slice costs those
-/// steps little, and what they write is still in cache. A segment of the whole batch keeps it, for its parameters' sake.
-/// Moments are measured where their input was just written; what reads them waits for the end of the batch. A concatenation
-/// that copies nothing costs nothing.
+/// steps little, and what they write is still in cache. A segment of the whole batch keeps it, for its parameters'
+/// sake. Moments are measured where their input was just written; what reads them waits for the end of the batch. A
+/// concatenation that copies nothing costs nothing.
 void Plan::cut_segments() {
   for (std::size_t node = 1; node < steps_.size(); ++node) {
     const std::int64_t before = segments_.empty() ? 0 : segments_.back().slice;
     const Operation operation = graph_->nodes[node].operation;
-    const bool follows = operation == Operation::moments || (operation == Operation::concatenate && lies_in_place(node));
+    const bool follows =
+        operation == Operation::moments || (operation == Operation::concatenate && lies_in_place(node));
     const std::int64_t slice = follows && before > 0 ? before : best_slice(node);
     const auto& inputs = graph_->nodes[node].inputs;
     const bool waits = std::any_of(inputs.begin(), inputs.end(), [&](std::size_t input) {
@@ -128,7 +129,8 @@ void Plan::cut_segments() {
 }
 
 const Plan::Segment& Plan::segment_of(std::size_t node) const {
-  return *std::find_if(segments_.begin(), segments_.end(), [&](const Segment& s) { return node < s.end; });
+  const auto ends_after = [](std::size_t at, const Segment& segment) { return at < segment.end; };
+  return *std::upper_bound(segments_.begin(), segments_.end(), node, ends_after);
 }
 
 /// Values that another segment reads hold the whole batch, and are needed from the begin of the segment that writes
@@ -187,7 +189,12 @@ Activations Plan::view(std::size_t node, std::int64_t first, std::int64_t count)
   const std::int64_t image = shape.height * shape.width * kBlock;
   const std::int64_t stride = staggered(owner.capacity * shape.height * shape.width);
   const std::int64_t begin = places_[node].block * stride + (owner.capacity == options_.batch ? first * image : 0);
-  return {activations_.data() + owner.offset + begin, stride, blocks_of(shape.channels), count, shape.height, shape.width};
+  return {.data = activations_.data() + owner.offset + begin,
+          .stride = stride,
+          .blocks = blocks_of(shape.channels),
+          .images = count,
+          .height = shape.height,
+          .width = shape.width};
 }
 
 void Plan::run_segment(const Segment& segment, const PlanarImages& images) {

@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
-#include "kernels/memory.h"
 #include "fused/step.h"
+#include "kernels/memory.h"
 
 namespace lossatlas {
 
@@ -50,8 +50,8 @@ class Plan {
     std::size_t first, end;  // nodes
     std::int64_t slice;      // images
   };
-  /// Where the activations of a node lie: in memory of its own, or as some blocks of a concatenation's. The rest is known of
-  /// owners alone, for all that lies there: the nodes from and to which it is needed.
+  /// Where the activations of a node lie: in memory of its own, or as some blocks of a concatenation's. The rest is
+  /// known of owners alone, for all that lies there: the nodes from and to which it is needed.
   struct Place {
     std::size_t owner = 0;      // node
     std::int64_t block = 0;     // of the owner

@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "kernels/memory.h"
 #include "fused/step.h"
+#include "kernels/memory.h"
 
 namespace lossatlas {
 namespace {
@@ -26,6 +26,7 @@ class ProductStep : public Step {
       folded.scale.assign(outputs, 1.0f);
       folded.shift.assign(static_cast<std::size_t>(blocks_of(node_.shape.channels) * kBlock), 0.0f);
     }
+    // scale (w·x + bias) + shift: the scale goes into the weights, and scale · bias + shift becomes the bias.
     for (std::size_t o = 0; node_.bias && o < outputs; ++o) {
       const double bias = static_cast<double>(tensors[*node_.bias][o]) * static_cast<double>(folded.scale[o]);
       folded.shift[o] = static_cast<float>(static_cast<double>(folded.shift[o]) + bias);
@@ -60,8 +61,8 @@ class ProductStep : public Step {
   virtual void multiply(StepMemory& memory) = 0;
   virtual std::size_t own_scratch(std::int64_t images) const = 0;
 
-  /// Kernels::multiply, with a note of the images that lose digits: so many rows of all products belong to each, and the
-  /// first row is number `first` of the slice.
+  /// Kernels::multiply, with a note of the images that lose digits: so many rows of all products belong to each, and
+  /// the first row is number `first` of the slice.
   void multiply_rows(Product product, std::int64_t first, std::int64_t rows_of_image) {
     if (float_step_) {
       lost_rows_.assign(static_cast<std::size_t>(product.rows), 0);
@@ -77,7 +78,7 @@ class ProductStep : public Step {
   const Activations& output(const StepMemory& memory) const { return memory.values[index_]; }
 
   Tail tail(const StepMemory& memory) const {
-    Tail tail{bias_.data(), nullptr, 0, node_.relu};
+    Tail tail{.bias = bias_.data(), .relu = node_.relu};
     if (node_.residual) {
       const Activations& residual = memory.values[*node_.residual];
       tail.residual = residual.data;
@@ -92,8 +93,17 @@ class ProductStep : public Step {
     const Activations& out = output(memory);
     Tail tail = this->tail(memory);
     if (tail.residual) tail.residual += first * kBlock;
-    return {a, a_stride, weights_.data(), out.data + first * kBlock, out.stride, count, depth, out.blocks, tail, 1, 0, 0, 0,
-            gathered, nullptr, scratch};
+    return {.a = a,
+            .a_stride = a_stride,
+            .b = weights_.data(),
+            .c = out.data + first * kBlock,
+            .c_stride = out.stride,
+            .rows = count,
+            .depth = depth,
+            .blocks = out.blocks,
+            .tail = tail,
+            .gathered = gathered,
+            .scratch = scratch};
   }
 
   Affine affine() const {
@@ -157,8 +167,8 @@ class PointwiseStep : public ProductStep {
                                              kernels_.multiply_scratch(images * in_.height * in_.width, in_.channels)));
   }
   bool load_weights(const float* weights, const float* scale, float* scratch) override {
-    return kernels_.pack(weights, node_.shape.channels, in_.channels, offsets_.data(), in_.channels, scale,
-                  scratch, weights_.data());
+    return kernels_.pack(weights, node_.shape.channels, in_.channels, offsets_.data(), in_.channels, scale, scratch,
+                         weights_.data());
   }
   std::vector<std::int32_t> offsets_;
 };
@@ -213,8 +223,8 @@ class GatheredStep : public ProductStep {
   }
 
   bool load_weights(const float* weights, const float* scale, float* scratch) override {
-    return kernels_.pack(weights, node_.shape.channels, in_.channels * node_.window.taps(), offsets_.data(), depth(), scale,
-                  scratch, weights_.data());
+    return kernels_.pack(weights, node_.shape.channels, in_.channels * node_.window.taps(), offsets_.data(), depth(),
+                         scale, scratch, weights_.data());
   }
 
   bool planar_;
@@ -234,11 +244,15 @@ class FilteredRowsStep : public ProductStep {
   static constexpr std::int64_t kPositions = 4;
 
   std::size_t own_scratch(std::int64_t images) const override {
-    const Activations in{nullptr, 0, blocks_of(in_.channels), images, in_.height, in_.width};
+    const Activations in{.blocks = blocks_of(in_.channels), .images = images, .height = in_.height, .width = in_.width};
     return static_cast<std::size_t>(std::max(packing_scratch(depth(), kPositions), kernels_.convolve_scratch(in)));
   }
   void multiply(StepMemory& memory) override {
-    kernels_.convolve({input(memory), output(memory), weights_.data(), tail(memory), memory.scratch});
+    kernels_.convolve({.in = input(memory),
+                       .out = output(memory),
+                       .b = weights_.data(),
+                       .tail = tail(memory),
+                       .scratch = memory.scratch});
   }
 
   std::int64_t depth() const { return 3 * kernels_.depth_of_row(in_.channels); }
@@ -284,12 +298,29 @@ class WinogradStep : public ProductStep {
     float* inputs = memory.scratch;
     float* products = inputs + positions() * strides.to_products;
     for (std::int64_t first = 0; first < all; first += at_once) {
-      Tiles tiles{filtering_, across_, down_, first, std::min(at_once, all - first), strides.inputs, staggered(at_once)};
+      Tiles tiles{.filtering = filtering_,
+                  .across = across_,
+                  .down = down_,
+                  .first = first,
+                  .count = std::min(at_once, all - first),
+                  .position_stride = strides.inputs,
+                  .block_stride = staggered(at_once)};
       kernels_.winograd_input(in, node_.window.padding_y, tiles, inputs);
-      multiply_rows({inputs, tiles.block_stride, weights_.data(), products, tiles.block_stride, tiles.count, depth(),
-                     out.blocks, {}, positions(), strides.inputs, weight_stride_, strides.products, false, nullptr,
-                     products + positions() * strides.products},
-                    first, down_ * across_);
+      const Product product{.a = inputs,
+                            .a_stride = tiles.block_stride,
+                            .b = weights_.data(),
+                            .c = products,
+                            .c_stride = tiles.block_stride,
+                            .rows = tiles.count,
+                            .depth = depth(),
+                            .blocks = out.blocks,
+                            .tail = {},
+                            .count = positions(),
+                            .a_step = strides.inputs,
+                            .b_step = weight_stride_,
+                            .c_step = strides.products,
+                            .scratch = products + positions() * strides.products};
+      multiply_rows(product, first, down_ * across_);
       tiles.position_stride = strides.products;
       kernels_.winograd_output(products, tiles, tail(memory), out);
     }
@@ -328,7 +359,9 @@ class WinogradStep : public ProductStep {
   std::int64_t down_ = 0, across_ = 0, weight_stride_ = 0;
 };
 
-/// Multiplications for each output pixel and pair of channels, tiles that reach past the image counted whole.
+/// Multiplications for each output pixel and pair of channels, tiles that reach past the image counted whole: n² a tile
+/// of m² outputs. On a large image F(4x4, 3x3) needs 36/16 = 2.25, F(2x2, 3x3) 16/4 = 4, the form for stride 2 25/4 =
+/// 6.25, and the plain product 9. On a 5x5 image four tiles of 4x4 take 144/25 = 5.8, nine of 2x2 the same.
 double multiplications(const ImageShape& out, Filtering filtering) {
   const std::int64_t m = outputs_of(filtering);
   const std::int64_t tiles = ((out.height + m - 1) / m) * ((out.width + m - 1) / m);
@@ -352,8 +385,9 @@ std::optional<Filtering> best_filtering(const Node& node, const Kernels& kernels
   return best;
 }
 
-/// Whether filtering along rows is possible, and faster than tiles of 2x2 outputs, which multiply less: on images of some
-/// height, between which lies a row of zeros.
+/// Whether filtering along rows is possible, and faster than tiles of 2x2 outputs: these take 4 products an output,
+/// F(2, 3) along rows 3 · 4/2 = 6, but its transform makes two numbers of each, not four. On images of some height, as
+/// the row of zeros between two images is multiplied too.
 bool are_rows_best(const Node& node, const Kernels& kernels) {
   constexpr std::int64_t kLowest = 8;
   const Window& w = node.window;
@@ -362,7 +396,8 @@ bool are_rows_best(const Node& node, const Kernels& kernels) {
   return kernels.convolve && same && node.inputs[0] != 0 && node.shape.height >= kLowest;
 }
 
-/// Those that are fastest for products of this depth.
+/// Those that are fastest for products of this depth: the matrix unit fills up a shallow one to a whole
+/// tile, and could overflow in a very deep one.
 const Kernels& kernels_for(std::int64_t depth, const Kernels& kernels) {
   const bool pays = depth >= kernels.least_depth && depth <= kernels.most_depth;
   return pays ? kernels : kernels_of(InstructionSet::avx512);

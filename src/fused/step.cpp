@@ -75,18 +75,14 @@ class AddStep : public KernelStep {
  public:
   using KernelStep::KernelStep;
 
-  void run(StepMemory& memory) override {
-    kernels_.add(input(memory), input(memory, 1), node_.relu, output(memory));
-  }
+  void run(StepMemory& memory) override { kernels_.add(input(memory), input(memory, 1), node_.relu, output(memory)); }
 };
 
 class PoolStep : public KernelStep {
  public:
   using KernelStep::KernelStep;
 
-  void run(StepMemory& memory) override {
-    kernels_.pool(kind(), input(memory), node_.window, output(memory));
-  }
+  void run(StepMemory& memory) override { kernels_.pool(kind(), input(memory), node_.window, output(memory)); }
 
  private:
   Pooling kind() const {
@@ -106,8 +102,8 @@ void copy_channels(const float* from, std::int64_t count, std::int64_t channel, 
   }
 }
 
-/// Channels of several nodes one after another. What lies in its place already stays, other whole blocks are copied as they
-/// are, and the rest channel by channel.
+/// Channels of several nodes one after another. What lies in its place already stays, other whole blocks are copied as
+/// they are, and the rest channel by channel.
 class ConcatenateStep : public Step {
  public:
   ConcatenateStep(const Graph& graph, std::size_t node) : graph_(graph), node_(graph.nodes[node]), index_(node) {}
@@ -229,14 +225,16 @@ void Moments::add(const Moments& more) {
 }
 
 ScaleAndShift fold(const BatchNorm& norm, const Tensors& tensors, std::int64_t channels) {
-  return fold(norm, tensors, channels, [&](std::size_t c) { return static_cast<double>(tensors[norm.mean][c]); },
-              [&](std::size_t c) { return static_cast<double>(tensors[norm.variance][c]); });
+  return fold(
+      norm, tensors, channels, [&](std::size_t c) { return static_cast<double>(tensors[norm.mean][c]); },
+      [&](std::size_t c) { return static_cast<double>(tensors[norm.variance][c]); });
 }
 
 ScaleAndShift fold(const BatchNorm& norm, const Tensors& tensors, std::int64_t channels, const Moments& moments) {
   const auto count = static_cast<double>(moments.count);
-  return fold(norm, tensors, channels, [&](std::size_t c) { return moments.means[c]; },
-              [&](std::size_t c) { return moments.squares[c] / count; });
+  return fold(
+      norm, tensors, channels, [&](std::size_t c) { return moments.means[c]; },
+      [&](std::size_t c) { return moments.squares[c] / count; });
 }
 
 std::unique_ptr<Step> make_step(const Graph& graph, std::size_t node, const Kernels& kernels) {

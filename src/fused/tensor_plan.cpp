@@ -170,7 +170,8 @@ Tensor TensorPlan::convolve(const Node& node, const Parameters& parameters, cons
                                           padding_of(w), dilation_of(w), 1);
   }
   if (has_cudnn_ && node.relu) {
-    return at::cudnn_convolution_relu(in, parameters.weight, parameters.bias, stride_of(w), padding_of(w), dilation_of(w), 1);
+    return at::cudnn_convolution_relu(in, parameters.weight, parameters.bias, stride_of(w), padding_of(w),
+                                      dilation_of(w), 1);
   }
   Tensor result = at::conv2d(in, parameters.weight, parameters.bias, stride_of(w), padding_of(w), dilation_of(w));
   if (residual.defined()) result.add_(residual);

@@ -9,12 +9,13 @@
 
 namespace lossatlas {
 
-/// A fused graph run on tensors by LibTorch, batch norms folded into the convolutions once a point. On CUDA a convolution,
-/// its bias, residual and ReLU are one call of cuDNN. Runs on the CPU too, for tests: Plan is faster there.
+/// A fused graph run on tensors by LibTorch, batch norms folded into the convolutions once a point. On CUDA a
+/// convolution, its bias, residual and ReLU are one call of cuDNN. Runs on the CPU too, for tests: Plan is faster
+/// there.
 class TensorPlan {
  public:
-  /// tf32 rounds factors where a CUDA device's matrix units do so (at::Context::allowTF32CuDNN, which is process-wide and
-  /// the caller's to set); bf16 rounds parameters and activations.
+  /// tf32 rounds factors where a CUDA device's matrix units do so (at::Context::allowTF32CuDNN, which is process-wide
+  /// and the caller's to set); bf16 rounds parameters and activations.
   TensorPlan(std::shared_ptr<const Graph> graph, at::Device device, Precision precision);
 
   /// Takes the parameters of a point: those of a NetworkState by TensorIndex, on the device.

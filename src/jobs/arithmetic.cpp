@@ -9,7 +9,8 @@ namespace lossatlas {
 
 Arithmetic arithmetic_of(const std::string& instruction_set, const std::string& dtype, const std::string& device) {
   constexpr std::array kPrecisions{Precision::fp32, Precision::tf32, Precision::bf16};
-  const auto* precision = std::find_if(kPrecisions.begin(), kPrecisions.end(), [&](Precision p) { return name_of(p) == dtype; });
+  const auto* precision =
+      std::find_if(kPrecisions.begin(), kPrecisions.end(), [&](Precision p) { return name_of(p) == dtype; });
   if (precision == kPrecisions.end()) throw UsageError("`dtype` {}: wants fp32, tf32 or bf16", dtype);
   Arithmetic result{best_instruction_set(), *precision};
   if (device != "cpu") {
@@ -27,8 +28,10 @@ Arithmetic arithmetic_of(const std::string& instruction_set, const std::string& 
     result.instruction_set = *found;
   }
   if (!is_available(result.instruction_set, result.precision)) {
-    throw Error("`dtype` bf16: wants a processor with a matrix unit for bfloat16 (AMX), instruction set amx; use fp32 ({} here)",
-                name_of(result.instruction_set));
+    throw Error(
+        "`dtype` bf16: wants a processor with a matrix unit for bfloat16 (AMX), instruction set amx; use fp32 ({} "
+        "here)",
+        name_of(result.instruction_set));
   }
   return result;
 }

@@ -130,8 +130,8 @@ TrainingHooks hooks_of_curve(Observer& observer) {
   hooks.stop = &observer.should_stop();
   hooks.on_step = [&observer](const TrainingProgress& now) { observer.on_progress(now); };
   hooks.on_epoch = [&observer](const HistoryRow& row) {
-    observer.on_note(fmt::format("epoch {}: loss {:.4f}, accuracy {:.2f} % along the curve ({})", row.epoch, row.train_loss,
-                           row.train_acc, duration_text(row.seconds)));
+    observer.on_note(fmt::format("epoch {}: loss {:.4f}, accuracy {:.2f} % along the curve ({})", row.epoch,
+                                 row.train_loss, row.train_acc, duration_text(row.seconds)));
   };
   return hooks;
 }
@@ -203,9 +203,9 @@ std::optional<json> train_curve(const CurveRequest& request, CurveShape shape, c
       std::filesystem::remove(file, ignored);
     }
   }
-  observer.on_note(fmt::format("{} curve with {} bend{} from {} to {}: {} of {} epochs are there, {} images each", request.shape,
-                         request.bends, request.bends == 1 ? "" : "s", request.from.string(), request.to.string(),
-                         run.history().size(), options.loop.epochs, train->size()));
+  observer.on_note(fmt::format("{} curve with {} bend{} from {} to {}: {} of {} epochs are there, {} images each",
+                               request.shape, request.bends, request.bends == 1 ? "" : "s", request.from.string(),
+                               request.to.string(), run.history().size(), options.loop.epochs, train->size()));
   const bool finished = run.run(hooks_of_curve(observer));
   observer.on_progress_end();
   if (!finished) return std::nullopt;
@@ -222,9 +222,10 @@ std::vector<NamedState> read_bends(const CurveRequest& request, const CurveInput
 
 /// The curve as directions from its beginning, and the straight line, one layer each.
 ChosenPlane plane_of_curve(const CurveRequest& request, CurveShape shape, const CurveInputs& inputs,
-                          const std::vector<NamedState>& bends) {
+                           const std::vector<NamedState>& bends) {
   std::vector<std::vector<Direction>> ways(2);
-  for (const NamedState& bend : bends) ways[kCurveLayer].push_back(direction_between(inputs.from, bend, DirectionType::states));
+  for (const NamedState& bend : bends)
+    ways[kCurveLayer].push_back(direction_between(inputs.from, bend, DirectionType::states));
   ways[kLineLayer].push_back(direction_between(inputs.from, inputs.to, DirectionType::states));
   ways[kCurveLayer].push_back(ways[kLineLayer].front());
   ChosenPlane plane;
@@ -250,9 +251,9 @@ Curve curve_of(CurveShape shape, const CurveInputs& inputs, const std::vector<Na
   return curve;
 }
 
-Outcome evaluate_curve(const CurveRequest& request, const CheckedCurve& checked, const CurveInputs& inputs, const Engine& engine,
-                  const std::vector<NamedState>& bends, Settings settings, const json& history,
-                  const Caller& caller, Observer& observer) {
+Outcome evaluate_curve(const CurveRequest& request, const CheckedCurve& checked, const CurveInputs& inputs,
+                       const Engine& engine, const std::vector<NamedState>& bends, Settings settings,
+                       const json& history, const Caller& caller, Observer& observer) {
   const ChosenPlane plane = plane_of_curve(request, checked.shape, inputs, bends);
   const LandscapeOptions& options = checked.landscape;
   const auto more = names_of(request.landscape.extras, options.split, inputs.landscape.spec.classes, options.second);
@@ -299,8 +300,8 @@ PlaneCurve curve_in_plane(const ChosenPlane& plane, CurveShape shape, const std:
 }
 
 /// The surface of the plane through the ends and the middle bend.
-Outcome draw_plane(const CurveRequest& request, const CheckedCurve& checked, const CurveInputs& inputs, const Engine& engine,
-               const Caller& caller, Observer& observer) {
+Outcome draw_plane(const CurveRequest& request, const CheckedCurve& checked, const CurveInputs& inputs,
+                   const Engine& engine, const Caller& caller, Observer& observer) {
   constexpr std::size_t kCurvePoints = 201;
   const auto files = bend_files(request);
   std::vector<std::size_t> bends(request.bends);  // numbers from 1, the middle one first

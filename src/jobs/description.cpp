@@ -158,7 +158,8 @@ void add_own(const Surface& surface, bool as_json, ordered_json& description) {
   description["summary"] = as_json ? summary_json(surface) : ordered_json(summary_lines(surface));
   add_points(surface, description);
   for (const RunPath& run : surface.trajectory.runs) description["runs"].push_back(describe_run(run, surface.split));
-  description["centre_check"] = as_json ? ordered_json(surface.centre_check) : ordered_json(check.empty() ? "none" : check);
+  description["centre_check"] =
+      as_json ? ordered_json(surface.centre_check) : ordered_json(check.empty() ? "none" : check);
   description["settings"] = surface.settings;
   description["provenance"] = surface.provenance;
 }
@@ -196,7 +197,8 @@ ordered_json describe_line(const Hdf5Reader& reader, bool as_json) {
   const bool is_ours = reader.has("/lossatlas");
   ordered_json values = ordered_json::object();
   for (const std::string& name : reader.members("/")) {
-    if (name == "xcoordinates" || name == "x" || !reader.is_dataset("/" + name) || reader.shape("/" + name) != Shape{x.size()})
+    if (name == "xcoordinates" || name == "x" || !reader.is_dataset("/" + name) ||
+        reader.shape("/" + name) != Shape{x.size()})
       continue;
     auto list = reader.read<double>("/" + name);
     if (!is_ours) unmark(list);
@@ -264,12 +266,13 @@ ordered_json describe_descents(const Hdf5Reader& reader) {
     const auto position = reader.read<double>(group + "/position"), value = reader.read<double>(group + "/value");
     const auto shape = reader.shape(group + "/position");
     if (value.empty() || shape.size() != 2) throw Error("{}: {} holds no steps", reader.file().string(), group);
-    descents.push_back({{"label", reader.text_attribute(group, "label")},
-                        {"optimizer", reader.text_attribute(group, "optimizer")},
-                        {"end", reader.text_attribute(group, "end")},
-                        {"steps", value.size() - 1},
-                        {"position", std::vector<double>(position.end() - static_cast<std::ptrdiff_t>(shape[1]), position.end())},
-                        {"value", value.back()}});
+    descents.push_back(
+        {{"label", reader.text_attribute(group, "label")},
+         {"optimizer", reader.text_attribute(group, "optimizer")},
+         {"end", reader.text_attribute(group, "end")},
+         {"steps", value.size() - 1},
+         {"position", std::vector<double>(position.end() - static_cast<std::ptrdiff_t>(shape[1]), position.end())},
+         {"value", value.back()}});
   }
   return {{"kind", "descent"},
           {"file", reader.file().string()},

@@ -81,7 +81,7 @@ std::shared_ptr<const DataSet> read_recalibration(const LandscapeRequest& reques
   const DataSet data = read_training_images(request, metadata);
   check_count("`bn_images`", request.batch_norm_images, Split::train, data);
   const auto count = request.batch_norm_images > 0 ? static_cast<std::size_t>(request.batch_norm_images)
-                                                 : std::min<std::size_t>(1000, data.size());
+                                                   : std::min<std::size_t>(1000, data.size());
   return std::make_shared<const DataSet>(subset(data, stratified_sample(data.labels, count, request.sample_seed)));
 }
 
@@ -149,8 +149,10 @@ void normalize(const DataRequest& request, DataSet& set, const json& metadata) {
   recorded("std", set.normalization.deviation);
   if (!request.mean.empty()) set.normalization.mean = channel_values("mean", request.mean, channels);
   if (!request.std.empty()) set.normalization.deviation = channel_values("std", request.std, channels);
-  check_normalization(set.normalization.mean, "mean", request.mean, [](double value) { return value >= 0 && value <= 1; });
-  check_normalization(set.normalization.deviation, "std", request.std, [](double value) { return value > 0 && value <= 1; });
+  check_normalization(set.normalization.mean, "mean", request.mean,
+                      [](double value) { return value >= 0 && value <= 1; });
+  check_normalization(set.normalization.deviation, "std", request.std,
+                      [](double value) { return value > 0 && value <= 1; });
 }
 
 NetworkSpec spec_of(const NetworkRequest& request, const DataSet& data, const json& metadata) {
@@ -172,7 +174,8 @@ NetworkSpec spec_of(const NetworkRequest& request, const DataSet& data, const Ch
     if (found.architecture.empty()) refuse_unnamed(fitting_architectures(checkpoint, found));
     return found;
   }
-  if (request.width > 0) throw UsageError("`width` {}: a TorchScript network has the width it was saved with", request.width);
+  if (request.width > 0)
+    throw UsageError("`width` {}: a TorchScript network has the width it was saved with", request.width);
   NetworkSpec spec;
   spec.architecture = kScriptArchitecture;
   spec.classes = request.classes > 0 ? request.classes : data.classes;

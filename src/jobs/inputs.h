@@ -54,14 +54,15 @@ struct LandscapeInputs {
   std::filesystem::path checkpoint;
   nlohmann::json metadata;  // the checkpoint's
   SampledImages images;
-  SampledImages second;                          // of both splits: the test images; else without data
+  SampledImages second;  // of both splits: the test images; else without data
   // Training images for the batch-norm statistics, where they are estimated anew; null for a network without any.
   std::shared_ptr<const DataSet> recalibration;
   std::string recalibration_sha256;
   NetworkSpec spec;
-  NetworkState origin;  // the checkpoint, on the CPU
+  NetworkState origin;             // the checkpoint, on the CPU
   std::vector<std::string> notes;  // for people, on what was chosen for them
-  /// Every checkpoint that was read, so that none is read twice: its file may be another by then. Not for several threads.
+  /// Every checkpoint that was read, so that none is read twice: its file may be another by then. Not for several
+  /// threads.
   std::shared_ptr<std::map<std::filesystem::path, KnownCheckpoint>> known =
       std::make_shared<std::map<std::filesystem::path, KnownCheckpoint>>();
 };
@@ -71,8 +72,8 @@ struct LandscapeInputs {
 LandscapeInputs read_inputs(const LandscapeRequest& request, const LandscapeOptions& options,
                             const std::filesystem::path& checkpoint, bool is_nested = false);
 
-/// Another checkpoint of the same network, on the CPU, as it was when it was first asked for. Throws Error naming the file
-/// where it does not fit.
+/// Another checkpoint of the same network, on the CPU, as it was when it was first asked for. Throws Error naming the
+/// file where it does not fit.
 NetworkState read_state(const std::filesystem::path& file, const LandscapeInputs& inputs);
 
 Engine make_engine(const LandscapeRequest& request, const LandscapeOptions& options, const LandscapeInputs& inputs,

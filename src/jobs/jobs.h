@@ -8,8 +8,8 @@
 
 namespace lossatlas {
 
-/// A request that was checked as far as it can be without reading a checkpoint: no output falls on an input or on a file
-/// that is to be kept. To be called once, with the observer of what happens.
+/// A request that was checked as far as it can be without reading a checkpoint: no output falls on an input or on a
+/// file that is to be kept. To be called once, with the observer of what happens.
 using Job = std::function<Outcome(Observer&)>;
 
 /// Throw UsageError for a request that cannot be meant, Error for files that are in the way. Touch nothing.

@@ -74,7 +74,8 @@ void add_angles_of_planes(const Planes& planes, std::size_t count, Settings& set
 
 /// Of a fan: the lengths of all lines, and the cosines of all but the first with the first.
 void add_angles_of_lines(const Planes& planes, const Surface& surface, Settings& settings) {
-  const auto first = planes.at(0);  // of one line too: a direction that cannot be made is refused before anything is said
+  const auto first =
+      planes.at(0);  // of one line too: a direction that cannot be made is refused before anything is said
   if (surface.kind != SurfaceKind::line || surface.layers < 2) return;
   json cosines = json::array(), lengths = json::array({norm(first->directions[0])});
   for (std::size_t line = 1; line < surface.layers; ++line) {
@@ -162,7 +163,8 @@ std::string introduction(const LandscapeTask& task) {
                                   : "";
   const std::string grid = is_flat ? "" : fmt::format("x{}", surface.y.points);
   std::string images = fmt::format("{} {}", surface.samples.size(), name_of(surface.split));
-  if (task.options.second) images += fmt::format(" and {} {}", surface.test_samples.size(), name_of(*task.options.second));
+  if (task.options.second)
+    images += fmt::format(" and {} {}", surface.test_samples.size(), name_of(*task.options.second));
   const auto& statistics = task.inputs.recalibration;
   images += fmt::format(" images {}", has_levels ? "in all" : "each");
   if (statistics) images += fmt::format(" and {} for batch-norm statistics", statistics->size());
@@ -251,7 +253,8 @@ void check_files(const LandscapeRequest& request, const std::filesystem::path& s
   if (!request.force && !request.goes_on()) {
     for (const auto& file : {out, journal_of(out)}) {
       if (!std::filesystem::exists(file)) continue;
-      throw Error("{}: exists; go on with it by `resume`, replace it by `force`, or choose another `out`", file.string());
+      throw Error("{}: exists; go on with it by `resume`, replace it by `force`, or choose another `out`",
+                  file.string());
     }
   }
   if (!save_directions.empty()) check_output("`save_directions`", save_directions, request.force || request.goes_on());
@@ -277,8 +280,7 @@ Outcome run_landscape(LandscapeTask task, const Caller& caller, Observer& observ
     task.surface.direction_file = task.save_directions.string();
     save(task.save_directions, task);
   }
-  const bool moves_variances =
-      settings_from(task.surface.settings).dir_type == "states" && !task.inputs.recalibration;
+  const bool moves_variances = settings_from(task.surface.settings).dir_type == "states" && !task.inputs.recalibration;
   const auto judge_centre = [&](const Evaluation& centre) {
     if (moves_variances) warn_of_variances(planes, task.surface, observer);
     const double loss = std::isnan(centre.loss) ? std::nan("") : centre.loss;  // without a sign

@@ -222,10 +222,10 @@ void LevelRun::announce() {
   surface_.provenance["forecast"] = cost;
   const std::string time =
       images_ > 0 ? ", " + duration_text(static_cast<double>(cost) / images_per_second()) : std::string();
-  observer_.on_note(fmt::format("about {} image evaluations{}: 1/{:.0f} of all images at every point, on subsets of {}; largest "
-                          "error expected {:.2g} % of the range of log loss",
-                          cost, time, all_evaluations() / static_cast<double>(cost), fmt::join(plan_.sizes(), ", "),
-                          100 * error));
+  observer_.on_note(fmt::format(
+      "about {} image evaluations{}: 1/{:.0f} of all images at every point, on subsets of {}; largest "
+      "error expected {:.2g} % of the range of log loss",
+      cost, time, all_evaluations() / static_cast<double>(cost), fmt::join(plan_.sizes(), ", "), 100 * error));
 }
 
 Surface LevelRun::save() {
@@ -256,12 +256,14 @@ void LevelRun::end(bool is_done) {
   const auto missing = count(PointState::missing);
   const std::string left = missing > 0 ? fmt::format(", {} left out", missing) : "";
   const std::string broken = few > 0 ? fmt::format(", {} not finite on fewer", few) : "";
-  observer_.on_note(fmt::format("{} points evaluated on all images{}, {} reconstructed{}; {} image evaluations in {}, 1/{:.1f} of "
-                          "all images at every point",
-                          on_all, broken, count(PointState::reconstructed), left, cost(),
-                          duration_text(watch_.seconds()), all_evaluations() / static_cast<double>(cost())));
+  observer_.on_note(
+      fmt::format("{} points evaluated on all images{}, {} reconstructed{}; {} image evaluations in {}, 1/{:.1f} of "
+                  "all images at every point",
+                  on_all, broken, count(PointState::reconstructed), left, cost(), duration_text(watch_.seconds()),
+                  all_evaluations() / static_cast<double>(cost())));
   if (missing == 0) {
-    observer_.on_note(fmt::format("largest error expected {:.2g} % of the range of log loss", 100 * plan_.error().value_or(0)));
+    observer_.on_note(
+        fmt::format("largest error expected {:.2g} % of the range of log loss", 100 * plan_.error().value_or(0)));
   }
 }
 

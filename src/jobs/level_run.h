@@ -17,9 +17,9 @@
 
 namespace lossatlas {
 
-/// Fills a surface in levels: looks at a few points image by image, balances the subsets by that, then plans, evaluates,
-/// and looks again, until the goal is reached. What earlier runs evaluated is in the job's surface, and is not evaluated
-/// again: the plan asks for the same points in the same order.
+/// Fills a surface in levels: looks at a few points image by image, balances the subsets by that, then plans,
+/// evaluates, and looks again, until the goal is reached. What earlier runs evaluated is in the job's surface, and is
+/// not evaluated again: the plan asks for the same points in the same order.
 class LevelRun {
  public:
   /// The order of the images in the job's engine, `order_of_engine`, is that of the surface's samples, or was before
@@ -54,8 +54,8 @@ class LevelRun {
 
   SurfaceJob& job_;
   Surface& surface_;
-  Engine engine_;  // on the images in the order of the surface's samples
-  const bool is_balanced_;  // as earlier runs left it
+  Engine engine_;                       // on the images in the order of the surface's samples
+  const bool is_balanced_;              // as earlier runs left it
   std::optional<BalancedError> error_;  // once the subsets are balanced
   Journal& journal_;
   Observer& observer_;

@@ -50,7 +50,8 @@ CheckedLine check(const LineRequest& request) {
   CheckedLine checked{request, check(request.landscape), check(request.direction), {}, {}};
   const bool has_end = !request.to.empty(), has_file = request.direction.source == PlaneSource::file;
   if (request.lines > 1 && (has_end || has_file || !request.direction.save_directions.empty())) {
-    throw UsageError("`lines` {}: draws its directions; goes with neither `to` nor a file of directions", request.lines);
+    throw UsageError("`lines` {}: draws its directions; goes with neither `to` nor a file of directions",
+                     request.lines);
   }
   checked.x = axis_of_line(request);
   auto& checkpoint = checked.request.landscape.checkpoint;

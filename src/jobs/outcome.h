@@ -10,12 +10,13 @@ namespace lossatlas {
 
 /// What became of a job that threw nothing.
 struct Outcome {
-  std::vector<std::filesystem::path> files = {};  // that hold what was computed, in the order in which they were written
-  bool finished = false;                     // false: stopped; asked again with `resume` it continues
+  std::vector<std::filesystem::path> files =
+      {};                 // that hold what was computed, in the order in which they were written
+  bool finished = false;  // false: stopped; asked again with `resume` it continues
   // Of a surface or line; of several the last one's.
   std::size_t points = 0, evaluated = 0;  // in all, and those that are there
   std::size_t computed = 0;               // by this job
-  nlohmann::json centre_check = {};           // Surface::centre_check
+  nlohmann::json centre_check = {};       // Surface::centre_check
 };
 
 /// Who asks for a job, as its files and messages say.

@@ -65,7 +65,7 @@ void check_writable(const std::filesystem::path& file) {
 bool same_file(const std::filesystem::path& a, const std::filesystem::path& b) {
   if (a.empty() || b.empty()) return false;
   std::error_code code;
-  if (std::filesystem::equivalent(a, b, code)) return true;  // by device and inode
+  if (std::filesystem::equivalent(a, b, code)) return true;       // by device and inode
   const auto full_name = [](const std::filesystem::path& file) {  // relative ones stay so where nothing of them exists
     return std::filesystem::weakly_canonical(std::filesystem::absolute(real_file(file)));
   };

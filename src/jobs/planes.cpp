@@ -64,7 +64,8 @@ ChosenPlane plane_of_file(const PlaneOptions& options, std::size_t count, const 
   }
   const DirectionType type = type_of(directions.front());
   if (options.type && *options.type != type) {
-    throw Error("{}: holds directions of {}, `dir_type` asks for {}", file.string(), name_of(type), name_of(*options.type));
+    throw Error("{}: holds directions of {}, `dir_type` asks for {}", file.string(), name_of(type),
+                name_of(*options.type));
   }
   ChosenPlane plane;
   plane.direction_file = file;

@@ -38,11 +38,11 @@ std::filesystem::path take_origin(const std::filesystem::path& checkpoint, Plane
 
 /// The plane, or line, that was chosen.
 struct ChosenPlane {
-  Planes::MakeDirections directions;  // on the CPU
-  Planes::Locate locate = nullptr;    // null: a grid's coordinates are multiples of the directions
-  Settings settings;                  // plane, and what decides it
-  std::filesystem::path direction_file;  // where the directions were read from, if they were
-  std::vector<MarkedPoint> points;    // checkpoints that are marked, without their own losses
+  Planes::MakeDirections directions;         // on the CPU
+  Planes::Locate locate = nullptr;           // null: a grid's coordinates are multiples of the directions
+  Settings settings;                         // plane, and what decides it
+  std::filesystem::path direction_file;      // where the directions were read from, if they were
+  std::vector<MarkedPoint> points;           // checkpoints that are marked, without their own losses
   std::vector<std::filesystem::path> files;  // of the points
   double unit = kNotKnown;                   // length of its directions, where it is one
   Trajectory trajectory;                     // of pca: the paths, without losses
@@ -54,7 +54,8 @@ SumOptions sums_of(const LandscapeRequest& request, const LandscapeOptions& opti
 
 /// A plane (count = 2) or a line (1) around the inputs' origin. Reads the files that it takes. Throws Error naming the
 /// file that does not fit. `sums`: of what is read of many checkpoints.
-ChosenPlane choose_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs, const SumOptions& sums);
+ChosenPlane choose_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs,
+                         const SumOptions& sums);
 
 /// The last parts of each path that tell all of them apart: "epoch-0003", or "sgd/epoch-0003" beside another run's.
 std::vector<std::string> short_names(const std::vector<std::filesystem::path>& files);

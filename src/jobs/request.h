@@ -183,8 +183,8 @@ struct SurfaceRequest {
   PlaneRequest plane;
   std::array<std::size_t, 2> grid{51, 51};
   std::optional<std::array<double, 2>> x, y;  // without: -1 to 1; through checkpoints what holds them.
-  double tolerance = 0;      // of the range of log loss; 0: none
-  std::int64_t budget = 0;   // image evaluations; 0: none
+  double tolerance = 0;                       // of the range of log loss; 0: none
+  std::int64_t budget = 0;                    // image evaluations; 0: none
 
   /// True where few evaluations stand for all images at every point.
   bool in_levels() const { return tolerance > 0 || budget > 0; }
@@ -208,8 +208,8 @@ struct LineRequest {
   std::filesystem::path to;  // a second checkpoint, at 1; "": none
   /// Without: -1 to 1; with `to` the range nearest to -0.5 to 1.5 that has 0 and 1 among its points.
   std::optional<std::array<double, 2>> x;
-  std::size_t points = 0;    // 0: 51; with `to` 61
-  std::size_t lines = 1;     // random directions
+  std::size_t points = 0;  // 0: 51; with `to` 61
+  std::size_t lines = 1;   // random directions
 
   template <class Visit>
   static constexpr void fields(Visit&& visit) {
@@ -231,9 +231,9 @@ struct TrajectoryRequest {
   std::vector<std::string> runs;         // run folders
   std::vector<std::string> checkpoints;  // further runs: files and patterns with commas between them
   std::array<std::size_t, 2> grid{25, 25};
-  std::optional<std::array<double, 2>> x, y;        // without: what holds the paths
-  std::string projection = "cos";  // or lstsq
-  std::string type;                // "": states
+  std::optional<std::array<double, 2>> x, y;  // without: what holds the paths
+  std::string projection = "cos";             // or lstsq
+  std::string type;                           // "": states
   std::filesystem::path directions, save_directions, save_projection;
 
   template <class Visit>
@@ -264,9 +264,9 @@ struct CurveRequest {
   double weight_decay = 5e-4;  // λ: λ/2 ‖θ(t)‖² is added to the loss
   bool augment = false;
   std::uint64_t seed = 0;
-  std::size_t points = 61;           // values of t, from 0 to 1
-  std::filesystem::path save_bends;  // PREFIX of .bend-1.pt, …; "": `out` without its suffix
-  std::filesystem::path plane_out;   // "": no surface of the plane through the ends and a bend
+  std::size_t points = 61;                  // values of t, from 0 to 1
+  std::filesystem::path save_bends;         // PREFIX of .bend-1.pt, …; "": `out` without its suffix
+  std::filesystem::path plane_out;          // "": no surface of the plane through the ends and a bend
   std::array<std::size_t, 2> grid{21, 21};  // of that plane
 
   template <class Visit>

@@ -124,9 +124,10 @@ std::filesystem::path checkpoint_of(const std::filesystem::path& name, std::vect
   if (!std::filesystem::is_directory(name, ignored)) return name;
   const auto files = checkpoints_of(name);
   if (files.empty()) {
-    throw Error("{}: a folder, and no run folder: it holds no {}/epoch-NNNN.pt; name a checkpoint, or the `out` folder "
-                "of `lossatlas train`",
-                name.string(), kCheckpoints);
+    throw Error(
+        "{}: a folder, and no run folder: it holds no {}/epoch-NNNN.pt; name a checkpoint, or the `out` folder "
+        "of `lossatlas train`",
+        name.string(), kCheckpoints);
   }
   notes.push_back(fmt::format("{}: a run folder; its last epoch is taken, {}", name.string(), files.back().string()));
   return files.back();

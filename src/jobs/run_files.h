@@ -9,8 +9,8 @@ namespace lossatlas {
 
 /// The checkpoints of one run, in the order of its path.
 struct RunFiles {
-  std::string words;  // as they were given, for messages; a long list shortened
-  std::string label;  // the run folder's name
+  std::string words;      // as they were given, for messages; a long list shortened
+  std::string label;      // the run folder's name
   std::string optimizer;  // as the run's history says; "" where there is none
   std::vector<std::filesystem::path> files;
   std::filesystem::path history;  // the file that names the optimizer; "" where there is none

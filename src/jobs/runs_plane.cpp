@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t kComponents = 10;  // whose variances are kept
 constexpr int kFilesAtOnce = 16;         // a disk finds many short pieces sooner than one after the other
-constexpr double kPathMargin = 0.2;          // of the paths' extent
+constexpr double kPathMargin = 0.2;      // of the paths' extent
 // Of the variance along the first component. Float32 leaves about 1e-15 beside a straight path.
 constexpr double kOnOneLine = 1e-13;
 
@@ -117,7 +117,8 @@ ChosenPlane plane_of_pca(const IndexedRuns& runs, const LandscapeInputs& inputs,
   if (count < 3) throw Error("{}: a plane takes three checkpoints at least, not {}", given, count);
   const Differences differences(inputs.origin, runs.all(), sums);
   Pca pca = differences.pca(kComponents);
-  if (!(pca.explained_variance[0] > 0)) throw Error("{}: all {} checkpoints are equal: there is no plane", given, count);
+  if (!(pca.explained_variance[0] > 0))
+    throw Error("{}: all {} checkpoints are equal: there is no plane", given, count);
   if (pca.explained_variance[1] <= kOnOneLine * pca.explained_variance[0]) {
     throw Error("{}: all {} checkpoints lie on one line: they span no plane", given, count);
   }

@@ -41,7 +41,8 @@ std::string minima_text(const Summary& summary) {
 }
 
 /// Ends and barriers of one value, along curve and line.
-std::string ways_text(const std::string& name, const nlohmann::ordered_json& curve, const nlohmann::ordered_json& line) {
+std::string ways_text(const std::string& name, const nlohmann::ordered_json& curve,
+                      const nlohmann::ordered_json& line) {
   const bool is_error = name.ends_with("_err");
   const auto number = [&](const nlohmann::ordered_json& value) {
     if (!value.is_number() || !std::isfinite(value.get<double>())) return std::string("not finite");
@@ -52,7 +53,8 @@ std::string ways_text(const std::string& name, const nlohmann::ordered_json& cur
                        number(barrier["barrier"]));
   };
   return fmt::format("{} {}: ends {} and {}; curve {}; line {}", name.substr(0, name.find('_')),
-                     is_error ? "error" : "loss", number(curve["ends"][0]), number(curve["ends"][1]), way(curve), way(line));
+                     is_error ? "error" : "loss", number(curve["ends"][0]), number(curve["ends"][1]), way(curve),
+                     way(line));
 }
 
 /// What the ends have by themselves beside what they have on the curve.
@@ -139,8 +141,9 @@ std::string at_epoch(double value, const RunPath& run, std::size_t checkpoint) {
 std::vector<std::string> path_lines(const Trajectory& trajectory, Split split) {
   std::vector<std::string> lines;
   if (const auto& ratio = trajectory.pca.explained_variance_ratio; ratio.size() > 1) {
-    lines.push_back(fmt::format("explained variance of the paths: {:.2f} % along x, {:.2f} % along y, {:.2f} % together",
-                                100 * ratio[0], 100 * ratio[1], 100 * (ratio[0] + ratio[1])));
+    lines.push_back(
+        fmt::format("explained variance of the paths: {:.2f} % along x, {:.2f} % along y, {:.2f} % together",
+                    100 * ratio[0], 100 * ratio[1], 100 * (ratio[0] + ratio[1])));
   }
   for (const RunPath& run : trajectory.runs) {
     const PathSummary summary = summarize(run, split);
@@ -197,8 +200,8 @@ void report_values(const Surface& surface, Observer& observer) {
       advice = fmt::format("a smaller range{}{}", range.empty() ? "" : " (" + range + ")",
                            is_random ? " or `norm` filter" : "");
     }
-    observer.on_note(fmt::format("warning: {} of {} losses are not finite (stored as they are){}", count, surface.size(),
-                           is_centre_finite(surface) ? fmt::format("; {} helps", advice) : ""));
+    observer.on_note(fmt::format("warning: {} of {} losses are not finite (stored as they are){}", count,
+                                 surface.size(), is_centre_finite(surface) ? fmt::format("; {} helps", advice) : ""));
   }
   if (std::find(surface.state.begin(), surface.state.end(), PointState::missing) != surface.state.end()) return;
   for (const auto& line : summary_lines(surface)) observer.on_note(line);

@@ -71,8 +71,10 @@ Surface empty_surface(const SurfaceRequest& request, const LandscapeOptions& opt
   const auto held = [&](double MarkedPoint::*of_points, std::vector<double> Projected::*of_paths, std::size_t count) {
     return has_paths ? axis_around(plane.trajectory, of_paths, count) : axis_around(plane.points, of_points, count);
   };
-  const Axis x = request.x ? axis_of(*request.x, request.grid[0]) : held(&MarkedPoint::x, &Projected::x, request.grid[0]);
-  const Axis y = request.y ? axis_of(*request.y, request.grid[1]) : held(&MarkedPoint::y, &Projected::y, request.grid[1]);
+  const Axis x =
+      request.x ? axis_of(*request.x, request.grid[0]) : held(&MarkedPoint::x, &Projected::x, request.grid[0]);
+  const Axis y =
+      request.y ? axis_of(*request.y, request.grid[1]) : held(&MarkedPoint::y, &Projected::y, request.grid[1]);
   const auto more = names_of(request.landscape.extras, options.split, inputs.spec.classes, options.second);
   if (!request.in_levels()) return Surface(x, y, options.split, more, request.plane.repeat);
   const auto ladder = ladder_of(static_cast<std::int64_t>(inputs.images.data->size()));

@@ -109,7 +109,11 @@ std::filesystem::path damaged_name(const std::filesystem::path& journal) {
 class OwnerRun {
  public:
   OwnerRun(SurfaceJob& job, Observer& observer)
-      : job_(job), observer_(observer), stop_(observer.should_stop()), surface_(job.surface), order_of_engine_(surface_.samples) {}
+      : job_(job),
+        observer_(observer),
+        stop_(observer.should_stop()),
+        surface_(job.surface),
+        order_of_engine_(surface_.samples) {}
 
   Outcome run() {
     check_beside(job_.out);
@@ -159,9 +163,10 @@ class OwnerRun {
         surface_.provenance[key] = before[key];
       }
     }
-    is_complete_ =
-        !has_levels() && reused_ == surface_.size() && remains->from_journals == 0 && surface_.size() == remains->surface.size();
-    if (is_complete_ && lacks_data_digest(surface_.settings, remains->surface.settings)) store_digests(remains->surface);
+    is_complete_ = !has_levels() && reused_ == surface_.size() && remains->from_journals == 0 &&
+                   surface_.size() == remains->surface.size();
+    if (is_complete_ && lacks_data_digest(surface_.settings, remains->surface.settings))
+      store_digests(remains->surface);
   }
 
   /// Into a complete file of an older version, which is left as it is otherwise.
@@ -303,10 +308,11 @@ class OwnerRun {
     const std::string text = centre_check_text(surface_.centre_check);
     if (text.empty() || surface_.centre_check.at("equal") == true) return;
     if (job_.engine.options().recalibration) {
-      observer_.on_note(fmt::format("note: {}: with batch-norm statistics estimated anew they are meant to differ", text));
+      observer_.on_note(
+          fmt::format("note: {}: with batch-norm statistics estimated anew they are meant to differ", text));
     } else {
       observer_.on_note(fmt::format("warning: {}: the surface is not that of this checkpoint{}", text,
-                              job_.engine.is_fused() ? "; try `engine` eager" : ""));
+                                    job_.engine.is_fused() ? "; try `engine` eager" : ""));
     }
   }
 
@@ -374,7 +380,7 @@ class OwnerRun {
   void note_end(const SweepSummary& summary) {
     report_values(surface_, observer_);
     observer_.on_note(fmt::format("{} of {} points in {}, {:.0f} images/s", surface_.evaluated(), surface_.size(),
-                            duration_text(summary.seconds), summary.images_per_second));
+                                  duration_text(summary.seconds), summary.images_per_second));
     if (!summary.finished) note_interruption(job_, surface_, observer_);
   }
 
@@ -443,9 +449,9 @@ std::optional<Outcome> run_as_joiner(SurfaceJob& job, const ProcessName& owner, 
   std::error_code ignored;
   if (journal.points() == 0) std::filesystem::remove(journal.path(), ignored);
   observer.on_progress_end();
-  observer.on_note(fmt::format("{} points in {}, {:.0f} images/s; process {} on {} writes them into {}", summary.computed,
-                         duration_text(summary.seconds), summary.images_per_second, owner.pid, owner.host,
-                         job.out.string()));
+  observer.on_note(fmt::format("{} points in {}, {:.0f} images/s; process {} on {} writes them into {}",
+                               summary.computed, duration_text(summary.seconds), summary.images_per_second, owner.pid,
+                               owner.host, job.out.string()));
   if (stop) note_interruption(job, surface, observer);
   return Outcome{.files = {job.out},
                  .finished = !stop,

@@ -66,9 +66,9 @@ TrainingHooks hooks_for(Observer& observer) {
   hooks.stop = &observer.should_stop();
   hooks.on_step = [&observer](const TrainingProgress& now) { observer.on_progress(now); };
   hooks.on_epoch = [&observer](const HistoryRow& row) {
-    observer.on_note(fmt::format("epoch {}: train loss {:.4f}, accuracy {:.2f} %; test loss {:.4f}, accuracy {:.2f} % ({})",
-                                 row.epoch, row.train_loss, row.train_acc, row.test_loss, row.test_acc,
-                                 duration_text(row.seconds)));
+    observer.on_note(
+        fmt::format("epoch {}: train loss {:.4f}, accuracy {:.2f} %; test loss {:.4f}, accuracy {:.2f} % ({})",
+                    row.epoch, row.train_loss, row.train_acc, row.test_loss, row.test_acc, duration_text(row.seconds)));
   };
   return hooks;
 }

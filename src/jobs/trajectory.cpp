@@ -33,7 +33,8 @@ CheckedTrajectory check(const TrajectoryRequest& request) {
   if (!request.type.empty()) checked.type = direction_type_of(request.type);
   for (const std::string& run : request.runs) checked.runs.push_back(run_of_folder(run));
   for (const std::string& files : request.checkpoints) checked.runs.push_back(run_of_words("`checkpoints`", files));
-  if (checked.runs.empty()) throw UsageError("a trajectory wants a run: name it with `run`, or its files with `checkpoints`");
+  if (checked.runs.empty())
+    throw UsageError("a trajectory wants a run: name it with `run`, or its files with `checkpoints`");
   check_different(checked.runs);
   return checked;
 }
@@ -125,8 +126,10 @@ Outcome run(const CheckedTrajectory& checked, const Caller& caller, Observer& ob
     write_projection(request.save_projection, plane.trajectory, checked.projection, plane.directions(0));
   }
   const Engine engine = make_engine(landscape, options, inputs, device);
-  const Axis x = request.x ? axis_of(*request.x, request.grid[0]) : axis_around(plane.trajectory, &Projected::x, request.grid[0]);
-  const Axis y = request.y ? axis_of(*request.y, request.grid[1]) : axis_around(plane.trajectory, &Projected::y, request.grid[1]);
+  const Axis x =
+      request.x ? axis_of(*request.x, request.grid[0]) : axis_around(plane.trajectory, &Projected::x, request.grid[0]);
+  const Axis y =
+      request.y ? axis_of(*request.y, request.grid[1]) : axis_around(plane.trajectory, &Projected::y, request.grid[1]);
   Surface empty(x, y, options.split, names_of(landscape.extras, options.split, inputs.spec.classes, options.second));
   Settings settings;
   settings.repeat = 1;

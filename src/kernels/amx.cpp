@@ -1,20 +1,25 @@
 #ifdef __x86_64__
 #define LOSSATLAS_LANES 16
-#include "kernels/amx_multiply.h"
-#include "kernels/gather.h"
-#include "kernels/table.h"
+#include "kernels/amx_multiply-inl.h"
+#include "kernels/gather-inl.h"
+#include "kernels/table-inl.h"
 
 namespace lossatlas {
+namespace {
 
-extern const Kernels kAmxKernels;
 // Minimal filtering must save much: products are cheap, and its transforms are not.
-constinit const Kernels kAmxKernels = []() consteval {
+consteval Kernels amx_kernels() {
   Kernels kernels = table_of(InstructionSet::amx, 0.7, 4, kRowUnit, true);
   kernels.loses_digits = true;
   kernels.least_depth = kTileDepth;
   kernels.most_depth = kMostDepth;
   return kernels;
-}();
+}
+
+}  // namespace
+
+extern const Kernels kAmxKernels;
+constinit const Kernels kAmxKernels = amx_kernels();
 
 }  // namespace lossatlas
 

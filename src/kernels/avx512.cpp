@@ -1,8 +1,8 @@
 #ifdef __x86_64__
 #define LOSSATLAS_LANES 16
-#include "kernels/gather.h"
-#include "kernels/multiply.h"
-#include "kernels/table.h"
+#include "kernels/gather-inl.h"
+#include "kernels/multiply-inl.h"
+#include "kernels/table-inl.h"
 
 namespace lossatlas {
 

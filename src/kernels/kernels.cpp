@@ -27,7 +27,8 @@ bool has_amx() {
 #ifdef LOSSATLAS_EMULATED_TILES
   return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512bf16");
 #endif
-  constexpr unsigned kAmxBf16 = 1U << 22, kAmxTile = 1U << 24, kAmxInt8 = 1U << 25, kAll = kAmxBf16 | kAmxTile | kAmxInt8;
+  constexpr unsigned kAmxBf16 = 1U << 22, kAmxTile = 1U << 24, kAmxInt8 = 1U << 25,
+                     kAll = kAmxBf16 | kAmxTile | kAmxInt8;
   unsigned a = 0, b = 0, c = 0, d = 0;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kAll) != kAll) return false;
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw")) return false;

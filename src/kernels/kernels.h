@@ -63,9 +63,9 @@ struct Product {
   std::int64_t rows = 0, depth = 0, blocks = 0;
   Tail tail;
   std::int64_t count = 1, a_step = 0, b_step = 0, c_step = 0;  // so many products, with steps (in floats) between them
-  bool gathered = false;     // A is from Kernels::gather, all of its rows
-  std::uint8_t* lost = nullptr;  // [rows]: set to 1 where the row would lose digits (Kernels::loses_digits); may be null
-  float* scratch = nullptr;  // Kernels::multiply_scratch(rows, depth) floats
+  bool gathered = false;                                       // A is from Kernels::gather, all of its rows
+  std::uint8_t* lost = nullptr;  // [rows]: set to 1 if the row would lose digits (Kernels::loses_digits); may be null
+  float* scratch = nullptr;      // Kernels::multiply_scratch(rows, depth) floats
 };
 
 /// Scale and shift of each channel and a ReLU, applied as activations are read; no scale: read as they are.
@@ -86,8 +86,8 @@ struct Convolution {
 /// Winograd's minimal filtering of 3x3 kernels (Lavin and Gray 2016, "Fast Algorithms for Convolutional Neural
 /// Networks"): a tile of m x m outputs takes n² products of matrices.
 enum class Filtering {
-  two,              // F(2x2, 3x3), stride 1: n = 4
-  four,             // F(4x4, 3x3), stride 1: n = 6
+  two,             // F(2x2, 3x3), stride 1: n = 4
+  four,            // F(4x4, 3x3), stride 1: n = 6
   two_by_strides,  // 2x2 outputs, stride 2: n = 5. Of the inputs, the even ones meet the outer taps in F(2, 2), the odd
                    // ones the middle tap as they are
 };
@@ -119,13 +119,14 @@ enum class InstructionSet { portable, avx2, avx512, amx };
 /// activations too. Sums stay float32.
 enum class Precision { fp32, tf32, bf16 };
 
-/// Gram matrices of differences that are held in one type of number, in which they are multiplied and summed over `width`.
+/// Gram matrices of differences that are held in one type of number, in which they are multiplied and summed over
+/// `width`.
 template <class Number>
 struct GramKernels {
   /// differences[i] = numbers[i] - from[i].
   void (*subtract)(const float* numbers, const float* from, std::int64_t count, Number* differences);
-  /// Adds the inner products of rows [count][width] with each other to the lower triangle of [count][count]; what it adds
-  /// above that is not meant to be read. `count` is a multiple of Kernels::gram_rows, `width` of 16.
+  /// Adds the inner products of rows [count][width] with each other to the lower triangle of [count][count]; what it
+  /// adds above that is not meant to be read. `count` is a multiple of Kernels::gram_rows, `width` of 16.
   void (*add)(const Number* rows, std::int64_t count, std::int64_t width, double* products);
 };
 
@@ -139,23 +140,23 @@ constexpr std::int64_t packing_scratch(std::int64_t depth, std::int64_t matrices
 struct Kernels {
   InstructionSet instruction_set;
   double filtering_pays_below;  // minimal filtering is slower where it leaves more than this share of the products
-  std::int64_t most_filtered;  // outputs along a side of its tiles: larger ones would multiply the rounding of the factors
+  std::int64_t most_filtered;   // outputs along a side of its tiles: larger ones would multiply the factors' rounding
   std::int64_t rows;  // of a product that are multiplied in one go: numbers of rows that it divides waste nothing
-  bool in_place;  // C may be written where an A of at most kMostGathered rows lies, if that is not gathered
+  bool in_place;      // C may be written where an A of at most kMostGathered rows lies, if that is not gathered
 
   /// Floats that the B of so many rows and blocks of columns takes.
   std::int64_t (*packed_size)(std::int64_t depth, std::int64_t blocks);
   /// Packs weights [outputs][row] as B: element (k, o) is weights[o * row + offsets[k]] * scale[o], or 0 where
-  /// offsets[k] is negative. `scale` may be null. Columns past the outputs are 0. `scratch`: packing_scratch(depth) floats.
-  /// False where a column would lose digits (loses_digits).
+  /// offsets[k] is negative. `scale` may be null. Columns past the outputs are 0. `scratch`: packing_scratch(depth)
+  /// floats. False where a column would lose digits (loses_digits).
   bool (*pack)(const float* weights, std::int64_t outputs, std::int64_t row, const std::int32_t* offsets,
                std::int64_t depth, const float* scale, float* scratch, float* packed);
   std::int64_t (*multiply_scratch)(std::int64_t rows, std::int64_t depth);
   void (*multiply)(const Product& product);
 
-  /// The inputs of output pixels first, …, first + count - 1 (of images * out_height * out_width) as A of a product with
-  /// stride staggered(count) and depth taps * in.blocks * 16; zeros where a window reaches past the image. count is at
-  /// most kMostGathered. `rows`: rows_size(count, depth) floats.
+  /// The inputs of output pixels first, …, first + count - 1 (of images * out_height * out_width) as A of a product
+  /// with stride staggered(count) and depth taps * in.blocks * 16; zeros where a window reaches past the image. count
+  /// is at most kMostGathered. `rows`: rows_size(count, depth) floats.
   std::int64_t (*rows_size)(std::int64_t count, std::int64_t depth);
   void (*gather)(const Activations& in, const Window& window, std::int64_t out_height, std::int64_t out_width,
                  const Affine& affine, std::int64_t first, std::int64_t count, float* rows);
@@ -182,7 +183,8 @@ struct Kernels {
   GramKernels<double> gram_in_double;
   /// Adds two combinations of rows' differences: sums[k][i] += Σ_r weights[r][k] * (numbers[r * stride + i] - from[i]).
   void (*add_combinations)(const float* numbers, std::int64_t stride, std::int64_t rows, const float* from,
-                           std::int64_t count, const std::array<double, 2>* weights, const std::array<double*, 2>& sums);
+                           std::int64_t count, const std::array<double, 2>* weights,
+                           const std::array<double*, 2>& sums);
   /// Adds the inner products of the differences with two rows, and with themselves, to three sums.
   void (*add_projections)(const float* numbers, const float* from, std::int64_t count,
                           const std::array<const double*, 2>& rows, double* sums);

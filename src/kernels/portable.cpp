@@ -1,7 +1,7 @@
 #define LOSSATLAS_LANES 4
-#include "kernels/gather.h"
-#include "kernels/multiply.h"
-#include "kernels/table.h"
+#include "kernels/gather-inl.h"
+#include "kernels/multiply-inl.h"
+#include "kernels/table-inl.h"
 
 namespace lossatlas {
 

@@ -33,9 +33,10 @@ struct Stratum {
   std::size_t taken;
 };
 
-/// The images of a pool sorted by their numbers and cut into parts of which a subset holds kTaken or a few more each; in
-/// a part they stand as in the pool.
-std::vector<Stratum> strata_of(const std::vector<std::int64_t>& pool, const std::vector<double>& numbers, std::size_t size) {
+/// The images of a pool sorted by their numbers and cut into parts of which a subset holds kTaken or a few more each;
+/// in a part they stand as in the pool.
+std::vector<Stratum> strata_of(const std::vector<std::int64_t>& pool, const std::vector<double>& numbers,
+                               std::size_t size) {
   std::vector<std::size_t> places(pool.size());
   std::iota(places.begin(), places.end(), 0);
   const auto number_at = [&](std::size_t place) { return numbers[static_cast<std::size_t>(pool[place])]; };
@@ -52,15 +53,18 @@ std::vector<Stratum> strata_of(const std::vector<std::int64_t>& pool, const std:
   return strata;
 }
 
-/// The images that a subset holds: exchanges within the strata, each with the best of the others, until the sum of their
-/// rows is as near to 0 as they bring it.
+/// The images that a subset holds: exchanges within the strata, each with the best of the others, until the sum of
+/// their rows is as near to 0 as they bring it. Features have mean 0 over all images, so a sum of 0 means that the
+/// subset has the means of all. Every exchange makes |sum|² smaller, so the search ends.
 std::vector<std::int64_t> balanced(std::vector<Stratum> strata, const std::vector<std::vector<double>>& rows) {
-  const auto row_of = [&](std::int64_t image) -> const std::vector<double>& { return rows[static_cast<std::size_t>(image)]; };
+  const auto row_of = [&](std::int64_t image) -> const std::vector<double>& {
+    return rows[static_cast<std::size_t>(image)];
+  };
   std::vector<double> sum(rows.front().size(), 0);
   const auto add = [&](std::int64_t image, double sign) {
     for (std::size_t f = 0; f < sum.size(); ++f) sum[f] += sign * row_of(image)[f];
   };
-  // |sum + row|² less |sum|².
+  // |sum + row|² - |sum|² = 2 sum·row + |row|².
   const auto length = [&](const std::vector<double>& row) {
     double twice = 0, square = 0;
     for (std::size_t f = 0; f < row.size(); ++f) {
@@ -79,11 +83,13 @@ std::vector<std::int64_t> balanced(std::vector<Stratum> strata, const std::vecto
       for (std::size_t i = 0; i < taken; ++i) {
         add(images[i], -1);
         const double own = length(row_of(images[i]));
-        double least = own - 1e-9 * (1 + std::abs(own));
+        double least = own - 1e-9 * (1 + std::abs(own));  // less than this is rounding: images would swap for ever
         std::size_t best = i;
         for (std::size_t j = taken; j < images.size(); ++j) {
           const double found = length(row_of(images[j]));
-          if (found < least) least = found, best = j;
+          if (found >= least) continue;
+          least = found;
+          best = j;
         }
         has_changed |= best != i;
         std::swap(images[i], images[best]);
@@ -103,7 +109,8 @@ void take_off(std::vector<double>& from, double part, const std::vector<double>&
 }
 
 /// An orthonormal basis of the first `size` numbers of `features`: those first that the vectors before them leave most
-/// of, `most` at most.
+/// of, `most` at most. Gram and Schmidt with pivots: features that depend on others come last, and are left out before
+/// rounding is all that remains of them.
 std::vector<std::vector<double>> basis_of(const Features& features, std::size_t size, std::size_t most) {
   constexpr double kLeast = 1e-10;  // of a vector: below, the others already tell it
   std::vector<std::vector<double>> rest, basis;
@@ -117,7 +124,9 @@ std::vector<std::vector<double>> basis_of(const Features& features, std::size_t 
     const std::vector<double>* next = nullptr;
     for (std::size_t k = 0; k < rest.size(); ++k) {
       const double left = dot(rest[k], rest[k]);
-      if (left > std::max(largest, least[k])) largest = left, next = &rest[k];
+      if (left <= std::max(largest, least[k])) continue;
+      largest = left;
+      next = &rest[k];
     }
     if (next == nullptr) break;
     auto vector = *next;
@@ -130,22 +139,24 @@ std::vector<std::vector<double>> basis_of(const Features& features, std::size_t 
 
 }  // namespace
 
-Features features_of(const std::vector<std::span<const double>>& losses, std::span<const std::uint8_t> labels) {
+Features features_of(const std::vector<std::span<const double>>& losses, std::span<const std::int64_t> labels) {
   const auto images = static_cast<double>(labels.size());
   Features features;
   for (const auto& row : losses) {
     const double mean = std::accumulate(row.begin(), row.end(), 0.0) / images;
     if (!std::isfinite(mean) || mean <= 0) continue;
     auto& feature = features.emplace_back();
+    // Over its mean, as levels add up log loss: a subset's mean of these is the relative error of its loss there, which
+    // is the error of its logarithm.
     for (const double loss : row) feature.push_back(loss / mean - 1);
   }
   const auto varies_more = [](const auto& a, const auto& b) { return dot(a, a) > dot(b, b); };
   std::stable_sort(features.begin(), features.end(), varies_more);
-  const auto classes = static_cast<std::size_t>(*std::max_element(labels.begin(), labels.end())) + 1;
-  for (std::size_t c = 0; c < classes; ++c) {
+  const std::int64_t classes = *std::max_element(labels.begin(), labels.end()) + 1;
+  for (std::int64_t c = 0; c < classes; ++c) {
     const double share = static_cast<double>(std::count(labels.begin(), labels.end(), c)) / images;
     auto& feature = features.emplace_back();
-    for (const std::uint8_t label : labels) feature.push_back(kClassWeight * ((label == c ? 1 : 0) - share));
+    for (const std::int64_t label : labels) feature.push_back(kClassWeight * ((label == c ? 1 : 0) - share));
   }
   return features;
 }
@@ -155,7 +166,7 @@ std::vector<std::int64_t> balanced_order(const Features& features, std::span<con
   std::vector<std::int64_t> order(rows.size());
   std::iota(order.begin(), order.end(), 0);
   auto pool = order;
-  for (std::size_t k = sizes.size(); k-- > 0;) {
+  for (std::size_t k = sizes.size(); k-- > 0;) {  // the largest first: each next one is a part of it
     const auto size = static_cast<std::size_t>(sizes[k]);
     std::vector<bool> is_chosen(rows.size(), false);
     for (const std::int64_t image : balanced(strata_of(pool, features.front(), size), rows)) {
@@ -175,9 +186,10 @@ BalancedError::BalancedError(const Features& features, std::vector<std::int64_t>
 }
 
 BalancedError::Part BalancedError::part_of(const Features& features, std::size_t size) {
-  Part part{basis_of(features, size, size / kImagesAFeature), std::vector<double>(size, 1), std::vector<double>(size, 0)};
-  // What the features leave of 1: its product with losses is the constant of the regression, what the mean would be
-  // were the subset balanced perfectly.
+  Part part{basis_of(features, size, size / kImagesAFeature), std::vector<double>(size, 1),
+            std::vector<double>(size, 0)};
+  // What the features leave of 1, u: u·losses / u·u is the constant of the regression on the features (Frisch and Waugh
+  // 1933), the mean at features 0: what it would be if the subset were balanced perfectly.
   for (const auto& vector : part.basis) {
     take_off(part.constant, std::accumulate(vector.begin(), vector.end(), 0.0), vector);
   }
@@ -198,6 +210,9 @@ double BalancedError::standard_error(std::size_t k, std::span<const double> loss
   std::vector<double> rest(losses.begin(), losses.begin() + static_cast<std::ptrdiff_t>(size));
   const double mean = std::accumulate(rest.begin(), rest.end(), 0.0) / n, imbalance = mean - dot(part.constant, rest);
   for (const auto& vector : part.basis) take_off(rest, dot(rest, vector), vector);
+  // A regression pulls its line to each image: residual i has the variance σ² (1 - leverage i), so that sum / n
+  // estimates σ² (HC2 of MacKinnon and White 1985). The mean of n of N images then has the variance σ² (1/n - 1/N), and
+  // what the subset lacks in balance is a bias beside it.
   double sum = 0;
   for (std::size_t i = 0; i < size; ++i) sum += rest[i] * rest[i] / (1 - std::min(part.leverages[i], kMostLeverage));
   return std::sqrt(sum / n * (1 / n - 1 / static_cast<double>(images_)) + imbalance * imbalance);

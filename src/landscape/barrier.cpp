@@ -14,7 +14,7 @@ Barrier barrier_of(std::span<const double> t, std::span<const double> values, do
   const auto height_of = [](double value) {
     return std::isfinite(value) ? value : std::numeric_limits<double>::infinity();
   };
-  Barrier barrier{first, last, height_of(first), 0, 0};
+  Barrier barrier{.first = first, .last = last, .highest = height_of(first)};
   const auto look = [&](double at, double value) {
     if (height_of(value) > barrier.highest) barrier.highest = height_of(value), barrier.at = at;
   };

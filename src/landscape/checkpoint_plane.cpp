@@ -12,7 +12,7 @@ namespace lossatlas {
 namespace {
 
 constexpr double kOnOneLine = 1e-4;  // sine of an angle: what float32 leaves of three states on a line is smaller
-constexpr double kRounding = 1e-6;    // of a length: what float32 leaves of a state that lies in the plane
+constexpr double kRounding = 1e-6;   // of a length: what float32 leaves of a state that lies in the plane
 
 /// to − from, rounded once; zeros where the entry is not floating-point.
 NamedTensor subtract(const NamedTensor& to, const NamedTensor& from) {

@@ -34,7 +34,8 @@ std::vector<SettingDifference> compare_settings(const json& first, const json& s
   std::vector<SettingDifference> differences;
   const bool has_digests = !data_digests_of(first).empty() && !data_digests_of(second).empty();
   for (const auto& name : names) {
-    if (name == key_of(&Settings::data) && has_digests && !data_difference(first, second)) continue;  // the same images, elsewhere
+    if (name == key_of(&Settings::data) && has_digests && !data_difference(first, second))
+      continue;  // the same images, elsewhere
     const json a = identity(first, name), b = identity(second, name);
     if (a != b) differences.push_back({name, a, b});
   }
@@ -57,9 +58,13 @@ void add(ValueComparison& comparison, double a, double b, double x, double y) {
   comparison.other_bits += same_bits(a, b) ? 0 : 1;
   comparison.finite_in_one += std::isfinite(a) != std::isfinite(b) ? 1 : 0;
   if (!std::isfinite(a) || !std::isfinite(b) || a == b) return;
-  const double absolute = std::abs(a - b), relative = absolute / std::max(std::abs(a), std::abs(b));
-  if (absolute > comparison.absolute.difference) comparison.absolute = {absolute, a, b, x, y};
-  if (relative > comparison.relative.difference) comparison.relative = {relative, a, b, x, y};
+  const auto keep_furthest = [&](Furthest& furthest, double difference) {
+    if (difference <= furthest.difference) return;
+    furthest = {.difference = difference, .first = a, .second = b, .x = x, .y = y};
+  };
+  const double absolute = std::abs(a - b);
+  keep_furthest(comparison.absolute, absolute);
+  keep_furthest(comparison.relative, absolute / std::max(std::abs(a), std::abs(b)));
 }
 
 Comparison compare_values(const Surface& first, const Surface& second) {

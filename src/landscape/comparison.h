@@ -31,12 +31,12 @@ struct ValueComparison {
   Furthest relative;  // |a - b| / max(|a|, |b|)
 };
 
-/// What differs between two surfaces. Of several repeats their mean is compared; of paths curve with curve, and line with
-/// line.
+/// What differs between two surfaces. Of several repeats their mean is compared; of paths curve with curve, and line
+/// with line.
 struct Comparison {
   std::vector<SettingDifference> settings;  // grid and ranges among them, by name
   ValueComparison loss, accuracy;
-  ValueComparison line_loss, line_accuracy;  // of two paths: along the straight lines; else without points
+  ValueComparison line_loss, line_accuracy;     // of two paths: along the straight lines; else without points
   std::size_t only_first = 0, only_second = 0;  // points that only one has evaluated, or has at all
 
   /// Same grid and the same bits everywhere; settings may differ.

@@ -65,7 +65,8 @@ const StoredTensor& find(const CheckpointIndex& checkpoint, const NamedTensor& w
 
 }  // namespace
 
-Differences::Differences(NetworkState origin, std::vector<const CheckpointIndex*> checkpoints, const SumOptions& options)
+Differences::Differences(NetworkState origin, std::vector<const CheckpointIndex*> checkpoints,
+                         const SumOptions& options)
     : origin_(std::move(origin)),
       begins_{0},
       checkpoints_(std::move(checkpoints)),
@@ -77,7 +78,8 @@ Differences::Differences(NetworkState origin, std::vector<const CheckpointIndex*
     auto& row = stored_.emplace_back();
     for (const NamedTensor& parameter : origin_.parameters) row.push_back(&find(*checkpoint, parameter));
   }
-  for (const CheckpointIndex* checkpoint : checkpoints_) readers_.emplace_back(*checkpoint, readers_.size() < most_open());
+  for (const CheckpointIndex* checkpoint : checkpoints_)
+    readers_.emplace_back(*checkpoint, readers_.size() < most_open());
 }
 
 /// Floats of a row that a thread holds: a multiple of kColumns.
@@ -96,14 +98,16 @@ void Differences::for_each_part(
   }
 }
 
-void Differences::for_each_row_of(const Block& block, const std::function<void(std::size_t, const float*, const float*,
-                                                                               std::int64_t, std::int64_t)>& use) const {
-  for_each_part(block.first, block.columns, [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
-    const float* origin = origin_.parameters[p].tensor.data_ptr<float>() + at;
-    for (std::size_t i = 0; i < count(); ++i) {
-      use(i, block.numbers + static_cast<std::int64_t>(i) * block.stride + column, origin, length, column);
-    }
-  });
+void Differences::for_each_row_of(
+    const Block& block,
+    const std::function<void(std::size_t, const float*, const float*, std::int64_t, std::int64_t)>& use) const {
+  for_each_part(
+      block.first, block.columns, [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
+        const float* origin = origin_.parameters[p].tensor.data_ptr<float>() + at;
+        for (std::size_t i = 0; i < count(); ++i) {
+          use(i, block.numbers + static_cast<std::int64_t>(i) * block.stride + column, origin, length, column);
+        }
+      });
 }
 
 void Differences::read(std::int64_t first, std::int64_t count, float* numbers) const {
@@ -160,12 +164,14 @@ std::vector<double> Differences::gram_in(const GramKernels<Number>& kernels) con
   const std::int64_t rows = (static_cast<std::int64_t>(count()) + step - 1) / step * step;
   const at::Tensor lower = sum(rows, rows, [&](const Block& block, double* total) {
     thread_local at::Tensor memory;  // a tensor's begins with a line of the cache
-    if (memory.numel() < rows * kColumns) memory = at::empty({rows * kColumns}, c10::CppTypeToScalarType<Number>::value);
+    if (memory.numel() < rows * kColumns)
+      memory = at::empty({rows * kColumns}, c10::CppTypeToScalarType<Number>::value);
     if (block.columns < kColumns) memory.zero_();
     Number* differences = memory.data_ptr<Number>();  // [rows][kColumns]
-    for_each_row_of(block, [&](std::size_t i, const float* numbers, const float* origin, std::int64_t length, std::int64_t at) {
-      kernels.subtract(numbers, origin, length, differences + static_cast<std::int64_t>(i) * kColumns + at);
-    });
+    for_each_row_of(
+        block, [&](std::size_t i, const float* numbers, const float* origin, std::int64_t length, std::int64_t at) {
+          kernels.subtract(numbers, origin, length, differences + static_cast<std::int64_t>(i) * kColumns + at);
+        });
     kernels.add(differences, rows, kColumns, total);
   });
   const auto entries = lower.accessor<double, 2>();
@@ -216,7 +222,8 @@ Products Differences::sum_products(const std::function<void(const Block&, TwoRow
   return products_from(sum(rows + 2, 3, [&](const Block& block, double* total) {
     TwoRows along{};
     directions(block, along);
-    for_each_row_of(block, [&](std::size_t i, const float* numbers, const float* origin, std::int64_t length, std::int64_t at) {
+    for_each_row_of(block, [&](std::size_t i, const float* numbers, const float* origin, std::int64_t length,
+                               std::int64_t at) {
       kernels_.add_projections(numbers, origin, length, {along[0].data() + at, along[1].data() + at}, total + 3 * i);
     });
     double* among = total + 3 * rows;
@@ -256,16 +263,18 @@ std::vector<Direction> Differences::combine(std::span<const std::vector<double>>
   std::vector<std::array<double, 2>> weights;
   for (std::size_t i = 0; i < count(); ++i) weights.push_back({combinations[0][i], combinations[1][i]});
   products = sum_products([&](const Block& block, TwoRows& along) {
-    for_each_part(block.first, block.columns, [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
-      const float* origin = origin_.parameters[p].tensor.data_ptr<float>() + at;
-      kernels_.add_combinations(block.numbers + column, block.stride, static_cast<std::int64_t>(count()), origin, length,
-                                weights.data(), {along[0].data() + column, along[1].data() + column});
-      for (std::size_t k = 0; k < 2; ++k) {
-        float* to = directions[k].parameters[p].tensor.data_ptr<float>() + at;
-        double* sums = along[k].data() + column;
-        for (std::int64_t i = 0; i < length; ++i) sums[i] = static_cast<double>(to[i] = static_cast<float>(sums[i]));
-      }
-    });
+    for_each_part(
+        block.first, block.columns, [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
+          const float* origin = origin_.parameters[p].tensor.data_ptr<float>() + at;
+          kernels_.add_combinations(block.numbers + column, block.stride, static_cast<std::int64_t>(count()), origin,
+                                    length, weights.data(), {along[0].data() + column, along[1].data() + column});
+          for (std::size_t k = 0; k < 2; ++k) {
+            float* to = directions[k].parameters[p].tensor.data_ptr<float>() + at;
+            double* sums = along[k].data() + column;
+            for (std::int64_t i = 0; i < length; ++i)
+              sums[i] = static_cast<double>(to[i] = static_cast<float>(sums[i]));
+          }
+        });
   });
   for (std::size_t k = 0; k < 2; ++k) {
     if (!leans_negative(directions[k])) continue;
@@ -279,12 +288,13 @@ std::vector<Direction> Differences::combine(std::span<const std::vector<double>>
 
 Products Differences::products(const std::vector<Direction>& directions) const {
   return sum_products([&](const Block& block, TwoRows& along) {
-    for_each_part(block.first, block.columns, [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
-      for (std::size_t k = 0; k < 2; ++k) {
-        const float* from = directions[k].parameters[p].tensor.data_ptr<float>() + at;
-        std::copy(from, from + length, along[k].data() + column);
-      }
-    });
+    for_each_part(block.first, block.columns,
+                  [&](std::size_t p, std::int64_t at, std::int64_t length, std::int64_t column) {
+                    for (std::size_t k = 0; k < 2; ++k) {
+                      const float* from = directions[k].parameters[p].tensor.data_ptr<float>() + at;
+                      std::copy(from, from + length, along[k].data() + column);
+                    }
+                  });
   });
 }
 

@@ -39,10 +39,10 @@ class Differences {
   /// ⟨w_i, w_j⟩, [n, n]. Reads each file once. Throws Error naming a checkpoint whose parameters are not finite.
   std::vector<double> gram() const;
 
-  /// The principal components, as pca_of_gram has them. Where there are many products they are formed in float and summed in
-  /// it over some columns, in double beyond: they are within 1e-7 ‖w_i‖ ‖w_j‖, in about half the time. Where that could be
-  /// seen, since the second component is small beside the first, they are formed in double after all. Reads each file once,
-  /// or twice. Throws as gram() does.
+  /// The principal components, as pca_of_gram has them. Where there are many products they are formed in float and
+  /// summed in it over some columns, in double beyond: they are within 1e-7 ‖w_i‖ ‖w_j‖, in about half the time. Where
+  /// that could be seen, since the second component is small beside the first, they are formed in double after all.
+  /// Reads each file once, or twice. Throws as gram() does.
   Pca pca(std::size_t components) const;
 
   /// Σ_i combinations[k][i] w_i for k = 0, 1, rounded to float; for states the statistics are combined likewise. The
@@ -83,15 +83,16 @@ class Differences {
   void for_each_part(std::int64_t first, std::int64_t count,
                      const std::function<void(std::size_t, std::int64_t, std::int64_t, std::int64_t)>& use) const;
   /// The same for each checkpoint: use(checkpoint, its numbers, those of the origin, count, first column).
-  void for_each_row_of(const Block& block, const std::function<void(std::size_t, const float*, const float*,
-                                                                    std::int64_t, std::int64_t)>& use) const;
+  void for_each_row_of(
+      const Block& block,
+      const std::function<void(std::size_t, const float*, const float*, std::int64_t, std::int64_t)>& use) const;
   at::Tensor combine_buffer(const NamedTensor& buffer, const std::vector<double>& combination) const;
 
   NetworkState origin_;
   std::vector<std::int64_t> begins_;  // first column of each parameter, and the end
   std::vector<const CheckpointIndex*> checkpoints_;
   std::vector<std::vector<const StoredTensor*>> stored_;  // [checkpoint][parameter]
-  std::deque<TensorReader> readers_;  // as many, the first ones, as may do so keep their files open
+  std::deque<TensorReader> readers_;                      // as many, the first ones, as may do so keep their files open
   int threads_;
   double few_products_;
   const Kernels& kernels_;

@@ -1,27 +1,29 @@
 #include "landscape/direction.h"
 
 #include <ATen/ops/zeros_like.h>
-
 #include <fnmatch.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <set>
-#include <utility>
 
 #include "base/error.h"
+#include "base/names.h"
 #include "base/philox.h"
 
 namespace lossatlas {
 namespace {
 
-constexpr std::array<std::pair<Normalization, std::string_view>, 6> kNames{{{Normalization::filter, "filter"},
-                                                                            {Normalization::layer, "layer"},
-                                                                            {Normalization::weight, "weight"},
-                                                                            {Normalization::dfilter, "dfilter"},
-                                                                            {Normalization::dlayer, "dlayer"},
-                                                                            {Normalization::none, "none"}}};
+constexpr NameTable<DirectionType, 2> kTypeNames{
+    {{DirectionType::weights, "weights"}, {DirectionType::states, "states"}}};
+constexpr NameTable<Normalization, 6> kNormalizationNames{{{Normalization::filter, "filter"},
+                                                           {Normalization::layer, "layer"},
+                                                           {Normalization::weight, "weight"},
+                                                           {Normalization::dfilter, "dfilter"},
+                                                           {Normalization::dlayer, "dlayer"},
+                                                           {Normalization::none, "none"}}};
+constexpr NameTable<Distribution, 2> kDistributionNames{
+    {{Distribution::gaussian, "gaussian"}, {Distribution::uniform, "uniform"}}};
 
 double norm_of(std::span<const float> values) {
   double sum = 0;
@@ -69,9 +71,7 @@ void normalize(std::span<float> direction, std::span<const float> theta, std::si
 }
 
 /// float32 on the CPU, contiguous.
-at::Tensor plain(const at::Tensor& tensor) {
-  return tensor.detach().to(at::kCPU, at::kFloat).contiguous();
-}
+at::Tensor plain(const at::Tensor& tensor) { return tensor.detach().to(at::kCPU, at::kFloat).contiguous(); }
 
 std::size_t filters_of(const at::Tensor& theta) {
   return theta.dim() > 1 ? static_cast<std::size_t>(theta.size(0)) : 1;
@@ -92,7 +92,8 @@ class Ignored {
       const auto fits = [&](const NamedTensor& entry) { return matches(pattern, entry.name); };
       if (std::any_of(network.parameters.begin(), network.parameters.end(), fits)) continue;
       if (std::any_of(network.buffers.begin(), network.buffers.end(), fits)) continue;
-      throw UsageError("--ignore {}: no parameter has such a name; wants bias, bn, patterns as in fc.*, or none", pattern);
+      throw UsageError("--ignore {}: no parameter has such a name; wants bias, bn, patterns as in fc.*, or none",
+                       pattern);
     }
   }
 
@@ -116,41 +117,21 @@ class Ignored {
 
 }  // namespace
 
-std::string_view name_of(DirectionType type) { return type == DirectionType::weights ? "weights" : "states"; }
+std::string_view name_of(DirectionType type) { return kTypeNames.name_of(type); }
 
-DirectionType direction_type_of(const std::string& name) {
-  for (const DirectionType type : {DirectionType::weights, DirectionType::states}) {
-    if (name == name_of(type)) return type;
-  }
-  throw UsageError("--dir-type {}: wants weights or states", name);
-}
+DirectionType direction_type_of(const std::string& name) { return kTypeNames.parse("--dir-type", name); }
 
 DirectionType type_of(const Direction& direction) {
   return direction.buffers.empty() ? DirectionType::weights : DirectionType::states;
 }
 
-std::string_view name_of(Normalization normalization) {
-  const auto* found = std::find_if(kNames.begin(), kNames.end(), [&](auto& p) { return p.first == normalization; });
-  return found->second;
-}
+std::string_view name_of(Normalization normalization) { return kNormalizationNames.name_of(normalization); }
 
-Normalization normalization_of(const std::string& name) {
-  for (const auto& [value, text] : kNames) {
-    if (text == name) return value;
-  }
-  throw UsageError("--norm {}: wants filter, layer, weight, dfilter, dlayer or none", name);
-}
+Normalization normalization_of(const std::string& name) { return kNormalizationNames.parse("--norm", name); }
 
-std::string_view name_of(Distribution distribution) {
-  return distribution == Distribution::gaussian ? "gaussian" : "uniform";
-}
+std::string_view name_of(Distribution distribution) { return kDistributionNames.name_of(distribution); }
 
-Distribution distribution_of(const std::string& name) {
-  for (const Distribution distribution : {Distribution::gaussian, Distribution::uniform}) {
-    if (name == name_of(distribution)) return distribution;
-  }
-  throw UsageError("--distribution {}: wants gaussian or uniform", name);
-}
+Distribution distribution_of(const std::string& name) { return kDistributionNames.parse("--distribution", name); }
 
 Ignore ignore_of(const std::string& words) {
   Ignore ignore{false, false, {}};
@@ -203,7 +184,8 @@ Direction random_direction(const NetworkState& origin, std::uint32_t number, con
   return direction;
 }
 
-void make_orthogonal(const Direction& fixed, Direction& moved, const NetworkState& origin, Normalization normalization) {
+void make_orthogonal(const Direction& fixed, Direction& moved, const NetworkState& origin,
+                     Normalization normalization) {
   constexpr double kNearZero = 1e-7;
   constexpr int kMost = 100;
   const bool once = normalization == Normalization::weight || normalization == Normalization::none;

@@ -40,8 +40,9 @@ std::vector<NamedTensor> entries_of(const NetworkState& network, std::size_t cou
   if (count == all) return states;
   std::erase_if(states, [](const NamedTensor& entry) { return !entry.tensor.is_floating_point(); });
   if (count == states.size()) return states;
-  throw Error("{}: {} holds {} tensors, the network has {} parameters and {} states; directions belong to one architecture",
-              reader.file().string(), group, count, network.parameters.size(), all);
+  throw Error(
+      "{}: {} holds {} tensors, the network has {} parameters and {} states; directions belong to one architecture",
+      reader.file().string(), group, count, network.parameters.size(), all);
 }
 
 Direction read_direction(const Hdf5Reader& reader, const std::string& group, const NetworkState& network) {

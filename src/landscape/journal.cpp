@@ -4,8 +4,6 @@
 #include <array>
 #include <bit>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <span>
 #include <string>
@@ -73,14 +71,6 @@ const std::filesystem::path& start(const std::filesystem::path& file, const nloh
   return file;
 }
 
-std::vector<std::byte> read_bytes(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) throw Error("{}: cannot be read", file.string());
-  const std::string text{std::istreambuf_iterator<char>(stream), {}};
-  const auto bytes = std::as_bytes(std::span(text.data(), text.size()));
-  return {bytes.begin(), bytes.end()};
-}
-
 /// Where the text of the head begins and ends. Throws where the head is not whole.
 std::string head_text(const std::filesystem::path& file, Bytes bytes) {
   if (bytes.size() < kPrefix || std::memcmp(bytes.data(), kJournalMagic.data(), kJournalMagic.size()) != 0) {
@@ -141,17 +131,24 @@ void Journal::add(std::size_t index, const Evaluation& evaluation) {
 }
 
 JournalContents read_journal(const std::filesystem::path& file) {
-  const std::vector<std::byte> all = read_bytes(file);
+  const auto content = content_of(file);
+  if (!content) throw Error("{}: cannot be read", file.string());
+  const Bytes all = std::as_bytes(std::span(*content));
   const std::string text = head_text(file, all);
   auto [settings, names] = parse_head(file, text);
   const std::size_t size = record_size(names.size());
 
-  JournalContents contents{std::move(settings), more_names_of(file, names), {}, 0};
-  Bytes rest = Bytes(all).subspan(kPrefix + text.size() + sizeof(std::uint32_t));
+  JournalContents contents{
+      .settings = std::move(settings), .more_names = more_names_of(file, names), .points = {}, .lost_bytes = 0};
+  Bytes rest = all.subspan(kPrefix + text.size() + sizeof(std::uint32_t));
   for (; rest.size() >= size && is_whole(rest.first(size)); rest = rest.subspan(size)) {
     const auto value = [&](std::size_t i) { return get<double>(rest, sizeof(std::uint64_t) + i * sizeof(double)); };
     if (!(value(4) >= 0 && value(4) < kMostImages)) break;
-    Evaluation point{value(0), value(1), value(2), value(3), static_cast<std::int64_t>(value(4)), {}};
+    Evaluation point{.loss = value(0),
+                     .loss_se = value(1),
+                     .accuracy = value(2),
+                     .accuracy_se = value(3),
+                     .images = static_cast<std::int64_t>(value(4))};
     for (std::size_t i = kValues.size(); i < names.size(); ++i) point.more.push_back(value(i));
     contents.points.emplace_back(get<std::uint64_t>(rest, 0), std::move(point));
   }

@@ -69,9 +69,9 @@ class Kriging {
 
   std::vector<Place> places_;
   Prior prior_;
-  double length_, nugget_;                   // ℓ, ν
-  std::vector<std::size_t> known_;           // in the order of their addition
-  std::vector<double> values_;               // z, of each
+  double length_, nugget_;          // ℓ, ν
+  std::vector<std::size_t> known_;  // in the order of their addition
+  std::vector<double> values_;      // z, of each
   std::vector<bool> is_known_;
   // With the Cholesky factor L of the covariances of the known places: rows_[k] is row k of L⁻¹ times their covariances
   // with all places, ones_ = L⁻¹ 1, solved_ = L⁻¹ z, pivots_ the diagonal of L. Imagined places come last.
@@ -79,7 +79,7 @@ class Kriging {
   std::vector<double> ones_, pivots_, solved_;
   std::vector<double> explained_, mean_part_, values_part_;  // of each place: Σ rows_[k]², Σ rows_[k] ones_[k],
                                                              // Σ rows_[k] solved_[k]
-  std::vector<double> local_;                     // of each place: what localize() multiplies its variance with
+  std::vector<double> local_;  // of each place: what localize() multiplies its variance with
   std::size_t imagined_ = 0;
   std::optional<double> assumed_scale_;
   std::vector<double> kept_explained_, kept_mean_part_;  // as they were without imagined places

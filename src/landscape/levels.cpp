@@ -8,23 +8,23 @@
 namespace lossatlas {
 namespace {
 
-constexpr std::int64_t kSmallest = 64;        // images: fewer cost as much as these, for what a point costs besides
+constexpr std::int64_t kSmallest = 64;  // images: fewer cost as much as these, for what a point costs besides
 constexpr std::size_t kPilot = 5, kSmallPilot = 4;  // points along an axis: fewer of more images than these, or the
 constexpr std::int64_t kManyImages = 20'000;        // pilot would cost more than all that follows
 constexpr std::size_t kScout = 11, kScoutRung = 2;  // points along an axis, and the rung, of the look that follows
 constexpr std::size_t kStart = 11;  // points along an axis that begin the first level; the next begin amid the pilot's
-constexpr std::size_t kBatch = 16;            // points between two looks at the whole
+constexpr std::size_t kBatch = 16;  // points between two looks at the whole
 constexpr std::size_t kBatchToComplete = 256;
-constexpr std::size_t kFewestPilots = 6;      // finite ones: fewer tell nothing of a level
-constexpr std::size_t kMostKriged = 900;      // points of a level: beyond, evaluating costs less than thinking
-constexpr std::size_t kManyPoints = 5;        // a level known at one in so many may be evaluated at all of them
-constexpr double kRefit = 1.15;               // growth of a level after which its ℓ is decided anew
+constexpr std::size_t kFewestPilots = 6;  // finite ones: fewer tell nothing of a level
+constexpr std::size_t kMostKriged = 900;  // points of a level: beyond, evaluating costs less than thinking
+constexpr std::size_t kManyPoints = 5;    // a level known at one in so many may be evaluated at all of them
+constexpr double kRefit = 1.15;           // growth of a level after which its ℓ is decided anew
 constexpr double kNoiseLength = 0.5, kNoiseNugget = 0.03;  // ℓ and ν of log noise
-constexpr double kScoutsWeight = 20;          // values that s² as the scout found it counts for
-constexpr std::size_t kForecastGrid = 25;     // points along an axis of the grid on which costs are foretold
-constexpr std::size_t kMostForecast = 1200;   // evaluations after which a forecast gives up
-// Standard deviations of the kriging that hold the true error at 95 % of the points, over samples of images, and the largest
-// deviation's that hold the largest error of all for most samples; chosen by measurement (docs/performance.md).
+constexpr double kScoutsWeight = 20;                       // values that s² as the scout found it counts for
+constexpr std::size_t kForecastGrid = 25;    // points along an axis of the grid on which costs are foretold
+constexpr std::size_t kMostForecast = 1200;  // evaluations after which a forecast gives up
+// Standard deviations of the kriging that hold the true error at 95 % of the points, over samples of images, and the
+// largest deviation's that hold the largest error of all for most samples; chosen by measurement (docs/performance.md).
 constexpr double kHalfWidth = 2.6, kLargest = 4;
 constexpr double kLeastLoss = 1e-12;  // a loss of 0 has no logarithm
 
@@ -102,7 +102,11 @@ struct Choice {
   double variance;  // of the point, all levels together: the largest there is
 };
 
-/// The point of the largest sum of variances, and the level that takes most of it away for its price.
+/// The point of the largest sum of variances, and the level that takes most of it away for its price. Subsets are
+/// nested: one evaluation on the images of level k removes the variances of all levels up to k, for the price of k
+/// alone. The largest gain per price first is the cheapest way down if gains add up (the fractional knapsack). It leads
+/// to Giles's allocation too: at his optimum the last evaluation of each level lowers the variance by the same amount
+/// per price.
 std::optional<Choice> choose(const Candidates& from) {
   const std::size_t levels = from.variances.size();
   double largest = 0;
@@ -111,7 +115,9 @@ std::optional<Choice> choose(const Candidates& from) {
     if (!from.is_allowed[p] || from.known[p] == levels) continue;
     double sum = 0;
     for (std::size_t k = from.known[p]; k < levels; ++k) sum += from.variances[k][p];
-    if (sum > largest) largest = sum, point = p;
+    if (sum <= largest) continue;
+    largest = sum;
+    point = p;
   }
   if (!point) return std::nullopt;
   Choice best{*point, levels - 1, largest};
@@ -119,7 +125,9 @@ std::optional<Choice> choose(const Candidates& from) {
   for (std::size_t k = from.known[*point]; k < levels; ++k) {
     removed += from.variances[k][*point];
     const double gain = removed / static_cast<double>(from.prices[k]);
-    if (gain > best_gain) best_gain = gain, best.level = k;
+    if (gain <= best_gain) continue;
+    best_gain = gain;
+    best.level = k;
   }
   return best;
 }
@@ -198,7 +206,8 @@ void LevelPlan::learn(std::size_t level, std::size_t point) {
   }
 }
 
-/// log of the standard deviation of log loss from image to image, by the standard error over a subset.
+/// log σ, σ the standard deviation of log loss from image to image, by the standard error over a subset: to first order
+/// that of log loss is loss_se / loss, and loss_se² = σ² loss² (1/n - 1/N) over n of N images.
 double LevelPlan::log_noise(std::size_t point, std::size_t rung) const {
   constexpr double kLeastNoise = 1e-9;
   const Evaluation& value = values_[point][rung];
@@ -321,15 +330,16 @@ void LevelPlan::add_first(Kriging& level, std::size_t first, std::size_t rung, s
     if (values.size() <= rung || (below && is_pilot_[point])) continue;
     const double loss = log_loss(values[rung]);
     if (below) {
-      level.add(place, (loss - log_loss(values[*below])) / expected_difference(point, *below, independence(*below, rung)));
+      level.add(place,
+                (loss - log_loss(values[*below])) / expected_difference(point, *below, independence(*below, rung)));
     } else {
       level.add(place, loss);
     }
   }
 }
 
-/// log noise at the first points but the pilot's, on the images of a rung, or of the scout's where that is smaller; they are
-/// the places `first`, first + 1, …
+/// log noise at the first points but the pilot's, on the images of a rung, or of the scout's where that is smaller;
+/// they are the places `first`, first + 1, …
 Kriging LevelPlan::first_noises(const std::vector<Kriging::Place>& places, std::size_t first, std::size_t rung) const {
   Kriging noises(places);
   noises.assume_smoothness(kNoiseLength, kNoiseNugget);
@@ -340,7 +350,9 @@ Kriging LevelPlan::first_noises(const std::vector<Kriging::Place>& places, std::
   return noises;
 }
 
-/// How far apart the means over two nested subsets are, squared, over the square of the noise: 1/n - 1/m.
+/// The variance of the difference between the means over two nested subsets, over that of single images: 1/n - 1/m. The
+/// smaller subset is a random part of the larger, so that Cov(mean n, mean m) = Var(mean m), and Var(mean n - mean m) =
+/// Var(mean n) - Var(mean m).
 double LevelPlan::independence(std::size_t below, std::size_t rung) const {
   return 1 / static_cast<double>(ladder_[below]) - 1 / static_cast<double>(ladder_[rung]);
 }
@@ -358,7 +370,7 @@ LevelPlan::Differences LevelPlan::measure_differences() const {
   }
   if (steps.empty()) return {};
   Kriging::fit(together);
-  double sum = kScoutsWeight, values = kScoutsWeight;
+  double sum = kScoutsWeight, values = kScoutsWeight;  // s² = 1, with the weight of so many values
   for (const Kriging& step : steps) {
     sum += step.squares();
     values += static_cast<double>(step.size());
@@ -418,7 +430,8 @@ LevelForecast LevelPlan::play(const std::vector<std::size_t>& rungs) const {
   // The grid itself may have more points: a level that is too rough is needed at all of them.
   const auto more = static_cast<double>(values_.size()) / static_cast<double>(count);
   for (std::size_t k = 0; k < rungs.size() && more > 1; ++k) {
-    const auto needed = std::count_if(candidates.known.begin(), candidates.known.end(), [&](std::size_t n) { return n > k; });
+    const auto needed =
+        std::count_if(candidates.known.begin(), candidates.known.end(), [&](std::size_t n) { return n > k; });
     if (static_cast<double>(needed) * more <= static_cast<double>(kMostKriged)) continue;
     forecast.cost += static_cast<std::int64_t>(static_cast<double>(spent[k]) * (more - 1));
   }
@@ -463,7 +476,8 @@ bool LevelPlan::is_better(const LevelForecast& a, const LevelForecast& b) const 
 /// Some losses are not finite.
 bool LevelPlan::is_broken() const { return std::find(is_finite_.begin(), is_finite_.end(), false) != is_finite_.end(); }
 
-/// Whether so many points are needed that the others may hide something between them, and are cheap beside what was spent.
+/// Whether so many points are needed that the others may hide something between them, and are cheap beside what was
+/// spent.
 bool LevelPlan::is_rough(const Level& level) const {
   const std::size_t known = level.kriging.size(), points = values_.size();
   if (known > kMostKriged) return true;
@@ -525,8 +539,10 @@ std::vector<LevelRequest> LevelPlan::where_uncertain() {
   std::vector<LevelRequest> requests;
   const auto so_far = error();
   if (!so_far || *so_far <= goal_.tolerance) return requests;
-  const double share = goal_.tolerance / *so_far;  // of the largest standard deviation
-  double enough = 0;                               // variance, that asks for nothing more
+  // The error is a multiple of the standard deviation: the tolerance is reached where the variance is share² of the
+  // largest.
+  const double share = goal_.tolerance / *so_far;
+  double enough = 0;  // the variance that asks for nothing more
   Candidates from{{}, {}, std::vector<std::size_t>(values_.size(), 0), is_finite_};
   for (std::size_t k = 0; k < levels_.size(); ++k) {
     from.variances.push_back(variances_of(k));
@@ -635,13 +651,13 @@ std::vector<std::int64_t> LevelPlan::sizes() const {
 
 std::optional<double> LevelPlan::error() const {
   if (levels_.empty()) return std::nullopt;
-  const auto [mean, sum] = sum_of_levels();
+  const auto [means, variances] = sum_of_levels();
   double largest = 0, low = std::numeric_limits<double>::infinity(), high = -low;
-  for (std::size_t p = 0; p < sum.size(); ++p) {
-    if (!is_finite_[p] || std::isnan(mean[p])) continue;
-    largest = std::max(largest, sum[p]);
-    low = std::min(low, mean[p]);
-    high = std::max(high, mean[p]);
+  for (std::size_t p = 0; p < means.size(); ++p) {
+    if (!is_finite_[p] || std::isnan(means[p])) continue;
+    largest = std::max(largest, variances[p]);
+    low = std::min(low, means[p]);
+    high = std::max(high, means[p]);
   }
   return high > low ? kLargest * std::sqrt(largest) / (high - low) : 0;
 }
@@ -649,7 +665,7 @@ std::optional<double> LevelPlan::error() const {
 Surface LevelPlan::reconstruct() const {
   Surface surface(grid_.x, grid_.y, grid_.split, {error_name(grid_.split)});
   const bool is_known = is_started_ && !levels_.empty();
-  const auto [losses, variance] = is_known ? sum_of_levels() : Estimate{};
+  const auto [losses, variances] = is_known ? sum_of_levels() : Estimate{};
   // Where some losses are not finite, those of other points cannot be told from their neighbours.
   const bool needs_own_values = is_broken();
   const auto [percents, percent_variances] = is_known ? accuracies() : Estimate{};
@@ -659,10 +675,16 @@ Surface LevelPlan::reconstruct() const {
       value.more = {is_finite_[p] ? 0 : std::numeric_limits<double>::quiet_NaN()};
       surface.set(p, value);
     } else if (is_known && !std::isnan(losses[p]) && !(needs_own_values && values_[p].empty())) {
-      const double loss = std::exp(losses[p]), error = std::sqrt(variance[p]);
+      // To first order the loss has the error of its logarithm times the loss. The interval is that of the logarithm,
+      // loss · exp(±w); its upper half is the wider one.
+      const double loss = std::exp(losses[p]), error = std::sqrt(variances[p]);
       const std::int64_t images = values_[p].empty() ? 0 : ladder_[values_[p].size() - 1];
-      surface.set(p, {loss, loss * error, std::clamp(percents[p], 0.0, 100.0), std::sqrt(percent_variances[p]),
-                      images, {loss * std::expm1(kHalfWidth * error)}});
+      surface.set(p, {.loss = loss,
+                      .loss_se = loss * error,
+                      .accuracy = std::clamp(percents[p], 0.0, 100.0),
+                      .accuracy_se = std::sqrt(percent_variances[p]),
+                      .images = images,
+                      .more = {loss * std::expm1(kHalfWidth * error)}});
       surface.state[p] = PointState::reconstructed;
     }
   }

@@ -43,10 +43,11 @@ struct LevelRequest {
 /// The next evaluation goes where the sum is largest, on as many images as lower it most for their price. Where the
 /// surface is too rough to be interpolated, its smallest subset is evaluated at every point.
 ///
-/// The pilot, 5x5 points (4x4 where there are more than 20,000 images) and the centre on all images, and the scout, 11x11
-/// points on few, decide which subsets are used: those with the least forecast. Subsets may be balanced (balance.h) by what
-/// the pilot says of each image: at its points they then tell nothing of how subsets differ, and are left out there.
-/// All choices follow from the values alone, so the same values give the same requests and the same bits.
+/// The pilot, 5x5 points (4x4 where there are more than 20,000 images) and the centre on all images, and the scout,
+/// 11x11 points on few, decide which subsets are used: those with the least forecast. Subsets may be balanced
+/// (balance.h) by what the pilot says of each image: at its points they then tell nothing of how subsets differ, and
+/// are left out there. All choices follow from the values alone, so the same values give the same requests and the same
+/// bits.
 class LevelPlan {
  public:
   /// `grid`: gives the axes. `ladder`: from ladder_of.
@@ -75,7 +76,7 @@ class LevelPlan {
  private:
   struct Level {
     std::size_t rung;
-    Kriging kriging;           // of log loss; of a later level: of its difference from the one before, over what is expected
+    Kriging kriging;  // of log loss; of a later level: of its difference from the one before, over what is expected
     std::size_t fitted = 0;    // values known when ℓ was last decided
     bool is_complete = false;  // to be evaluated at every point, and not interpolated
   };

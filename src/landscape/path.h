@@ -9,8 +9,8 @@ namespace lossatlas {
 /// Layers of a surface of kind path: the values along the curve, and at the same t along the straight line.
 inline constexpr std::size_t kCurveLayer = 0, kLineLayer = 1;
 
-/// Barriers of such a surface, of loss and error (percent) of each split it has: {"curve": {"train_loss": {"ends": [a, b],
-/// "highest", "at", "barrier"}, "train_err": …}, "linear": the same} (barrier.h).
+/// Barriers of such a surface, of loss and error (percent) of each split it has: {"curve": {"train_loss": {"ends": [a,
+/// b], "highest", "at", "barrier"}, "train_err": …}, "linear": the same} (barrier.h).
 nlohmann::ordered_json path_summary(const Surface& path);
 
 }  // namespace lossatlas

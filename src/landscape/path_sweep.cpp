@@ -14,13 +14,14 @@ namespace {
 /// Where the value of one evaluation goes: the dataset, and its place in Evaluation (none: the first split's own).
 struct Target {
   std::string loss, accuracy;
-  std::optional<std::size_t> loss_in_more, accuracy_in_more;
+  std::optional<std::size_t> loss_in_more = {}, accuracy_in_more = {};
 };
 
 /// Of each split, for a checkpoint's own values or the plane's.
 std::vector<Target> targets_of(const Surface& surface, bool own) {
   const auto target = [&](const PathValues& names) {
-    return own ? Target{names.loss, names.accuracy, {}, {}} : Target{names.plane_loss, names.plane_accuracy, {}, {}};
+    return own ? Target{.loss = names.loss, .accuracy = names.accuracy}
+               : Target{.loss = names.plane_loss, .accuracy = names.plane_accuracy};
   };
   std::vector<Target> targets{target(path_values(surface.split))};
   if (surface.has_both_splits()) {
@@ -60,12 +61,7 @@ class PathSweep {
  public:
   PathSweep(const Plane& plane, const Engine& engine, const std::vector<std::vector<const CheckpointIndex*>>& runs,
             Surface& surface, const PathSweepOptions& options)
-      : plane_(plane),
-        engine_(engine),
-        runs_(runs),
-        surface_(surface),
-        options_(options),
-        tasks_(tasks_of(surface)) {}
+      : plane_(plane), engine_(engine), runs_(runs), surface_(surface), options_(options), tasks_(tasks_of(surface)) {}
 
   bool run() {
     const int threads = engine_.device().is_cpu() ? std::max(1, options_.threads) : 1;
@@ -121,7 +117,8 @@ class PathSweep {
 
   void set(const Task& task, const std::string& dataset, double value) {
     RunPath& run = surface_.trajectory.runs[task.run];
-    auto found = std::find_if(run.values.begin(), run.values.end(), [&](auto& named) { return named.first == dataset; });
+    auto found =
+        std::find_if(run.values.begin(), run.values.end(), [&](auto& named) { return named.first == dataset; });
     found->second[task.checkpoint] = value;
   }
 
@@ -140,9 +137,8 @@ class PathSweep {
 
 }  // namespace
 
-bool sweep_paths(const Plane& plane, const Engine& engine,
-                 const std::vector<std::vector<const CheckpointIndex*>>& runs, Surface& surface,
-                 const PathSweepOptions& options) {
+bool sweep_paths(const Plane& plane, const Engine& engine, const std::vector<std::vector<const CheckpointIndex*>>& runs,
+                 Surface& surface, const PathSweepOptions& options) {
   // Every dataset is there, NaN where nothing is known yet.
   for (RunPath& run : surface.trajectory.runs) {
     for (const bool own : {true, false}) {

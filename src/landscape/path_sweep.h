@@ -21,9 +21,8 @@ struct PathSweepOptions {
 /// Fills in what the surface's trajectory lacks at each checkpoint: its own loss and accuracy, with its own batch-norm
 /// statistics, and the plane's at its point, both as the surface's points are evaluated. `runs`: the checkpoints, as in
 /// surface.trajectory. The bits do not depend on the number of threads. False where it was stopped.
-bool sweep_paths(const Plane& plane, const Engine& engine,
-                 const std::vector<std::vector<const CheckpointIndex*>>& runs, Surface& surface,
-                 const PathSweepOptions& options);
+bool sweep_paths(const Plane& plane, const Engine& engine, const std::vector<std::vector<const CheckpointIndex*>>& runs,
+                 Surface& surface, const PathSweepOptions& options);
 
 /// Values that sweep_paths would compute.
 std::size_t missing_path_values(const Surface& surface);

@@ -32,8 +32,8 @@ class Planes {
 
   /// A single plane.
   Planes(Plane plane);
-  /// `directions` are made on the CPU and moved to the origin's device. The two planes used last are kept. `locate`: that
-  /// of each plane, or null.
+  /// `directions` are made on the CPU and moved to the origin's device. The two planes used last are kept. `locate`:
+  /// that of each plane, or null.
   Planes(NetworkState origin, MakeDirections directions, Locate locate = nullptr);
 
   std::shared_ptr<const Plane> at(std::size_t repeat) const;

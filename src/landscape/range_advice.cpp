@@ -38,8 +38,8 @@ std::string text_of(const Surface& surface, const Half& half) {
   return text;
 }
 
-/// Between two points the width was found on a line from one loss to the other; where it is less than a step, a parabola
-/// through them is nearer to the truth.
+/// Between two points the width was found on a line from one loss to the other; where it is less than a step, a
+/// parabola through them is nearer to the truth.
 double basin_width(double width, double step) {
   return width < step ? std::max(std::sqrt(width * step), step / 10) : width;
 }

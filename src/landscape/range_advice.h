@@ -14,8 +14,8 @@ namespace lossatlas {
 /// that is the centre alone. "" where all losses are finite.
 std::string finite_range(const Surface& surface);
 
-/// The basin and as much again around it: on either side its width, at least a tenth of a step of the grid; at most half of
-/// the present range, and no more than finite_range().
+/// The basin and as much again around it: on either side its width, at least a tenth of a step of the grid; at most
+/// half of the present range, and no more than finite_range().
 std::string smaller_range(const Surface& surface, const Summary& summary);
 
 /// A range at whose border a paraboloid would be higher by the centre's loss (by 0.1 at least); 2 to 10 times the

@@ -21,16 +21,15 @@ constexpr std::array kFirst{key_of(&Settings::checkpoint), key_of(&Settings::arc
 /// Which of the data's images are used.
 constexpr std::array kImages{key_of(&Settings::samples), key_of(&Settings::sample_seed),
                              key_of(&Settings::test_samples), key_of(&Settings::bn), key_of(&Settings::bn_images)};
-constexpr std::array kThen{key_of(&Settings::loss),          key_of(&Settings::points),
-                           key_of(&Settings::runs),          key_of(&Settings::seed),
-                           key_of(&Settings::normalization), key_of(&Settings::ignore),
+constexpr std::array kThen{key_of(&Settings::loss),      key_of(&Settings::points),        key_of(&Settings::runs),
+                           key_of(&Settings::seed),      key_of(&Settings::normalization), key_of(&Settings::ignore),
                            key_of(&Settings::directions)};
 /// They decide the last bits of a value, not what it means.
 constexpr std::array kArithmetic{key_of(&Settings::engine), key_of(&Settings::instruction_set),
                                  key_of(&Settings::batch_size), key_of(&Settings::libtorch)};
 /// Compared otherwise (the grid), or a consequence of others.
-constexpr std::array kPassedOver{key_of(&Settings::grid),    key_of(&Settings::x),       key_of(&Settings::y),
-                                 key_of(&Settings::cosine),  key_of(&Settings::lengths), key_of(&Settings::bn_layers)};
+constexpr std::array kPassedOver{key_of(&Settings::grid),   key_of(&Settings::x),       key_of(&Settings::y),
+                                 key_of(&Settings::cosine), key_of(&Settings::lengths), key_of(&Settings::bn_layers)};
 constexpr std::string_view kData = key_of(&Settings::data);
 
 template <std::size_t N>
@@ -45,9 +44,7 @@ json before_there_was(const std::string& key) {
 }
 
 /// A file is known by its digest, not by its name.
-json identity(const json& value) {
-  return value.is_object() && value.contains("sha256") ? value.at("sha256") : value;
-}
+json identity(const json& value) { return value.is_object() && value.contains("sha256") ? value.at("sha256") : value; }
 
 std::string value_text(const json& value) {
   if (!value.is_object() || !value.contains("sha256")) return json_text(value);
@@ -101,7 +98,8 @@ Surface read_own_surface(const std::filesystem::path& file) {
   }
 }
 
-/// True where points of one are points of the other, by index: same grid, and nothing differs but what files are called.
+/// True where points of one are points of the other, by index: same grid, and nothing differs but what files are
+/// called.
 bool has_same_points(const json& a, const json& b) {
   if (a == b || !a.is_object() || !b.is_object()) return a == b;
   const auto is_equal = [&](const char* key) { return a.value(key, json()) == b.value(key, json()); };
@@ -147,13 +145,13 @@ std::size_t add_journal(const std::filesystem::path& journal, Surface& surface) 
 
 std::optional<Remains> read_remains(const std::filesystem::path& file) {
   std::optional<Remains> remains;
-  if (std::filesystem::exists(file)) remains = Remains{read_own_surface(file), 0, {}, {}};
+  if (std::filesystem::exists(file)) remains = Remains{.surface = read_own_surface(file)};
   std::vector<std::filesystem::path> damaged;
   std::vector<std::string> remarks;
   for (const auto& path : journals_of(file)) {
     try {
       const JournalContents contents = read_journal(path);
-      if (!remains) remains = Remains{surface_of(contents, path), 0, {}, {}};
+      if (!remains) remains = Remains{.surface = surface_of(contents, path)};
       remains->from_journals += add_points(contents, remains->surface);
       if (contents.lost_bytes > 0) {
         remarks.push_back(fmt::format("{}: {} bytes at its end are torn or damaged; their points are computed again",
@@ -205,7 +203,9 @@ bool adopt(const Surface& from, Surface& to) {
     }
     return true;
   };
-  if (from.layers != to.layers || (!to.levels.empty() && from.size() != to.size()) || from.more_names() != to.more_names()) return false;
+  if (from.layers != to.layers || (!to.levels.empty() && from.size() != to.size()) ||
+      from.more_names() != to.more_names())
+    return false;
   if (!find_all(from.x, to.x, columns) || !find_all(from.y, to.y, rows)) return false;
   for (std::size_t i = 0; i < from.size(); ++i) {
     if (from.state[i] == PointState::missing) continue;

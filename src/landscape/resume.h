@@ -13,9 +13,9 @@ namespace lossatlas {
 /// What earlier runs left of a surface: the file's points and those of its journals.
 struct Remains {
   Surface surface;
-  std::size_t from_journals = 0;               // points that the file lacks
-  std::vector<std::filesystem::path> damaged;  // journals whose points are lost
-  std::vector<std::string> remarks;            // on what is damaged, for people
+  std::size_t from_journals = 0;                    // points that the file lacks
+  std::vector<std::filesystem::path> damaged = {};  // journals whose points are lost
+  std::vector<std::string> remarks = {};            // on what is damaged, for people
 };
 
 /// Nothing where there is neither a file nor a journal. Journals count where their settings are those of the file.

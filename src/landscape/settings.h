@@ -37,8 +37,8 @@ struct RunIdentity {
   }
 };
 
-/// Everything that determines the values of a surface, a line or a curve: /lossatlas@settings of its file. What does not
-/// apply is not set.
+/// Everything that determines the values of a surface, a line or a curve: /lossatlas@settings of its file. What does
+/// not apply is not set.
 struct Settings {
   // The network and the data.
   std::optional<std::string> arch;

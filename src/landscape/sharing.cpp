@@ -1,14 +1,10 @@
 #include "landscape/sharing.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -30,30 +26,13 @@ constexpr auto kAlive = ".alive";
 
 void pause(double seconds) { std::this_thread::sleep_for(std::chrono::duration<double>(seconds)); }
 
-std::string content_of(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
-
 std::filesystem::path claim_file(const std::filesystem::path& folder, std::size_t block) {
   return folder / fmt::format("block-{:06}", block);
 }
 
-enum class Claim { made, taken, no_folder };
-
 /// The one call that decides who computes a block.
-Claim try_claim(const std::filesystem::path& folder, std::size_t block, const std::string& name) {
-  const auto file = claim_file(folder, block);
-  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (descriptor < 0 && errno == EEXIST) return Claim::taken;
-  if (descriptor < 0 && errno == ENOENT) return Claim::no_folder;
-  if (descriptor < 0) throw Error("{}: cannot be created ({})", file.string(), std::strerror(errno));
-  const bool written = ::write(descriptor, name.data(), name.size()) == static_cast<ssize_t>(name.size());
-  const int reason = errno;
-  ::close(descriptor);
-  if (written) return Claim::made;
-  ::unlink(file.c_str());
-  throw Error("{}: cannot be written ({})", file.string(), std::strerror(reason));
+NewFile try_claim(const std::filesystem::path& folder, std::size_t block, const std::string& name) {
+  return make_new_file(claim_file(folder, block), name);
 }
 
 bool names_process(const std::string& text) {
@@ -69,7 +48,7 @@ bool names_process(const std::string& text) {
 bool is_claim(const std::filesystem::path& file) {
   std::error_code code;
   if (!std::filesystem::is_regular_file(std::filesystem::symlink_status(file, code))) return false;
-  const std::string name = file.filename().string(), content = content_of(file);
+  const std::string name = file.filename().string(), content = content_of(file).value_or("");
   const auto is_number = [](std::string_view text) {
     return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
   };
@@ -180,9 +159,9 @@ void SharedSweep::open_to_others() {
 
 bool SharedSweep::claim(std::size_t block) {
   if (!open_) return true;
-  const Claim result = try_claim(folder_, block, kOwner);
-  if (result == Claim::no_folder) open_ = false;  // somebody deleted it: nobody can claim any more
-  return result != Claim::taken;
+  const NewFile result = try_claim(folder_, block, kOwner);
+  if (result == NewFile::no_folder) open_ = false;  // somebody deleted it: nobody can claim any more
+  return result != NewFile::exists;
 }
 
 std::vector<std::size_t> SharedSweep::missing(const Surface& surface) const {
@@ -201,7 +180,7 @@ std::vector<std::size_t> SharedSweep::left_by_the_dead(const std::vector<std::si
     const std::size_t block = at / block_size_;
     if (!dead.contains(block)) {
       const auto file = claim_file(folder_, block);
-      const std::string name = content_of(file);
+      const std::string name = content_of(file).value_or("");
       // One without a name was made this moment, or by a process that was killed then.
       dead[block] = name == kOwner || !is_alive(name.empty() ? file.filename().string() : name + kAlive);
     }
@@ -215,7 +194,7 @@ bool SharedSweep::is_alive(const std::string& name) {
   const auto time = std::filesystem::last_write_time(folder_ / name, code);
   if (code) return false;
   try {
-    if (life_of(process_from_text(content_of(folder_ / name))) == Life::dead) return false;
+    if (life_of(process_from_text(content_of(folder_ / name).value_or(""))) == Life::dead) return false;
   } catch (const Error&) {  // being written
   }
   auto& heartbeat = heartbeats_[name];
@@ -295,7 +274,7 @@ bool JoinedSweep::wait_until_open(const std::filesystem::path& lock, const std::
     const auto owner = FileLock::holder(lock);
     if (!owner) return false;
     announce();
-    const auto text = content_of(folder_ / kOpen);
+    const auto text = content_of(folder_ / kOpen).value_or("");
     if (text.empty()) continue;
     const auto open = nlohmann::json::parse(text);
     // Another owner's, who died: this one is about to remove it.
@@ -318,9 +297,9 @@ std::optional<std::size_t> JoinedSweep::next() {
     const std::size_t block = next_block_++;
     auto points = points_of(order_, wanted_, block, block_size_);
     if (points.empty()) continue;
-    const Claim result = try_claim(folder_, block, name_);
-    if (result == Claim::no_folder) next_block_ = order_.size();  // the owner ended the sweep
-    if (result == Claim::made) queue_ = std::move(points);
+    const NewFile result = try_claim(folder_, block, name_);
+    if (result == NewFile::no_folder) next_block_ = order_.size();  // the owner ended the sweep
+    if (result == NewFile::made) queue_ = std::move(points);
   }
   return take_first(queue_);
 }

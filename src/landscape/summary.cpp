@@ -1,7 +1,5 @@
 #include "landscape/summary.h"
 
-#include "landscape/path.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,6 +12,7 @@
 #include <utility>
 
 #include "landscape/barrier.h"
+#include "landscape/path.h"
 #include "landscape/range_advice.h"
 #include "landscape/settings.h"
 
@@ -87,7 +86,9 @@ class Regions {
   std::vector<std::size_t> parents_;
 };
 
-/// The share of a triangle, or of a line, on which a linear function is at most `level`.
+/// The share of a triangle, or of a line, on which a linear function is at most `level`. Of a triangle a line cuts off
+/// a smaller one at the lowest corner, or at the highest, whose sides are the shares of the two sides that meet there;
+/// its area is their product.
 double share_below(std::span<double> corners, double level) {
   std::sort(corners.begin(), corners.end());
   const auto part = [&](double low, double high) { return (level - low) / (high - low); };
@@ -124,6 +125,7 @@ class Basin {
         break;
       }
     });
+    // Four triangles to a cell; the other axis of a line has one point, and the step 1.
     return pieces * step_of(surface_.x) * step_of(surface_.y) / (is_line() ? 1 : 4);
   }
 
@@ -180,7 +182,7 @@ void find_width(const Surface& surface, const std::vector<double>& heights, std:
   if (!(surface.loss[centre] > 0) || !std::isfinite(surface.loss[centre]) || surface.size() == 1) return;
   Basin basin(surface, heights, centre, 2 * surface.loss[centre]);
   const double size = basin.size();
-  summary.width = basin.is_line() ? size : 2 * std::sqrt(size / std::numbers::pi);
+  summary.width = basin.is_line() ? size : 2 * std::sqrt(size / std::numbers::pi);  // of a disc of that area
   summary.is_width_bound = basin.reaches_the_unknown();
 }
 
@@ -318,6 +320,7 @@ Curvature fit_plane(const Surface& surface, const std::vector<Sample>& samples) 
   if (!found) return curvature;
   const double dx = step_of(surface.x), dy = step_of(surface.y);
   const double xx = 2 * (*found)[3] / (dx * dx), xy = (*found)[4] / (dx * dy), yy = 2 * (*found)[5] / (dy * dy);
+  // The eigenvalues of [xx xy; xy yy]: half the trace, ± √(((xx - yy) / 2)² + xy²).
   const double middle = (xx + yy) / 2, radius = std::hypot((xx - yy) / 2, xy);
   curvature.smallest = middle - radius;
   curvature.largest = middle + radius;
@@ -344,7 +347,8 @@ double median_of_finite(const std::vector<double>& values) {
   return *middle;
 }
 
-/// The loss of a guess that gives all classes the same probability, where the centre is clearly better; else NaN.
+/// The loss of a guess that gives all C classes the same probability, -log(1/C) = log C, where the centre is clearly
+/// better; else NaN.
 double uniform_loss(const Surface& surface, const Summary& summary) {
   const Settings settings = settings_from(surface.settings);
   if (!settings.classes || settings.loss != "cross-entropy") return kUnknown;
@@ -369,9 +373,9 @@ void hint_at_range(const Surface& surface, const std::vector<double>& heights, S
   if (surface.size() < 9) return;
   const double centre = summary.centre.loss, span = summary.highest.loss - summary.lowest.loss;
   if (summary.not_finite == 0 && span < 0.1 * std::abs(centre) && span < 0.05) {
-    summary.hints.push_back(
-        fmt::format("the range is too small to show much: losses from {:.4g} to {:.4g}; try {}", summary.lowest.loss,
-                    summary.highest.loss, range_or(wider_range(surface, summary), "a wider one")));
+    summary.hints.push_back(fmt::format("the range is too small to show much: losses from {:.4g} to {:.4g}; try {}",
+                                        summary.lowest.loss, summary.highest.loss,
+                                        range_or(wider_range(surface, summary), "a wider one")));
   }
   const double uniform = uniform_loss(surface, summary);
   const auto is_far_out = [&](double loss) {
@@ -446,7 +450,8 @@ Summary summarize(const Surface& surface) {
 std::string recalibration_advice(const Surface& surface) {
   const Settings settings = settings_from(surface.settings);
   const auto& plane = settings.plane;  // files of older versions lack it and bn_layers
-  const bool is_between_networks = plane == "points" || plane == "pca" || plane == "path" || (settings.runs && !settings.runs->empty());
+  const bool is_between_networks =
+      plane == "points" || plane == "pca" || plane == "path" || (settings.runs && !settings.runs->empty());
   if (!is_between_networks || settings.bn != "stored" || settings.bn_layers.value_or(0) == 0) return "";
   return settings.arch == "torchscript" ? "--bn recalibrate with the network's --arch" : "--bn recalibrate";
 }
@@ -465,27 +470,28 @@ nlohmann::ordered_json json_of(const Summary& summary) {
   centre["accuracy"] = summary.centre_accuracy;
   centre["exact"] = summary.is_centre_exact;
   const Curvature& curvature = summary.curvature;
-  nlohmann::ordered_json all{{"centre", centre},
-                             {"lowest", json_of(summary.lowest)},
-                             {"highest", json_of(summary.highest)},
-                             {"width", summary.width},
-                             {"width_at_least", summary.is_width_bound},
-                             {"steepest",
-                              {{"rise", summary.steepest.size()},
-                               {"from", {summary.steepest.from.x, summary.steepest.from.y}},
-                               {"to", {summary.steepest.to.x, summary.steepest.to.y}}}},
-                             {"minima", summary.minima},
-                             {"clear_minima", summary.clear_minima ? nlohmann::ordered_json(*summary.clear_minima) : nullptr},
-                             {"curvature",
-                              {{"eigenvalues", {curvature.smallest, curvature.largest}},
-                               {"condition", curvature.condition},
-                               {"convex", curvature.is_convex()},
-                               {"points", curvature.points}}},
-                             {"points", summary.points},
-                             {"evaluated", summary.evaluated},
-                             {"not_finite", summary.not_finite},
-                             {"standard_error", summary.standard_error},
-                             {"hints", summary.hints}};
+  nlohmann::ordered_json all{
+      {"centre", centre},
+      {"lowest", json_of(summary.lowest)},
+      {"highest", json_of(summary.highest)},
+      {"width", summary.width},
+      {"width_at_least", summary.is_width_bound},
+      {"steepest",
+       {{"rise", summary.steepest.size()},
+        {"from", {summary.steepest.from.x, summary.steepest.from.y}},
+        {"to", {summary.steepest.to.x, summary.steepest.to.y}}}},
+      {"minima", summary.minima},
+      {"clear_minima", summary.clear_minima ? nlohmann::ordered_json(*summary.clear_minima) : nullptr},
+      {"curvature",
+       {{"eigenvalues", {curvature.smallest, curvature.largest}},
+        {"condition", curvature.condition},
+        {"convex", curvature.is_convex()},
+        {"points", curvature.points}}},
+      {"points", summary.points},
+      {"evaluated", summary.evaluated},
+      {"not_finite", summary.not_finite},
+      {"standard_error", summary.standard_error},
+      {"hints", summary.hints}};
   if (summary.reconstructed > 0) all["reconstructed"] = summary.reconstructed;
   return all;
 }

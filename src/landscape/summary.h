@@ -93,8 +93,8 @@ std::string recalibration_advice(const Surface& surface);
 /// As the file and `info --json` hold it.
 nlohmann::ordered_json json_of(const Summary& summary);
 
-/// Of any surface; of a path its barriers (path.h); for several repeats the numbers of their mean, and under "repeats" the list of each one's. Of a line
-/// between checkpoints also "interpolation" (interpolation_json).
+/// Of any surface; of a path its barriers (path.h); for several repeats the numbers of their mean, and under "repeats"
+/// the list of each one's. Of a line between checkpoints also "interpolation" (interpolation_json).
 nlohmann::ordered_json summary_json(const Surface& surface);
 
 }  // namespace lossatlas

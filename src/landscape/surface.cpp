@@ -88,7 +88,11 @@ void Surface::set(std::size_t index, const Evaluation& evaluation) {
 std::string error_name(Split split) { return std::string(name_of(split)) + "_loss_error"; }
 
 Evaluation Surface::at(std::size_t index) const {
-  Evaluation point{loss[index], loss_se[index], accuracy[index], accuracy_se[index], images[index], {}};
+  Evaluation point{.loss = loss[index],
+                   .loss_se = loss_se[index],
+                   .accuracy = accuracy[index],
+                   .accuracy_se = accuracy_se[index],
+                   .images = images[index]};
   for (const auto& measure : more) point.more.push_back(measure.values[index]);
   return point;
 }

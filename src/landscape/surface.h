@@ -53,12 +53,13 @@ inline constexpr double kNotKnown = std::numeric_limits<double>::quiet_NaN();
 /// A checkpoint in the plane or beside it.
 struct MarkedPoint {
   std::string name;
-  double x = 0, y = 0;  // coordinates of its projection
-  double distance = 0;  // Euclidean, out of the plane; 0 on it
+  double x = 0, y = 0;                                      // coordinates of its projection
+  double distance = 0;                                      // Euclidean, out of the plane; 0 on it
   double loss = kNotKnown, accuracy = kNotKnown;            // its own, with its own statistics, over the same images
   double test_loss = kNotKnown, test_accuracy = kNotKnown;  // where the surface is of both splits
   /// The line's values at the checkpoint, where the grid of a line between two has no point there.
-  double plane_loss = kNotKnown, plane_accuracy = kNotKnown, plane_test_loss = kNotKnown, plane_test_accuracy = kNotKnown;
+  double plane_loss = kNotKnown, plane_accuracy = kNotKnown, plane_test_loss = kNotKnown,
+         plane_test_accuracy = kNotKnown;
 };
 
 /// A curve in the plane, or its projection: a point for each t.
@@ -91,9 +92,9 @@ struct Surface {
   std::vector<MarkedPoint> points;
   std::vector<PlaneCurve> curves;
   std::vector<PilotPoint> pilot;  // of a surface in levels, as far as it is known; balances the order of `samples`
-  double unit = kNotKnown;  // length of both directions, where it is the same
-  Trajectory trajectory;    // paths of optimizers through the plane
-  std::string direction_file;         // "" where directions come from the seed alone
+  double unit = kNotKnown;        // length of both directions, where it is the same
+  Trajectory trajectory;          // paths of optimizers through the plane
+  std::string direction_file;     // "" where directions come from the seed alone
   nlohmann::json settings = nlohmann::json::object();    // all that decides the values
   nlohmann::json provenance = nlohmann::json::object();  // how this file came about: may differ between equal surfaces
   /// The loss at the origin beside that of the untouched checkpoint: images, surface, checkpoint, equal; null where

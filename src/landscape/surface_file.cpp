@@ -122,10 +122,11 @@ void write_coordinates(Hdf5Writer& writer, const Surface& surface) {
   const bool is_path = surface.kind == SurfaceKind::path;
   write_axis(writer, "/xcoordinates", "/x", is_path ? "t, from one end to the other" : "multiples of direction 1",
              surface.x.coordinates());
-  if (!surface.is_flat()) write_axis(writer, "/ycoordinates", "/y", "multiples of direction 2", surface.y.coordinates());
+  if (!surface.is_flat())
+    write_axis(writer, "/ycoordinates", "/y", "multiples of direction 2", surface.y.coordinates());
   const Names names(surface.split);
-  std::vector<std::string> on_the_grid{names.loss,   names.accuracy,  names.loss_se, names.accuracy_se,
-                                       names.images, names.evaluated};
+  std::vector<std::string> on_the_grid{names.loss,        names.accuracy, names.loss_se,
+                                       names.accuracy_se, names.images,   names.evaluated};
   for (const auto& [name, values] : surface.more) on_the_grid.push_back(name);
   for (const auto& name : on_the_grid) attach_scales(writer, at_root(name), surface);
   for (const std::string& split : splits_of(surface)) {
@@ -205,7 +206,8 @@ Contents contents_of(const Hdf5Reader& reader, const nlohmann::json& settings) {
   if (!names.is_array() || !std::all_of(names.begin(), names.end(), is_text)) {
     throw Error("{}: the setting more is no list of names", reader.file().string());
   }
-  if (!levels.is_null() && (!levels.is_array() || levels.empty() || !std::all_of(levels.begin(), levels.end(), is_count))) {
+  if (!levels.is_null() &&
+      (!levels.is_array() || levels.empty() || !std::all_of(levels.begin(), levels.end(), is_count))) {
     throw Error("{}: the setting levels is no list of numbers of images", reader.file().string());
   }
   return {repeats.get<std::size_t>(), levels_of(settings), names.get<std::vector<std::string>>()};
@@ -261,17 +263,18 @@ void read_pilot(const Hdf5Reader& reader, Surface& surface) {
   const auto points = reader.read<std::int64_t>(group + "point");
   const std::size_t images = surface.samples.size();
   const auto losses = read_grid(reader, group + split + "_loss", {points.size(), images});
-  const auto right = reader.read<std::uint8_t>(group + split + "_correct");
+  const auto correct = reader.read<std::uint8_t>(group + split + "_correct");
   const auto is_on_grid = [&](std::int64_t point) {
     return point >= 0 && point < static_cast<std::int64_t>(surface.grid_size());
   };
-  if (right.size() != losses.size() || !std::all_of(points.begin(), points.end(), is_on_grid)) {
+  if (correct.size() != losses.size() || !std::all_of(points.begin(), points.end(), is_on_grid)) {
     throw Error("{}: {} does not fit its surface", reader.file().string(), group);
   }
   for (std::size_t k = 0; k < points.size(); ++k) {
     const auto first = static_cast<std::ptrdiff_t>(k * images), end = first + static_cast<std::ptrdiff_t>(images);
-    surface.pilot.push_back({static_cast<std::size_t>(points[k]),
-                             {{losses.begin() + first, losses.begin() + end}, {right.begin() + first, right.begin() + end}}});
+    surface.pilot.push_back(
+        {static_cast<std::size_t>(points[k]),
+         {{losses.begin() + first, losses.begin() + end}, {correct.begin() + first, correct.begin() + end}}});
   }
 }
 
@@ -320,9 +323,9 @@ Surface read_values(const Hdf5Reader& reader, const Form& form, const std::vecto
 /// Curve and line as two layers.
 Surface read_path(const Hdf5Reader& reader, const Form& form, const std::vector<std::string>& more_names) {
   const Shape shape = shape_of(form);
-  const std::array ways{
-      read_values(reader, form, more_names, 1, shape, at_root),
-      read_values(reader, form, more_names, 1, shape, [](const std::string& name) { return std::string(kLinear) + name; })};
+  const std::array ways{read_values(reader, form, more_names, 1, shape, at_root),
+                        read_values(reader, form, more_names, 1, shape,
+                                    [](const std::string& name) { return std::string(kLinear) + name; })};
   Surface both = empty_like(ways[kCurveLayer], ways.size());
   both.samples = ways[kCurveLayer].samples;
   for (std::size_t layer = 0; layer < ways.size(); ++layer) {
@@ -473,17 +476,17 @@ void write_pilot(Hdf5Writer& writer, const Surface& surface) {
   if (surface.pilot.empty()) return;
   std::vector<std::int64_t> points;
   std::vector<double> losses;
-  std::vector<std::uint8_t> right;
+  std::vector<std::uint8_t> correct;
   for (const auto& [point, images] : surface.pilot) {
     points.push_back(static_cast<std::int64_t>(point));
     losses.insert(losses.end(), images.losses.begin(), images.losses.end());
-    right.insert(right.end(), images.is_correct.begin(), images.is_correct.end());
+    correct.insert(correct.end(), images.is_correct.begin(), images.is_correct.end());
   }
   const std::string group(kPilot), split(name_of(surface.split));
   const Shape shape{points.size(), surface.samples.size()};
   writer.write<std::int64_t>(group + "point", points, {points.size()});
   writer.write<double>(group + split + "_loss", losses, shape);
-  writer.write<std::uint8_t>(group + split + "_correct", right, shape);
+  writer.write<std::uint8_t>(group + split + "_correct", correct, shape);
 }
 
 /// What a file holds besides its values: what is known of `surface`, and the numbers of what is `shown` of it.
@@ -511,6 +514,27 @@ void finish(Hdf5Writer& writer, const std::filesystem::path& file, const Surface
   writer.save(file);
 }
 
+Surface read_any(const std::filesystem::path& file, bool wants_levels) {
+  const Hdf5Reader reader(file);
+  const bool is_line = !reader.has("/ycoordinates");
+  const Split split = reader.has("/train_loss") ? Split::train : Split::test;
+  const std::string prefix(name_of(split));
+  if (!reader.has("/xcoordinates") || !reader.has("/" + prefix + "_loss")) {
+    throw Error(
+        "{}: no surface or line (wants xcoordinates, ycoordinates unless it is a line, and train_loss or test_loss; it "
+        "holds {})",
+        file.string(), fmt::join(reader.members("/"), ", "));
+  }
+  const Axis x = read_axis(reader, "/xcoordinates"), y = is_line ? Axis{0, 0, 1} : read_axis(reader, "/ycoordinates");
+  const bool is_path =
+      reader.has_attribute("/lossatlas", "kind") && reader.text_attribute("/lossatlas", "kind") == "path";
+  const SurfaceKind kind = is_path ? SurfaceKind::path : is_line ? SurfaceKind::line : SurfaceKind::surface;
+  const Form form{kind, x, y, split};
+  Surface surface = reader.has("/lossatlas") ? read_own(reader, form, wants_levels) : read_theirs(reader, form);
+  if (reader.has("/dir_file")) surface.direction_file = reader.read_text("/dir_file");
+  return surface;
+}
+
 }  // namespace
 
 void write_surface(const std::filesystem::path& file, const Surface& surface) {
@@ -532,30 +556,6 @@ void write_surface(const std::filesystem::path& file, const Surface& levels, con
   write_pilot(writer, levels);
   finish(writer, file, levels, shown);
 }
-
-namespace {
-
-Surface read_any(const std::filesystem::path& file, bool wants_levels) {
-  const Hdf5Reader reader(file);
-  const bool is_line = !reader.has("/ycoordinates");
-  const Split split = reader.has("/train_loss") ? Split::train : Split::test;
-  const std::string prefix(name_of(split));
-  if (!reader.has("/xcoordinates") || !reader.has("/" + prefix + "_loss")) {
-    throw Error(
-        "{}: no surface or line (wants xcoordinates, ycoordinates unless it is a line, and train_loss or test_loss; it "
-        "holds {})",
-        file.string(), fmt::join(reader.members("/"), ", "));
-  }
-  const Axis x = read_axis(reader, "/xcoordinates"), y = is_line ? Axis{0, 0, 1} : read_axis(reader, "/ycoordinates");
-  const bool is_path = reader.has_attribute("/lossatlas", "kind") && reader.text_attribute("/lossatlas", "kind") == "path";
-  const SurfaceKind kind = is_path ? SurfaceKind::path : is_line ? SurfaceKind::line : SurfaceKind::surface;
-  const Form form{kind, x, y, split};
-  Surface surface = reader.has("/lossatlas") ? read_own(reader, form, wants_levels) : read_theirs(reader, form);
-  if (reader.has("/dir_file")) surface.direction_file = reader.read_text("/dir_file");
-  return surface;
-}
-
-}  // namespace
 
 Surface read_surface(const std::filesystem::path& file) { return read_any(file, false); }
 

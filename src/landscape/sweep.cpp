@@ -40,7 +40,10 @@ class Sweep {
     if (failure_) std::rethrow_exception(failure_);
     const double seconds = started_.seconds();
     look_again();
-    return {done_ == surface_.size(), computed_, seconds, rate(seconds)};
+    return {.finished = done_ == surface_.size(),
+            .computed = computed_,
+            .seconds = seconds,
+            .images_per_second = rate(seconds)};
   }
 
  private:
@@ -129,7 +132,14 @@ class Sweep {
   void report() {
     const double seconds = started_.seconds();
     if (options_.on_point) {
-      options_.on_point({done_, computed_, surface_.size(), seconds, rate(seconds), lowest_, highest_, images_});
+      options_.on_point({.done = done_,
+                         .computed = computed_,
+                         .total = surface_.size(),
+                         .seconds = seconds,
+                         .images_per_second = rate(seconds),
+                         .lowest = lowest_,
+                         .highest = highest_,
+                         .images = images_});
     }
     if (options_.on_save && saved_.seconds() > std::min(options_.save_seconds, std::max(kFirstSave, seconds / 2))) {
       options_.on_save(surface_);
@@ -138,9 +148,7 @@ class Sweep {
     }
   }
 
-  double rate(double seconds) const {
-    return seconds > 0 ? static_cast<double>(images_) / seconds : 0;
-  }
+  double rate(double seconds) const { return seconds > 0 ? static_cast<double>(images_) / seconds : 0; }
 
   const Planes& planes_;
   const Engine& engine_;
@@ -161,7 +169,8 @@ class Sweep {
 }  // namespace
 
 double SweepProgress::seconds_left() const {
-  if (images_total > 0) return static_cast<double>(std::max<std::int64_t>(0, images_total - images)) / images_per_second;
+  if (images_total > 0)
+    return static_cast<double>(std::max<std::int64_t>(0, images_total - images)) / images_per_second;
   if (computed == 0) return std::numeric_limits<double>::quiet_NaN();
   return seconds / static_cast<double>(computed) * static_cast<double>(total - done);
 }

@@ -14,8 +14,8 @@
 namespace lossatlas {
 
 struct SweepOptions {
-  int threads = 1;                                     // one evaluator each; at most 2 on a CUDA device
-  const std::atomic<bool>* stop = nullptr;             // when true: finish the points under way and return
+  int threads = 1;                          // one evaluator each; at most 2 on a CUDA device
+  const std::atomic<bool>* stop = nullptr;  // when true: finish the points under way and return
   /// The next point, of any thread; by default each missing one, coarse to fine. What it throws ends the sweep.
   std::function<std::optional<std::size_t>()> next;
   /// Of a surface in levels: takes what single images give at a point, in place of the surface; one call at a time.

@@ -6,12 +6,14 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/names.h"
 #include "landscape/products.h"
 #include "storage/hdf5.h"
 
 namespace lossatlas {
 namespace {
 
+constexpr NameTable<ProjectionRule, 2> kRuleNames{{{ProjectionRule::cos, "cos"}, {ProjectionRule::lstsq, "lstsq"}}};
 constexpr auto kRuns = "/lossatlas/runs";
 constexpr auto kPca = "/lossatlas/pca";
 constexpr double kParallel = 1e-12;  // 1 - cos²: what is left of two directions that float32 cannot tell apart
@@ -79,14 +81,9 @@ double median_of(std::vector<double> values) {
 
 }  // namespace
 
-std::string_view name_of(ProjectionRule rule) { return rule == ProjectionRule::cos ? "cos" : "lstsq"; }
+std::string_view name_of(ProjectionRule rule) { return kRuleNames.name_of(rule); }
 
-ProjectionRule projection_rule_of(const std::string& name) {
-  for (const auto rule : {ProjectionRule::cos, ProjectionRule::lstsq}) {
-    if (name == name_of(rule)) return rule;
-  }
-  throw UsageError("--project {}: wants cos or lstsq", name);
-}
+ProjectionRule projection_rule_of(const std::string& name) { return kRuleNames.parse("--project", name); }
 
 Projected project(const Products& products, ProjectionRule rule) {
   const double xx = products.among[0][0], xy = products.among[0][1], yy = products.among[1][1];
@@ -101,8 +98,7 @@ Projected project(const Products& products, ProjectionRule rule) {
     const bool least_squares = rule == ProjectionRule::lstsq;
     const double x = least_squares ? (px * yy - py * xy) / determinant : px / xx;
     const double y = least_squares ? (py * xx - px * xy) / determinant : py / yy;
-    const double square =
-        products.squares[i] - 2 * (x * px + y * py) + x * x * xx + 2 * x * y * xy + y * y * yy;
+    const double square = products.squares[i] - 2 * (x * px + y * py) + x * x * xx + 2 * x * y * xy + y * y * yy;
     points.x.push_back(x);
     points.y.push_back(y);
     points.distance.push_back(std::sqrt(std::max(square, 0.0)));
@@ -112,13 +108,17 @@ Projected project(const Products& products, ProjectionRule rule) {
 }
 
 const std::vector<double>* RunPath::find(std::string_view dataset) const {
-  const auto found = std::find_if(values.begin(), values.end(), [&](const auto& named) { return named.first == dataset; });
+  const auto found =
+      std::find_if(values.begin(), values.end(), [&](const auto& named) { return named.first == dataset; });
   return found == values.end() ? nullptr : &found->second;
 }
 
 PathValues path_values(Split split, bool is_second) {
   const std::string name(name_of(split)), plane = is_second ? "plane_" + name : "plane";
-  return {name + "_loss", name + "_acc", plane + "_loss", plane + "_acc"};
+  return {.loss = name + "_loss",
+          .accuracy = name + "_acc",
+          .plane_loss = plane + "_loss",
+          .plane_accuracy = plane + "_acc"};
 }
 
 void write_trajectory(Hdf5Writer& writer, const Trajectory& trajectory) {

@@ -72,11 +72,11 @@ Trajectory read_trajectory(const Hdf5Reader& reader);
 
 /// How far a path lies from what is shown.
 struct PathSummary {
-  double longest = 0;                                      // way of a checkpoint to the origin
-  double median_distance = 0, largest_distance = 0;        // out of the plane, the origin not counted
-  double median_difference = 0, largest_difference = 0;    // |plane's loss - own|; NaN where no finite one is known
-  std::size_t compared = 0;                                // checkpoints where both losses are finite
-  std::size_t farthest = 0, most_different = 0;            // which checkpoint
+  double longest = 0;                                    // way of a checkpoint to the origin
+  double median_distance = 0, largest_distance = 0;      // out of the plane, the origin not counted
+  double median_difference = 0, largest_difference = 0;  // |plane's loss - own|; NaN where no finite one is known
+  std::size_t compared = 0;                              // checkpoints where both losses are finite
+  std::size_t farthest = 0, most_different = 0;          // which checkpoint
 };
 PathSummary summarize(const RunPath& path, Split split);
 

@@ -8,12 +8,12 @@ namespace lossatlas {
 
 /// An optimizer by name, and its numbers; those that its rule (rule.h) does not have are not read.
 struct OptimizerOptions {
-  std::string name = "sgd";                 // one of optimizer_names()
-  double momentum = 0;                      // sgd, momentum, nesterov: μ in [0, 1)
-  bool nesterov = false;                    // sgd with μ > 0: Nesterov's momentum
-  double weight_decay = 0;  // λ: g ← g + λ θ, before anything else; adamw: θ ← θ − ε λ θ instead
-  double delta = 1e-7;      // adagrad, rmsprop, adam, adamw: δ > 0
-  double rho = 0.99;                        // rmsprop: ρ in [0, 1)
+  std::string name = "sgd";  // one of optimizer_names()
+  double momentum = 0;       // sgd, momentum, nesterov: μ in [0, 1)
+  bool nesterov = false;     // sgd with μ > 0: Nesterov's momentum
+  double weight_decay = 0;   // λ: g ← g + λ θ, before anything else; adamw: θ ← θ − ε λ θ instead
+  double delta = 1e-7;       // adagrad, rmsprop, adam, adamw: δ > 0
+  double rho = 0.99;         // rmsprop: ρ in [0, 1)
   std::array<double, 2> betas{0.9, 0.999};  // adam, adamw: β₁, β₂ in [0, 1)
 
   bool is_adam() const { return name == "adam" || name == "adamw"; }

@@ -31,11 +31,9 @@ inline std::size_t memory_of(const OptimizerOptions& options) {
 ///   momentum (sgd, μ)  v ← μ v + g;  direction v. As PyTorch's SGD, with dampening 0 (Polyak 1964)
 ///   nesterov           v ← μ v + g;  direction g + μ v. As PyTorch's (Sutskever et al. 2013)
 ///   adagrad            r ← r + g²;  direction g, divisor δ + √r. Goodfellow, Bengio, Courville, "Deep Learning"
-///   (2016),
-///                      algorithm 8.4. PyTorch's takes δ = 1e-10 and can start r above 0 and decay ε
-///   rmsprop            r ← ρ r + (1 − ρ) g²;  direction g, divisor √r + δ. As PyTorch's (its alpha is ρ); Goodfellow
-///   et
-///                      al., algorithm 8.5, have √(δ + r)
+///                      (2016), algorithm 8.4. PyTorch's takes δ = 1e-10 and can start r above 0 and decay ε
+///   rmsprop            r ← ρ r + (1 − ρ) g²;  direction g, divisor √r + δ. As PyTorch's (its alpha is ρ);
+///                      Goodfellow et al., algorithm 8.5, have √(δ + r)
 ///   adam               m ← β₁ m + (1 − β₁) g, r ← β₂ r + (1 − β₂) g²;  direction m / (1 − β₁ᵗ), divisor
 ///                      √(r / (1 − β₂ᵗ)) + δ. Kingma & Ba 2015, algorithm 1; as PyTorch's
 ///   adamw              as adam, decay λ. Loshchilov & Hutter 2019, algorithm 2, with ε λ for its λ; as

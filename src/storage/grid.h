@@ -14,8 +14,8 @@ namespace lossatlas {
 void write_axis(Hdf5Writer& writer, const std::string& name, const std::string& scale, const std::string& meaning,
                 std::span<const double> values);
 
-/// Of losses in a file of tomgoldstein/loss-landscape, whether each was evaluated: 1, or 0 where -1 marks it as not. Where
-/// another loss is negative, -1 is a loss too; a NaN is always one.
+/// Of losses in a file of tomgoldstein/loss-landscape, whether each was evaluated: 1, or 0 where -1 marks it as not.
+/// Where another loss is negative, -1 is a loss too; a NaN is always one.
 std::vector<std::uint8_t> evaluated_of(std::span<const double> losses);
 
 /// What VTK's vtkHDFReader and ParaView read: an image of nx × ny × 1 points whose data are hard links to these root

@@ -236,7 +236,8 @@ struct Hdf5Reader::Impl {
   std::filesystem::path path;
   Handle file;
 
-  explicit Impl(const std::filesystem::path& name, std::span<const std::byte> bytes = {}) : path(name), file(open(name, bytes)) {
+  explicit Impl(const std::filesystem::path& name, std::span<const std::byte> bytes = {})
+      : path(name), file(open(name, bytes)) {
     const Handle options(H5Fget_create_plist(file), H5Pclose, name.string());
     std::size_t address = 0, length = 0;
     checked(H5Pget_sizes(options, &address, &length), name.string());
@@ -274,7 +275,8 @@ struct Hdf5Reader::Impl {
       if (__builtin_mul_overflow(bytes, size, &bytes)) bytes = UINT64_MAX;
     }
     if (bytes > std::max(most, kHarmless)) {
-      throw Error("{}: its [{}] values are more than the file holds: it is damaged", where(name), fmt::join(shape, ", "));
+      throw Error("{}: its [{}] values are more than the file holds: it is damaged", where(name),
+                  fmt::join(shape, ", "));
     }
   }
 
@@ -418,11 +420,13 @@ Stored Hdf5Reader::stored(const std::string& path, const std::string& attribute)
 }
 
 Shape Hdf5Reader::shape(const std::string& dataset) const {
-  return shape_of(Handle(H5Dget_space(impl_->dataset(dataset)), H5Sclose, impl_->where(dataset)), impl_->where(dataset));
+  return shape_of(Handle(H5Dget_space(impl_->dataset(dataset)), H5Sclose, impl_->where(dataset)),
+                  impl_->where(dataset));
 }
 
 Shape Hdf5Reader::shape(const std::string& path, const std::string& attribute) const {
-  return shape_of(Handle(H5Aget_space(impl_->attribute(path, attribute)), H5Sclose, impl_->where(path)), impl_->where(path));
+  return shape_of(Handle(H5Aget_space(impl_->attribute(path, attribute)), H5Sclose, impl_->where(path)),
+                  impl_->where(path));
 }
 
 template <class T>

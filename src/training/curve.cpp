@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/names.h"
 #include "base/philox.h"
 #include "checkpoint/checkpoint.h"
 #include "data/data_digest.h"
@@ -25,8 +26,9 @@ namespace {
 
 using nlohmann::json;
 
+constexpr NameTable<CurveShape, 2> kShapeNames{{{CurveShape::bezier, "bezier"}, {CurveShape::polygon, "polygon"}}};
 constexpr std::array kTrainingColumns{&HistoryRow::learning_rate, &HistoryRow::train_loss, &HistoryRow::train_acc,
-                              &HistoryRow::seconds};
+                                      &HistoryRow::seconds};
 
 double inner_product(const std::vector<NamedTensor>& a, const std::vector<NamedTensor>& b) {
   double sum = 0;
@@ -45,7 +47,8 @@ std::vector<std::vector<double>> gram_matrix(const Curve& curve) {
   }
   std::vector products(differences.size(), std::vector<double>(differences.size()));
   for (std::size_t i = 0; i < differences.size(); ++i) {
-    for (std::size_t j = 0; j <= i; ++j) products[i][j] = products[j][i] = inner_product(differences[i], differences[j]);
+    for (std::size_t j = 0; j <= i; ++j)
+      products[i][j] = products[j][i] = inner_product(differences[i], differences[j]);
   }
   return products;
 }
@@ -74,14 +77,9 @@ std::vector<HistoryRow> rows_of(const json& list) {
 
 }  // namespace
 
-std::string_view name_of(CurveShape shape) { return shape == CurveShape::bezier ? "bezier" : "polygon"; }
+std::string_view name_of(CurveShape shape) { return kShapeNames.name_of(shape); }
 
-CurveShape curve_shape_of(const std::string& name) {
-  for (const auto shape : {CurveShape::bezier, CurveShape::polygon}) {
-    if (name == name_of(shape)) return shape;
-  }
-  throw UsageError("--curve {}: wants bezier or polygon", name);
-}
+CurveShape curve_shape_of(const std::string& name) { return kShapeNames.parse("--curve", name); }
 
 std::vector<double> coefficients(CurveShape shape, std::size_t points, double t) {
   const std::size_t n = points - 1;
@@ -139,7 +137,7 @@ struct CurveRun::Impl {
   CurveOptions options;
   std::filesystem::path file;
   json settings;
-  Curve curve;                     // on the device, in the loop's layout
+  Curve curve;  // on the device, in the loop's layout
   std::shared_ptr<Network> network;
   std::vector<NamedTensor> point;  // the network's own parameters: θ(t)
   std::vector<NamedTensor> bends;  // of all bends, one after the other: "bend-1.conv1.weight"
@@ -157,9 +155,10 @@ struct CurveRun::Impl {
         network(make_network(options.network)) {
     at::set_num_threads(options.threads);
     network->to(device);
-    loop.emplace(options.loop, network, std::move(train), device,
-                 TrainingLoop::Step{[this] { return learning_rate(); }, [this](double rate, const MinibatchShare&) { descend(rate); },
-                                    [this] { prepare(); }});
+    loop.emplace(
+        options.loop, network, std::move(train), device,
+        TrainingLoop::Step{[this] { return learning_rate(); },
+                           [this](double rate, const MinibatchShare&) { descend(rate); }, [this] { prepare(); }});
     point = state_of(*network).parameters;
     for (const auto& given_point : start.points) {
       auto& own = curve.points.emplace_back();

@@ -28,7 +28,8 @@ CurveShape curve_shape_of(const std::string& name);
 /// between, its bends, draw it their way (Garipov et al. 2018, section 3).
 struct Curve {
   CurveShape shape = CurveShape::bezier;
-  std::vector<std::vector<NamedTensor>> points;  // two or more, each with the names and shapes of a network's parameters
+  /// Two or more, each with the names and shapes of a network's parameters.
+  std::vector<std::vector<NamedTensor>> points;
 
   std::size_t bends() const { return points.size() - 2; }
 };
@@ -56,9 +57,9 @@ struct CurveOptions {
   int threads = 1;             // inside operators; with 1 a run gives the same bits each time
 };
 
-/// Trains the bends of a curve; its ends stay. At each minibatch t is drawn from U[0, 1), and with g the gradient of the
-/// loss at θ(t) (batch norm in training mode) and λ θ(t), bend k takes an SGD step along c_k(t) g.
-/// A run that is interrupted and resumed ends in the same bits as one that was not, given one thread.
+/// Trains the bends of a curve; its ends stay. At each minibatch t is drawn from U[0, 1), and with g the gradient of
+/// the loss at θ(t) (batch norm in training mode) and λ θ(t), bend k takes an SGD step along c_k(t) g. A run that is
+/// interrupted and resumed ends in the same bits as one that was not, given one thread.
 class CurveRun {
  public:
   /// `state`: the file where a run that was cut off goes on, written after each epoch and at an interrupt.
@@ -67,8 +68,8 @@ class CurveRun {
            std::filesystem::path state, nlohmann::json settings);
   ~CurveRun();
 
-  /// Goes on from the file. Throws Error where it is of other settings (named), or damaged. False if the file holds no digest
-  /// of its data (data_digest.h), so that they could not be compared.
+  /// Goes on from the file. Throws Error where it is of other settings (named), or damaged. False if the file holds no
+  /// digest of its data (data_digest.h), so that they could not be compared.
   bool resume();
   /// Trains to the last epoch (true), or until stopped (false).
   bool run(const TrainingHooks& hooks);

@@ -39,8 +39,7 @@ Minibatch MinibatchSampler::at(std::int64_t epoch, std::int64_t step) {
   }
   const std::int64_t first = step * batch_size_;
   const std::int64_t count = std::min(batch_size_, static_cast<std::int64_t>(data_.size()) - first);
-  Minibatch batch{at::empty({count, data_.shape[0], data_.shape[1], data_.shape[2]}),
-                  at::empty({count}, at::kLong)};
+  Minibatch batch{at::empty({count, data_.shape[0], data_.shape[1], data_.shape[2]}), at::empty({count}, at::kLong)};
   float* images = batch.images.data_ptr<float>();
   std::int64_t* labels = batch.labels.data_ptr<std::int64_t>();
   for (std::int64_t i = 0; i < count; ++i) {

@@ -104,9 +104,14 @@ struct TrainingRun::Impl {
     at::manual_seed(options.seed);
     network = make_network(options.network);
     network->to(device);
-    loop.emplace(LoopOptions{options.batch_size, options.epochs, options.seed, options.augment}, network, train, device,
-                 TrainingLoop::Step{[this] { return learning_rate(); },
-                                    [this](double rate, const MinibatchShare& share) { optimizer->step(rate, share); }});
+    loop.emplace(
+        LoopOptions{.batch_size = options.batch_size,
+                    .epochs = options.epochs,
+                    .seed = options.seed,
+                    .augment = options.augment},
+        network, train, device,
+        TrainingLoop::Step{[this] { return learning_rate(); },
+                           [this](double rate, const MinibatchShare& share) { optimizer->step(rate, share); }});
     optimizer = make_optimizer(options.optimizer, state_of(*network).parameters);
     history.settings = settings_of(options, *train, test_engine.data(), device);
   }
@@ -160,8 +165,7 @@ struct TrainingRun::Impl {
   }
 };
 
-json settings_of(const TrainingOptions& options, const DataSet& train, const DataSet& test,
-                 const at::Device& device) {
+json settings_of(const TrainingOptions& options, const DataSet& train, const DataSet& test, const at::Device& device) {
   json settings = settings_of(options.network);
   settings.update(settings_of(train));
   settings.update({{"train_images", train.size()},

@@ -70,7 +70,8 @@ void TrainingLoop::train_step() {
     throw Error("the learning rate {} of epoch {} is larger than float32 holds", rate, epoch_ + 1);
   }
   const std::int64_t count = labels.size(0);
-  rule_.descend(rate, {static_cast<double>(count) / static_cast<double>(sampler_.images()), step_ + 1 == sampler_.steps()});
+  rule_.descend(rate,
+                {static_cast<double>(count) / static_cast<double>(sampler_.images()), step_ + 1 == sampler_.steps()});
   const double value = loss.item<double>();
   if (!std::isfinite(value)) {
     throw Error("the training loss became {} in step {} of epoch {}; the learning rate {} is probably too large",
@@ -122,14 +123,17 @@ HistoryRow TrainingLoop::finish_epoch() {
 }
 
 json TrainingLoop::state() const {
-  return {{"epoch", epoch_},           {"step", step_},           {"loss_sum", sums_.loss},
-          {"correct", sums_.correct},  {"images", sums_.images},  {"seconds", sums_.seconds}};
+  return {{"epoch", epoch_},          {"step", step_},          {"loss_sum", sums_.loss},
+          {"correct", sums_.correct}, {"images", sums_.images}, {"seconds", sums_.seconds}};
 }
 
 void TrainingLoop::restore(const json& state) {
   epoch_ = state.at("epoch");
   step_ = state.at("step");
-  sums_ = {state.at("loss_sum"), state.at("correct"), state.at("images"), state.at("seconds")};
+  sums_ = {.loss = state.at("loss_sum"),
+           .correct = state.at("correct"),
+           .images = state.at("images"),
+           .seconds = state.at("seconds")};
 }
 
 std::string first_difference(const json& ours, const json& theirs) {

@@ -41,10 +41,10 @@ class TrainingLoop {
  public:
   /// What one step does around the gradient of the minibatch's loss (cross-entropy, batch norm in training mode).
   struct Step {
-    std::function<double()> learning_rate;     // of the step to come
+    std::function<double()> learning_rate;  // of the step to come
     /// Takes .grad() of the network's parameters.
     std::function<void(double rate, const MinibatchShare& share)> descend;
-    std::function<void()> prepare = {};        // before the gradient: puts parameters into the network
+    std::function<void()> prepare = {};  // before the gradient: puts parameters into the network
   };
 
   /// The network, on the device, takes the layout that trains fastest.
@@ -56,8 +56,8 @@ class TrainingLoop {
   /// Ends the epoch: its training values, and the rate at its end. Test values are NaN.
   HistoryRow finish_epoch();
 
-  std::int64_t epoch() const { return epoch_; }  // finished epochs
-  std::int64_t step() const { return step_; }    // finished steps of the next one
+  std::int64_t epoch() const { return epoch_; }            // finished epochs
+  std::int64_t step() const { return step_; }              // finished steps of the next one
   std::int64_t steps() const { return sampler_.steps(); }  // of an epoch
   std::int64_t steps_taken() const { return epoch_ * steps() + step_; }
   at::MemoryFormat layout() const { return layout_; }
@@ -91,7 +91,7 @@ class TrainingLoop {
   MinibatchSampler sampler_;
   std::int64_t epoch_ = 0, step_ = 0;
   Sums sums_;
-  std::future<Minibatch> ahead_;  // of the step to come, where it is on its way; only then does another thread use sampler_
+  std::future<Minibatch> ahead_;  // of the next step, if it is on its way; only then does another thread use sampler_
 };
 
 /// The tensor with its numbers in this order in memory; only those of four dimensions have another than their own.

@@ -6,7 +6,6 @@
 
 #include <csignal>
 #include <fstream>
-#include <iterator>
 
 #include "base/crc32.h"
 #include "base/error.h"
@@ -15,15 +14,6 @@
 #include "temporary_folder.h"
 
 using namespace lossatlas;
-
-namespace {
-
-std::string content_of(const std::filesystem::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
-
-}  // namespace
 
 TEST_CASE("CRC-32 gives the known answer") {
   const std::string text = "123456789";

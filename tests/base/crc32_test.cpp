@@ -11,7 +11,9 @@ using lossatlas::crc32_share;
 
 namespace {
 
-std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text.data(), text.size())); }
+std::span<const std::byte> bytes_of(const std::string& text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
 
 /// The definition: bit by bit, the lowest first.
 std::uint32_t by_definition(std::span<const std::byte> bytes) {

@@ -51,7 +51,8 @@ TEST_CASE("normal numbers have the moments of a standard normal") {
 
 TEST_CASE("normal numbers keep their bits on every processor and in every release") {
   std::vector<float> normal(100'001);
-  fill_normal(normal, 0x123456789ABCDEF, Purpose::direction, std::uint64_t{5} << 32 | 3, 2 * ((std::uint64_t{1} << 32) - 9));
+  fill_normal(normal, 0x123456789ABCDEF, Purpose::direction, std::uint64_t{5} << 32 | 3,
+              2 * ((std::uint64_t{1} << 32) - 9));
   CHECK(crc32(std::as_bytes(std::span(normal))) == 0x485CA311);
 }
 

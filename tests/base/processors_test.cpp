@@ -22,9 +22,7 @@ class OmpThreads {
   ~OmpThreads() { set(kept_.empty() ? nullptr : kept_.c_str()); }
 
  private:
-  static void set(const char* value) {
-    value ? setenv("OMP_NUM_THREADS", value, 1) : unsetenv("OMP_NUM_THREADS");
-  }
+  static void set(const char* value) { value ? setenv("OMP_NUM_THREADS", value, 1) : unsetenv("OMP_NUM_THREADS"); }
   std::string kept_;
 };
 
@@ -37,7 +35,8 @@ TEST_CASE("OMP_NUM_THREADS and the processors allowed bound the threads") {
     all = usable_processors();
   }
   CHECK(all >= 1);
-  for (const auto& [text, most] : {std::pair{"1", 1}, {"1,4", 1}, {"100000", all}, {"none", all}, {"0", all}, {"-3", all}, {"", all}}) {
+  for (const auto& [text, most] :
+       {std::pair{"1", 1}, {"1,4", 1}, {"100000", all}, {"none", all}, {"0", all}, {"-3", all}, {"", all}}) {
     CAPTURE(text);
     const OmpThreads threads(text);
     CHECK(usable_processors() == most);

@@ -102,6 +102,5 @@ TEST_CASE("what the network does not know is named") {
   SmallNetwork network;
   Checkpoint checkpoint = checkpoint_for(network);
   checkpoint.tensors.push_back({"fc.weight", ramp({2, 2})});
-  CHECK(misfit(checkpoint, network) ==
-        "run/a.pt does not fit small: fc.weight [2, 2] is unknown to the network");
+  CHECK(misfit(checkpoint, network) == "run/a.pt does not fit small: fc.weight [2, 2] is unknown to the network");
 }

@@ -23,7 +23,8 @@ const StoredTensor& stored(const CheckpointIndex& index, const std::string& name
   throw Error("no tensor {}", name);
 }
 
-torch::Tensor numbers(const CheckpointIndex& index, const StoredTensor& tensor, std::int64_t first, std::int64_t count) {
+torch::Tensor numbers(const CheckpointIndex& index, const StoredTensor& tensor, std::int64_t first,
+                      std::int64_t count) {
   const auto out = torch::full({count}, -7.F);
   TensorReader(index).read(tensor, first, {out.data_ptr<float>(), static_cast<std::size_t>(count)});
   return out;
@@ -87,8 +88,10 @@ TEST_CASE("numbers are read when they are asked for, not before") {
   std::vector<float> out(3);
   reader.read(stored(index, "w"), 2, out);
   std::filesystem::resize_file(file, 100);
-  CHECK_THROWS_WITH(reader.read(stored(index, "w"), 2, out), ContainsSubstring("a.pt") && ContainsSubstring("breaks off"));
-  CHECK_THROWS_WITH(numbers(index, stored(index, "w"), 2, 3), ContainsSubstring("a.pt") && ContainsSubstring("breaks off"));
+  CHECK_THROWS_WITH(reader.read(stored(index, "w"), 2, out),
+                    ContainsSubstring("a.pt") && ContainsSubstring("breaks off"));
+  CHECK_THROWS_WITH(numbers(index, stored(index, "w"), 2, 3),
+                    ContainsSubstring("a.pt") && ContainsSubstring("breaks off"));
   std::filesystem::remove(file);
   CHECK_THROWS_WITH(TensorReader(index), ContainsSubstring("a.pt") && ContainsSubstring("cannot be opened"));
 }
@@ -145,7 +148,8 @@ TEST_CASE("numbers that are not those of the index are refused, whatever the for
       std::string other = content;
       other[*tensor.offset] = static_cast<char>(other[*tensor.offset] ^ 1);
       std::ofstream(file, std::ios::binary | std::ios::in) << other;  // in place
-      CHECK_THROWS_WITH(read_in_parts(), ContainsSubstring(file.string()) && ContainsSubstring("does not have its CRC-32"));
+      CHECK_THROWS_WITH(read_in_parts(),
+                        ContainsSubstring(file.string()) && ContainsSubstring("does not have its CRC-32"));
       std::ofstream(file, std::ios::binary | std::ios::in) << content;
     }
   }
@@ -180,8 +184,11 @@ TEST_CASE("what does not fit a network is refused as if the whole checkpoint wer
 
 TEST_CASE("a state is read into tensors that are there") {
   const TemporaryFolder folder;
-  write_checkpoint(folder / "a.pt", {{"bn.running_var", ramp({2}) + 5}, {"bn.num_batches_tracked", torch::tensor(9)},
-                                     {"w", ramp({2, 2}).to(torch::kDouble)}}, {});
+  write_checkpoint(folder / "a.pt",
+                   {{"bn.running_var", ramp({2}) + 5},
+                    {"bn.num_batches_tracked", torch::tensor(9)},
+                    {"w", ramp({2, 2}).to(torch::kDouble)}},
+                   {});
   NetworkState state{{{"w", torch::zeros({2, 2})}},
                      {{"bn.running_var", torch::zeros({2})}, {"bn.num_batches_tracked", torch::tensor(1)}}};
   read_state(index_checkpoint(folder / "a.pt"), state);

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "../temporary_folder.h"
 #include "catch.h"
 #include "cli/cli.h"
+#include "temporary_folder.h"
 
 namespace {
 
@@ -167,8 +167,10 @@ TEST_CASE("wrong arguments of train") {
            {{"--resume", "--force"}, {"--resume", "--force"}},
            {{"--classes=5"}, {"10 classes", "5"}},
        }) {
-    check_refused(said, joined({"train"}, {{"--arch", "mlp"}, {"--data", "synthetic:40"}, {"--epochs", "1"}, {"--out", out}}, words),
-                  culprits);
+    check_refused(
+        said,
+        joined({"train"}, {{"--arch", "mlp"}, {"--data", "synthetic:40"}, {"--epochs", "1"}, {"--out", out}}, words),
+        culprits);
     CHECK(std::filesystem::is_empty(folder.path()));
   }
 }
@@ -176,7 +178,9 @@ TEST_CASE("wrong arguments of train") {
 TEST_CASE("wrong arguments of surface") {
   const TemporaryFolder said, folder, trained;
   const std::string run_folder = trained / "run", out = folder / "s.h5";
-  REQUIRE(run(said, {"train", "--arch", "mlp", "--data", "synthetic:200", "--epochs", "0", "--out", run_folder}).status == 0);
+  REQUIRE(
+      run(said, {"train", "--arch", "mlp", "--data", "synthetic:200", "--epochs", "0", "--out", run_folder}).status ==
+      0);
   const std::string checkpoint = run_folder + "/checkpoints/epoch-0000.pt";
   for (const auto& [words, culprits] : std::vector<Wrong>{
            {{"--gird", "5x5"}, {"'--gird'", "did you mean '--grid'"}},
@@ -219,8 +223,9 @@ TEST_CASE("wrong arguments of surface") {
            {{"--x", "-1", "1"}, {"'1' after '--x -1'", "one value"}},
            {{"--threads"}, {"--threads requires a value"}},
        }) {
-    check_refused(said, joined({"surface"}, {{"--checkpoint", checkpoint}, {"--data", "synthetic:200"}, {"--out", out}}, words),
-                  culprits);
+    check_refused(
+        said, joined({"surface"}, {{"--checkpoint", checkpoint}, {"--data", "synthetic:200"}, {"--out", out}}, words),
+        culprits);
     CHECK(std::filesystem::is_empty(folder.path()));
   }
 }

@@ -10,8 +10,9 @@ using nlohmann::json;
 
 namespace {
 
-const json kSettings{{"data", "cifar10:a"},  {"split", "test"},   {"samples", 100}, {"samples_sha256", "0123456789abcdef"},
-                     {"bn_images", 50},      {"bn_images_sha256", "0123"}};
+const json kSettings{{"data", "cifar10:a"}, {"split", "test"},
+                     {"samples", 100},      {"samples_sha256", "0123456789abcdef"},
+                     {"bn_images", 50},     {"bn_images_sha256", "0123"}};
 
 json with(const char* key, const json& value) {
   json settings = kSettings;
@@ -27,6 +28,8 @@ TEST_CASE("a digest is that of each image's label and pixels in turn") {
   data.labels = {'a', 'd'};
   data.pixels = {'b', 'c', 'e', 'f'};
   CHECK(digest_of(data) == sha256_of_text("abcdef"));
+  data.classes = 257;  // a label is then eight bytes
+  CHECK(digest_of(data) == sha256_of_text(std::string("a\0\0\0\0\0\0\0bcd\0\0\0\0\0\0\0ef", 20)));
 }
 
 TEST_CASE("data are known by their digests, by their path without any") {
@@ -48,9 +51,10 @@ TEST_CASE("all splits whose images differ are named, those for statistics only w
         "data \"cifar10:a\": other images in the train (--bn-images) split (SHA-256 was 0123…, now 4567…)");
   other["samples_sha256"] = "89";
   other["data"] = "cifar10:b";
-  CHECK(data_difference(other, kSettings) ==
-        "data was \"cifar10:a\", now \"cifar10:b\": other images in the test and train (--bn-images) split (SHA-256 was "
-        "0123456789ab…, now 89…)");
+  CHECK(
+      data_difference(other, kSettings) ==
+      "data was \"cifar10:a\", now \"cifar10:b\": other images in the test and train (--bn-images) split (SHA-256 was "
+      "0123456789ab…, now 89…)");
   CHECK_FALSE(data_difference(kSettings, with("samples_sha256", 5)) == std::nullopt);  // tampered with
   other = with("bn_images_sha256", "4567");
   other["bn_images"] = 40;

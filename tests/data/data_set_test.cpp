@@ -12,13 +12,13 @@
 using namespace lossatlas;
 
 TEST_CASE("a stratified sample is nested, balanced and without repeats") {
-  std::vector<std::uint8_t> labels;
-  for (int i = 0; i < 1000; ++i) labels.push_back(i % 4 == 0 ? std::uint8_t{7} : static_cast<std::uint8_t>(i % 3));
+  std::vector<std::int64_t> labels;
+  for (int i = 0; i < 1000; ++i) labels.push_back(i % 4 == 0 ? 7 : i % 3);
   const auto small = stratified_sample(labels, 100, 5), large = stratified_sample(labels, 500, 5);
   CHECK(std::equal(small.begin(), small.end(), large.begin()));
   CHECK(std::set<std::int64_t>(large.begin(), large.end()).size() == 500);
   CHECK(small != stratified_sample(labels, 100, 6));
-  for (const std::uint8_t label : std::initializer_list<std::uint8_t>{0, 1, 2, 7}) {
+  for (const std::int64_t label : {0, 1, 2, 7}) {
     const auto is = [&](std::int64_t i) { return labels[static_cast<std::size_t>(i)] == label; };
     const auto in_all = static_cast<double>(std::count(labels.begin(), labels.end(), label));
     CHECK(std::abs(static_cast<double>(std::count_if(small.begin(), small.end(), is)) - in_all / 10) <= 1);
@@ -26,11 +26,19 @@ TEST_CASE("a stratified sample is nested, balanced and without repeats") {
   CHECK(stratified_sample(labels, 1000, 5).size() == 1000);
 }
 
+TEST_CASE("a sample holds each of a thousand classes in proportion") {
+  std::vector<std::int64_t> labels;
+  for (std::int64_t i = 0; i < 4000; ++i) labels.push_back(i % 1000);
+  std::vector<int> found(1000);
+  for (const std::int64_t index : stratified_sample(labels, 2000, 5)) ++found[static_cast<std::size_t>(index % 1000)];
+  CHECK(found == std::vector<int>(1000, 2));
+}
+
 TEST_CASE("a subset holds the images at the indices, in their order") {
   const DataSet data = load_data("synthetic:40", Split::train);
   const std::vector<std::int64_t> indices{17, 3};
   const DataSet part = subset(data, indices);
-  CHECK(part.labels == std::vector<std::uint8_t>{7, 3});
+  CHECK(part.labels == std::vector<std::int64_t>{7, 3});
   CHECK(std::equal(part.pixels.begin(), part.pixels.begin() + 3072, data.pixels.begin() + 17 * 3072));
 }
 
@@ -99,7 +107,7 @@ TEST_CASE("CIFAR-10's binary layout is read in file order") {
   write_records(inner / "test_batch.bin", {3});
   const auto words = "cifar10:" + folder.path().string();
   const DataSet train = load_data(words, Split::train);
-  CHECK(train.labels == std::vector<std::uint8_t>{1, 8, 2, 7, 3, 6, 4, 5, 5, 4});
+  CHECK(train.labels == std::vector<std::int64_t>{1, 8, 2, 7, 3, 6, 4, 5, 5, 4});
   CHECK(train.pixels[0] == 10);
   CHECK(train.pixels[3071] == 200);
   CHECK(train.pixels[3072] == 80);

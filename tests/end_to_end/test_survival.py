@@ -519,7 +519,7 @@ def test_log(long, out):
 
 @pytest.mark.parametrize("words, status, culprit", [
     (["--progress", "xml"], 2, "xml"),
-    (["--log", "none/here.txt"], 1, "none/here.txt"),
+    (["--log", "/dev/null/here.txt"], 1, "/dev/null: the folder cannot be made"),
     (["--log", "s.h5"], 2, "s.h5"),
     (["--log", "s.h5.journal"], 2, "s.h5.journal"),
 ], ids=lambda words: " ".join(words) if isinstance(words, list) else None)

@@ -11,7 +11,7 @@ using namespace lossatlas;
 
 namespace {
 
-Evaluation of(LossFunction loss, const std::vector<float>& logits, const std::vector<std::uint8_t>& labels,
+Evaluation of(LossFunction loss, const std::vector<float>& logits, const std::vector<std::int64_t>& labels,
               std::int64_t population) {
   LossSum sum(loss);
   sum.add(logits, labels);
@@ -50,7 +50,7 @@ TEST_CASE("logits that are not finite give a loss that is not finite, and a wron
 
 TEST_CASE("standard errors carry the finite-population correction") {
   const std::vector<float> logits{0, 1, 0, 2, 0, 4, 0, 0};
-  const std::vector<std::uint8_t> labels{0, 0, 0, 1};
+  const std::vector<std::int64_t> labels{0, 0, 0, 1};
   const Evaluation all = of(LossFunction::cross_entropy, logits, labels, 4);
   CHECK(all.loss_se == 0);
   CHECK(all.accuracy_se == 0);
@@ -71,8 +71,8 @@ TEST_CASE("standard errors carry the finite-population correction") {
 TEST_CASE("the loss of a class is the mean over its images, NaN where it has none") {
   const std::vector<float> logits{2, 0, 1, 0, 3, 0, 1, 1, 5};
   LossSum sum(LossFunction::cross_entropy, {.class_losses = true});
-  sum.add(std::span(logits).first(6), std::vector<std::uint8_t>{0, 2});
-  sum.add(std::span(logits).last(3), std::vector<std::uint8_t>{0});
+  sum.add(std::span(logits).first(6), std::vector<std::int64_t>{0, 2});
+  sum.add(std::span(logits).last(3), std::vector<std::int64_t>{0});
   const Evaluation e = sum.result(3);
   REQUIRE(e.more.size() == 3);
   CHECK(e.more[0] == of(LossFunction::cross_entropy, {2, 0, 1, 1, 1, 5}, {0, 0}, 2).loss);
@@ -81,11 +81,19 @@ TEST_CASE("the loss of a class is the mean over its images, NaN where it has non
   CHECK(e.loss == of(LossFunction::cross_entropy, logits, {0, 2, 0}, 3).loss);
 }
 
+TEST_CASE("labels may be above 255") {
+  std::vector<float> logits(1000, 0);
+  logits[999] = 5;
+  const Evaluation e = of(LossFunction::cross_entropy, logits, {999}, 1);
+  CHECK(e.loss == Approx(std::log(999 + std::exp(5.0)) - 5));
+  CHECK(e.accuracy == 100);
+}
+
 TEST_CASE("an image counts among the top five where fewer than five logits are larger") {
   const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
-  const auto top5 = [](const std::vector<float>& logits, std::uint8_t label) {
+  const auto top5 = [](const std::vector<float>& logits, std::int64_t label) {
     LossSum sum(LossFunction::cross_entropy, {.top5 = true});
-    sum.add(logits, std::vector<std::uint8_t>{label});
+    sum.add(logits, std::vector<std::int64_t>{label});
     return sum.result(1).more.at(0);
   };
   CHECK(top5({7, 6, 5, 4, 3, 2, 1}, 0) == 100);

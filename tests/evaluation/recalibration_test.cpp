@@ -104,7 +104,8 @@ TEST_CASE("statistics are averages over the batches, weighted by their images") 
     by_hand.run(batches.batch(first, count).to(torch::kFloat64), static_cast<double>(count) / 300);
   }
   const bool fused = GENERATE(false, true);
-  const auto recalibration = fused ? make_fused(resnet_spec(), data) : make_eager_recalibration(resnet_spec(), data, torch::kCPU);
+  const auto recalibration =
+      fused ? make_fused(resnet_spec(), data) : make_eager_recalibration(resnet_spec(), data, torch::kCPU);
   recalibration->apply(fresh_state(8));
   const NetworkState found = recalibration->apply(state);  // what came before leaves no trace
   std::size_t compared = 0;
@@ -129,8 +130,9 @@ TEST_CASE("every engine evaluates at the estimated statistics") {
   options.recalibration = train;
   const Engine anew(options, data, torch::kCPU);
   const double loss = anew.make_evaluator()->evaluate(state).loss;
-  const auto recalibration = choice == EngineChoice::fused ? make_fused(resnet_spec(), train)
-                                                           : make_eager_recalibration(resnet_spec(), train, torch::kCPU);
+  const auto recalibration = choice == EngineChoice::fused
+                                 ? make_fused(resnet_spec(), train)
+                                 : make_eager_recalibration(resnet_spec(), train, torch::kCPU);
   CHECK(loss == stored.make_evaluator()->evaluate(recalibration->apply(state)).loss);
   CHECK(std::abs(loss - stored.make_evaluator()->evaluate(state).loss) > 1e-3);
   options.engine = EngineChoice::eager;
@@ -163,7 +165,8 @@ void check_statistics(Breadth breadth) {
     data.classes = 2;
     data.normalization = {std::vector<double>(static_cast<std::size_t>(spec.input[0]), 0.4),
                           std::vector<double>(static_cast<std::size_t>(spec.input[0]), 0.3)};
-    for (std::size_t i = 0; i < 5 * data.image_bytes(); ++i) data.pixels.push_back(static_cast<std::uint8_t>(i * i % 253));
+    for (std::size_t i = 0; i < 5 * data.image_bytes(); ++i)
+      data.pixels.push_back(static_cast<std::uint8_t>(i * i % 253));
     data.labels.assign(5, 0);
     const auto images = std::make_shared<const DataSet>(data);
     const NetworkState wanted = make_eager_recalibration(spec, images, torch::kCPU)->apply(state);
@@ -187,7 +190,9 @@ TEST_CASE("the statistics of a network of each family are those that LibTorch fi
   check_statistics(Breadth::families);
 }
 
-TEST_CASE("every architecture's statistics are those that LibTorch finds", "[.full]") { check_statistics(Breadth::all); }
+TEST_CASE("every architecture's statistics are those that LibTorch finds", "[.full]") {
+  check_statistics(Breadth::all);
+}
 
 TEST_CASE("statistics do not depend on how a batch is cut, and parameters that are not finite give some that are not") {
   const torch::NoGradGuard no_gradients;

@@ -22,8 +22,8 @@ void write_ours(const std::filesystem::path& file, std::int64_t format = kFileFo
   writer.write<double>("/lossatlas/l2", Numbers{6, 5, 4, 3, 2, 1}, {2, 3});
   writer.write<double>("/lossatlas/repeats/train_loss", Numbers{1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 7}, {2, 2, 3});
   writer.write<std::uint8_t>("/lossatlas/evaluated", std::vector<std::uint8_t>{1, 1, 1, 1, 2, 0}, {2, 3});
-  writer.write<std::uint8_t>("/lossatlas/repeats/evaluated", std::vector<std::uint8_t>{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0},
-                             {2, 2, 3});
+  writer.write<std::uint8_t>("/lossatlas/repeats/evaluated",
+                             std::vector<std::uint8_t>{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0}, {2, 2, 3});
   writer.write<std::int64_t>("/lossatlas/samples_train", std::vector<std::int64_t>{1, 2, 3}, {3});
   writer.attribute<std::int64_t>("/lossatlas", "format", std::vector{format});
   writer.save(file);

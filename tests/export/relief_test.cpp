@@ -50,7 +50,8 @@ TEST_CASE("values without a logarithm are holes") {
 TEST_CASE("reliefs that cannot be made are refused") {
   CHECK_THROWS_WITH(relief(grid_of({NAN, NAN, NAN, NAN, NAN, NAN})), ContainsSubstring("nothing to mesh"));
   CHECK_THROWS_WITH(relief(grid_of({-1, -1, -1, -1, -1, -1}), {0, std::nullopt, true}), ContainsSubstring("logarithm"));
-  CHECK_THROWS_WITH(relief(grid_of({0, 1, 2, 3, 4, 5}), {9, std::nullopt, false}), ContainsSubstring("at least 4 points"));
+  CHECK_THROWS_WITH(relief(grid_of({0, 1, 2, 3, 4, 5}), {9, std::nullopt, false}),
+                    ContainsSubstring("at least 4 points"));
   GridFile line{"l.h5", "x", {0, 1}, {}, {{"train_loss", {1, 2}}}, {1, 1}};
   CHECK_THROWS_WITH(relief(line), ContainsSubstring("along one line"));
   line.y = {0};

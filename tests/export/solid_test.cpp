@@ -56,7 +56,8 @@ TEST_CASE("a tilted plane has the volume of a wedge, whichever way its axes run"
   const Solid solid = solid_of(falling, {10, 8, 1});
   CHECK(is_closed(solid));
   CHECK(volume(solid) > 0);
-  CHECK(solid.points[0] == std::array<double, 3>{-5, -5, 3});  // the corner x = 0, y = 0 is the last of the falling grid
+  CHECK(solid.points[0] ==
+        std::array<double, 3>{-5, -5, 3});  // the corner x = 0, y = 0 is the last of the falling grid
 }
 
 TEST_CASE("holes of a solid are filled at the highest value, and that is said") {

@@ -218,8 +218,11 @@ TEST_CASE("what cannot be lowered is named") {
   const auto head = [&](const torch::Tensor& x) { return torch::linear(x.mean({2, 3}), self->linear_); };
   const auto stem = [&](const torch::Tensor& x) { return torch::conv2d(x, self->weight_); };
   refuses([&](const torch::Tensor& x) { return head(torch::sigmoid(stem(x))); }, "aten::sigmoid");
-  refuses([&](const torch::Tensor& x) { return head(torch::conv2d(stem(x), self->grouped_, torch::Tensor(), one, none, one, 4)); },
-          "groups");
+  refuses(
+      [&](const torch::Tensor& x) {
+        return head(torch::conv2d(stem(x), self->grouped_, torch::Tensor(), one, none, one, 4));
+      },
+      "groups");
   refuses([&](const torch::Tensor& x) { return head(torch::conv2d(x, self->weight_ * 2)); }, "aten::mul");
   refuses([&](const torch::Tensor& x) { return stem(x); }, "logits");
   refuses([&](const torch::Tensor& x) { return head(torch::conv2d(x.relu(), self->weight_)); }, "images");
@@ -245,8 +248,8 @@ TEST_CASE("writing in place changes what is read later, and nothing read before"
 
 TEST_CASE("concatenations hold what LibTorch's do, copied or written in place") {
   const torch::NoGradGuard no_gradients;
-  const auto kind = GENERATE(as<std::string>(), "a list that grows", "out of order", "before", "behind", "part blocks", "twice",
-                             "two places", "alone", "nested");
+  const auto kind = GENERATE(as<std::string>(), "a list that grows", "out of order", "before", "behind", "part blocks",
+                             "twice", "two places", "alone", "nested");
   FunctionNetwork* self = nullptr;
   FunctionNetwork network([&](const torch::Tensor& images) {
     const auto a = torch::conv2d(images, self->wide_), b = torch::conv2d(images, self->narrow_);
@@ -291,7 +294,8 @@ TEST_CASE("features that are dead, or that nothing reads, take no digits of othe
   FunctionNetwork* self = nullptr;
   FunctionNetwork network([&](const torch::Tensor& images) {
     const auto x = torch::conv2d(images, self->spread_).relu();
-    const auto y = stride == 0 ? torch::conv2d(x, self->point_) : torch::conv2d(x, self->mixing_, torch::Tensor(), stride, 1);
+    const auto y =
+        stride == 0 ? torch::conv2d(x, self->point_) : torch::conv2d(x, self->mixing_, torch::Tensor(), stride, 1);
     return torch::linear(y.relu().mean({2, 3}), self->head_);
   });
   self = &network;

@@ -44,11 +44,11 @@ TEST_CASE("else the only number that differs and rises is") {
 }
 
 TEST_CASE("else the names do not tell") {
-  CHECK(epochs({"model12.pt"}) == Epochs{});                                    // nothing to differ from
+  CHECK(epochs({"model12.pt"}) == Epochs{});  // nothing to differ from
   CHECK(epochs({"ckpt.pt", "best.pt"}) == Epochs{});
-  CHECK(epochs({"model_3.pt", "model_2.pt"}) == Epochs{});                      // falls
-  CHECK(epochs({"model_3.pt", "model_3b.pt", "model_4.pt"}) == Epochs{});       // stays
-  CHECK(epochs({"m_8_step80.pt", "m_9_step90.pt"}) == Epochs{});                // which of the two?
+  CHECK(epochs({"model_3.pt", "model_2.pt"}) == Epochs{});                 // falls
+  CHECK(epochs({"model_3.pt", "model_3b.pt", "model_4.pt"}) == Epochs{});  // stays
+  CHECK(epochs({"m_8_step80.pt", "m_9_step90.pt"}) == Epochs{});           // which of the two?
   CHECK(epochs({"m_1.pt", "m_2_best_3.pt"}) == Epochs{});
   CHECK(epochs({"m_0.1.pt", "m_0.2.pt"}) == Epochs{});
   CHECK(epochs({"2024-01-01.pt", "2024-01-02.pt"}) == Epochs{});

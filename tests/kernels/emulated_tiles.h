@@ -1,7 +1,7 @@
 #pragma once
 
-// The matrix unit's instructions, one number after another: with the option LOSSATLAS_EMULATED_TILES the kernels of AMX are
-// tested on processors that have AVX-512 alone. Included before anything else of such a file.
+// The matrix unit's instructions, one number after another: with the option LOSSATLAS_EMULATED_TILES the kernels of AMX
+// are tested on processors that have AVX-512 alone. Included before anything else of such a file.
 
 #include <immintrin.h>
 
@@ -61,7 +61,8 @@ inline void emulated_dpbssd(int sums, int a, int b) {
 inline void emulated_dpbf16ps(int sums, int a, int b) {
   emulated_multiply<float>(sums, [&](int m, int n, int k) {
     float sum = 0;
-    for (int i = 0; i < 2; ++i) sum += emulated_tiles[a].bfloat16(m, 2 * k + i) * emulated_tiles[b].bfloat16(k, 2 * n + i);
+    for (int i = 0; i < 2; ++i)
+      sum += emulated_tiles[a].bfloat16(m, 2 * k + i) * emulated_tiles[b].bfloat16(k, 2 * n + i);
     return sum;
   });
 }

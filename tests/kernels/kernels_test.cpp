@@ -118,7 +118,15 @@ TEST_CASE("rows and columns in which a few numbers take the others' digits are f
   const auto b = packed(weights, kOutputs, depth, kernels);
   for (std::int64_t k = 0; k < depth; ++k) a.value(0, k, 0, special) = numbers[at(k)];
   std::vector<std::uint8_t> lost(kRows);
-  Product product{a.view().data, a.stride(), b.data(), out.view().data, out.stride(), kRows, depth, out.view().blocks, {}};
+  Product product{.a = a.view().data,
+                  .a_stride = a.stride(),
+                  .b = b.data(),
+                  .c = out.view().data,
+                  .c_stride = out.stride(),
+                  .rows = kRows,
+                  .depth = depth,
+                  .blocks = out.view().blocks,
+                  .tail = {}};
   product.lost = lost.data();
   multiply(kernels, product);
   std::vector<std::uint8_t> wanted(kRows);
@@ -137,10 +145,10 @@ TEST_CASE("gathered rows make any convolution") {
     std::int64_t images, channels, height, width, outputs;
     Window window;
   };
-  const auto c = GENERATE(Case{1, 3, 1, 1, 5, {1, 1, 1, 1, 0, 0, 1, 1}}, Case{2, 17, 7, 5, 33, {3, 3, 2, 2, 1, 1, 1, 1}},
-                          Case{1, 16, 33, 35, 16, {5, 3, 1, 2, 3, 0, 1, 1}},
-                          Case{3, 20, 9, 8, 18, {3, 3, 1, 1, 2, 2, 2, 2}},
-                          Case{2, 32, 8, 8, 64, {1, 1, 2, 2, 0, 0, 1, 1}});
+  const auto c =
+      GENERATE(Case{1, 3, 1, 1, 5, {1, 1, 1, 1, 0, 0, 1, 1}}, Case{2, 17, 7, 5, 33, {3, 3, 2, 2, 1, 1, 1, 1}},
+               Case{1, 16, 33, 35, 16, {5, 3, 1, 2, 3, 0, 1, 1}}, Case{3, 20, 9, 8, 18, {3, 3, 1, 1, 2, 2, 2, 2}},
+               Case{2, 32, 8, 8, 64, {1, 1, 2, 2, 0, 0, 1, 1}});
   const bool planar = GENERATE(false, true);
   CAPTURE(c.channels, c.height, c.width, planar);
   Noise noise;
@@ -180,8 +188,16 @@ TEST_CASE("gathered rows make any convolution") {
     } else {
       kernels.gather(in.view(), w, out_height, out_width, {}, first, count, rows.data());
     }
-    multiply(kernels, {rows.data(), staggered(count), b.data(), out.view().data + first * kBlock, out.stride(), count,
-                       depth, out.view().blocks, {}, 1, 0, 0, 0, !planar});
+    multiply(kernels, {.a = rows.data(),
+                       .a_stride = staggered(count),
+                       .b = b.data(),
+                       .c = out.view().data + first * kBlock,
+                       .c_stride = out.stride(),
+                       .rows = count,
+                       .depth = depth,
+                       .blocks = out.view().blocks,
+                       .tail = {},
+                       .gathered = !planar});
   }
   double worst = 0;
   for (std::int64_t i = 0; i < pixels * c.outputs; ++i) {
@@ -198,8 +214,8 @@ struct WinogradCase {
   std::int64_t images, inputs, outputs, height, width, padding;
 };
 
-/// The largest errors of a convolution by minimal filtering, with its bias, residual and ReLU: of ours, and of the sum of
-/// products of rounded numbers.
+/// The largest errors of a convolution by minimal filtering, with its bias, residual and ReLU: of ours, and of the sum
+/// of products of rounded numbers.
 struct WinogradErrors {
   double ours = 0, rounded = 0;
 };
@@ -227,8 +243,19 @@ WinogradErrors winograd_errors(const Kernels& kernels, Filtering filtering, cons
     std::vector<float> v(at(n * n * input_stride), NAN), apart(at(n * n * product_stride), NAN);
     float* products = kernels.in_place ? v.data() : apart.data();
     kernels.winograd_input(in.view(), c.padding, tiles, v.data());
-    multiply(kernels, {v.data(), tiles.block_stride, b.data(), products, tiles.block_stride, tiles.count, depth,
-                       columns / kBlock, {}, n * n, input_stride, weight_stride, product_stride});
+    multiply(kernels, {.a = v.data(),
+                       .a_stride = tiles.block_stride,
+                       .b = b.data(),
+                       .c = products,
+                       .c_stride = tiles.block_stride,
+                       .rows = tiles.count,
+                       .depth = depth,
+                       .blocks = columns / kBlock,
+                       .tail = {},
+                       .count = n * n,
+                       .a_step = input_stride,
+                       .b_step = weight_stride,
+                       .c_step = product_stride});
     tiles.position_stride = product_stride;
     kernels.winograd_output(products, tiles, {bias.data(), residual.view().data, residual.stride(), true}, out.view());
   }
@@ -254,9 +281,10 @@ WinogradErrors winograd_errors(const Kernels& kernels, Filtering filtering, cons
 
 TEST_CASE("Winograd's convolutions are those of double arithmetic") {
   const Kernels& kernels = each_instruction_set();
-  const auto c = GENERATE(WinogradCase{1, 16, 16, 4, 4, 1}, WinogradCase{2, 33, 17, 7, 9, 1},
-                          WinogradCase{1, 5, 40, 33, 35, 0}, WinogradCase{3, 64, 64, 2, 2, 1},
-                          WinogradCase{1, 16, 32, 1, 1, 1}, WinogradCase{2, 16, 16, 5, 6, 2}, WinogradCase{1, 20, 16, 3, 3, 3});
+  const auto c =
+      GENERATE(WinogradCase{1, 16, 16, 4, 4, 1}, WinogradCase{2, 33, 17, 7, 9, 1}, WinogradCase{1, 5, 40, 33, 35, 0},
+               WinogradCase{3, 64, 64, 2, 2, 1}, WinogradCase{1, 16, 32, 1, 1, 1}, WinogradCase{2, 16, 16, 5, 6, 2},
+               WinogradCase{1, 20, 16, 3, 3, 3});
   const auto filtering = GENERATE(Filtering::two, Filtering::four, Filtering::two_by_strides);
   CAPTURE(outputs_of(filtering), stride_of(filtering), c.inputs, c.outputs, c.height, c.width, c.padding);
   CHECK(winograd_errors(kernels, filtering, c).ours < 1e-4);
@@ -265,7 +293,8 @@ TEST_CASE("Winograd's convolutions are those of double arithmetic") {
 TEST_CASE("bfloat16 convolutions by minimal filtering are off by little more than products of rounded numbers") {
   if (!is_available(InstructionSet::amx, Precision::bf16)) return;
   const Kernels& kernels = kernels_of(InstructionSet::amx, Precision::bf16);
-  const auto c = GENERATE(WinogradCase{2, 33, 17, 7, 9, 1}, WinogradCase{3, 64, 64, 8, 8, 1}, WinogradCase{1, 20, 16, 3, 3, 3});
+  const auto c =
+      GENERATE(WinogradCase{2, 33, 17, 7, 9, 1}, WinogradCase{3, 64, 64, 8, 8, 1}, WinogradCase{1, 20, 16, 3, 3, 3});
   const WinogradErrors errors = winograd_errors(kernels, Filtering::two, c);
   CAPTURE(errors.ours, errors.rounded);
   CHECK(errors.ours < 4 * errors.rounded);
@@ -295,8 +324,16 @@ TEST_CASE("bfloat16 products are those of rounded numbers") {
                unwritten(packing_scratch(depth)).data(), b.data());
   const AlignedFloats rows = unwritten(kernels.rows_size(pixels, depth));
   kernels.gather(in.view(), window, height, width, {}, 0, pixels, rows.data());
-  multiply(kernels, {rows.data(), staggered(pixels), b.data(), out.view().data, out.stride(), pixels, depth,
-                     out.view().blocks, {}, 1, 0, 0, 0, true});
+  multiply(kernels, {.a = rows.data(),
+                     .a_stride = staggered(pixels),
+                     .b = b.data(),
+                     .c = out.view().data,
+                     .c_stride = out.stride(),
+                     .rows = pixels,
+                     .depth = depth,
+                     .blocks = out.view().blocks,
+                     .tail = {},
+                     .gathered = true});
   for (float& number : in.blocked) number = rounded_to_bfloat16(number);
   for (float& number : weights) number = rounded_to_bfloat16(number);
   double worst = 0;
@@ -314,7 +351,8 @@ TEST_CASE("bfloat16 convolutions by filtering along rows are off by little more 
   struct Case {
     std::int64_t images, channels, height, width;
   };
-  const auto c = GENERATE(Case{300, 40, 9, 7}, Case{1, 16, 1, 1}, Case{2, 33, 5, 8}, Case{3, 64, 4, 4}, Case{1, 20, 33, 70});
+  const auto c =
+      GENERATE(Case{300, 40, 9, 7}, Case{1, 16, 1, 1}, Case{2, 33, 5, 8}, Case{3, 64, 4, 4}, Case{1, 20, 33, 70});
   const std::int64_t outputs = GENERATE(16, 40);
   CAPTURE(c.images, c.channels, c.height, c.width, outputs);
   Noise noise;
@@ -336,13 +374,15 @@ TEST_CASE("bfloat16 convolutions by filtering along rows are off by little more 
   for (float& number : rounded_weights) number = rounded_to_bfloat16(number);
   double ours = 0, rounded = 0;
   double count = 0;
-  for (std::int64_t i = 0; i < c.images * outputs * c.height * c.width; i += c.images > 10 ? 7 : 1) {
+  const std::int64_t step = c.images > 10 ? 7 : 1;
+  for (std::int64_t i = 0; i < c.images * outputs * c.height * c.width; i += step) {
     const std::int64_t x = i % c.width, y = i / c.width % c.height, o = i / c.width / c.height % outputs;
     const std::int64_t n = i / c.width / c.height / outputs;
     const Window window{3, 3, 1, 1, 1, 1, 1, 1};
     const double rest = static_cast<double>(bias[at(o)]) + residual.padded(n, o, y, x), by = scale[at(o)];
     const double wanted = std::max(0.0, convolution_at(in, weights, window, n, o, y, x) * by + rest);
-    const double of_rounded = std::max(0.0, convolution_at(rounded_in, rounded_weights, window, n, o, y, x) * by + rest);
+    const double of_rounded =
+        std::max(0.0, convolution_at(rounded_in, rounded_weights, window, n, o, y, x) * by + rest);
     ours += std::pow(out.padded(n, o, y, x) - wanted, 2);
     rounded += std::pow(of_rounded - wanted, 2);
     ++count;
@@ -461,7 +501,8 @@ TEST_CASE("moments are those of double arithmetic, far from 0 as well") {
   Noise noise;
   BlockedImages in(images, 20, side, side, noise);
   for (std::int64_t c = 0; c < 20; ++c) {
-    for (std::int64_t i = 0; i < images * side * side; ++i) in.value(i / side / side, c, i / side % side, i % side) += shift;
+    for (std::int64_t i = 0; i < images * side * side; ++i)
+      in.value(i / side / side, c, i / side % side, i % side) += shift;
   }
   std::vector<double> means(32), squares(32);
   kernels.moments(in.view(), means.data(), squares.data());
@@ -469,7 +510,8 @@ TEST_CASE("moments are those of double arithmetic, far from 0 as well") {
   for (std::int64_t c = 0; c < 20; ++c) {
     double sum = 0, rest = 0;
     const auto each = [&](auto&& use) {
-      for (std::int64_t i = 0; i < images * side * side; ++i) use(in.padded(i / side / side, c, i / side % side, i % side));
+      for (std::int64_t i = 0; i < images * side * side; ++i)
+        use(in.padded(i / side / side, c, i / side % side, i % side));
     };
     each([&](double value) { sum += value; });
     each([&](double value) { rest += (value - sum / count) * (value - sum / count); });

@@ -18,14 +18,14 @@ const std::vector<std::int64_t> kSizes{64, 128, 256, 512};
 
 /// Images of ten classes whose losses at a place come from a few numbers of each image, and from chance.
 struct Images {
-  std::vector<std::uint8_t> labels;
+  std::vector<std::int64_t> labels;
   std::vector<std::array<double, 4>> own;
   std::mt19937 chance{7};
 
   Images() {
     std::normal_distribution<double> normal;
     for (std::size_t i = 0; i < kCount; ++i) {
-      labels.push_back(static_cast<std::uint8_t>(chance() % 10));
+      labels.push_back(static_cast<std::int64_t>(chance() % 10));
       own.push_back({normal(chance), normal(chance), normal(chance), normal(chance)});
     }
   }
@@ -86,12 +86,13 @@ struct Balanced {
 
 TEST_CASE("features have mean 0; points that tell nothing are left out") {
   const std::vector<double> losses{1, 2, 3, 6}, zeros(4, 0.0), broken{1, std::numeric_limits<double>::infinity(), 1, 1};
-  const std::array<std::uint8_t, 4> labels{0, 1, 1, 1};
+  const std::array<std::int64_t, 4> labels{0, 1, 1, 1};
   const Features features = features_of({losses, zeros, broken}, labels);
   REQUIRE(features.size() == 3);  // one point, two classes
   CHECK(features[0][0] == Approx(1.0 / 3 - 1));
   CHECK(features[0][3] == Approx(1));
-  for (const auto& feature : features) CHECK(std::accumulate(feature.begin(), feature.end(), 0.0) == Approx(0).margin(1e-12));
+  for (const auto& feature : features)
+    CHECK(std::accumulate(feature.begin(), feature.end(), 0.0) == Approx(0).margin(1e-12));
 }
 
 TEST_CASE("each image stands once in a balanced order, and each part of it has the means of all") {

@@ -46,7 +46,8 @@ TEST_CASE("a plane through three states holds all of them, statistics and losses
   const Plane plane{a.state, directions_through(a, b, c, DirectionType::states)};
   CHECK(norm(plane.directions[1]) == Approx(norm(plane.directions[0])));
   CHECK(std::abs(cosine(plane.directions[0], plane.directions[1])) < 1e-7);
-  const Engine engine({spec_of()}, std::make_shared<const DataSet>(load_data("synthetic:40", Split::train)), torch::kCPU);
+  const Engine engine({spec_of()}, std::make_shared<const DataSet>(load_data("synthetic:40", Split::train)),
+                      torch::kCPU);
   const auto evaluator = engine.make_evaluator();
   for (const NamedState* state : {&a, &b, &c}) {
     const Projection at = project(state->state, plane);

@@ -155,7 +155,8 @@ TEST_CASE("directions are written in Li et al.'s layout and read back") {
   const auto read = read_directions(folder / "d.h5", origin);
   REQUIRE(read.size() == 2);
   for (std::size_t d = 0; d < 2; ++d) {
-    for (std::size_t p = 0; p < parameters.size(); ++p) CHECK(torch::equal(read[d].parameters[p].tensor, written[d].parameters[p].tensor));
+    for (std::size_t p = 0; p < parameters.size(); ++p)
+      CHECK(torch::equal(read[d].parameters[p].tensor, written[d].parameters[p].tensor));
   }
   CHECK_THROWS_WITH(read_directions(folder / "d.h5", state_of("mlp")), ContainsSubstring("one architecture"));
   NetworkState other = origin;
@@ -222,9 +223,10 @@ TEST_CASE("directions of states go through a file in the order of the state_dict
   const auto entries = in_state_dict_order(origin);
   std::vector<std::string> names;
   for (std::size_t i = 0; i < 7; ++i) names.push_back(entries[i].name);
-  CHECK(names == std::vector<std::string>{"conv1.weight", "bn1.weight", "bn1.bias", "bn1.running_mean", "bn1.running_var",
-                                          "bn1.num_batches_tracked", "layer1.0.conv1.weight"});
-  const DirectionOptions options{1, Normalization::filter, ignore_of("none"), Distribution::gaussian, DirectionType::states};
+  CHECK(names == std::vector<std::string>{"conv1.weight", "bn1.weight", "bn1.bias", "bn1.running_mean",
+                                          "bn1.running_var", "bn1.num_batches_tracked", "layer1.0.conv1.weight"});
+  const DirectionOptions options{1, Normalization::filter, ignore_of("none"), Distribution::gaussian,
+                                 DirectionType::states};
   const auto written = random_direction(origin, 0, options);
   CHECK(norm(one({written.buffers, {}}, 0)) == Approx(origin.buffers[0].tensor.norm().item<double>()));
   write_directions(folder / "d.h5", {written});

@@ -21,7 +21,8 @@ class Model {
   explicit Model(double roughness = 0) : roughness_(roughness) {
     for (std::int64_t i = 0; i < kImages; ++i) {
       const auto n = static_cast<double>(i);
-      images_.push_back({std::fmod(n * 0.61803398875, 1.0), std::fmod(n * 0.75487766625, 1.0), std::fmod(n * 0.56984029099, 1.0)});
+      images_.push_back(
+          {std::fmod(n * 0.61803398875, 1.0), std::fmod(n * 0.75487766625, 1.0), std::fmod(n * 0.56984029099, 1.0)});
     }
   }
 
@@ -163,7 +164,8 @@ TEST_CASE("losses that are not finite stay what they are, and the rest is recons
   const auto is_broken = [](std::size_t point) { return point % kSide > 26; };
   const Outcome outcome = run(model, {0.02, 0}, [&](const LevelRequest& request) {
     auto values = model.evaluate(request);
-    if (is_broken(request.point)) std::for_each(values.begin(), values.end(), [&](auto& value) { value.loss = infinity; });
+    if (is_broken(request.point))
+      std::for_each(values.begin(), values.end(), [&](auto& value) { value.loss = infinity; });
     return values;
   });
   for (std::size_t p = 0; p < outcome.surface.size(); ++p) {

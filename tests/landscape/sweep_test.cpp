@@ -56,7 +56,8 @@ TEST_CASE("a point of the plane is origin plus multiples, rounded once, and the 
   place(example.plane, std::array{0.3, -0.7}, point);
   for (std::size_t p = 0; p < point.parameters.size(); ++p) {
     const auto wide = [](const NamedTensor& t) { return t.tensor.to(torch::kFloat64); };
-    const auto expected = wide(example.plane.origin.parameters[p]) + 0.3 * wide(example.plane.directions[0].parameters[p]) +
+    const auto expected = wide(example.plane.origin.parameters[p]) +
+                          0.3 * wide(example.plane.directions[0].parameters[p]) +
                           -0.7 * wide(example.plane.directions[1].parameters[p]);
     CHECK(torch::equal(point.parameters[p].tensor, expected.to(torch::kFloat32)));
   }
@@ -82,8 +83,8 @@ TEST_CASE("planes are made when they are asked for, and the two used last are ke
   planes.at(1);
   CHECK(made == std::vector<std::size_t>{0, 1, 2, 1});
   const Planes single(example.plane);
-  CHECK(torch::equal(single.at(0)->directions[1].parameters[0].tensor,
-                     example.plane.directions[1].parameters[0].tensor));
+  CHECK(
+      torch::equal(single.at(0)->directions[1].parameters[0].tensor, example.plane.directions[1].parameters[0].tensor));
   CHECK_THROWS(single.at(1));
 }
 
@@ -140,7 +141,8 @@ TEST_CASE("a direction to a second network passes through its loss at 1") {
   torch::manual_seed(5);
   const NetworkState other = copy_state(state_of(*make_network(spec_of("mlp"))), torch::kCPU);
   for (std::size_t p = 0; p < other.parameters.size(); ++p) {
-    example.plane.directions[0].parameters[p].tensor = other.parameters[p].tensor - example.plane.origin.parameters[p].tensor;
+    example.plane.directions[0].parameters[p].tensor =
+        other.parameters[p].tensor - example.plane.origin.parameters[p].tensor;
   }
   Surface surface({0, 1, 2}, {0, 0, 1}, Split::train);
   sweep(example.plane, example.engine, surface, {});
@@ -221,6 +223,6 @@ TEST_CASE("a second set of images gives the values that it has alone, and change
   CHECK(found.accuracy_se == a.accuracy_se);
   CHECK(found.more == std::vector<double>{a.more[0], b.loss, b.loss_se, b.accuracy, b.accuracy_se, 10, b.more[0]});
   CHECK(names_of(options.extras, Split::train, 10, Split::test) ==
-        std::vector<std::string>{"train_acc_top5", "test_loss", "test_loss_se", "test_acc", "test_acc_se", "test_images",
-                                 "test_acc_top5"});
+        std::vector<std::string>{"train_acc_top5", "test_loss", "test_loss_se", "test_acc", "test_acc_se",
+                                 "test_images", "test_acc_top5"});
 }

@@ -35,9 +35,9 @@ torch::Tensor combined(const Pca& pca, std::size_t k, const torch::Tensor& point
 NetworkState state_from(const torch::Tensor& numbers, double statistic) {
   const auto all = numbers.to(torch::kFloat32).contiguous();
   const std::int64_t count = all.numel();
-  return {{{"a", all.slice(0, 0, count - 2).view({2, -1}).clone()}, {"b", all.slice(0, count - 2).clone()}},
-          {{"running_mean", torch::full({3}, static_cast<float>(statistic))},
-           {"num_batches_tracked", torch::tensor(5)}}};
+  return {
+      {{"a", all.slice(0, 0, count - 2).view({2, -1}).clone()}, {"b", all.slice(0, count - 2).clone()}},
+      {{"running_mean", torch::full({3}, static_cast<float>(statistic))}, {"num_batches_tracked", torch::tensor(5)}}};
 }
 
 /// Checkpoints whose parameters are the rows, the last of which is the origin.
@@ -77,8 +77,7 @@ Plane2 plane_of(const Rows& rows, int threads = 2) {
   Plane2 plane;
   plane.pca = differences.pca(10);
   Products products;
-  plane.directions =
-      differences.combine(std::span(plane.pca.combinations).first(2), DirectionType::states, products);
+  plane.directions = differences.combine(std::span(plane.pca.combinations).first(2), DirectionType::states, products);
   plane.points = project(products, ProjectionRule::cos);
   return plane;
 }
@@ -120,7 +119,8 @@ TEST_CASE("the path of gradient descent on a quadratic bowl has the PCA that geo
   const std::array start{3.0, -2.0}, rate{0.9, 0.5};
   const auto rows = torch::zeros({kSteps, 8}, torch::kFloat64);
   for (int t = 0; t < kSteps; ++t) {
-    for (int k = 0; k < 2; ++k) rows[t][k + 2] = start[static_cast<std::size_t>(k)] * std::pow(rate[static_cast<std::size_t>(k)], t);
+    for (int k = 0; k < 2; ++k)
+      rows[t][k + 2] = start[static_cast<std::size_t>(k)] * std::pow(rate[static_cast<std::size_t>(k)], t);
   }
   const auto sum = [](double ratio) { return (1 - std::pow(ratio, kSteps)) / (1 - ratio); };
   const auto covariance = [&](std::size_t a, std::size_t b) {
@@ -145,7 +145,9 @@ TEST_CASE("a path that lies in a plane is projected exactly") {
   const auto rows = coordinates.mm(basis) + random_rows(1, 400'002, 4);
   const Plane2 plane = plane_of(Rows(rows));
   const auto difference = [&](std::size_t i, std::size_t j) {
-    return (coordinates[static_cast<std::int64_t>(i)] - coordinates[static_cast<std::int64_t>(j)]).norm().item<double>();
+    return (coordinates[static_cast<std::int64_t>(i)] - coordinates[static_cast<std::int64_t>(j)])
+        .norm()
+        .item<double>();
   };
   for (std::size_t i = 0; i < 8; ++i) {
     for (std::size_t j = 0; j < 8; ++j) {

@@ -197,7 +197,8 @@ TEST_CASE("parameters are counted without being made") {
 }
 
 TEST_CASE("a network of each family equals its authors'") {
-  CHECK(check_networks([](const Json& r) { return is_family(r.at("name").get<std::string>()); }) == kFamilies.size() + 1);  // LeNet twice: of one channel too
+  CHECK(check_networks([](const Json& r) { return is_family(r.at("name").get<std::string>()); }) ==
+        kFamilies.size() + 1);  // LeNet twice: of one channel too
 }
 
 TEST_CASE("the ImageNet ResNets equal torchvision's", "[.full]") { CHECK(check_networks(of_imagenet) == 3); }

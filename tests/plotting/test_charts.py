@@ -1,5 +1,7 @@
 """Lines, fans of lines, paths and histories; several of them in one chart."""
 
+import json
+
 import h5py
 import numpy as np
 import pytest
@@ -170,3 +172,18 @@ def test_long_names_of_several_paths_stay_on_a_narrow_page(tmp_path):
     lines = curves._legend_lines(keys, 2.3)
     assert len(lines) == 2 and "\n" in lines[0][0].label
     assert all(sum(map(curves._key_width, line)) <= 2.35 for line in lines)
+
+
+@pytest.mark.parametrize("settings, said", [
+    ({"lr_schedule": "cosine", "lr_epochs": 9, "warmup": 0.5}, "learning rate 0.1 · cosine over 9 epochs · warm-up of 0.5 epochs"),
+    ({"lr_steps": [14, 20], "lr_factor": 0.1}, "learning rate 0.1 · × 0.1 after epochs 14, 20"),
+    ({"lr_steps": [], "lr_factor": 0.1}, "learning rate 0.1 · batch"),
+])
+def test_a_history_says_how_its_learning_rate_changes(svg, tmp_path, settings, said):
+    file = write_history(tmp_path / "h.h5")
+    with h5py.File(file, "a") as made:
+        attributes = made["lossatlas"].attrs
+        old = json.loads(attributes["settings"])
+        old.update({"lr": 0.1, "batch_size": 128})
+        attributes["settings"] = json.dumps({**{k: v for k, v in old.items() if not k.startswith("lr_")}, **settings})
+    assert said in words_of(svg(file))

@@ -103,18 +103,13 @@ def test_words_of_a_picture(svg, tmp_path):
 
 
 def figure_of(file, kind="paths", size=None, elev=None):
-    from plotting import descents, descents3d, raster, reading, style
-
-    class Options:
-        log = vmin = vmax = levels = cmap = None
-        dpi = 60
+    from plotting import reading, style
+    from plotting.descents import figures
+    from plotting.options import Look, Options
 
     style.apply()
     with reading.open_file(file) as opened:
-        head = style.Head(descents.title(opened, kind), descents.subtitle(opened), size)
-        if kind == "surface":
-            return descents3d.draw(opened, head, Options, raster.View(elev))
-        return descents.draw(kind, opened, head, Options)
+        return figures.draw_file(kind, [opened], Options((file,), size=size, look=Look(dpi=60, elev=elev)))
 
 
 def lines_of(axes, gid):
@@ -266,19 +261,21 @@ def test_where_a_divergence_went_is_said(svg, tmp_path):
 
 
 def test_optimizers_differ_in_grey_print(tmp_path):
-    from plotting import descents, reading
+    from plotting import reading
+    from plotting.descents.looks import looks_of
 
     rules = [(name, 0.05) for name in ("gd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")]
     with reading.open_file(write_descents(tmp_path / "d.h5", 2, rules=rules)) as file:
-        looks = descents.looks_of(file.descents)
+        looks = looks_of(file.descents)
     assert len({marker for _, _, marker in looks}) == len({dashes for _, dashes, _ in looks}) == len(rules)
 
 
 def test_no_two_of_many_optimizers_look_alike(tmp_path):
-    from plotting import descents, reading
+    from plotting import reading
+    from plotting.descents.looks import looks_of
 
     with reading.open_file(write_descents(tmp_path / "d.h5", 2, rules=[("gd", 0.01 + 0.001 * n) for n in range(24)])) as file:
-        looks = descents.looks_of(file.descents)
+        looks = looks_of(file.descents)
     assert len({(color, dashes) for color, dashes, _ in looks}) == len({(color, marker) for color, _, marker in looks}) == 24
 
 

@@ -158,13 +158,14 @@ def test_values_over_the_steps_go_below_those_of_the_grid(opened):
 def test_runs_have_the_colours_of_the_figures(theme):
     import os
 
-    from plotting import descents, style
+    from plotting import style
+    from plotting.descents import looks as figures
     from plotting.page import descent, document
 
     light, dark = open(os.path.join(document.FOLDER, "page.css"), encoding="utf-8").read().split("color-scheme: light")
     found = dict(re.findall(r"--(\w+): (#\w+)", light if theme == "paper" else dark.split("color-scheme: dark")[0]))
     series = style.THEMES[theme]["SERIES"]
-    assert [found[name] for name in descent.COLORS] == [series[n] for n in descents.ORDER]
+    assert [found[name] for name in descent.COLORS] == [series[n] for n in figures.ORDER]
     looks = [descent._look(number) for number in range(36)]
     assert not any(look["dash"] for look in looks[:6])
     assert len({(look["color"], *look["dash"]) for look in looks}) == 36

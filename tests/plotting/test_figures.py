@@ -184,13 +184,14 @@ def test_levels_are_those_asked_for(svg, tmp_path):
 
 def test_contour_labels_stay_inside_the_frame(tmp_path):
     from plotting import planes, reading, scales, style
+    from plotting.options import Look
 
     style.apply()
     path = write_surface(tmp_path / "s.h5", lambda x, y: 0.05 + 20 * (x**2 + y**2), 31, 31)
     with reading.open_file(path) as file:
         field = file.field("train_loss")
         scale = scales.choose(field.values, "train_loss")
-        figure = planes.draw("contour", file, field, scale, style.Head("t", "s"), "loss")
+        figure = planes.draw(planes.Plane("contour", file, field, scale, Look()), style.Head("t", "s"), "loss")
     figure.draw_without_rendering()
     axes = figure.axes[0]
     frame, boxes = axes.get_window_extent(), [t.get_window_extent() for t in axes.texts]
@@ -204,12 +205,14 @@ def test_contour_labels_stay_inside_the_frame(tmp_path):
 @pytest.mark.parametrize("label", [(-1, 1), (-100000.5, 99999.5)])
 def test_texts_in_3d_stay_on_the_page_and_apart(tmp_path, elev, azim, label):
     from plotting import reading, relief, scales, style
+    from plotting.options import Look
 
     style.apply()
     with reading.open_file(write_surface(tmp_path / "s.h5", x=label)) as file:
         field = file.field("train_loss")
         scale = scales.choose(field.values, "train_loss")
-        figure = relief.draw(file, field, scale, style.Head("title", "sub"), "loss", relief.View(elev, azim), dpi=40)
+        sheet = relief.Relief(file, field, scale, Look(elev=elev, azim=azim, dpi=40))
+        figure = relief.draw(sheet, style.Head("title", "sub"), "loss")
     figure.draw_without_rendering()
     axes, page = figure.axes[0], figure.bbox
     title = min(text.get_window_extent().y0 for text in figure.texts if text.get_position()[1] > 0.5)
@@ -295,12 +298,13 @@ def test_values_too_far_apart_for_a_sheet(plot, tmp_path):
 
 def test_the_side_is_chosen_from_which_the_most_is_seen(tmp_path):
     from plotting import raster, reading, relief, scales
+    from plotting.options import Look
 
     def sides(values):
         """What is seen from each side, and the side that is chosen."""
         with reading.open_file(write_surface(tmp_path / "s.h5", values)) as file:
             field = file.field("train_loss")
-            each = relief.Relief(file, field, scales.choose(field.values, "train_loss"), relief.View())
+            each = relief.Relief(file, field, scales.choose(field.values, "train_loss"), Look())
             seen = {azim: raster.shown(*each.scene(), raster.View(30, azim))[0] for azim in raster.SIDES}
             relief.turn([each])
             return seen, each.view.azim

@@ -72,12 +72,13 @@ def test_several_runs_have_colours_markers_and_names(svg, tmp_path):
 
 def test_epochs_are_round_and_few(tmp_path):
     from plotting import planes, scales, style
+    from plotting.options import Look
 
     style.apply()
     with reading.open_file(write_trajectory(tmp_path / "t.h5", epochs=200)) as file:
         field = file.field("train_loss")
         scale = scales.choose(field.values, "train_loss")
-        axes = planes.draw("contourf", file, field, scale, style.Head("t", "s"), "loss").axes[0]
+        axes = planes.draw(planes.Plane("contourf", file, field, scale, Look()), style.Head("t", "s"), "loss").axes[0]
     written = [text for text in axes.texts if text.get_fontweight() == "bold"]  # the others are of contours
     texts = [text.get_text() for text in written]
     assert texts[0] == "epoch 200" and 3 <= len(texts) <= 10
@@ -213,15 +214,15 @@ def test_a_projection_is_drawn_over_a_plane_as_a_run(svg, plot, tmp_path):
     text = svg(path, "--projection", projection)
     assert 'id="run_p"' in text and "p: where a path meets the plane" in words_of(text)
     with reading.open_file(path) as file:
-        file.projections = [projection]
-        run, = marks.runs(file)
+        run, = marks.runs(file, [projection])
         assert run.x.tolist() == [3.0, 1.0, 0.0] and np.isnan(run.own("train_loss")).all()
         # Lengths along directions, unless they were found by least squares.
         file.settings["lengths"] = [2.0, 0.5]
-        assert marks.runs(file)[0].x.tolist() == [1.5, 0.5, 0.0] and marks.runs(file)[0].y.tolist() == [1.0, 0.5, 0.0]
+        run, = marks.runs(file, [projection])
+        assert run.x.tolist() == [1.5, 0.5, 0.0] and run.y.tolist() == [1.0, 0.5, 0.0]
         with h5py.File(projection, "a") as held:
             held.attrs["project"] = "lstsq"
-        assert marks.runs(file)[0].x.tolist() == [3.0, 1.0, 0.0]
+        assert marks.runs(file, [projection])[0].x.tolist() == [3.0, 1.0, 0.0]
     # Beside the runs of the file itself.
     text = svg(write_trajectory(tmp_path / "t.h5"), "--projection", projection)
     assert 'id="run_p"' in text and 'id="run_run0"' in text

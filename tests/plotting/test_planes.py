@@ -15,7 +15,6 @@ def figure_of(files, *words):
     style.apply()
     opened = [reading.open_file(path) for path in files]
     for file in opened:
-        file.look = reading.Look(options.aspect, bool(options.smooth))
         if options.xlim or options.ylim:
             file.crop(options.xlim, options.ylim)
     return figures.figure_of(opened, options)[1]

@@ -272,7 +272,7 @@ def test_the_width_is_used(report, browser, tmp_path, width, beside):
      "--betas 0.9,0.95 --epochs 5"),
 ], ids=str)
 def test_the_command_of_a_run_holds_what_its_optimizer_reads(settings, words):
-    from plotting.report import _train_command
+    from plotting.report_page import _train_command
 
     assert _train_command(settings, 5, "run") == f"lossatlas train {words} --out run"
 
@@ -287,11 +287,11 @@ def test_descents_are_shown(report, tmp_path):
 
 
 def test_our_own_mistakes_cost_one_file(report, tmp_path, monkeypatch):
-    from plotting import figures
+    from plotting import plane_figures
 
     run = write_run(tmp_path)
     write_surface(run / "s.h5")
-    monkeypatch.setattr(figures, "_plane", lambda file, options: 1 / 0)
+    monkeypatch.setattr(plane_figures, "draw", lambda kind, files, options: 1 / 0)
     page, _ = report(run)
     assert "s.h5: internal error: ZeroDivisionError" in page.text and len(page.images()) == 1
 

@@ -83,7 +83,7 @@ def test_planes_of_different_axes_and_trajectories(svg, tmp_path, kind):
 
 
 def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
-    from plotting import command, figures, reading, wording
+    from plotting import command, heads, reading, wording
 
     assert wording.tell_apart(["/a/epoch-0004", "/b/epoch-0008"]) == ["epoch-0004", "epoch-0008"]
     assert wording.tell_apart(["/x/sgd/c/4", "/x/adam/c/4", "/x/adam/c/8"]) == ["sgd/c/4", "adam/c/4", "8"]
@@ -93,7 +93,7 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
         path.parent.mkdir()
         write_surface(path)
     options = command.parse(list(map(str, paths)))
-    assert figures.file_names([reading.open_file(path) for path in options.files], options) == ["sgd/epoch-0004", "adam/epoch-0004"]
+    assert heads.file_names([reading.open_file(path) for path in options.files], options) == ["sgd/epoch-0004", "adam/epoch-0004"]
 
 
 def sheets(paths, *words):

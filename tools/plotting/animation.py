@@ -13,8 +13,12 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from . import descents, figures, marks, planes, points, reading, relief, scales, style, wording
+from . import heads, marks, planes, points, relief, scales, style, wording
+from .descents import figures as descent_figures
+from .descents import looks, stage
 from .errors import NotYetError, PlotError, WordsError
+from .fields import together
+from .hdf5 import FUNCTION, PLANE
 
 FRAMES = {".gif": 12, ".mp4": 24}  # a second
 SPIN, RUN = 6.0, 6.0  # seconds: once around, along a trajectory or a descent
@@ -30,17 +34,18 @@ MOST_NAMED = 4  # files, each with its own notes
 
 def kind_of(files, options):
     """What is animated: as --animate says, or what fits the files. Refuses what does not."""
-    if any(isinstance(file, reading.DescentFile) for file in files):
+    if any(file.sort == FUNCTION for file in files):
         return _descent_kind(files, options)
     for file in files:
-        if getattr(file, "y", None) is None or 1 in file.shape:
+        if file.sort != PLANE:
             raise PlotError(f"{file.path} holds no plane to animate")
-    kind = options.animate or ("epochs" if len(files) > 1 else "trajectory" if marks.runs(files[0]) else "spin")
+    runs = marks.runs(files[0], options.look.projections)
+    kind = options.animate or ("epochs" if len(files) > 1 else "trajectory" if runs else "spin")
     if kind == "epochs" and len(files) < 2:
         raise WordsError("--animate epochs needs several files, in their order")
     if kind != "epochs" and len(files) > 1:
         raise WordsError(f"--animate {kind} needs one file, not {len(files)}")
-    if kind == "trajectory" and not marks.runs(files[0]):
+    if kind == "trajectory" and not runs:
         raise PlotError(f"{files[0].path} holds no trajectory (/lossatlas/runs) to animate")
     if kind == "descents":
         raise PlotError(f"{files[0].path} holds no descents (lossatlas descend) to animate")
@@ -62,8 +67,8 @@ def render(kind, files, options, extensions):
     if ".mp4" in extensions and shutil.which("ffmpeg") is None:
         raise PlotError("ffmpeg is not here, which writes .mp4: install it (Debian: apt-get install ffmpeg),"
                         " or write a .gif")
-    dpi = min(options.dpi, DPI) if options.dpi != 300 else DPI
-    film = KINDS[kind](files, options, dpi)
+    options = replace(options, look=replace(options.look, dpi=min(options.look.dpi, DPI)))
+    film = KINDS[kind](files, options)
     return {extension: WRITERS[extension](film.frames(FRAMES[extension]), FRAMES[extension]) for extension in extensions}
 
 
@@ -80,14 +85,13 @@ def _scale(files, options):
         if not np.isfinite(field.values).any():
             raise NotYetError(f"{file.path} holds no finite value of {name}: nothing to draw")
     values = np.concatenate([field.values.ravel() for field in fields])
-    return fields, scales.choose(values, name, options.log, options.vmin, options.vmax), name
+    return fields, options.look.scale(values, name), name
 
 
 def _head(files, options, name, mark):
     settings = [file.settings for file in files]
     title = options.title or wording.title(wording.short_label(name, settings[0]), *settings)
-    common, _ = wording.apart([wording.facts(file) for file in files])
-    return style.Head(title, wording.joined(common), options.size, mark, (), options.caption)
+    return style.Head(title, wording.joined(heads.common(files, wording.facts)), options.size, mark, (), options.caption)
 
 
 def _image(figure, dpi):
@@ -105,24 +109,21 @@ def _image(figure, dpi):
 class _Solid:
     """Frames of a surface in 3D."""
 
-    def __init__(self, files, options, dpi):
-        self.options, self.dpi, self.files = options, dpi, files
+    def __init__(self, files, options):
+        self.options, self.files = options, files
         self.fields, self.scale, self.name = _scale(files, options)
         self.label = wording.value_label(self.name, files[0].settings)
-        azim = AZIMUTH if options.azim is None else options.azim
-        self.view = relief.View(options.elev, azim, options.floor is not False)
+        self.look = replace(options.look, azim=AZIMUTH if options.look.azim is None else options.look.azim)
         reliefs = [self.relief(field) for field in self.fields]
         relief.turn(reliefs)
-        self.view = reliefs[0].view
+        self.look = replace(self.look, elev=reliefs[0].view.elev)
 
     def relief(self, field):
-        return relief.Relief(self.files[0], field, self.scale, self.view)
+        return relief.Relief(self.files[0], field, self.scale, self.look)
 
     def image(self, solid, head, place, notes):
         """One frame, as RGB."""
-        figure = relief.figure(solid, head, notes, self.label, self.options.levels, self.options.cmap,
-                               self.dpi, place)
-        return _image(figure, self.dpi)
+        return _image(relief.figure(solid, head, notes, self.label, place), self.look.dpi)
 
 
 class _Spin(_Solid):
@@ -131,15 +132,15 @@ class _Spin(_Solid):
         solid = self.relief(self.fields[0])
         notes = solid.notes()
         place = relief.steady_place(solid, head, self.label, np.arange(0.0, 360.0, 30.0), notes)
-        turns = self.view.azim + np.linspace(0.0, 360.0, round(SPIN * rate), endpoint=False)
+        turns = self.look.azim + np.linspace(0.0, 360.0, round(SPIN * rate), endpoint=False)
         return [self.image(solid.turned_to(float(azim)), head, place, notes) for azim in turns]
 
 
 class _Epochs(_Solid):
     """Each file for a while, and from one to the next a smooth change, which is interpolated."""
 
-    def __init__(self, files, options, dpi):
-        super().__init__(files, options, dpi)
+    def __init__(self, files, options):
+        super().__init__(files, options)
         missing = any(field.missing.any() for field in self.fields)
         self.mark = "PARTIAL: not all points are evaluated" if missing else None
         self.fields = [points.fill(file, field, self.scale) for file, field in zip(files, self.fields)]
@@ -153,7 +154,7 @@ class _Epochs(_Solid):
         own = [points.notes(field, relief.GUESSES) for field in self.fields]
         notes = [f"{title}: {note}" for title, each in zip(self.titles, own) for note in each]
         if len(self.fields) > MOST_NAMED:
-            notes = points.notes(reading.together(self.fields), relief.GUESSES)
+            notes = points.notes(together(self.fields), relief.GUESSES)
         common = [note for field, each in zip(self.fields, own) for note in self.relief(field).notes() if note not in each]
         return notes + list(dict.fromkeys(common))
 
@@ -171,7 +172,7 @@ class _Epochs(_Solid):
         head = _head(self.files, self.options, self.name, self.mark)
         head.title += f": {self.titles[number]}"
         solid = self.relief(field)
-        place = relief.steady_place(solid, head, self.label, [self.view.azim], self.notes)
+        place = relief.steady_place(solid, head, self.label, [self.look.azim], self.notes)
         return self.image(solid, head, place, self.notes)
 
     def between(self, a, b, share):
@@ -185,7 +186,7 @@ def _titles(files, options):
     """'epoch 4' for each file where the checkpoints say so and differ in it, else what tells the files apart."""
     epochs = [re.fullmatch(r"epoch-(\d+)", _checkpoint(file)) for file in files]
     titles = [f"epoch {int(match[1])}" for match in epochs if match]
-    return titles if not options.names and len(set(titles)) == len(files) else figures.file_names(files, options)
+    return titles if not options.names and len(set(titles)) == len(files) else heads.file_names(files, options)
 
 
 def _checkpoint(file):
@@ -198,24 +199,24 @@ def _checkpoint(file):
 class _Run:
     """Trajectories that run over the plane seen from above."""
 
-    def __init__(self, files, options, dpi):
-        self.dpi, self.file = dpi, files[0]
+    def __init__(self, files, options):
+        self.file, self.look = files[0], options.look
         (field,), self.scale, self.name = _scale(files, options)
         kind = options.kind if options.kind in ("contour", "contourf", "heat") else "contourf"
-        self.plane = planes.Plane(kind, self.file, field, self.scale)
-        body, equal = planes.body_of(self.plane.x, self.plane.y, self.file.look.aspect)
-        notes = self.plane.notes(equal, options.cmap)
+        self.plane = planes.Plane(kind, self.file, field, self.scale, self.look)
+        body, equal = planes.body_of(self.plane.x, self.plane.y, self.look.aspect)
+        notes = self.plane.notes(equal)
         self.runs, self.plane.overlay.runs = self.plane.overlay.runs, []
         head = _head(files, options, self.name, points.mark(field))
         self.label = wording.value_label(self.name, self.file.settings)
         margins = planes.margins(body, self.label, *(marks.axis_label(self.file, number) for number in (1, 2)),
                                  planes.y_extra(self.plane.y), planes.bar_extra(self.scale))
         gap, lines = margins.bottom + 0.03, self.lines(self.last)
-        margins.bottom += descents.legend_height(lines)
+        margins.bottom += looks.legend_height(lines)
         self.page = style.Page(head, notes, margins, body)
-        self.axes = self.plane.draw(self.page, self.page.rectangle(), self.label, options.levels, options.cmap)
+        self.axes = self.plane.draw(self.page, self.page.rectangle(), self.label)
         longest = [max(same, key=lambda line: len(line[1])) for same in zip(*map(self.lines, range(self.last + 1)))]
-        self.legend = descents.draw_legend(self.page, longest, gap)
+        self.legend = looks.draw_legend(self.page, longest, gap)
 
     @property
     def last(self):
@@ -244,7 +245,7 @@ class _Run:
                                     markeredgewidth=1.2 * style.ZOOM, zorder=14)
         for text, (_, words) in zip(self.legend.get_texts(), self.lines(step)):
             text.set_text(words)
-        image = _image(self.page.figure, self.dpi)
+        image = _image(self.page.figure, self.look.dpi)
         for artist in drawn:
             artist.remove()
         return image
@@ -266,38 +267,38 @@ class _Run:
 class _Descents:
     """Descents on a function of one or two variables, step by step, all at once."""
 
-    def __init__(self, files, options, dpi):
-        self.dpi, self.file = dpi, files[0]
-        self.looks = descents.looks_of(self.file.descents)
+    def __init__(self, files, options):
+        self.file, self.look = files[0], options.look
+        self.looks = looks.looks_of(self.file.descents)
         self.last = max(descent.steps for descent in self.file.descents)
-        settled = descents.settled(self.file)
+        settled = stage.settled(self.file)
         self.settled = settled if settled < WORTH_CUTTING * self.last else self.last
         notes = []
         if self.settled < self.last:
             notes.append(f"after step {settled} nothing is seen to move: the rest, to step {self.last}, at once")
-        lines = descents.legend_lines(self.file.descents, self.looks)
-        head = figures.descents_head(self.file, "paths", options)
-        self.page, self.axes = descents.stage(self.file, head, options, lines, notes)
-        descents.draw_tangents(self.axes, self.file)
+        lines = looks.legend_lines(self.file.descents, self.looks)
+        head = descent_figures.head_of(self.file, "paths", options)
+        self.page, self.axes = stage.stage(self.file, head, self.look, lines, notes)
+        stage.draw_tangents(self.axes, self.file)
         self.legend = None
 
     def frames(self, rate):
         steps = np.linspace(0, self.settled, max(2, round(RUN * rate))).round().astype(int)
-        moments = {step: [descents.until(descent, step) for descent in self.file.descents]
+        moments = {step: [stage.until(descent, step) for descent in self.file.descents]
                    for step in map(int, [*np.unique(steps), self.last])}
-        lines = [descents.legend_lines(moment, self.looks) for moment in moments.values()]
-        self.legend = descents.draw_legend(self.page, [max(same, key=lambda line: len(line[1])) for same in zip(*lines)])
+        lines = [looks.legend_lines(moment, self.looks) for moment in moments.values()]
+        self.legend = looks.draw_legend(self.page, [max(same, key=lambda line: len(line[1])) for same in zip(*lines)])
         images = {step: self.frame(step, moment) for step, moment in moments.items()}
         return [images[step] for step in steps] + [images[self.last]] * rate
 
     def frame(self, step, moment):
         before = set(self.axes.get_children())
-        descents.draw_descents(self.axes, self.file, moment)
-        for text, (_, words) in zip(self.legend.get_texts(), descents.legend_lines(moment, self.looks)):
+        stage.draw_descents(self.axes, self.file, moment)
+        for text, (_, words) in zip(self.legend.get_texts(), looks.legend_lines(moment, self.looks)):
             text.set_text(words)
         self.axes.annotate(f"step {step}", (1, 0), xycoords="axes fraction", textcoords="offset points", ha="right",
                            xytext=(0, -20 * style.ZOOM), va="top", fontsize=style.TICK, color=style.INK)
-        image = _image(self.page.figure, self.dpi)
+        image = _image(self.page.figure, self.look.dpi)
         for artist in set(self.axes.get_children()) - before:
             artist.remove()
         return image

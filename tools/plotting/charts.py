@@ -1,12 +1,15 @@
-"""What the charts of lines, paths and histories show: which curves, their looks, keys and notes."""
+"""The charts of lines, paths and histories: which curves, their looks, keys and notes."""
 
 import math
 
 import numpy as np
 
-from . import curves, marks, reading, scales, style, wording
+from matplotlib.colors import to_hex, to_rgb
+
+from . import curves, heads, marks, points, scales, style, wording
 from .curves import Chart, Key, Series
 from .errors import NotYetError
+from .histories import HISTORY_VALUES
 
 TEST = (4, 1.6)  # dashes
 
@@ -88,7 +91,7 @@ def _with_unit(rise, name):
 
 
 def default_names(file):
-    return ([name for name in reading.HISTORY_VALUES if name in file.names] or [file.default_name()])
+    return ([name for name in HISTORY_VALUES if name in file.names] or [file.default_name()])
 
 
 def _marker(number, files):
@@ -183,8 +186,6 @@ def _paler(number, count):
     """The colour of the straight line beside the curve of that number."""
     if count == 1:
         return style.GREY
-    from matplotlib.colors import to_hex, to_rgb
-
     return to_hex(0.5 * np.array(to_rgb(style.series(number)["color"])) + 0.5 * np.array(to_rgb(style.PAPER)))
 
 
@@ -221,6 +222,18 @@ def of_histories(files, names, labels=None):
     return chart
 
 
+def _schedule_facts(settings):
+    """How the learning rate changes in a run of these settings."""
+    facts = []
+    if settings.get("lr_schedule") == "cosine":
+        facts.append(f"cosine over {wording.counted(settings.get('lr_epochs', 0), 'epoch')}")
+    elif steps := settings.get("lr_steps"):
+        facts.append(f"× {settings.get('lr_factor', 0):g} after epoch{'s' * (len(steps) > 1)} {', '.join(map(str, steps))}")
+    if warmup := settings.get("warmup"):
+        facts.append(f"warm-up of {warmup:g} epoch{'s' * (warmup != 1)}")
+    return facts
+
+
 def history_facts(file):
     """The run's facts, and where it ended."""
     settings, facts = file.settings, []
@@ -229,9 +242,52 @@ def history_facts(file):
         value = settings.get(key)
         if isinstance(value, (str, int, float)) and not isinstance(value, bool):
             facts.append(form.format(wording.OPTIMIZERS.get(value, value)))
+        if key == "lr":
+            facts += _schedule_facts(settings)
     facts.append(f"{len(file.epoch) - 1} epochs" if len(file.epoch) != 2 else "1 epoch")
     if "test_acc" in file.names:
         accuracy = file.values("test_acc")
         if np.isfinite(accuracy[-1]):
             facts.append(f"final test accuracy {accuracy[-1]:.2f} %")
     return facts
+
+
+# --- figures ---------------------------------------------------------------------------------------
+
+
+def _fields(options):
+    return [options.field] if options.field else None
+
+
+def draw_histories(_, files, options):
+    names, facts = heads.names_and_notes(files, options, [history_facts(file) for file in files])
+    chart = of_histories(files, _fields(options), names)
+    chart.notes += facts
+    title = wording.title("training", *(file.settings for file in files))
+    head = heads.head(options, title, wording.joined(heads.common(files, history_facts)))
+    return curves.draw(chart, head, options.look, pad=0.015)
+
+
+def draw_paths(_, files, options):
+    names, facts = heads.names_and_notes(files, options, [wording.facts(file) for file in files])
+    chart, field = of_paths(files, _fields(options), names)
+    chart.notes += facts
+    title = wording.title("loss and error", *(file.settings for file in files))
+    head = heads.of_surfaces(files, options, f"{title} along a curve", points.mark(field))
+    return curves.draw(chart, head, options.look)
+
+
+def draw_lines(_, files, options):
+    names, facts = heads.names_and_notes(files, options, [wording.facts(file) for file in files])
+    along, notes = 0, []
+    if files[0].y is not None:
+        along = 1 if files[0].shape[0] == 1 else 2
+        notes = [f"the plane has one {'row' if along == 1 else 'column'} of points: drawn as a line"]
+    chart, field = of_lines(files, _fields(options), along, names, notes)
+    chart.notes += facts
+    one = len({each.name for each in chart.series}) == 1
+    what = wording.short_label(field.name, files[0].settings) if one else "loss"
+    title = wording.title(what, *(file.settings for file in files))
+    head = heads.of_surfaces(files, options, f"{title} along {'lines' if len(files) > 1 else 'a line'}",
+                             points.mark(field), shown={each.name for each in chart.series})
+    return curves.draw(chart, head, options.look)

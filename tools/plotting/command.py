@@ -7,10 +7,13 @@ import os
 import re
 import sys
 import warnings
+from dataclasses import fields
 
 from . import figures, run_files, saving, style, watching
 from .errors import PlotError, WordsError, did_you_mean
-from .figures import ANIMATIONS, KINDS
+from .kinds import ANIMATIONS, KINDS
+from .messages import say
+from .options import Look, Options
 
 MOST_PIXELS = 20_000  # a side
 WATCH = 1.0  # seconds between two looks at the file
@@ -29,17 +32,16 @@ def main(words):
         else:
             written = _draw(words)
     except PlotError as error:
-        figures.say(error)
+        say(error)
         return error.status
     except MemoryError:
-        figures.say("out of memory")
+        say("out of memory")
         return 1
     except Exception as error:  # our own mistake: still one line, unless its trace is asked for
         is_of_stream = isinstance(error, OSError) and error.filename is None  # standard output cannot be written
         if is_of_stream or os.environ.get("LOSSATLAS_TRACEBACK"):
             raise
-        figures.say(f"internal error: {type(error).__name__}: {error}"
-             " (LOSSATLAS_TRACEBACK=1 shows where)")
+        say(f"internal error: {type(error).__name__}: {error} (LOSSATLAS_TRACEBACK=1 shows where)")
         return 1
     for path in written:
         print(path)
@@ -68,11 +70,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(words):
-    """The options as a namespace; WordsError where they are wrong."""
+    """The Options; WordsError where they are wrong."""
     parser = _parser()
     options, unknown = parser.parse_known_args(_joined(words))
-    options.said_unread = False  # a note on options without effect is said once, however often drawn
-    options.said_missing = False  # and one on characters without a font
     # argparse takes words after the first option for strays where it has had its files already.
     while unknown and not unknown[0].startswith("-"):
         options.files.append(unknown.pop(0))
@@ -86,7 +86,6 @@ def parse(words):
             raise WordsError("--zlim gives --vmin and --vmax: leave these out")
         options.vmin, options.vmax = options.zlim
     options.files = [run_files.history_of(path) or path for path in options.files]
-    options.file = options.files[0]
     if options.vmin is not None and options.vmax is not None and options.vmin >= options.vmax:
         raise WordsError(f"--vmin {options.vmin:g} must be below --vmax {options.vmax:g}")
     if options.width is not None:
@@ -106,7 +105,24 @@ def parse(words):
         raise WordsError(f"--animate {options.animate} needs an output .gif or .mp4")
     if options.cmap:
         style.color_map(options.cmap)
-    return options
+    return _frozen(options, parser)
+
+
+def _frozen(namespace, parser):
+    """The Options of argparse's namespace. What was left out takes the defaults of Options and Look."""
+    words = vars(namespace)
+    given = {name for name, value in words.items() if value != parser.get_default(name)}
+    given -= {"size"} if words["width"] else set()  # it follows from the width
+    words["projections"] = words["projection"]
+    kept = {name: tuple(value) if name in ("files", "out", "projections") else value
+            for name, value in words.items() if value is not None}
+    look = Look(**_of(Look, kept))
+    return Options(**_of(Options, kept), look=look, given=frozenset(given))
+
+
+def _of(kind, words):
+    """Those of the words that the dataclass has."""
+    return {each.name: words[each.name] for each in fields(kind) if each.name in words}
 
 
 def _joined(words):
@@ -166,7 +182,7 @@ def _parser():
     scale.add_argument("--log", dest="log", action="store_true", default=None,
                        help="logarithmic values (default: when all are positive and two fifths of them lie in the"
                             " lowest tenth of a linear scale; of descents in 3D never)")
-    scale.add_argument("--linear", dest="log", action="store_false", help="linear values")
+    scale.add_argument("--linear", dest="log", action="store_false", default=None, help="linear values")
     add("--levels", type=_levels, metavar="N|A,B,…",
         help="about N contour levels at round values, or these")
     add("--vmin", type=_number, help="least value drawn; the figure states the cut")

@@ -68,9 +68,9 @@ class Chart:
     centre: bool = True  # whether coordinate 0 is the network itself
 
 
-def draw(chart, head, log=None, limits=(None, None), pad=0.0):
+def draw(chart, head, look, pad=0.0):
     """A figure of the chart. `pad` is the room at either end, as a share of the range."""
-    panels = _panels(chart, log, limits)
+    panels = _panels(chart, look.log, (look.vmin, look.vmax))
     twin = chart.twin and len(panels) == 2
     notes = list(chart.notes) + _scale_notes(panels)
     page, axes = _page(head, notes, 1 if twin else len(panels), chart.keys, twin)

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import reading, wording
 from .errors import PlotError
-from .reading import text
+from .hdf5 import text
 
 
 @dataclass
@@ -73,8 +73,8 @@ class Curve:
     t: np.ndarray
 
 
-def runs(file):
-    """The runs of a file, in their order, and those of its projections."""
+def runs(file, projections=()):
+    """The runs of a file, in their order, and those of the `projections`: files of paths."""
     found = []
     for name, group in _groups(file, "runs"):
         x = _required(file, group, "x")
@@ -83,7 +83,7 @@ def runs(file):
         run = Run(name, _label(text(group.attrs.get("label", "")) or name, optimizer), optimizer,
                   x, _required(file, group, "y", len(x)), *columns, group)
         found.append((int(group.attrs.get("order", len(found))), run))
-    return [run for _, run in sorted(found, key=lambda item: item[0])] + [_projected(path, file) for path in file.projections]
+    return [run for _, run in sorted(found, key=lambda item: item[0])] + [_projected(path, file) for path in projections]
 
 
 def _projected(path, file):

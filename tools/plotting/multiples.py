@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import marks, overlay, planes, points, style, trajectories
+from .contour_labels import label_lines
 from .errors import WordsError
-from .reading import together
+from .fields import together
 from .scales import number
 
 MOST = 36  # panels shown
@@ -28,15 +29,16 @@ class Entry:
 
     surface: object
     field: object
+    scale: object
     name: str
     facts: str = ""
 
 
-def draw(kind, entries, scales, head, label, notes, levels=None, cmap=None):
-    """A figure of one panel an entry, each on its of the `scales`. `notes` are of all; `levels` is None, a count, or a
-    list."""
-    panels = [_Panel(kind, entry, scale) for entry, scale in zip(entries, scales)]
-    shared = is_shared(scales)
+def draw(kind, entries, head, label, look, notes=()):
+    """A figure of one panel an entry. `notes` are of all."""
+    panels = [_Panel(kind, entry, look) for entry in entries]
+    scales = [entry.scale for entry in entries]
+    shared = is_shared(entries)
     labels = _labels(panels)
     own = len(labels) > 1
     columns, rows = layout(len(panels))
@@ -50,20 +52,20 @@ def draw(kind, entries, scales, head, label, notes, levels=None, cmap=None):
     lines = [name_lines(panel.entry, each[0]) for panel in panels]
     above = (ABOVE + LINE * max(len(name) + len(facts) for name, facts in lines)) * zoom
     body = (columns * each[0] + (columns - 1) * across, rows * (each[1] + above) + (rows - 1) * up)
-    notes = notes + _notes(panels, scales, equal) + style.notes_on(cmap)
+    notes = [*notes, *_notes(panels, equal), *style.notes_on(look.cmap)]
     grown = 1.0 if head.size is None else max(0.0, (head.size[0] - BESIDES * zoom) / body[0])
     seen = (grown * body[0], grown * body[1])  # about what is left of it on a page of the user's width
     wide = max(planes.y_extra(panel.y) for panel in panels), max(map(planes.bar_extra, scales))
     page = style.Page(head, notes, planes.margins(seen, label, *(("", "") if own else labels[0]), *wide), body)
     each = _shrunk(each, columns, rows, page, across, above, up)
     lines = [name_lines(panel.entry, each[0]) for panel in panels]
-    cmap = style.color_map(cmap)
+    cmap = style.color_map(look.cmap)
     mappable = None
     for number, panel in enumerate(panels):
         row, column = divmod(number, columns)
         place = (column * (each[0] + across), (rows - 1 - row) * (each[1] + above + up))
         axes = page.figure.add_axes(page.rectangle(*place, *each))
-        painted = panel.paint(axes, cmap, levels)
+        painted = panel.paint(axes, cmap)
         mappable = painted or mappable
         if not shared and painted:
             last = column == columns - 1 or number == len(panels) - 1
@@ -81,21 +83,22 @@ def draw(kind, entries, scales, head, label, notes, levels=None, cmap=None):
     return page.figure
 
 
-def is_shared(scales):
-    return all(scale is scales[0] for scale in scales)
+def is_shared(entries):
+    return all(entry.scale is entries[0].scale for entry in entries)
 
 
-def scale_notes(scales, entries):
+def scale_notes(entries):
     """Whether the panels share a scale, and which of them it shows little of."""
-    if not is_shared(scales):
+    if not is_shared(entries):
         return ["each panel has a scale of its own",
-                *(f"{entry.name}: {note}" for entry, scale in zip(entries, scales) for note in scale.notes)]
-    notes = ["one scale for all panels", *scales[0].notes]
-    low, high = scales[0].span
+                *(f"{entry.name}: {note}" for entry in entries for note in entry.scale.notes)]
+    scale = entries[0].scale
+    notes = ["one scale for all panels", *scale.notes]
+    low, high = scale.span
     for entry in entries:
-        drawn = scales[0].held(entry.field.values)
+        drawn = scale.held(entry.field.values)
         share = (np.nanmax(drawn) - np.nanmin(drawn)) / (high - low) if np.isfinite(drawn).any() else 1.0
-        if share <= LITTLE and not scales[0].constant:
+        if share <= LITTLE and not scale.constant:
             notes.append(f"{entry.name} takes {number(float(f'{100 * share:.1g}'))} % of the scale:"
                          " --scale each gives every panel its own")
     return notes
@@ -115,7 +118,7 @@ def _labels(panels):
 
 def _panel_size(panels, columns, rows, across, up):
     """((width, height) of a panel in inches, whether both axes have the same scale)."""
-    sizes = [planes.body_of(panel.x, panel.y, panel.entry.surface.look.aspect) for panel in panels]
+    sizes = [planes.body_of(panel.x, panel.y, panel.look.aspect) for panel in panels]
     (width, height), equal = sizes[0][0], all(equal for _, equal in sizes)
     wide = (WIDTH - (columns - 1) * across) / columns
     tall = (TALLEST - (rows - 1) * up) / rows - 0.3 * style.ZOOM
@@ -135,16 +138,16 @@ def _shrunk(each, columns, rows, page, across, above, up):
 
 
 class _Panel:
-    def __init__(self, kind, entry, scale):
-        self.entry, self.scale = entry, scale
+    def __init__(self, kind, entry, look):
+        self.entry, self.scale, self.look = entry, entry.scale, look
         self.missing = int(entry.field.missing.sum())
         self.x, self.y, field = planes.ascending(entry.surface.x, entry.surface.y, entry.field)
-        self.kind, self.field, _ = planes.filled(kind, entry.surface, field, scale)
+        self.kind, self.field, _ = planes.filled(kind, entry.surface, field, self.scale)
         self.has_values = bool((np.isfinite(self.field.values) | self.field.nonfinite).any())
         self.fallen = self.kind == "heat" and kind != "heat" and self.has_values
-        self.overlay = overlay.Overlay(entry.surface, field.name)
+        self.overlay = overlay.Overlay(entry.surface, field.name, look.projections)
 
-    def paint(self, axes, cmap, levels):
+    def paint(self, axes, cmap):
         """Draws the values; what a colour bar is made from, or None where there are none."""
         planes.frame(axes, self.x, self.y, self.kind, 3)
         axes.tick_params(labelsize=style.NOTE, length=2.2 * style.ZOOM, pad=2.0 * style.ZOOM)
@@ -153,12 +156,11 @@ class _Panel:
             label.set_horizontalalignment(side)  # else it would touch that of the next panel
         if not self.has_values:
             return None
-        mappable = planes.paint(axes, self.kind, self.x, self.y, self.field, self.scale, cmap, levels,
-                                self.entry.surface.look.smooth)
+        mappable = planes.paint(axes, self.kind, self.x, self.y, self.field, self.scale, cmap, self.look)
         if not self.overlay.covers_center:
             style.mark_center(axes, self.x, self.y)
         taken = self.overlay.draw(axes, planes.own_colors(self.overlay, self.field.name, self.scale, cmap))
-        planes.label_lines(axes, self.scale, taken)
+        label_lines(axes, self.scale, taken)
         return mappable
 
 
@@ -183,10 +185,11 @@ def write_name(page, left, top, lines):
                          fontweight=weight, ha="left", va="baseline", parse_math=False)
 
 
-def _notes(panels, scales, equal):
+def _notes(panels, equal):
     """The notes on all panels taken together."""
-    notes = scale_notes(scales, [panel.entry for panel in panels])
-    notes += list(dict.fromkeys(note for panel in panels for note in planes.drawn_notes(panel.entry.surface)))
+    notes = scale_notes([panel.entry for panel in panels])
+    drawn = [note for panel in panels for note in planes.drawn_notes(panel.entry.surface, panel.look)]
+    notes += list(dict.fromkeys(drawn))
     kinds = {panel.kind for panel in panels if panel.field.guessed.any()}
     guesses = planes.GUESSES[kinds == {"heat"}]
     if len({panel.entry.surface.path for panel in panels}) == 1:  # draws of one file

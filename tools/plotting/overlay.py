@@ -15,10 +15,10 @@ WHERE = tuple((math.cos(a), math.sin(a)) for a in np.radians((20, 160, -25, 205,
 class Overlay:
     """The marks of a surface file."""
 
-    def __init__(self, surface, name=""):
-        """`name` of the value that is drawn."""
+    def __init__(self, surface, name="", projections=()):
+        """`name` of the value that is drawn; `projections` as of marks.runs."""
         self.name = name
-        self.runs, self.points, self.curves = marks.runs(surface), marks.points(surface), marks.curves(surface)
+        self.runs, self.points, self.curves = marks.runs(surface, projections), marks.points(surface), marks.curves(surface)
         if self.points is not None:
             self.points = self.points.within(surface.x, surface.y)
         self.path = surface.path

@@ -7,7 +7,7 @@ from matplotlib import colors
 from matplotlib.cm import ScalarMappable
 
 from . import marks, overlay, points, smooth, style, wording
-from .scales import labels
+from .contour_labels import label_lines
 
 SHORT, LONG = 3.55, 6.0  # inches: the usual side of the body, and the most
 FILLED_LEVELS, LINE_LEVELS = {True: 28, False: 24}, {True: 22, False: 15}  # by log scale
@@ -18,36 +18,34 @@ GUESSES = {  # how missing points are drawn, by whether as cells
 WIDEST = 6.0  # beyond this ratio of sides a plane is no longer drawn to equal scale
 
 
-def draw(kind, surface, field, scale, head, label, levels=None, cmap=None):
-    """A figure of one plane. `levels` is None, a count, or a list in value units."""
-    plane = Plane(kind, surface, field, scale)
-    body, equal = body_of(plane.x, plane.y, surface.look.aspect)
-    notes = plane.notes(equal, cmap)
+def draw(plane, head, label):
+    """A figure of one plane."""
+    body, equal = body_of(plane.x, plane.y, plane.look.aspect)
+    notes = plane.notes(equal)
     page = style.Page(head, notes, page_margins(plane, body, head.size, label), body)
-    plane.draw(page, page.rectangle(), label, levels, cmap)
+    plane.draw(page, page.rectangle(), label)
     return page.figure
 
 
 class Plane:
     """A surface seen from above, ready to be drawn into a page."""
 
-    def __init__(self, kind, surface, field, scale):
-        self.surface, self.scale = surface, scale
+    def __init__(self, kind, surface, field, scale, look):
+        self.surface, self.scale, self.look = surface, scale, look
         self.x, self.y, field = ascending(surface.x, surface.y, field)
         self.kind, self.field, self._few = filled(kind, surface, field, scale)
-        self.overlay = overlay.Overlay(surface, field.name)
+        self.overlay = overlay.Overlay(surface, field.name, look.projections)
 
-    def notes(self, equal, cmap):
+    def notes(self, equal):
         notes = points.notes(self.field, GUESSES[self.kind == "heat"]) + self.scale.notes + self._few
-        notes += drawn_notes(self.surface) + self.overlay.notes() + style.notes_on(cmap)
+        notes += drawn_notes(self.surface, self.look) + self.overlay.notes() + style.notes_on(self.look.cmap)
         return notes + ([] if equal else ["the axes are not to the same scale"])
 
-    def draw(self, page, rectangle, label, levels=None, cmap=None, at=None):
+    def draw(self, page, rectangle, label, at=None):
         """Draws plane, labels and colour bar; `at`: where the plane ends, as for Page.color_bar."""
         axes = page.figure.add_axes(rectangle)
-        cmap = style.color_map(cmap)
-        mappable = paint(axes, self.kind, self.x, self.y, self.field, self.scale, cmap, levels,
-                         self.surface.look.smooth)
+        cmap = style.color_map(self.look.cmap)
+        mappable = paint(axes, self.kind, self.x, self.y, self.field, self.scale, cmap, self.look)
         frame(axes, self.x, self.y, self.kind)
         size = rectangle[2] * page.size[0], rectangle[3] * page.size[1]
         _label_axes(axes, self.surface, size)
@@ -73,9 +71,9 @@ def own_colors(marked, name, scale, cmap):
     return [color if known else style.CASING for color, known in zip(cmap(shares), np.isfinite(own))]
 
 
-def drawn_notes(surface):
+def drawn_notes(surface, look):
     """How the picture differs from the grid as it is."""
-    return [note for note in (surface.cropped, "smooth between the points" if surface.look.smooth else "") if note]
+    return [note for note in (surface.cropped, "smooth between the points" if look.smooth else "") if note]
 
 
 def filled(kind, surface, field, scale):
@@ -87,7 +85,7 @@ def filled(kind, surface, field, scale):
     return "heat", points.fill(surface, field, scale, True), [note]
 
 
-def paint(axes, kind, x, y, field, scale, cmap, levels, smoothly=False):
+def paint(axes, kind, x, y, field, scale, cmap, look):
     """Draws the values; what a colour bar is made from."""
     norm = colors.Normalize(*scale.span)
     _nonfinite(axes, x, y, field, kind)
@@ -95,12 +93,12 @@ def paint(axes, kind, x, y, field, scale, cmap, levels, smoothly=False):
     if kind == "heat":
         return _heat(axes, x, y, field, scale, norm, cmap)
     z = scale.forward(field.values)
-    if smoothly:
+    if look.smooth:
         x, y, z = smooth.finer(x, y, z)
     z = np.ma.masked_invalid(z)
     if kind == "contourf":
-        return _filled(axes, x, y, z, scale, norm, cmap, levels)
-    return _lines(axes, x, y, z, scale, norm, style.for_lines(cmap), levels)
+        return _filled(axes, x, y, z, scale, norm, cmap, look.levels)
+    return _lines(axes, x, y, z, scale, norm, style.for_lines(cmap), look.levels)
 
 
 def _dots(axes, x, y, which):
@@ -129,7 +127,7 @@ def _has_cells(values):
 
 
 def body_of(x, y, aspect=None):
-    """((width, height) in inches, whether both axes have the same scale). `aspect` as in reading.Look."""
+    """((width, height) in inches, whether both axes have the same scale). `aspect` as in options.Look."""
     true = (x[-1] - x[0]) / (y[-1] - y[0])
     ratio = 1 / aspect if aspect else true
     if aspect is None and not 1 / WIDEST <= ratio <= WIDEST:
@@ -235,11 +233,6 @@ def _lines(axes, x, y, z, scale, norm, cmap, levels):
     return ScalarMappable(norm, cmap)
 
 
-def _contours(axes):
-    """The contour lines drawn on `axes`, or None."""
-    return next((c for c in axes.collections if hasattr(c, "add_label_near") and not c.filled), None)
-
-
 def _level_list(scale, levels, count):
     """Values at which a contour runs, ascending, in value units."""
     if isinstance(levels, list):
@@ -284,125 +277,3 @@ def _nonfinite(axes, x, y, field, kind):
         for r, c in zip(rows, columns)
     ]
     style.hatch_nonfinite(axes, boxes, 0.5)
-
-
-# --- labels on contour lines ---------------------------------------------------------------------
-
-MOST_LABELS = 26
-MOST_TRIED = 80  # lines, the longest: a noisy surface has thousands
-
-
-def label_lines(axes, scale, taken=()):
-    """Writes values on the contours: straight stretches first, never at the frame, on each other or on
-    the places that are `taken` (pixels)."""
-    lines = _contours(axes)
-    if lines is None:
-        return
-    texts = dict(zip(lines.levels, labels([10.0**v if scale.log else v for v in lines.levels],
-                                          scale.log)))
-    dpi = axes.figure.dpi
-    frame = axes.get_window_extent()
-    size = 0.94 * style.NOTE
-    places = [(spot, 0.09 * style.ZOOM * dpi) for spot in taken]  # (centre in pixels, radius)
-    center = axes.transData.transform((0.0, 0.0))
-    places.append((center, 0.10 * dpi))
-    chosen = []
-    paths = _longest_first(lines, axes)
-    room = _Room([path for _, path in paths], frame, 0.02 * dpi)
-    for index, (level, path) in enumerate(paths[:MOST_TRIED]):
-        radius = 0.5 * dpi * style.text_width(texts[level], size) + 0.02 * dpi
-        if len(chosen) == MOST_LABELS:
-            break
-        spot = _spot(path, radius, frame, places, lambda at: room.free(at, index))
-        if spot is not None:
-            places.append((spot, radius))
-            chosen.append(axes.transData.inverted().transform(spot))
-    if chosen:
-        written = lines.clabel(lines.levels, inline=True, inline_spacing=2, fontsize=size, zorder=4,
-                               colors=getattr(lines, "label_colors", None), fmt=texts, manual=[tuple(c) for c in chosen])
-        for text in lines.labelTexts if written is None else written:
-            text.set_parse_math(False)
-            text.set_alpha(1.0)  # not that of the lines
-
-
-def _longest_first(lines, axes):
-    """(level, [n, 2] pixels) of every connected line, long ones first."""
-    found = []
-    for level, segments in zip(lines.levels, lines.allsegs):
-        for segment in segments:
-            if len(segment) > 1:
-                path = axes.transData.transform(segment)
-                found.append((np.hypot(*np.diff(path, axis=0).T).sum(), level, path))
-    found.sort(key=lambda item: -item[0])
-    return [(level, path) for _, level, path in found]
-
-
-class _Room:
-    """Which lines pass where, on squares of `step` pixels: the least and the largest index."""
-
-    CLEARANCE = 3  # squares
-
-    def __init__(self, paths, frame, step):
-        self._corner, self._step = np.array([frame.x0, frame.y0]), step
-        margin = 2 * self.CLEARANCE + 2
-        shape = (int(frame.width / step) + margin, int(frame.height / step) + margin)
-        self._least = np.full(shape, len(paths))
-        self._largest = np.full(shape, -1)
-        for index, path in enumerate(paths):
-            i, j = self._squares(_resampled(path, step)).T
-            self._least[i, j] = np.minimum(self._least[i, j], index)
-            self._largest[i, j] = index  # indices rise
-
-    def _squares(self, points):
-        squares = ((points - self._corner) / self._step).astype(int) + self.CLEARANCE
-        return np.clip(squares, 0, np.array(self._least.shape) - 1)
-
-    def free(self, points, index):
-        """Whether no line but `index` passes near `points` [n, 2]."""
-        near = self.CLEARANCE
-        for i, j in self._squares(points):
-            window = np.s_[max(i - near, 0) : i + near + 1, max(j - near, 0) : j + near + 1]
-            if (self._least[window] < index).any() or (self._largest[window] > index).any():
-                return False
-        return True
-
-
-def _resampled(path, step):
-    """Points along `path` at most `step` apart."""
-    along = np.concatenate(([0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))))
-    at = np.linspace(0.0, along[-1], int(along[-1] / step) + 2)
-    return np.stack([np.interp(at, along, path[:, i]) for i in (0, 1)], axis=1)
-
-
-def _spot(path, radius, frame, places, has_room):
-    """The point of `path` where a label of that half-width reads best, or None; all in pixels."""
-    steps = np.hypot(*np.diff(path, axis=0).T)
-    along = np.concatenate(([0.0], np.cumsum(steps)))
-    if along[-1] < 6 * radius:
-        return None
-    at = np.arange(radius, along[-1] - radius, 0.5 * radius)
-    point, before, after = (
-        np.stack([np.interp(at + shift, along, path[:, i]) for i in (0, 1)], axis=1)
-        for shift in (0.0, -radius, radius)
-    )
-    edge = 1.6 * radius  # a label, its gap, and a bit of line to either side
-    free = (
-        (point[:, 0] > frame.x0 + edge) & (point[:, 0] < frame.x1 - edge)
-        & (point[:, 1] > frame.y0 + edge) & (point[:, 1] < frame.y1 - edge)
-    )
-    bend = 1.0 - np.hypot(*(after - before).T) / (2 * radius)
-    slope = np.abs(after - before)[:, 1] / (np.hypot(*(after - before).T) + 1e-9)
-    crowd = np.zeros(len(at))
-    for spot, other in places:
-        away = np.hypot(*(point - spot).T)
-        free &= away > 1.25 * (radius + other)
-        crowd += np.exp(-away / (6 * radius))
-    free &= bend < 0.12
-    for i in np.flatnonzero(free):
-        free[i] = has_room(np.stack(
-            [point[i], 0.5 * (point[i] + before[i]), 0.5 * (point[i] + after[i])]
-        ))
-    if not free.any():
-        return None
-    cost = np.where(free, 4.0 * bend + 0.35 * slope + 0.25 * crowd, np.inf)
-    return point[int(np.argmin(cost))]

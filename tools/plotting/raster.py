@@ -29,7 +29,7 @@ BEYOND = 1000.0  # times the span that a value may lie beyond the limits, and co
 PALE = 0.55  # what is left of a colour where the values are guesses
 
 
-@dataclass
+@dataclass(frozen=True)
 class View:
     """The direction of the eye, in degrees, and what is drawn."""
 

@@ -28,22 +28,20 @@ LINES = 14  # about so many contours
 MOST_DPI, MOST_PIXELS = 600, 6e6  # of the sheet's image
 
 
-def draw(surface, field, scale, head, label, view=View(), levels=None, cmap=None, dpi=300, make=None, legend=None):
-    """A figure of one plane in 3D. `make`: Relief, or one with other marks; `legend`: (inches below the body, what draws
-    there, given the page)."""
-    relief = (make or Relief)(surface, field, scale, view)
+def draw(relief, head, label, legend=None):
+    """A figure of one plane in 3D. `legend`: (inches below the body, what draws there, given the page)."""
     turn([relief])
-    return figure(relief, head, [*relief.notes(), seen_from(relief.view)], label, levels, cmap, dpi, legend=legend)
+    return figure(relief, head, [*relief.notes(), seen_from(relief.view)], label, legend=legend)
 
 
-def figure(relief, head, notes, label, levels=None, cmap=None, dpi=300, place=None, legend=None):
+def figure(relief, head, notes, label, place=None, legend=None):
     """A figure of one relief. `place` is where its box stands (see `steady_place`), None: where it fills the page.
     `legend`: as in `draw`."""
     below = legend[0] if legend else 0.0
-    page = style.Page(head, notes + style.notes_on(cmap), _margins(label, relief.scale, _tall(head.size), below),
-                      (WIDTH, TALL))
-    color_map = style.color_map(cmap)
-    relief.draw(page, (0.0, 0.0, *page.body), levels, color_map, dpi, place=place)
+    margins = _margins(label, relief.scale, _tall(head.size), below)
+    page = style.Page(head, notes + style.notes_on(relief.look.cmap), margins, (WIDTH, TALL))
+    color_map = style.color_map(relief.look.cmap)
+    relief.draw(page, (0.0, 0.0, *page.body), color_map, place=place)
     _color_bar(page, relief.scale, label, color_map)
     if legend:
         legend[1](page)
@@ -62,21 +60,21 @@ def steady_place(relief, head, label, sides, notes=()):
     return scale, origin, max(frame.form for frame in frames)
 
 
-def draw_several(entries, scales, head, label, view=View(), levels=None, cmap=None, dpi=300):
-    """A figure of one panel an entry (multiples.Entry), each on its of the `scales`, from one side."""
-    reliefs = [Relief(entry.surface, entry.field, scale, view) for entry, scale in zip(entries, scales)]
-    shared = multiples.is_shared(scales)
+def draw_several(entries, head, label, look):
+    """A figure of one panel an entry (multiples.Entry), from one side."""
+    reliefs = [Relief(entry.surface, entry.field, entry.scale, look) for entry in entries]
+    shared, first = multiples.is_shared(entries), entries[0].scale
     turn(reliefs)
-    columns, rows, side = _layout(len(entries), head.size, label, scales[0])
+    columns, rows, side = _layout(len(entries), head.size, label, first)
     lines = [multiples.name_lines(entry, 0.95 * side) for entry in entries]
     above = style.ZOOM * (multiples.ABOVE + multiples.LINE * max(len(a) + len(b) for a, b in lines))
     body = (columns * side, rows * (TALL / WIDTH * side + above))
-    notes = [*multiples.scale_notes(scales, entries), seen_from(reliefs[0].view), *style.notes_on(cmap)]
+    notes = [*multiples.scale_notes(entries), seen_from(reliefs[0].view), *style.notes_on(look.cmap)]
     for entry, relief in zip(entries, reliefs):
         notes += multiples.file_notes(entry, [note for note in relief.notes() if note not in relief.scale.notes],
                                       relief.overlay)
-    page = style.Page(head, notes, _margins(label, scales[0], min(body[1], _tall(head.size, body))), body)
-    color_map = style.color_map(cmap)
+    page = style.Page(head, notes, _margins(label, first, min(body[1], _tall(head.size, body))), body)
+    color_map = style.color_map(look.cmap)
     width, height = page.body[0] / columns, page.body[1] / rows - above
     if min(width, height) < 0.6:
         raise WordsError(f"{page.size[0]:.3g} x {page.size[1]:.3g} inches leave no room for"
@@ -85,7 +83,7 @@ def draw_several(entries, scales, head, label, view=View(), levels=None, cmap=No
         row, column = divmod(number, columns)
         left, bottom = column * width, (rows - 1 - row) * (height + above)
         room = 0.97 * width - (0.0 if shared else multiples.BAR * style.ZOOM)
-        relief.draw(page, (left, bottom, room, height), levels, color_map, dpi, small=True)
+        relief.draw(page, (left, bottom, room, height), color_map, small=True)
         if not shared:
             last = column == columns - 1 or number == len(reliefs) - 1
             page.color_bar(ScalarMappable(colors.Normalize(*relief.scale.span), color_map), relief.scale, label if last else "",
@@ -93,7 +91,7 @@ def draw_several(entries, scales, head, label, view=View(), levels=None, cmap=No
                            extend=planes.extend(relief.scale))
         multiples.write_name(page, left, bottom + height, multiples.name_lines(entry, 0.95 * width))
     if shared:
-        _color_bar(page, scales[0], label, color_map)
+        _color_bar(page, first, label, color_map)
     return page.figure
 
 
@@ -150,25 +148,26 @@ def seen_from(view):
 class Relief:
     """One plane, ready to be drawn in 3D. The box: x and y around 0, z = 0 at the scale's lower end."""
 
-    def __init__(self, surface, field, scale, view):
-        """Angles of the view that are None are yet to be chosen (`turn`)."""
-        self.surface, self.scale, self.view = surface, scale, view
+    def __init__(self, surface, field, scale, look):
+        """Angles of the look that are None are yet to be chosen (`turn`)."""
+        self.surface, self.scale, self.look = surface, scale, look
+        self.view = View(look.elev, look.azim, look.floor)
         self.x, self.y, field = planes.ascending(surface.x, surface.y, field)
         self.field = points.fill(surface, field, scale)
         width, depth = self.x[-1] - self.x[0], self.y[-1] - self.y[0]
         # A plane far from square is shown squarer than it is, unless asked for: a sliver could not be read.
         true = depth / width
-        drawn = surface.look.aspect if surface.look.aspect else true
-        least = NARROWEST if surface.look.aspect is None else SLIVER
+        drawn = look.aspect or true
+        least = NARROWEST if look.aspect is None else SLIVER
         self.box = (max(min(1.0, 1 / drawn), least), max(min(1.0, drawn), least), HEIGHT)
         self.equal = math.isclose(self.box[1] / self.box[0], true, rel_tol=0.01)
         self.z = scale.forward(self.field.values)
         if _any_corner(~np.isfinite(self.z)).all():
             raise NotYetError(f"{surface.path} has no four neighbouring evaluated points: try --kind heat")
-        fine = smooth.finer(self.x, self.y, self.z) if surface.look.smooth else (self.x, self.y, self.z)
+        fine = smooth.finer(self.x, self.y, self.z) if look.smooth else (self.x, self.y, self.z)
         self.sheet = Sheet(*fine, scale.span, self.box)
-        self.floor = -BENEATH if view.floor else 0.0
-        self.overlay = overlay.Overlay(surface, field.name)
+        self.floor = -BENEATH if look.floor else 0.0
+        self.overlay = overlay.Overlay(surface, field.name, look.projections)
 
     def scene(self):
         """As raster.best_view takes it, each marked checkpoint a path of one point."""
@@ -177,8 +176,8 @@ class Relief:
         return self.sheet, [(each.x, each.y) for each in (*self.overlay.runs, *self.overlay.curves)] + spots
 
     def notes(self):
-        notes = points.notes(self.field, GUESSES) + self.scale.notes + planes.drawn_notes(self.surface) + self.overlay.notes()
-        return notes + ([] if self.equal else ["the axes are not to the same scale"])
+        notes = points.notes(self.field, GUESSES) + self.scale.notes + planes.drawn_notes(self.surface, self.look)
+        return notes + self.overlay.notes() + ([] if self.equal else ["the axes are not to the same scale"])
 
     def turned_to(self, azim):
         """The same plane from another side."""
@@ -186,21 +185,21 @@ class Relief:
         turned.view = replace(self.view, azim=azim)
         return turned
 
-    def draw(self, page, body, levels, cmap, dpi, small=False, place=None):
+    def draw(self, page, body, cmap, small=False, place=None):
         """Draws into `body` (left, bottom, width, height) inches of the page's body."""
         axes = page.figure.add_axes(page.rectangle(*body))
         axes.set_axis_off()
         axes.set_xlim(0.0, body[2])
         axes.set_ylim(0.0, body[3])
         frame = Frame(self, body[2:], small, place)
-        values = self._levels(levels)
+        values = self._levels(self.look.levels)
         low, high = self.scale.span
         positions = [p for p in map(self.scale.position, values) if low < p < high]
         frame.draw_back(axes)
         if self.view.floor:
             self._floor(axes, frame, positions, cmap)
         self._holes(axes, frame)
-        dpi = min(dpi, MOST_DPI, math.sqrt(MOST_PIXELS / (body[2] * body[3])))
+        dpi = min(self.look.dpi, MOST_DPI, math.sqrt(MOST_PIXELS / (body[2] * body[3])))
         picture = self._sheet(axes, frame, positions, cmap, dpi)
         frame.draw_front(axes)
         self._marks(axes, frame, picture, cmap)

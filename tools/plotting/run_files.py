@@ -7,7 +7,7 @@ import re
 
 import h5py
 
-from . import reading
+from .hdf5 import text
 
 HISTORY = "history.h5"
 
@@ -68,7 +68,7 @@ def _is_hdf5(name):
 def _was_made_of(path, known):
     try:
         with h5py.File(path, "r", locking=False) as file:
-            settings = json.loads(reading.text(file["lossatlas"].attrs["settings"]))
+            settings = json.loads(text(file["lossatlas"].attrs["settings"]))
     except (OSError, KeyError, ValueError, AttributeError):
         return False  # not ours, or nothing says whose it is
     return any(known.has(file, sha256) for file, sha256 in sources(settings))

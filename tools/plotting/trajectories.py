@@ -16,16 +16,15 @@ TALLEST, SHORTEST = 4.5, 2.2  # inches: of the plane, of the body
 OWN, SHOWN = (None, None), (2.2, 1.3)  # dashes: of the checkpoints, of the plane
 
 
-def draw(surface, field, scale, head, label, kind="contourf", levels=None, cmap=None):
+def draw(plane, head, label):
     """A figure of the plane with its runs, and two panels over the epochs."""
-    plane = planes.Plane(kind, surface, field, scale)
-    runs = plane.overlay.runs
+    runs, name = plane.overlay.runs, plane.field.name
     if not runs:
-        raise PlotError(f"{surface.path} holds no trajectory (/lossatlas/runs): leave --kind out")
-    sides, equal = planes.body_of(plane.x, plane.y, surface.look.aspect)
+        raise PlotError(f"{plane.surface.path} holds no trajectory (/lossatlas/runs): leave --kind out")
+    sides, equal = planes.body_of(plane.x, plane.y, plane.look.aspect)
     zoom, tall = style.ZOOM, sides[1] / sides[0]
     margins = style.Margins(0.66 + planes.y_extra(plane.y), 0.12, 0.47)
-    bar = BAR + planes.bar_extra(scale)
+    bar = BAR + planes.bar_extra(plane.scale)
     beneath = head.size is not None and head.size[0] < NARROW * zoom
     # What does not grow with the page: the colour bar, and the room for labels.
     across, up = (bar * zoom, (BENEATH + PANELS) * zoom) if beneath else ((bar + ACROSS) * zoom, 0.0)
@@ -35,7 +34,7 @@ def draw(surface, field, scale, head, label, kind="contourf", levels=None, cmap=
         head.size[0] - margins.sides - across)
     width = max(0.1, min(share * wide, TALLEST / tall))
     body = (across + wide, max(tall * width, 0.0 if beneath else SHORTEST) + up)
-    notes = plane.notes(equal, cmap) + differences(runs, field.name)
+    notes = plane.notes(equal) + differences(runs, name)
     page = style.Page(head, notes, margins, body, stretch=True)
     room = page.body[1] - up  # of the plane
     width = max(0.1, min(share * (page.body[0] - across), room / tall))
@@ -49,11 +48,11 @@ def draw(surface, field, scale, head, label, kind="contourf", levels=None, cmap=
         panel = page.body[0] - left
     if min(width, panel) < 0.4:
         raise WordsError(f"{page.size[0]:.3g} x {page.size[1]:.3g} inches leave no room for the drawing")
-    plane.draw(page, page.rectangle(*at, width, height), label, levels, cmap, at=width)
+    plane.draw(page, page.rectangle(*at, width, height), label, at=width)
     each = (room - (BETWEEN + LEGEND) * zoom) / 2
     upper = page.figure.add_axes(page.rectangle(left, each + BETWEEN * zoom, panel, each))
     lower = page.figure.add_axes(page.rectangle(left, 0.0, panel, each))
-    _losses(upper, runs, field.name, surface.settings)
+    _losses(upper, runs, name, plane.surface.settings)
     _distances(lower, runs)
     for axes in (upper, lower):
         _epochs(axes, runs)

@@ -1,9 +1,19 @@
 // The page of one or several surfaces: its state, and what the controls do.
 
-const TITLE_ROOM = 26; // pixels, right of the box
-const byId = (id) => document.getElementById(id);
+import { Camera } from "./camera.js";
+import { Chart, interpolated } from "./chart.js";
+import { BLANK, DATA, Drawn, GUESSED, NONFINITE, RECONSTRUCTED, Surface, clamp, decoded, numeral } from "./data.js";
+import { byId, fillSelect, paragraphs } from "./elements.js";
+import { listenToKeys } from "./keys.js";
+import { PlaneMap } from "./map.js";
+import { savePicture } from "./picture.js";
+import { Slice } from "./slice.js";
+import { Stage } from "./stage.js";
+import { themeColors, themeControl } from "./theme.js";
 
-class SurfacePage {
+const TITLE_ROOM = 26; // pixels, right of the box
+
+export class SurfacePage {
   constructor() {
     this.still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.camera = new Camera();
@@ -367,10 +377,4 @@ class SurfacePage {
 function stretchedScale(scale, low, high) {
   const of = (t) => (t - low) / (high - low);
   return { ticks: scale.ticks.map(([t, text]) => [of(t), text]), of };
-}
-
-const paragraphs = (texts) => texts.map((text) => Object.assign(document.createElement("p"), { textContent: text }));
-
-function fillSelect(select, options) {
-  select.replaceChildren(...options.map(([value, text]) => Object.assign(document.createElement("option"), { value, textContent: text })));
 }

@@ -1,17 +1,21 @@
 // The eye that turns around the box: angles in degrees, zoom 1 shows the whole box.
 
+import { clamp } from "./data.js";
+import { TALL } from "./mesh.js";
+import { FLOOR } from "./scene.js";
+
 const FIELD_OF_VIEW = 26; // degrees
 const HOME = { azimuth: -57, elevation: 30, zoom: 1, across: 0, up: 0 };
 
-const towards = (azimuth, elevation) => {
+export const towards = (azimuth, elevation) => {
   const a = (azimuth * Math.PI) / 180, e = (elevation * Math.PI) / 180;
   return [Math.cos(e) * Math.cos(a), Math.cos(e) * Math.sin(a), Math.sin(e)];
 };
-const plus = (a, b, scale = 1) => a.map((value, i) => value + scale * b[i]);
+export const plus = (a, b, scale = 1) => a.map((value, i) => value + scale * b[i]);
 const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
 
-class Camera {
+export class Camera {
   constructor() {
     this.wanted = { ...HOME };
     this.now = { ...HOME };
@@ -79,14 +83,14 @@ class Camera {
 }
 
 // Where a point of the box is on a picture of width × height, in pixels from its upper left corner
-function projected(frame, [x, y, z], width, height) {
+export function projected(frame, [x, y, z], width, height) {
   const m = frame.view;
   const [a, b, , w] = [0, 1, 2, 3].map((row) => m[row] * x + m[4 + row] * y + m[8 + row] * z + m[12 + row]);
   return [(0.5 + (0.5 * a) / w) * width, (0.5 - (0.5 * b) / w) * height];
 }
 
 // Where the ray through a pixel meets the surface first, as [x, y] in coordinates; null where it does not.
-function struck(frame, drawn, px, py, width, height) {
+export function struck(frame, drawn, px, py, width, height) {
   const across = (2 * px / width - 1 - frame.shift) * frame.half * frame.aspect, up = (1 - 2 * py / height) * frame.half;
   const ray = plus(plus(frame.right.map((v) => v * across), frame.above, up), frame.backward, -1);
   const height_ = (t) => {

@@ -1,6 +1,9 @@
 // A chart of curves over one coordinate. Values are given as positions on a Scale.
 
-class Chart {
+import { located, roundTicks } from "./data.js";
+import { FONT, css, disc, fittedText, freshPen, haloed, placeOf, polyline, segment, widestOf } from "./pen.js";
+
+export class Chart {
   // `content()` gives {x: [low, high], xlabel, ylabel, scale, series, bad, marks}: each series has x, t
   // (positions), color, and may have dash (true, or lengths in pixels), faint, dots [[x, t, low, high]], band {low, high}.
   constructor(element, page, content) {
@@ -145,7 +148,7 @@ class Chart {
 }
 
 // Linear between the points around `at`; NaN beyond them
-function interpolated(x, t, at) {
+export function interpolated(x, t, at) {
   if (x.length < 2 || at < x[0] || at > x.at(-1)) return NaN;
   const [i, f] = located(x, at);
   return f === 0 ? t[i] : f === 1 ? t[i + 1] : t[i] + f * (t[i + 1] - t[i]);

@@ -6,9 +6,13 @@ import os
 
 import numpy as np
 
-from .. import charts, figures, marks, overlay, points, reading, style, summary, wording
+from .. import charts, marks, overlay, points, style, summary, wording
 from ..errors import NotYetError, PlotError, WordsError
-from . import records
+from ..hdf5 import FUNCTION, HISTORY, LINE, PATH, PLANE
+from ..histories import HISTORY_VALUES
+from ..kinds import PLANE_KINDS
+from ..options import Look
+from . import descent, records
 
 MOST_VIEWS = 4
 MOST_DRAWS = 36
@@ -18,30 +22,18 @@ def of_files(files, options, names):
     """The content of a page of these open files: surfaces side by side, or lines, paths or histories.
 
     `names` are what the files are called where there are several."""
-    if isinstance(files[0], reading.DescentFile) and len(files) == 1:
-        from . import descent
-
+    if files[0].sort == FUNCTION and len(files) == 1:
         return descent.of_file(files[0], options)
     for file in files:
-        if isinstance(file, reading.SurfaceFile) and math.prod(file.shape) == 1:
+        if file.sort in (PATH, LINE) and math.prod(file.shape) == 1:
             raise PlotError(f"{file.path} holds one point only: nothing to draw")
-    sorts = [_sort(file) for file in files]
-    for file, sort in zip(files, sorts):
-        if sort != sorts[0]:
-            raise PlotError(f"{files[0].path} holds a {sorts[0]}, {file.path} a {sort}: make a page of each")
-    if sorts[0] == "function with descents":
-        raise PlotError(f"{files[0].path} holds a {sorts[0]}: make a page of each")
-    return _surfaces(files, options, names) if sorts[0] == "plane" else _curves(files, options, names)
-
-
-def _sort(file):
-    if isinstance(file, reading.HistoryFile):
-        return "training history"
-    if isinstance(file, reading.DescentFile):
-        return "function with descents"
-    if isinstance(file, reading.PathFile):
-        return "path between networks"
-    return "line" if file.y is None or 1 in file.shape else "plane"
+    sort = files[0].sort
+    for file in files:
+        if file.sort != sort:
+            raise PlotError(f"{files[0].path} holds a {sort}, {file.path} a {file.sort}: make a page of each")
+    if sort == FUNCTION:
+        raise PlotError(f"{files[0].path} holds a {sort}: make a page of each")
+    return _surfaces(files, options, names) if sort == PLANE else _curves(files, options, names)
 
 
 # --- surfaces --------------------------------------------------------------------------------------
@@ -59,7 +51,7 @@ def _surfaces(files, options, called):
     chosen = _first_field(files, names, options)
     fields = []
     for name in sorted(names, key=lambda name: (_rank(name), names.index(name))):
-        record = _field_record(name, files, all_draws, options if name == chosen else None)
+        record = _field_record(name, files, all_draws, options.look if name == chosen else Look())
         if record is not None:
             fields.append(record)
     if chosen not in (field["name"] for field in fields):
@@ -72,11 +64,11 @@ def _surfaces(files, options, called):
     return {
         "kind": "surfaces", **records.common(files, options),
         "title": options.title or wording.title(fields_of(fields, chosen)["short"], *(f.settings for f in files)),
-        "colors": records.packed(np.asarray(records.ramp(options), np.uint8)),
+        "colors": records.packed(np.asarray(records.ramp(options.look), np.uint8)),
         "field": chosen,
-        "log": options.log,  # asked for, of all values; None: as each needs it
+        "log": options.look.log,  # asked for, of all values; None: as each needs it
         "draw": options.draw or 0,
-        "camera": records.camera(list(map(records.scene, views, heights)), options),
+        "camera": records.camera(list(map(records.scene, views, heights)), options.look),
         "fields": fields,
         "views": views,
     }
@@ -95,8 +87,8 @@ def fields_of(fields, name):
 
 def _rank(name):
     """Losses first, then accuracies, then the rest; what belongs to another value last."""
-    if name in reading.HISTORY_VALUES:
-        return (0, reading.HISTORY_VALUES.index(name))
+    if name in HISTORY_VALUES:
+        return (0, HISTORY_VALUES.index(name))
     return (2 if name.endswith(("_se", "_error", "_images", "_spread")) else 1, 0)
 
 
@@ -123,7 +115,7 @@ def _first_field(files, names, options):
         for file in files:
             file.field(name)  # says what there is where the name is wrong
         return name
-    return next((name for name in (files[0].default_name(), *reading.HISTORY_VALUES) if name in names), names[0])
+    return next((name for name in (files[0].default_name(), *HISTORY_VALUES) if name in names), names[0])
 
 
 def _explain_missing(files, all_draws, name):
@@ -133,22 +125,17 @@ def _explain_missing(files, all_draws, name):
     raise NotYetError(f"{files[0].path} holds no finite value of {name}: nothing to draw")
 
 
-def _field_record(name, files, all_draws, options):
-    """Label and scales of one value over all files and draws; None where it has no finite value.
-
-    `options` of the value that is shown first: its limits and scale.
-    """
+def _field_record(name, files, all_draws, look):
+    """Label and scales of one value over all files and draws; None where it has no finite value."""
     values = np.concatenate([fields[name].values.ravel() for draws in all_draws for fields in draws if name in fields])
     if not np.isfinite(values).any():
         return None
-    limits = (options.vmin, options.vmax) if options else (None, None)
-    asked = options.log if options else None
-    both = records.both_scales(values, name, asked, limits)
+    both = records.both_scales(values, name, look.log, (look.vmin, look.vmax))
     settings = files[0].settings
     return {
         "name": name, "short": wording.short_label(name, settings), "label": wording.value_label(name, settings),
         "percent": wording.is_percent(name), "chosen": both["chosen"],
-        **{kind: both[kind] and records.scale_record(both[kind], 7, options and options.levels) for kind in ("linear", "log")},
+        **{kind: both[kind] and records.scale_record(both[kind], 7, look.levels) for kind in ("linear", "log")},
     }
 
 
@@ -163,7 +150,7 @@ def _view(file, all_draws, name, kept, fields, options):
             "fields": {n: records.field_values(file, field, fields) for n, field in primary.items()},
         })
     notes = [] if file.draws <= MOST_DRAWS else [f"the first {MOST_DRAWS} of {file.draws} draws are here"]
-    overlaid = overlay.Overlay(file, file.default_name())
+    overlaid = overlay.Overlay(file, file.default_name(), options.look.projections)
     notes += overlaid.notes() + records.unequal(x, y)
     return {
         "name": name, "x": x.tolist(), "y": y.tolist(),
@@ -171,10 +158,10 @@ def _view(file, all_draws, name, kept, fields, options):
         "caption": wording.subtitle(file), "notes": notes, "sets": sets,
         "titles": {record["name"]: options.title or wording.title(record["short"], file.settings)
                    for record in fields},
-        "runs": [_run(run, kept) for run in marks.runs(file)],
+        "runs": [_run(run, kept) for run in overlaid.runs],
         "points": _points(overlaid.points, kept),
-        "curves": [{"name": curve.name, "x": curve.x.tolist(), "y": curve.y.tolist()} for curve in marks.curves(file)],
-        "words": {record["name"]: _words(file, all_draws[0][record["name"]], record) for record in fields},
+        "curves": [{"name": curve.name, "x": curve.x.tolist(), "y": curve.y.tolist()} for curve in overlaid.curves],
+        "words": {record["name"]: _words(file, all_draws[0][record["name"]], record, overlaid.runs) for record in fields},
     }
 
 
@@ -202,7 +189,7 @@ def _columns(column, names):
     return {name: records.as_list(values) for name, values in columns.items() if np.isfinite(values).any()}
 
 
-def _words(file, field, record):
+def _words(file, field, record, runs):
     """The surface in sentences, for those who do not see it."""
     x, y = np.sort(file.x), np.sort(file.y)
     number = records.number
@@ -223,7 +210,7 @@ def _words(file, field, record):
                        ("bottom", field.values[0, column]), ("top", field.values[-1, column])):
         if np.isfinite(place):
             texts.append(f"From there to the {end} edge it goes to {number(float(place))}.")
-    for run in marks.runs(file):
+    for run in runs:
         texts.append(f"The trajectory {run.label} has {wording.points(len(run.x))}, from ({number(run.x[0])},"
                      f" {number(run.y[0])}) to ({number(run.x[-1])}, {number(run.y[-1])}).")
     texts += [f"{wording.capital(note)}." for note in points.notes(field, "interpolated")]
@@ -241,7 +228,7 @@ def _own(file):
 
 def _curves(files, options, names):
     """Charts over one coordinate: one of losses, one of accuracies, one of any other value."""
-    if options.kind in figures.PLANE_KINDS:
+    if options.kind in PLANE_KINDS:
         raise PlotError(f"{files[0].path} holds no plane to draw as {options.kind}: leave --kind out")
     chart, title, facts, mark = _chart(files, [options.field] if options.field else None, names)
     groups = {}
@@ -257,9 +244,9 @@ def _curves(files, options, names):
     low, high = float(np.nanmin(every)), float(np.nanmax(every))
     words = [text for panel in panels for each in panel["series"] for text in _curve_words(each, chart.axis_label)]
     for file in files:
-        numbers = summary.facts(file.summary) if isinstance(file, reading.SurfaceFile) else []
+        numbers = [] if file.sort == HISTORY else summary.facts(file.summary)
         if numbers:
-            of = "" if isinstance(file, reading.PathFile) else f", of the {_own(file)}"  # those of a path name theirs
+            of = "" if file.sort == PATH else f", of the {_own(file)}"  # those of a path name theirs
             words.append(f"The numbers of {os.path.basename(file.path)}{of}: {'; '.join(numbers)}.")
     return {
         "kind": "curves", **records.common(files, options), "title": options.title or title, "caption": wording.joined(facts),
@@ -273,10 +260,10 @@ def _chart(files, fields, names):
     """(the chart of the files, its title, the facts they have in common, what marks it as partial)."""
     several = len(files) > 1
     settings = [file.settings for file in files]
-    if isinstance(files[0], reading.HistoryFile):
+    if files[0].sort == HISTORY:
         chart = charts.of_histories(files, fields, names)
         return chart, wording.title("training", *settings), *_shared(files, names, chart, charts.history_facts), None
-    if isinstance(files[0], reading.PathFile):
+    if files[0].sort == PATH:
         chart, field = charts.of_paths(files, fields, names)
         title = f"{wording.title('loss and error', *settings)} along a curve"
     else:
@@ -311,7 +298,7 @@ def _look(series, chart, files, names, number):
     test, turn = series.dashes != (None, None), number // len(records.SERIES)
     dash = test if turn == 0 else records.dash(2 * turn + test)
     called = f"{names[number]}: " if len(files) > 1 else ""
-    if isinstance(files[0], reading.PathFile):
+    if files[0].sort == PATH:
         straight = _is_straight(series, chart, len(files))
         label += " on the straight line" if straight else " on the curve"
         if straight:
@@ -332,10 +319,10 @@ def _panel(group, chart, files, options, looks, asked):
     """One chart. `asked`: --log and the limits are about it."""
     name, settings = group[0].name, files[0].settings
     kind, percent = name.rpartition("_")[2], wording.is_percent(name)
-    limits = (options.vmin, options.vmax) if asked else (None, None)
+    limits = (options.look.vmin, options.look.vmax) if asked else (None, None)
     spots = [spot for spot in chart.spots if any(series.name == spot[0] for series in group)]
     values = np.concatenate([series.reach for series in group] + [own for _, _, own, _ in spots])
-    both = records.both_scales(values, name, options.log if asked and not percent else None, limits)
+    both = records.both_scales(values, name, options.look.log if asked and not percent else None, limits)
     if percent:
         both["log"] = None
     several = len({series.name for series in group}) > 1
@@ -364,7 +351,7 @@ def _spot(spot, series, looks):
 
 def _standard_errors(series, files):
     name = f"{series.name}_se"
-    if len(files) > 1 or not isinstance(files[0], reading.SurfaceFile) or name not in files[0].names:
+    if len(files) > 1 or files[0].sort == HISTORY or name not in files[0].names:
         return None
     values = files[0].field(name).squeeze().values
     x = files[0].x if len(files[0].x) == len(values) else files[0].y

@@ -1,6 +1,12 @@
 // The page of a line, a path or a history: charts over one coordinate.
 
-class CurvesPage {
+import { Chart } from "./chart.js";
+import { DATA, Scale, clamp, nearestIndex, numeral } from "./data.js";
+import { byId, paragraphs } from "./elements.js";
+import { savePicture } from "./picture.js";
+import { themeColors, themeControl } from "./theme.js";
+
+export class CurvesPage {
   constructor() {
     this.state = { log: false };
     this.colors = {};
@@ -31,8 +37,7 @@ class CurvesPage {
     byId("log").setAttribute("aria-pressed", log);
     byId("linear").setAttribute("aria-pressed", !log);
     const notes = DATA.panels.flatMap((panel) => this.scaleOf(panel).notes.map((note) => `${panel.short}: ${note}`));
-    byId("notes").replaceChildren(...[...DATA.notes, ...notes].map((text) =>
-      Object.assign(document.createElement("p"), { textContent: text })));
+    byId("notes").replaceChildren(...paragraphs([...DATA.notes, ...notes]));
     this.wake();
   }
 

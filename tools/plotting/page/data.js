@@ -1,20 +1,23 @@
 // What the page holds, decoded; value scales; numbers as text.
 
-const DATA = JSON.parse(document.getElementById("data").textContent);
+export const DATA = JSON.parse(document.getElementById("data").textContent);
 
-// States of a point, as content.py writes them
-const VALUE = 0, BLANK = 1, NONFINITE = 2, RECONSTRUCTED = 3, GUESSED = 4;
+// States of a point, as records.py writes them; 0 is a plain value
+export const BLANK = 1;
+export const NONFINITE = 2;
+export const RECONSTRUCTED = 3;
+export const GUESSED = 4;
 
-function decoded(text, Type) {
+export function decoded(text, Type) {
   return new Type(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
 }
 
-function clamp(value, low, high) {
+export function clamp(value, low, high) {
   return Math.min(high, Math.max(low, value));
 }
 
 // A number in running text: at most `digits` significant ones, a real minus sign, powers of ten.
-function numeral(value, digits = 4) {
+export function numeral(value, digits = 4) {
   if (value === Infinity) return "+inf";
   if (value === -Infinity) return "-inf";
   if (Number.isNaN(value)) return "not a number (nan)";
@@ -31,7 +34,7 @@ function numeral(value, digits = 4) {
 }
 
 // Round positions within [low, high], about `count` of them, with their texts.
-function roundTicks(low, high, count = 5) {
+export function roundTicks(low, high, count = 5) {
   const rough = Math.max((high - low) / count, 1e-300);
   const unit = 10 ** Math.floor(Math.log10(rough));
   const step = unit * [1, 2, 2.5, 5, 10].find((m) => m * unit >= rough * 0.999);
@@ -44,7 +47,7 @@ function roundTicks(low, high, count = 5) {
 }
 
 // A value axis: `position` maps values to 0 … 1 between its limits, linearly or by logarithms.
-class Scale {
+export class Scale {
   constructor(record) {
     Object.assign(this, record); // log, lo, hi, floor, ticks and levels (as positions), notes
     this.low = this.forward(this.lo);
@@ -70,7 +73,7 @@ for (const field of [...(DATA.fields ?? []), ...(DATA.own ? [DATA.own] : [])]) {
 }
 
 // A surface: coordinates rising, and its fields by draw (the first is the mean, or the only one).
-class Surface {
+export class Surface {
   constructor(record) {
     Object.assign(this, record);
     this.nx = this.x.length;
@@ -127,7 +130,7 @@ class Surface {
 }
 
 // The index i and share f with points[i] + f (points[i + 1] - points[i]) = value, held inside.
-function located(points, value) {
+export function located(points, value) {
   let low = 0, high = points.length - 1;
   while (high - low > 1) {
     const middle = (low + high) >> 1;
@@ -137,13 +140,13 @@ function located(points, value) {
   return [low, clamp((value - points[low]) / (points[low + 1] - points[low]), 0, 1)];
 }
 
-function nearestIndex(points, value) {
+export function nearestIndex(points, value) {
   const [index, share] = located(points, value);
   return share < 0.5 ? index : index + 1;
 }
 
 // What is drawn of a field: positions on the scale held to 0 … 1, NaN where there is nothing.
-class Drawn {
+export class Drawn {
   constructor(surface, field, scale) {
     this.surface = surface;
     this.field = field;

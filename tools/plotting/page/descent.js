@@ -1,6 +1,12 @@
 // The page of descents on a function of one variable: the curve, the steps so far, and the tangent where each stands.
 
-class DescentPage {
+import { Chart, interpolated } from "./chart.js";
+import { DATA, Scale, clamp, numeral } from "./data.js";
+import { byId, paragraphs } from "./elements.js";
+import { savePicture } from "./picture.js";
+import { themeColors, themeControl } from "./theme.js";
+
+export class DescentPage {
   constructor() {
     this.state = { step: 0, playing: false };
     this.colors = themeColors();
@@ -20,7 +26,7 @@ class DescentPage {
       this.play(false);
       this.goTo(Number(event.target.value));
     };
-    byId("notes").replaceChildren(...DATA.notes.map((text) => Object.assign(document.createElement("p"), { textContent: text })));
+    byId("notes").replaceChildren(...paragraphs(DATA.notes));
     themeControl(this, () => this.wake());
     document.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.wake()).observe(byId("main"));

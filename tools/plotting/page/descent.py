@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from .. import descents, planes, points, scales, wording
+from .. import planes, points, scales, wording
+from ..descents import looks, plane, words
 from ..errors import PlotError
 from .records import as_list, both_scales, camera, common, dash, field_values, number, packed, ramp, scale_record, scene, unequal
 
@@ -17,7 +18,7 @@ def of_file(file, options):
 
 
 def _title(file, options):
-    return options.title or descents.title(file, "surface")
+    return options.title or words.title(file, "surface")
 
 
 def _look(number):
@@ -41,54 +42,55 @@ def _walk(file, descent):
     what = "derivative" if file.variables == 1 else "gradient"
     along = next((t.direction for t in file.tangents if t.direction is not None), None)
     slopes = [""] * rows if along is None else [
-        f", slope along {descents.point_text(along)}: {number(float(slope))}" for slope in gradient @ along]
-    ends = {rows - 1: f", {descents.ending(descent)}"} if rows == len(descent.value) else {}
+        f", slope along {words.point_text(along)}: {number(float(slope))}" for slope in gradient @ along]
+    ends = {rows - 1: f", {words.ending(descent)}"} if rows == len(descent.value) else {}
     return {
-        "label": descents.label_of(descent), "at": [part.tolist() for part in position.T], "height": as_list(descent.value[:rows]),
+        "label": words.label_of(descent), "at": [part.tolist() for part in position.T], "height": as_list(descent.value[:rows]),
         "slopes": gradient.tolist(),
-        "says": [f"step {i}: {descents.point_text(position[i])}, f = {number(float(descent.value[i]))}, {what}"
-                 f" {descents.point_text(gradient[i])}{slopes[i]}{ends.get(i, '')}" for i in range(rows)],
+        "says": [f"step {i}: {words.point_text(position[i])}, f = {number(float(descent.value[i]))}, {what}"
+                 f" {words.point_text(gradient[i])}{slopes[i]}{ends.get(i, '')}" for i in range(rows)],
     }
 
 
 def _walks(file):
-    numbers = descents.look_numbers(file.descents)
+    numbers = looks.look_numbers(file.descents)
     return [{**_walk(file, descent), "look": _look(number)} for descent, number in zip(file.descents, numbers)]
 
 
 def _tangents(file):
     """The points that geometry was asked for at: value and derivatives, in numbers and in words."""
-    gradients = [each.gradient if file.y is None else descents.shown_gradient(file, each.gradient) for each in file.tangents]
+    gradients = [each.gradient if file.y is None else plane.shown_gradient(file, each.gradient) for each in file.tangents]
     return [{"at": each.point.tolist(), "value": each.value, "gradient": gradient.tolist(),
              "direction": None if each.direction is None else each.direction.tolist(),
-             "says": ", ".join(descents.tangent_facts(each))} for each, gradient in zip(file.tangents, gradients)]
+             "says": ", ".join(words.tangent_facts(each))} for each, gradient in zip(file.tangents, gradients)]
 
 
 def _words(file, walks):
-    texts = [f"{descents.function_name(file.settings)} over x from {number(file.x[0])} to {number(file.x[-1])}"
+    texts = [f"{words.function_name(file.settings)} over x from {number(file.x[0])} to {number(file.x[-1])}"
              + ("." if file.y is None else f", y from {number(file.y[0])} to {number(file.y[-1])}.")]
     texts += [f"{walk['label']}: {walk['says'][0]}; {walk['says'][-1]}." for walk in walks]
     return texts + [f"{wording.capital(each['says'])}." for each in _tangents(file)]
 
 
 def _notes(file):
-    return [f"{descents.label_of(descent)}: {descents.ending(descent)}" for descent in file.descents]
+    return [f"{words.label_of(descent)}: {words.ending(descent)}" for descent in file.descents]
 
 
 # --- two variables ---------------------------------------------------------------------------------
 
 
 def _surface(file, options):
-    shown = descents.value_scale(file, options)
-    limits = (options.vmin if options.vmin is not None or not shown.cut_low else shown.lo, options.vmax)
+    look = options.look
+    shown = plane.value_scale(file, look)
+    limits = (look.vmin if look.vmin is not None or not shown.cut_low else shown.lo, look.vmax)
     scale = both_scales(file.field.values, "value", shown.log, limits)
     record = {"name": "value", "short": "f", "label": "f(x, y)", "percent": False, "chosen": scale["chosen"],
-              **{kind: scale[kind] and scale_record(scale[kind], 7, options.levels) for kind in ("linear", "log")}}
+              **{kind: scale[kind] and scale_record(scale[kind], 7, look.levels) for kind in ("linear", "log")}}
     x, y, field = planes.ascending(file.x, file.y, file.field)
     walks = _walks(file)
-    known = descents.known_extrema(file)
+    known = words.known_extrema(file)
     view = {
-        "name": "", "x": x.tolist(), "y": y.tolist(), "xlabel": "x", "ylabel": "y", "caption": descents.subtitle(file),
+        "name": "", "x": x.tolist(), "y": y.tolist(), "xlabel": "x", "ylabel": "y", "caption": words.subtitle(file),
         "notes": points.notes(field) + unequal(x, y) + _notes(file) + [each["says"] for each in _tangents(file)] + _marks(file),
         "sets": [{"name": "", "partial": None, "fields": {"value": field_values(file, field, [record])}}],
         "titles": {"value": _title(file, options)}, "tangents": _tangents(file),
@@ -98,16 +100,16 @@ def _surface(file, options):
         "words": {"value": _words(file, walks)},
     }
     drawn = np.log(np.maximum(field.values, shown.floor)) if shown.log else field.values
-    return {"kind": "surfaces", "descents": True, "own": _own_scales(walks), "colors": packed(np.asarray(ramp(options), np.uint8)),
-            "field": "value", "draw": 0, "camera": camera([scene(view, drawn)], options), "fields": [record], "views": [view]}
+    return {"kind": "surfaces", "descents": True, "own": _own_scales(walks), "colors": packed(np.asarray(ramp(look), np.uint8)),
+            "field": "value", "draw": 0, "camera": camera([scene(view, drawn)], look), "fields": [record], "views": [view]}
 
 
 def _marks(file):
     directed = any(tangent.direction is not None for tangent in file.tangents)
     notes = ["net: a tangent plane; arrow: the gradient" + ("; dashed arrow: the direction" if directed else "")]
-    known = descents.known_extrema(file)
+    known = words.known_extrema(file)
     if known:
-        notes.append(f"yellow: {'the' if len(known) == 1 else 'a'} known global {descents.extremum(file)}")
+        notes.append(f"yellow: {'the' if len(known) == 1 else 'a'} known global {words.extremum(file)}")
     return notes
 
 
@@ -129,7 +131,7 @@ def _run(file, walk):
     steps = list(range(len(walk["height"])))
     return {"label": walk["label"], "x": walk["at"][0], "y": walk["at"][1], "epoch": steps, "steps": "step",
             "distance": [None] * len(steps), "length": [None] * len(steps), "values": {"value": walk["height"]}, "plane": {},
-            "slopes": [descents.shown_gradient(file, np.array(slope)).tolist() for slope in walk["slopes"]], "says": walk["says"], "look": walk["look"]}
+            "slopes": [plane.shown_gradient(file, np.array(slope)).tolist() for slope in walk["slopes"]], "says": walk["says"], "look": walk["look"]}
 
 
 # --- one variable ----------------------------------------------------------------------------------
@@ -145,7 +147,7 @@ def _curve(file):
     low, high = float(inside.min()), float(inside.max())
     places = scales.Scale(False, low, high if high > low else low + max(abs(low), 1.0))
     return {
-        "kind": "descent", "caption": descents.subtitle(file),
+        "kind": "descent", "caption": words.subtitle(file),
         "x": file.x.tolist(), "value": as_list(values), "slope": as_list(file.derivative),
         "height": scale_record(heights, 6, None), "place": scale_record(places, 5, None),
         "walks": walks, "tangents": _tangents(file),

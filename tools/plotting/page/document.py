@@ -7,10 +7,8 @@ import itertools
 import os
 import re
 
-from . import content, records
+from . import content, records, scripts
 
-SCRIPTS = ("data", "pen", "mesh", "scene", "camera", "tangent", "stage", "map", "chart", "theme", "picture", "slice", "keys", "app", "curves", "descent",
-           "start")
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -18,7 +16,7 @@ def render(files, options, names):
     """The document of these open files as bytes; `names` are what they are called where there are several."""
     held = content.of_files(files, options, names)
     parts = {"surfaces": _parts_of_surfaces, "curves": _parts_of_curves, "descent": _parts_of_descents}[held["kind"]](held)
-    script = "(() => {\n\"use strict\";\n" + "\n".join(_read(f"{name}.js") for name in SCRIPTS) + "})();\n"
+    script = scripts.bundle(FOLDER, "start")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     parts |= {
         "TITLE": html.escape(held["title"]), "HASH": f"sha256-{digest}", "STYLE": _read("page.css"), "SCRIPT": script,

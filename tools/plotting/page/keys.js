@@ -1,6 +1,10 @@
 // The page of surfaces without a mouse; the page itself lists the keys.
 
-function listenToKeys(page) {
+import { DATA, clamp } from "./data.js";
+import { byId } from "./elements.js";
+import { savePicture } from "./picture.js";
+
+export function listenToKeys(page) {
   for (const view of page.views) {
     view.stage.element.addEventListener("keydown", (event) => turnByKey(page, event));
     view.map.element.addEventListener("keydown", (event) => walkByKey(page, event, view));

@@ -1,9 +1,15 @@
 // The plane seen from above: filled colours, contour lines, a colour bar, and what is marked on it.
 // Dragging draws the slice.
 
+import { DATA, NONFINITE, clamp, decoded, located, roundTicks } from "./data.js";
+import { alongLine, refined } from "./lines.js";
+import { contoursOf } from "./mesh.js";
+import { FINGER, FONT, css, disc, fittedText, freshPen, haloed, placeOf, polyline, segment, upright, widestOf } from "./pen.js";
+import { apart, drawArrows } from "./tangent.js";
+
 const REACH = { mouse: 12, pen: 12, touch: 24 }; // pixels within which an end of the slice is taken hold of
 
-class PlaneMap {
+export class PlaneMap {
   constructor(view, element, page) {
     Object.assign(this, { view, element, page });
     this.canvas = element.querySelector("canvas");

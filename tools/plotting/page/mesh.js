@@ -2,12 +2,15 @@
 // through its four corners (no value is invented beyond that), with slopes interpolated between the
 // corners, so that the light changes smoothly and the grid does not show.
 
-const TALL = 0.62; // height of the values, the longer horizontal side being 1
-const MOST_VERTICES = 60000, MOST_IN_SOFTWARE = 12000;
+import { GUESSED, NONFINITE, clamp } from "./data.js";
+
+export const TALL = 0.62; // height of the values, the longer horizontal side being 1
+export const MOST_VERTICES = 60000;
+export const MOST_IN_SOFTWARE = 12000;
 
 // {at [n, 2], heights [n, 4]: position on the scale, slopes along x and y, paleness; index, of which the
 // last `bad` are of cells beside a value that is not finite}
-function meshOf(drawn, most = MOST_VERTICES) {
+export function meshOf(drawn, most = MOST_VERTICES) {
   const { surface, field } = drawn, { nx, ny, x, y } = surface;
   const positions = withNeighbours(drawn);
   const cuts = clamp(Math.floor(Math.sqrt(most / ((nx - 1) * (ny - 1)))), 1, 8);
@@ -107,7 +110,7 @@ function slopesOf(surface, positions) {
 }
 
 // Contour lines at `levels` (positions): [[level, [x, y, x, y, …] segments as pairs of points]]
-function contoursOf(drawn, levels) {
+export function contoursOf(drawn, levels) {
   const { surface, positions } = drawn, { nx, ny, x, y } = surface;
   return levels.map((level) => {
     const segments = [];

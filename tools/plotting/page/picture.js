@@ -1,6 +1,10 @@
 // The view as a PNG: title, what is on the canvases where they stand, and the notes.
 
-function savePicture(page) {
+import { DATA } from "./data.js";
+import { byId } from "./elements.js";
+import { FONT, segment } from "./pen.js";
+
+export function savePicture(page) {
   page.drawAll(0); // WebGL keeps a picture only until the browser has shown it
   const main = byId("main").getBoundingClientRect(), ratio = Math.max(2, window.devicePixelRatio || 1), margin = 20;
   const style = getComputedStyle(document.documentElement), width = main.width + 2 * margin;

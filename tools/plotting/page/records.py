@@ -23,10 +23,10 @@ def common(files, options):
             "theme": "dark" if options.style == "dark" else None}
 
 
-def camera(scenes, options):
-    """From where the surfaces are seen first: whence the most is seen, unless the options say otherwise."""
-    elevation = None if options.elev is None else min(max(options.elev, 0.0), 90.0)
-    view = raster.best_view(scenes, raster.View(elevation, options.azim))
+def camera(scenes, look):
+    """From where the surfaces are seen first: whence the most is seen, unless the look says otherwise."""
+    elevation = None if look.elev is None else min(max(look.elev, 0.0), 90.0)
+    view = raster.best_view(scenes, raster.View(elevation, look.azim))
     return {"azimuth": view.azim, "elevation": view.elev}
 
 
@@ -116,8 +116,8 @@ def unequal(x, y):
     return ["the axes are not to the same scale"] if min(sides) < NARROWEST * max(sides) else []
 
 
-def ramp(options):
-    return np.round(255 * style.color_map(options.cmap)(np.linspace(0, 1, 256))[:, :3])
+def ramp(look):
+    return np.round(255 * style.color_map(look.cmap)(np.linspace(0, 1, 256))[:, :3])
 
 
 def packed(array):

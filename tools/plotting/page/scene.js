@@ -1,6 +1,8 @@
 // The renderer: a surface, its contour lines on a floor below, and lines and discs, by WebGL 2.
 
-const FLOOR = -0.2; // of the floor below the lowest value, the longer horizontal side being 1
+import { TALL } from "./mesh.js";
+
+export const FLOOR = -0.2; // of the floor below the lowest value, the longer horizontal side being 1
 const LEVEL_STEPS = 1024; // of the table of contour lines
 
 const SURFACE_VERTEX = `#version 300 es
@@ -112,7 +114,7 @@ function inSoftware() {
   return /swiftshader|llvmpipe|softpipe|software|basic render/i.test(name);
 }
 
-class Scene {
+export class Scene {
   // Throws where the browser has no WebGL 2.
   constructor(canvas) {
     this.canvas = canvas;

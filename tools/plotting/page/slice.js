@@ -1,6 +1,11 @@
 // The slice: a line over the map, there once it is asked for, and a chart of its values.
 
-class Slice {
+import { Chart } from "./chart.js";
+import { GUESSED, clamp, numeral } from "./data.js";
+import { byId } from "./elements.js";
+import { alongLine } from "./lines.js";
+
+export class Slice {
   constructor(page) {
     this.page = page;
     this.chart = new Chart(byId("slice"), page, () => this.content());

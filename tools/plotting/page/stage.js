@@ -1,8 +1,17 @@
 // The 3D pane of one surface: what stands in the scene, the words around the box, and the pointer.
 
+import { plus, projected, struck, towards } from "./camera.js";
+import { DATA, decoded, roundTicks } from "./data.js";
+import { Lines, alongLine, refined } from "./lines.js";
+import { MOST_IN_SOFTWARE, MOST_VERTICES, TALL, meshOf } from "./mesh.js";
+import { FONT, haloed, segment, shortForms, widestOf } from "./pen.js";
+import { followPointer } from "./pointer.js";
+import { FLOOR, Scene } from "./scene.js";
+import { dashes, drawTangent } from "./tangent.js";
+
 const LAMP = 62, LAMP_HEIGHT = 46; // degrees: over the reader's left shoulder
 
-class Stage {
+export class Stage {
   // `page` is told of what the reader does: camera, probe
   constructor(view, element, page) {
     this.view = view;
@@ -314,99 +323,4 @@ class Stage {
   left() {
     this.page.probe(null, this.view);
   }
-}
-
-// Lines and discs for the scene; widths in CSS pixels
-class Lines {
-  constructor(ratio) {
-    this.ratio = ratio;
-    this.numbers = [];
-  }
-
-  get count() {
-    return this.numbers.length / 11;
-  }
-
-  add(from, to, color, width) {
-    this.numbers.push(...from, ...to, color[0], color[1], color[2], color[3] ?? 1, width * this.ratio);
-  }
-
-  disc(place, color, width, rim) {
-    this.add(place, place, rim, width + 2.4);
-    this.add(place, place, color, width);
-  }
-}
-
-// Turning with one finger or button, moving with Shift or the other button, zooming and tilting with two fingers, zooming
-// with the wheel. Up and down one finger scrolls the page (touch-action in page.css).
-function followPointer(element, target) {
-  const down = new Map();
-  let spread = 0, start = null; // where a finger that may only touch came down
-  const fingers = () => [...down.values()];
-  element.addEventListener("pointerdown", (event) => {
-    element.setPointerCapture(event.pointerId);
-    down.set(event.pointerId, placeOf(event, element));
-    start = down.size === 1 && event.pointerType === "touch" ? placeOf(event, element) : null;
-    if (down.size === 2) spread = apart(...fingers());
-  });
-  element.addEventListener("pointermove", (event) => {
-    const before = down.get(event.pointerId), now = placeOf(event, element);
-    if (!before) {
-      if (event.pointerType !== "touch") target.pointed(...now);
-      return;
-    }
-    if (start && apart(start, now) < FINGER) return;
-    if (start && upright(start, now)) {
-      start = null;
-      down.delete(event.pointerId);
-      return;
-    }
-    start = null;
-    down.set(event.pointerId, now);
-    const dx = now[0] - before[0], dy = now[1] - before[1];
-    if (down.size === 1) target.dragged(dx, dy, event.shiftKey || event.buttons > 1);
-    if (down.size === 2) {
-      const [a, b] = fingers(), wide = apart(a, b);
-      target.pinched(wide / spread, (a[0] + b[0]) / 2, (a[1] + b[1]) / 2);
-      target.dragged(dx / 2, dy / 2, false);
-      spread = wide;
-    }
-  });
-  for (const name of ["pointerup", "pointercancel"]) {
-    element.addEventListener(name, (event) => {
-      down.delete(event.pointerId);
-      if (start && name === "pointerup") target.pointed(...start);
-      start = null;
-    });
-  }
-  element.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") target.left(); });
-  for (const name of ["touchstart", "touchmove"]) {
-    element.addEventListener(name, (event) => {
-      if (event.touches.length > 1 && event.cancelable) event.preventDefault();
-    }, { passive: false });
-  }
-  element.addEventListener("contextmenu", (event) => event.preventDefault());
-  element.addEventListener("wheel", (event) => {
-    event.preventDefault();
-    target.pinched(Math.exp(-clamp(event.deltaY, -80, 80) * 0.0022));
-  }, { passive: false });
-}
-
-// Points along the slice, both ends included
-function alongLine({ from, to }, count) {
-  return Array.from({ length: count + 1 }, (_, i) =>
-    [from[0] + (to[0] - from[0]) * i / count, from[1] + (to[1] - from[1]) * i / count]);
-}
-
-// The path through the points up to step `last` (which may lie between two), with points in between
-function refined(x, y, last = x.length - 1, each = 8) {
-  const points = [[x[0], y[0]]];
-  for (let i = 1; i <= Math.ceil(last); i++) {
-    const share = Math.min(1, last - (i - 1));
-    for (let n = 1; n <= each; n++) {
-      const f = share * n / each;
-      points.push([x[i - 1] + f * (x[i] - x[i - 1]), y[i - 1] + f * (y[i] - y[i - 1])]);
-    }
-  }
-  return points;
 }

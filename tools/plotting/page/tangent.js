@@ -1,10 +1,13 @@
 // Tangent planes of a function with the gradient and the direction asked for: in the scene, and as arrows on the map.
 // A tangent has at, value, gradient, direction (or null) and color.
 
+import { TALL } from "./mesh.js";
+import { css, disc, polyline, segment } from "./pen.js";
+
 const DIRECTION_DASH = [5, 3];
 
 // A net of lines, and arrows on it
-function drawTangent(lines, drawn, tangent, rim) {
+export function drawTangent(lines, drawn, tangent, rim) {
   const { surface, scale } = drawn, { at, value, gradient: [gx, gy], color } = tangent;
   const reach = [surface.x, surface.y].map((axis) => 0.16 * (axis.at(-1) - axis[0]));
   // Of -1 … 1 in each direction; null where the plane leaves the box
@@ -53,7 +56,7 @@ function arrowInScene(lines, place, [u, v], dash, color, rim) {
 const lifted = ([x, y, z]) => [x, y, z + 0.006];
 
 // A chain of places in the box cut into dashes; lengths in pixels of a box about 400 wide
-function dashes(places, lengths) {
+export function dashes(places, lengths) {
   const parts = [];
   let turn = 0, left = lengths[0] / 400, part = [places[0]];
   for (let i = 1; i < places.length; i++) {
@@ -75,10 +78,10 @@ function dashes(places, lengths) {
   return turn % 2 === 0 ? [...parts, part] : parts;
 }
 
-const apart = (a, b) => Math.hypot(...a.map((c, k) => c - b[k]));
+export const apart = (a, b) => Math.hypot(...a.map((c, k) => c - b[k]));
 
 // The same arrows on the map, which they do not leave
-function drawArrows(pen, map, tangent, rim) {
+export function drawArrows(pen, map, tangent, rim) {
   const { surface } = map.drawn, { at, color } = tangent;
   if (!surface.contains(...at)) return;
   const foot = map.toScreen(...at), { left, top, width, height } = map.body;

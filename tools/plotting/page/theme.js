@@ -1,9 +1,12 @@
 // Light and dark: the reader's choice, else the system's; on paper always light.
 
-const darkWanted = matchMedia("(prefers-color-scheme: dark)");
+import { DATA } from "./data.js";
+import { byId } from "./elements.js";
+
+export const darkWanted = matchMedia("(prefers-color-scheme: dark)");
 
 // `changed` has the page follow
-function themeControl(page, changed) {
+export function themeControl(page, changed) {
   const button = byId("theme");
   let chosen = DATA.theme ?? null;
   const apply = () => {
@@ -35,7 +38,7 @@ function themeControl(page, changed) {
 }
 
 // The colours of the style sheet: lists of 0 … 1 for what goes through WebGL, text for the rest
-function themeColors() {
+export function themeColors() {
   const style = getComputedStyle(document.documentElement), text = (name) => style.getPropertyValue(`--${name}`).trim();
   const list = (name) => [1, 3, 5].map((at) => parseInt(text(name).slice(at, at + 2), 16) / 255);
   const lists = ["ground", "quiet", "wall", "edge", "rim", "slice", "probe", "curve", "nonfinite", "train", "test", "warning", "known", "ink",

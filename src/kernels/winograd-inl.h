@@ -1,7 +1,7 @@
 #pragma once
 
-#include "kernels/vector.h"
-#include "kernels/winograd_filters.h"
+#include "kernels/vector-inl.h"
+#include "kernels/winograd_filters-inl.h"
 
 namespace lossatlas {
 namespace {
@@ -34,8 +34,8 @@ class TileWalk {
   std::int64_t column_, row_, image_;
 };
 
-/// Where the rows of a tile's inputs begin, and which of its columns lie in the image. Rows past the image are read from
-/// zeros.
+/// Where the rows of a tile's inputs begin, and which of its columns lie in the image. Rows past the image are read
+/// from zeros.
 template <class Filter>
 struct TileInputs {
   const float* rows[Filter::n];
@@ -153,11 +153,14 @@ void winograd_output_with(const float* transformed, const Tiles& tiles, const Ta
     for (std::int64_t t = 0; t < tiles.count; ++t, walk.advance(), from += kBlock) {
       const TileCorner at = walk.corner();
       const std::int64_t place = ((at.image * out.height + at.y) * out.width + at.x) * kBlock;
-      TileOutputs outputs{out.data + block * out.stride + place,
-                          Residual ? tail.residual + block * tail.residual_stride + place : nullptr,
-                          out.width * kBlock, out.height - at.y, out.width - at.x};
+      TileOutputs outputs{.to = out.data + block * out.stride + place,
+                          .residual = Residual ? tail.residual + block * tail.residual_stride + place : nullptr,
+                          .row_stride = out.width * kBlock,
+                          .rows = out.height - at.y,
+                          .columns = out.width - at.x};
       const bool whole = outputs.rows >= m && outputs.columns >= m;
-      for (int lane = 0; lane < kBlock; lane += kLanes, outputs.to += kLanes, outputs.residual += Residual ? kLanes : 0) {
+      for (int lane = 0; lane < kBlock;
+           lane += kLanes, outputs.to += kLanes, outputs.residual += Residual ? kLanes : 0) {
         const Vector bias = tail.bias ? load(tail.bias + block * kBlock + lane) : Vector{};
         if (whole) {
           transform_output<Filter, true, Residual>(from + lane, tiles.position_stride, bias, tail.relu, outputs);
@@ -193,7 +196,8 @@ template <class Filter>
 bool winograd_weights_of(const float* weights, const float* scale, std::int64_t outputs, std::int64_t inputs,
                          std::int64_t position_stride, float* scratch, float* transformed) {
   constexpr int positions = Filter::n * Filter::n;
-  const std::int64_t blocks = blocks_of(outputs), depth = blocks_of(inputs) * kBlock, size = padded_depth(depth) * kBlock;
+  const std::int64_t blocks = blocks_of(outputs), depth = blocks_of(inputs) * kBlock,
+                     size = padded_depth(depth) * kBlock;
   bool keeps_digits = true;
   for (std::int64_t block = 0; block < blocks; ++block) {
     const std::int64_t first = block * kBlock, columns = outputs - first < kBlock ? outputs - first : kBlock;

@@ -1,12 +1,12 @@
 #pragma once
 
-#include "kernels/vector.h"
+#include "kernels/vector-inl.h"
 
 namespace lossatlas {
 namespace {
 
-// A tile of C in registers: kTileRows rows by kPanelVectors vectors, chosen so that the accumulators, one row of B and a
-// broadcast number fill the register file.
+// A tile of C in registers: kTileRows rows by kPanelVectors vectors, chosen so that the accumulators, one row of B and
+// a broadcast number fill the register file.
 #if LOSSATLAS_LANES == 16
 constexpr int kTileRows = 12, kPanelVectors = 2;
 #elif LOSSATLAS_LANES == 8
@@ -46,9 +46,9 @@ struct TilePlace {
   std::int64_t block;         // first of its blocks of 16 columns
   std::int64_t begin, depth;  // the chunk of the depth
   bool accumulate, last;
-  bool fetch_rows;            // the rows of A were not read for a panel before
-  const float* next;          // what will be read of B after this panel, fetched ahead by the line
-  std::int64_t next_lines;    // at each block of the depth
+  bool fetch_rows;          // the rows of A were not read for a panel before
+  const float* next;        // what will be read of B after this panel, fetched ahead by the line
+  std::int64_t next_lines;  // at each block of the depth
 };
 
 template <int Rows, int Vectors>
@@ -100,8 +100,8 @@ void multiply_tile(const Product& product, const TilePlace& at, const float* b) 
 #pragma GCC unroll 4
       for (int v = 0; v < Vectors; ++v) {
         const std::int64_t column = v * kLanes;
-        const float* residual = tail.residual + (at.block + column / kBlock) * tail.residual_stride + at.row * kBlock +
-                                column % kBlock;
+        const float* residual =
+            tail.residual + (at.block + column / kBlock) * tail.residual_stride + at.row * kBlock + column % kBlock;
 #pragma GCC unroll 16
         for (int r = 0; r < Rows; ++r) sum[r][v] += load(residual + r * kBlock);
       }
@@ -129,10 +129,7 @@ struct RowShare {
   std::int64_t longer;  // and one more in so many of the first tiles
 
   RowShare(std::int64_t first_row, std::int64_t count)
-      : first(first_row),
-        tiles((count + kTileRows - 1) / kTileRows),
-        rows(count / tiles),
-        longer(count % tiles) {}
+      : first(first_row), tiles((count + kTileRows - 1) / kTileRows), rows(count / tiles), longer(count % tiles) {}
 };
 
 template <int Rows, int Vectors>
@@ -171,7 +168,15 @@ void multiply_rows_by_all(const Product& product, const RowShare& share, const f
       const bool whole = product.blocks - block >= panel_blocks;
       const float* next = depth < left ? product.b + (begin + kDepthChunk) * kPanel : next_b;
       if (product.blocks - block >= 2 * panel_blocks) next = panel + kPanel * product.depth + begin * kPanel;
-      const TilePlace at{0, block, begin, depth, begin > 0, depth == left, block == 0, next, lines};
+      const TilePlace at{.row = 0,
+                         .block = block,
+                         .begin = begin,
+                         .depth = depth,
+                         .accumulate = begin > 0,
+                         .last = depth == left,
+                         .fetch_rows = block == 0,
+                         .next = next,
+                         .next_lines = lines};
       if (whole) {
         multiply_panel<kPanelVectors>(product, share, at, panel + begin * kPanel);
       } else {

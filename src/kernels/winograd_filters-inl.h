@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/vector.h"
+#include "kernels/vector-inl.h"
 
 namespace lossatlas {
 namespace {

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "kernels/amx_bf16_multiply.h"
-#include "kernels/winograd_filters.h"
+#include "kernels/amx_bf16_multiply-inl.h"
+#include "kernels/winograd_filters-inl.h"
 
 // Convolutions by minimal filtering along rows, in tiles of two outputs, with FilterTwo's four positions. The
 // transformed and rounded input of each position is a list of tiles, row after row and image after image with a row of
@@ -154,7 +154,8 @@ void convolve(const Convolution& convolution) {
           const float* a = convolution.scratch + position * lists.stride + tile * kBlock;
           float* const to = sums + position * kGroupSums;
           float* const c[2][2] = {{to, to + 2 * kTileFloats}, {to + kTileFloats, to + 3 * kTileFloats}};
-          const RowsOfA rows{a, kPositions * lists.stride, chunks, shifts, kRows};
+          const RowsOfA rows{
+              .data = a, .stride = kPositions * lists.stride, .chunks = chunks, .shifts = shifts, .taps = kRows};
           blocks - block > 1 ? multiply_tiles<2, 2>(rows, b, c) : multiply_tiles<2, 1>(rows, b, c);
         }
         finish_group(convolution, lists, block, tiles - tile < kRowUnit ? tiles - tile : kRowUnit, sums, place);

@@ -1,32 +1,31 @@
 """A function of two variables in 3D, with tangent planes, gradients and the paths on it."""
 
 import dataclasses
-import functools
 import math
 
 import numpy as np
 from matplotlib.collections import PolyCollection
 
-from . import descents, relief, style
+from .. import relief, style
+from . import looks, plane, words
 
 REACH = 0.2  # half a side of a tangent plane, the function's range being 1
 CUTS = 10  # of a tangent plane's side: on a log scale it is curved
 FLOOR = 3.4  # zorder of marks on the floor
 
 
-def draw(file, head, options, view):
-    scale = descents.value_scale(file, options, linear=True)
+def draw(file, head, look):
+    scale = plane.value_scale(file, look, linear=True)
     head = dataclasses.replace(head, numbers=tuple(_facts(file)))
-    lines = descents.legend_lines(file.descents, descents.looks_of(file.descents))
-    legend = (descents.legend_height(lines), lambda page: descents.draw_legend(page, lines, 0.06, 0.0)) if lines else None
-    return relief.draw(file, file.field, scale, head, "f(x, y)", view, options.levels, options.cmap, options.dpi,
-                       functools.partial(_Relief, file), legend)
+    lines = looks.legend_lines(file.descents, looks.looks_of(file.descents))
+    legend = (looks.legend_height(lines), lambda page: looks.draw_legend(page, lines, 0.06, 0.0)) if lines else None
+    return relief.draw(_Relief(file, scale, look), head, "f(x, y)", legend)
 
 
 def _facts(file):
     facts = []
     for tangent in file.tangents:
-        facts += descents.tangent_facts(tangent)
+        facts += words.tangent_facts(tangent)
     if file.tangents:
         facts.append("arrow: the gradient, on the tangent plane"
                      + ("; dashed: the direction" if file.tangents[0].direction is not None else ""))
@@ -34,30 +33,30 @@ def _facts(file):
 
 
 class _Relief(relief.Relief):
-    def __init__(self, file, *args):
-        super().__init__(*args)
+    def __init__(self, file, scale, look):
+        super().__init__(file, file.field, scale, look)
         self.file = file
 
     def notes(self):
-        return super().notes() + descents.mark_notes(self.file) + descents.beyond_notes(self.file)
+        return super().notes() + words.mark_notes(self.file) + words.beyond_notes(self.file)
 
     def _marks(self, axes, frame, picture, cmap):
         self._stars(axes, frame, picture)
         every = self.file.descents
-        for descent, look, size in zip(every, descents.looks_of(every), descents.end_sizes(self.file, every)):
+        for descent, look, size in zip(every, looks.looks_of(every), looks.end_sizes(self.file, every)):
             self._descent(axes, frame, picture, descent, look, size)
         for tangent in self.file.tangents:
             self._tangent(axes, frame, tangent)
 
     def _stars(self, axes, frame, picture):
         """On the known extrema; on the floor below where the sheet hides one."""
-        for point in descents.known_extrema(self.file):
+        for point in words.known_extrema(self.file):
             x, y = np.reshape(point, (2, 1))
             placed = self._on_sheet(x, y)
             if not picture.hidden(placed)[0]:
-                descents.draw_star(axes, *frame.inches(placed).T)
+                plane.draw_star(axes, *frame.inches(placed).T)
             elif self.view.floor:
-                descents.draw_star(axes, *self._on_floor(x, y, frame).T, zorder=FLOOR)
+                plane.draw_star(axes, *self._on_floor(x, y, frame).T, zorder=FLOOR)
 
     def _descent(self, axes, frame, picture, descent, look, end_size):
         """The path as far as it is inside the range, with its steps and ends."""
@@ -68,7 +67,7 @@ class _Relief(relief.Relief):
         for part in np.split(np.arange(len(x)), borders):
             if inside[part[0]] and len(part) > 1:
                 self._path(axes, frame, picture, x[part], y[part], color, 1.4, dashes)
-        every = max(1, math.ceil(len(x) / descents.MOST_MARKERS))
+        every = max(1, math.ceil(len(x) / plane.MOST_MARKERS))
         shown = np.flatnonzero(inside)[::every]
         self._spots(axes, frame, picture, x[shown], y[shown], color, marker, 3.0)
         for index, mark, size, face, edge in ((0, "o", 6.0, "none", color), (-1, marker, end_size, color, style.CASING)):
@@ -105,7 +104,7 @@ class _Relief(relief.Relief):
                  if np.isfinite(face := corners[[i, i, i + 1, i + 1], [j, j + 1, j + 1, j]]).all()]
         axes.add_collection(PolyCollection(faces, facecolors=(0.95, 0.55, 0.2, 0.4), edgecolors=(0.6, 0.2, 0, 0.3),
                                            linewidths=0.3 * style.ZOOM, zorder=12, gid="tangent"), autolim=False)
-        gradient = descents.shown_gradient(self.file, tangent.gradient)
+        gradient = plane.shown_gradient(self.file, tangent.gradient)
         if gradient.any():
             _arrow(axes, tangent, gradient / np.hypot(*gradient), reach, placed, "-")
         if tangent.direction is not None:

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "kernels/vector.h"
+#include "kernels/vector-inl.h"
 
 // The processor's matrix unit (AMX): eight registers, each a tile of 16 rows of 64 bytes.
 

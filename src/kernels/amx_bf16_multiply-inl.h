@@ -2,8 +2,8 @@
 
 #include <immintrin.h>
 
-#include "kernels/amx_tiles.h"
-#include "kernels/passes.h"
+#include "kernels/amx_tiles-inl.h"
+#include "kernels/passes-inl.h"
 
 // Products of numbers rounded to bfloat16 (8 significant bits), which the processor's matrix unit adds in float32.
 
@@ -48,15 +48,18 @@ bool store_block_of_b(float* packed, std::int64_t depth, std::int64_t blocks, st
   const std::int64_t first = block & ~std::int64_t{1}, width = blocks - first < 2 ? 1 : 2;
   float* to = packed + (first * chunks_of(depth) + block - first) * kTileFloats;
   for (std::int64_t k = 0; k < padded_depth(depth); k += 2, rows += 2 * kBlock) {
-    stream_in_turn(to + k / kTileDepth * width * kTileFloats + k % kTileDepth / 2 * kBlock, load(rows), load(rows + kBlock));
+    stream_in_turn(to + k / kTileDepth * width * kTileFloats + k % kTileDepth / 2 * kBlock, load(rows),
+                   load(rows + kBlock));
   }
   return true;
 }
 
-// A is [chunk of the depth][rows][32], with `stride` floats from one list of rows to the next: a tile is 16 rows of such a
-// list. Tiles reach past the last row, into whatever lies there: what comes of it is not stored.
+// A is [chunk of the depth][rows][32], with `stride` floats from one list of rows to the next: a tile is 16 rows of
+// such a list. Tiles reach past the last row, into whatever lies there: what comes of it is not stored.
 
-std::int64_t rows_size(std::int64_t rows, std::int64_t depth) { return chunks_of(depth) * staggered(rows) + kTileFloats; }
+std::int64_t rows_size(std::int64_t rows, std::int64_t depth) {
+  return chunks_of(depth) * staggered(rows) + kTileFloats;
+}
 
 std::int64_t multiply_scratch(std::int64_t rows, std::int64_t depth) {
   return rows_size(rows < kRowChunk ? rows : kRowChunk, depth);
@@ -149,7 +152,8 @@ void gather(const Activations& in, const Window& window, std::int64_t out_height
   }
 }
 
-/// Where the tiles of A lie: a chunk of the depth after another, for a tap of a window after another, `shifts` floats apart.
+/// Where the tiles of A lie: a chunk of the depth after another, for a tap of a window after another, `shifts` floats
+/// apart.
 struct RowsOfA {
   const float* data;
   std::int64_t stride, chunks;
@@ -229,7 +233,11 @@ void multiply_one(const Product& product) {
   static constexpr std::int64_t kNoShift = 0;
   for (std::int64_t first = 0; first < product.rows; first += kRowChunk) {
     const std::int64_t count = product.rows - first < kRowChunk ? product.rows - first : kRowChunk;
-    RowsOfA a{product.a + first * kBlock, product.a_stride, chunks_of(product.depth), &kNoShift, 1};
+    RowsOfA a{.data = product.a + first * kBlock,
+              .stride = product.a_stride,
+              .chunks = chunks_of(product.depth),
+              .shifts = &kNoShift,
+              .taps = 1};
     if (!product.gathered) {
       round_rows(product, first, count, product.scratch);
       a.data = product.scratch;
@@ -239,7 +247,8 @@ void multiply_one(const Product& product) {
       const float* b = product.b + packed_size(product.depth, block);
       RowsOfA rows_of_a = a;
       for (std::int64_t row = 0; row < count; row += kRowUnit, rows_of_a.data += kRowUnit * kBlock) {
-        multiply_rows(product, block, first + row, count - row < kRowUnit ? count - row : kRowUnit, rows_of_a, b, spare);
+        multiply_rows(product, block, first + row, count - row < kRowUnit ? count - row : kRowUnit, rows_of_a, b,
+                      spare);
       }
     }
   }

@@ -2,17 +2,17 @@
 
 #include <immintrin.h>
 
-#include "kernels/amx_tiles.h"
-#include "kernels/passes.h"
-#include "kernels/vector.h"
+#include "kernels/amx_tiles-inl.h"
+#include "kernels/passes-inl.h"
+#include "kernels/vector-inl.h"
 
 // Products of float32 on the processor's matrix unit (AMX), which multiplies whole numbers of 8 bits at twice the rate
 // of bfloat16, and adds them in 32 bits without rounding. A row of A is scaled so that its largest number becomes
 // kLargest, and rounded to whole numbers of 24 bits: three digits from -128 to 127, 65536 a0 + 256 a1 + a2. So are the
 // columns of B. Of the nine products of digits the six largest are summed. What is left out, and what was rounded, is
 // about 2⁻²⁵ of a row's largest number times a column's, for each number of the depth: as much as sums in float32 lose.
-// A row's scale is its own, whatever other rows hold. Where a few numbers are so large that the others lose their digits
-// beside them, the row or column is reported: it is to be multiplied by another instruction set.
+// A row's scale is its own, whatever other rows hold. Where a few numbers are so large that the others lose their
+// digits beside them, the row or column is reported: it is to be multiplied by another instruction set.
 
 namespace lossatlas {
 namespace {
@@ -56,8 +56,8 @@ struct Scales {
   return x[0];
 }
 
-// Rounding changes a number of at least kKept times the largest by at most 2⁻¹² of itself. Where fewer than one in kFewest
-// of those other than 0 are so large, too much is lost: what a sum is made of may be the others alone.
+// Rounding changes a number of at least kKept times the largest by at most 2⁻¹² of itself. Where fewer than one in
+// kFewest of those other than 0 are so large, too much is lost: what a sum is made of may be the others alone.
 constexpr float kKept = 0x1p-12f;
 constexpr int kFewest = 8;
 
@@ -67,7 +67,8 @@ struct Kept {
 };
 
 /// Of `count` vectors that lie `step` floats apart.
-[[gnu::always_inline]] inline Kept count_kept(const float* from, std::int64_t count, std::int64_t step, Vector largest) {
+[[gnu::always_inline]] inline Kept count_kept(const float* from, std::int64_t count, std::int64_t step,
+                                              Vector largest) {
   Kept counts;
   for (; count > 0; --count, from += step) {
     const Whole bits = magnitude_bits(load(from));
@@ -149,8 +150,8 @@ std::int64_t multiply_scratch(std::int64_t rows, std::int64_t depth) {
 
 std::int64_t rows_size(std::int64_t count, std::int64_t depth) { return blocks_of(depth) * staggered(count); }
 
-/// Whether a row loses digits. Most have so many highest digits other than 0, which are those of numbers of at least 2⁻⁹
-/// of the largest, that no more is looked at.
+/// Whether a row loses digits. Most have so many highest digits other than 0, which are those of numbers of at least
+/// 2⁻⁹ of the largest, that no more is looked at.
 [[gnu::always_inline]] inline bool loses_digits(const Product& product, const float* row, const float* digits,
                                                 std::int64_t stride, std::int32_t largest_bits) {
   std::int64_t high = 0;
@@ -200,7 +201,8 @@ void split_rows(const Product& product, std::int64_t first, std::int64_t count, 
       }
     }
     for (std::int64_t i = 0; product.lost && i < known; ++i) {
-      if (loses_digits(product, from + i * kBlock, rows + i * kBlock, stride, largest[i])) product.lost[first + row + i] = 1;
+      if (loses_digits(product, from + i * kBlock, rows + i * kBlock, stride, largest[i]))
+        product.lost[first + row + i] = 1;
     }
   }
 }
@@ -293,12 +295,12 @@ void multiply_split(const Product& product, std::int64_t first, std::int64_t cou
   const auto finish_later = [&](std::int64_t tile, std::int64_t block) __attribute__((always_inline)) {
     while (finish.rows > 0) finish.next_row();
     const std::int64_t row = tile * kTileSide;
-    finish = {count - row < kTileSide ? count - row : kTileSide,
-              sums[turn],
-              scales + row,
-              product.c + block * product.c_stride + (first + row) * kBlock,
-              product.tail,
-              load(product.b + packed_size(product.depth, block))};
+    finish = {.rows = count - row < kTileSide ? count - row : kTileSide,
+              .sums = sums[turn],
+              .row_scale = scales + row,
+              .c = product.c + block * product.c_stride + (first + row) * kBlock,
+              .tail = product.tail,
+              .column_scales = load(product.b + packed_size(product.depth, block))};
     if (finish.tail.bias) finish.tail.bias += block * kBlock;
     if (finish.tail.residual) finish.tail.residual += block * product.tail.residual_stride + (first + row) * kBlock;
     turn ^= 1;
@@ -311,7 +313,8 @@ void multiply_split(const Product& product, std::int64_t first, std::int64_t cou
       _tile_loadd(4, a + stride, kLineBytes);
       _tile_loadd(5, a + 2 * stride, kLineBytes);
       for (std::int64_t block = 0; block < product.blocks; ++block) {
-        multiply_tile<true>({a, b_of(block), stride, 1, nullptr, 0}, rows_each_time, sums[turn], finish);
+        const Factors factors{.a = a, .b = b_of(block), .a_stride = stride, .chunks = 1, .next = nullptr, .lines = 0};
+        multiply_tile<true>(factors, rows_each_time, sums[turn], finish);
         finish_later(tile, block);
       }
     }
@@ -320,8 +323,13 @@ void multiply_split(const Product& product, std::int64_t first, std::int64_t cou
     for (std::int64_t block = 0; block < product.blocks; ++block) {
       const float* next = b_of(block + 1);
       for (std::int64_t tile = 0; tile < tiles; ++tile, next += lines * chunks * kLine) {
-        multiply_tile<false>({product.scratch + tile * kTileFloats, b_of(block), stride, chunks, next, lines},
-                             rows_each_time, sums[turn], finish);
+        const Factors factors{.a = product.scratch + tile * kTileFloats,
+                              .b = b_of(block),
+                              .a_stride = stride,
+                              .chunks = chunks,
+                              .next = next,
+                              .lines = lines};
+        multiply_tile<false>(factors, rows_each_time, sums[turn], finish);
         finish_later(tile, block);
       }
     }

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "kernels/passes.h"
-#include "kernels/vector.h"
+#include "kernels/passes-inl.h"
+#include "kernels/vector-inl.h"
 
 namespace lossatlas {
 namespace {

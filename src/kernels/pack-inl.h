@@ -2,7 +2,7 @@
 
 // Weights as a product wants them. Comes after the header that defines padded_depth and store_block_of_b.
 
-#include "kernels/vector.h"
+#include "kernels/vector-inl.h"
 
 namespace lossatlas {
 namespace {

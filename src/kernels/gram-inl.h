@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/vector.h"
+#include "kernels/vector-inl.h"
 
 namespace lossatlas {
 namespace {
@@ -37,8 +37,8 @@ template <class Numbers>
   return static_cast<double>(vector[0]);
 }
 
-void add_combinations(const float* numbers, std::int64_t stride, std::int64_t rows, const float* from, std::int64_t count,
-                      const std::array<double, 2>* weights, const std::array<double*, 2>& sums) {
+void add_combinations(const float* numbers, std::int64_t stride, std::int64_t rows, const float* from,
+                      std::int64_t count, const std::array<double, 2>* weights, const std::array<double*, 2>& sums) {
   constexpr int kSums = 4;  // vectors of each: an addition waits for the one before
   std::int64_t i = 0;
   for (; i + kSums * kDoubles <= count; i += kSums * kDoubles) {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/vector.h"
+#include "kernels/vector-inl.h"
 
 namespace lossatlas {
 namespace {
@@ -98,10 +98,12 @@ void moments(const Activations& in, double* means, double* squares) {
       const std::int64_t channel = block * kBlock + part * kLanes;
       const float* from = in.data + block * in.stride + part * kLanes;
       double sums[kLanes] = {}, rests[kLanes] = {};
-      add_up(from, pixels, [](Vector x) { return x; }, sums);
+      add_up(
+          from, pixels, [](Vector x) { return x; }, sums);
       Vector centre{};
       for (int lane = 0; lane < kLanes; ++lane) centre[lane] = static_cast<float>(sums[lane] / count);
-      add_up(from, pixels, [&](Vector x) { return (x - centre) * (x - centre); }, rests);
+      add_up(
+          from, pixels, [&](Vector x) { return (x - centre) * (x - centre); }, rests);
       for (int lane = 0; lane < kLanes; ++lane) {
         const double mean = sums[lane] / count, rounding = mean - static_cast<double>(centre[lane]);
         means[channel + lane] = mean;
