@@ -55,7 +55,7 @@ struct LandscapeInputs {
   nlohmann::json metadata;  // the checkpoint's
   SampledImages images;
   SampledImages second;  // of both splits: the test images; else without data
-  // Training images for the batch-norm statistics, where they are estimated anew; null for a network without any.
+  // Training images for the batch-norm statistics, if they are re-estimated; null for a network without batch norm.
   std::shared_ptr<const DataSet> recalibration;
   std::string recalibration_sha256;
   NetworkSpec spec;

@@ -162,7 +162,7 @@ void Kriging::localize() {
   }
 }
 
-/// log of the restricted likelihood of ℓ and ν, but for constants (Rasmussen and Williams 2006, section 2.7).
+/// log of the restricted likelihood of ℓ and ν, up to constants (Rasmussen and Williams 2006, section 2.7).
 double Kriging::likelihood(double length, double nugget) const {
   const std::size_t n = std::min(known_.size(), kMostFitted);
   std::vector<std::vector<double>> factor(n);

@@ -18,7 +18,7 @@ constexpr std::size_t kBatchToComplete = 256;
 constexpr std::size_t kFewestPilots = 6;  // finite ones: fewer tell nothing of a level
 constexpr std::size_t kMostKriged = 900;  // points of a level: beyond, evaluating costs less than thinking
 constexpr std::size_t kManyPoints = 5;    // a level known at one in so many may be evaluated at all of them
-constexpr double kRefit = 1.15;           // growth of a level after which its ℓ is decided anew
+constexpr double kRefit = 1.15;           // growth of a level after which its ℓ is fitted again
 constexpr double kNoiseLength = 0.5, kNoiseNugget = 0.03;  // ℓ and ν of log noise
 constexpr double kScoutsWeight = 20;                       // values that s² as the scout found it counts for
 constexpr std::size_t kForecastGrid = 25;    // points along an axis of the grid on which costs are foretold

@@ -38,7 +38,7 @@ inline std::size_t memory_of(const OptimizerOptions& options) {
 ///                      √(r / (1 − β₂ᵗ)) + δ. Kingma & Ba 2015, algorithm 1; as PyTorch's
 ///   adamw              as adam, decay λ. Loshchilov & Hutter 2019, algorithm 2, with ε λ for its λ; as
 ///                      PyTorch's
-/// `gradient` has weight decay added already, but for adamw; `step` is t, counted from 1; `memory` holds
+/// `gradient` already includes weight decay, except for adamw; `step` is t, counted from 1; `memory` holds
 /// memory_of(options) numbers or tensors, 0 before the first step.
 template <class T>
 Move<T> move_of(const OptimizerOptions& options, std::int64_t step, const T& gradient, std::span<T> memory) {

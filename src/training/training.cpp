@@ -249,8 +249,7 @@ bool TrainingRun::resume() {
   if (schedule.name == "cosine" && impl_->options.epochs > schedule.length) {
     throw Error(
         "{}: `epochs` {}: this run's cosine schedule ends after `lr_epochs` {}, which cannot change; ask for no more, "
-        "or "
-        "choose another `out`",
+        "or choose another `out`",
         impl_->folder.string(), impl_->options.epochs, schedule.length);
   }
   load_into(saved, *impl_->network, impl_->options.network.architecture, file);

@@ -70,7 +70,7 @@ def test_x_runs_to_the_right_and_y_upwards(pixels, tmp_path, kind, ours):
         write_surface(tmp_path / "x.h5", lambda x, y: x + 2, 4, 3, ours=ours), "--kind", kind))
     row = along_x[along_x.shape[0] // 5].mean(axis=1)
     assert row[-3] > row[3] + 0.1
-    assert np.median(np.abs(along_x[5] - along_x[-5])) < 0.12  # but for the labels of contours
+    assert np.median(np.abs(along_x[5] - along_x[-5])) < 0.12  # except where contours have labels
     along_y = body(pixels(
         write_surface(tmp_path / "y.h5", lambda x, y: y + 2, 4, 3, ours=ours), "--kind", kind))
     column = along_y[:, along_y.shape[1] // 5].mean(axis=1)

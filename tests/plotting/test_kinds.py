@@ -68,3 +68,12 @@ def test_options_are_given_once_and_stay():
     for value, name in ((parsed, "kind"), (parsed.look, "cmap")):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(value, name, "magma")
+
+
+def test_what_a_surface_of_a_function_does_not_read_is_said(plot, tmp_path):
+    """Of planes --kind surface reads these."""
+    words = ["--xlim", "0:1", "--scale", "each", "--numbers", "--elev", "40"]
+    result = plot(write_descents(tmp_path / "d.h5", 2), "--kind", "surface", *words)
+    assert result.status == 0
+    assert set(result.err.splitlines()) == {
+        f"plot: note: --{name} has no effect on --kind surface" for name in ("xlim", "scale", "numbers")}

@@ -39,6 +39,6 @@ page           pages to explore
 figures        what the options ask for, drawn and written
 report_page    the HTML of a report
 report         all that a run made on one page
-watching       figures drawn anew while a sweep runs
+watching       figures redrawn while a sweep runs
 command        the command line
 """

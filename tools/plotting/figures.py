@@ -4,8 +4,8 @@ import contextlib
 import os
 
 from . import heads, reading, saving, style
-from .hdf5 import FUNCTION
-from .kinds import KINDS, PARTIAL, kind_of
+from .hdf5 import LINE, PLANE
+from .kinds import KINDS, kind_of, unread_by
 from .messages import say, say_once
 
 # what else is written -> the options that it does not read
@@ -27,7 +27,7 @@ def draw_files(files, options, said=None):
     said = set() if said is None else said
     for file in files:
         limits = options.xlim, None if getattr(file, "y", None) is None else options.ylim
-        if any(limits) and type(file) is reading.SurfaceFile:
+        if any(limits) and file.sort in (PLANE, LINE):
             file.crop(*limits)
     wanted = {saving.extension(path) for path in options.out}
     saving.check(options.out)
@@ -53,10 +53,7 @@ def draw_files(files, options, said=None):
         rendered |= animation.render(kind, files, options, kinds)
     if wanted & set(saving.METADATA) or not paths:
         kind = kind_of(files, options)
-        _say_unread(options, [name for name in PARTIAL if name not in KINDS[kind].reads], f"--kind {kind}", said)
-        if files[0].sort == FUNCTION and (options.xlim or options.ylim):
-            say("note: --xlim and --ylim have no effect on descents:"
-                " lossatlas descend draws the range that --range gives")
+        _say_unread(options, unread_by(kind, files[0].sort), f"--kind {kind}", said)
         figure = _figure(kind, files, options)
         paths = paths or [_default_path(options, kind, ".png")]
         rendered |= {extension: saving.render(figure, extension, options.look.dpi)

@@ -23,7 +23,7 @@ def common(files, facts):
 
 
 def file_names(files, options):
-    """What each file is called: --names, or what tells them apart."""
+    """What each file is called: --names, or what distinguishes them."""
     return options.names or _distinct([str(file.settings.get("arch", "")) for file in files]) or _distinct(
         [str(file.settings.get("optimizer", "")) for file in files]) or wording.tell_apart(
         [os.path.splitext(file.path)[0].removesuffix(f"/{run_files.HISTORY[:-3]}") for file in files])

@@ -70,6 +70,7 @@ def _of_descents(reads):
 
 
 _ON_PLANES = "cmap projection numbers xlim ylim aspect"
+_NOT_OF_FUNCTIONS = frozenset("draw scale projection numbers xlim ylim".split())  # in 3D, which surfaces have too
 _BETWEEN_POINTS = f"levels smooth {_ON_PLANES}"
 KINDS = {
     "contour": _kind({PLANE: _planes}, f"draw scale {_BETWEEN_POINTS}"),
@@ -103,6 +104,12 @@ TOGETHER = {
     PATH: "{other} does not hold a path between networks, as {file} does: draw them apart",
     LINE: "{other} does not hold a line, as {file} does: draw them apart",
 }
+
+
+def unread_by(kind, sort):
+    """The options that have no effect on this kind of figure of files of that sort."""
+    without = _NOT_OF_FUNCTIONS if sort == FUNCTION else frozenset()
+    return [name for name in PARTIAL if name not in KINDS[kind].reads - without]
 
 
 # --- what fits -------------------------------------------------------------------------------------

@@ -57,6 +57,7 @@ class Sheet:
         """`z` [ny, nx] in drawing units, NaN where there is none. What lies beyond `span` (low, high) is cut off level:
         between a point within and one beyond, where the limit is crossed."""
         self.x, self.y, self.z = (np.asarray(a, np.float64) for a in (x, y, z))
+        self.is_whole = bool(np.isfinite(self.z).all())
         self.low, self.high = span
         self.box = box
         self.across = _scaled(self.x, box[0])
@@ -193,10 +194,12 @@ class Picture:
         a, b = position[step, column], position[step + 1, column]
         part = np.clip((row - a) / np.where(b == a, 1.0, b - a), 0.0, 1.0)
         depth = depth[step, column] + part * (depth[step + 1, column] - depth[step, column])
-        # Two samples on the sheet may have a corner of a hole between them.
-        on = np.isfinite(sheet.heights(self._lookup(across[column], depth)))
-        row, column, depth, over = row[on], column[on], depth[on], (b >= a)[on]
-        return Strip(row * self.columns + seen[column], depth, self._lookup(across[column], depth), over)
+        over, place = b >= a, self._lookup(across[column], depth)
+        if not sheet.is_whole:  # two samples on the sheet may have a corner of a hole between them
+            on = np.isfinite(sheet.heights(place))
+            row, column, depth, over = row[on], column[on], depth[on], over[on]
+            place = self._lookup(across[column], depth)
+        return Strip(row * self.columns + seen[column], depth, place, over)
 
     def _lookup(self, across, depth):
         """The interpolation at places given by their column's coordinate and their depth."""

@@ -2,7 +2,7 @@
 
 import { Camera } from "./camera.js";
 import { Chart, interpolated } from "./chart.js";
-import { BLANK, DATA, Drawn, GUESSED, NONFINITE, RECONSTRUCTED, Surface, clamp, decoded, numeral } from "./data.js";
+import { BLANK, DATA, Drawn, GUESSED, NONFINITE, RECONSTRUCTED, Surface, clamp, colorRamp, numeral } from "./data.js";
 import { byId, fillSelect, paragraphs } from "./elements.js";
 import { listenToKeys } from "./keys.js";
 import { PlaneMap } from "./map.js";
@@ -126,7 +126,7 @@ export class SurfacePage {
   pointLook(points, n, size) {
     const { known, ink, curve, rim } = this.colors, own = points.values?.[this.state.field]?.[n] ?? null;
     if (DATA.descents || own === null) return DATA.descents ? [known, size, ink] : [curve, size, rim];
-    const at = 3 * Math.round(255 * clamp(this.scale.position(own), 0, 1)), ramp = decoded(DATA.colors, Uint8Array);
+    const at = 3 * Math.round(255 * clamp(this.scale.position(own), 0, 1)), ramp = colorRamp();
     return [[...ramp.subarray(at, at + 3)].map((part) => part / 255), size, ink];
   }
 

@@ -12,6 +12,14 @@ export function decoded(text, Type) {
   return new Type(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
 }
 
+let ramp = null;
+
+// The 256 colours of the map, as r, g, b of 0 to 255; decoded once
+export function colorRamp() {
+  ramp ??= decoded(DATA.colors, Uint8Array);
+  return ramp;
+}
+
 export function clamp(value, low, high) {
   return Math.min(high, Math.max(low, value));
 }

@@ -1,7 +1,7 @@
 // The plane seen from above: filled colours, contour lines, a colour bar, and what is marked on it.
 // Dragging draws the slice.
 
-import { DATA, NONFINITE, clamp, decoded, located, roundTicks } from "./data.js";
+import { NONFINITE, clamp, colorRamp, located, roundTicks } from "./data.js";
 import { alongLine, refined } from "./lines.js";
 import { contoursOf } from "./mesh.js";
 import { FINGER, FONT, css, disc, fittedText, freshPen, haloed, placeOf, polyline, segment, upright, widestOf } from "./pen.js";
@@ -72,7 +72,7 @@ export class PlaneMap {
     this.painted = key;
     Object.assign(this.picture, { width, height });
     const pen = this.picture.getContext("2d"), image = pen.createImageData(width, height);
-    const ramp = decoded(DATA.colors, Uint8Array), { surface, field } = this.drawn;
+    const ramp = colorRamp(), { surface, field } = this.drawn;
     const bad = colors.nonfinite.map((c) => 255 * c), ground = colors.ground.map((c) => 255 * c);
     for (let row = 0; row < height; row++) {
       for (let column = 0; column < width; column++) {
@@ -98,7 +98,7 @@ export class PlaneMap {
   }
 
   lines(pen) {
-    const ramp = decoded(DATA.colors, Uint8Array);
+    const ramp = colorRamp();
     pen.lineWidth = 0.8;
     for (const [level, points] of this.contours) {
       const [r, g, b] = ramp.subarray(3 * Math.round(255 * level), 3 * Math.round(255 * level) + 3);
@@ -146,7 +146,7 @@ export class PlaneMap {
 
   bar(pen) {
     const { left, top, width, height } = this.body, { colors } = this.page, { scale } = this.drawn;
-    const x = left + width + 12, ramp = decoded(DATA.colors, Uint8Array);
+    const x = left + width + 12, ramp = colorRamp();
     const gradient = pen.createLinearGradient(0, top + height, 0, top);
     for (let n = 0; n <= 64; n++) {
       const k = 3 * Math.round((255 * n) / 64);

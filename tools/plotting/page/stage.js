@@ -1,7 +1,7 @@
 // The 3D pane of one surface: what stands in the scene, the words around the box, and the pointer.
 
 import { plus, projected, struck, towards } from "./camera.js";
-import { DATA, decoded, roundTicks } from "./data.js";
+import { colorRamp, roundTicks } from "./data.js";
 import { Lines, alongLine, refined } from "./lines.js";
 import { MOST_IN_SOFTWARE, MOST_VERTICES, TALL, meshOf } from "./mesh.js";
 import { FONT, haloed, segment, shortForms, widestOf } from "./pen.js";
@@ -41,7 +41,7 @@ export class Stage {
     if (!this.scene) return;
     this.drawn = drawn;
     const mesh = meshOf(drawn, this.scene.software ? MOST_IN_SOFTWARE : MOST_VERTICES), same = this.mesh && this.mesh.at.length === mesh.at.length;
-    this.scene.setColors(decoded(DATA.colors, Uint8Array));
+    this.scene.setColors(colorRamp());
     this.scene.setLevels(drawn.scale.levels);
     this.scene.setMesh(mesh, same ? this.mesh : null);
     this.mesh = mesh;
