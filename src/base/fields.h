@@ -85,10 +85,11 @@ nlohmann::json json_of(const S& object) {
   nlohmann::json json = nlohmann::json::object();
   FieldsOf<S>::fields([&](const char* name, auto member) {
     const auto& value = object.*member;
+    if constexpr (HasFields<std::decay_t<decltype(value)>>) {
+      if (*name == '\0') return json.update(json_of(value));
+    }
     if constexpr (IsOptional<std::decay_t<decltype(value)>>::value) {
       if (value) json[name] = value_json(*value);
-    } else if (*name == '\0') {
-      json.update(value_json(value));
     } else {
       json[name] = value_json(value);
     }

@@ -22,8 +22,8 @@
 #include "jobs/run_files.h"
 #include "jobs/surface_run.h"
 #include "landscape/checkpoint_plane.h"
+#include "landscape/curve_summary.h"
 #include "landscape/journal.h"
-#include "landscape/path.h"
 
 namespace lossatlas {
 namespace {
@@ -58,7 +58,7 @@ std::filesystem::path state_file(const CurveRequest& request) {
 void check_own(const std::filesystem::path& file, std::initializer_list<const char*> entries) {
   if (!std::filesystem::exists(file) || has_entries(file, entries)) return;
   throw Error(
-      "{}: not a file of `lossatlas path`, which keeps one under this name; move it away, or choose another name",
+      "{}: not a file of `lossatlas curve`, which keeps one under this name; move it away, or choose another name",
       file.string());
 }
 
@@ -197,7 +197,7 @@ std::optional<json> train_curve(const CurveRequest& request, CurveShape shape, c
   const Curve start = straight_curve(shape, inputs.from.state.parameters, inputs.to.state.parameters, request.bends);
   CurveRun run(options, start, train, device, state, json_of(settings));
   if (goes_on && !run.resume()) observer.on_note("note: " + no_digest_text(state));
-  if (!goes_on) {  // what an earlier path left is replaced as a whole
+  if (!goes_on) {  // what an earlier curve left is replaced as a whole
     std::error_code ignored;
     for (const auto& file : {state, request.landscape.out, journal_of(request.landscape.out)}) {
       std::filesystem::remove(file, ignored);
@@ -258,7 +258,7 @@ Outcome evaluate_curve(const CurveRequest& request, const CheckedCurve& checked,
   const LandscapeOptions& options = checked.landscape;
   const auto more = names_of(request.landscape.extras, options.split, inputs.landscape.spec.classes, options.second);
   Surface surface({0, 1, request.points}, {0, 0, 1}, options.split, more, 2);
-  surface.kind = SurfaceKind::path;
+  surface.kind = SurfaceKind::curve;
   const Curve curve = curve_of(checked.shape, inputs, bends);
   settings.bend_files.emplace();
   for (const auto& file : bend_files(request)) {

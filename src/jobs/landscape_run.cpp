@@ -157,7 +157,7 @@ void save(const std::filesystem::path& file, const LandscapeTask& task) {
 std::string introduction(const LandscapeTask& task) {
   const Surface& surface = task.surface;
   const bool is_flat = surface.is_flat(), has_levels = !surface.levels.empty();
-  const std::string several = surface.kind == SurfaceKind::path ? "curve and line of "
+  const std::string several = surface.kind == SurfaceKind::curve ? "curve and line of "
                               : surface.layers > 1 && !has_levels
                                   ? fmt::format("{} {}", surface.layers, is_flat ? "lines of " : "times ")
                                   : "";

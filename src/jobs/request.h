@@ -255,7 +255,7 @@ struct TrajectoryRequest {
 
 struct CurveRequest {
   LandscapeRequest landscape{
-      .out = "outputs/path.h5", .split = "both", .batch_norm = "recalibrate", .batch_size = kDefaultBatch};
+      .out = "outputs/curve.h5", .split = "both", .batch_norm = "recalibrate", .batch_size = kDefaultBatch};
   std::filesystem::path from, to;
   std::string shape = "bezier";  // or polygon
   std::size_t bends = 1;
@@ -275,7 +275,7 @@ struct CurveRequest {
     visit(kInPlace, &R::landscape);
     visit("from", &R::from);
     visit("to", &R::to);
-    visit("curve", &R::shape);
+    visit("shape", &R::shape);
     visit("bends", &R::bends);
     visit("epochs", &R::epochs);
     visit("lr", &R::learning_rate);

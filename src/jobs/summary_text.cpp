@@ -58,23 +58,23 @@ std::string ways_text(const std::string& name, const nlohmann::ordered_json& cur
 }
 
 /// What the ends have by themselves beside what they have on the curve.
-std::string own_text(const Surface& path) {
-  if (path.points.size() != 2 || std::isnan(path.points[1].loss)) return "";
-  const MarkedPoint &a = path.points[0], &b = path.points[1];
+std::string own_text(const Surface& curve) {
+  if (curve.points.size() != 2 || std::isnan(curve.points[1].loss)) return "";
+  const MarkedPoint &a = curve.points[0], &b = curve.points[1];
   std::string text = fmt::format("the ends with the statistics they came with: {} loss {:.4g} and {:.4g}",
-                                 name_of(path.split), a.loss, b.loss);
-  if (path.has_both_splits()) text += fmt::format(", test loss {:.4g} and {:.4g}", a.test_loss, b.test_loss);
+                                 name_of(curve.split), a.loss, b.loss);
+  if (curve.has_both_splits()) text += fmt::format(", test loss {:.4g} and {:.4g}", a.test_loss, b.test_loss);
   return text;
 }
 
-std::vector<std::string> path_lines(const Surface& path) {
-  const auto summary = summary_json(path);
+std::vector<std::string> curve_lines(const Surface& surface) {
+  const auto summary = summary_json(surface);
   std::vector<std::string> lines;
   for (const auto& [name, curve] : summary["curve"].items()) {
     lines.push_back(ways_text(name, curve, summary["linear"][name]));
   }
-  if (const auto own = own_text(path); !own.empty()) lines.push_back(own);
-  const Settings settings = settings_from(path.settings);
+  if (const auto own = own_text(surface); !own.empty()) lines.push_back(own);
+  const Settings settings = settings_from(surface.settings);
   const double curve = settings.curve_length.value_or(kUnknown), line = settings.line_length.value_or(kUnknown);
   if (curve > 0) lines.push_back(fmt::format("the curve is {:.3g} times as long as the line", curve / line));
   return lines;
@@ -169,7 +169,7 @@ std::vector<std::string> path_lines(const Trajectory& trajectory, Split split) {
 }  // namespace
 
 std::vector<std::string> summary_lines(const Surface& surface) {
-  if (surface.kind == SurfaceKind::path) return path_lines(surface);
+  if (surface.kind == SurfaceKind::curve) return curve_lines(surface);
   if (surface.layers == 1) {
     auto lines = lines_of(summarize(surface));
     const auto interpolation = interpolation_json(surface);

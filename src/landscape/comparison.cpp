@@ -7,7 +7,7 @@
 #include <set>
 
 #include "data/data_digest.h"
-#include "landscape/path.h"
+#include "landscape/curve_summary.h"
 #include "landscape/resume.h"
 #include "landscape/settings.h"
 
@@ -118,11 +118,11 @@ bool Comparison::has_same_values() const {
 
 Comparison compare(const Surface& first, const Surface& second) {
   const auto root = [](const Surface& surface) {
-    if (surface.kind == SurfaceKind::path) return repeat_of(surface, kCurveLayer);
+    if (surface.kind == SurfaceKind::curve) return repeat_of(surface, kCurveLayer);
     return surface.layers == 1 ? surface : mean_of_repeats(surface);
   };
   Comparison comparison = compare_values(root(first), root(second));
-  if (first.kind == SurfaceKind::path && second.kind == SurfaceKind::path) {
+  if (first.kind == SurfaceKind::curve && second.kind == SurfaceKind::curve) {
     const Comparison lines = compare_values(repeat_of(first, kLineLayer), repeat_of(second, kLineLayer));
     comparison.line_loss = lines.loss;
     comparison.line_accuracy = lines.accuracy;

@@ -76,7 +76,7 @@ Surface surface_of(const JournalContents& contents, const std::filesystem::path&
   const Split split = settings.split == "test" ? Split::test : Split::train;
   Surface surface(axis(*settings.x, settings.grid->at(0)), axis(*settings.y, settings.grid->at(1)), split,
                   contents.more_names, layers_of(contents.settings));
-  for (const auto kind : {SurfaceKind::line, SurfaceKind::path}) {
+  for (const auto kind : {SurfaceKind::line, SurfaceKind::curve}) {
     if (settings.kind == name_of(kind)) surface.kind = kind;
   }
   surface.levels = levels_of(contents.settings);

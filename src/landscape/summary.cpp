@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "landscape/barrier.h"
-#include "landscape/path.h"
+#include "landscape/curve_summary.h"
 #include "landscape/range_advice.h"
 #include "landscape/settings.h"
 
@@ -497,7 +497,7 @@ nlohmann::ordered_json json_of(const Summary& summary) {
 }
 
 nlohmann::ordered_json summary_json(const Surface& surface) {
-  if (surface.kind == SurfaceKind::path) return path_summary(surface);
+  if (surface.kind == SurfaceKind::curve) return curve_summary(surface);
   if (surface.layers == 1) {
     auto summary = json_of(summarize(surface));
     if (auto interpolation = interpolation_json(surface); !interpolation.is_null()) {

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "landscape/path.h"
+#include "landscape/curve_summary.h"
 #include "landscape/settings.h"
 #include "landscape/summary.h"
 #include "landscape/surface.h"
@@ -119,8 +119,8 @@ std::vector<std::string> splits_of(const Surface& surface) {
 }
 
 void write_coordinates(Hdf5Writer& writer, const Surface& surface) {
-  const bool is_path = surface.kind == SurfaceKind::path;
-  write_axis(writer, "/xcoordinates", "/x", is_path ? "t, from one end to the other" : "multiples of direction 1",
+  const bool is_curve = surface.kind == SurfaceKind::curve;
+  write_axis(writer, "/xcoordinates", "/x", is_curve ? "t, from one end to the other" : "multiples of direction 1",
              surface.x.coordinates());
   if (!surface.is_flat())
     write_axis(writer, "/ycoordinates", "/y", "multiples of direction 2", surface.y.coordinates());
@@ -321,7 +321,7 @@ Surface read_values(const Hdf5Reader& reader, const Form& form, const std::vecto
 }
 
 /// Curve and line as two layers.
-Surface read_path(const Hdf5Reader& reader, const Form& form, const std::vector<std::string>& more_names) {
+Surface read_curve(const Hdf5Reader& reader, const Form& form, const std::vector<std::string>& more_names) {
   const Shape shape = shape_of(form);
   const std::array ways{read_values(reader, form, more_names, 1, shape, at_root),
                         read_values(reader, form, more_names, 1, shape,
@@ -351,8 +351,8 @@ Surface read_own(const Hdf5Reader& reader, const Form& form, bool wants_levels) 
   const auto place = [&, group = group_of_layers(form.kind, has_levels)](const std::string& name) {
     return is_flat ? at_root(name) : group + name;
   };
-  Surface surface = form.kind == SurfaceKind::path ? read_path(reader, form, more_names)
-                                                   : read_values(reader, form, more_names, layers, shape, place);
+  Surface surface = form.kind == SurfaceKind::curve ? read_curve(reader, form, more_names)
+                                                    : read_values(reader, form, more_names, layers, shape, place);
   if (wants_levels) {
     surface.levels = levels;
     read_pilot(reader, surface);
@@ -414,7 +414,7 @@ void write_layers(Hdf5Writer& writer, const Surface& surface) {
 }
 
 /// The curve at the root, the line beside it.
-void write_path(Hdf5Writer& writer, const Surface& surface) {
+void write_curve(Hdf5Writer& writer, const Surface& surface) {
   write_root(writer, repeat_of(surface, kCurveLayer));
   write_values(writer, repeat_of(surface, kLineLayer), shape_of(surface),
                [](const std::string& name) { return std::string(kLinear) + name; });
@@ -526,9 +526,9 @@ Surface read_any(const std::filesystem::path& file, bool wants_levels) {
         file.string(), fmt::join(reader.members("/"), ", "));
   }
   const Axis x = read_axis(reader, "/xcoordinates"), y = is_line ? Axis{0, 0, 1} : read_axis(reader, "/ycoordinates");
-  const bool is_path =
+  const bool is_curve =
       reader.has_attribute("/lossatlas", "kind") && reader.text_attribute("/lossatlas", "kind") == "path";
-  const SurfaceKind kind = is_path ? SurfaceKind::path : is_line ? SurfaceKind::line : SurfaceKind::surface;
+  const SurfaceKind kind = is_curve ? SurfaceKind::curve : is_line ? SurfaceKind::line : SurfaceKind::surface;
   const Form form{kind, x, y, split};
   Surface surface = reader.has("/lossatlas") ? read_own(reader, form, wants_levels) : read_theirs(reader, form);
   if (reader.has("/dir_file")) surface.direction_file = reader.read_text("/dir_file");
@@ -539,8 +539,8 @@ Surface read_any(const std::filesystem::path& file, bool wants_levels) {
 
 void write_surface(const std::filesystem::path& file, const Surface& surface) {
   Hdf5Writer writer;
-  if (surface.kind == SurfaceKind::path) {
-    write_path(writer, surface);
+  if (surface.kind == SurfaceKind::curve) {
+    write_curve(writer, surface);
   } else if (surface.layers == 1) {
     write_root(writer, surface);
   } else {
@@ -569,7 +569,7 @@ std::vector<std::int64_t> levels_of(const nlohmann::json& settings) {
 std::size_t layers_of(const nlohmann::json& settings) {
   const auto levels = levels_of(settings);
   const Settings all = settings_from(settings);
-  if (all.kind == name_of(SurfaceKind::path)) return 2;
+  if (all.kind == name_of(SurfaceKind::curve)) return 2;
   return levels.empty() ? all.repeat.value_or(1) : levels.size();
 }
 

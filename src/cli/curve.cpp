@@ -13,14 +13,14 @@
 namespace lossatlas {
 namespace {
 
-struct PathWords {
+struct CurveWords {
   CurveRequest request;
   std::string grid = "21x21";  // of --plane-out
   const CLI::Option* grid_given = nullptr;
   std::string progress = "line";
 };
 
-void add_options(CLI::App& command, PathWords& words) {
+void add_options(CLI::App& command, CurveWords& words) {
   CurveRequest& request = words.request;
   command.option_defaults()->group("What is evaluated");
   command.add_option("--from", request.from, "checkpoint where the curve begins")->required()->type_name("FILE|RUN");
@@ -30,7 +30,7 @@ void add_options(CLI::App& command, PathWords& words) {
   auto& landscape = request.landscape;
   add_network_and_data(command, request.landscape);
   command.option_defaults()->group("The curve");
-  command.add_option("--curve", request.shape, "bezier or polygon")->capture_default_str();
+  command.add_option("--shape", request.shape, "bezier or polygon")->capture_default_str();
   command.add_option("--bends", request.bends, "points between the ends that are trained")
       ->transform(whole_number(1, 100))
       ->capture_default_str();
@@ -69,7 +69,7 @@ void add_options(CLI::App& command, PathWords& words) {
   command.add_flag("--force", landscape.force, "replace an existing --out");
 }
 
-CurveRequest request_of(const PathWords& words) {
+CurveRequest request_of(const CurveWords& words) {
   CurveRequest request = words.request;
   request.landscape.out = real_file(request.landscape.out);
   request.plane_out = real_file(request.plane_out);
@@ -80,9 +80,9 @@ CurveRequest request_of(const PathWords& words) {
 
 }  // namespace
 
-void add_path(CLI::App& app, CommandContext& context) {
-  auto* command = app.add_subcommand("path", "Train a curve of low loss between two checkpoints, and evaluate it");
-  const auto words = std::make_shared<PathWords>();
+void add_curve(CLI::App& app, CommandContext& context) {
+  auto* command = app.add_subcommand("curve", "Train a curve of low loss between two checkpoints, and evaluate it");
+  const auto words = std::make_shared<CurveWords>();
   add_options(*command, *words);
   command->callback([words, &context] {
     const auto style = progress_style_of(words->progress);

@@ -1,4 +1,4 @@
-"""`lossatlas path`: curves between two networks, each number once more in Python."""
+"""`lossatlas curve`: curves between two networks, each number once more in Python."""
 
 import json
 import math
@@ -56,15 +56,15 @@ def ends(lossatlas, run, pictures, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def path_words(ends, pictures):
-    return ["path", "--from", ends[0], "--to", ends[1], "--data", pictures.words, "--bn-images", 100]
+def curve_words(ends, pictures):
+    return ["curve", "--from", ends[0], "--to", ends[1], "--data", pictures.words, "--bn-images", 100]
 
 
 @pytest.fixture(scope="module")
-def path(lossatlas, path_words, tmp_path_factory):
+def path(lossatlas, curve_words, tmp_path_factory):
     """A curve with one bend between them, trained for two epochs, and the plane that holds it."""
     out = tmp_path_factory.mktemp("path") / "p.h5"
-    done = lossatlas(*path_words, "--out", out, "--epochs", 2, "--lr", 0.05, "--points", 5, "--samples", 100,
+    done = lossatlas(*curve_words, "--out", out, "--epochs", 2, "--lr", 0.05, "--points", 5, "--samples", 100,
                      "--plane-out", out.with_name("plane.h5"), "--grid", "3x2", "--threads", 1).ok()
     out.with_name("said.txt").write_text(done.err)
     return out
@@ -74,10 +74,10 @@ def path(lossatlas, path_words, tmp_path_factory):
 
 
 @pytest.mark.parametrize("curve, bends", [pytest.param("bezier", 1, marks=pytest.mark.full), ("bezier", 2), ("polygon", 1)])
-def test_gradient_of_bends(lossatlas, path_words, ends, pictures, tmp_path, curve, bends):
+def test_gradient_of_bends(lossatlas, curve_words, ends, pictures, tmp_path, curve, bends):
     """One step on all images, without momentum: autograd through θ(t), the L2 term of θ(t) with it."""
     out, rate, decay = tmp_path / "p.h5", 0.2, 0.03
-    lossatlas(*path_words, "--out", out, "--curve", curve, "--bends", bends, "--epochs", 1, "--batch-size", 200, "--lr",
+    lossatlas(*curve_words, "--out", out, "--shape", curve, "--bends", bends, "--epochs", 1, "--batch-size", 200, "--lr",
               rate, "--momentum", 0, "--weight-decay", decay, "--seed", 3, "--points", 2).ok()
     a, b = map(helpers.state_of, ends)
     points = [combine([a, b], [1 - k / (bends + 1), k / (bends + 1)]) for k in range(bends + 2)]
@@ -106,10 +106,10 @@ def test_learning_rate_falls(path):
     assert len(training["seconds"]) == len(training["train_acc"]) == 2
 
 
-def test_straight_curve_has_the_losses_of_the_line(lossatlas, path_words, tmp_path):
+def test_straight_curve_has_the_losses_of_the_line(lossatlas, curve_words, tmp_path):
     for curve in ("bezier", "polygon"):
         out = tmp_path / f"{curve}.h5"
-        lossatlas(*path_words, "--out", out, "--curve", curve, "--bends", 2, "--epochs", 1, "--lr", 1e-30, "--points", 4,
+        lossatlas(*curve_words, "--out", out, "--shape", curve, "--bends", 2, "--epochs", 1, "--lr", 1e-30, "--points", 4,
                   "--weight-decay", 0).ok()
         with h5py.File(out) as file:
             for name in ("train_loss", "test_loss"):
@@ -130,7 +130,7 @@ def test_permuted_channels_are_joined_by_a_curve(lossatlas, mlp_run, pictures, t
     state["fc3.weight"] = state["fc3.weight"][:, second]
     torch.save({**a, "state_dict": {name: tensor.contiguous() for name, tensor in state.items()}}, tmp_path / "b.pt")
     out = tmp_path / "p.h5"
-    done = lossatlas("path", "--from", mlp_run / "checkpoints" / "epoch-0002.pt", "--to", tmp_path / "b.pt", "--data",
+    done = lossatlas("curve", "--from", mlp_run / "checkpoints" / "epoch-0002.pt", "--to", tmp_path / "b.pt", "--data",
                      pictures.words, "--out", out, "--epochs", 20, "--lr", 0.02, "--batch-size", 20, "--points",
                      11).ok()
     with h5py.File(out) as file:
@@ -258,11 +258,11 @@ def test_plane_holds_the_curve(path, ends):
         assert file["xcoordinates"][-1] > max(1, curve["x"][:].max())
 
 
-def test_finished_path_is_left_alone(lossatlas, path, path_words):
+def test_finished_path_is_left_alone(lossatlas, path, curve_words):
     before = helpers.tree(path.parent)
-    done = lossatlas(*path_words, "--out", path)
+    done = lossatlas(*curve_words, "--out", path)
     assert done.status == 1 and "--resume" in done.line() and "--force" in done.line()
-    done = lossatlas(*path_words, "--out", path, "--epochs", 2, "--lr", 0.05, "--points", 5, "--samples", 100,
+    done = lossatlas(*curve_words, "--out", path, "--epochs", 2, "--lr", 0.05, "--points", 5, "--samples", 100,
                      "--threads", 1, "--resume").ok()
     assert "nothing is left to do" in done.err
     assert helpers.tree(path.parent) == before
@@ -279,9 +279,9 @@ def contents(path):
 
 
 @pytest.mark.parametrize("after", ["epoch 1:", pytest.param("curve and line", marks=pytest.mark.full)])
-def test_interrupted_path_goes_on_to_the_same_bits(lossatlas, path_words, tmp_path, after):
+def test_interrupted_path_goes_on_to_the_same_bits(lossatlas, curve_words, tmp_path, after):
     """Once while the curve is trained, once while it is evaluated."""
-    words = [*path_words, "--epochs", 2, "--lr", 0.05, "--batch-size", 20, "--threads", 1, "--points", 15, "--progress", "none"]
+    words = [*curve_words, "--epochs", 2, "--lr", 0.05, "--batch-size", 20, "--threads", 1, "--points", 15, "--progress", "none"]
     whole, parts = tmp_path / "whole.h5", tmp_path / "parts.h5"
     lossatlas(*words, "--out", whole).ok()
     cut = helpers.interrupt([*words, "--out", parts], after, wait=0.2)
@@ -298,8 +298,8 @@ def test_interrupted_path_goes_on_to_the_same_bits(lossatlas, path_words, tmp_pa
     assert sorted(p.name for p in tmp_path.iterdir()) == ["parts.bend-1.pt", "parts.h5", "whole.bend-1.pt", "whole.h5"]
 
 
-def test_resuming_under_other_settings_is_refused(lossatlas, path_words, tmp_path):
-    words = [*path_words, "--epochs", 500, "--threads", 1, "--out", tmp_path / "p.h5"]
+def test_resuming_under_other_settings_is_refused(lossatlas, curve_words, tmp_path):
+    words = [*curve_words, "--epochs", 500, "--threads", 1, "--out", tmp_path / "p.h5"]
     assert helpers.interrupt(words, "epoch 1:", number=signal.SIGTERM, wait=0).status == 130
     before = helpers.tree(tmp_path)
     done = lossatlas(*words, "--lr", 0.5, "--resume")
@@ -316,7 +316,7 @@ def test_resuming_under_other_settings_is_refused(lossatlas, path_words, tmp_pat
     (2, ["--epochs"], ["--epochs", 0]),
     (2, ["--bends"], ["--bends", 0]),
     (2, ["--points"], ["--points", 1]),
-    (2, ["--curve spline", "bezier"], ["--curve", "spline"]),
+    (2, ["--shape spline", "bezier"], ["--shape", "spline"]),
     (2, ["--momentum"], ["--momentum", 1]),
     (2, ["--weight-decay"], ["--weight-decay", -1]),
     (2, ["--lr"], ["--lr", 0]),
@@ -324,8 +324,8 @@ def test_resuming_under_other_settings_is_refused(lossatlas, path_words, tmp_pat
     (2, ["--samples 201"], ["--samples", 201]),
     (1, ["nothing.pt"], ["--to", "nothing.pt"]),
 ])
-def test_wrong_words(lossatlas, path_words, tmp_path, status, culprits, words):
-    words = [*path_words, "--out", tmp_path / "p.h5", *words]
+def test_wrong_words(lossatlas, curve_words, tmp_path, status, culprits, words):
+    words = [*curve_words, "--out", tmp_path / "p.h5", *words]
     if "--to" in words[words.index("--out"):]:
         words = [word for i, word in enumerate(words) if "--to" not in words[max(0, i - 1):i + 1] or i > 7]
     done = lossatlas(*words)
@@ -336,7 +336,7 @@ def test_wrong_words(lossatlas, path_words, tmp_path, status, culprits, words):
 
 def test_ends_that_cannot_be_joined(lossatlas, ends, mlp_run, run, pictures, tmp_path):
     def refused(to, *culprits):
-        done = lossatlas("path", "--from", ends[0], "--to", to, "--data", pictures.words, "--out", tmp_path / "p.h5")
+        done = lossatlas("curve", "--from", ends[0], "--to", to, "--data", pictures.words, "--out", tmp_path / "p.h5")
         assert done.status == 1, done.err
         assert all(str(culprit) in done.line() for culprit in culprits), done.err
         assert not list(tmp_path.iterdir())
@@ -345,8 +345,8 @@ def test_ends_that_cannot_be_joined(lossatlas, ends, mlp_run, run, pictures, tmp
     refused(ends[0], ends[0], "same parameters")
 
 
-def test_outputs_over_inputs_are_refused(lossatlas, path_words, ends, tmp_path):
+def test_outputs_over_inputs_are_refused(lossatlas, curve_words, ends, tmp_path):
     before = ends[1].read_bytes()
-    done = lossatlas(*path_words, "--out", ends[1], "--force")
+    done = lossatlas(*curve_words, "--out", ends[1], "--force")
     assert done.status == 2 and "read and written" in done.line()
     assert ends[1].read_bytes() == before

@@ -1,4 +1,4 @@
-#include "landscape/path.h"
+#include "landscape/curve_summary.h"
 
 #include <string>
 #include <vector>
@@ -33,8 +33,8 @@ ordered_json summary_of(const Surface& way) {
 
 }  // namespace
 
-ordered_json path_summary(const Surface& path) {
-  return {{"curve", summary_of(repeat_of(path, kCurveLayer))}, {"linear", summary_of(repeat_of(path, kLineLayer))}};
+ordered_json curve_summary(const Surface& curve) {
+  return {{"curve", summary_of(repeat_of(curve, kCurveLayer))}, {"linear", summary_of(repeat_of(curve, kLineLayer))}};
 }
 
 }  // namespace lossatlas
