@@ -100,12 +100,13 @@ nlohmann::json json_of(const S& object) {
 template <HasFields S>
 void read_fields(const nlohmann::json& json, S& object);
 
+/// Throws nlohmann::json::exception if `json` is of another type.
 template <class T>
 void read_value(const nlohmann::json& json, T& value) {
   if constexpr (HasFields<T>)
     read_fields(json, value);
   else
-    json.get_to(value);
+    value = json.get<T>();
 }
 template <class T>
 void read_value(const nlohmann::json& json, Nullable<T>& value) {
@@ -116,28 +117,27 @@ void read_value(const nlohmann::json& json, std::vector<T>& values) {
   values.clear();
   for (const auto& entry : json) read_fields(entry, values.emplace_back());
 }
+template <class T>
+void read_value(const nlohmann::json& json, std::optional<T>& value) {
+  T read = {};
+  read_value(json, read);
+  value = std::move(read);
+}
 
 /// Sets the members that `json` has. One that is of another type there keeps what it was: anybody may have written it.
 template <HasFields S>
 void read_fields(const nlohmann::json& json, S& object) {
   FieldsOf<S>::fields([&](const char* name, auto member) {
-    if constexpr (HasFields<std::decay_t<decltype(object.*member)>>) {
-      if (*name == '\0') return read_fields(json, object.*member);
+    auto& into = object.*member;
+    if constexpr (HasFields<std::decay_t<decltype(into)>>) {
+      if (*name == '\0') return read_fields(json, into);
     }
     const auto found = json.is_object() ? json.find(name) : json.end();
     if (found == json.end()) return;
-    auto& into = object.*member;
-    std::decay_t<decltype(into)> value = into;
     try {
-      if constexpr (IsOptional<decltype(value)>::value) {
-        read_value(*found, value.emplace());
-      } else {
-        read_value(*found, value);
-      }
+      read_value(*found, into);
     } catch (const nlohmann::json::exception&) {
-      return;
     }
-    into = std::move(value);
   });
 }
 
