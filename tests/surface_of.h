@@ -4,7 +4,7 @@
 
 #include <functional>
 
-#include "landscape/surface.h"
+#include "surface/surface.h"
 
 namespace lossatlas {
 

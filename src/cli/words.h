@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "landscape/surface.h"
+#include "grid/axis.h"
 
 namespace lossatlas {
 

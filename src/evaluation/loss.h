@@ -7,7 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "data/data_set.h"
+#include "data/split.h"
+#include "grid/measure.h"
 
 namespace lossatlas {
 
@@ -31,22 +32,6 @@ struct Extras {
 /// split is evaluated too, test_loss, test_loss_se, test_acc, test_acc_se, test_images and the same of it; l2.
 std::vector<std::string> names_of(const Extras& extras, Split split, std::int64_t classes,
                                   std::optional<Split> second = std::nullopt);
-
-/// The loss of one parameter vector over a set of images.
-struct Evaluation {
-  double loss = 0;         // mean over the images
-  double loss_se = 0;      // its standard error as an estimate of the mean over the whole split
-  double accuracy = 0;     // percent
-  double accuracy_se = 0;  // percent
-  std::int64_t images = 0;
-  std::vector<double> more = {};  // what else was asked for: names_of() says what
-};
-
-/// What single images give, in their order.
-struct ImageResults {
-  std::vector<double> losses;
-  std::vector<std::uint8_t> is_correct;  // 1, or 0
-};
 
 /// Sums the losses of images in double. Images whose logits are not finite make the loss not finite, as it is, and
 /// count as wrong.

@@ -22,8 +22,8 @@
 #include "jobs/run_files.h"
 #include "jobs/surface_run.h"
 #include "landscape/checkpoint_plane.h"
-#include "landscape/curve_summary.h"
-#include "landscape/journal.h"
+#include "surface/curve_summary.h"
+#include "surface/journal.h"
 
 namespace lossatlas {
 namespace {

@@ -12,15 +12,15 @@
 #include "jobs/metadata.h"
 #include "jobs/run_files.h"
 #include "jobs/summary_text.h"
-#include "landscape/comparison.h"
-#include "landscape/summary.h"
-#include "landscape/surface.h"
 #include "models/registry.h"
 #include "models/script.h"
 #include "models/script_graph.h"
 #include "models/script_network.h"
 #include "storage/grid.h"
 #include "storage/hdf5.h"
+#include "surface/comparison.h"
+#include "surface/summary.h"
+#include "surface/surface.h"
 #include "training/history.h"
 
 namespace lossatlas {

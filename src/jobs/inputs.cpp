@@ -8,9 +8,9 @@
 #include "base/error.h"
 #include "data/data_digest.h"
 #include "jobs/metadata.h"
-#include "landscape/resume.h"
 #include "models/registry.h"
 #include "models/script.h"
+#include "surface/resume.h"
 
 namespace lossatlas {
 namespace {

@@ -13,10 +13,10 @@
 #include "evaluation/evaluator.h"
 #include "jobs/arithmetic.h"
 #include "jobs/request.h"
-#include "landscape/settings.h"
-#include "landscape/surface.h"
 #include "models/spec.h"
 #include "models/state.h"
+#include "surface/settings.h"
+#include "surface/surface.h"
 
 namespace lossatlas {
 

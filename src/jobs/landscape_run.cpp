@@ -16,9 +16,9 @@
 #include "jobs/outputs.h"
 #include "jobs/surface_run.h"
 #include "landscape/direction_file.h"
-#include "landscape/journal.h"
-#include "landscape/summary.h"
 #include "models/registry.h"
+#include "surface/journal.h"
+#include "surface/summary.h"
 
 namespace lossatlas {
 namespace {

@@ -12,7 +12,7 @@
 #include "jobs/outputs.h"
 #include "jobs/planes.h"
 #include "jobs/request.h"
-#include "landscape/levels.h"
+#include "levels/levels.h"
 
 namespace lossatlas {
 

@@ -10,10 +10,10 @@
 #include "base/stopwatch.h"
 #include "jobs/observer.h"
 #include "jobs/surface_run.h"
-#include "landscape/balance.h"
-#include "landscape/journal.h"
-#include "landscape/levels.h"
 #include "landscape/sweep.h"
+#include "levels/balance.h"
+#include "levels/levels.h"
+#include "surface/journal.h"
 
 namespace lossatlas {
 

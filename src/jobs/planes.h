@@ -12,8 +12,8 @@
 #include "landscape/differences.h"
 #include "landscape/direction.h"
 #include "landscape/plane.h"
-#include "landscape/settings.h"
-#include "landscape/surface.h"
+#include "surface/settings.h"
+#include "surface/surface.h"
 
 namespace lossatlas {
 

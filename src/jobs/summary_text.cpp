@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "landscape/barrier.h"
-#include "landscape/range_advice.h"
-#include "landscape/settings.h"
-#include "landscape/summary.h"
+#include "surface/barrier.h"
+#include "surface/range_advice.h"
+#include "surface/settings.h"
+#include "surface/summary.h"
 
 namespace lossatlas {
 namespace {

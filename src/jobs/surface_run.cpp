@@ -15,10 +15,10 @@
 #include "data/data_digest.h"
 #include "jobs/level_run.h"
 #include "jobs/summary_text.h"
-#include "landscape/journal.h"
-#include "landscape/resume.h"
 #include "landscape/sharing.h"
 #include "landscape/sweep.h"
+#include "surface/journal.h"
+#include "surface/resume.h"
 
 namespace lossatlas {
 namespace {

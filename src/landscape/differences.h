@@ -13,8 +13,8 @@
 #include "kernels/kernels.h"
 #include "landscape/direction.h"
 #include "landscape/pca.h"
-#include "landscape/products.h"
 #include "models/state.h"
+#include "surface/products.h"
 
 namespace lossatlas {
 

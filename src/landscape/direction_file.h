@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "landscape/direction.h"
-#include "landscape/pca.h"
+#include "surface/pca.h"
 
 namespace lossatlas {
 

@@ -14,7 +14,7 @@
 
 #include "base/process.h"
 #include "base/stopwatch.h"
-#include "landscape/surface.h"
+#include "surface/surface.h"
 
 namespace lossatlas {
 

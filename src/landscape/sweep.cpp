@@ -10,7 +10,7 @@
 
 #include "base/stopwatch.h"
 #include "evaluation/device.h"
-#include "landscape/order.h"
+#include "grid/order.h"
 
 namespace lossatlas {
 namespace {

@@ -8,8 +8,8 @@
 
 #include "evaluation/evaluator.h"
 #include "landscape/plane.h"
-#include "landscape/surface.h"
 #include "landscape/sweep_progress.h"
+#include "surface/surface.h"
 
 namespace lossatlas {
 

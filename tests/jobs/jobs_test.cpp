@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 #include "catch.h"
-#include "landscape/surface.h"
 #include "landscape/sweep_progress.h"
+#include "surface/surface.h"
 #include "temporary_folder.h"
 #include "training/training_progress.h"
 

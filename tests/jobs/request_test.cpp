@@ -5,7 +5,7 @@
 #include <string>
 
 #include "catch.h"
-#include "landscape/settings.h"
+#include "surface/settings.h"
 
 using namespace lossatlas;
 using nlohmann::json;

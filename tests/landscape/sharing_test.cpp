@@ -5,7 +5,7 @@
 
 #include "base/lock.h"
 #include "catch.h"
-#include "landscape/journal.h"
+#include "surface/journal.h"
 #include "temporary_folder.h"
 
 using namespace lossatlas;

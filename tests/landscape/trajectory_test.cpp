@@ -1,4 +1,4 @@
-#include "landscape/trajectory.h"
+#include "surface/trajectory.h"
 
 #include <ATen/ops/linalg_svd.h>
 #include <torch/utils.h>

@@ -1,0 +1,221 @@
+#include "surface/surface.h"
+
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "catch.h"
+#include "storage/format.h"
+#include "temporary_folder.h"
+
+using namespace lossatlas;
+
+namespace {
+
+Surface example() {
+  Surface surface({-1, 1, 3}, {0, 0.5, 2}, Split::test);
+  surface.set(0, {1.5, 0.1, 40, 2, 10});
+  surface.set(4, {std::numeric_limits<double>::infinity(), std::nan(""), 10, 1, 10});
+  surface.samples = {7, 2, 5};
+  surface.settings = {{"arch", "lenet"}, {"seed", 3}};
+  surface.provenance = {{"threads", 2}};
+  return surface;
+}
+
+}  // namespace
+
+TEST_CASE("a surface is read back as it was written") {
+  const TemporaryFolder folder;
+  const Surface written = example();
+  write_surface(folder / "s.h5", written);
+  const Surface read = read_surface(folder / "s.h5");
+  CHECK(read.split == Split::test);
+  CHECK(read.x.coordinates() == written.x.coordinates());
+  CHECK(read.y.coordinates() == written.y.coordinates());
+  CHECK(read.loss[0] == 1.5);
+  CHECK(std::isnan(read.loss[1]));
+  CHECK(std::isinf(read.loss[4]));
+  CHECK(read.accuracy[4] == 10);
+  CHECK(read.loss_se[0] == 0.1);
+  CHECK((read.state == written.state));
+  CHECK(read.samples == written.samples);
+  CHECK(read.settings == written.settings);
+  CHECK(read.provenance == written.provenance);
+  CHECK(read.not_finite() == 1);
+}
+
+TEST_CASE("root datasets are those of tomgoldstein/loss-landscape, rows along y") {
+  const TemporaryFolder folder;
+  write_surface(folder / "s.h5", example());
+  const Hdf5Reader reader(folder / "s.h5");
+  CHECK(reader.shape("/test_loss") == Shape{2, 3});
+  CHECK(reader.shape("/xcoordinates") == Shape{3});
+  CHECK(reader.read_text("/dir_file").empty());
+  CHECK(reader.read<double>("/VTKHDF/PointData/test_loss")[0] == 1.5);
+}
+
+TEST_CASE("repeats and what else was measured are read back; the root holds the mean") {
+  const TemporaryFolder folder;
+  Surface surface({-1, 1, 3}, {0, 1, 2}, Split::train, {"train_acc_top5", "l2"}, 2);
+  surface.settings = {{"repeat", 2}, {"more", {"train_acc_top5", "l2"}}};
+  surface.set(1, {1, 0.25, 50, 2, 10, {80, 3}});
+  surface.set(6 + 1, {4, 0.75, 70, 4, 10, {90, 3}});
+  surface.set(2, {7, 0, 50, 0, 10, {80, 3}});  // the second repeat lacks it
+  write_surface(folder / "s.h5", surface);
+  const Surface read = read_surface(folder / "s.h5");
+  CHECK(read.layers == 2);
+  CHECK(read.size() == 12);
+  CHECK((read.state == surface.state));
+  CHECK(read.images == surface.images);
+  CHECK(read.more_names() == surface.more_names());
+  for (const std::size_t i : {1u, 2u, 7u}) {
+    CHECK(read.loss[i] == surface.loss[i]);
+    CHECK(read.accuracy_se[i] == surface.accuracy_se[i]);
+    CHECK(read.more[0].values[i] == surface.more[0].values[i]);
+  }
+
+  const Hdf5Reader reader(folder / "s.h5");
+  CHECK(reader.shape("/train_loss") == Shape{2, 3});
+  CHECK(reader.shape("/lossatlas/repeats/train_loss") == Shape{2, 2, 3});
+  const auto value = [&](const std::string& name) { return reader.read<double>(name)[1]; };
+  CHECK(value("/train_loss") == 2.5);
+  CHECK(value("/train_acc") == 60);
+  CHECK(value("/lossatlas/train_loss_se") == 0.5);
+  CHECK(value("/lossatlas/train_acc_top5") == 85);
+  CHECK(value("/lossatlas/train_loss_spread") == Approx(3 / std::sqrt(2.0)));
+  CHECK(std::isnan(reader.read<double>("/train_loss")[2]));
+  CHECK(std::isnan(reader.read<double>("/lossatlas/train_loss_spread")[2]));
+  CHECK(reader.read<std::uint8_t>("/lossatlas/evaluated") == std::vector<std::uint8_t>{0, 1, 0, 0, 0, 0});
+}
+
+TEST_CASE("settings that ask for what no surface holds are refused") {
+  const TemporaryFolder folder;
+  for (const auto& [key, value] : std::vector<std::pair<const char*, nlohmann::json>>{
+           {"repeat", 0}, {"repeat", "many"}, {"repeat", -1}, {"repeat", 1.5}, {"more", 7}, {"more", {"l2", 1}}}) {
+    Surface surface = example();
+    surface.settings[key] = value;
+    write_surface(folder / "s.h5", surface);
+    CHECK_THROWS_AS(read_surface(folder / "s.h5"), Error);
+  }
+}
+
+TEST_CASE("a surface of tomgoldstein/loss-landscape is read, its -1 as not evaluated") {
+  const TemporaryFolder folder;
+  Hdf5Writer writer;
+  const std::vector<double> x{-1, 0, 1}, y{0, 1}, z{3, -1, 2, 1, 0, 4};
+  writer.write<double>("/xcoordinates", x, {3});
+  writer.write<double>("/ycoordinates", y, {2});
+  writer.write<double>("/train_loss", z, {2, 3});
+  writer.save(folder / "li.h5");
+  const Surface surface = read_surface(folder / "li.h5");
+  CHECK(surface.evaluated() == 5);
+  CHECK((surface.state[1] == PointState::missing));
+  CHECK(std::isnan(surface.loss[1]));
+  CHECK(surface.loss[4] == 0);
+}
+
+TEST_CASE("a surface of a newer format is refused") {
+  const TemporaryFolder folder;
+  Hdf5Writer writer;
+  const std::vector<double> one{0};
+  const std::vector<std::int64_t> format{kFileFormat + 1};
+  for (const char* name : {"/xcoordinates", "/ycoordinates"}) writer.write<double>(name, one, {1});
+  writer.write<double>("/train_loss", one, {1, 1});
+  writer.make_group("/lossatlas");
+  writer.attribute<std::int64_t>("/lossatlas", "format", format);
+  writer.save(folder / "new.h5");
+  CHECK_THROWS_WITH(read_surface(folder / "new.h5"), ContainsSubstring("use a newer Lossatlas"));
+}
+
+TEST_CASE("a surface whose settings or states make no sense is refused") {
+  const TemporaryFolder folder;
+  Surface surface = example();
+  surface.settings = {1, 2};
+  write_surface(folder / "settings.h5", surface);
+  CHECK_THROWS_WITH(read_surface(folder / "settings.h5"), ContainsSubstring("@settings is not a JSON object"));
+  surface = example();
+  surface.state[2] = static_cast<PointState>(7);
+  write_surface(folder / "state.h5", surface);
+  CHECK_THROWS_WITH(read_surface(folder / "state.h5"), ContainsSubstring("holds 7, which is no state of a point"));
+}
+
+TEST_CASE("long axes do not take memory for a surface that is not there") {
+  const TemporaryFolder folder;
+  Hdf5Writer writer;
+  const std::vector<double> axis(1'000'000), z{0};
+  for (const char* name : {"/xcoordinates", "/ycoordinates"}) writer.write<double>(name, axis, {axis.size()});
+  writer.write<double>("/train_loss", z, {1, 1});
+  writer.save(folder / "long.h5");
+  CHECK_THROWS_WITH(read_surface(folder / "long.h5"), ContainsSubstring("the coordinates ask for [1000000, 1000000]"));
+}
+
+TEST_CASE("what is no surface is refused with what it holds") {
+  const TemporaryFolder folder;
+  Hdf5Writer writer;
+  writer.write_text("/words", "x");
+  writer.save(folder / "other.h5");
+  CHECK_THROWS_WITH(read_surface(folder / "other.h5"), ContainsSubstring("words"));
+}
+
+TEST_CASE("a line has no y, its fan stands under lines, and test values beside those of training") {
+  const TemporaryFolder folder;
+  const std::vector<std::string> more{"test_loss", "test_loss_se", "test_acc", "test_acc_se", "test_images"};
+  Surface fan({-1, 1, 3}, {0, 0, 1}, Split::train, more, 2);
+  fan.kind = SurfaceKind::line;
+  fan.settings = {{"repeat", 2}, {"more", more}};
+  fan.samples = {1, 2};
+  fan.test_samples = {3};
+  fan.set(1, {1, 0.25, 50, 2, 10, {2, 0.1, 40, 1, 5}});
+  fan.set(3 + 1, {4, 0.75, 70, 4, 10, {6, 0.3, 60, 1, 5}});
+  write_surface(folder / "l.h5", fan);
+  const Hdf5Reader reader(folder / "l.h5");
+  CHECK(reader.text_attribute("/lossatlas", "kind") == "line");
+  for (const char* absent : {"/ycoordinates", "/y", "/VTKHDF", "/lossatlas/repeats"}) CHECK_FALSE(reader.has(absent));
+  for (const char* name : {"/train_loss", "/train_acc", "/test_loss", "/test_acc", "/lossatlas/evaluated",
+                           "/lossatlas/test_loss_spread"}) {
+    CHECK(reader.shape(name) == Shape{3});
+  }
+  CHECK(reader.shape("/lossatlas/lines/test_acc") == Shape{2, 3});
+  CHECK(reader.read<double>("/test_loss")[1] == 4);
+  CHECK(reader.read<double>("/lossatlas/test_loss_spread")[1] == Approx(4 / std::sqrt(2.0)));
+  CHECK(reader.read<std::int64_t>("/lossatlas/test_images") == std::vector<std::int64_t>{0, 5, 0});
+  const Surface read = read_surface(folder / "l.h5");
+  CHECK((read.kind == SurfaceKind::line));
+  CHECK(read.layers == 2);
+  CHECK((read.state == fan.state));
+  CHECK(read.test_samples == fan.test_samples);
+  CHECK(read.values_of("test_acc")[4] == 60);
+  CHECK(read.values_of("test_images")[4] == 5);
+}
+
+TEST_CASE("marked checkpoints are read back") {
+  const TemporaryFolder folder;
+  Surface surface = example();
+  surface.points = {{"a", 0, 0, 0, 1.5, 80}, {"run/b é", 1, -0.25, 0.5}};
+  surface.unit = 3.25;
+  write_surface(folder / "s.h5", surface);
+  const Surface read = read_surface(folder / "s.h5");
+  REQUIRE(read.points.size() == 2);
+  CHECK(read.points[1].name == "run/b é");
+  CHECK(read.points[1].y == -0.25);
+  CHECK(read.points[1].distance == 0.5);
+  CHECK(read.points[0].loss == 1.5);
+  CHECK(read.points[0].accuracy == 80);
+  CHECK(std::isnan(read.points[1].loss));
+  CHECK(read.unit == 3.25);
+  CHECK(Hdf5Reader(folder / "s.h5").shape("/lossatlas/points/test_loss") == Shape{2});
+}
+
+TEST_CASE("a line of tomgoldstein/loss-landscape is read") {
+  const TemporaryFolder folder;
+  Hdf5Writer writer;
+  const std::vector<double> x{-1, 0, 1}, z{3, -1, 2};
+  writer.write<double>("/xcoordinates", x, {3});
+  writer.write<double>("/train_loss", z, {3});
+  writer.write<double>("/train_acc", z, {3});
+  writer.save(folder / "li.h5");
+  const Surface line = read_surface(folder / "li.h5");
+  CHECK((line.kind == SurfaceKind::line));
+  CHECK(line.evaluated() == 2);
+  CHECK(line.loss[2] == 2);
+}
