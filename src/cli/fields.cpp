@@ -9,6 +9,8 @@ namespace {
 /// Each is an option: --bn-images of bn_images. In the order of std::string_view.
 constexpr auto kFields = std::to_array<std::string_view>({"arch",
                                                           "augment",
+                                                          "axes",
+                                                          "axis",
                                                           "batch_size",
                                                           "bends",
                                                           "betas",
@@ -76,11 +78,13 @@ constexpr auto kFields = std::to_array<std::string_view>({"arch",
                                                           "to",
                                                           "tolerance",
                                                           "top5",
+                                                          "w",
                                                           "warmup",
                                                           "weight_decay",
                                                           "width",
                                                           "x",
-                                                          "y"});
+                                                          "y",
+                                                          "z"});
 static_assert(std::is_sorted(kFields.begin(), kFields.end()));
 
 std::string option_of(std::string_view field) {

@@ -90,15 +90,11 @@ std::vector<Evaluation> Evaluator::evaluate(const NetworkState& state, std::span
   }
   if (images_.second) {
     const Evaluation second = evaluate_second();
-    for (Evaluation& result : results) {
-      const auto images = static_cast<double>(second.images);
-      result.more.insert(result.more.end(), {second.loss, second.loss_se, second.accuracy, second.accuracy_se, images});
-      result.more.insert(result.more.end(), second.more.begin(), second.more.end());
-    }
+    for (Evaluation& result : results) result.second = {second};
   }
   if (extras.weight_decay > 0) {
     const double term = l2_term(state.parameters, extras.weight_decay);
-    for (Evaluation& result : results) result.more.push_back(term);
+    for (Evaluation& result : results) result.more["l2"] = term;
   }
   return results;
 }

@@ -38,7 +38,7 @@ struct EngineOptions {
   /// Training images from which batch-norm statistics are estimated anew at each point; null: they are as stored.
   std::shared_ptr<const DataSet> recalibration = nullptr;
   /// Images of a second split, evaluated at each point after the engine's own; null: none. Their values stand in
-  /// Evaluation::more.
+  /// Evaluation::second.
   std::shared_ptr<const DataSet> second = nullptr;
   std::int64_t second_population = 0;  // images in the whole second split; 0: the data set's own
 };

@@ -51,24 +51,22 @@ std::string_view name_of(LossFunction loss) { return kLossNames.name_of(loss); }
 
 LossFunction loss_function_of(const std::string& name) { return kLossNames.parse("--loss", name); }
 
-std::vector<std::string> names_of(const Extras& extras, Split split, std::int64_t classes,
-                                  std::optional<Split> second) {
-  std::vector<std::string> names;
-  const auto add_extras = [&](Split of) {
-    for (std::int64_t c = 0; c < (extras.class_losses ? classes : 0); ++c) {
-      names.push_back(fmt::format("{}_loss_class_{}", name_of(of), c));
-    }
-    if (extras.top5) names.push_back(fmt::format("{}_acc_top5", name_of(of)));
+std::vector<Measure> measures_of(const Extras& extras, LossFunction loss, std::int64_t classes, Split split,
+                                 std::optional<Split> second) {
+  std::vector<Measure> measures;
+  const auto add = [&](const std::string& kind, Split of) {
+    measures.push_back(measure_of(measure_name(kind, of), loss == LossFunction::cross_entropy ? kNats : ""));
   };
-  add_extras(split);
-  if (second) {
-    for (const char* value : {"loss", "loss_se", "acc", "acc_se", "images"}) {
-      names.push_back(fmt::format("{}_{}", name_of(*second), value));
-    }
-    add_extras(*second);
-  }
-  if (extras.weight_decay > 0) names.emplace_back("l2");
-  return names;
+  const auto add_split = [&](Split of) {
+    add("loss", of);
+    add("accuracy", of);
+    for (std::int64_t c = 0; c < (extras.class_losses ? classes : 0); ++c) add(fmt::format("loss_class_{}", c), of);
+    if (extras.top5) add("top5", of);
+  };
+  add_split(split);
+  if (second) add_split(*second);
+  if (extras.weight_decay > 0) measures.push_back(measure_of("l2"));
+  return measures;
 }
 
 void LossSum::add(std::span<const float> logits, std::span<const std::int64_t> labels) {
@@ -112,9 +110,9 @@ Evaluation LossSum::result(std::int64_t population) const {
   result.accuracy_se = 100 * std::sqrt(share * (1 - share) * correction);
   result.images = images_;
   for (std::size_t c = 0; c < class_sums_.size(); ++c) {
-    result.more.push_back(class_sums_[c] / static_cast<double>(class_images_[c]));
+    result.more[fmt::format("loss_class_{}", c)] = class_sums_[c] / static_cast<double>(class_images_[c]);
   }
-  if (extras_.top5) result.more.push_back(100 * static_cast<double>(correct_top5_) / n);
+  if (extras_.top5) result.more["top5"] = 100 * static_cast<double>(correct_top5_) / n;
   return result;
 }
 

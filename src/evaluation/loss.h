@@ -28,10 +28,10 @@ struct Extras {
   double weight_decay = 0;    // λ: the L2 term λ/2 ‖θ‖² over all parameters, where it is above 0
 };
 
-/// Names of Evaluation::more, in its order: what Extras ask for, train_loss_class_0, …, train_acc_top5; where a second
-/// split is evaluated too, test_loss, test_loss_se, test_acc, test_acc_se, test_images and the same of it; l2.
-std::vector<std::string> names_of(const Extras& extras, Split split, std::int64_t classes,
-                                  std::optional<Split> second = std::nullopt);
+/// What is measured on one split or two: loss and accuracy of each and what Extras ask for, train_loss_class_0, …,
+/// train_acc_top5; l2.
+std::vector<Measure> measures_of(const Extras& extras, LossFunction loss, std::int64_t classes, Split split,
+                                 std::optional<Split> second = std::nullopt);
 
 /// Sums the losses of images in double. Images whose logits are not finite make the loss not finite, as it is, and
 /// count as wrong.
@@ -47,8 +47,8 @@ class LossSum {
   void add(double loss, bool is_correct);
 
   /// The means, with standard errors under the finite-population correction (1 - n / population): 0 where all images
-  /// of the split were used. population >= the number of images added. `more` lacks the L2 term; the loss of a class
-  /// without images is NaN.
+  /// of the split were used. population >= the number of images added. The L2 term is not among them; the loss of a
+  /// class without images is NaN.
   Evaluation result(std::int64_t population) const;
 
  private:

@@ -22,6 +22,8 @@ std::vector<double> Axis::coordinates() const {
   return all;
 }
 
+double Axis::step() const { return points > 1 ? (high - low) / static_cast<double>(points - 1) : 1; }
+
 std::optional<std::size_t> Axis::index_of(double coordinate) const {
   for (std::size_t i = 0; i < points; ++i) {
     if (at(i) == coordinate) return i;

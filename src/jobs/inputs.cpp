@@ -249,6 +249,10 @@ FileIdentity identity_of_checkpoint(const std::filesystem::path& file, const Lan
   return identity_of(file, inputs.known->at(file).sha256);
 }
 
+std::vector<Measure> measures_of(const Extras& extras, const LandscapeOptions& options, const LandscapeInputs& inputs) {
+  return measures_of(extras, options.loss, inputs.spec.classes, options.split, options.second);
+}
+
 Settings settings_of(const NetworkSpec& network, const DataSet& data) {
   Settings settings;
   settings.arch = network.architecture;
@@ -274,7 +278,7 @@ Settings settings_of(const LandscapeRequest& request, const LandscapeOptions& op
   settings.bn = inputs.recalibration ? "recalibrate" : "stored";
   settings.bn_layers = batch_norms_of(inputs.origin);
   settings.bn_images.emplace();
-  settings.more = names_of(request.extras, options.split, inputs.spec.classes, options.second);
+  settings.measures = names_of(measures_of(request.extras, options, inputs));
   settings.l2.emplace();
   if (request.extras.weight_decay > 0) settings.l2 = request.extras.weight_decay;
   settings.engine = engine.is_fused() ? "fused" : "eager";

@@ -17,6 +17,9 @@
 
 namespace lossatlas {
 
+/// How a surface in levels goes on.
+LevelPlan level_plan(const Surface& surface, const LevelGoal& goal);
+
 /// Fills a surface in levels: looks at a few points image by image, balances the subsets by that, then plans,
 /// evaluates, and looks again, until the goal is reached. What earlier runs evaluated is in the job's surface, and is
 /// not evaluated again: the plan asks for the same points in the same order.
@@ -54,6 +57,7 @@ class LevelRun {
 
   SurfaceJob& job_;
   Surface& surface_;
+  Levels& levels_;
   Engine engine_;                       // on the images in the order of the surface's samples
   const bool is_balanced_;              // as earlier runs left it
   std::optional<BalancedError> error_;  // once the subsets are balanced

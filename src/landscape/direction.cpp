@@ -184,28 +184,36 @@ Direction random_direction(const NetworkState& origin, std::uint32_t number, con
   return direction;
 }
 
-void make_orthogonal(const Direction& fixed, Direction& moved, const NetworkState& origin,
+/// Takes from `moved` what it has in common with one direction, and keeps its normalization.
+void separate(const Direction& fixed, Direction& moved, const NetworkState& origin, Normalization normalization) {
+  const bool once = normalization == Normalization::weight || normalization == Normalization::none;
+  const double share = dot(fixed, moved) / dot(fixed, fixed);
+  for (std::size_t p = 0; p < moved.parameters.size(); ++p) {
+    const auto from = numbers_of(fixed.parameters[p].tensor), to = numbers_of(moved.parameters[p].tensor);
+#pragma omp parallel for schedule(static)
+    for (std::size_t i = 0; i < to.size(); ++i) {
+      to[i] = static_cast<float>(static_cast<double>(to[i]) - share * static_cast<double>(from[i]));
+    }
+    const auto theta = plain(origin.parameters[p].tensor);
+    if (!once && !is_zero(from)) normalize(to, numbers_of(theta), filters_of(theta), normalization);
+  }
+}
+
+void make_orthogonal(std::span<const Direction> fixed, Direction& moved, const NetworkState& origin,
                      Normalization normalization) {
   constexpr double kNearZero = 1e-7;
   constexpr int kMost = 100;
-  const bool once = normalization == Normalization::weight || normalization == Normalization::none;
-  const double length = dot(fixed, fixed);
-  for (int turn = 0; turn < kMost; ++turn) {
-    if (norm(moved) == 0) break;
-    if (std::abs(cosine(fixed, moved)) < kNearZero) return;
-    const double share = dot(fixed, moved) / length;
-    for (std::size_t p = 0; p < moved.parameters.size(); ++p) {
-      const auto from = numbers_of(fixed.parameters[p].tensor), to = numbers_of(moved.parameters[p].tensor);
-#pragma omp parallel for schedule(static)
-      for (std::size_t i = 0; i < to.size(); ++i) {
-        to[i] = static_cast<float>(static_cast<double>(to[i]) - share * static_cast<double>(from[i]));
-      }
-      const auto theta = plain(origin.parameters[p].tensor);
-      if (!once && !is_zero(from)) normalize(to, numbers_of(theta), filters_of(theta), normalization);
+  for (int turn = 0; turn < kMost && norm(moved) > 0; ++turn) {
+    bool is_orthogonal = true;
+    for (const Direction& other : fixed) {
+      if (std::abs(cosine(other, moved)) < kNearZero) continue;
+      separate(other, moved, origin, normalization);
+      is_orthogonal = false;
     }
+    if (is_orthogonal) return;
   }
-  throw Error("the second direction cannot be made orthogonal to the first: there are too few filters for {}",
-              name_of(normalization));
+  throw Error("direction {} cannot be made orthogonal to those before it: there are too few filters for {}",
+              fixed.size() + 1, name_of(normalization));
 }
 
 std::span<float> numbers_of(const at::Tensor& tensor) {

@@ -73,17 +73,18 @@ struct DirectionOptions {
   DirectionType type = DirectionType::weights;
 };
 
-/// Direction number `number` of a seed (0 for x, 1 for y): drawn, normalized, ignored parameters zero. Bits depend
+/// Direction number `number` of a seed (0 for x, 1 for y, …): drawn, normalized, ignored parameters zero. Bits depend
 /// on the seed, the number and the parameters alone: not on threads, processor or device. A one-dimensional parameter
 /// (or statistic) that is not ignored is one filter: a drawn vector scaled to ‖θ‖ (Li et al.'s code takes θ itself
 /// there, which gives all directions a common part). Throws UsageError where a pattern matches nothing, or where
 /// nothing is left to move.
 Direction random_direction(const NetworkState& origin, std::uint32_t number, const DirectionOptions& options);
 
-/// Makes `moved` orthogonal to `fixed`, |cosine| < 1e-7, and keeps its normalization. For filter, layer, dfilter and
-/// dlayer it is projected and normalized again in turns; for weight and none projected once, which keeps neither
-/// d = draw · θ nor the draw exactly. Throws Error where it does not converge: too few filters.
-void make_orthogonal(const Direction& fixed, Direction& moved, const NetworkState& origin, Normalization normalization);
+/// Makes `moved` orthogonal to all of `fixed`, |cosine| < 1e-7, and keeps its normalization. For filter, layer, dfilter
+/// and dlayer it is projected and normalized again in turns; for weight and none projected once, which keeps neither d
+/// = draw · θ nor the draw exactly. Throws Error where it does not converge: too few filters.
+void make_orthogonal(std::span<const Direction> fixed, Direction& moved, const NetworkState& origin,
+                     Normalization normalization);
 
 /// ⟨a, b⟩ and ‖a‖ over all parameters, in double; the same bits on any number of threads.
 double dot(const Direction& a, const Direction& b);

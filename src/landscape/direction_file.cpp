@@ -4,18 +4,19 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
-#include <array>
 #include <iterator>
 #include <map>
 #include <string_view>
 
 #include "base/error.h"
+#include "grid/grid.h"
 #include "storage/hdf5.h"
 
 namespace lossatlas {
 namespace {
 
-constexpr std::array<const char*, 2> kGroups{"/xdirection", "/ydirection"};
+/// "/xdirection".
+std::string group_of(std::size_t direction) { return "/" + axis_name(direction) + "direction"; }
 
 /// "layer1.0.bn1." of "layer1.0.bn1.running_mean".
 std::string_view module_of(std::string_view name) { return name.substr(0, name.rfind('.') + 1); }
@@ -82,7 +83,7 @@ void write_directions(const std::filesystem::path& file, const std::vector<Direc
     for (std::size_t i = 0; i < entries.size(); ++i) {
       const auto& tensor = entries[i].tensor;
       const Shape shape(tensor.sizes().begin(), tensor.sizes().end());
-      writer.write<float>(fmt::format("{}/{}", kGroups.at(d), i), numbers_of(tensor), shape);
+      writer.write<float>(fmt::format("{}/{}", group_of(d), i), numbers_of(tensor), shape);
     }
   }
   if (pca.is_known()) {
@@ -101,12 +102,12 @@ std::vector<Direction> read_directions(const std::filesystem::path& file, const 
 }
 
 std::vector<Direction> read_directions(const Hdf5Reader& reader, const NetworkState& network) {
-  if (!reader.has(kGroups[0])) {
+  if (!reader.has(group_of(0))) {
     throw Error("{}: no group 'xdirection': not a file of directions", reader.file().string());
   }
   std::vector<Direction> directions;
-  for (const char* group : kGroups) {
-    if (reader.has(group)) directions.push_back(read_direction(reader, group, network));
+  for (std::size_t d = 0; reader.has(group_of(d)); ++d) {
+    directions.push_back(read_direction(reader, group_of(d), network));
   }
   return directions;
 }

@@ -11,12 +11,29 @@
 namespace lossatlas {
 namespace {
 
-/// out = origin + Σ c_k d_k in one pass over the memory, for one or two directions on the CPU.
+/// to = from + Σ c_k d_k of several directions, block by block, so that the sums stay in the cache.
+void add_up(std::span<const float> from, const std::vector<const float*>& directions,
+            std::span<const double> coordinates, float* to) {
+  constexpr std::size_t kBlock = 2048;
+  std::array<double, kBlock> sums;
+  for (std::size_t first = 0; first < from.size(); first += kBlock) {
+    const std::size_t count = std::min(kBlock, from.size() - first);
+    std::copy_n(from.data() + first, count, sums.data());
+    for (std::size_t k = 0; k < directions.size(); ++k) {
+      const float* direction = directions[k] + first;
+      for (std::size_t i = 0; i < count; ++i) sums[i] += coordinates[k] * static_cast<double>(direction[i]);
+    }
+    for (std::size_t i = 0; i < count; ++i) to[first + i] = static_cast<float>(sums[i]);
+  }
+}
+
+/// out = origin + Σ c_k d_k on the CPU; of one or two directions in one pass over the memory.
 void place_on_cpu(const at::Tensor& origin, const std::vector<const float*>& directions,
                   std::span<const double> coordinates, const at::Tensor& out) {
   const float* from = origin.data_ptr<float>();
   float* to = out.data_ptr<float>();
   const std::int64_t count = origin.numel();
+  if (directions.size() > 2) return add_up({from, static_cast<std::size_t>(count)}, directions, coordinates, to);
   const float* first = directions[0];
   const float* second = directions.size() > 1 ? directions[1] : nullptr;
   const double x = coordinates[0];
@@ -38,7 +55,7 @@ void place_on_device(const at::Tensor& origin, const std::vector<at::Tensor>& di
 
 void place_entry(const at::Tensor& origin, const std::vector<at::Tensor>& directions,
                  std::span<const double> coordinates, const at::Tensor& out) {
-  if (!origin.is_cpu() || directions.size() > 2) return place_on_device(origin, directions, coordinates, out);
+  if (!origin.is_cpu()) return place_on_device(origin, directions, coordinates, out);
   std::vector<const float*> numbers;
   for (const auto& direction : directions) numbers.push_back(direction.data_ptr<float>());
   place_on_cpu(origin, numbers, coordinates, out);
@@ -67,7 +84,7 @@ std::shared_ptr<const Plane> Planes::at(std::size_t repeat) const {
     if (!make_) throw std::logic_error("Planes: there is one plane");
     const auto device = origin_.parameters.front().tensor.device();
     Plane plane{origin_, make_(repeat)};
-    if (locate_) plane.locate = [this, repeat](double x, double y) { return locate_(repeat, x, y); };
+    if (locate_) plane.locate = [this, repeat](std::span<const double> at) { return locate_(repeat, at); };
     for (Direction& direction : plane.directions) direction = state_on(direction, device);
     kept_.emplace_front(repeat, std::make_shared<const Plane>(std::move(plane)));
     if (kept_.size() > 2) kept_.pop_back();
@@ -92,10 +109,9 @@ void place(const Plane& plane, std::span<const double> coordinates, NetworkState
   }
 }
 
-void place_on_grid(const Plane& plane, double x, double y, NetworkState& point) {
-  if (plane.locate) return place(plane, plane.locate(x, y), point);
-  const std::array at{x, y};
-  place(plane, std::span(at).first(plane.directions.size()), point);
+void place_on_grid(const Plane& plane, std::span<const double> coordinates, NetworkState& point) {
+  if (plane.locate) return place(plane, plane.locate(coordinates), point);
+  place(plane, coordinates, point);
 }
 
 }  // namespace lossatlas

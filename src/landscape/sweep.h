@@ -37,8 +37,8 @@ struct SweepSummary {
   double images_per_second = 0;
 };
 
-/// All points of the grid, coarse to fine, (0, 0) first; the middle first where the grid does not hold it. Of all
-/// repeats, step by step.
+/// All points of the grid, coarse to fine, the origin first; the middle first where the grid does not hold it. Of all
+/// members, step by step.
 std::vector<std::size_t> sweep_order(const Surface& surface);
 
 /// Evaluates every missing point of the surface. Each point is computed by one thread with operators of one thread, so

@@ -32,12 +32,15 @@ double dot(const std::vector<double>& a, const std::vector<double>& b, std::size
 
 }  // namespace
 
-Kriging::Kriging(std::vector<Place> places, Prior prior)
-    : places_(std::move(places)),
+Kriging::Kriging(const std::vector<Place>& places, Prior prior)
+    : count_(places.size()),
+      dimensions_(places.empty() ? 0 : places.front().size()),
       prior_(prior),
       length_(kUsualLength),
       nugget_(kNuggets.front()),
-      is_known_(places_.size(), false) {
+      is_known_(count_, false) {
+  coordinates_.reserve(count_ * dimensions_);
+  for (const Place& place : places) coordinates_.insert(coordinates_.end(), place.begin(), place.end());
   reset();
 }
 
@@ -46,15 +49,18 @@ void Kriging::reset() {
   ones_.clear();
   pivots_.clear();
   solved_.clear();
-  explained_.assign(places_.size(), 0);
-  mean_part_.assign(places_.size(), 0);
-  values_part_.assign(places_.size(), 0);
+  explained_.assign(count_, 0);
+  mean_part_.assign(count_, 0);
+  values_part_.assign(count_, 0);
 }
 
 /// Matérn 5/2 (Rasmussen and Williams 2006, equation 4.17): its functions have two derivatives and no more. A smoother
 /// covariance would promise more than a loss keeps, and report errors that are too small.
 double Kriging::covariance(std::size_t a, std::size_t b, double length) const {
-  const double distance = std::hypot(places_[a][0] - places_[b][0], places_[a][1] - places_[b][1]);
+  const double* first = coordinates_.data() + a * dimensions_;
+  const double* second = coordinates_.data() + b * dimensions_;
+  double distance = std::abs(first[0] - second[0]);
+  for (std::size_t k = 1; k < dimensions_; ++k) distance = std::hypot(distance, first[k] - second[k]);
   const double r = std::sqrt(5.0) * distance / length;
   return (1 + r + r * r / 3) * std::exp(-r);
 }
@@ -63,7 +69,7 @@ double Kriging::covariance(std::size_t a, std::size_t b, double length) const {
 /// over all places at once: row k of L⁻¹ C holds L's own entry for the new place (`factor`), so that a value costs
 /// (known values) x (places), and nothing is factored again.
 void Kriging::append(std::size_t place) {
-  std::vector<double> row(places_.size());
+  std::vector<double> row(count_);
   for (std::size_t p = 0; p < row.size(); ++p) row[p] = (1 - nugget_) * covariance(place, p, length_);
   double one = 1;
   for (std::size_t k = 0; k < rows_.size(); ++k) {
@@ -150,8 +156,8 @@ void Kriging::localize() {
   // Left out, value i is missed by product[i] / diagonal[i], with the expected square s² / diagonal[i] (equation 5.12).
   // The ratio of the squares is 1 on average if one s² fits everywhere. Around each place it is averaged with the
   // weights of its covariances; s² itself counts as one value beside them.
-  local_.assign(places_.size(), 1);
-  for (std::size_t p = 0; p < places_.size(); ++p) {
+  local_.assign(count_, 1);
+  for (std::size_t p = 0; p < count_; ++p) {
     double weights = 1, sum = 1;
     for (std::size_t i = 0; i < n; ++i) {
       const double weight = covariance(p, known_[i], length_);
@@ -209,7 +215,7 @@ double Kriging::constant() const {
 /// β + cᵀ K⁻¹ (z - β 1), c the covariances of the place with the known ones.
 std::vector<double> Kriging::means() const {
   const double beta = constant();
-  std::vector<double> means(places_.size());
+  std::vector<double> means(count_);
   for (std::size_t p = 0; p < means.size(); ++p) means[p] = beta + values_part_[p] - beta * mean_part_[p];
   return means;
 }
@@ -230,7 +236,7 @@ double Kriging::scale() const {
 /// equation 2.42).
 std::vector<double> Kriging::variances() const {
   const double squared_scale = scale(), information = dot(ones_, ones_, ones_.size());
-  std::vector<double> variances(places_.size());
+  std::vector<double> variances(count_);
   for (std::size_t p = 0; p < variances.size(); ++p) {
     const double of_mean = 1 - mean_part_[p];
     const double for_mean = prior_ == Prior::standard ? 0 : of_mean * of_mean / information;

@@ -15,7 +15,8 @@ namespace lossatlas {
 /// ℓ = 0.3. The same additions in the same order give the same bits.
 class Kriging {
  public:
-  using Place = std::array<double, 2>;
+  /// Coordinates, one an axis.
+  using Place = std::vector<double>;
 
   /// What is known of the values beforehand.
   enum class Prior {
@@ -23,8 +24,8 @@ class Kriging {
     standard,  // mean 0, and an s² near 1: as much as twenty values say so
   };
 
-  /// `places`: of all points, each coordinate scaled to -1 … 1.
-  explicit Kriging(std::vector<Place> places, Prior prior = Prior::none);
+  /// `places`: of all points, each coordinate scaled to -1 … 1; as many coordinates each.
+  explicit Kriging(const std::vector<Place>& places, Prior prior = Prior::none);
 
   /// Takes note of the value at a place, which is finite. Once a place.
   void add(std::size_t place, double value);
@@ -67,7 +68,8 @@ class Kriging {
   double covariance(std::size_t a, std::size_t b, double length) const;  // of the part that neighbours tell
   double constant() const;
 
-  std::vector<Place> places_;
+  std::size_t count_, dimensions_;
+  std::vector<double> coordinates_;  // [place][dimension]
   Prior prior_;
   double length_, nugget_;          // ℓ, ν
   std::vector<std::size_t> known_;  // in the order of their addition

@@ -141,14 +141,15 @@ std::vector<std::int64_t> ladder_of(std::int64_t images) {
   return ladder;
 }
 
-LevelPlan::LevelPlan(const Surface& grid, std::vector<std::int64_t> ladder, LevelGoal goal)
-    : grid_(grid.x, grid.y, grid.split),
+LevelPlan::LevelPlan(Grid grid, const std::vector<Measure>& measures, std::vector<std::int64_t> ladder, LevelGoal goal)
+    : grid_(std::move(grid)),
+      measures_(measures),
       ladder_(std::move(ladder)),
       goal_(goal),
-      places_(places_on(grid.x.points, grid.y.points)),
-      values_(grid.grid_size()),
-      is_finite_(grid.grid_size(), true),
-      is_pilot_(grid.grid_size(), false) {
+      places_(places_on(nx(), ny())),
+      values_(grid_.size()),
+      is_finite_(grid_.size(), true),
+      is_pilot_(grid_.size(), false) {
   for (const LevelRequest& request : pilot()) is_pilot_[request.point] = true;
 }
 
@@ -236,19 +237,14 @@ void LevelPlan::find_noises() {
 /// point's own and of those around it.
 void LevelPlan::smooth_noises() {
   const std::vector<double> own = noises_;
-  const std::size_t nx = grid_.x.points, ny = grid_.y.points;
   for (std::size_t p = 0; p < own.size(); ++p) {
-    const std::size_t column = p % nx, row = p / nx;
     double sum = 0;
     int count = 0;
-    for (std::size_t i = row - (row > 0 ? 1 : 0); i <= std::min(row + 1, ny - 1); ++i) {
-      for (std::size_t k = column - (column > 0 ? 1 : 0); k <= std::min(column + 1, nx - 1); ++k) {
-        const std::size_t q = i * nx + k;
-        if (q == p || is_pilot_[q] || !is_finite_[q]) continue;
-        sum += own[q] * own[q];
-        ++count;
-      }
-    }
+    grid_.for_each_neighbour(p, true, [&](std::size_t q) {
+      if (is_pilot_[q] || !is_finite_[q]) return;
+      sum += own[q] * own[q];
+      ++count;
+    });
     if (count > 0) noises_[p] = std::sqrt((own[p] * own[p] + sum / count) / 2);
   }
 }
@@ -257,9 +253,8 @@ std::size_t LevelPlan::pilot_side() const { return ladder_.back() > kManyImages 
 
 /// A lattice and the centre, on all images.
 std::vector<LevelRequest> LevelPlan::pilot() const {
-  const std::size_t nx = grid_.x.points, ny = grid_.y.points;
-  auto points = lattice(nx, ny, pilot_side());
-  points.push_back(grid_.index_of(0, 0).value_or(ny / 2 * nx + nx / 2));
+  auto points = lattice(nx(), ny(), pilot_side());
+  points.push_back(grid_.centre());
   std::sort(points.begin(), points.end());
   points.erase(std::unique(points.begin(), points.end()), points.end());
   std::vector<LevelRequest> requests;
@@ -271,7 +266,7 @@ std::vector<LevelRequest> LevelPlan::pilot() const {
 std::vector<LevelRequest> LevelPlan::scout() const {
   const std::size_t rung = std::min(kScoutRung, std::max<std::size_t>(ladder_.size(), 2) - 2);
   std::vector<LevelRequest> requests;
-  for (const std::size_t point : lattice(grid_.x.points, grid_.y.points, kScout)) {
+  for (const std::size_t point : lattice(nx(), ny(), kScout)) {
     if (!values_[point].empty()) continue;
     if (!is_affordable(ladder_[rung], requests)) break;
     requests.push_back({point, rung});
@@ -285,7 +280,7 @@ std::vector<LevelRequest> LevelPlan::starts() const {
   std::vector<LevelRequest> requests;
   for (std::size_t level = levels_.size() - 1; level-- > 0;) {
     const std::size_t rung = levels_[level].rung;
-    for (const std::size_t point : start_of(level, grid_.x.points, grid_.y.points, pilot_side())) {
+    for (const std::size_t point : start_of(level, nx(), ny(), pilot_side())) {
       const auto is_asked = [&](const LevelRequest& request) { return request.point == point; };
       if (values_[point].size() > rung || std::any_of(requests.begin(), requests.end(), is_asked)) continue;
       if (!is_affordable(ladder_[rung], requests)) break;
@@ -663,7 +658,10 @@ std::optional<double> LevelPlan::error() const {
 }
 
 Surface LevelPlan::reconstruct() const {
-  Surface surface(grid_.x, grid_.y, grid_.split, {error_name(grid_.split)});
+  auto measures = measures_;
+  const Measure& loss_measure = measures_[0];
+  measures.push_back(measure_of(error_name(*loss_measure.split), loss_measure.unit));
+  Surface surface(grid_, measures);
   const bool is_known = is_started_ && !levels_.empty();
   const auto [losses, variances] = is_known ? sum_of_levels() : Estimate{};
   // Where some losses are not finite, those of other points cannot be told from their neighbours.
@@ -672,7 +670,7 @@ Surface LevelPlan::reconstruct() const {
   for (std::size_t p = 0; p < values_.size(); ++p) {
     if (values_[p].size() == ladder_.size() || !is_finite_[p]) {
       Evaluation value = values_[p].back();
-      value.more = {is_finite_[p] ? 0 : std::numeric_limits<double>::quiet_NaN()};
+      value.more = {{"loss_error", is_finite_[p] ? 0 : std::numeric_limits<double>::quiet_NaN()}};
       surface.set(p, value);
     } else if (is_known && !std::isnan(losses[p]) && !(needs_own_values && values_[p].empty())) {
       // To first order the loss has the error of its logarithm times the loss. The interval is that of the logarithm,
@@ -684,7 +682,7 @@ Surface LevelPlan::reconstruct() const {
                       .accuracy = std::clamp(percents[p], 0.0, 100.0),
                       .accuracy_se = std::sqrt(percent_variances[p]),
                       .images = images,
-                      .more = {loss * std::expm1(kHalfWidth * error)}});
+                      .more = {{"loss_error", loss * std::expm1(kHalfWidth * error)}}});
       surface.state[p] = PointState::reconstructed;
     }
   }

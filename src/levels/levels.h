@@ -34,14 +34,14 @@ struct LevelRequest {
   std::size_t rung = 0;
 };
 
-/// A surface on all images from few evaluations, level by level (multilevel Monte Carlo with control variates; Giles
-/// 2015, "Multilevel Monte Carlo methods", Acta Numerica 24). The log loss on all images is the log loss on a small
-/// subset, plus the difference that a larger subset makes, plus that of all images. Each of these is a smooth function
-/// of the plane, the later the smaller: it is known at some points and interpolated by kriging, whose variances add up.
-/// A difference of two subsets is interpolated over what it is expected to be: the noise at the point, the standard
-/// deviation of log loss from image to image, times √(1/n - 1/m). So it is of size 1 on any surface and any level.
-/// The next evaluation goes where the sum is largest, on as many images as lower it most for their price. Where the
-/// surface is too rough to be interpolated, its smallest subset is evaluated at every point.
+/// A surface of two axes on all images from few evaluations, level by level (multilevel Monte Carlo with control
+/// variates; Giles 2015, "Multilevel Monte Carlo methods", Acta Numerica 24). The log loss on all images is the log
+/// loss on a small subset, plus the difference that a larger subset makes, plus that of all images. Each of these is a
+/// smooth function of the plane, the later the smaller: it is known at some points and interpolated by kriging, whose
+/// variances add up. A difference of two subsets is interpolated over what it is expected to be: the noise at the
+/// point, the standard deviation of log loss from image to image, times √(1/n - 1/m). So it is of size 1 on any surface
+/// and any level. The next evaluation goes where the sum is largest, on as many images as lower it most for their
+/// price. Where the surface is too rough to be interpolated, its smallest subset is evaluated at every point.
 ///
 /// The pilot, 5x5 points (4x4 where there are more than 20,000 images) and the centre on all images, and the scout,
 /// 11x11 points on few, decide which subsets are used: those with the least forecast. Subsets may be balanced
@@ -50,8 +50,8 @@ struct LevelRequest {
 /// bits.
 class LevelPlan {
  public:
-  /// `grid`: gives the axes. `ladder`: from ladder_of.
-  LevelPlan(const Surface& grid, std::vector<std::int64_t> ladder, LevelGoal goal);
+  /// `grid`: of two axes. `measures`: of the surface, loss and accuracy. `ladder`: from ladder_of.
+  LevelPlan(Grid grid, const std::vector<Measure>& measures, std::vector<std::int64_t> ladder, LevelGoal goal);
 
   /// What to evaluate next, all of it before the next call; nothing where the goal is reached. First the pilot.
   std::vector<LevelRequest> next();
@@ -124,7 +124,11 @@ class LevelPlan {
   double range() const;
   bool is_broken() const;
 
-  Surface grid_;  // empty: its axes alone count
+  std::size_t nx() const { return grid_.axes[0].points; }
+  std::size_t ny() const { return grid_.axes[1].points; }
+
+  Grid grid_;
+  std::vector<Measure> measures_;
   std::vector<std::int64_t> ladder_;
   LevelGoal goal_;
   std::vector<Kriging::Place> places_;

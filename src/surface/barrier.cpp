@@ -34,31 +34,33 @@ nlohmann::ordered_json json_of(const Barrier& barrier) {
 }
 
 nlohmann::ordered_json interpolation_json(const Surface& surface) {
-  const bool is_way = surface.kind == SurfaceKind::line && surface.points.size() == 2 && surface.layers == 1;
+  const bool is_way = surface.is_line() && surface.is_single() && surface.points.size() == 2;
   if (!is_way || surface.evaluated() < surface.size()) return nullptr;
-  const std::array at_ends{surface.x.index_of(0), surface.x.index_of(1)};
+  const Axis& axis = surface.grid.axes[0];
+  const std::array at_ends{axis.index_of(0), axis.index_of(1)};
+  const auto plane_accuracy = path_values(surface.split()).plane_accuracy;
   for (std::size_t end = 0; end < 2; ++end) {
-    if (!at_ends[end] && std::isnan(surface.points[end].plane_accuracy)) return nullptr;
+    if (!at_ends[end] && std::isnan(surface.points[end].value(plane_accuracy))) return nullptr;
   }
   nlohmann::ordered_json all = nlohmann::ordered_json::object();
-  const auto t = surface.x.coordinates();
-  const auto barrier = [&](const std::vector<double>& values, const std::array<double, 2>& beside) {
-    const auto value_at = [&](std::size_t end) { return at_ends[end] ? values[*at_ends[end]] : beside[end]; };
-    return json_of(barrier_of(t, values, value_at(0), value_at(1)));
+  const auto t = axis.coordinates();
+  // `name`: of the values at an end that is not among the points.
+  const auto barrier = [&](std::vector<double> values, const std::string& name, bool is_error) {
+    std::array<double, 2> ends{};
+    for (std::size_t end = 0; end < 2; ++end) {
+      ends[end] = at_ends[end] ? values[*at_ends[end]] : surface.points[end].value(name);
+    }
+    if (is_error) {
+      for (double& value : values) value = 100 - value;
+      for (double& value : ends) value = 100 - value;
+    }
+    return json_of(barrier_of(t, values, ends[0], ends[1]));
   };
-  const auto add = [&](const std::string& split, const std::vector<double>& loss, double MarkedPoint::*end_loss,
-                       const std::vector<double>& accuracy, double MarkedPoint::*end_accuracy) {
-    const MarkedPoint &a = surface.points[0], &b = surface.points[1];
-    std::vector<double> error;
-    for (const double percent : accuracy) error.push_back(100 - percent);
-    all[split + "_loss"] = barrier(loss, {a.*end_loss, b.*end_loss});
-    all[split + "_err"] = barrier(error, {100 - a.*end_accuracy, 100 - b.*end_accuracy});
-  };
-  add(std::string(name_of(surface.split)), surface.loss, &MarkedPoint::plane_loss, surface.accuracy,
-      &MarkedPoint::plane_accuracy);
-  if (surface.has_both_splits()) {
-    add("test", surface.values_of("test_loss"), &MarkedPoint::plane_test_loss, surface.values_of("test_acc"),
-        &MarkedPoint::plane_test_accuracy);
+  for (std::size_t s = 0; s < surface.samples.size(); ++s) {
+    const PathValues names = path_values(surface.samples[s].split, s > 0);
+    const std::string split(name_of(surface.samples[s].split));
+    all[split + "_loss"] = barrier(surface.values_of(names.loss), names.plane_loss, false);
+    all[split + "_err"] = barrier(surface.values_of(names.accuracy), names.plane_accuracy, true);
   }
   return all;
 }

@@ -7,7 +7,6 @@
 #include <set>
 
 #include "data/data_digest.h"
-#include "surface/curve_summary.h"
 #include "surface/resume.h"
 #include "surface/settings.h"
 
@@ -17,12 +16,12 @@ namespace {
 using nlohmann::json;
 
 /// The settings; for a file of other tools, which has none, what is seen of it.
-json settings_with_grid(const Surface& surface) {
-  json settings = surface.settings;
-  settings[key_of(&Settings::grid)] = {surface.x.points, surface.y.points};
-  settings[key_of(&Settings::x)] = {surface.x.low, surface.x.high};
-  settings[key_of(&Settings::y)] = {surface.y.low, surface.y.high};
-  settings[key_of(&Settings::split)] = name_of(surface.split);
+json settings_with_axes(const Surface& surface) {
+  json settings = surface.settings, axes = json::array();
+  for (const Axis& axis : surface.grid.axes)
+    axes.push_back(json_of(AxisSetting{axis.name, axis.points, axis.low, axis.high}));
+  settings[key_of(&Settings::axes)] = axes;
+  settings[key_of(&Settings::split)] = name_of(surface.split());
   return settings;
 }
 
@@ -42,25 +41,18 @@ std::vector<SettingDifference> compare_settings(const json& first, const json& s
   return differences;
 }
 
-/// For each point of an axis the other axis's point at the same coordinate.
-std::vector<std::optional<std::size_t>> places_of(const Axis& axis, const Axis& other) {
-  std::vector<std::optional<std::size_t>> places;
-  for (const double coordinate : axis.coordinates()) places.push_back(other.index_of(coordinate));
-  return places;
-}
-
 bool same_bits(double a, double b) {
   return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b) || (std::isnan(a) && std::isnan(b));
 }
 
-void add(ValueComparison& comparison, double a, double b, double x, double y) {
+void add(ValueComparison& comparison, double a, double b, const std::vector<double>& at) {
   ++comparison.points;
   comparison.other_bits += same_bits(a, b) ? 0 : 1;
   comparison.finite_in_one += std::isfinite(a) != std::isfinite(b) ? 1 : 0;
   if (!std::isfinite(a) || !std::isfinite(b) || a == b) return;
   const auto keep_furthest = [&](Furthest& furthest, double difference) {
     if (difference <= furthest.difference) return;
-    furthest = {.difference = difference, .first = a, .second = b, .x = x, .y = y};
+    furthest = {.difference = difference, .first = a, .second = b, .at = at};
   };
   const double absolute = std::abs(a - b);
   keep_furthest(comparison.absolute, absolute);
@@ -69,43 +61,39 @@ void add(ValueComparison& comparison, double a, double b, double x, double y) {
 
 Comparison compare_values(const Surface& first, const Surface& second) {
   Comparison comparison;
-  const auto columns = places_of(first.x, second.x), rows = places_of(first.y, second.y);
-  std::size_t second_left = 0, both = 0;
-  for (const PointState state : second.state) second_left += state != PointState::missing ? 1 : 0;
+  const auto places = places_of(first.grid, second.grid);
+  const auto accuracies = first.accuracy(), others = second.accuracy();
+  std::size_t both = 0;
   for (std::size_t i = 0; i < first.size(); ++i) {
     if (first.state[i] == PointState::missing) continue;
-    const std::size_t column = i % first.x.points, row = i / first.x.points;
-    const auto there =
-        columns[column] && rows[row] ? std::optional(*rows[row] * second.x.points + *columns[column]) : std::nullopt;
-    if (!there || second.state[*there] == PointState::missing) {
+    if (!places[i] || second.state[*places[i]] == PointState::missing) {
       ++comparison.only_first;
       continue;
     }
     ++both;
-    const double x = first.x.at(column), y = first.y.at(row);
-    add(comparison.loss, first.loss[i], second.loss[*there], x, y);
-    add(comparison.accuracy, first.accuracy[i], second.accuracy[*there], x, y);
+    const auto at = first.grid.coordinates_of(i);
+    add(comparison.loss, first.loss()[i], second.loss()[*places[i]], at);
+    add(comparison.accuracy, accuracies[i], others[*places[i]], at);
   }
-  comparison.only_second = second_left - both;
+  comparison.only_second = second.size() - second.missing() - both;
   return comparison;
 }
 
-nlohmann::ordered_json json_of(const Furthest& furthest) {
+nlohmann::ordered_json json_of(const Furthest& furthest, const std::vector<std::string>& axes) {
   if (furthest.difference == 0) return nullptr;
-  return {{"difference", furthest.difference},
-          {"first", furthest.first},
-          {"second", furthest.second},
-          {"x", furthest.x},
-          {"y", furthest.y}};
+  nlohmann::ordered_json all{
+      {"difference", furthest.difference}, {"first", furthest.first}, {"second", furthest.second}};
+  for (std::size_t k = 0; k < axes.size(); ++k) all[axes[k]] = furthest.at[k];
+  return all;
 }
 
-nlohmann::ordered_json json_of(const ValueComparison& values) {
+nlohmann::ordered_json json_of(const ValueComparison& values, const std::vector<std::string>& axes) {
   return {{"points", values.points},
           {"equal_bits", values.other_bits == 0},
           {"other_bits", values.other_bits},
           {"finite_in_one", values.finite_in_one},
-          {"largest_absolute", json_of(values.absolute)},
-          {"largest_relative", json_of(values.relative)}};
+          {"largest_absolute", json_of(values.absolute, axes)},
+          {"largest_relative", json_of(values.relative, axes)}};
 }
 
 }  // namespace
@@ -118,18 +106,19 @@ bool Comparison::has_same_values() const {
 
 Comparison compare(const Surface& first, const Surface& second) {
   const auto root = [](const Surface& surface) {
-    if (surface.kind == SurfaceKind::curve) return repeat_of(surface, kCurveLayer);
-    return surface.layers == 1 ? surface : mean_of_repeats(surface);
+    if (surface.is_curve()) return member_of(surface, kCurveMember);
+    return surface.is_single() ? surface : mean_of(surface);
   };
   Comparison comparison = compare_values(root(first), root(second));
-  if (first.kind == SurfaceKind::curve && second.kind == SurfaceKind::curve) {
-    const Comparison lines = compare_values(repeat_of(first, kLineLayer), repeat_of(second, kLineLayer));
-    comparison.line_loss = lines.loss;
-    comparison.line_accuracy = lines.accuracy;
-    comparison.only_first += lines.only_first;
-    comparison.only_second += lines.only_second;
+  if (first.is_curve() && second.is_curve()) {
+    const Comparison chords = compare_values(member_of(first, kChordMember), member_of(second, kChordMember));
+    comparison.line_loss = chords.loss;
+    comparison.line_accuracy = chords.accuracy;
+    comparison.only_first += chords.only_first;
+    comparison.only_second += chords.only_second;
   }
-  comparison.settings = compare_settings(settings_with_grid(first), settings_with_grid(second));
+  for (const Axis& axis : first.grid.axes) comparison.axes.push_back(axis.name);
+  comparison.settings = compare_settings(settings_with_axes(first), settings_with_axes(second));
   return comparison;
 }
 
@@ -143,11 +132,11 @@ nlohmann::ordered_json json_of(const Comparison& comparison) {
                              {"common", comparison.loss.points + comparison.line_loss.points},
                              {"only_first", comparison.only_first},
                              {"only_second", comparison.only_second},
-                             {"loss", json_of(comparison.loss)},
-                             {"accuracy", json_of(comparison.accuracy)}};
+                             {"loss", json_of(comparison.loss, comparison.axes)},
+                             {"accuracy", json_of(comparison.accuracy, comparison.axes)}};
   if (comparison.line_loss.points > 0) {
-    all["line_loss"] = json_of(comparison.line_loss);
-    all["line_accuracy"] = json_of(comparison.line_accuracy);
+    all["line_loss"] = json_of(comparison.line_loss, comparison.axes);
+    all["line_accuracy"] = json_of(comparison.line_accuracy, comparison.axes);
   }
   return all;
 }

@@ -19,7 +19,7 @@ struct SettingDifference {
 struct Furthest {
   double difference = 0;  // 0 where no two finite values differ
   double first = 0, second = 0;
-  double x = 0, y = 0;
+  std::vector<double> at;  // coordinates
 };
 
 /// One kind of value, over the points that both surfaces have evaluated.
@@ -31,19 +31,20 @@ struct ValueComparison {
   Furthest relative;  // |a - b| / max(|a|, |b|)
 };
 
-/// What differs between two surfaces. Of several repeats their mean is compared; of paths curve with curve, and line
-/// with line.
+/// What differs between two surfaces. Of several repeats their mean is compared; of curves curve with curve, and
+/// chord with chord.
 struct Comparison {
-  std::vector<SettingDifference> settings;  // grid and ranges among them, by name
+  std::vector<std::string> axes;            // their names, of the first
+  std::vector<SettingDifference> settings;  // axes among them, by name
   ValueComparison loss, accuracy;
-  ValueComparison line_loss, line_accuracy;     // of two paths: along the straight lines; else without points
+  ValueComparison line_loss, line_accuracy;     // of two curves: along the straight lines; else without points
   std::size_t only_first = 0, only_second = 0;  // points that only one has evaluated, or has at all
 
   /// Same grid and the same bits everywhere; settings may differ.
   bool has_same_values() const;
 };
 
-/// Points belong together where both coordinates are exactly equal.
+/// Points belong together where all coordinates are exactly equal.
 Comparison compare(const Surface& first, const Surface& second);
 
 nlohmann::ordered_json json_of(const Comparison& comparison);

@@ -11,22 +11,17 @@ namespace {
 using nlohmann::ordered_json;
 
 ordered_json summary_of(const Surface& way) {
-  const auto t = way.x.coordinates();
+  const auto t = way.grid.axes[0].coordinates();
   ordered_json summary;
-  const auto add = [&](const std::string& split, std::string_view value, const std::vector<double>& values) {
-    if (value == "loss") {
-      summary[split + "_loss"] = json_of(barrier_of(t, values, values.front(), values.back()));
-    } else {
-      std::vector<double> errors;
-      for (const double accuracy : values) errors.push_back(100 - accuracy);
-      summary[split + "_err"] = json_of(barrier_of(t, errors, errors.front(), errors.back()));
+  for (const Samples& samples : way.samples) {
+    const auto& loss = way.values_of(measure_name("loss", samples.split));
+    std::vector<double> errors;
+    for (const double accuracy : way.values_of(measure_name("accuracy", samples.split))) {
+      errors.push_back(100 - accuracy);
     }
-  };
-  const std::string split(name_of(way.split));
-  add(split, "loss", way.loss);
-  add(split, "acc", way.accuracy);
-  for (const auto& [name, values] : way.more) {
-    if (name == "test_loss" || name == "test_acc") add("test", name.substr(5), values);
+    const std::string split(name_of(samples.split));
+    summary[split + "_loss"] = json_of(barrier_of(t, loss, loss.front(), loss.back()));
+    summary[split + "_err"] = json_of(barrier_of(t, errors, errors.front(), errors.back()));
   }
   return summary;
 }
@@ -34,7 +29,8 @@ ordered_json summary_of(const Surface& way) {
 }  // namespace
 
 ordered_json curve_summary(const Surface& curve) {
-  return {{"curve", summary_of(repeat_of(curve, kCurveLayer))}, {"linear", summary_of(repeat_of(curve, kLineLayer))}};
+  return {{"curve", summary_of(member_of(curve, kCurveMember))},
+          {"linear", summary_of(member_of(curve, kChordMember))}};
 }
 
 }  // namespace lossatlas

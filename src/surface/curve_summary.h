@@ -6,11 +6,8 @@
 
 namespace lossatlas {
 
-/// Layers of a surface of kind curve: the values along the curve, and at the same t along the straight line.
-inline constexpr std::size_t kCurveLayer = 0, kLineLayer = 1;
-
-/// Barriers of such a surface, of loss and error (percent) of each split it has: {"curve": {"train_loss": {"ends": [a,
-/// b], "highest", "at", "barrier"}, "train_err": …}, "linear": the same} (barrier.h).
+/// Barriers of a curve with its chord, of loss and error (percent) of each split it has: {"curve": {"train_loss":
+/// {"ends": [a, b], "highest", "at", "barrier"}, "train_err": …}, "linear": the same} (barrier.h).
 nlohmann::ordered_json curve_summary(const Surface& curve);
 
 }  // namespace lossatlas

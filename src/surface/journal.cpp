@@ -8,10 +8,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/crc32.h"
 #include "base/files.h"
 #include "base/json.h"
+#include "surface/schema.h"
 
 namespace lossatlas {
 namespace {
@@ -23,7 +25,10 @@ using Bytes = std::span<const std::byte>;
 constexpr std::size_t kPrefix = kJournalMagic.size() + 2 * sizeof(std::uint32_t);
 constexpr double kSyncSeconds = 1;
 constexpr double kMostImages = 1e15;
-const std::array<const char*, 5> kValues{"loss", "loss_se", "accuracy", "accuracy_se", "images"};
+/// What journals of version 1 called the values of the first split.
+constexpr std::array kOldNames{std::pair{"loss", "_loss"}, std::pair{"loss_se", "_loss_se"},
+                               std::pair{"accuracy", "_acc"}, std::pair{"accuracy_se", "_acc_se"},
+                               std::pair{"images", "_images"}};
 
 template <class T>
 void put(std::vector<std::byte>& out, const T& value) {
@@ -46,9 +51,30 @@ bool is_whole(Bytes bytes) {
   return get<std::uint32_t>(bytes, length) == crc32(bytes.first(length));
 }
 
-std::vector<std::byte> head_of(const nlohmann::json& settings, const std::vector<std::string>& more_names) {
-  std::vector<std::string> names(kValues.begin(), kValues.end());
-  names.insert(names.end(), more_names.begin(), more_names.end());
+/// Of the splits that measures are over, the first one's first.
+std::vector<Split> splits_of(const std::vector<Measure>& measures) {
+  std::vector<Split> splits;
+  for (const Measure& measure : measures) {
+    if (measure.split && std::find(splits.begin(), splits.end(), *measure.split) == splits.end()) {
+      splits.push_back(*measure.split);
+    }
+  }
+  return splits;
+}
+
+/// The names of a record's numbers: each value and its standard error, then how many samples of each split made them.
+std::vector<std::string> columns_of(const std::vector<Measure>& measures) {
+  std::vector<std::string> names;
+  for (const Measure& measure : measures) {
+    names.push_back(measure.name);
+    if (measure.has_error) names.push_back(error_dataset(measure));
+  }
+  for (const Split split : splits_of(measures)) names.push_back(counts_dataset(split));
+  return names;
+}
+
+std::vector<std::byte> head_of(const nlohmann::json& settings, const std::vector<Measure>& measures) {
+  const std::vector<std::string> names = columns_of(measures);
   const std::string text = json_text(nlohmann::json{{"settings", settings}, {"values", names}});
   std::vector<std::byte> head;
   for (const char c : kJournalMagic) put(head, c);
@@ -65,9 +91,9 @@ std::size_t record_size(std::size_t values) {
 
 /// Writes the head whole, so that no journal ever lacks a part of it. Replaces a journal, and nothing else.
 const std::filesystem::path& start(const std::filesystem::path& file, const nlohmann::json& settings,
-                                   const std::vector<std::string>& more_names) {
+                                   const std::vector<Measure>& measures) {
   check_journal(file);
-  write_atomically(file, [&](const ByteSink& sink) { sink(head_of(settings, more_names)); });
+  write_atomically(file, [&](const ByteSink& sink) { sink(head_of(settings, measures)); });
   return file;
 }
 
@@ -100,28 +126,65 @@ std::pair<nlohmann::json, std::vector<std::string>> parse_head(const std::filesy
   }
 }
 
-/// The names of a record's values after our own. Throws Error where it lacks one of these.
-std::vector<std::string> more_names_of(const std::filesystem::path& file, const std::vector<std::string>& names) {
-  for (std::size_t i = 0; i < kValues.size(); ++i) {
-    if (i >= names.size() || names[i] != kValues[i]) throw Error("{}: holds no {}", file.string(), kValues[i]);
+/// Where the numbers of a record belong.
+struct Columns {
+  struct Value {
+    Measure measure;
+    std::size_t column;
+    std::optional<std::size_t> error;  // the column of its standard error
+  };
+  std::vector<Value> values;
+  std::vector<std::pair<Split, std::size_t>> counts;  // of the first split first
+};
+
+/// Throws Error where a journal holds no loss, or not how many images made it.
+Columns columns_from(const std::filesystem::path& file, std::vector<std::string> names,
+                     const nlohmann::json& settings) {
+  const std::string first = settings.value("split", nlohmann::json()) == "test" ? "test" : "train";
+  for (std::string& name : names) {
+    for (const auto& [old, now] : kOldNames) {
+      if (name == old) {
+        name = first + now;
+        break;
+      }
+    }
   }
-  return {names.begin() + kValues.size(), names.end()};
+  Columns columns;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (names[i].ends_with("_se")) continue;
+    const Measure measure = measure_of(names[i]);
+    if (measure.kind == "images" && measure.split) {
+      columns.counts.emplace_back(*measure.split, i);
+      continue;
+    }
+    const auto error = std::find(names.begin(), names.end(), error_dataset(measure));
+    columns.values.push_back({measure, i, {}});
+    if (error != names.end()) columns.values.back().error = static_cast<std::size_t>(error - names.begin());
+  }
+  const bool has_loss = !columns.values.empty() && columns.values[0].measure.kind == "loss";
+  if (!has_loss || !columns.values[0].measure.split) throw Error("{}: holds no loss", file.string());
+  if (columns.counts.empty()) throw Error("{}: holds no images", file.string());
+  return columns;
 }
 
 }  // namespace
 
-Journal::Journal(const std::filesystem::path& file, const nlohmann::json& settings,
-                 const std::vector<std::string>& more_names)
-    : file_(start(file, settings, more_names)) {}
+Journal::Journal(const std::filesystem::path& file, const nlohmann::json& settings, std::vector<Measure> measures)
+    : measures_(std::move(measures)), file_(start(file, settings, measures_)) {}
 
 void Journal::add(std::size_t index, const Evaluation& evaluation) {
   std::vector<std::byte> record;
   put(record, static_cast<std::uint64_t>(index));
-  for (const double value : {evaluation.loss, evaluation.loss_se, evaluation.accuracy, evaluation.accuracy_se,
-                             static_cast<double>(evaluation.images)}) {
-    put(record, value);
+  const auto splits = splits_of(measures_);
+  const auto part = [&](Split split) -> const Evaluation& {
+    return split == splits[0] ? evaluation : evaluation.second.at(0);
+  };
+  for (const Measure& measure : measures_) {
+    const Evaluation& of = part(measure.split.value_or(splits[0]));
+    put(record, of.value(measure.kind));
+    if (measure.has_error) put(record, of.standard_error(measure.kind));
   }
-  for (const double value : evaluation.more) put(record, value);
+  for (const Split split : splits) put(record, static_cast<double>(part(split).images));
   put_checksum(record);
   file_.append(record);
   ++points_;
@@ -138,18 +201,26 @@ JournalContents read_journal(const std::filesystem::path& file) {
   auto [settings, names] = parse_head(file, text);
   const std::size_t size = record_size(names.size());
 
-  JournalContents contents{
-      .settings = std::move(settings), .more_names = more_names_of(file, names), .points = {}, .lost_bytes = 0};
+  JournalContents contents{.settings = upgraded(std::move(settings)), .measures = {}, .points = {}};
+  const Columns columns = columns_from(file, names, contents.settings);
+  for (const auto& value : columns.values) contents.measures.push_back(value.measure.name);
+  const Split first = *columns.values[0].measure.split;
   Bytes rest = all.subspan(kPrefix + text.size() + sizeof(std::uint32_t));
   for (; rest.size() >= size && is_whole(rest.first(size)); rest = rest.subspan(size)) {
-    const auto value = [&](std::size_t i) { return get<double>(rest, sizeof(std::uint64_t) + i * sizeof(double)); };
-    if (!(value(4) >= 0 && value(4) < kMostImages)) break;
-    Evaluation point{.loss = value(0),
-                     .loss_se = value(1),
-                     .accuracy = value(2),
-                     .accuracy_se = value(3),
-                     .images = static_cast<std::int64_t>(value(4))};
-    for (std::size_t i = kValues.size(); i < names.size(); ++i) point.more.push_back(value(i));
+    const auto number = [&](std::size_t i) { return get<double>(rest, sizeof(std::uint64_t) + i * sizeof(double)); };
+    const auto is_count = [&](const auto& count) {
+      return number(count.second) >= 0 && number(count.second) < kMostImages;
+    };
+    if (!std::all_of(columns.counts.begin(), columns.counts.end(), is_count)) break;
+    Evaluation point;
+    if (columns.counts.size() > 1) point.second.emplace_back();
+    const auto part = [&](Split split) -> Evaluation& {
+      return split == first || point.second.empty() ? point : point.second[0];
+    };
+    for (const auto& [split, column] : columns.counts) part(split).images = static_cast<std::int64_t>(number(column));
+    for (const auto& [measure, column, error] : columns.values) {
+      part(measure.split.value_or(first)).set(measure.kind, number(column), error ? number(*error) : kNotKnown);
+    }
     contents.points.emplace_back(get<std::uint64_t>(rest, 0), std::move(point));
   }
   contents.lost_bytes = rest.size();

@@ -17,7 +17,7 @@
 namespace lossatlas {
 
 /// Version of the layout that docs/file-format.md describes.
-inline constexpr std::uint32_t kJournalVersion = 1;
+inline constexpr std::uint32_t kJournalVersion = 2;
 /// The first 16 bytes of every journal.
 inline constexpr std::string_view kJournalMagic = "lossatlas-journ\n";
 
@@ -25,27 +25,27 @@ inline constexpr std::string_view kJournalMagic = "lossatlas-journ\n";
 /// added by one write(), so that no kill takes it away, and reaches the disk within a second of the next one.
 class Journal {
  public:
-  /// Starts a journal without points, in the place of any that is there. `more_names`: of Evaluation::more. Throws
+  /// Starts a journal without points, in the place of any that is there. `measures`: those of the surface. Throws
   /// Error, also where the file is not a journal.
-  Journal(const std::filesystem::path& file, const nlohmann::json& settings,
-          const std::vector<std::string>& more_names = {});
+  Journal(const std::filesystem::path& file, const nlohmann::json& settings, std::vector<Measure> measures);
 
-  /// `index`: of the point in the grid [ny, nx]. Throws Error where it cannot be written; the points before stay. One
-  /// call at a time.
+  /// `index`: of the point in the surface. Throws Error where it cannot be written; the points before stay. One call at
+  /// a time.
   void add(std::size_t index, const Evaluation& evaluation);
 
   std::size_t points() const { return points_; }
   const std::filesystem::path& path() const { return file_.path(); }
 
  private:
+  std::vector<Measure> measures_;
   AppendFile file_;
   Stopwatch synced_;
   std::size_t points_ = 0;
 };
 
 struct JournalContents {
-  nlohmann::json settings;              // of the surface whose points these are
-  std::vector<std::string> more_names;  // of the values beyond loss and accuracy
+  nlohmann::json settings;            // of the surface whose points these are, as the present format has them
+  std::vector<std::string> measures;  // their names
   std::vector<std::pair<std::size_t, Evaluation>> points;
   std::size_t lost_bytes = 0;  // after the last good record: torn by a power failure, or damaged
 };

@@ -11,8 +11,15 @@ namespace {
 
 bool is_free(const Surface& surface) {
   const auto is_around_zero = [](const Axis& axis) { return axis.points == 1 || (axis.low < 0 && axis.high > 0); };
-  return surface.kind != SurfaceKind::curve && surface.points.empty() && surface.trajectory.runs.empty() &&
-         is_around_zero(surface.x) && is_around_zero(surface.y);
+  const auto& axes = surface.grid.axes;
+  return !surface.is_curve() && surface.points.empty() && surface.trajectory.runs.empty() &&
+         std::all_of(axes.begin(), axes.end(), is_around_zero);
+}
+
+/// The option that sets the range of an axis, up to the range: "--x ".
+std::string option_of(std::size_t axis) {
+  const std::string name = axis_name(axis);
+  return name.size() == 1 ? "--" + name + " " : fmt::format("--axis {}=", axis + 1);
 }
 
 /// The further end of the range, as seen from 0.
@@ -29,12 +36,11 @@ double rounded(double value, int digits, double (*round)(double)) {
 template <class Half>
 std::string text_of(const Surface& surface, const Half& half) {
   std::string text;
-  const auto add = [&](const char* option, const Axis& axis) {
-    if (axis.points > 1)
-      text += fmt::format("{}{} -{:.6g}:{:.6g}", text.empty() ? "" : " ", option, half(axis), half(axis));
-  };
-  add("--x", surface.x);
-  add("--y", surface.y);
+  for (std::size_t k = 0; k < surface.grid.dimensions(); ++k) {
+    const Axis& axis = surface.grid.axes[k];
+    if (axis.points < 2) continue;
+    text += fmt::format("{}{}-{:.6g}:{:.6g}", text.empty() ? "" : " ", option_of(k), half(axis), half(axis));
+  }
   return text;
 }
 
@@ -47,20 +53,22 @@ double basin_width(double width, double step) {
 /// The part of the range, as seen from 0, within which all losses are finite; nothing where they all are.
 std::optional<double> finite_part(const Surface& surface) {
   const auto part_of = [&](std::size_t index) {
-    const std::size_t at = index % surface.grid_size();
-    const auto part = [](const Axis& axis, std::size_t i) {
-      return axis.points > 1 ? std::abs(axis.at(i)) / reach(axis) : 0;
-    };
-    return std::max(part(surface.x, at % surface.x.points), part(surface.y, at / surface.x.points));
+    const auto indices = surface.grid.indices_of(index % surface.grid.size());
+    double part = 0;
+    for (std::size_t k = 0; k < indices.size(); ++k) {
+      const Axis& axis = surface.grid.axes[k];
+      if (axis.points > 1) part = std::max(part, std::abs(axis.at(indices[k])) / reach(axis));
+    }
+    return part;
   };
   std::optional<double> nearest;
   for (std::size_t i = 0; i < surface.size(); ++i) {
-    if (surface.state[i] != PointState::evaluated || std::isfinite(surface.loss[i])) continue;
+    if (surface.state[i] != PointState::evaluated || std::isfinite(surface.loss()[i])) continue;
     nearest = std::min(part_of(i), nearest.value_or(1));
   }
   if (!nearest) return std::nullopt;
   double within = 0;
-  for (std::size_t i = 0; i < surface.grid_size(); ++i) {
+  for (std::size_t i = 0; i < surface.grid.size(); ++i) {
     if (part_of(i) < *nearest) within = std::max(within, part_of(i));
   }
   return within > 0 ? within : *nearest / 2;

@@ -7,8 +7,10 @@
 
 namespace lossatlas {
 
-// Ranges to try instead of a surface's own, as options: "--x -0.4:0.4 --y -0.4:0.4" (of a line, --x alone). "" where
-// the range cannot be chosen so: of paths, where checkpoints or runs are marked, and where 0 is not inside each axis.
+// Ranges to try instead of a surface's own, as options: "--x -0.4:0.4 --y -0.4:0.4" (of a line, --x alone; of a fifth
+// axis
+// --axis 5=-0.4:0.4). "" where
+// the range cannot be chosen so: of curves, where checkpoints or runs are marked, and where 0 is not inside each axis.
 
 /// The box around the centre in which no loss was found that is not finite; half of the distance to the nearest where
 /// that is the centre alone. "" where all losses are finite.

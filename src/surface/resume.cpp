@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "data/data_digest.h"
 #include "surface/journal.h"
+#include "surface/schema.h"
 #include "surface/settings.h"
 
 namespace lossatlas {
@@ -28,8 +29,8 @@ constexpr std::array kThen{key_of(&Settings::loss),      key_of(&Settings::point
 constexpr std::array kArithmetic{key_of(&Settings::engine), key_of(&Settings::instruction_set),
                                  key_of(&Settings::batch_size), key_of(&Settings::libtorch)};
 /// Compared otherwise (the grid), or a consequence of others.
-constexpr std::array kPassedOver{key_of(&Settings::grid),   key_of(&Settings::x),       key_of(&Settings::y),
-                                 key_of(&Settings::cosine), key_of(&Settings::lengths), key_of(&Settings::bn_layers)};
+constexpr std::array kPassedOver{key_of(&Settings::axes), key_of(&Settings::cosine), key_of(&Settings::lengths),
+                                 key_of(&Settings::bn_layers)};
 constexpr std::string_view kData = key_of(&Settings::data);
 
 template <std::size_t N>
@@ -63,32 +64,19 @@ std::string value_text(const json& settings, const std::string& key) {
 
 bool is_own(const json& stored_settings) {
   const Settings settings = settings_from(stored_settings);
-  return settings.grid && settings.x && settings.y && settings.checkpoint;
+  return settings.axes && settings.checkpoint;
 }
 
 /// The surface without points that a journal belongs to, where the file is gone.
 Surface surface_of(const JournalContents& contents, const std::filesystem::path& journal) {
   if (!is_own(contents.settings)) throw Error("{}: no journal of a surface", journal.string());
-  const Settings settings = settings_from(contents.settings);
-  const auto axis = [](const std::array<double, 2>& range, std::uint64_t points) {
-    return Axis{range[0], range[1], points};
-  };
-  const Split split = settings.split == "test" ? Split::test : Split::train;
-  Surface surface(axis(*settings.x, settings.grid->at(0)), axis(*settings.y, settings.grid->at(1)), split,
-                  contents.more_names, layers_of(contents.settings));
-  for (const auto kind : {SurfaceKind::line, SurfaceKind::curve}) {
-    if (settings.kind == name_of(kind)) surface.kind = kind;
-  }
-  surface.levels = levels_of(contents.settings);
-  surface.settings = contents.settings;
-  surface.provenance = json::object();
-  return surface;
+  return empty_surface(contents.settings, journal.string());
 }
 
 Surface read_own_surface(const std::filesystem::path& file) {
   const auto journals = journals_of(file);
   try {
-    Surface surface = read_layers(file);
+    Surface surface = read_members(file);
     if (is_own(surface.settings)) return surface;
     throw Error("{}: not written by `lossatlas surface`, which cannot go on with it; choose another `out`",
                 file.string());
@@ -102,9 +90,7 @@ Surface read_own_surface(const std::filesystem::path& file) {
 /// called.
 bool has_same_points(const json& a, const json& b) {
   if (a == b || !a.is_object() || !b.is_object()) return a == b;
-  const auto is_equal = [&](const char* key) { return a.value(key, json()) == b.value(key, json()); };
-  return is_equal(key_of(&Settings::grid)) && is_equal(key_of(&Settings::x)) && is_equal(key_of(&Settings::y)) &&
-         !difference(a, b);
+  return stored(a, key_of(&Settings::axes)) == stored(b, key_of(&Settings::axes)) && !difference(a, b);
 }
 
 /// Keys of settings in the order in which differences are looked for.
@@ -127,10 +113,10 @@ std::vector<std::string> keys_of(const json& now, const json& before) {
 
 std::size_t add_points(const JournalContents& contents, Surface& surface) {
   if (!has_same_points(contents.settings, surface.settings)) return 0;
+  if (contents.measures != names_of(surface.measures())) return 0;
   std::size_t added = 0;
   for (const auto& [index, evaluation] : contents.points) {
     if (index >= surface.size() || surface.state[index] == PointState::evaluated) continue;
-    if (evaluation.more.size() != surface.more.size()) continue;
     surface.set(index, evaluation);
     ++added;
   }
@@ -194,23 +180,14 @@ std::optional<Difference> difference(const json& now, const json& before) {
 }
 
 bool adopt(const Surface& from, Surface& to) {
-  std::vector<std::size_t> columns, rows;
-  const auto find_all = [](const Axis& old, const Axis& grid, std::vector<std::size_t>& places) {
-    for (const double coordinate : old.coordinates()) {
-      const auto place = grid.index_of(coordinate);
-      if (!place) return false;
-      places.push_back(*place);
-    }
-    return true;
-  };
-  if (from.layers != to.layers || (!to.levels.empty() && from.size() != to.size()) ||
-      from.more_names() != to.more_names())
-    return false;
-  if (!find_all(from.x, to.x, columns) || !find_all(from.y, to.y, rows)) return false;
+  if (from.form.index() != to.form.index() || from.members() != to.members()) return false;
+  if (names_of(from.measures()) != names_of(to.measures())) return false;
+  if (to.levels() && from.size() != to.size()) return false;
+  const auto places = places_of(from.grid, to.grid);
+  if (std::find(places.begin(), places.end(), std::nullopt) != places.end()) return false;
   for (std::size_t i = 0; i < from.size(); ++i) {
     if (from.state[i] == PointState::missing) continue;
-    const std::size_t layer = i / from.grid_size(), row = i % from.grid_size() / from.x.points;
-    const std::size_t place = layer * to.grid_size() + rows[row] * to.x.points + columns[i % from.x.points];
+    const std::size_t size = from.grid.size(), place = to.index_in(i / size, *places[i % size]);
     to.set(place, from.at(i));
     to.state[place] = from.state[i];
   }

@@ -35,11 +35,11 @@ struct Difference {
 /// What a setting stands for, null where it is missing: a file is its bytes, whatever its name.
 nlohmann::json identity(const nlohmann::json& settings, const std::string& key);
 
-/// The first difference of settings but the grid, those of arithmetic last. `now` and `before` as the file stores them.
+/// The first difference of settings but the grid, those of arithmetic last. `now` and `before` as a file stores them.
 /// Data are compared as data_difference does.
 std::optional<Difference> difference(const nlohmann::json& now, const nlohmann::json& before);
 
-/// Copies the points of `from` into `to`, if its grid holds all coordinates of both axes exactly. False where not.
+/// Copies the points of `from` into `to`, if its grid holds all coordinates of all axes exactly. False where not.
 bool adopt(const Surface& from, Surface& to);
 
 }  // namespace lossatlas

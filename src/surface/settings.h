@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -37,6 +36,21 @@ struct RunIdentity {
   }
 };
 
+/// An axis of the grid.
+struct AxisSetting {
+  std::string name;
+  std::uint64_t points = 0;
+  double low = 0, high = 0;
+
+  template <class Visit>
+  static constexpr void fields(Visit&& visit) {
+    visit("name", &AxisSetting::name);
+    visit("points", &AxisSetting::points);
+    visit("low", &AxisSetting::low);
+    visit("high", &AxisSetting::high);
+  }
+};
+
 /// Everything that determines the values of a surface, a line or a curve: /lossatlas@settings of its file. What does
 /// not apply is not set.
 struct Settings {
@@ -57,7 +71,7 @@ struct Settings {
 
   // The values.
   std::optional<std::string> loss;
-  std::optional<std::vector<std::string>> more;  // Evaluation::more
+  std::optional<std::vector<std::string>> measures;  // their names, in order
   std::optional<Nullable<double>> l2;
   std::optional<std::string> bn;  // stored or recalibrate
   std::optional<std::int64_t> bn_layers;
@@ -78,13 +92,14 @@ struct Settings {
   std::optional<std::vector<FileIdentity>> points;
   std::optional<std::vector<RunIdentity>> runs;
   std::optional<std::string> project;
-  std::optional<nlohmann::json> cosine;   // a number, or one for each of several planes
-  std::optional<nlohmann::json> lengths;  // [2], or one such list for each; of a fan of lines one number for each
+  // Of two directions a number, of more one for each pair, (1, 2), (1, 3), (2, 3), …; a list of these for several
+  // planes.
+  std::optional<nlohmann::json> cosine;
+  std::optional<nlohmann::json> lengths;  // [K], or one such list for each; of a fan of lines one number for each
 
   // The grid.
   std::optional<std::string> kind;
-  std::optional<std::array<std::uint64_t, 2>> grid;
-  std::optional<std::array<double, 2>> x, y;  // from, to
+  std::optional<std::vector<AxisSetting>> axes;  // the fastest first
   std::optional<std::uint64_t> repeat;
   std::optional<Nullable<std::vector<std::int64_t>>> levels;
   std::optional<Nullable<std::string>> subsets;
@@ -119,7 +134,7 @@ struct Settings {
     visit("test_samples", &S::test_samples);
     visit("test_samples_sha256", &S::test_samples_sha256);
     visit("loss", &S::loss);
-    visit("more", &S::more);
+    visit("measures", &S::measures);
     visit("l2", &S::l2);
     visit("bn", &S::bn);
     visit("bn_layers", &S::bn_layers);
@@ -146,9 +161,7 @@ struct Settings {
     visit("cosine", &S::cosine);
     visit("lengths", &S::lengths);
     visit("kind", &S::kind);
-    visit("grid", &S::grid);
-    visit("x", &S::x);
-    visit("y", &S::y);
+    visit("axes", &S::axes);
     visit("repeat", &S::repeat);
     visit("levels", &S::levels);
     visit("subsets", &S::subsets);

@@ -1,21 +1,20 @@
 #pragma once
 
 #include <cstddef>
-#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "surface/curvature.h"
 #include "surface/surface.h"
 
 namespace lossatlas {
 
-inline constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
-
 /// A loss and where it stands.
 struct Located {
-  double loss = kUnknown, x = kUnknown, y = kUnknown;
+  double loss = kNotKnown;
+  std::vector<double> at = {};  // coordinates
 };
 
 /// Two neighbours along an axis; the loss rises from the first to the second.
@@ -24,38 +23,24 @@ struct Rise {
   double size() const { return to.loss - from.loss; }
 };
 
-/// The least-squares fit of loss = c + g·p + ½ pᵀ H p, p = (x, y) from the centre's point, to the points at most two
-/// steps away along each axis.
-struct Curvature {
-  double smallest = kUnknown, largest = kUnknown;  // eigenvalues of H: loss per squared unit of the axes
-  double condition = kUnknown;  // |λ of larger magnitude / λ of smaller magnitude|; λmax / λmin where H is convex
-  std::size_t points = 0;       // that were fitted; a fit needs three different x and three different y
-
-  bool is_known() const { return smallest == smallest; }
-  bool is_convex() const { return smallest > 0; }
-};
-
 /// Simple numbers of one surface, in the units of its axes. Points that are missing are passed over; a loss that was
 /// evaluated and is not finite counts as higher than all others. NaN where nothing can be said.
 struct Summary {
-  /// The point at (0, 0), else the one nearest to it in index steps.
+  std::vector<std::string> axes;  // their names
+  /// The origin's point, else the one nearest to it in index steps.
   Located centre;
-  double centre_accuracy = kUnknown;  // percent
-  bool is_centre_exact = false;       // (0, 0) is on the grid
+  double centre_accuracy = kNotKnown;  // percent
+  bool is_centre_exact = false;        // the origin is on the grid
 
   Located lowest, highest;  // of the finite losses; the first of equals
 
-  /// Diameter 2√(A/π) of the circle with the area A of the connected region around the centre where the loss is at
-  /// most twice the centre's. A is that of triangles: each cell is cut into four at its middle, whose loss is the mean
-  /// of the corners, and the loss is linear on each. On a grid of one row or column: the length of that interval.
-  double width = kUnknown;
-  /// The region touches the border or a missing point: the true width is at least this.
+  double width = kNotKnown;  // of the region around the centre with at most twice its loss (basin.h)
   bool is_width_bound = false;
 
   /// The largest difference of finite losses between neighbours along an axis.
   Rise steepest;
 
-  /// Points, or plateaus of equal losses, inside the grid whose eight neighbours are all higher. Plateaus count once;
+  /// Points, or plateaus of equal losses, inside the grid whose 3^N - 1 neighbours are all higher. Plateaus count once;
   /// what touches the border or a missing point does not.
   std::size_t minima = 0;
   /// Of a surface with half-widths (in levels): those that lie deeper below all around them than their own half-width.
@@ -63,8 +48,8 @@ struct Summary {
 
   Curvature curvature;
   std::size_t points = 0, evaluated = 0, reconstructed = 0, not_finite = 0;
-  double standard_error = kUnknown;  // median of the finite standard errors of the loss
-  std::vector<std::string> hints;    // short sentences on what makes the picture doubtful
+  double standard_error = kNotKnown;  // median of the finite standard errors of the loss
+  std::vector<std::string> hints;     // short sentences on what makes the picture doubtful
 
   bool is_complete() const { return evaluated + reconstructed == points; }
 };
@@ -83,18 +68,21 @@ struct Summary {
 /// points are there.
 Summary summarize(const Surface& surface);
 
-/// Whether the loss at (0, 0) is finite, as far as it is known: on the grid, or by the centre check.
+/// Whether the loss at the origin is finite, as far as it is known: on the grid, or by the centre check.
 bool is_centre_finite(const Surface& surface);
 
 /// "--bn recalibrate" between networks whose batch-norm statistics are stored ones: between them they are nobody's.
 /// Else "".
 std::string recalibration_advice(const Surface& surface);
 
+/// "(0.5, -0.25)", of one axis "0.5".
+std::string place_text(const std::vector<double>& at, int digits);
+
 /// As the file and `info --json` hold it.
 nlohmann::ordered_json json_of(const Summary& summary);
 
-/// Of any surface; of a path its barriers (path.h); for several repeats the numbers of their mean, and under "repeats"
-/// the list of each one's. Of a line between checkpoints also "interpolation" (interpolation_json).
+/// Of any surface; of a curve its barriers (curve_summary.h); for several repeats or lines the numbers of their mean,
+/// and under "repeats" the list of each one's. Of a line between checkpoints also "interpolation" (interpolation_json).
 nlohmann::ordered_json summary_json(const Surface& surface);
 
 }  // namespace lossatlas

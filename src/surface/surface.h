@@ -3,49 +3,47 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "data/split.h"
-#include "grid/axis.h"
+#include "grid/grid.h"
 #include "grid/measure.h"
 #include "surface/trajectory.h"
 
 namespace lossatlas {
 
-enum class SurfaceKind {
-  surface,  // along two directions
-  line,     // along one: a grid of one row, at y = 0, which its file has no coordinates of
-  curve,    // the same of two layers: along a curve, and along the straight line between its ends (path.h)
-};
-
-std::string_view name_of(SurfaceKind kind);
-
 /// State of a grid point, as the file stores it.
 enum class PointState : std::uint8_t { missing = 0, evaluated = 1, reconstructed = 2 };
 
-/// One more value at each point, by the name of its dataset under /lossatlas: "train_top5_acc".
-struct Measure {
-  std::string name;
+/// The values of one measure, [members, n_N, …, n_y, n_x]; NaN where nothing was evaluated.
+struct Field {
+  Measure measure;
   std::vector<double> values;
+  std::vector<double> standard_errors;  // empty if the measure has none
 };
 
-inline constexpr double kNotKnown = std::numeric_limits<double>::quiet_NaN();
+/// The samples of one split that make the values.
+struct Samples {
+  Split split = Split::train;
+  std::vector<std::int64_t> indices;  // within the split, in the order in which they are used
+  std::vector<std::int64_t> counts;   // how many made the value, at each point; 0 where it is missing
+};
 
 /// A checkpoint in the plane or beside it.
 struct MarkedPoint {
   std::string name;
-  double x = 0, y = 0;                                      // coordinates of its projection
-  double distance = 0;                                      // Euclidean, out of the plane; 0 on it
-  double loss = kNotKnown, accuracy = kNotKnown;            // its own, with its own statistics, over the same images
-  double test_loss = kNotKnown, test_accuracy = kNotKnown;  // where the surface is of both splits
-  /// The line's values at the checkpoint, where the grid of a line between two has no point there.
-  double plane_loss = kNotKnown, plane_accuracy = kNotKnown, plane_test_loss = kNotKnown,
-         plane_test_accuracy = kNotKnown;
+  std::vector<double> coordinates;            // of its projection
+  double distance = 0;                        // Euclidean, out of the plane; 0 on it
+  std::map<std::string, double> values = {};  // its own and the plane's there, by dataset (path_values)
+
+  /// NaN if it is not known.
+  double value(const std::string& dataset) const;
 };
 
 /// A curve in the plane, or its projection: a point for each t.
@@ -60,73 +58,98 @@ struct PilotPoint {
   ImageResults images;    // in the order of the surface's samples
 };
 
-/// Loss and accuracy on a grid. Values are [layers, ny, nx], x fastest; NaN where nothing was evaluated, which `state`
-/// tells from a loss that is NaN. There is one layer, or one for each of several pairs of directions (repeats), or one
-/// for each number of images in `levels`.
+// What the values of a surface are: one of these. Several grids of values are its members.
+
+struct Single {};
+/// As many draws of random directions, each with its surface.
+struct Repeats {
+  std::size_t count = 1;
+};
+/// As many random directions, each with its line.
+struct FanLines {
+  std::size_t count = 1;
+};
+/// Values on ever more images: a member for each of these numbers, ascending, the last of which is all.
+struct Levels {
+  std::vector<std::int64_t> sizes;
+  std::vector<PilotPoint> pilot = {};  // as far as it is known; balances the order of the samples
+};
+/// Along a curve between two networks, and at the same t along the straight line.
+struct CurveWithChord {};
+
+using Form = std::variant<Single, Repeats, FanLines, Levels, CurveWithChord>;
+
+/// Members of a curve.
+inline constexpr std::size_t kCurveMember = 0, kChordMember = 1;
+
+/// Values of measures over a grid.
 struct Surface {
-  SurfaceKind kind = SurfaceKind::surface;
-  Axis x, y;
-  Split split = Split::train;  // of both splits: train, and the test values are in `more`
-  std::size_t layers = 1;
-  std::vector<std::int64_t> levels;                          // images of each layer, ascending; empty for repeats
-  std::vector<double> loss, loss_se, accuracy, accuracy_se;  // accuracies in percent
-  std::vector<std::int64_t> images;                          // that made the value; 0 where it is missing
-  std::vector<Measure> more;
-  std::vector<PointState> state;
-  std::vector<std::int64_t> samples;       // indices of the images within the split
-  std::vector<std::int64_t> test_samples;  // of both splits: those of the test images
+  Grid grid;
+  Form form;
+  std::vector<Field> fields;      // the loss over the first split first
+  std::vector<PointState> state;  // tells a point that is missing from one whose loss is NaN
+  std::vector<Samples> samples;   // of the first split, and of the second if there are two
   std::vector<MarkedPoint> points;
   std::vector<PlaneCurve> curves;
-  std::vector<PilotPoint> pilot;  // of a surface in levels, as far as it is known; balances the order of `samples`
-  double unit = kNotKnown;        // length of both directions, where it is the same
-  Trajectory trajectory;          // paths of optimizers through the plane
-  std::string direction_file;     // "" where directions come from the seed alone
+  double unit = kNotKnown;                               // length of all directions, where it is the same
+  Trajectory trajectory;                                 // paths of optimizers through the plane
+  std::string direction_file;                            // "" where directions come from the seed alone
   nlohmann::json settings = nlohmann::json::object();    // all that decides the values
   nlohmann::json provenance = nlohmann::json::object();  // how this file came about: may differ between equal surfaces
   /// The loss at the origin beside that of the untouched checkpoint: images, surface, checkpoint, equal; null where
   /// they were not compared.
   nlohmann::json centre_check;
 
-  /// A grid with no point evaluated.
-  Surface(const Axis& x_axis, const Axis& y_axis, Split which, const std::vector<std::string>& more_names = {},
-          std::size_t layer_count = 1);
+  /// A grid with no point evaluated. `measures`: the loss over a split first.
+  Surface(Grid grid, const std::vector<Measure>& measures, Form form = Single{});
 
-  /// All points, those of every layer.
-  std::size_t size() const { return loss.size(); }
-  /// True for a grid of one row that has no y: a line or a curve.
-  bool is_flat() const { return kind != SurfaceKind::surface; }
-  std::size_t grid_size() const { return x.points * y.points; }
-  std::vector<std::string> more_names() const;
-  /// True where test values stand in `more` beside those of training.
-  bool has_both_splits() const;
-  /// Of `more`, by name. Throws std::logic_error where there is no such measure.
+  /// All points, those of every member.
+  std::size_t size() const { return state.size(); }
+  std::size_t members() const;
+  /// That point of the grid in one of the members.
+  std::size_t index_in(std::size_t member, std::size_t point) const { return member * grid.size() + point; }
+  /// True along one direction or curve.
+  bool is_line() const { return grid.dimensions() == 1; }
+  bool is_curve() const { return std::holds_alternative<CurveWithChord>(form); }
+  bool is_single() const { return std::holds_alternative<Single>(form); }
+  const Levels* levels() const { return std::get_if<Levels>(&form); }
+  Levels* levels() { return std::get_if<Levels>(&form); }
+
+  Split split() const { return samples.front().split; }
+  bool has_both_splits() const { return samples.size() > 1; }
+  std::vector<Measure> measures() const;
+  /// By the name of their measure; null if there is none.
+  const Field* find(std::string_view measure) const;
+  /// Throws std::logic_error if there is none.
   const std::vector<double>& values_of(std::string_view measure) const;
-  /// The point at exactly these coordinates, if there is one; of the first layer.
-  std::optional<std::size_t> index_of(double at_x, double at_y) const;
-  /// That point in another layer.
-  std::size_t index_in(std::size_t layer, std::size_t point) const { return layer * grid_size() + point; }
+  /// Of the first split; the accuracy in percent, NaN if it was not measured.
+  std::vector<double>& loss() { return fields[0].values; }
+  const std::vector<double>& loss() const { return fields[0].values; }
+  const std::vector<double>& loss_errors() const { return fields[0].standard_errors; }
+  std::vector<double> accuracy() const;
+
   void set(std::size_t index, const Evaluation& evaluation);
   Evaluation at(std::size_t index) const;
   /// Points that were evaluated; those that are reconstructed from others are not among them.
   std::size_t evaluated() const;
   std::size_t reconstructed() const;
+  std::size_t missing() const;
   /// Points whose loss was evaluated and is not finite.
   std::size_t not_finite() const;
 };
 
-/// The levels that a file's settings name, and how many layers it has.
-std::vector<std::int64_t> levels_of(const nlohmann::json& settings);
-std::size_t layers_of(const nlohmann::json& settings);
+/// "surface", "line" or "curve".
+std::string_view kind_of(const Surface& surface);
 
-/// A surface without points of the same kind, axes, split and values, with the same settings, marked points and paths.
-Surface empty_like(const Surface& surface, std::size_t layers = 1);
+/// A surface without points of the same grid and measures, with the same settings, marked points and paths.
+Surface empty_like(const Surface& surface, Form form = Single{});
 
-/// The mean over the repeats at each point, where all of them are evaluated; standard errors are averaged, since all
-/// repeats see the same images.
-Surface mean_of_repeats(const Surface& all);
+/// The mean over the members at each point, where all of them are evaluated; standard errors are averaged, since all
+/// members see the same images.
+Surface mean_of(const Surface& all);
 
-/// One of several repeats, alone.
-Surface repeat_of(const Surface& all, std::size_t repeat);
+/// One of several members, alone.
+Surface member_of(const Surface& all, std::size_t member);
 
 /// Writes the whole file anew and renames it into place: readers see the old surface or the new one, never half. Its
 /// numbers (summary.h) stand in it where no point is missing.
@@ -136,14 +159,14 @@ void write_surface(const std::filesystem::path& file, const Surface& surface);
 void write_surface(const std::filesystem::path& file, const Surface& levels, const Surface& shown);
 
 /// Reads a surface or a line: ours, or one of tomgoldstein/loss-landscape (evaluated_of tells what its -1 means).
-/// Of a surface in levels, what they add up to. Throws Error for a file that is no surface, and for one of a newer
-/// format.
+/// Of a surface in levels, what they add up to. Settings are as the present format has them (schema.h). Throws Error
+/// for a file that is no surface, and for one of a newer format.
 Surface read_surface(const std::filesystem::path& file);
 
 /// The same, but of a surface in levels the levels.
-Surface read_layers(const std::filesystem::path& file);
+Surface read_members(const std::filesystem::path& file);
 
-/// The name of the dataset that holds the half-widths of a surface in levels: "train_loss_error".
+/// The name of the measure that holds the half-widths of a surface in levels: "train_loss_error".
 std::string error_name(Split split);
 
 }  // namespace lossatlas

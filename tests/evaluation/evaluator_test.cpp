@@ -118,8 +118,8 @@ TEST_CASE("one pass over the images serves several sizes") {
     CHECK(part.accuracy == alone.accuracy);
     CHECK(part.images == alone.images);
     REQUIRE(part.more.size() == 12);
-    for (std::size_t m = 0; m < 12; ++m) {
-      CHECK((part.more[m] == alone.more[m] || (std::isnan(part.more[m]) && std::isnan(alone.more[m]))));
+    for (const auto& [kind, value] : part.more) {
+      CHECK((value == alone.value(kind) || (std::isnan(value) && std::isnan(alone.value(kind)))));
     }
   }
 }
@@ -135,7 +135,7 @@ TEST_CASE("the L2 term is of all parameters") {
   }
   const Evaluation e = Engine(options, small_data(), torch::kCPU).make_evaluator()->evaluate(state);
   REQUIRE(e.more.size() == 1);
-  CHECK(e.more[0] == Approx(0.005 * squares).epsilon(1e-12));
+  CHECK(e.value("l2") == Approx(0.005 * squares).epsilon(1e-12));
 }
 
 TEST_CASE("data that the network cannot take are refused") {

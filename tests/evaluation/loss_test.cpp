@@ -75,9 +75,9 @@ TEST_CASE("the loss of a class is the mean over its images, NaN where it has non
   sum.add(std::span(logits).last(3), std::vector<std::int64_t>{0});
   const Evaluation e = sum.result(3);
   REQUIRE(e.more.size() == 3);
-  CHECK(e.more[0] == of(LossFunction::cross_entropy, {2, 0, 1, 1, 1, 5}, {0, 0}, 2).loss);
-  CHECK(std::isnan(e.more[1]));
-  CHECK(e.more[2] == of(LossFunction::cross_entropy, {0, 3, 0}, {2}, 1).loss);
+  CHECK(e.value("loss_class_0") == of(LossFunction::cross_entropy, {2, 0, 1, 1, 1, 5}, {0, 0}, 2).loss);
+  CHECK(std::isnan(e.value("loss_class_1")));
+  CHECK(e.value("loss_class_2") == of(LossFunction::cross_entropy, {0, 3, 0}, {2}, 1).loss);
   CHECK(e.loss == of(LossFunction::cross_entropy, logits, {0, 2, 0}, 3).loss);
 }
 
@@ -94,7 +94,7 @@ TEST_CASE("an image counts among the top five where fewer than five logits are l
   const auto top5 = [](const std::vector<float>& logits, std::int64_t label) {
     LossSum sum(LossFunction::cross_entropy, {.top5 = true});
     sum.add(logits, std::vector<std::int64_t>{label});
-    return sum.result(1).more.at(0);
+    return sum.result(1).value("top5");
   };
   CHECK(top5({7, 6, 5, 4, 3, 2, 1}, 0) == 100);
   CHECK(top5({7, 6, 5, 4, 3, 2, 1}, 4) == 100);
@@ -109,11 +109,15 @@ TEST_CASE("an image counts among the top five where fewer than five logits are l
   CHECK(top5({7, 6, 5, 4, 3, 2, -inf}, 0) == 0);
 }
 
-TEST_CASE("what else is measured has names, in the order of the values") {
-  CHECK(names_of({}, Split::train, 10).empty());
-  CHECK(names_of({true, true, 1e-4}, Split::test, 2) ==
-        std::vector<std::string>{"test_loss_class_0", "test_loss_class_1", "test_acc_top5", "l2"});
-  CHECK(names_of({.top5 = true}, Split::train, 2) == std::vector<std::string>{"train_acc_top5"});
+TEST_CASE("what is measured has names and units, those of a loss by its kind") {
+  const auto entropy = LossFunction::cross_entropy;
+  CHECK(measures_of({}, entropy, 10, Split::train) == loss_and_accuracy(Split::train));
+  const auto measures = measures_of({true, true, 1e-4}, LossFunction::mse, 2, Split::test);
+  CHECK(names_of(measures) == std::vector<std::string>{"test_loss", "test_acc", "test_loss_class_0",
+                                                       "test_loss_class_1", "test_acc_top5", "l2"});
+  CHECK(measures[0].unit.empty());
+  CHECK(measures[1].unit == "percent");
+  CHECK(measures_of({.top5 = true}, entropy, 2, Split::train)[0].unit == "nats");
 }
 
 TEST_CASE("an unknown loss is refused") { CHECK_THROWS_AS(loss_function_of("hinge"), UsageError); }

@@ -26,10 +26,11 @@ class Model {
     }
   }
 
-  Surface grid() const { return Surface({-1, 1, kSide}, {-1, 1, kSide}, Split::train); }
+  static Grid grid() { return {{-1, 1, kSide}, {-1, 1, kSide}}; }
 
   double loss(std::size_t point, std::int64_t image) const {
-    const double x = grid_.x.at(point % kSide), y = grid_.y.at(point / kSide);
+    const auto at = grid_.coordinates_of(point);
+    const double x = at[0], y = at[1];
     const auto& [a, b, c] = images_[static_cast<std::size_t>(image)];
     const double bowl = std::pow(x - 0.6 * (a - 0.5), 2) + 2 * std::pow(y - 0.6 * (b - 0.5), 2);
     return (0.2 + 2 * c * c) * (0.3 + 3 * bowl) * (1 + roughness_ * std::sin(40 * x + 6 * a) * std::sin(40 * y));
@@ -49,7 +50,7 @@ class Model {
       const auto n = static_cast<double>(image);
       const double mean = sum / n, variance = (squares - n * mean * mean) / (n - 1);
       const double error = std::sqrt(std::max(0.0, variance) / n * (1 - n / static_cast<double>(kImages)));
-      values.push_back({mean, error, 100 / (1 + mean), 0, image, {}});
+      values.push_back({mean, error, 100 / (1 + mean), 0, image});
     }
     return values;
   }
@@ -57,13 +58,13 @@ class Model {
   double truth(std::size_t point) const { return evaluate({point, ladder_of(kImages).size() - 1}).back().loss; }
 
  private:
-  Surface grid_ = grid();
+  Grid grid_ = grid();
   double roughness_;
   std::vector<std::array<double, 3>> images_;
 };
 
 struct Outcome {
-  Surface surface{{-1, 1, 1}, {-1, 1, 1}, Split::train};
+  Surface surface{{{-1, 1, 1}, {-1, 1, 1}}, loss_and_accuracy(Split::train)};
   std::int64_t cost = 0, forecast = 0;
   std::vector<std::pair<std::size_t, std::size_t>> asked;
   std::vector<std::int64_t> sizes;
@@ -72,7 +73,7 @@ struct Outcome {
 
 template <class Evaluate>
 Outcome run(const Model& model, LevelGoal goal, const Evaluate& evaluate) {
-  LevelPlan plan(model.grid(), ladder_of(kImages), goal);
+  LevelPlan plan(model.grid(), loss_and_accuracy(Split::train), ladder_of(kImages), goal);
   Outcome outcome;
   for (auto requests = plan.next(); !requests.empty(); requests = plan.next()) {
     std::set<std::size_t> batch;
@@ -113,14 +114,14 @@ TEST_CASE("a surface in levels keeps its tolerance at a fraction of the price, a
   double low = 1e9, high = -1e9, worst = 0;
   std::size_t covered = 0;
   for (std::size_t p = 0; p < outcome.surface.size(); ++p) {
-    const double truth = model.truth(p), error = std::abs(outcome.surface.loss[p] - truth);
+    const double truth = model.truth(p), error = std::abs(outcome.surface.loss()[p] - truth);
     low = std::min(low, std::log(truth));
     high = std::max(high, std::log(truth));
-    worst = std::max(worst, std::abs(std::log(outcome.surface.loss[p] / truth)));
-    covered += error <= outcome.surface.more[0].values[p] + 1e-12 ? 1 : 0;
-    const bool on_all = outcome.surface.images[p] == kImages;
+    worst = std::max(worst, std::abs(std::log(outcome.surface.loss()[p] / truth)));
+    covered += error <= outcome.surface.values_of("train_loss_error")[p] + 1e-12 ? 1 : 0;
+    const bool on_all = outcome.surface.samples[0].counts[p] == kImages;
     CHECK((outcome.surface.state[p] == PointState::evaluated) == on_all);
-    if (on_all) CHECK((error == 0 && outcome.surface.more[0].values[p] == 0));
+    if (on_all) CHECK((error == 0 && outcome.surface.values_of("train_loss_error")[p] == 0));
   }
   CHECK(worst < 0.012 * (high - low));
   CHECK(static_cast<double>(covered) > 0.9 * static_cast<double>(outcome.surface.size()));
@@ -130,7 +131,7 @@ TEST_CASE("the same values give the same requests, no point is asked for twice o
   const Model model;
   const Outcome a = run(model, {0.02, 0}), b = run(model, {0.02, 0});
   CHECK(a.asked == b.asked);
-  CHECK(a.surface.loss == b.surface.loss);
+  CHECK(a.surface.loss() == b.surface.loss());
   std::vector<std::size_t> highest(kSide * kSide, 0);
   for (const auto& [point, rung] : a.asked) {
     CHECK(rung + 1 > highest[point]);
@@ -153,8 +154,8 @@ TEST_CASE("a surface too rough to be interpolated is evaluated at every point, o
   const Model model(0.5);
   const Outcome outcome = run(model, {0.01, 0});
   for (std::size_t p = 0; p < outcome.surface.size(); ++p) {
-    CHECK(outcome.surface.images[p] >= 64);
-    CHECK(std::abs(std::log(outcome.surface.loss[p] / model.truth(p))) < 0.2);
+    CHECK(outcome.surface.samples[0].counts[p] >= 64);
+    CHECK(std::abs(std::log(outcome.surface.loss()[p] / model.truth(p))) < 0.2);
   }
 }
 
@@ -169,7 +170,7 @@ TEST_CASE("losses that are not finite stay what they are, and the rest is recons
     return values;
   });
   for (std::size_t p = 0; p < outcome.surface.size(); ++p) {
-    CHECK((outcome.surface.loss[p] == infinity) == is_broken(p));
+    CHECK((outcome.surface.loss()[p] == infinity) == is_broken(p));
     CHECK(outcome.surface.state[p] != PointState::missing);
   }
 }

@@ -21,9 +21,8 @@ TEST_CASE("a barrier is the highest value between the ends above their mean") {
 }
 
 TEST_CASE("only a complete line between two checkpoints has one") {
-  Surface line({0, 1, 3}, {0, 0, 1}, Split::train);
-  line.kind = SurfaceKind::line;
-  line.points = {{"a", 0, 0, 0, 1, 90}, {"b", 1, 0, 0, 2, 80}};
+  Surface line({{0, 1, 3}}, loss_and_accuracy(Split::train));
+  line.points = {{"a", {0}}, {"b", {1}}};
   line.set(0, {1, 0, 90, 0, 1});
   line.set(1, {5, 0, 40, 0, 1});
   CHECK(interpolation_json(line).is_null());
@@ -34,21 +33,19 @@ TEST_CASE("only a complete line between two checkpoints has one") {
   CHECK(found["train_err"]["highest"] == 60);
   CHECK(found["train_err"]["barrier"] == 45);
   // The line's own values count, also where those of the checkpoints differ.
-  line.loss[2] = 4;
+  line.loss()[2] = 4;
   CHECK(interpolation_json(line)["train_loss"]["barrier"] == 2.5);
-  line.x = {0.25, 1.25, 3};
+  line.grid.axes[0] = {0.25, 1.25, 3};
   CHECK(interpolation_json(line).is_null());
   // Ends beside the grid count with the line's values there, not with the checkpoints' own.
   for (int end = 0; end < 2; ++end) {
     CHECK(interpolation_json(line).is_null());
-    line.points[end].plane_loss = 1 + end;
-    line.points[end].plane_accuracy = 90 - 20 * end;
+    line.points[end].values = {{"plane_loss", 1 + end}, {"plane_acc", 90 - 20 * end}};
   }
   const auto beside = interpolation_json(line);  // the loss between them is 5 at 0.75, and 1 at 0.25
   CHECK(beside["train_loss"]["barrier"] == 3.5);
   CHECK(beside["train_loss"]["ends"] == nlohmann::json{1, 2});
   CHECK(beside["train_err"]["barrier"] == 40);
-  line.x = {0, 1, 3};
-  line.kind = SurfaceKind::surface;
+  line.grid = {{0, 1, 3}, {0, 0, 1}};
   CHECK(interpolation_json(line).is_null());
 }

@@ -10,6 +10,7 @@
 #include "base/crc32.h"
 #include "catch.h"
 #include "surface/resume.h"
+#include "surface_of.h"
 #include "temporary_folder.h"
 
 using namespace lossatlas;
@@ -20,12 +21,14 @@ namespace {
 constexpr std::size_t kRecord = 8 + 5 * 8 + 4;
 
 const nlohmann::json kSettings{{"checkpoint", {{"file", "a.pt"}, {"sha256", "0123456789abcdef"}}},
-                               {"grid", {3, 2}},
-                               {"x", {-1.0, 1.0}},
-                               {"y", {0.0, 0.5}},
+                               {"axes",
+                                {{{"name", "x"}, {"points", 3}, {"low", -1.0}, {"high", 1.0}},
+                                 {{"name", "y"}, {"points", 2}, {"low", 0.0}, {"high", 0.5}}}},
                                {"seed", 3},
                                {"engine", "fused"},
                                {"split", "test"}};
+
+const std::vector<Measure> kMeasures = loss_and_accuracy(Split::test);
 
 std::string read(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
@@ -38,7 +41,7 @@ void write(const std::filesystem::path& file, const std::string& content) {
 
 /// A journal of three points, one of them not finite, and its bytes.
 std::string write_example(const std::filesystem::path& file) {
-  Journal journal(file, kSettings);
+  Journal journal(file, kSettings, kMeasures);
   journal.add(0, {1.5, 0.1, 40, 2, 10});
   journal.add(5, {std::numeric_limits<double>::infinity(), std::nan(""), 10, 1, 10});
   journal.add(2, {0.25, 0, 90, 0, 10});
@@ -47,7 +50,7 @@ std::string write_example(const std::filesystem::path& file) {
 }
 
 Surface empty_surface() {
-  Surface surface({-1, 1, 3}, {0, 0.5, 2}, Split::test);
+  Surface surface({{-1, 1, 3}, {0, 0.5, 2}}, loss_and_accuracy(Split::test));
   surface.settings = kSettings;
   return surface;
 }
@@ -74,18 +77,20 @@ TEST_CASE("a journal is read back as it was written") {
 TEST_CASE("a journal holds what else was measured") {
   const TemporaryFolder folder;
   const auto file = folder / "s.h5.journal";
-  Journal(file, kSettings, {"train_acc_top5", "l2"}).add(3, {1, 0, 50, 0, 10, {80, 0.25}});
+  const auto measures = measures_with(Split::test, {"test_acc_top5", "l2"});
+  Journal(file, kSettings, measures).add(3, {1, 0, 50, 0, 10, {{"top5", 80}, {"l2", 0.25}}});
   const JournalContents contents = read_journal(file);
-  CHECK(contents.more_names == std::vector<std::string>{"train_acc_top5", "l2"});
+  CHECK(contents.measures == std::vector<std::string>{"test_loss", "test_acc", "test_acc_top5", "l2"});
   REQUIRE(contents.points.size() == 1);
-  CHECK(contents.points[0].second.more == std::vector<double>{80, 0.25});
+  CHECK(contents.points[0].second.value("top5") == 80);
+  CHECK(contents.points[0].second.value("l2") == 0.25);
   // A surface without these values does not take the points.
   Surface surface = empty_surface();
   CHECK(add_journal(file, surface) == 0);
-  Surface wide({-1, 1, 3}, {0, 0.5, 2}, Split::test, {"train_acc_top5", "l2"});
+  Surface wide({{-1, 1, 3}, {0, 0.5, 2}}, measures);
   wide.settings = kSettings;
   CHECK(add_journal(file, wide) == 1);
-  CHECK(wide.more[1].values[3] == 0.25);
+  CHECK(wide.values_of("l2")[3] == 0.25);
 }
 
 TEST_CASE("a torn tail is cut off, at any byte") {
@@ -170,13 +175,13 @@ TEST_CASE("what a kill left is the file's points and the journals'") {
   surface.set(1, {7, 0, 50, 0, 10});
   write_surface(file, surface);
   write_example(folder / "s.h5.journal");
-  Journal(folder / "s.h5.journal.node.example.17", kSettings).add(4, {4, 0, 50, 0, 10});
+  Journal(folder / "s.h5.journal.node.example.17", kSettings, kMeasures).add(4, {4, 0, 50, 0, 10});
   write(folder / "s.h5.journal.tmp99", "not one");
   const auto remains = read_remains(file);
   REQUIRE(remains);
   CHECK(remains->surface.evaluated() == 5);
   CHECK(remains->from_journals == 4);
-  CHECK(remains->surface.loss[4] == 4);
+  CHECK(remains->surface.loss()[4] == 4);
   CHECK(remains->remarks.empty());
 }
 
@@ -184,7 +189,7 @@ TEST_CASE("a file of a journal's name that never was one is left alone") {
   const TemporaryFolder folder;
   for (const char* name : {"s.h5.journal", "s.h5.journal.7"}) write(folder / name, "mine");
   CHECK(journals_of(folder / "s.h5").empty());
-  CHECK_THROWS_WITH(Journal(folder / "s.h5.journal", kSettings), ContainsSubstring("move it away"));
+  CHECK_THROWS_WITH(Journal(folder / "s.h5.journal", kSettings, kMeasures), ContainsSubstring("move it away"));
   CHECK(read(folder / "s.h5.journal") == "mine");
 }
 
@@ -209,7 +214,7 @@ TEST_CASE("a journal of the same data at another path counts") {
   nlohmann::json settings = kSettings;
   settings["data"] = "cifar10:a";
   settings["samples_sha256"] = "0123";
-  Journal(folder / "s.h5.journal", settings).add(1, {1, 0, 50, 0, 10});
+  Journal(folder / "s.h5.journal", settings, kMeasures).add(1, {1, 0, 50, 0, 10});
   CHECK(count("cifar10:b", "0123") == 1);
   CHECK(count("cifar10:a", "4567") == 0);
 }
@@ -219,8 +224,8 @@ TEST_CASE("a journal stands for a surface that was deleted") {
   write_example(folder / "s.h5.journal");
   const auto remains = read_remains(folder / "s.h5");
   REQUIRE(remains);
-  CHECK(remains->surface.split == Split::test);
-  CHECK(remains->surface.y.coordinates() == std::vector<double>{0, 0.5});
+  CHECK(remains->surface.split() == Split::test);
+  CHECK(remains->surface.grid.axes[1].coordinates() == std::vector<double>{0, 0.5});
   CHECK(remains->surface.evaluated() == 3);
 }
 
@@ -255,33 +260,83 @@ TEST_CASE("the first setting that differs is named with both values, arithmetic 
 }
 
 TEST_CASE("a grid that holds all coordinates of another takes over its points") {
-  Surface coarse({-1, 1, 3}, {0, 0.5, 2}, Split::test);
+  Surface coarse({{-1, 1, 3}, {0, 0.5, 2}}, loss_and_accuracy(Split::test));
   coarse.set(0, {1, 0, 10, 0, 10});
   coarse.set(5, {6, 0, 60, 0, 10});
-  Surface fine({-1, 1, 5}, {0, 0.5, 3}, Split::test);
+  Surface fine({{-1, 1, 5}, {0, 0.5, 3}}, loss_and_accuracy(Split::test));
   REQUIRE(adopt(coarse, fine));
   CHECK(fine.evaluated() == 2);
-  CHECK(fine.loss[0] == 1);
-  CHECK(fine.loss[14] == 6);
-  Surface other({-1, 1, 4}, {0, 0.5, 2}, Split::test);
+  CHECK(fine.loss()[0] == 1);
+  CHECK(fine.loss()[14] == 6);
+  Surface other({{-1, 1, 4}, {0, 0.5, 2}}, loss_and_accuracy(Split::test));
   CHECK_FALSE(adopt(coarse, other));
   CHECK(other.evaluated() == 0);
-  Surface wider({-2, 2, 5}, {0, 1, 3}, Split::test);
+  Surface wider({{-2, 2, 5}, {0, 1, 3}}, loss_and_accuracy(Split::test));
   CHECK(adopt(coarse, wider));
 }
 
 TEST_CASE("points of each repeat are taken over into the same repeat") {
-  Surface coarse({-1, 1, 3}, {0, 0, 1}, Split::test, {"l2"}, 2);
-  coarse.set(1, {1, 0, 10, 0, 10, {0.5}});
-  coarse.set(5, {6, 0, 60, 0, 10, {0.75}});
-  Surface fine({-1, 1, 5}, {0, 0, 1}, Split::test, {"l2"}, 2);
+  const auto measures = measures_with(Split::test, {"l2"});
+  const Grid grid{{-1, 1, 5}, {0, 0, 1}};
+  Surface coarse({{-1, 1, 3}, {0, 0, 1}}, measures, Repeats{2});
+  coarse.set(1, {1, 0, 10, 0, 10, {{"l2", 0.5}}});
+  coarse.set(5, {6, 0, 60, 0, 10, {{"l2", 0.75}}});
+  Surface fine(grid, measures, Repeats{2});
   REQUIRE(adopt(coarse, fine));
   CHECK(fine.evaluated() == 2);
-  CHECK(fine.loss[2] == 1);
-  CHECK(fine.loss[5 + 4] == 6);
-  CHECK(fine.more[0].values[9] == 0.75);
-  Surface more_repeats({-1, 1, 5}, {0, 0, 1}, Split::test, {"l2"}, 3);
+  CHECK(fine.loss()[2] == 1);
+  CHECK(fine.loss()[5 + 4] == 6);
+  CHECK(fine.values_of("l2")[9] == 0.75);
+  Surface more_repeats(grid, measures, Repeats{3});
   CHECK_FALSE(adopt(coarse, more_repeats));
-  Surface other_values({-1, 1, 5}, {0, 0, 1}, Split::test, {}, 2);
+  Surface other_values(grid, loss_and_accuracy(Split::test), Repeats{2});
   CHECK_FALSE(adopt(coarse, other_values));
+  Surface levels(grid, measures, Levels{{5, 10}});
+  CHECK_FALSE(adopt(coarse, levels));
+}
+
+TEST_CASE("points of three axes are taken over where all three coordinates are there") {
+  const auto measures = loss_and_accuracy(Split::test);
+  Surface coarse({{-1, 1, 3}, {0, 1, 2}, {-1, 1, 3}}, measures);
+  coarse.set(coarse.grid.point_of(std::vector<std::size_t>{2, 1, 0}), {7, 0, 10, 0, 10});
+  Surface fine({{-1, 1, 5}, {0, 1, 3}, {-1, 1, 5}}, measures);
+  REQUIRE(adopt(coarse, fine));
+  CHECK(fine.loss()[0 * 15 + 2 * 5 + 4] == 7);
+  Surface plane({{-1, 1, 5}, {0, 1, 3}}, measures);
+  CHECK_FALSE(adopt(coarse, plane));
+}
+
+TEST_CASE("a journal of version 1, which named its values otherwise, is read") {
+  const TemporaryFolder folder;
+  const auto file = folder / "s.h5.journal";
+  const std::string text =
+      R"({"settings": {"checkpoint": {"file": "a.pt", "sha256": "01"}, "grid": [3, 2], "kind": "surface",)"
+      R"( "more": ["train_acc_top5", "test_loss", "test_loss_se", "test_acc", "test_acc_se", "test_images"],)"
+      R"( "split": "both", "x": [-1.0, 1.0], "y": [0.0, 0.5]}, "values": ["loss", "loss_se", "accuracy",)"
+      R"( "accuracy_se", "images", "train_acc_top5", "test_loss", "test_loss_se", "test_acc", "test_acc_se",)"
+      R"( "test_images"]})";
+  std::string journal = "lossatlas-journ\n\1\0\0\0"s;
+  const auto put = [&](const auto& value) { journal.append(reinterpret_cast<const char*>(&value), sizeof value); };
+  put(static_cast<std::uint32_t>(text.size()));
+  journal += text;
+  put(crc32(std::as_bytes(std::span(journal))));
+  std::string head = journal;
+  journal.clear();
+  put(std::uint64_t{4});
+  for (const double value : {1.5, 0.5, 40.0, 2.0, 10.0, 80.0, 2.5, 0.25, 30.0, 3.0, 5.0}) put(value);
+  put(crc32(std::as_bytes(std::span(journal))));
+  write(file, head + journal);
+  const auto remains = read_remains(folder / "s.h5");
+  REQUIRE(remains);
+  const Surface& surface = remains->surface;
+  CHECK(surface.evaluated() == 1);
+  CHECK(surface.loss()[4] == 1.5);
+  CHECK(surface.loss_errors()[4] == 0.5);
+  CHECK(surface.values_of("train_acc_top5")[4] == 80);
+  CHECK(surface.values_of("test_loss")[4] == 2.5);
+  CHECK(surface.find("test_acc")->standard_errors[4] == 3);
+  CHECK(surface.samples[0].counts[4] == 10);
+  CHECK(surface.samples[1].counts[4] == 5);
+  CHECK(surface.grid.axes[1].coordinates() == std::vector<double>{0, 0.5});
+  CHECK_FALSE(surface.settings.contains("grid"));
 }

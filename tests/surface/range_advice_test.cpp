@@ -22,9 +22,7 @@ TEST_CASE("a smaller range shows the basin and as much again around it") {
   CHECK(smaller(surface_of({-1, 1, 5}, {-1, 1, 21}, bowl)) == "--x -0.2:0.2 --y -0.08:0.08");
   CHECK(smaller(surface_of({-0.2, 0.2, 41}, {-1, 1, 201}, bowl)) == "--x -0.1:0.1 --y -0.2:0.2");
   // Of a line --x alone; without a basin half of the range.
-  Surface line = surface_of({-4, 4, 9}, {0, 0, 1}, [](double x, double) { return x * x; });
-  line.kind = SurfaceKind::line;
-  CHECK(smaller(line) == "--x -2:2");
+  CHECK(smaller(surface_over({{-4, 4, 9}}, [](const auto& at) { return at[0] * at[0]; })) == "--x -2:2");
 }
 
 TEST_CASE("a range of finite losses ends before the first that is not") {
@@ -44,11 +42,17 @@ TEST_CASE("a wider range reaches twice the centre's loss on a paraboloid") {
   CHECK(wider(surface_of({-1, 1, 5}, {-0.5, 0.5, 5}, [](double, double) { return 1.0; })) == "--x -10:10 --y -5:5");
 }
 
+TEST_CASE("ranges of more axes are named by their options") {
+  const Axis axis{-1, 1, 3};
+  CHECK(wider(surface_over({axis, axis, axis, axis, axis}, [](const auto&) { return 1.0; })) ==
+        "--x -10:10 --y -10:10 --z -10:10 --w -10:10 --axis 5=-10:10");
+}
+
 TEST_CASE("no range is named where it is not free to choose") {
   const auto bowl = [](double x, double y) { return 0.01 + x * x + y * y; };
   CHECK(smaller(surface_of({0.5, 1, 5}, {-1, 1, 5}, bowl)).empty());
   Surface marked = surface_of({-1, 1, 5}, {-1, 1, 5}, bowl);
-  marked.points = {{"A", 0, 0, 0}};
+  marked.points = {{"A", {0, 0}}};
   CHECK(smaller(marked).empty());
   CHECK(wider(marked).empty());
 }

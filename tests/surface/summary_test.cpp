@@ -34,12 +34,12 @@ TEST_CASE("numbers of a paraboloid are exact") {
   CHECK(summary.centre.loss == 0.5);
   CHECK(summary.centre_accuracy == 50);
   CHECK(summary.lowest.loss == 0.5);
-  CHECK(summary.lowest.x == 0);
+  CHECK(summary.lowest.at[0] == 0);
   CHECK(summary.highest.loss == Approx(0.5 + 2 + 2 + 6));
   CHECK(summary.minima == 1);
   CHECK(summary.curvature.points == 25);
-  CHECK(summary.curvature.smallest == Approx(3.5 - std::sqrt(1.25)));
-  CHECK(summary.curvature.largest == Approx(3.5 + std::sqrt(1.25)));
+  CHECK(summary.curvature.smallest() == Approx(3.5 - std::sqrt(1.25)));
+  CHECK(summary.curvature.largest() == Approx(3.5 + std::sqrt(1.25)));
   CHECK(summary.curvature.condition == Approx((3.5 + std::sqrt(1.25)) / (3.5 - std::sqrt(1.25))));
   CHECK(summary.curvature.is_convex());
   CHECK(summary.hints.empty());
@@ -72,8 +72,8 @@ TEST_CASE("another valley does not widen the one around the centre") {
 
 TEST_CASE("a saddle is not convex, and a slope has no minimum") {
   const Summary saddle = summarize(square(11, 1, [](double x, double y) { return 3 + x * x - 2 * y * y; }));
-  CHECK(saddle.curvature.smallest == Approx(-4));
-  CHECK(saddle.curvature.largest == Approx(2));
+  CHECK(saddle.curvature.smallest() == Approx(-4));
+  CHECK(saddle.curvature.largest() == Approx(2));
   CHECK(saddle.curvature.condition == Approx(2));
   CHECK_FALSE(saddle.curvature.is_convex());
   CHECK(saddle.minima == 0);
@@ -97,20 +97,20 @@ TEST_CASE("minima are counted, each plateau once, none at the border") {
 
 TEST_CASE("the largest step is named with both its ends, from the lower") {
   Surface surface = square(5, 1, [](double x, double y) { return 1 + x * x + y * y; });
-  surface.loss[1 * 5 + 3] = 11;  // (0.5, -0.5); its neighbours have 1.25 at (0, -0.5) and (0.5, 0)
+  surface.loss()[1 * 5 + 3] = 11;  // (0.5, -0.5); its neighbours have 1.25 at (0, -0.5) and (0.5, 0)
   const Rise step = summarize(surface).steepest;
   CHECK(step.size() == Approx(9.75));
-  CHECK(step.to.x == 0.5);
-  CHECK(step.to.y == -0.5);
+  CHECK(step.to.at[0] == 0.5);
+  CHECK(step.to.at[1] == -0.5);
   CHECK(step.from.loss == 1.25);
 }
 
 TEST_CASE("minima deeper than the stated error are counted apart") {
-  Surface surface({-1, 1, 9}, {-1, 1, 9}, Split::train, {error_name(Split::train)});
+  Surface surface({{-1, 1, 9}, {-1, 1, 9}}, measures_with(Split::train, {error_name(Split::train)}));
   const std::vector<double> half_widths(surface.size(), 0.1);
-  for (std::size_t i = 0; i < surface.size(); ++i) surface.set(i, {2, 0, 50, 0, 10, {half_widths[i]}});
-  surface.loss[2 * 9 + 2] = 1.95;
-  surface.loss[6 * 9 + 6] = 1.5;
+  for (std::size_t i = 0; i < surface.size(); ++i) surface.set(i, {2, 0, 50, 0, 10, {{"loss_error", half_widths[i]}}});
+  surface.loss()[2 * 9 + 2] = 1.95;
+  surface.loss()[6 * 9 + 6] = 1.5;
   const Summary summary = summarize(surface);
   CHECK(summary.minima == 2);
   CHECK(summary.clear_minima == 1);
@@ -120,7 +120,7 @@ TEST_CASE("minima deeper than the stated error are counted apart") {
 TEST_CASE("losses that are not finite count as high, missing ones are passed over") {
   const double inf = std::numeric_limits<double>::infinity();
   Surface surface = square(9, 2, [](double x, double y) { return 1 + 8 * (x * x + y * y); });
-  for (std::size_t i = 0; i < 9; ++i) surface.loss[i] = i % 2 == 0 ? inf : std::nan("");
+  for (std::size_t i = 0; i < 9; ++i) surface.loss()[i] = i % 2 == 0 ? inf : std::nan("");
   const Summary summary = summarize(surface);
   CHECK(summary.not_finite == 9);
   CHECK(summary.highest.loss == 1 + 8 * (4 + 4));
@@ -132,20 +132,20 @@ TEST_CASE("losses that are not finite count as high, missing ones are passed ove
   // The same with a hole beside the centre.
   Surface hole = surface;
   hole.state[4 * 9 + 5] = PointState::missing;
-  hole.loss[4 * 9 + 5] = std::nan("");
+  hole.loss()[4 * 9 + 5] = std::nan("");
   const Summary holed = summarize(hole);
   CHECK(holed.is_width_bound);
   CHECK(holed.width < summary.width);
   CHECK(holed.minima == 0);
   CHECK(holed.curvature.points == 24);
-  CHECK(holed.curvature.smallest == Approx(16));
+  CHECK(holed.curvature.smallest() == Approx(16));
   CHECK_FALSE(holed.is_complete());
 }
 
 TEST_CASE("nothing is said of a surface without points, or of a centre that is not finite") {
-  const Summary empty = summarize(Surface({-1, 1, 5}, {-1, 1, 5}, Split::train));
+  const Summary empty = summarize(Surface({{-1, 1, 5}, {-1, 1, 5}}, loss_and_accuracy(Split::train)));
   for (const double value : {empty.centre.loss, empty.lowest.loss, empty.width, empty.steepest.size(),
-                             empty.curvature.smallest, empty.curvature.condition, empty.standard_error}) {
+                             empty.curvature.smallest(), empty.curvature.condition, empty.standard_error}) {
     CHECK(std::isnan(value));
   }
   CHECK(empty.minima == 0);
@@ -153,10 +153,11 @@ TEST_CASE("nothing is said of a surface without points, or of a centre that is n
   Surface broken = square(5, 1, [](double x, double y) { return x == 0 && y == 0 ? std::nan("") : 1.0; });
   CHECK(std::isnan(summarize(broken).width));
   CHECK_FALSE(summarize(broken).curvature.is_known());
-  for (double& loss : broken.loss) loss = std::nan("");
+  for (double& loss : broken.loss()) loss = std::nan("");
   CHECK(hints_at(summarize(broken), "the centre is not finite"));
   CHECK_FALSE(hints_at(summarize(broken), "range is too"));
-  Surface aside({0.25, 1, 5}, {0.25, 1, 5}, Split::train);  // the centre is known by its check alone
+  Surface aside({{0.25, 1, 5}, {0.25, 1, 5}},
+                loss_and_accuracy(Split::train));  // the centre is known by its check alone
   for (std::size_t i = 0; i < aside.size(); ++i) aside.set(i, {std::nan(""), 0, 0, 0, 1});
   CHECK(hints_at(summarize(aside), "range is too large"));
   CHECK(hints_at(summarize(aside), "; try a smaller one"));
@@ -198,7 +199,7 @@ TEST_CASE("a grid of one row or column is a line") {
     CHECK(summary.width == Approx(2));  // from -1 to 1
     CHECK_FALSE(summary.is_width_bound);
     CHECK(summary.minima == 1);
-    CHECK(summary.curvature.largest == Approx(2));
+    CHECK(summary.curvature.largest() == Approx(2));
     CHECK(summary.curvature.points == 5);
     CHECK(std::isnan(summary.curvature.condition));
     CHECK(summary.steepest.size() == Approx(4 - 1.9 * 1.9));
@@ -210,7 +211,7 @@ TEST_CASE("a constant surface has no minimum, and its range is too small") {
   CHECK(summary.minima == 0);
   CHECK(summary.is_width_bound);
   CHECK(summary.steepest.size() == 0);
-  CHECK(summary.curvature.largest == Approx(0).margin(1e-12));
+  CHECK(summary.curvature.largest() == Approx(0).margin(1e-12));
   CHECK(hints_at(summary, "range is too small"));
   CHECK(hints_at(summary, "; try --x -10:10 --y -10:10"));
 }
@@ -219,8 +220,8 @@ TEST_CASE("the centre of a grid without (0, 0) is the nearest point") {
   const Summary summary =
       summarize(surface_of({-0.75, 1.25, 5}, {1, 2, 3}, [](double x, double y) { return x * x + y; }));
   CHECK_FALSE(summary.is_centre_exact);
-  CHECK(summary.centre.x == -0.25);
-  CHECK(summary.centre.y == 1);
+  CHECK(summary.centre.at[0] == -0.25);
+  CHECK(summary.centre.at[1] == 1);
 }
 
 TEST_CASE("hints at a range that is too large") {
@@ -240,17 +241,18 @@ TEST_CASE("hints at a range that is too large") {
 TEST_CASE("hints at losses that differ by less than their standard error") {
   Surface surface = square(5, 1, [](double x, double y) { return 0.3 + 0.06 * (x * x + y * y); });
   CHECK(summarize(surface).hints.empty());
-  surface.loss_se.assign(surface.size(), 0.2);
+  surface.fields[0].standard_errors.assign(surface.size(), 0.2);
   CHECK(hints_at(summarize(surface), "standard error"));
   CHECK(summarize(surface).standard_error == 0.2);
 }
 
 TEST_CASE("the file of a complete surface holds its numbers, those of each repeat too") {
   const TemporaryFolder folder;
-  Surface surface({-1, 1, 3}, {-1, 1, 3}, Split::train, {}, 2);
+  Surface surface({{-1, 1, 3}, {-1, 1, 3}}, loss_and_accuracy(Split::train), Repeats{2});
   surface.settings = {{"repeat", 2}};
   for (std::size_t i = 0; i < 18; ++i) {
-    const double x = surface.x.at(i % 3), y = surface.y.at(i % 9 / 3);
+    const auto at = surface.grid.coordinates_of(i % 9);
+    const double x = at[0], y = at[1];
     if (i > 0) surface.set(i, {1 + (i < 9 ? 1 : 3) * (x * x + y * y), 0, 50, 0, 10});
   }
   const auto write = [&] {
@@ -265,4 +267,33 @@ TEST_CASE("the file of a complete surface holds its numbers, those of each repea
   REQUIRE(numbers["repeats"].size() == 2);
   CHECK(numbers["repeats"][1]["curvature"]["eigenvalues"][0].get<double>() == Approx(6));
   CHECK(read_surface(folder / "s.h5").centre_check == surface.centre_check);
+}
+
+TEST_CASE("numbers of three axes: three curvatures, minima among 26 neighbours, no width") {
+  // H = [[2, 1, 0], [1, 4, 0], [0, 0, 6]], in steps of three lengths.
+  const auto bowl = [](const std::vector<double>& at) {
+    return 1 + at[0] * at[0] + at[0] * at[1] + 2 * at[1] * at[1] + 3 * at[2] * at[2];
+  };
+  const Surface surface = surface_over({{-1, 1, 5}, {-2, 2, 5}, {-3, 3, 7}}, bowl);
+  const Summary summary = summarize(surface);
+  REQUIRE(summary.curvature.eigenvalues.size() == 3);
+  CHECK(summary.curvature.eigenvalues[0] == Approx(3 - std::sqrt(2.0)));
+  CHECK(summary.curvature.eigenvalues[1] == Approx(3 + std::sqrt(2.0)));
+  CHECK(summary.curvature.eigenvalues[2] == Approx(6));
+  CHECK(summary.curvature.condition == Approx(6 / (3 - std::sqrt(2.0))));
+  CHECK(summary.curvature.points == 125);
+  CHECK(summary.minima == 1);
+  CHECK(std::isnan(summary.width));
+  CHECK(summary.lowest.at == std::vector<double>{0, 0, 0});
+  const auto numbers = json_of(summary);
+  CHECK(numbers["width"].is_null() == false);  // NaN, which JSON text has as null
+  CHECK(numbers["centre"]["z"] == 0);
+  CHECK(numbers["steepest"]["to"].size() == 3);
+
+  // Lower along one diagonal of the cube alone: no minimum at the centre any more.
+  Surface dented = surface;
+  const std::vector<std::size_t> diagonal{3, 3, 4};
+  dented.loss()[dented.grid.point_of(diagonal)] = 0.5;
+  CHECK(summarize(dented).minima == 1);
+  CHECK(summarize(dented).lowest.at == std::vector<double>{0.5, 1, 1});
 }
