@@ -111,7 +111,7 @@ TEST_CASE("an image counts among the top five where fewer than five logits are l
 
 TEST_CASE("what is measured has names and units, those of a loss by its kind") {
   const auto entropy = LossFunction::cross_entropy;
-  CHECK(measures_of({}, entropy, 10, Split::train) == loss_and_accuracy(Split::train));
+  CHECK((measures_of({}, entropy, 10, Split::train) == loss_and_accuracy(Split::train)));
   const auto measures = measures_of({true, true, 1e-4}, LossFunction::mse, 2, Split::test);
   CHECK(names_of(measures) == std::vector<std::string>{"test_loss", "test_acc", "test_loss_class_0",
                                                        "test_loss_class_1", "test_acc_top5", "l2"});
