@@ -60,26 +60,20 @@ SurfaceRequest request_of(const SurfaceWords& words) {
   request.landscape.out = real_file(request.landscape.out);
   request.grid = parse_grid(words.grid);
   request.plane = words.plane.request();
-  const auto add_range = [&](std::size_t axis, const std::string& option, const std::string& range) {
+  std::vector<std::pair<std::size_t, std::string>> ranges;
+  for (std::size_t k = 0; k < words.ranges.size(); ++k) {
+    if (!words.ranges[k].empty()) ranges.emplace_back(k, words.ranges[k]);
+  }
+  for (const std::string& word : words.further) ranges.push_back(parse_numbered_range(word));
+  for (const auto& [axis, range] : ranges) {
+    const bool is_named = axis < words.ranges.size();
+    const std::string option = is_named ? "--" + axis_name(axis) : fmt::format("--axis {}", axis + 1);
+    if (axis >= std::max(request.axes, request.grid.size())) {
+      throw UsageError("{}: the surface has {} axes; ask for more with --axes", option, request.axes);
+    }
     // If --grid has too few numbers, the job says so.
     const std::size_t points = axis < request.grid.size() ? request.grid[axis] : request.grid[0];
     request.ranges[axis_name(axis)] = *parse_range(option, range, points);
-  };
-  const auto check_axis = [&](std::size_t axis, const std::string& option) {
-    if (axis < std::max(request.axes, request.grid.size())) return;
-    throw UsageError("{}: the surface has {} axes; ask for more with --axes", option, request.axes);
-  };
-  for (std::size_t k = 0; k < words.ranges.size(); ++k) {
-    const std::string option = "--" + axis_name(k);
-    if (words.ranges[k].empty()) continue;
-    check_axis(k, option);
-    add_range(k, option, words.ranges[k]);
-  }
-  for (const std::string& word : words.further) {
-    const auto [axis, range] = parse_numbered_range(word);
-    const std::string option = fmt::format("--axis {}", axis);
-    check_axis(axis - 1, option);
-    add_range(axis - 1, option, range);
   }
   return request;
 }

@@ -80,7 +80,7 @@ std::pair<std::size_t, std::string> parse_numbered_range(const std::string& word
   if (equals == std::string::npos || !axis || *axis < 1) {
     throw UsageError("--axis {}: requires the number of an axis and its range, as in 5=-1:1", words);
   }
-  return {*axis, words.substr(equals + 1)};
+  return {*axis - 1, words.substr(equals + 1)};
 }
 
 std::vector<double> parse_numbers(const std::string& option, const std::string& words) {

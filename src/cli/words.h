@@ -26,7 +26,7 @@ Axis parse_axis(const std::string& option, const std::string& range, std::size_t
 std::optional<std::array<double, 2>> parse_range(const std::string& option, const std::string& range,
                                                  std::size_t points);
 
-/// "5=-1:1": an axis, counted from 1, and its range, not yet read. Throws UsageError.
+/// "5=-1:1": the fifth axis, 4 as it is counted here, and its range, not yet read. Throws UsageError.
 std::pair<std::size_t, std::string> parse_numbered_range(const std::string& words);
 
 /// "0.49,0.48,0.45". Throws UsageError naming the option.

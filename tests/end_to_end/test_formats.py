@@ -15,12 +15,18 @@ KINDS = {"surface": "surface", "repeats": "surface", "fan": "line", "line": "lin
 SAME = "--threads", 1, "--instruction-set", "portable", "--progress", "none"
 
 
+def numbers(group):
+    """Every dataset of numbers under a group, by its path."""
+    for name, item in group.items():
+        if isinstance(item, h5py.Group):
+            yield from ((f"{name}/{below}", value) for below, value in numbers(item))
+        elif item.dtype.kind in "fiu":
+            yield name, item[()]
+
+
 def values_of(path):
-    """Every number in a file but what may differ between equal surfaces."""
     with h5py.File(path) as file:
-        found = {}
-        file.visititems(lambda name, item: found.__setitem__(name, item[()]) if isinstance(item, h5py.Dataset) else None)
-    return {name: value for name, value in found.items() if isinstance(value, np.ndarray) and value.dtype.kind in "fiu"}
+        return dict(numbers(file))
 
 
 @pytest.fixture
