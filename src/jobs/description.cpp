@@ -20,7 +20,7 @@
 #include "storage/hdf5.h"
 #include "surface/comparison.h"
 #include "surface/summary.h"
-#include "surface/surface.h"
+#include "surface/surface_file.h"
 #include "training/history.h"
 
 namespace lossatlas {
@@ -122,7 +122,7 @@ ordered_json describe_run(const RunPath& run, Split split) {
 void add_test_values(const Surface& surface, ordered_json& description) {
   if (!surface.has_both_splits()) return;
   description["test_loss"] = range_of(surface.values_of("test_loss"));
-  description["test_accuracy"] = range_of(surface.values_of("test_acc"));
+  if (const Field* accuracies = surface.find("test_acc")) description["test_accuracy"] = range_of(accuracies->values);
 }
 
 /// How many points are evaluated, reconstructed (of a surface in levels) and not finite.

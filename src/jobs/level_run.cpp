@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "jobs/summary_text.h"
+#include "surface/surface_file.h"
 
 namespace lossatlas {
 namespace {

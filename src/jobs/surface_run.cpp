@@ -19,6 +19,7 @@
 #include "landscape/sweep.h"
 #include "surface/journal.h"
 #include "surface/resume.h"
+#include "surface/surface_file.h"
 
 namespace lossatlas {
 namespace {

@@ -14,6 +14,7 @@
 #include "landscape/path_sweep.h"
 #include "landscape/projection_file.h"
 #include "landscape/sweep_progress.h"
+#include "surface/surface_file.h"
 
 namespace lossatlas {
 namespace {

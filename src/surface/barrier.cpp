@@ -60,7 +60,8 @@ nlohmann::ordered_json interpolation_json(const Surface& surface) {
     const PathValues names = path_values(surface.samples[s].split, s > 0);
     const std::string split(name_of(surface.samples[s].split));
     all[split + "_loss"] = barrier(surface.values_of(names.loss), names.plane_loss, false);
-    all[split + "_err"] = barrier(surface.values_of(names.accuracy), names.plane_accuracy, true);
+    const Field* accuracies = surface.find(names.accuracy);
+    if (accuracies) all[split + "_err"] = barrier(accuracies->values, names.plane_accuracy, true);
   }
   return all;
 }

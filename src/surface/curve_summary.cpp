@@ -15,12 +15,12 @@ ordered_json summary_of(const Surface& way) {
   ordered_json summary;
   for (const Samples& samples : way.samples) {
     const auto& loss = way.values_of(measure_name("loss", samples.split));
-    std::vector<double> errors;
-    for (const double accuracy : way.values_of(measure_name("accuracy", samples.split))) {
-      errors.push_back(100 - accuracy);
-    }
     const std::string split(name_of(samples.split));
     summary[split + "_loss"] = json_of(barrier_of(t, loss, loss.front(), loss.back()));
+    const Field* accuracies = way.find(measure_name("accuracy", samples.split));
+    if (!accuracies) continue;
+    std::vector<double> errors;
+    for (const double accuracy : accuracies->values) errors.push_back(100 - accuracy);
     summary[split + "_err"] = json_of(barrier_of(t, errors, errors.front(), errors.back()));
   }
   return summary;

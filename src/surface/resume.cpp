@@ -10,6 +10,7 @@
 #include "surface/journal.h"
 #include "surface/schema.h"
 #include "surface/settings.h"
+#include "surface/surface_file.h"
 
 namespace lossatlas {
 namespace {

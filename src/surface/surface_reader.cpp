@@ -9,7 +9,7 @@
 #include "storage/hdf5.h"
 #include "surface/schema.h"
 #include "surface/settings.h"
-#include "surface/surface.h"
+#include "surface/surface_file.h"
 
 namespace lossatlas {
 namespace {
@@ -92,7 +92,18 @@ json read_settings(const Hdf5Reader& reader) {
   return settings;
 }
 
-/// The first is the loss over a split: that of training if there are both.
+/// The loss over a split first, and that of every other split.
+bool have_losses(const std::vector<Measure>& measures) {
+  const auto has_loss = [&](Split split) {
+    return std::any_of(measures.begin(), measures.end(), [&](const Measure& measure) {
+      return measure.name == measure_name("loss", split) && measure.split == split && measure.has_error;
+    });
+  };
+  const auto is_complete = [&](const Measure& measure) { return !measure.split || has_loss(*measure.split); };
+  return !measures.empty() && measures[0].split && measures[0].name == measure_name("loss", *measures[0].split) &&
+         std::all_of(measures.begin(), measures.end(), is_complete);
+}
+
 std::vector<Measure> read_measures(const Hdf5Reader& reader, const json& settings) {
   std::vector<Measure> measures = measures_of(settings);
   if (reader.has_attribute("/lossatlas", "measures")) {
@@ -106,7 +117,7 @@ std::vector<Measure> read_measures(const Hdf5Reader& reader, const json& setting
   } else if (settings.contains(key_of(&Settings::levels)) && std::holds_alternative<Levels>(form_of(settings))) {
     measures.push_back(measure_of(error_name(measures.at(0).split.value_or(Split::train))));  // format 1 did not say so
   }
-  if (measures.empty() || measures[0].kind != "loss" || !measures[0].split || !measures[0].has_error) {
+  if (!have_losses(measures)) {
     throw Error("{}: /lossatlas@measures is no list of measures, a loss first", reader.file().string());
   }
   return measures;

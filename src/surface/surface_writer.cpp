@@ -10,7 +10,7 @@
 #include "storage/hdf5.h"
 #include "surface/schema.h"
 #include "surface/summary.h"
-#include "surface/surface.h"
+#include "surface/surface_file.h"
 
 namespace lossatlas {
 namespace {

@@ -10,7 +10,7 @@
 #include "storage/hdf5.h"
 #include "surface/journal.h"
 #include "surface/summary.h"
-#include "surface/surface.h"
+#include "surface/surface_file.h"
 #include "training/history.h"
 
 using namespace lossatlas;

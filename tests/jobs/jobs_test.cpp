@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "catch.h"
 #include "landscape/sweep_progress.h"
-#include "surface/surface.h"
+#include "surface/surface_file.h"
 #include "temporary_folder.h"
 #include "training/training_progress.h"
 

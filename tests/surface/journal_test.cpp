@@ -10,6 +10,7 @@
 #include "base/crc32.h"
 #include "catch.h"
 #include "surface/resume.h"
+#include "surface/surface_file.h"
 #include "surface_of.h"
 #include "temporary_folder.h"
 

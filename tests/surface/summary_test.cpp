@@ -5,6 +5,7 @@
 
 #include "catch.h"
 #include "storage/hdf5.h"
+#include "surface/surface_file.h"
 #include "surface_of.h"
 #include "temporary_folder.h"
 

@@ -1,4 +1,4 @@
-#include "surface/surface.h"
+#include "surface/surface_file.h"
 
 #include <cmath>
 #include <limits>
@@ -280,9 +280,13 @@ TEST_CASE("a fifth axis has a name of its number") {
 
 TEST_CASE("measures that make no sense are refused") {
   const TemporaryFolder folder;
-  for (const char* text : {"7", "[]", "[{\"name\": 1}]", "{",
-                           "[{\"name\": \"x\", \"measure\": \"x\", \"split\": null, "
-                           "\"unit\": \"\", \"mean_of\": null}]"}) {
+  const auto measures = measures_json(surface_of({0, 0, 1}, {0, 0, 1}, [](double, double) { return 1.0; }));
+  auto no_split = measures, no_error = measures, other_split = measures;
+  no_split[0]["split"] = nullptr;
+  no_error[0].erase("standard_error");
+  other_split[1]["split"] = "test";  // whose loss there is not
+  for (const std::string& text : std::vector<std::string>{"7", "[]", "[{\"name\": 1}]", "{", no_split.dump(),
+                                                          no_error.dump(), other_split.dump()}) {
     Hdf5Writer writer;
     const std::vector<double> one{0};
     for (const char* name : {"/xcoordinates", "/ycoordinates"}) writer.write<double>(name, one, {1});
