@@ -205,6 +205,9 @@ JournalContents read_journal(const std::filesystem::path& file) {
   const Columns columns = columns_from(file, names, contents.settings);
   for (const auto& value : columns.values) contents.measures.push_back(value.measure.name);
   const Split first = *columns.values[0].measure.split;
+  const bool has_second = std::any_of(columns.values.begin(), columns.values.end(), [&](const auto& value) {
+    return value.measure.split && *value.measure.split != first;
+  });
   Bytes rest = all.subspan(kPrefix + text.size() + sizeof(std::uint32_t));
   for (; rest.size() >= size && is_whole(rest.first(size)); rest = rest.subspan(size)) {
     const auto number = [&](std::size_t i) { return get<double>(rest, sizeof(std::uint64_t) + i * sizeof(double)); };
@@ -213,9 +216,9 @@ JournalContents read_journal(const std::filesystem::path& file) {
     };
     if (!std::all_of(columns.counts.begin(), columns.counts.end(), is_count)) break;
     Evaluation point;
-    if (columns.counts.size() > 1) point.second.emplace_back();
+    if (has_second) point.second.emplace_back();
     const auto part = [&](Split split) -> Evaluation& {
-      return split == first || point.second.empty() ? point : point.second[0];
+      return split == first || !has_second ? point : point.second[0];
     };
     for (const auto& [split, column] : columns.counts) part(split).images = static_cast<std::int64_t>(number(column));
     for (const auto& [measure, column, error] : columns.values) {

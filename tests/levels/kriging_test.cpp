@@ -44,6 +44,21 @@ TEST_CASE("kriging of three places is what its equations say") {
   CHECK(kriging.scale() == Approx(known.scale).epsilon(2e-6));
 }
 
+TEST_CASE("places may have any number of coordinates: only distances count") {
+  const auto means_of = [](const std::vector<Kriging::Place>& places) {
+    Kriging kriging(places);
+    kriging.assume_smoothness(0.5, 1e-6);
+    kriging.add(0, 1.0);
+    kriging.add(1, 2.0);
+    kriging.add(2, 4.0);
+    return kriging.means();
+  };
+  const auto flat = means_of({{-1, 0}, {0, 0}, {0.5, 0.5}, {0.25, 0.1}});
+  CHECK(means_of({{-1, 0, 0.5}, {0, 0, 0.5}, {0.5, 0.5, 0.5}, {0.25, 0.1, 0.5}}) == flat);
+  const auto turned = means_of({{0, -1, 0, 0}, {0, 0, 0, 0}, {0, 0.5, 0, 0.5}, {0, 0.25, 0, 0.1}});
+  for (std::size_t p = 0; p < flat.size(); ++p) CHECK(turned[p] == Approx(flat[p]));
+}
+
 TEST_CASE("what no neighbour tells is told from what they do") {
   const auto places = grid(21);
   for (const double share : {0.0, 0.6}) {
