@@ -11,10 +11,10 @@
 #include "base/error.h"
 #include "base/names.h"
 #include "evaluation/device.h"
-#include "evaluation/eager_evaluator.h"
-#include "evaluation/fused_evaluator.h"
+#include "evaluation/engines/eager.h"
+#include "evaluation/engines/fused.h"
+#include "evaluation/engines/tensor.h"
 #include "evaluation/recalibration.h"
-#include "evaluation/tensor_evaluator.h"
 #include "fused/lowering.h"
 #include "models/script_graph.h"
 #include "models/script_network.h"
@@ -157,7 +157,7 @@ void Engine::compile() {
     if (device_.is_cuda()) allow_tf32(options_.precision == Precision::tf32);
   } catch (const CannotLower& reason) {
     if (must) throw Error("the fused engine cannot run {}: it has {}", options_.network.architecture, reason.what());
-    why_eager_ = reason.what();
+    why_not_fused_ = reason.what();
   }
   if (!is_fused() || !options_.recalibration || !device_.is_cpu()) return;
   try {
@@ -189,6 +189,19 @@ std::unique_ptr<Recalibration> Engine::make_recalibration() const {
 std::string Engine::instruction_set() const {
   return is_fused() && device_.is_cpu() ? std::string(name_of(options_.instruction_set))
                                         : lossatlas::instruction_set(device_);
+}
+
+Capabilities Engine::capabilities() const {
+  return {.gradient = !is_fused(), .per_sample = !uses_batch_statistics_, .why_not_fused = why_not_fused_};
+}
+
+std::string why_not_fused(const NetworkSpec& network) {
+  try {
+    make_fused_graph(network);
+    return "";
+  } catch (const CannotLower& reason) {
+    return reason.what();
+  }
 }
 
 NetworkState copy_state(const NetworkState& state, at::Device device) {

@@ -7,10 +7,10 @@
 #include <string>
 #include <string_view>
 
+#include "base/instruction_set.h"
 #include "data/data_set.h"
 #include "evaluation/batches.h"
 #include "evaluation/loss.h"
-#include "kernels/kernels.h"
 #include "models/spec.h"
 #include "models/state.h"
 
@@ -42,6 +42,18 @@ struct EngineOptions {
   std::shared_ptr<const DataSet> second = nullptr;
   std::int64_t second_population = 0;  // images in the whole second split; 0: the data set's own
 };
+
+/// What an engine can do with a network, asked before anything is computed.
+struct Capabilities {
+  bool gradient = false;
+  bool hessian_vector = false;
+  bool per_sample = false;    // what single samples give does not depend on those that share their batch
+  std::string why_not_fused;  // what the fused engine lacks: "the operator aten::…"; "" if it runs, or was not wanted
+};
+
+/// What keeps the fused engine from a network: "the operator aten::…"; "" if nothing does. Costs as much as an Engine.
+/// Throws as make_network does.
+std::string why_not_fused(const NetworkSpec& network);
 
 struct Graph;
 class Recalibration;
@@ -110,10 +122,7 @@ class Engine {
   std::int64_t images_per_point() const { return images() + (images_.second ? images_.second->size() : 0); }
   bool is_fused() const { return graph_ != nullptr; }
   bool recalibrates_fused() const { return recalibration_graph_ != nullptr; }
-  /// What kept an automatic choice from the fused engine: "the operator aten::…"; "" where nothing did.
-  const std::string& why_eager() const { return why_eager_; }
-  /// A loss then depends on the images that share its batch.
-  bool uses_batch_statistics() const { return uses_batch_statistics_; }
+  Capabilities capabilities() const;
   /// What the arithmetic runs on, as far as it may change the last bits.
   std::string instruction_set() const;
 
@@ -128,7 +137,7 @@ class Engine {
   ImageSets images_;
   std::shared_ptr<const Graph> graph_;                // where the engine is fused
   std::shared_ptr<const Graph> recalibration_graph_;  // null: LibTorch recalibrates
-  std::string why_eager_;
+  std::string why_not_fused_;
   bool uses_batch_statistics_ = false;
 };
 

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "evaluation/fused_evaluator.h"
+#include "evaluation/engines/fused.h"
 #include "fused/lowering.h"
 #include "fused/plan.h"
 #include "models/network.h"

@@ -4,12 +4,14 @@
 
 #include <memory>
 
+#include "base/instruction_set.h"
 #include "evaluation/batches.h"
-#include "fused/graph.h"
 #include "models/spec.h"
 #include "models/state.h"
 
 namespace lossatlas {
+
+struct Graph;
 
 /// Throws Error for a network from TorchScript, whose batch norms cannot be reached.
 void check_recalibration(const NetworkSpec& network);

@@ -7,8 +7,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "checkpoint/checkpoint.h"
-#include "evaluation/fused_evaluator.h"
-#include "fused/lowering.h"
+#include "evaluation/evaluator.h"
 #include "jobs/metadata.h"
 #include "jobs/run_files.h"
 #include "jobs/summary_text.h"
@@ -60,10 +59,9 @@ std::string engine_for(const NetworkSpec& spec) {
   const std::string random = spec.script.empty() ? "" : training_mode_of(ScriptNetwork(*spec.script_bytes)).random;
   if (!random.empty()) return fmt::format("none: the network draws random numbers ({})", random);
   try {
-    make_fused_graph(spec);
+    const std::string reason = why_not_fused(spec);
+    if (!reason.empty()) return fmt::format("eager: the network has {}", reason);
     return fmt::format("fused ({})", name_of(best_instruction_set()));
-  } catch (const CannotLower& reason) {
-    return fmt::format("eager: the network has {}", reason.what());
   } catch (const Error& error) {
     if (spec.script.empty()) throw;
     return fmt::format("unknown: {}", error.what());  // of other images, perhaps

@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/lock.h"
 #include "base/process.h"
-#include "evaluation/eager_evaluator.h"
+#include "evaluation/engines/eager.h"
 #include "jobs/metadata.h"
 #include "jobs/outputs.h"
 #include "jobs/surface_run.h"
@@ -49,14 +49,15 @@ void say_of_network(const LandscapeTask& task, Observer& observer) {
     observer.on_note(
         fmt::format("note: {} fits {} as well, whose shortcuts have no parameters; `arch` chose {}", file, twin, arch));
   }
-  if (task.engine.uses_batch_statistics()) {
+  const Capabilities engine = task.engine.capabilities();
+  if (!engine.per_sample) {
     observer.on_note(
         fmt::format("warning: {}: a batch norm uses the statistics of each batch, so the loss depends on "
                     "`batch_size` (here {}); to use those of training, call model.eval() before torch.jit.trace",
                     file, task.options.batch_size));
   }
-  if (!task.engine.why_eager().empty()) {
-    observer.on_note("note: LibTorch runs this network, operator by operator: it has " + task.engine.why_eager());
+  if (!engine.why_not_fused.empty()) {
+    observer.on_note("note: LibTorch runs this network, operator by operator: it has " + engine.why_not_fused);
   }
 }
 

@@ -17,6 +17,7 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "kernels/kernels.h"
 
 namespace lossatlas {
 namespace {

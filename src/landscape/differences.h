@@ -9,14 +9,18 @@
 #include <string>
 #include <vector>
 
+#include "base/instruction_set.h"
 #include "checkpoint/index.h"
-#include "kernels/kernels.h"
 #include "landscape/direction.h"
 #include "landscape/pca.h"
 #include "landscape/products.h"
 #include "models/state.h"
 
 namespace lossatlas {
+
+struct Kernels;
+template <class Number>
+struct GramKernels;
 
 /// Who sums. The last bits of a sum depend on the instruction set, and not on the threads.
 struct SumOptions {

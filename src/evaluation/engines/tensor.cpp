@@ -1,4 +1,4 @@
-#include "evaluation/tensor_evaluator.h"
+#include "evaluation/engines/tensor.h"
 
 #include <ATen/ops/cat.h>
 

@@ -1,4 +1,4 @@
-#include "evaluation/eager_evaluator.h"
+#include "evaluation/engines/eager.h"
 
 #include <ATen/core/grad_mode.h>
 

@@ -1,4 +1,4 @@
-#include "evaluation/fused_evaluator.h"
+#include "evaluation/engines/fused.h"
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
