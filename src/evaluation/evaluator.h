@@ -2,15 +2,18 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <algorithm>
+#include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/instruction_set.h"
 #include "data/data_set.h"
-#include "evaluation/batches.h"
 #include "evaluation/loss.h"
+#include "evaluation/objective.h"
+#include "evaluation/samples.h"
 #include "models/spec.h"
 #include "models/state.h"
 
@@ -43,33 +46,31 @@ struct EngineOptions {
   std::int64_t second_population = 0;  // images in the whole second split; 0: the data set's own
 };
 
-/// What an engine can do with a network, asked before anything is computed.
-struct Capabilities {
-  bool gradient = false;
-  bool hessian_vector = false;
-  bool per_sample = false;    // what single samples give does not depend on those that share their batch
-  std::string why_not_fused;  // what the fused engine lacks: "the operator aten::…"; "" if it runs, or was not wanted
-};
-
 /// What keeps the fused engine from a network: "the operator aten::…"; "" if nothing does. Costs as much as an Engine.
 /// Throws as make_network does.
 std::string why_not_fused(const NetworkSpec& network);
+
+/// Whether the outputs of a TorchScript network are no logits: in each row of a few images they are 0 or more and sum
+/// to 1, as after a softmax.
+bool gives_probabilities(const NetworkSpec& network, std::shared_ptr<const DataSet> images);
 
 struct Graph;
 class Recalibration;
 
 /// The images that evaluators run the network on.
 struct ImageSets {
-  std::shared_ptr<const Batches> first;
-  std::shared_ptr<const Batches> second;  // null: none
+  std::shared_ptr<const Images> first;
+  std::shared_ptr<const Images> second;  // null: none
 };
 
 /// The seam between the landscape and whatever runs the network: parameters in, loss and accuracy out.
 /// One evaluator a thread; evaluators made by one Engine may run at the same time.
 class Evaluator {
  public:
-  Evaluator(const EngineOptions& options, ImageSets images);
-  virtual ~Evaluator();
+  /// `objective`: of the first set. `recalibration`: estimates the statistics where the options ask for it, else null.
+  Evaluator(const EngineOptions& options, ImageSets images, std::unique_ptr<Objective> objective,
+            std::unique_ptr<Recalibration> recalibration);
+  ~Evaluator();
 
   /// The mean loss over the engine's images at these parameters and batch-norm statistics (batch norm in evaluation
   /// mode; where the options ask for it, with statistics estimated anew for these parameters). Tensors: names, order
@@ -79,27 +80,13 @@ class Evaluator {
   /// single images of the first set give is added to it; may be null.
   std::vector<Evaluation> evaluate(const NetworkState& state, std::span<const std::int64_t> sizes,
                                    ImageResults* each = nullptr);
-  /// Who estimates the statistics where the options ask for it.
-  void recalibrate_by(std::unique_ptr<Recalibration> recalibration);
-
- protected:
-  const EngineOptions& options() const { return options_; }
-  const ImageSets& images() const { return images_; }
-  /// run(first, count) for each batch of images first, …, end - 1.
-  template <class Function>
-  void for_batches(std::int64_t first, std::int64_t end, const Function& run) const {
-    for (; first < end; first += options_.batch_size) run(first, std::min(options_.batch_size, end - first));
-  }
 
  private:
-  /// Takes parameters and statistics for the batches to come; the state lives as long as they do.
-  virtual void load(const NetworkState& state) = 0;
-  /// Adds the losses of images first, …, end - 1 of one of the sets, batch by batch.
-  virtual void add(const Batches& images, std::int64_t first, std::int64_t end, LossSum& sum) = 0;
-  Evaluation evaluate_second();
+  void add_second(std::vector<Evaluation>& results);
 
   EngineOptions options_;
   ImageSets images_;
+  std::unique_ptr<Objective> objective_;
   std::unique_ptr<Recalibration> recalibration_;
 };
 
@@ -114,6 +101,8 @@ class Engine {
   Engine with_images(std::shared_ptr<const DataSet> data) const;
 
   std::unique_ptr<Evaluator> make_evaluator() const;
+  /// The network with the criterion of the options, over the first set.
+  std::unique_ptr<Objective> make_objective() const;
   const DataSet& data() const { return images_.first->data(); }
   at::Device device() const { return device_; }
   const EngineOptions& options() const { return options_; }

@@ -2,12 +2,12 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "data/data_set.h"
+#include "evaluation/measurement.h"
 
 namespace lossatlas {
 
@@ -48,34 +48,9 @@ struct ImageResults {
   std::vector<std::uint8_t> is_correct;  // 1, or 0
 };
 
-/// Sums the losses of images in double. Images whose logits are not finite make the loss not finite, as it is, and
-/// count as wrong.
-class LossSum {
- public:
-  /// `each`: takes what every image adds; may be null.
-  explicit LossSum(LossFunction loss, const Extras& extras = {}, ImageResults* each = nullptr)
-      : loss_(loss), extras_(extras), each_(each) {}
-
-  /// Adds images: logits [labels.size(), classes].
-  void add(std::span<const float> logits, std::span<const std::int64_t> labels);
-  /// Adds an image by what it gave before; nothing that Extras ask for.
-  void add(double loss, bool is_correct);
-
-  /// The means, with standard errors under the finite-population correction (1 - n / population): 0 where all images
-  /// of the split were used. population >= the number of images added. `more` lacks the L2 term; the loss of a class
-  /// without images is NaN.
-  Evaluation result(std::int64_t population) const;
-
- private:
-  LossFunction loss_;
-  Extras extras_;
-  ImageResults* each_;
-  double sum_ = 0;
-  double sum_of_squares_ = 0;
-  std::int64_t correct_ = 0, correct_top5_ = 0;
-  std::int64_t images_ = 0;
-  std::vector<double> class_sums_;
-  std::vector<std::int64_t> class_images_;
-};
+/// The values of a classifier's sums, as make_class_criterion has them for the same extras: means, with standard errors
+/// under the finite-population correction, 0 where all images of the split were used. population >= the number of
+/// images added. `more` lacks the L2 term; the loss of a class without images is NaN.
+Evaluation evaluation_of(const Measurement& sums, const Extras& extras, std::int64_t population);
 
 }  // namespace lossatlas

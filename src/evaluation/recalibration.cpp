@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "evaluation/engines/fused.h"
+#include "evaluation/samples.h"
 #include "fused/lowering.h"
 #include "fused/plan.h"
 #include "models/network.h"
@@ -54,13 +55,13 @@ class EagerRecalibration : public Recalibration {
       // The running average of all images so far.
       const double share = static_cast<double>(count) / static_cast<double>(first + count);
       for_each_batch_norm(*network_, [&](auto& norm) { norm.options.momentum(share); });
-      network_->forward(images_.batch(first, count));
+      network_->forward(images_.normalized(first, count));
     }
     return {state.parameters, own_.buffers};
   }
 
  private:
-  Batches images_;
+  Images images_;
   std::shared_ptr<Network> network_;
   NetworkState own_;
 };
@@ -129,7 +130,7 @@ class FusedRecalibration : public Recalibration {
     state.buffers[index - state.parameters.size()].tensor = at::tensor(values, at::kFloat);
   }
 
-  Batches images_;
+  Images images_;
   std::shared_ptr<const Graph> graph_;
   Plan plan_;
   std::vector<float> pixels_, logits_;

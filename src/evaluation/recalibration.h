@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "base/instruction_set.h"
-#include "evaluation/batches.h"
+#include "data/data_set.h"
 #include "models/spec.h"
 #include "models/state.h"
 

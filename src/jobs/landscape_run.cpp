@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/lock.h"
 #include "base/process.h"
-#include "evaluation/engines/eager.h"
+#include "evaluation/evaluator.h"
 #include "jobs/metadata.h"
 #include "jobs/outputs.h"
 #include "jobs/surface_run.h"

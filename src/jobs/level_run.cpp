@@ -131,13 +131,14 @@ void LevelRun::balance() {
 /// The pilot's points on the images of every level.
 void LevelRun::take_pilot(std::span<const LevelRequest> requests) {
   for (const PilotPoint& known : surface_.pilot) {
-    LossSum sum(engine_.options().loss);
+    Measurement sum(2);  // loss and accuracy, as a classifier's criterion has them
     std::size_t image = 0;
     for (std::size_t rung = 0; rung < surface_.layers; ++rung) {
       for (; image < static_cast<std::size_t>(surface_.levels[rung]); ++image) {
-        sum.add(known.images.losses[image], known.images.is_correct[image] != 0);
+        sum[0].add(known.images.losses[image]);
+        sum[1].add(known.images.is_correct[image]);
       }
-      Evaluation value = sum.result(std::max(engine_.options().population, surface_.levels.back()));
+      Evaluation value = evaluation_of(sum, {}, std::max(engine_.options().population, surface_.levels.back()));
       state_error(rung, known.images.losses, value);
       const std::size_t index = surface_.index_in(rung, known.point);
       if (surface_.state[index] != PointState::missing) continue;

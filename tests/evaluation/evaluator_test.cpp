@@ -32,8 +32,8 @@ std::shared_ptr<const DataSet> small_data() {
 
 TEST_CASE("batches are the normalized pixels") {
   const auto data = small_data();
-  const Batches batches(data, torch::kCPU);
-  const auto batch = batches.batch(3, 2);
+  const Images batches(data, torch::kCPU);
+  const auto batch = batches.normalized(3, 2);
   const auto table = pixel_table(data->normalization);
   REQUIRE(batch.sizes() == torch::IntArrayRef({2, 3, 32, 32}));
   const float* values = batch.data_ptr<float>();
@@ -54,7 +54,7 @@ TEST_CASE("every engine agrees with the network run by hand") {
   const Evaluation e = engine.make_evaluator()->evaluate(copy_state(state_of(*network), torch::kCPU));
 
   const torch::NoGradGuard no_gradients;
-  const auto logits = network->forward(Batches(data, torch::kCPU).batch(0, 40)).to(torch::kFloat64);
+  const auto logits = network->forward(Images(data, torch::kCPU).normalized(0, 40)).to(torch::kFloat64);
   const auto labels = torch::arange(40).remainder(10);
   const double loss = torch::nn::functional::cross_entropy(logits, labels).item<double>();
   CHECK(e.loss == Approx(loss).epsilon(1e-6));
@@ -153,10 +153,10 @@ TEST_CASE("data that the network cannot take are refused") {
 
 TEST_CASE("batches are read as floats as they are made into tensors") {
   const auto data = small_data();
-  const Batches batches(data, torch::kCPU);
+  const Images batches(data, torch::kCPU);
   auto read = torch::empty({7, 3, 32, 32});
   batches.read(5, 7, {read.data_ptr<float>(), static_cast<std::size_t>(read.numel())});
-  CHECK(torch::equal(read, batches.batch(5, 7)));
+  CHECK(torch::equal(read, batches.normalized(5, 7)));
 }
 
 TEST_CASE("engines are named") {

@@ -98,10 +98,10 @@ TEST_CASE("statistics are averages over the batches, weighted by their images") 
   const auto data = training_images("synthetic:300");
   const NetworkState state = fresh_state();
   ByHand by_hand(state);
-  const Batches batches(data, torch::kCPU);
+  const Images batches(data, torch::kCPU);
   for (std::int64_t first = 0; first < 300; first += 128) {  // the last batch is of 44
     const std::int64_t count = std::min<std::int64_t>(128, 300 - first);
-    by_hand.run(batches.batch(first, count).to(torch::kFloat64), static_cast<double>(count) / 300);
+    by_hand.run(batches.normalized(first, count).to(torch::kFloat64), static_cast<double>(count) / 300);
   }
   const bool fused = GENERATE(false, true);
   const auto recalibration =

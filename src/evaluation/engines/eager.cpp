@@ -1,57 +1,60 @@
 #include "evaluation/engines/eager.h"
 
-#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
-
-#include "models/network.h"
-#include "models/registry.h"
 
 namespace lossatlas {
 namespace {
 
-class EagerEvaluator : public Evaluator {
+class EagerObjective : public Objective {
  public:
-  EagerEvaluator(const EngineOptions& options, ImageSets images)
-      : Evaluator(options, std::move(images)), network_(make_network(options.network)) {
-    network_->eval();
-    for (at::Tensor& parameter : network_->parameters()) parameter.requires_grad_(false);
-    own_ = state_of(*network_);
-  }
+  EagerObjective(std::unique_ptr<Program> program, std::shared_ptr<const Criterion> criterion,
+                 std::shared_ptr<const SampleSource> samples, std::int64_t batch_size)
+      : Objective(std::move(criterion), std::move(samples), batch_size), program_(std::move(program)) {}
+
+  Capabilities capabilities() const override { return {.gradient = true, .per_sample = true}; }
+
+  void load(const NetworkState& state) override { program_->load(state); }
 
  private:
-  void load(const NetworkState& state) override {
-    use_tensors(own_.parameters, state.parameters);
-    use_tensors(own_.buffers, state.buffers);
-  }
-
-  void add(const Batches& images, std::int64_t first, std::int64_t end, LossSum& sum) override {
-    for_batches(first, end, [&](std::int64_t at, std::int64_t count) {
-      const auto logits = network_->forward(images.batch(at, count)).to(at::kCPU).contiguous();
-      sum.add({logits.data_ptr<float>(), static_cast<std::size_t>(logits.numel())}, images.labels(at, count));
+  void add_batches(const SampleSource& samples, SampleRange range, Tally& tally, std::span<float> gradient) override {
+    for (at::Tensor parameter : program_->parameters()) parameter.requires_grad_(!gradient.empty());
+    for_batches(range, [&](std::int64_t first, std::int64_t count) {
+      const Batch batch = samples.batch(first, count);
+      const auto [outputs, targets] = without_padding(program_->run(batch), batch);
+      criterion().add(outputs.detach(), targets, tally);
+      if (!gradient.empty()) add_gradient(criterion().losses(outputs, targets.to(outputs.device())).sum(), gradient);
     });
   }
 
-  std::shared_ptr<Network> network_;
-  NetworkState own_;
+  void add_gradient(const at::Tensor& loss, std::span<float> gradient) const {
+    const auto parts = torch::autograd::grad({loss}, program_->parameters(), /*grad_outputs=*/{},
+                                             /*retain_graph=*/{}, /*create_graph=*/false, /*allow_unused=*/true);
+    std::size_t at = 0;
+    for (std::size_t p = 0; p < parts.size(); ++p) {
+      const auto count = static_cast<std::size_t>(program_->parameters()[p].numel());
+      if (at + count > gradient.size()) throw std::logic_error("Objective: a gradient of fewer numbers");
+      if (parts[p].defined()) {  // the loss depends on it
+        const at::Tensor numbers = parts[p].to(at::kCPU, at::kFloat).contiguous();
+        const float* from = numbers.data_ptr<float>();
+        for (std::size_t i = 0; i < count; ++i) gradient[at + i] += from[i];
+      }
+      at += count;
+    }
+  }
+
+  std::unique_ptr<Program> program_;
 };
 
 }  // namespace
 
-std::unique_ptr<Evaluator> make_eager_evaluator(const EngineOptions& options, ImageSets images) {
-  return std::make_unique<EagerEvaluator>(options, std::move(images));
-}
-
-bool gives_probabilities(const NetworkSpec& spec, std::shared_ptr<const DataSet> data) {
-  if (spec.script.empty()) return false;
-  const at::NoGradGuard no_gradients;
-  constexpr std::int64_t kFew = 8;
-  const Batches images(std::move(data), at::kCPU);
-  const auto network = make_network(spec);
-  network->eval();
-  const at::Tensor rows = network->forward(images.batch(0, std::min(kFew, images.size())));
-  return rows.min().item<double>() >= 0 && rows.sum(1).sub(1).abs().max().item<double>() < 1e-3;
+std::unique_ptr<Objective> make_eager_objective(std::unique_ptr<Program> program,
+                                                std::shared_ptr<const Criterion> criterion,
+                                                std::shared_ptr<const SampleSource> samples, std::int64_t batch_size) {
+  return std::make_unique<EagerObjective>(std::move(program), std::move(criterion), std::move(samples), batch_size);
 }
 
 }  // namespace lossatlas

@@ -2,15 +2,14 @@
 
 #include <memory>
 
-#include "evaluation/evaluator.h"
+#include "evaluation/objective.h"
+#include "evaluation/program.h"
 
 namespace lossatlas {
 
-/// Runs the network through LibTorch as it stands, operator by operator, on any device.
-std::unique_ptr<Evaluator> make_eager_evaluator(const EngineOptions& options, ImageSets images);
-
-/// Whether the outputs of a TorchScript network are no logits: in each row of a few images they are 0 or more and sum
-/// to 1, as after a softmax.
-bool gives_probabilities(const NetworkSpec& network, std::shared_ptr<const DataSet> images);
+/// Runs a program through LibTorch as it stands, operator by operator, on any device, with any criterion and samples.
+std::unique_ptr<Objective> make_eager_objective(std::unique_ptr<Program> program,
+                                                std::shared_ptr<const Criterion> criterion,
+                                                std::shared_ptr<const SampleSource> samples, std::int64_t batch_size);
 
 }  // namespace lossatlas

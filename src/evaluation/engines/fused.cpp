@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 
 #include <algorithm>
@@ -19,35 +20,36 @@ PlanarImages planar(const float* data, std::int64_t images, const std::array<std
   return {.data = data, .images = images, .channels = shape[0], .height = shape[1], .width = shape[2]};
 }
 
-class FusedEvaluator : public Evaluator {
+class FusedObjective : public Objective {
  public:
-  FusedEvaluator(const EngineOptions& options, std::shared_ptr<const Graph> graph, ImageSets sets)
-      : Evaluator(options, std::move(sets)),
-        batch_(std::min(options.batch_size, largest_set())),
-        plan_(std::move(graph), {options.instruction_set, batch_, options.precision}) {
-    pixels_.resize(static_cast<std::size_t>(batch_) * images().first->data().image_bytes());
-    logits_.resize(static_cast<std::size_t>(batch_ * plan_.classes()));
-  }
+  FusedObjective(std::shared_ptr<const Graph> graph, const FusedOptions& options,
+                 std::shared_ptr<const Criterion> criterion, std::shared_ptr<const SampleSource> all)
+      : Objective(std::move(criterion), std::move(all), options.batch_size),
+        image_(graph->nodes.front().shape),
+        plan_(std::move(graph), {options.instruction_set, options.batch_size, options.precision}),
+        pixels_(static_cast<std::size_t>(options.batch_size * image_.size())),
+        logits_(at::empty({options.batch_size, plan_.classes()})) {}
 
- private:
+  Capabilities capabilities() const override { return {.per_sample = true}; }
+
   void load(const NetworkState& state) override { plan_.load(tensors_of(state)); }
 
-  std::int64_t largest_set() const {
-    return std::max(images().first->size(), images().second ? images().second->size() : 0);
-  }
-
-  void add(const Batches& images, std::int64_t first, std::int64_t end, LossSum& sum) override {
-    for_batches(first, end, [&](std::int64_t at, std::int64_t count) {
-      images.read(at, count, pixels_);
-      const auto logits = std::span(logits_).first(static_cast<std::size_t>(count * plan_.classes()));
-      plan_.run(planar(pixels_.data(), count, options().network.input), logits);
-      sum.add(logits, images.labels(at, count));
+ private:
+  void add_batches(const SampleSource& samples, SampleRange range, Tally& tally, std::span<float>) override {
+    for_batches(range, [&](std::int64_t first, std::int64_t count) {
+      const Batch batch = samples.read(first, count, pixels_);
+      const at::Tensor logits = logits_.narrow(0, 0, count);
+      plan_.run(planar(pixels_.data(), count, {image_.channels, image_.height, image_.width}),
+                {logits.data_ptr<float>(), static_cast<std::size_t>(logits.numel())});
+      const auto [outputs, targets] = without_padding(logits, batch);
+      criterion().add(outputs, targets, tally);
     });
   }
 
-  std::int64_t batch_;
+  ImageShape image_;
   Plan plan_;
-  std::vector<float> pixels_, logits_;
+  std::vector<float> pixels_;
+  at::Tensor logits_;
 };
 
 /// Moves batch-norm statistics off 0 and 1, where a fault in their folding would not show.
@@ -98,9 +100,10 @@ std::shared_ptr<const Graph> make_fused_graph(const NetworkSpec& spec) {
   return graph;
 }
 
-std::unique_ptr<Evaluator> make_fused_evaluator(const EngineOptions& options, std::shared_ptr<const Graph> graph,
-                                                ImageSets images) {
-  return std::make_unique<FusedEvaluator>(options, std::move(graph), std::move(images));
+std::unique_ptr<Objective> make_fused_objective(std::shared_ptr<const Graph> graph, const FusedOptions& options,
+                                                std::shared_ptr<const Criterion> criterion,
+                                                std::shared_ptr<const SampleSource> samples) {
+  return std::make_unique<FusedObjective>(std::move(graph), options, std::move(criterion), std::move(samples));
 }
 
 }  // namespace lossatlas

@@ -10,12 +10,15 @@
 namespace lossatlas {
 namespace {
 
-class TensorEvaluator : public Evaluator {
+class TensorObjective : public Objective {
  public:
-  TensorEvaluator(const EngineOptions& options, std::shared_ptr<const Graph> graph, ImageSets sets)
-      : Evaluator(options, std::move(sets)), plan_(std::move(graph), images().first->device(), options.precision) {}
+  TensorObjective(std::shared_ptr<const Graph> graph, const FusedOptions& options, at::Device device,
+                  std::shared_ptr<const Criterion> criterion, std::shared_ptr<const SampleSource> samples)
+      : Objective(std::move(criterion), std::move(samples), options.batch_size),
+        plan_(std::move(graph), device, options.precision) {}
 
- private:
+  Capabilities capabilities() const override { return {.per_sample = true}; }
+
   void load(const NetworkState& state) override {
     std::vector<at::Tensor> tensors;
     for (const auto* list : {&state.parameters, &state.buffers}) {
@@ -24,20 +27,32 @@ class TensorEvaluator : public Evaluator {
     plan_.load(tensors);
   }
 
+ private:
   /// The device is given many batches before the results of the first are fetched, and so is never idle between them.
-  void add(const Batches& images, std::int64_t first, std::int64_t end, LossSum& sum) override {
+  void add_batches(const SampleSource& samples, SampleRange range, Tally& tally, std::span<float>) override {
     constexpr std::size_t kMost = 64;  // batches
-    std::vector<at::Tensor> waiting;
-    std::int64_t fetched = first;
-    for_batches(first, end, [&](std::int64_t at, std::int64_t count) {
-      waiting.push_back(plan_.run(images.batch(at, count)));
-      if (waiting.size() < kMost && at + count < end) return;
-      const auto logits = at::cat(waiting).to(at::kCPU);
-      sum.add({logits.data_ptr<float>(), static_cast<std::size_t>(logits.numel())},
-              images.labels(fetched, at + count - fetched));
-      fetched = at + count;
-      waiting.clear();
+    std::vector<std::pair<Batch, at::Tensor>> waiting;
+    for_batches(range, [&](std::int64_t first, std::int64_t count) {
+      Batch batch = samples.batch(first, count);
+      at::Tensor logits = plan_.run(std::exchange(batch.inputs, {}).front());
+      waiting.emplace_back(std::move(batch), std::move(logits));
+      if (waiting.size() < kMost && first + count < range.end) return;
+      fetch(waiting, tally);
     });
+  }
+
+  /// All logits in one transfer.
+  void fetch(std::vector<std::pair<Batch, at::Tensor>>& waiting, Tally& tally) const {
+    std::vector<at::Tensor> parts;
+    for (const auto& [batch, logits] : waiting) parts.push_back(logits);
+    const at::Tensor all = at::cat(parts).to(at::kCPU);
+    std::int64_t first = 0;
+    for (const auto& [batch, logits] : waiting) {
+      const auto [outputs, targets] = without_padding(all.narrow(0, first, logits.size(0)), batch);
+      criterion().add(outputs, targets, tally);
+      first += logits.size(0);
+    }
+    waiting.clear();
   }
 
   TensorPlan plan_;
@@ -45,9 +60,10 @@ class TensorEvaluator : public Evaluator {
 
 }  // namespace
 
-std::unique_ptr<Evaluator> make_tensor_evaluator(const EngineOptions& options, std::shared_ptr<const Graph> graph,
-                                                 ImageSets images) {
-  return std::make_unique<TensorEvaluator>(options, std::move(graph), std::move(images));
+std::unique_ptr<Objective> make_tensor_objective(std::shared_ptr<const Graph> graph, const FusedOptions& options,
+                                                 at::Device device, std::shared_ptr<const Criterion> criterion,
+                                                 std::shared_ptr<const SampleSource> samples) {
+  return std::make_unique<TensorObjective>(std::move(graph), options, device, std::move(criterion), std::move(samples));
 }
 
 }  // namespace lossatlas
