@@ -192,7 +192,7 @@ void check_script(const InputFile& file) {
 Checkpoint read_script(InputFile& file) {
   file.load();
   check_script(file);
-  NetworkState state = read_script_state(*file.content());
+  NetworkTensors state = read_script_state(*file.content());
   Checkpoint checkpoint;
   checkpoint.format = std::string(kScriptFormat);
   checkpoint.script = file.content();

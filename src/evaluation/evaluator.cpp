@@ -1,7 +1,6 @@
 #include "evaluation/evaluator.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <array>
@@ -24,29 +23,6 @@ namespace {
 
 constexpr NameTable<EngineChoice, 3> kEngineNames{
     {{EngineChoice::automatic, "auto"}, {EngineChoice::eager, "eager"}, {EngineChoice::fused, "fused"}}};
-
-at::ScalarType evaluated_type(const at::Tensor& tensor) {
-  return tensor.is_floating_point() ? at::kFloat : tensor.scalar_type();
-}
-
-std::vector<NamedTensor> copy_tensors(const std::vector<NamedTensor>& tensors, at::Device device) {
-  std::vector<NamedTensor> copies;
-  copies.reserve(tensors.size());
-  for (const auto& [name, tensor] : tensors) {
-    const auto options = at::TensorOptions().dtype(evaluated_type(tensor)).device(device);
-    copies.push_back({name, at::empty(tensor.sizes(), options).copy_(tensor.detach())});
-  }
-  return copies;
-}
-
-std::vector<NamedTensor> tensors_on(const std::vector<NamedTensor>& tensors, at::Device device) {
-  std::vector<NamedTensor> there;
-  there.reserve(tensors.size());
-  for (const auto& [name, tensor] : tensors) {
-    there.push_back({name, tensor.detach().to(device, evaluated_type(tensor)).contiguous()});
-  }
-  return there;
-}
 
 /// λ/2 ‖θ‖².
 double l2_term(const std::vector<NamedTensor>& parameters, double weight_decay) {
@@ -75,11 +51,11 @@ Evaluator::Evaluator(const EngineOptions& options, ImageSets images, std::unique
 
 Evaluator::~Evaluator() = default;
 
-Evaluation Evaluator::evaluate(const NetworkState& state) {
+Evaluation Evaluator::evaluate(const NetworkTensors& state) {
   return evaluate(state, std::array{images_.first->size()}).front();
 }
 
-std::vector<Evaluation> Evaluator::evaluate(const NetworkState& state, std::span<const std::int64_t> sizes,
+std::vector<Evaluation> Evaluator::evaluate(const NetworkTensors& state, std::span<const std::int64_t> sizes,
                                             ImageResults* each) {
   const at::NoGradGuard no_gradients;
   objective_->load(recalibration_ ? recalibration_->apply(state) : state);
@@ -173,6 +149,13 @@ void Engine::compile() {
   }
 }
 
+Engine Engine::plain() const {
+  Engine engine = *this;
+  engine.options_.extras = {};
+  engine.options_.recalibration = nullptr;
+  return engine;
+}
+
 Engine Engine::with_images(std::shared_ptr<const DataSet> data) const {
   check_fit(*data);
   Engine engine = *this;
@@ -226,14 +209,6 @@ bool gives_probabilities(const NetworkSpec& spec, std::shared_ptr<const DataSet>
   const Images images(std::move(data), at::kCPU);
   const at::Tensor rows = make_program(spec)->run(images.batch(0, std::min(kFew, images.size())));
   return rows.min().item<double>() >= 0 && rows.sum(1).sub(1).abs().max().item<double>() < 1e-3;
-}
-
-NetworkState copy_state(const NetworkState& state, at::Device device) {
-  return {copy_tensors(state.parameters, device), copy_tensors(state.buffers, device), state.aliases};
-}
-
-NetworkState state_on(const NetworkState& state, at::Device device) {
-  return {tensors_on(state.parameters, device), tensors_on(state.buffers, device), state.aliases};
 }
 
 }  // namespace lossatlas

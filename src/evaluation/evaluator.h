@@ -63,8 +63,8 @@ struct ImageSets {
   std::shared_ptr<const Images> second;  // null: none
 };
 
-/// The seam between the landscape and whatever runs the network: parameters in, loss and accuracy out.
-/// One evaluator a thread; evaluators made by one Engine may run at the same time.
+/// What landscapes want of a classifier's objective: parameters in, loss and accuracy out. One evaluator a thread;
+/// evaluators made by one Engine may run at the same time.
 class Evaluator {
  public:
   /// `objective`: of the first set. `recalibration`: estimates the statistics where the options ask for it, else null.
@@ -75,10 +75,10 @@ class Evaluator {
   /// The mean loss over the engine's images at these parameters and batch-norm statistics (batch norm in evaluation
   /// mode; where the options ask for it, with statistics estimated anew for these parameters). Tensors: names, order
   /// and shapes of state_of(network), float32, contiguous, on the engine's device.
-  Evaluation evaluate(const NetworkState& state);
+  Evaluation evaluate(const NetworkTensors& state);
   /// The same over the first sizes[0], sizes[1], … images, each with all of the second set; sizes ascend. `each`: what
   /// single images of the first set give is added to it; may be null.
-  std::vector<Evaluation> evaluate(const NetworkState& state, std::span<const std::int64_t> sizes,
+  std::vector<Evaluation> evaluate(const NetworkTensors& state, std::span<const std::int64_t> sizes,
                                    ImageResults* each = nullptr);
 
  private:
@@ -97,6 +97,8 @@ class Engine {
   /// engine is demanded and cannot run it.
   Engine(EngineOptions options, std::shared_ptr<const DataSet> data, at::Device device);
 
+  /// The same engine with batch-norm statistics as they are stored and without extras: nothing is compiled anew.
+  Engine plain() const;
   /// The same engine on other images of the same kind: nothing is compiled anew.
   Engine with_images(std::shared_ptr<const DataSet> data) const;
 
@@ -129,10 +131,5 @@ class Engine {
   std::string why_not_fused_;
   bool uses_batch_statistics_ = false;
 };
-
-/// A copy of a state on a device: float32 and contiguous, as evaluators want it.
-NetworkState copy_state(const NetworkState& state, at::Device device);
-/// The same without a copy of what is on that device already: to be read only.
-NetworkState state_on(const NetworkState& state, at::Device device);
 
 }  // namespace lossatlas

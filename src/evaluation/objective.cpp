@@ -10,7 +10,7 @@ Objective::Objective(std::shared_ptr<const Criterion> criterion, std::shared_ptr
                      std::int64_t batch_size)
     : criterion_(std::move(criterion)), samples_(std::move(samples)), batch_size_(batch_size) {}
 
-Measurement Objective::evaluate(const NetworkState& state, SampleRange range, const Wanted& wanted) {
+Measurement Objective::evaluate(const NetworkTensors& state, SampleRange range, const Wanted& wanted) {
   const at::NoGradGuard no_gradients;
   load(state);
   Measurement sum(criterion_->measures().size());
@@ -19,8 +19,8 @@ Measurement Objective::evaluate(const NetworkState& state, SampleRange range, co
 }
 
 void Objective::add(const SampleSource& samples, SampleRange range, Measurement& sum, const Wanted& wanted) {
-  if (!wanted.gradient.empty() && !capabilities().gradient) throw std::logic_error("Objective: no gradient");
-  const at::AutoGradMode gradients(!wanted.gradient.empty());
+  if (wanted.gradient && !capabilities().gradient) throw std::logic_error("Objective: no gradient");
+  const at::AutoGradMode gradients(wanted.gradient != nullptr);
   Tally tally(sum, wanted.each);
   add_batches(samples, range, tally, wanted.gradient);
 }

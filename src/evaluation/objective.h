@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <utility>
 
@@ -19,8 +18,8 @@ struct Capabilities {
   bool gradient = false;
   bool hessian_vector = false;
   bool per_sample = false;  // what a sample gives does not depend on those that share its batch
-  std::string why_not_fused =
-      {};  // what the fused engine lacks: "the operator aten::…"; "" if it runs, or was not asked
+  /// What the fused engine lacks: "the operator aten::…"; "" if it runs, or was not asked to.
+  std::string why_not_fused = {};
 };
 
 /// Samples first, …, end - 1.
@@ -30,9 +29,11 @@ struct SampleRange {
 
 /// What is computed besides the sums.
 struct Wanted {
-  SampleValues* each = nullptr;    // values of single samples are added to it: values_for(criterion)
-  std::span<float> gradient = {};  // of the parameters, flat, in their order: that of Σ loss is added to it. Asks for
-                                   // Capabilities::gradient, and costs some three times the sums alone
+  /// The values of single samples are added to it: values_for(criterion).
+  SampleValues* each = nullptr;
+  /// The gradient of Σ loss is added to it: zeros_like(state, StatePart::parameters), on the state's device. Requires
+  /// Capabilities::gradient; costs some three times the sums alone.
+  NetworkState* gradient = nullptr;
 };
 
 /// A program, a criterion and samples: parameters in, sums of measures out. One a thread.
@@ -50,10 +51,10 @@ class Objective {
   /// The sums over some samples at these parameters and buffers: names, order and shapes of the program's state,
   /// float32 (integer buffers as they are), contiguous, on its device. Throws std::logic_error for what the
   /// capabilities lack.
-  Measurement evaluate(const NetworkState& state, SampleRange range, const Wanted& wanted = {});
+  Measurement evaluate(const NetworkTensors& state, SampleRange range, const Wanted& wanted = {});
 
   /// The same in steps: takes parameters and buffers, whose memory lives until the next, for the sums to come;
-  virtual void load(const NetworkState& state) = 0;
+  virtual void load(const NetworkTensors& state) = 0;
   /// then goes on adding, batch by batch, sample by sample. `samples`: of the same kind as the objective's own.
   void add(const SampleSource& samples, SampleRange range, Measurement& sum, const Wanted& wanted = {});
 
@@ -67,7 +68,7 @@ class Objective {
   }
 
  private:
-  virtual void add_batches(const SampleSource& samples, SampleRange range, Tally& tally, std::span<float> gradient) = 0;
+  virtual void add_batches(const SampleSource& samples, SampleRange range, Tally& tally, NetworkState* gradient) = 0;
 
   std::shared_ptr<const Criterion> criterion_;
   std::shared_ptr<const SampleSource> samples_;

@@ -14,7 +14,7 @@ class NetworkProgram : public Program {
     for (const auto& [name, tensor] : own_.parameters) parameters_.push_back(tensor.requires_grad_(false));
   }
 
-  void load(const NetworkState& state) override {
+  void load(const NetworkTensors& state) override {
     use_tensors(own_.parameters, state.parameters);
     use_tensors(own_.buffers, state.buffers);
   }
@@ -25,7 +25,7 @@ class NetworkProgram : public Program {
 
  private:
   std::shared_ptr<Network> network_;
-  NetworkState own_;
+  NetworkTensors own_;
   std::vector<at::Tensor> parameters_;
 };
 

@@ -17,7 +17,7 @@ class Program {
   virtual ~Program() = default;
 
   /// Computes with the memory of these tensors from now on: nothing is copied. Names, order and shapes of its own.
-  virtual void load(const NetworkState& state) = 0;
+  virtual void load(const NetworkTensors& state) = 0;
   /// What autograd knows the loaded parameters by, in their order. The tensors stay the same from load to load.
   virtual const std::vector<at::Tensor>& parameters() const = 0;
   /// The outputs, whose first axis is the sample. Differentiable if LibTorch's grad mode is on.

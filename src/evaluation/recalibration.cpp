@@ -46,7 +46,7 @@ class EagerRecalibration : public Recalibration {
   EagerRecalibration(const NetworkSpec& network, std::shared_ptr<const DataSet> images, at::Device device)
       : images_(std::move(images), device), network_(make_recalibrated(network, device)), own_(state_of(*network_)) {}
 
-  NetworkState apply(const NetworkState& state) override {
+  NetworkTensors apply(const NetworkTensors& state) override {
     const at::NoGradGuard no_gradients;
     use_tensors(own_.parameters, state.parameters);
     for_each_batch_norm(*network_, [](auto& norm) { norm.reset_running_stats(); });
@@ -63,7 +63,7 @@ class EagerRecalibration : public Recalibration {
  private:
   Images images_;
   std::shared_ptr<Network> network_;
-  NetworkState own_;
+  NetworkTensors own_;
 };
 
 /// Σ over the batches of share * statistic, in double.
@@ -93,7 +93,7 @@ class FusedRecalibration : public Recalibration {
     logits_.resize(static_cast<std::size_t>(kBatch * plan_.classes()));
   }
 
-  NetworkState apply(const NetworkState& state) override {
+  NetworkTensors apply(const NetworkTensors& state) override {
     std::vector<Averages> averages(graph_->nodes.size());
     const auto all = static_cast<double>(images_.size());
     const auto [channels, height, width] = images_.data().shape;
@@ -108,7 +108,7 @@ class FusedRecalibration : public Recalibration {
                            static_cast<std::size_t>(graph_->nodes[node].shape.channels));
       }
     }
-    NetworkState found = state;
+    NetworkTensors found = state;
     for (const std::size_t node : measured()) {
       const BatchNorm& norm = *graph_->nodes[node].norm;
       replace(found, norm.mean, averages[node].means);
@@ -126,7 +126,7 @@ class FusedRecalibration : public Recalibration {
     return nodes;
   }
   /// Puts a tensor of these numbers in the place of a buffer.
-  static void replace(NetworkState& state, TensorIndex index, const std::vector<double>& values) {
+  static void replace(NetworkTensors& state, TensorIndex index, const std::vector<double>& values) {
     state.buffers[index - state.parameters.size()].tensor = at::tensor(values, at::kFloat);
   }
 

@@ -23,7 +23,7 @@ class Recalibration {
  public:
   virtual ~Recalibration() = default;
   /// `state` with its statistics replaced. They may be this object's own, valid until the next call.
-  virtual NetworkState apply(const NetworkState& state) = 0;
+  virtual NetworkTensors apply(const NetworkTensors& state) = 0;
 };
 
 /// By LibTorch, operator by operator. Throws as check_recalibration does.

@@ -4,6 +4,7 @@
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 #include "base/error.h"
@@ -30,6 +31,7 @@ Weighed without_padding(const at::Tensor& outputs, const Batch& batch) {
 Batch SampleSource::read(std::int64_t first, std::int64_t count, std::span<float> out) const {
   Batch samples = batch(first, count);
   const at::Tensor floats = samples.inputs.front().to(at::kCPU, at::kFloat).contiguous();
+  if (static_cast<std::size_t>(floats.numel()) > out.size()) throw std::logic_error("SampleSource: larger samples");
   std::copy_n(floats.data_ptr<float>(), floats.numel(), out.begin());
   samples.inputs.clear();
   return samples;

@@ -35,7 +35,8 @@ class SampleSource {
   virtual std::int64_t size() const = 0;
   /// Samples first, …, first + count - 1.
   virtual Batch batch(std::int64_t first, std::int64_t count) const = 0;
-  /// The same, but with the first input written to `out` as floats, on the CPU; the batch lacks its inputs.
+  /// The same, but with the first input written to `out` as floats, on the CPU; the batch lacks its inputs. Throws
+  /// std::logic_error if `out` is too small.
   virtual Batch read(std::int64_t first, std::int64_t count, std::span<float> out) const;
 };
 

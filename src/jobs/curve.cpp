@@ -157,23 +157,19 @@ CurveInputs read_inputs(const CurveRequest& request, const LandscapeOptions& opt
   return inputs;
 }
 
-/// A bend as a network of its own, with statistics estimated for it.
-NetworkState state_of_bend(const std::vector<NamedTensor>& bend, const CurveInputs& inputs, const at::Device& device) {
-  NetworkState state = copy_state({bend, inputs.from.state.buffers}, device);
-  if (inputs.recalibration) {
-    state = make_eager_recalibration(inputs.landscape.spec, inputs.recalibration, device)->apply(state);
-  }
-  return copy_state(state, at::kCPU);
-}
-
+/// The bends as networks of their own, with statistics estimated for each.
 void save_bends(const CurveRequest& request, const Curve& curve, const CurveInputs& inputs, const DataSet& train,
                 const at::Device& device) {
   const auto files = bend_files(request);
+  const auto recalibration =
+      inputs.recalibration ? make_eager_recalibration(inputs.landscape.spec, inputs.recalibration, device) : nullptr;
   for (std::size_t k = 1; k <= curve.bends(); ++k) {
     json metadata = checkpoint_metadata(inputs.landscape.spec, train);
     metadata.update({{"curve", request.shape}, {"bend", k}, {"bends", curve.bends()}});
     check_writable(files[k - 1]);
-    write_checkpoint(files[k - 1], all_tensors(state_of_bend(curve.points[k], inputs, device)), metadata);
+    NetworkState bend = copy_state({curve.points[k], inputs.from.state.buffers}, device);
+    if (recalibration) bend = copy_state(recalibration->apply(bend), device);
+    write_checkpoint(files[k - 1], all_tensors(state_on(bend, at::kCPU)), metadata);
   }
 }
 

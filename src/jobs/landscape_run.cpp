@@ -118,7 +118,7 @@ void describe(LandscapeTask& task, const Planes& planes, const Caller& caller) {
 /// Along directions of states a variance may fall below 0, where no network is: the loss there is not a number.
 void warn_of_variances(const Planes& planes, const Surface& surface, Observer& observer) {
   const auto plane = planes.at(0);
-  NetworkState point = copy_state(planes.origin(), planes.origin().parameters.front().tensor.device());
+  NetworkState point = copy_state(planes.origin(), planes.origin().flat.device());
   for (const double x : {surface.x.low, surface.x.high}) {
     for (const double y : {surface.y.low, surface.y.high}) {
       const std::array at{x, y};
@@ -191,10 +191,7 @@ Evaluation evaluate_checkpoint(const LandscapeInputs& inputs, const Engine& engi
 
 /// The marked checkpoints' own losses, each with its own statistics, where they are not there yet.
 void mark_points(Surface& surface, const LandscapeTask& task, const std::atomic<bool>& stop) {
-  EngineOptions options = task.engine.options();
-  options.extras = {};
-  options.recalibration = nullptr;
-  const Engine engine(std::move(options), task.inputs.images.data, task.engine.device());
+  const Engine engine = task.engine.plain();
   const auto evaluator = engine.make_evaluator();
   for (std::size_t i = 0; i < surface.points.size() && !stop; ++i) {
     MarkedPoint& point = surface.points[i];

@@ -1,7 +1,6 @@
 #include "landscape/checkpoint_plane.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
@@ -14,24 +13,28 @@ namespace {
 constexpr double kOnOneLine = 1e-4;  // sine of an angle: what float32 leaves of three states on a line is smaller
 constexpr double kRounding = 1e-6;   // of a length: what float32 leaves of a state that lies in the plane
 
-/// to − from, rounded once; zeros where the entry is not floating-point.
-NamedTensor subtract(const NamedTensor& to, const NamedTensor& from) {
-  if (!to.tensor.is_floating_point()) {
-    return {to.name, at::zeros(to.tensor.sizes(), at::kFloat)};
-  }
+/// to − from, each number rounded once; whole numbers do not move.
+Direction subtract(const NetworkTensors& to, const NetworkTensors& from, DirectionType type) {
   const auto wide = [](const at::Tensor& tensor) { return tensor.detach().to(at::kCPU, at::kDouble); };
-  return {to.name, (wide(to.tensor) - wide(from.tensor)).to(at::kFloat).contiguous()};
+  Direction result = zeros_like(to, part_of(type));
+  for (const auto list : {&NetworkTensors::parameters, &NetworkTensors::buffers}) {
+    for (std::size_t i = 0; i < (result.*list).size(); ++i) {
+      const at::Tensor& out = (result.*list)[i].tensor;
+      if (out.is_floating_point()) out.copy_(wide((to.*list)[i].tensor) - wide((from.*list)[i].tensor));
+    }
+  }
+  return result;
 }
 
 /// factor · (moved − share · fixed), each number rounded once; of the buffers where `moved` has them.
 Direction combine(const Direction& fixed, const Direction& moved, double share, double factor) {
   const auto wide = [](const at::Tensor& tensor) { return tensor.to(at::kDouble); };
-  Direction result;
-  for (const auto list : {&Direction::parameters, &Direction::buffers}) {
-    for (std::size_t i = 0; i < (moved.*list).size(); ++i) {
-      const auto& [name, tensor] = (moved.*list)[i];
-      const auto value = wide(tensor).sub_(wide((fixed.*list)[i].tensor), share).mul_(factor);
-      (result.*list).push_back({name, value.to(at::kFloat)});
+  Direction result = zeros_like(moved, StatePart::all);
+  for (const auto list : {&NetworkTensors::parameters, &NetworkTensors::buffers}) {
+    for (std::size_t i = 0; i < (result.*list).size(); ++i) {
+      const at::Tensor& out = (result.*list)[i].tensor;
+      if (!out.is_floating_point()) continue;
+      out.copy_(wide((moved.*list)[i].tensor).sub_(wide((fixed.*list)[i].tensor), share).mul_(factor));
     }
   }
   return result;
@@ -40,16 +43,9 @@ Direction combine(const Direction& fixed, const Direction& moved, double share, 
 }  // namespace
 
 Direction direction_between(const NamedState& from, const NamedState& to, DirectionType type) {
-  Direction direction;
-  for (std::size_t p = 0; p < from.state.parameters.size(); ++p) {
-    direction.parameters.push_back(subtract(to.state.parameters[p], from.state.parameters[p]));
-  }
+  Direction direction = subtract(to.state, from.state, type);
   if (norm(direction) == 0) {
     throw Error("{} and {} hold the same parameters: there is no direction from one to the other", from.name, to.name);
-  }
-  if (type == DirectionType::weights) return direction;
-  for (std::size_t b = 0; b < from.state.buffers.size(); ++b) {
-    direction.buffers.push_back(subtract(to.state.buffers[b], from.state.buffers[b]));
   }
   return direction;
 }
@@ -68,11 +64,8 @@ std::vector<Direction> directions_through(const NamedState& a, const NamedState&
   return {std::move(first), std::move(second)};
 }
 
-Projection project(const NetworkState& state, const Plane& plane) {
-  Direction way;
-  for (std::size_t p = 0; p < state.parameters.size(); ++p) {
-    way.parameters.push_back(subtract(state.parameters[p], plane.origin.parameters[p]));
-  }
+Projection project(const NetworkTensors& state, const Plane& plane) {
+  Direction way = subtract(state, plane.origin, DirectionType::weights);
   const auto& d = plane.directions;
   Projection found;
   if (d.size() == 1) {

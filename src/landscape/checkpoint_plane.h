@@ -31,6 +31,6 @@ struct Projection {
 };
 
 /// On a plane or a line whose tensors lie on the CPU.
-Projection project(const NetworkState& state, const Plane& plane);
+Projection project(const NetworkTensors& state, const Plane& plane);
 
 }  // namespace lossatlas

@@ -90,7 +90,7 @@ class Differences {
   void for_each_row_of(
       const Block& block,
       const std::function<void(std::size_t, const float*, const float*, std::int64_t, std::int64_t)>& use) const;
-  at::Tensor combine_buffer(const NamedTensor& buffer, const std::vector<double>& combination) const;
+  void combine_buffer(const NamedTensor& buffer, const std::vector<double>& combination, const at::Tensor& out) const;
 
   NetworkState origin_;
   std::vector<std::int64_t> begins_;  // first column of each parameter, and the end

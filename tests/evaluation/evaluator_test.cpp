@@ -80,22 +80,6 @@ TEST_CASE("an evaluator takes each state anew and leaves it as it was") {
   CHECK(evaluator->evaluate(state).loss == before);
 }
 
-TEST_CASE("a state on its own device is the same memory, in another type a copy") {
-  const NetworkState own = state_of(*make_network(small_spec()));
-  const NetworkState there = state_on(own, torch::kCPU);
-  REQUIRE(there.parameters.size() == own.parameters.size());
-  for (std::size_t p = 0; p < own.parameters.size(); ++p) {
-    CHECK(there.parameters[p].name == own.parameters[p].name);
-    CHECK(there.parameters[p].tensor.data_ptr() == own.parameters[p].tensor.data_ptr());
-    CHECK(!there.parameters[p].tensor.requires_grad());
-  }
-  const NetworkState doubles{{{"a", torch::arange(6, torch::kFloat64).view({2, 3}).t()}}, {{"b", torch::tensor(7)}}};
-  const NetworkState floats = state_on(doubles, torch::kCPU);
-  CHECK(torch::equal(floats.parameters[0].tensor, torch::tensor({{0.f, 3.f}, {1.f, 4.f}, {2.f, 5.f}})));
-  CHECK(floats.parameters[0].tensor.is_contiguous());
-  CHECK(floats.buffers[0].tensor.item<std::int64_t>() == 7);
-}
-
 TEST_CASE("one pass over the images serves several sizes") {
   const auto engine_choice = GENERATE(EngineChoice::eager, EngineChoice::fused);
   torch::manual_seed(5);

@@ -30,7 +30,7 @@ class Formula : public Program {
     for (at::Tensor& parameter : parameters_) parameter = torch::zeros({0});
   }
 
-  void load(const NetworkState& state) override {
+  void load(const NetworkTensors& state) override {
     for (std::size_t p = 0; p < parameters_.size(); ++p) parameters_[p].set_data(state.parameters[p].tensor);
   }
   const std::vector<at::Tensor>& parameters() const override { return parameters_; }
@@ -50,14 +50,14 @@ at::Tensor language(const std::vector<at::Tensor>& p, const at::Tensor& tokens) 
   return context.matmul(p[0].t()) + p[1];
 }
 
-NetworkState state_of_tensors(std::initializer_list<at::Tensor> tensors) {
-  NetworkState state;
+NetworkTensors state_of_tensors(std::initializer_list<at::Tensor> tensors) {
+  NetworkTensors state;
   for (const at::Tensor& tensor : tensors) state.parameters.push_back({"p", tensor});
   return state;
 }
 
-NetworkState in_double(const NetworkState& state) {
-  NetworkState doubles;
+NetworkTensors in_double(const NetworkTensors& state) {
+  NetworkTensors doubles;
   for (const auto& [name, tensor] : state.parameters) doubles.parameters.push_back({name, tensor.to(torch::kFloat64)});
   return doubles;
 }
@@ -96,7 +96,7 @@ constexpr std::int64_t kSamples = 23, kBatch = 8;
 struct Example {
   std::shared_ptr<const SampleSource> samples;
   std::shared_ptr<const Criterion> criterion;
-  NetworkState state;
+  NetworkTensors state;
   Formula::Function function;
 
   std::unique_ptr<Objective> objective() const {
@@ -122,7 +122,7 @@ Example language_example() {
 }
 
 /// Losses of all samples in double, by LibTorch alone.
-at::Tensor losses_in_double(const Example& example, const NetworkState& state) {
+at::Tensor losses_in_double(const Example& example, const NetworkTensors& state) {
   std::vector<at::Tensor> parameters;
   for (const auto& [name, tensor] : in_double(state).parameters) parameters.push_back(tensor);
   const Batch all = example.samples->batch(0, kSamples);
@@ -131,16 +131,21 @@ at::Tensor losses_in_double(const Example& example, const NetworkState& state) {
   return example.criterion->losses(example.function(parameters, x), all.targets);
 }
 
-std::size_t count_of(const NetworkState& state) {
-  std::size_t count = 0;
-  for (const auto& [name, tensor] : state.parameters) count += static_cast<std::size_t>(tensor.numel());
-  return count;
+NetworkState gradient_of(Objective& objective, const NetworkTensors& state, SampleRange range) {
+  NetworkState gradient = zeros_like(state, StatePart::parameters);
+  objective.evaluate(state, range, {.gradient = &gradient});
+  return gradient;
 }
 
-std::vector<float> gradient_of(Objective& objective, const NetworkState& state, SampleRange range) {
-  std::vector<float> gradient(count_of(state));
-  objective.evaluate(state, range, {.gradient = gradient});
-  return gradient;
+/// All numbers of a gradient, one after another.
+at::Tensor numbers(const NetworkTensors& gradient) {
+  std::vector<at::Tensor> all;
+  for (const auto& [name, tensor] : gradient.parameters) all.push_back(tensor.flatten().to(torch::kFloat64));
+  return torch::cat(all);
+}
+
+double distance(const at::Tensor& found, const at::Tensor& wanted) {
+  return ((found - wanted).norm() / wanted.norm()).item<double>();
 }
 
 }  // namespace
@@ -184,43 +189,34 @@ TEST_CASE("sequences of whole numbers have losses over samples and over tokens")
   CHECK(found[1].mean() == Approx(-own.masked_select(counts).mean().item<double>()).epsilon(1e-5));
 }
 
-TEST_CASE("the gradient is that of the sum of losses, flat in the order of the parameters") {
+TEST_CASE("the gradient is that of the sum of losses, in the layout of the state") {
   for (const Example& example : {regression_example(), language_example()}) {
     const auto objective = example.objective();
     REQUIRE(objective->capabilities().gradient);
-    const auto found = gradient_of(*objective, example.state, {0, kSamples});
+    const NetworkState found = gradient_of(*objective, example.state, {0, kSamples});
+    CHECK(found.flat.numel() == copy_state(example.state, torch::kCPU).parameter_end);
+    const NetworkTensors doubles = in_double(example.state);
 
     // autograd, in double
-    std::vector<at::Tensor> parameters;
-    for (const auto& [name, tensor] : in_double(example.state).parameters) {
-      parameters.push_back(tensor.requires_grad_(true));
-    }
-    const Batch all = example.samples->batch(0, kSamples);
-    const auto& input = all.inputs.front();
-    const auto x = input.is_floating_point() ? input.to(torch::kFloat64) : input;
-    example.criterion->losses(example.function(parameters, x), all.targets).sum().backward();
-    std::vector<at::Tensor> flat;
-    for (const auto& parameter : parameters) flat.push_back(parameter.grad().flatten());
-    const auto wanted = torch::cat(flat);
-    const auto got = torch::tensor(found).to(torch::kFloat64);
-    CHECK((got - wanted).norm().item<double>() < 1e-5 * wanted.norm().item<double>());
+    for (const auto& [name, tensor] : doubles.parameters) tensor.requires_grad_(true);
+    losses_in_double(example, doubles).sum().backward();
+    NetworkTensors wanted;
+    for (const auto& [name, tensor] : doubles.parameters) wanted.parameters.push_back({name, tensor.grad()});
+    CHECK(distance(numbers(found), numbers(wanted)) < 1e-5);
 
-    // finite differences of single parameters, in double
+    // finite differences of the first number of each parameter, in double
+    const torch::NoGradGuard no_gradients;
     constexpr double kStep = 1e-5;
-    for (const std::size_t i : {std::size_t{0}, found.size() / 2, found.size() - 1}) {
-      const auto loss_at = [&](double step) {
-        NetworkState moved = in_double(example.state);
-        std::size_t first = 0;
-        for (auto& [name, tensor] : moved.parameters) {
-          const auto count = static_cast<std::size_t>(tensor.numel());
-          tensor = tensor.clone();
-          if (i >= first && i < first + count) tensor.flatten()[static_cast<std::int64_t>(i - first)] += step;
-          first += count;
-        }
-        return losses_in_double(example, moved).sum().item<double>();
+    for (std::size_t p = 0; p < doubles.parameters.size(); ++p) {
+      const auto first = doubles.parameters[p].tensor.view(-1)[0];
+      const auto loss_after = [&](double step) {
+        first.add_(step);
+        return losses_in_double(example, doubles).sum().item<double>();
       };
-      const double slope = (loss_at(kStep) - loss_at(-kStep)) / (2 * kStep);
-      CHECK(static_cast<double>(found[i]) == Approx(slope).epsilon(1e-4).margin(1e-4));
+      const double above = loss_after(kStep), below = loss_after(-2 * kStep);
+      first.add_(kStep);
+      const double slope = found.parameters[p].tensor.view(-1)[0].item<double>();
+      CHECK(slope == Approx((above - below) / (2 * kStep)).epsilon(1e-4).margin(1e-4));
     }
   }
 }
@@ -228,15 +224,14 @@ TEST_CASE("the gradient is that of the sum of losses, flat in the order of the p
 TEST_CASE("sums and gradients of parts of the samples add up, and what is added goes on") {
   const Example example = regression_example();
   const auto objective = example.objective();
-  Measurement whole = objective->evaluate(example.state, {0, kSamples});
+  const Measurement whole = objective->evaluate(example.state, {0, kSamples});
   Measurement parts = objective->evaluate(example.state, {0, 10});
   parts += example.objective()->evaluate(example.state, {10, kSamples});
   CHECK(parts[0].count == whole[0].count);
   CHECK(parts[0].total == Approx(whole[0].total).epsilon(1e-12));
-  auto gradient = gradient_of(*objective, example.state, {0, 10});
-  objective->evaluate(example.state, {10, kSamples}, {.gradient = gradient});
-  const auto all = gradient_of(*objective, example.state, {0, kSamples});
-  for (std::size_t i = 0; i < all.size(); ++i) CHECK(gradient[i] == Approx(all[i]).epsilon(1e-4).margin(1e-5));
+  NetworkState gradient = gradient_of(*objective, example.state, {0, 10});
+  objective->evaluate(example.state, {10, kSamples}, {.gradient = &gradient});
+  CHECK(distance(gradient.flat, gradient_of(*objective, example.state, {0, kSamples}).flat) < 1e-5);
 
   Measurement steps(1);
   objective->load(example.state);
@@ -262,11 +257,8 @@ TEST_CASE("padding counts nowhere") {
   CHECK(found[0].count == kSamples - 4);
   CHECK(each[0].size() == kSamples - 4);
   CHECK(found[0].total == Approx(wanted[0].total).epsilon(1e-12));
-  const auto gradient = gradient_of(*objective, padded.state, {0, kSamples});
-  const auto wanted_gradient = gradient_of(*kept.objective(), kept.state, {0, kSamples - 4});
-  for (std::size_t i = 0; i < gradient.size(); ++i) {
-    CHECK(gradient[i] == Approx(wanted_gradient[i]).epsilon(1e-4).margin(1e-5));
-  }
+  const NetworkState gradient = gradient_of(*objective, padded.state, {0, kSamples});
+  CHECK(distance(gradient.flat, gradient_of(*kept.objective(), kept.state, {0, kSamples - 4}).flat) < 1e-5);
   CHECK_THROWS_WITH(regression_example(torch::full({kSamples}, 0.5)), ContainsSubstring("weight"));
   CHECK_THROWS_WITH(TensorSamples({torch::zeros({3, 1})}, torch::zeros({4})), ContainsSubstring("first axis"));
 }
@@ -286,23 +278,21 @@ TEST_CASE("a network's gradient is that of autograd, and asking for it changes n
     CHECK(engine.capabilities().gradient);
     const auto objective = engine.make_objective();
     const Measurement plain = objective->evaluate(state, {0, 40});
-    std::vector<float> gradient(count_of(state));
-    const Measurement again = objective->evaluate(state, {0, 40}, {.gradient = gradient});
+    NetworkState gradient = zeros_like(state, StatePart::parameters);
+    const Measurement again = objective->evaluate(state, {0, 40}, {.gradient = &gradient});
     CHECK(again[0].total == plain[0].total);
     CHECK(objective->evaluate(state, {0, 40})[0].total == plain[0].total);
 
     const auto logits = network->forward(Images(data, torch::kCPU).normalized(0, 40));
     const auto labels = torch::tensor(data->labels);
     network->zero_grad();
-    (loss == LossFunction::mse
-         ? (logits - torch::one_hot(labels, 10)).square().mean(1).sum()
-         : torch::nn::functional::cross_entropy(
-               logits, labels, torch::nn::functional::CrossEntropyFuncOptions().reduction(torch::kSum)))
+    const auto summed = torch::nn::functional::CrossEntropyFuncOptions().reduction(torch::kSum);
+    (loss == LossFunction::mse ? (logits - torch::one_hot(labels, 10)).square().mean(1).sum()
+                               : torch::nn::functional::cross_entropy(logits, labels, summed))
         .backward();
-    std::vector<at::Tensor> flat;
-    for (const auto& parameter : network->parameters()) flat.push_back(parameter.grad().flatten());
-    const auto wanted = torch::cat(flat);
-    CHECK((torch::tensor(gradient) - wanted).norm().item<double>() < 1e-5 * wanted.norm().item<double>());
+    NetworkTensors wanted;
+    for (const auto& parameter : network->parameters()) wanted.parameters.push_back({"", parameter.grad()});
+    CHECK(distance(numbers(gradient), numbers(wanted)) < 1e-5);
   }
 }
 
@@ -319,8 +309,8 @@ TEST_CASE("the fused engine has no gradient, and runs any source of images and c
   CHECK(why_not_fused(spec).empty());
   const auto objective = engine.make_objective();
   const NetworkState state = copy_state(state_of(*network), torch::kCPU);
-  std::vector<float> gradient(count_of(state));
-  CHECK_THROWS_AS(objective->evaluate(state, {0, 40}, {.gradient = gradient}), std::logic_error);
+  NetworkState gradient = zeros_like(state, StatePart::parameters);
+  CHECK_THROWS_AS(objective->evaluate(state, {0, 40}, {.gradient = &gradient}), std::logic_error);
 
   const Measurement images = objective->evaluate(state, {0, 40});
   const auto inputs = Images(data, torch::kCPU).normalized(0, 40);

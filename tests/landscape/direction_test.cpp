@@ -34,7 +34,7 @@ NetworkState state_of(const std::string& architecture) {
 }
 
 /// One parameter of a direction.
-Direction one(const Direction& direction, std::size_t p) { return {{direction.parameters[p]}, {}}; }
+NetworkTensors one(const NetworkTensors& direction, std::size_t p) { return {{direction.parameters[p]}, {}}; }
 
 torch::Tensor filter_norms(const torch::Tensor& tensor) {
   return tensor.detach().to(torch::kFloat64).flatten(1).norm(2, 1);
@@ -127,7 +127,7 @@ TEST_CASE("directions depend on seed and number, not on threads") {
 }
 
 TEST_CASE("a seed's direction is the same for all times") {
-  NetworkState origin;
+  NetworkTensors origin;
   origin.parameters.push_back({"weight", torch::ones({1, 4})});
   const auto drawn = [&](std::uint32_t number, Distribution distribution) {
     const Direction direction = random_direction(origin, number, {3, Normalization::none, {}, distribution});
@@ -139,7 +139,7 @@ TEST_CASE("a seed's direction is the same for all times") {
 }
 
 TEST_CASE("a filter of zeros stays zero") {
-  const NetworkState origin{{{"w", torch::zeros({2, 3})}}, {}};
+  const NetworkTensors origin{{{"w", torch::zeros({2, 3})}}, {}};
   CHECK(norm(random_direction(origin, 0, {})) == 0);
 }
 
@@ -211,9 +211,9 @@ TEST_CASE("a direction made orthogonal keeps its normalization") {
   auto none = random_direction(origin, 1, {0, Normalization::none, {}});
   make_orthogonal(x, none, origin, Normalization::none);
   CHECK(std::abs(cosine(x, none)) < 1e-7);
-  const NetworkState single{{{"w", torch::ones({1, 3})}}, {}};
+  const NetworkTensors single{{{"w", torch::ones({1, 3})}}, {}};
   const auto fixed = random_direction(single, 0, {});
-  Direction same{{{"w", fixed.parameters[0].tensor.clone()}}, {}};  // nothing of it is left
+  Direction same = copy_state(fixed, torch::kCPU);  // nothing of it is left
   CHECK_THROWS_WITH(make_orthogonal(fixed, same, single, Normalization::filter), ContainsSubstring("cannot be made"));
 }
 

@@ -67,6 +67,21 @@ TEST_CASE("a point of the plane is origin plus multiples, rounded once, and the 
   }
 }
 
+TEST_CASE("a point along three directions, of more numbers than are placed at a time, is rounded once") {
+  Example example("resnet20");
+  example.plane.directions.push_back(random_direction(example.plane.origin, 2, {}));
+  NetworkState point = copy_state(example.plane.origin, torch::kCPU);
+  REQUIRE(point.flat.numel() > 5000);
+  place(example.plane, std::array{0.3, -0.7, 1.1}, point);
+  const auto wide = [](const NetworkState& state) {
+    return state.flat.narrow(0, 0, state.parameter_end).to(torch::kFloat64);
+  };
+  const auto& d = example.plane.directions;
+  const auto expected = wide(example.plane.origin) + 0.3 * wide(d[0]) + -0.7 * wide(d[1]) + 1.1 * wide(d[2]);
+  CHECK(torch::equal(point.flat.narrow(0, 0, point.parameter_end), expected.to(torch::kFloat32)));
+  CHECK(torch::equal(point.buffers[0].tensor, example.plane.origin.buffers[0].tensor));  // statistics stay
+}
+
 TEST_CASE("planes are made when they are asked for, and the two used last are kept") {
   const Example example("linear");
   std::vector<std::size_t> made;
@@ -141,8 +156,8 @@ TEST_CASE("a direction to a second network passes through its loss at 1") {
   torch::manual_seed(5);
   const NetworkState other = copy_state(state_of(*make_network(spec_of("mlp"))), torch::kCPU);
   for (std::size_t p = 0; p < other.parameters.size(); ++p) {
-    example.plane.directions[0].parameters[p].tensor =
-        other.parameters[p].tensor - example.plane.origin.parameters[p].tensor;
+    example.plane.directions[0].parameters[p].tensor.copy_(other.parameters[p].tensor -
+                                                           example.plane.origin.parameters[p].tensor);
   }
   Surface surface({0, 1, 2}, {0, 0, 1}, Split::train);
   sweep(example.plane, example.engine, surface, {});

@@ -32,7 +32,7 @@ torch::Tensor combined(const Pca& pca, std::size_t k, const torch::Tensor& point
 }
 
 /// Parameters "a" [2, count - 2] and "b" [2] from `count` numbers, and one statistic.
-NetworkState state_from(const torch::Tensor& numbers, double statistic) {
+NetworkTensors state_from(const torch::Tensor& numbers, double statistic) {
   const auto all = numbers.to(torch::kFloat32).contiguous();
   const std::int64_t count = all.numel();
   return {
@@ -45,10 +45,8 @@ class Rows {
  public:
   explicit Rows(const torch::Tensor& rows) {
     for (std::int64_t i = 0; i < rows.size(0); ++i) {
-      const NetworkState state = state_from(rows[i], static_cast<double>(i));
-      std::vector<NamedTensor> tensors = state.parameters;
-      tensors.insert(tensors.end(), state.buffers.begin(), state.buffers.end());
-      write_checkpoint(folder_ / fmt::format("{}.pt", i), tensors, {});
+      const NetworkState state = copy_state(state_from(rows[i], static_cast<double>(i)), torch::kCPU);
+      write_checkpoint(folder_ / fmt::format("{}.pt", i), all_tensors(state), {});
       indices_.push_back(index_checkpoint(folder_ / fmt::format("{}.pt", i)));
       origin_ = state;
     }
@@ -291,8 +289,8 @@ TEST_CASE("a trajectory comes back from a file as it was") {
   CHECK(read_trajectory(Hdf5Reader(folder / "empty.h5")).runs.empty());
 
   std::vector<Direction> directions(2);
-  directions[0].parameters = {{"w", torch::tensor({3.F, 4.F})}};
-  directions[1].parameters = {{"w", torch::tensor({0.F, 2.F})}};
+  directions[0] = copy_state({{{"w", torch::tensor({3.F, 4.F})}}, {}}, torch::kCPU);
+  directions[1] = copy_state({{{"w", torch::tensor({0.F, 2.F})}}, {}}, torch::kCPU);
   write_projection(folder / "cos.h5", trajectory, ProjectionRule::cos, directions);
   const Hdf5Reader cos(folder / "cos.h5");
   CHECK(cos.read<double>("/proj_xcoord") == std::vector<double>{7.5, 0, 7.5, 0});

@@ -32,10 +32,10 @@ class FusedObjective : public Objective {
 
   Capabilities capabilities() const override { return {.per_sample = true}; }
 
-  void load(const NetworkState& state) override { plan_.load(tensors_of(state)); }
+  void load(const NetworkTensors& state) override { plan_.load(tensors_of(state)); }
 
  private:
-  void add_batches(const SampleSource& samples, SampleRange range, Tally& tally, std::span<float>) override {
+  void add_batches(const SampleSource& samples, SampleRange range, Tally& tally, NetworkState*) override {
     for_batches(range, [&](std::int64_t first, std::int64_t count) {
       const Batch batch = samples.read(first, count, pixels_);
       const at::Tensor logits = logits_.narrow(0, 0, count);
@@ -79,7 +79,7 @@ void check(Network& network, const NetworkSpec& spec, const std::shared_ptr<cons
 
 }  // namespace
 
-Tensors tensors_of(const NetworkState& state) {
+Tensors tensors_of(const NetworkTensors& state) {
   Tensors tensors;
   for (const auto* list : {&state.parameters, &state.buffers}) {
     for (const auto& [name, tensor] : *list) {

@@ -14,7 +14,7 @@ namespace lossatlas {
 std::shared_ptr<const Graph> make_fused_graph(const NetworkSpec& network);
 
 /// Pointers to the floats of a state, by TensorIndex; they live as long as the state.
-Tensors tensors_of(const NetworkState& state);
+Tensors tensors_of(const NetworkTensors& state);
 
 struct FusedOptions {
   InstructionSet instruction_set = best_instruction_set();  // on the CPU

@@ -19,7 +19,7 @@ class TensorObjective : public Objective {
 
   Capabilities capabilities() const override { return {.per_sample = true}; }
 
-  void load(const NetworkState& state) override {
+  void load(const NetworkTensors& state) override {
     std::vector<at::Tensor> tensors;
     for (const auto* list : {&state.parameters, &state.buffers}) {
       for (const auto& [name, tensor] : *list) tensors.push_back(tensor);
@@ -29,7 +29,7 @@ class TensorObjective : public Objective {
 
  private:
   /// The device is given many batches before the results of the first are fetched, and so is never idle between them.
-  void add_batches(const SampleSource& samples, SampleRange range, Tally& tally, std::span<float>) override {
+  void add_batches(const SampleSource& samples, SampleRange range, Tally& tally, NetworkState*) override {
     constexpr std::size_t kMost = 64;  // batches
     std::vector<std::pair<Batch, at::Tensor>> waiting;
     for_batches(range, [&](std::int64_t first, std::int64_t count) {
