@@ -130,6 +130,21 @@ TEST_CASE("what else is measured has names, in the order of the values") {
   CHECK(names_of({.top5 = true}, Split::train, 2) == std::vector<std::string>{"train_acc_top5"});
 }
 
+TEST_CASE("losses that are differentiated are those that are added up") {
+  torch::manual_seed(3);
+  const auto logits = torch::randn({20, 5}) * 4, labels = torch::arange(20).remainder(5);
+  for (const LossFunction loss : {LossFunction::cross_entropy, LossFunction::mse}) {
+    const auto criterion = make_class_criterion(loss, {}, 5);
+    Measurement sum(2);
+    SampleValues each = values_for(*criterion);
+    Tally tally(sum, &each);
+    criterion->add(logits, labels, tally);
+    const auto wanted = criterion->losses(logits.to(torch::kFloat64), labels);
+    CHECK(torch::allclose(torch::tensor(each[0], torch::kFloat64), wanted, 1e-12));
+    CHECK(sum[0].total == Approx(wanted.sum().item<double>()));
+  }
+}
+
 TEST_CASE("a criterion refuses what is no label of its classes") {
   const auto refuse = [](const std::vector<std::int64_t>& labels) {
     return of(LossFunction::cross_entropy, {1, 2, 3, 4}, labels, 2);

@@ -319,4 +319,7 @@ TEST_CASE("the fused engine has no gradient, and runs any source of images and c
   objective->add(floats, {0, 40}, sum);
   CHECK(sum[0].total == images[0].total);
   CHECK(sum[1].total == images[1].total);
+  const TensorSamples larger({torch::zeros({40, 3, 33, 32})}, torch::tensor(data->labels));
+  EngineOptions whole{.network = spec, .batch_size = 40};
+  CHECK_THROWS_AS(Engine(whole, data, torch::kCPU).make_objective()->add(larger, {0, 40}, sum), std::logic_error);
 }
