@@ -1,11 +1,10 @@
 #include "evaluation/objective.h"
 
 #include <torch/nn/functional/loss.h>
-#include <torch/nn/modules/loss.h>
 #include <torch/utils.h>
 
-#include <array>
 #include <cmath>
+#include <functional>
 #include <stdexcept>
 
 #include "base/error.h"
@@ -25,9 +24,8 @@ class Formula : public Program {
  public:
   using Function = std::function<at::Tensor(const std::vector<at::Tensor>&, const at::Tensor&)>;
 
-  Formula(std::size_t parameters, Function function)
-      : parameters_(parameters, torch::zeros({0})), function_(std::move(function)) {
-    for (at::Tensor& parameter : parameters_) parameter = torch::zeros({0});
+  Formula(std::size_t parameters, Function function) : function_(std::move(function)) {
+    for (std::size_t p = 0; p < parameters; ++p) parameters_.push_back(torch::zeros({0}));
   }
 
   void load(const NetworkTensors& state) override {
