@@ -9,7 +9,7 @@ import time
 import h5py
 import numpy as np
 import pytest
-from conftest import (SETTINGS, add_curve, add_points, bowl, write_fan, write_history, write_line, write_path,
+from conftest import (SETTINGS, add_curve, add_points, bowl, write_fan, write_history, write_line, write_curve,
                       write_repeats, write_surface, write_trajectory)
 
 DESKTOP, PHONE = (1000, 600), (390, 700)
@@ -59,7 +59,7 @@ def write_broken_line(path):
 KINDS = {
     "surface": write_noisy, "holes": write_holes, "marked": write_marked, "repeats": write_repeats,
     "trajectory": lambda path: write_trajectory(path, runs=2), "line": write_line, "fan": write_fan,
-    "path": write_path, "history": write_history, "broken line": write_broken_line, "circles": lambda path: add_points(write_line(path)),
+    "curve": write_curve, "history": write_history, "broken line": write_broken_line, "circles": lambda path: add_points(write_line(path)),
 }
 
 
@@ -304,7 +304,7 @@ def test_every_kind_of_page_is_drawn_without_errors_and_without_network(page_of,
         opened.page.wait_for_timeout(50)
         opened.settle()
         drawn = opened.drawn("main canvas")
-        assert len(drawn) >= (1 if kind in ("line", "fan", "path", "history", "broken line", "circles") else 3)
+        assert len(drawn) >= (1 if kind in ("line", "fan", "curve", "history", "broken line", "circles") else 3)
         assert min(shades(drawn)) > 8, "a canvas is blank"
         assert opened.page.evaluate("document.documentElement.scrollWidth") <= width, "wider than the window"
 

@@ -4,12 +4,14 @@ What is absent, or is not of the shape that is known, is left out or written as 
 """
 
 import math
+import re
 
 from .scales import number
 from .wording import grouped, is_percent, short_label
 
 SAID_ELSEWHERE = {"clear_minima", "points", "evaluated", "reconstructed", "not_finite", "repeats", "width_at_least"}
 LONGEST_TEXT = 200  # characters
+FURTHER = re.compile(r"z|w|axis\d+")  # axes beyond x and y
 ROUNDED = 1e-12  # coordinates nearer to 0 are
 
 
@@ -38,8 +40,9 @@ def _centre(value, _):
 def _located(name):
     def said(value, _):
         loss, = _numbers(value, "loss")
-        x, y = (_coordinate(value, each) for each in "xy")
-        return None if None in (loss, x, y) else [f"{name} loss {loss} at ({x}, {y})"]
+        known = value if isinstance(value, dict) else {}
+        place = [_coordinate(value, axis) for axis in ("x", "y", *filter(FURTHER.fullmatch, known))]
+        return None if None in (loss, *place) else [f"{name} loss {loss} at ({', '.join(place)})"]
 
     return said
 
@@ -66,10 +69,10 @@ def _minima(value, summary):
 
 def _curvature(value, _):
     eigenvalues = value.get("eigenvalues") if isinstance(value, dict) else None
-    if not (isinstance(eigenvalues, list) and len(eigenvalues) == 2 and all(map(_is_number, eigenvalues))):
+    if not (isinstance(eigenvalues, list) and len(eigenvalues) >= 2 and all(map(_is_number, eigenvalues))):
         return None
     condition, = _numbers(value, "condition")
-    text = "curvature at the centre {} to {}".format(*map(_text, eigenvalues))
+    text = "curvature at the centre {} to {}".format(*map(_text, (eigenvalues[0], eigenvalues[-1])))
     return [text + (f", ratio {condition}" if condition else "")]
 
 

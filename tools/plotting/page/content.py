@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import charts, marks, overlay, points, style, summary, wording
 from ..errors import NotYetError, PlotError, WordsError
-from ..hdf5 import FUNCTION, HISTORY, LINE, PATH, PLANE
+from ..hdf5 import CURVE, FUNCTION, HISTORY, LINE, PLANE
 from ..histories import HISTORY_VALUES
 from ..kinds import PLANE_KINDS
 from ..options import Look
@@ -19,13 +19,13 @@ MOST_DRAWS = 36
 
 
 def of_files(files, options, names):
-    """The content of a page of these open files: surfaces side by side, or lines, paths or histories.
+    """The content of a page of these open files: surfaces side by side, or lines, curves or histories.
 
     `names` are what the files are called where there are several."""
     if files[0].sort == FUNCTION and len(files) == 1:
         return descent.of_file(files[0], options)
     for file in files:
-        if file.sort in (PATH, LINE) and math.prod(file.shape) == 1:
+        if file.sort in (CURVE, LINE) and math.prod(file.shape) == 1:
             raise PlotError(f"{file.path} holds one point only: nothing to draw")
     sort = files[0].sort
     for file in files:
@@ -133,7 +133,7 @@ def _field_record(name, files, all_draws, look):
     both = records.both_scales(values, name, look.log, (look.vmin, look.vmax))
     settings = files[0].settings
     return {
-        "name": name, "short": wording.short_label(name, settings), "label": wording.value_label(name, settings),
+        "name": name, "short": wording.short_label(name, settings), "label": files[0].value_label(name),
         "percent": wording.is_percent(name), "chosen": both["chosen"],
         **{kind: both[kind] and records.scale_record(both[kind], 7, look.levels) for kind in ("linear", "log")},
     }
@@ -192,8 +192,8 @@ def _columns(column, names):
 def _words(file, field, record, runs):
     """The surface in sentences, for those who do not see it."""
     x, y = np.sort(file.x), np.sort(file.y)
-    number = records.number
-    texts = [f"{wording.capital(record['short'])} on a grid of {wording.grouped(len(x))} by {wording.grouped(len(y))} points:"
+    number, where = records.number, f" in the slice at {file.slice}" if file.slice else ""
+    texts = [f"{wording.capital(record['short'])} on a grid of {wording.grouped(len(x))} by {wording.grouped(len(y))} points{where}:"
              f" {marks.axis_label(file, 1)} from {number(x[0])} to {number(x[-1])},"
              f" {marks.axis_label(file, 2)} from {number(y[0])} to {number(y[-1])}."]
     if not np.isfinite(field.values).any():
@@ -223,7 +223,7 @@ def _own(file):
     return wording.short_label(file.default_name(), file.settings)
 
 
-# --- lines, paths and histories --------------------------------------------------------------------
+# --- lines, curves and histories -------------------------------------------------------------------
 
 
 def _curves(files, options, names):
@@ -236,7 +236,7 @@ def _curves(files, options, names):
         if np.isfinite(series.values).any():
             groups.setdefault(series.name.rpartition("_")[2], []).append(series)
     if not groups:
-        raise NotYetError(f"{chart.path} has no evaluated point with a finite value: nothing to draw")
+        raise NotYetError(f"{chart.file.path} has no evaluated point with a finite value: nothing to draw")
     looks = _looks(chart, files, names)
     panels = [_panel(group, chart, files, options, looks, what == "loss" or len(groups) == 1)
               for what, group in groups.items()]
@@ -246,7 +246,7 @@ def _curves(files, options, names):
     for file in files:
         numbers = [] if file.sort == HISTORY else summary.facts(file.summary)
         if numbers:
-            of = "" if file.sort == PATH else f", of the {_own(file)}"  # those of a path name theirs
+            of = "" if file.sort == CURVE else f", of the {_own(file)}"  # those of a curve name theirs
             words.append(f"The numbers of {os.path.basename(file.path)}{of}: {'; '.join(numbers)}.")
     return {
         "kind": "curves", **records.common(files, options), "title": options.title or title, "caption": wording.joined(facts),
@@ -263,8 +263,8 @@ def _chart(files, fields, names):
     if files[0].sort == HISTORY:
         chart = charts.of_histories(files, fields, names)
         return chart, wording.title("training", *settings), *_shared(files, names, chart, charts.history_facts), None
-    if files[0].sort == PATH:
-        chart, field = charts.of_paths(files, fields, names)
+    if files[0].sort == CURVE:
+        chart, field = charts.of_curves(files, fields, names)
         title = f"{wording.title('loss and error', *settings)} along a curve"
     else:
         along = 0 if files[0].y is None else 1 if files[0].shape[0] == 1 else 2
@@ -298,7 +298,7 @@ def _look(series, chart, files, names, number):
     test, turn = series.dashes != (None, None), number // len(records.SERIES)
     dash = test if turn == 0 else records.dash(2 * turn + test)
     called = f"{names[number]}: " if len(files) > 1 else ""
-    if files[0].sort == PATH:
+    if files[0].sort == CURVE:
         straight = _is_straight(series, chart, len(files))
         label += " on the straight line" if straight else " on the curve"
         if straight:
@@ -328,7 +328,7 @@ def _panel(group, chart, files, options, looks, asked):
     several = len({series.name for series in group}) > 1
     short = {"loss": "loss", "acc": "accuracy", "err": "error"}.get(kind, kind) if several else wording.short_label(name)
     label = {"loss": "loss" + wording.loss_unit(settings), "acc": "accuracy (%)", "err": "error (%)"}.get(kind, kind) \
-        if several else wording.value_label(name, settings)
+        if several else files[0].value_label(name)
     drawn = []
     for series in group:
         text, color, dash = looks[id(series)]
