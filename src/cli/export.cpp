@@ -62,9 +62,11 @@ std::vector<FixedAxis> fixed_axes(const std::vector<std::string>& words) {
   std::vector<FixedAxis> axes;
   for (const std::string& word : words) {
     const auto parts = split_at(word, '=');
-    double coordinate = NAN;
-    if (parts.size() != 2 || !CLI::detail::lexical_cast(std::string(parts[1]), coordinate)) coordinate = NAN;
-    if (!std::isfinite(coordinate)) throw UsageError("--at {}: is not an axis and a number, as in z=0.5", word);
+    double coordinate = 0;
+    if (parts.size() != 2 || !CLI::detail::lexical_cast(std::string(parts[1]), coordinate) ||
+        !std::isfinite(coordinate)) {
+      throw UsageError("--at {}: is not an axis and a number, as in z=0.5", word);
+    }
     axes.push_back({std::string(parts[0]), coordinate});
   }
   return axes;

@@ -189,12 +189,11 @@ const Column& GridFile::field(const std::string& name) const {
 std::vector<std::string> take_slice(GridFile& grid, const std::vector<FixedAxis>& fixed) {
   constexpr double kRounding = 1e-9;
   std::vector<std::string> notes;
-  const std::string all_names = names_of(grid.axes);
   for (const auto& [name, coordinate] : fixed) {
     const auto axis = std::find_if(grid.axes.begin(), grid.axes.end(), [&](const Column& a) { return a.name == name; });
     if (axis == grid.axes.end()) {
       throw UsageError("{}: no axis {} to fix at {} (its axes are {})", grid.file.string(), name, coordinate,
-                       all_names);
+                       names_of(grid.axes));
     }
     const auto [low, high] = std::minmax_element(axis->values.begin(), axis->values.end());
     const double slack = kRounding * (*high - *low);
