@@ -84,7 +84,7 @@ class File:
 
     def value_label(self, name):
         """The label of an axis or colour bar of this value: what is shown, and its unit."""
-        return wording.value_label(name, self.settings, str(self._measures.get(name, {}).get("unit", "")))
+        return wording.value_label(name, self.settings, str(self._measures.get(name, {}).get("unit") or ""))
 
     def group(self, name):
         """A group of /lossatlas, or None."""

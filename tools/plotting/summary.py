@@ -11,7 +11,7 @@ from .wording import grouped, is_percent, short_label
 
 SAID_ELSEWHERE = {"clear_minima", "points", "evaluated", "reconstructed", "not_finite", "repeats", "width_at_least"}
 LONGEST_TEXT = 200  # characters
-FURTHER = re.compile(r"z|w|axis\d+")  # axes beyond x and y
+AXIS = re.compile(r"[xyzw]|axis\d+")
 ROUNDED = 1e-12  # coordinates nearer to 0 are
 
 
@@ -40,9 +40,10 @@ def _centre(value, _):
 def _located(name):
     def said(value, _):
         loss, = _numbers(value, "loss")
-        known = value if isinstance(value, dict) else {}
-        place = [_coordinate(value, axis) for axis in ("x", "y", *filter(FURTHER.fullmatch, known))]
-        return None if None in (loss, *place) else [f"{name} loss {loss} at ({', '.join(place)})"]
+        place = [_coordinate(value, axis) for axis in filter(AXIS.fullmatch, value if isinstance(value, dict) else ())]
+        if not place or None in (loss, *place):
+            return None
+        return [f"{name} loss {loss} at {place[0] if len(place) == 1 else '(' + ', '.join(place) + ')'}"]
 
     return said
 

@@ -128,7 +128,7 @@ class SurfaceFile(File):
             {"name": name, "coordinates": f"{name}coordinates"} for name in "xy"
             if isinstance(self._handle.get(f"{name}coordinates"), h5py.Dataset)]
         try:
-            return [Axis(str(each["name"]), self._coordinates(each["coordinates"].lstrip("/")), str(each.get("unit", "")))
+            return [Axis(str(each["name"]), self._coordinates(each["coordinates"].lstrip("/")), str(each.get("unit") or ""))
                     for each in described]
         except (KeyError, TypeError, AttributeError) as error:
             raise PlotError(f"/lossatlas@axes of {self.path} does not name each axis and its coordinates") from error
