@@ -10,7 +10,7 @@ import tempfile
 
 import matplotlib.image
 import numpy as np
-from conftest import (SETTINGS, add_curve, add_points, bowl, write_fan, write_history, write_line, write_curve,
+from conftest import (SETTINGS, add_curve, add_points, bowl, write_curve, write_fan, write_history, write_line,
                       write_repeats, write_surface, write_trajectory, write_volume)
 
 FOLDER = pathlib.Path(__file__).with_name("references")

@@ -5,7 +5,7 @@ import json
 import h5py
 import numpy as np
 import pytest
-from conftest import add_points, words_of, write_fan, write_history, write_line, write_curve, write_surface
+from conftest import add_points, words_of, write_curve, write_fan, write_history, write_line, write_surface
 from plotting import charts, reading, style
 
 

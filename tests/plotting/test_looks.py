@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from conftest import bowl, words_of, write_fan, write_history, write_line, write_curve, write_surface, write_trajectory
+from conftest import bowl, words_of, write_curve, write_fan, write_history, write_line, write_surface, write_trajectory
 from matplotlib.text import Text
 
 KINDS = {

@@ -9,8 +9,8 @@ import time
 import h5py
 import numpy as np
 import pytest
-from conftest import (SETTINGS, add_curve, add_points, bowl, write_fan, write_history, write_line, write_curve,
-                      write_repeats, write_surface, write_trajectory)
+from conftest import (SETTINGS, add_curve, add_points, bowl, hollow, write_curve, write_fan, write_history, write_line,
+                      write_repeats, write_surface, write_trajectory, write_volume)
 
 DESKTOP, PHONE = (1000, 600), (390, 700)
 
@@ -327,6 +327,26 @@ def test_dark_where_the_system_is(page_of, window, tmp_path):
     opened = window(page_of(write_noisy(tmp_path / "s.h5")), color_scheme="dark")
     ground = opened.page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(map(int, re.findall(r"\d+", ground))) < 60
+
+
+def test_the_choice_of_slice(page_of, window, tmp_path):
+    path = write_volume(tmp_path / "v.h5")
+    add_points(path, ("A", "B"), (0.0, 0.5))
+    with h5py.File(path, "a") as file:
+        file["lossatlas/points/y"], file["lossatlas/points/z"] = [0.0, 0.5], [0.0, 1.0]
+    page = page_of(path, "--at", "z=0.5")
+    record = held(page)
+    assert [each["name"] for each in record["views"][0]["sets"]] == [f"z = {z}" for z in ("−1", "−0.5", "0", "0.5", "1")]
+    assert record["draw"] == 3 and record["sets"] == "At" and record["views"][0]["points"] is None
+    for each, z in zip(record["views"][0]["sets"], (-1, -0.5, 0, 0.5, 1)):
+        assert each["shown"]["centre"] == (z == 0)
+        assert values(each["fields"]["train_loss"])[0] == pytest.approx(hollow(-1, -1, z))
+    opened = window(page)
+    assert opened.page.inner_text("#draw-choice").startswith("At")
+    assert "slice at z = 0.5" in opened.page.inner_text("#captions").replace("\N{NO-BREAK SPACE}", " ")
+    assert opened.changed_by(lambda: opened.page.select_option("#draw", label="z = 1"), ".map canvas") == [True]
+    assert "slice at z = 1" in opened.page.inner_text("#captions").replace("\N{NO-BREAK SPACE}", " ")
+    assert "not in this slice: A (z = 0)" in opened.page.inner_text("#notes")
 
 
 def test_the_choice_of_draw(page_of, window, tmp_path):

@@ -23,7 +23,7 @@ class Overlay:
             f"{name} ({off})" for name, off in zip(self.points.names, self.points.off) if off]
         if self.points is not None:
             self.points = self.points.within(surface.x, surface.y)
-        self._holds_origin = all(abs(value) < 1e-9 for value in surface.fixed.values())
+        self.holds_origin = all(abs(value) < 1e-9 for value in surface.fixed.values())
         self.path = surface.path
         self._own = _own_losses(surface, self.points) if surface.settings.get("bn") == "recalibrate" else []
 
@@ -32,7 +32,7 @@ class Overlay:
         """Whether the origin is to be marked by a cross: it lies in the slice, and no other mark stands there."""
         spots = [(run.x[-1], run.y[-1]) for run in self.runs]
         spots += list(zip(self.points.x, self.points.y)) if self.points else []
-        return self._holds_origin and not any(math.hypot(x, y) < 1e-9 for x, y in spots)
+        return self.holds_origin and not any(math.hypot(x, y) < 1e-9 for x, y in spots)
 
     def notes(self, with_absent=True):
         """How far what is marked lies from the plane that is shown, and what is not in the slice."""

@@ -52,12 +52,8 @@ def draw_repeats(_, files, options):
 def draw_slices(_, files, options):
     """Slices along a third axis side by side, on one scale."""
     file = files[0]
-    third, chosen = file.others[0], dict(options.at)
-    values = next(axis.values for axis in file.axes if axis.name == third)
-    places = np.unique(np.linspace(0, len(values) - 1, MOST_SLICES).round().astype(int))
-    slices = [copy(file) for _ in places]
-    for each, place in zip(slices, places):
-        each.choose_slice(chosen | {third: float(values[place])})
+    third = file.others[0]
+    slices = file.slices(third, MOST_SLICES)
     name = file.full_name(options.field or file.default_name())
     fields = [each.field(name) for each in slices]
     entries = [multiples.Entry(each, field, scale, _panel_name(coordinates_text({third: each.fixed[third]}), field))
@@ -68,7 +64,8 @@ def draw_slices(_, files, options):
     whole = copy(file)
     whole.fixed = {each: value for each, value in file.fixed.items() if each != third}
     head = heads.of_surfaces([whole], options, f"{title}: slices along {third}", mark, name=name)
-    notes = [f"{len(entries)} of the {len(values)} slices are shown"] * (len(entries) < len(values))
+    count = next(len(axis.values) for axis in file.axes if axis.name == third)
+    notes = [f"{len(entries)} of the {count} slices are shown"] * (len(entries) < count)
     return multiples.draw("contourf", entries, head, file.value_label(name), options.look, notes)
 
 

@@ -1,5 +1,7 @@
 """Files of surfaces, lines and curves: values on a grid, ours and those of tomgoldstein/loss-landscape."""
 
+import math
+from copy import copy
 from dataclasses import dataclass
 
 import h5py
@@ -73,6 +75,15 @@ class SurfaceFile(File):
                   for axis in self.axes if axis.name in wanted}
         self.fixed = {axis.name: float(axis.values[places[axis.name]]) for axis in self.axes if axis.name in places}
         self._index = tuple(places.get(axis.name, slice(None)) for axis in reversed(self.axes))
+
+    def slices(self, name, most):
+        """Up to so many slices like this one, evenly spaced along the axis of that name, this one among them."""
+        values = next(axis.values for axis in self.axes if axis.name == name).tolist()
+        step, found = math.ceil(len(values) / most), []
+        for value in values[values.index(self.fixed[name]) % step::step]:
+            found.append(copy(self))
+            found[-1].choose_slice(self.fixed | {name: value})
+        return found
 
     @property
     def x(self):

@@ -3,6 +3,7 @@ levels, and every word that the figures say too."""
 
 import math
 import os
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -46,8 +47,11 @@ def _surfaces(files, options, called):
         for file in files:
             file.choose_draw(options.draw)
             file.choose_draw(None)
-    all_draws = [_fields_of(file) for file in files]
-    names = [name for name in all_draws[0][0] if all(name in draws[0] for draws in all_draws)]
+    all_sets = [_sets_of(file, len(files) == 1) for file in files]
+    all_draws = [[each.fields for each in sets] for sets in all_sets]
+    first = next(number for number, each in enumerate(all_sets[0]) if each.surface.fixed == files[0].fixed)
+    shown = [draws[first] for draws in all_draws]
+    names = [name for name in shown[0] if all(name in fields for fields in shown)]
     chosen = _first_field(files, names, options)
     fields = []
     for name in sorted(names, key=lambda name: (_rank(name), names.index(name))):
@@ -55,10 +59,10 @@ def _surfaces(files, options, called):
         if record is not None:
             fields.append(record)
     if chosen not in (field["name"] for field in fields):
-        _explain_missing(files, all_draws, chosen)
+        _explain_missing(files, shown, chosen)
     kept = {field["name"] for field in fields}
-    views = [_view(file, draws, name, kept, fields, options) for file, draws, name in zip(files, all_draws, called)]
-    heights = [_drawn(draws[0][chosen].values, fields_of(fields, chosen)) for draws in all_draws]
+    views = [_view(file, sets, first, name, kept, fields, options) for file, sets, name in zip(files, all_sets, called)]
+    heights = [_drawn(held[chosen].values, fields_of(fields, chosen)) for held in shown]
     for number, run in enumerate(run for view in views for run in view["runs"]):
         run["hue"] = records.series_color(number)
     return {
@@ -67,7 +71,7 @@ def _surfaces(files, options, called):
         "colors": records.packed(np.asarray(records.ramp(options.look), np.uint8)),
         "field": chosen,
         "log": options.look.log,  # asked for, of all values; None: as each needs it
-        "draw": options.draw or 0,
+        "draw": options.draw or first, "sets": "Directions" if all_sets[0][first].surface is files[0] else "At",
         "camera": records.camera(list(map(records.scene, views, heights)), options.look),
         "fields": fields,
         "views": views,
@@ -92,14 +96,30 @@ def _rank(name):
     return (2 if name.endswith(("_se", "_error", "_images", "_spread")) else 1, 0)
 
 
-def _fields_of(file):
-    """[{name: Field} of the values shown first, then of each draw]. Rising coordinates."""
-    found = [{name: _rising(file, file.field(name)) for name in file.names}]
-    for number in range(1, min(file.draws, MOST_DRAWS) + 1) if file.draws > 1 else ():
+@dataclass
+class _Set:
+    """What is shown at one time of a file: the mean of its draws, one of them, or a slice."""
+
+    name: str
+    surface: object
+    fields: dict  # Field by name, rising coordinates
+
+
+def _sets_of(file, with_slices):
+    """The mean, then each draw; of a file without draws, if `with_slices`, the slices along an axis that is fixed."""
+    if file.draws == 1:
+        slices = file.slices(next(iter(file.fixed)), MOST_DRAWS) if file.fixed and with_slices else [file]
+        return [_Set(each.slice, each, _fields_of(each)) for each in slices]
+    found = [_Set("mean of all", file, _fields_of(file))]
+    for number in range(1, min(file.draws, MOST_DRAWS) + 1):
         file.choose_draw(number)
-        found.append({name: _rising(file, file.field(name)) for name in file.names})
+        found.append(_Set(f"draw {number}", file, _fields_of(file)))
     file.choose_draw(None)
     return found
+
+
+def _fields_of(file):
+    return {name: _rising(file, file.field(name)) for name in file.names}
 
 
 def _rising(file, field):
@@ -118,9 +138,9 @@ def _first_field(files, names, options):
     return next((name for name in (files[0].default_name(), *HISTORY_VALUES) if name in names), names[0])
 
 
-def _explain_missing(files, all_draws, name):
-    for file, draws in zip(files, all_draws):
-        if draws[0][name].blank.all():
+def _explain_missing(files, shown, name):
+    for file, fields in zip(files, shown):
+        if fields[name].blank.all():
             raise NotYetError(f"{file.path} holds no evaluated point of {name}: nothing to draw")
     raise NotYetError(f"{files[0].path} holds no finite value of {name}: nothing to draw")
 
@@ -139,30 +159,37 @@ def _field_record(name, files, all_draws, look):
     }
 
 
-def _view(file, all_draws, name, kept, fields, options):
+def _view(file, all_sets, first, name, kept, fields, options):
     x, y = np.sort(file.x), np.sort(file.y)
     sets = []
-    for number, of_draw in enumerate(all_draws):
-        primary = {n: f for n, f in of_draw.items() if n in kept or n.endswith(("_se", "_error", "_images"))}
+    for each in all_sets:
+        primary = {n: f for n, f in each.fields.items() if n in kept or n.endswith(("_se", "_error", "_images"))}
         sets.append({
-            "name": "mean of all" if number == 0 else f"draw {number}",
-            "partial": points.mark(of_draw[file.default_name()]) if file.default_name() in of_draw else None,
+            "name": each.name, "shown": None if each.surface is file else _marks(each.surface, kept, options),
+            "partial": points.mark(each.fields[file.default_name()]) if file.default_name() in each.fields else None,
             "fields": {n: records.field_values(file, field, fields) for n, field in primary.items()},
         })
-    notes = [] if file.draws <= MOST_DRAWS else [f"the first {MOST_DRAWS} of {file.draws} draws are here"]
     overlaid = overlay.Overlay(file, file.default_name(), options.look.projections)
-    notes += overlaid.notes() + records.unequal(x, y)
     return {
-        "name": name, "x": x.tolist(), "y": y.tolist(),
+        **_marks(file, kept, options), "name": name, "x": x.tolist(), "y": y.tolist(),
         "xlabel": marks.axis_label(file, 1), "ylabel": marks.axis_label(file, 2),
-        "caption": wording.subtitle(file), "notes": notes, "sets": sets,
+        "sets": sets,
         "titles": {record["name"]: options.title or wording.title(record["short"], file.settings)
                    for record in fields},
         "runs": [_run(run, kept) for run in overlaid.runs],
-        "points": _points(overlaid.points, kept),
         "curves": [{"name": curve.name, "x": curve.x.tolist(), "y": curve.y.tolist()} for curve in overlaid.curves],
-        "words": {record["name"]: _words(file, all_draws[0][record["name"]], record, overlaid.runs) for record in fields},
+        "words": {record["name"]: _words(file, all_sets[first].fields[record["name"]], record, overlaid.runs)
+                  for record in fields},
     }
+
+
+def _marks(surface, kept, options):
+    """What is said of a plane or slice, and what is marked in it."""
+    overlaid = overlay.Overlay(surface, surface.default_name(), options.look.projections)
+    notes = [] if surface.draws <= MOST_DRAWS else [f"the first {MOST_DRAWS} of {surface.draws} draws are here"]
+    notes += overlaid.notes() + records.unequal(surface.x, surface.y)
+    return {"caption": wording.subtitle(surface), "notes": notes, "points": _points(overlaid.points, kept),
+            "centre": overlaid.holds_origin}
 
 
 def _run(run, names):
