@@ -35,7 +35,7 @@ void refuse_others(const std::filesystem::path& file) {
     const std::string text = content_of(file).value_or("");
     if (text.starts_with(kBegin) || kBegin.starts_with(text)) return;
   }
-  throw Error("{}: not a lock of this program, which keeps one under this name; move it away, or choose another --out",
+  throw Error("{}: not a lock of this program, which keeps one under this name; move it away, or choose another `out`",
               file.string());
 }
 

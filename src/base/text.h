@@ -3,6 +3,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace lossatlas {
 
@@ -12,11 +13,19 @@ namespace lossatlas {
 /// with the word or is its beginning. The nearest is taken, of equals the first.
 std::string nearest(std::string_view word, std::span<const std::string> candidates);
 
+inline bool is_digit(char letter) { return letter >= '0' && letter <= '9'; }
+
+/// "a,b,": "a", "b", "". The parts lie in `text`.
+std::vector<std::string_view> split_at(std::string_view text, char separator);
+
 /// Words as one line that a POSIX shell reads as the same words: those with special characters in single quotes.
 std::string shell_line(std::span<const std::string> words);
 
 /// The line of a LibTorch message that gives the reason: the error at the end of a TorchScript traceback, else the
 /// first line.
 std::string reason_of(std::string_view message);
+
+/// "45 s", "3 min 20 s", "2 h 05 min"; "?" for what is not finite.
+std::string duration_text(double seconds);
 
 }  // namespace lossatlas

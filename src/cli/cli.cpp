@@ -1,7 +1,7 @@
 #include "cli/cli.h"
 
-#include <c10/util/Exception.h>
-
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -9,15 +9,19 @@
 #include <filesystem>
 #include <new>
 #include <string>
+#include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "cli/command.h"
+#include "cli/fields.h"
 #include "cli/message.h"
 #include "cli/plot.h"
 #include "cli/refusal.h"
 #include "cli/version.h"
+#include "jobs/libtorch.h"
 
 namespace lossatlas {
 namespace {
@@ -26,13 +30,37 @@ constexpr auto kPlot = "plot";
 
 int complain(int status, std::string text) {
   text = text.substr(0, text.find('\n'));
-  print_message("lossatlas: " + text);
+  print_message("lossatlas: " + with_options(text));
   return status;
 }
 
-int parse_and_run(CLI::App& app, int argc, char** argv, const CommandContext& context) {
+/// What earlier versions called something, which stays understood.
+struct Renamed {
+  std::string_view command;  // of today
+  std::string_view before, now;
+};
+constexpr std::array kRenamed{Renamed{"", "path", "curve"}, Renamed{"curve", "--curve", "--shape"}};
+
+/// The words as they are called today, without the program's name, with a note for each that has another name now.
+std::vector<std::string> renamed(std::vector<std::string> words) {
+  words.erase(words.begin());
+  for (const auto& [command, before, now] : kRenamed) {
+    for (std::size_t i = 0; i < words.size(); ++i) {
+      std::string& word = words[i];
+      const bool is_there = command.empty() ? i == 0 : words.front() == command;
+      if (!is_there || word.substr(0, word.find('=')) != before) continue;
+      word.replace(0, before.size(), now);
+      print_message(fmt::format("note: {} is now called {}", before, now));
+    }
+  }
+  return words;
+}
+
+int parse_and_run(CLI::App& app, const CommandContext& context) {
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> words = renamed(context.words);
+    std::reverse(words.begin(), words.end());  // as CLI11 takes them
+    app.parse(std::move(words));
     return context.status;
   } catch (const CLI::Success& success) {  // --help, --version
     return app.exit(success);
@@ -54,7 +82,7 @@ int run_command_line(int argc, char** argv) {
   add_line(app, context);
   add_trajectory(app, context);
   add_layers(app, context);
-  add_path(app, context);
+  add_curve(app, context);
   add_descend(app, context);
   add_export(app, context);
   add_info(app, context);
@@ -63,7 +91,7 @@ int run_command_line(int argc, char** argv) {
     if (argc > 1 && context.words[1] == kPlot) become(plotter(), {argv + 2, argv + argc});
     std::signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is then an error like a full disk
     std::signal(SIGPIPE, SIG_IGN);  // a reader of messages that left does not end a run
-    const int status = parse_and_run(app, argc, argv, context);
+    const int status = parse_and_run(app, context);
     if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
       if (errno == EPIPE) return status;  // a reader, as head, that has seen enough
       throw Error("standard output cannot be written ({})", std::strerror(errno));
@@ -73,8 +101,6 @@ int run_command_line(int argc, char** argv) {
     return complain(kWrongWords, error.what());
   } catch (const Error& error) {
     return complain(kFailed, error.what());
-  } catch (const c10::Error& error) {
-    return complain(kFailed, std::string("LibTorch: ") + error.what_without_backtrace());
   } catch (const std::filesystem::filesystem_error& error) {
     return complain(kFailed, error.path1().string() + ": " + error.code().message());
   } catch (const std::system_error& error) {
@@ -83,6 +109,7 @@ int run_command_line(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return complain(kFailed, "out of memory; fewer --threads or a smaller --batch-size take less");
   } catch (const std::exception& error) {
+    if (const auto text = libtorch_text(error)) return complain(kFailed, "LibTorch: " + *text);
     return complain(kFailed, std::string("this should not have happened: ") + error.what());
   }
 }

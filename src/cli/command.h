@@ -21,7 +21,7 @@ void add_surface(CLI::App& app, CommandContext& context);
 void add_line(CLI::App& app, CommandContext& context);
 void add_trajectory(CLI::App& app, CommandContext& context);
 void add_layers(CLI::App& app, CommandContext& context);
-void add_path(CLI::App& app, CommandContext& context);
+void add_curve(CLI::App& app, CommandContext& context);
 void add_descend(CLI::App& app, CommandContext& context);
 void add_export(CLI::App& app, CommandContext& context);
 void add_info(CLI::App& app, CommandContext& context);

@@ -8,6 +8,7 @@
 #include "cli/inputs.h"
 #include "cli/message.h"
 #include "cli/words.h"
+#include "jobs/outputs.h"
 
 namespace lossatlas {
 namespace {

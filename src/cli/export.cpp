@@ -6,7 +6,6 @@
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/message.h"
-#include "cli/outputs.h"
 #include "export/grid_file.h"
 #include "export/npz.h"
 #include "export/paths.h"
@@ -14,6 +13,7 @@
 #include "export/relief.h"
 #include "export/solid.h"
 #include "export/tables.h"
+#include "jobs/outputs.h"
 
 namespace lossatlas {
 namespace {

@@ -1,286 +1,91 @@
 #include "cli/plane_words.h"
 
 #include <algorithm>
-#include <cmath>
-#include <fstream>
-#include <map>
-#include <memory>
-#include <sstream>
 
 #include "base/error.h"
 #include "base/files.h"
-#include "base/sha256.h"
-#include "cli/path_plane.h"
-#include "landscape/checkpoint_plane.h"
-#include "landscape/direction_file.h"
-#include "storage/hdf5.h"
+#include "base/text.h"
+#include "cli/inputs.h"
 
 namespace lossatlas {
 namespace {
 
-using nlohmann::json;
-
-constexpr double kMargin = 0.2;  // of the points' extent
-
 std::vector<std::filesystem::path> split_files(const std::string& words) {
   std::vector<std::filesystem::path> files;
-  for (std::size_t first = 0; first != std::string::npos;) {
-    const std::size_t end = words.find(',', first);
-    files.emplace_back(in_home(words.substr(first, end - first)));
-    first = end == std::string::npos ? end : end + 1;
-  }
+  for (const std::string_view file : split_at(words, ',')) files.emplace_back(in_home(std::string(file)));
   return files;
 }
 
 /// "random", "points:A,B,C", "file:F", "pca:RUN".
-void parse_source(const std::string& words, PlaneOptions& options) {
+void parse_source(const std::string& words, PlaneRequest& request) {
   const std::size_t colon = words.find(':');
   const std::string source = words.substr(0, colon);
   const std::string rest = colon == std::string::npos ? "" : words.substr(colon + 1);
   if (words == "random") return;
   if (source == "pca" && !rest.empty()) {
-    options.source = PlaneSource::pca;
-    options.runs = {run_of_words("--plane pca:RUN", rest)};
+    request.source = PlaneSource::pca;
+    request.run = rest;
     return;
   }
-  options.files = split_files(rest);
+  request.files = split_files(rest);
   const bool has_files =
-      std::none_of(options.files.begin(), options.files.end(), [](auto& file) { return file.empty(); });
+      std::none_of(request.files.begin(), request.files.end(), [](auto& file) { return file.empty(); });
   if (source == "points" && has_files) {
-    options.source = PlaneSource::points;
-  } else if (source == "file" && has_files && options.files.size() == 1) {
-    options.source = PlaneSource::file;
+    request.source = PlaneSource::points;
+  } else if (source == "file" && has_files && request.files.size() == 1) {
+    request.source = PlaneSource::file;
   } else {
     throw UsageError("--plane {}: wants random, points:A,B,C, file:F or pca:RUN", words);
   }
-}
-
-ChosenPlane random_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs) {
-  DirectionOptions direction = options.direction;
-  direction.type = options.type.value_or(DirectionType::weights);
-  ChosenPlane plane;
-  plane.settings = {{"plane", "random"},
-                    {"seed", direction.seed},
-                    {"normalization", name_of(direction.normalization)},
-                    {"ignore", name_of(direction.ignore)},
-                    {"distribution", name_of(direction.distribution)},
-                    {"orthogonal", options.is_orthogonal},
-                    {"dir_type", name_of(direction.type)}};
-  plane.directions = [=, origin = inputs.origin, is_orthogonal = options.is_orthogonal](std::size_t repeat) {
-    std::vector<Direction> directions;
-    for (std::size_t k = 0; k < count; ++k) {
-      directions.push_back(random_direction(origin, static_cast<std::uint32_t>(count * repeat + k), direction));
-    }
-    if (is_orthogonal) make_orthogonal(directions[0], directions[1], origin, direction.normalization);
-    return directions;
-  };
-  return plane;
-}
-
-/// A file's bytes, so that what is read is what is hashed; none if it cannot be read: whoever opens it says why.
-std::string bytes_of(const std::filesystem::path& file) {
-  if (!kind_of(file).empty()) return "";
-  std::ostringstream bytes;
-  bytes << std::ifstream(file, std::ios::binary).rdbuf();
-  return std::move(bytes).str();
-}
-
-ChosenPlane plane_of_file(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs) {
-  const auto& file = options.files.front();
-  const std::string bytes = bytes_of(file);
-  auto directions = read_directions(Hdf5Reader(file, std::as_bytes(std::span(bytes))), inputs.origin);
-  if (directions.size() < count) throw Error("{}: holds one direction, a surface takes two", file.string());
-  directions.resize(count);
-  for (std::size_t k = 0; k < count; ++k) {
-    const double length = norm(directions[k]);
-    if (!std::isfinite(length)) throw Error("{}: direction {} holds numbers that are not finite", file.string(), k + 1);
-    if (length == 0) throw Error("{}: direction {} is zero", file.string(), k + 1);
-  }
-  const DirectionType type = type_of(directions.front());
-  if (options.type && *options.type != type) {
-    throw Error("{}: holds directions of {}, --dir-type asks for {}", file.string(), name_of(type),
-                name_of(*options.type));
-  }
-  ChosenPlane plane;
-  plane.direction_file = file;
-  plane.settings = {
-      {"plane", "file"}, {"directions", settings_of_file(file, sha256_of_text(bytes))}, {"dir_type", name_of(type)}};
-  plane.directions = [directions](std::size_t) { return directions; };
-  return plane;
-}
-
-ChosenPlane plane_through(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs) {
-  const DirectionType type = options.type.value_or(DirectionType::states);
-  const auto& files = options.files;
-  const NamedState origin{inputs.checkpoint.string(), inputs.origin};
-  const NamedState first{files[0].string(), read_state(files[0], inputs)};
-  std::vector<Direction> directions;
-  if (count == 1) {
-    directions = {direction_between(origin, first, type)};
-  } else {
-    directions = directions_through(origin, first, {files[1].string(), read_state(files[1], inputs)}, type);
-  }
-  ChosenPlane plane;
-  plane.unit = norm(directions.front());
-  plane.files = files;
-  plane.files.insert(plane.files.begin(), inputs.checkpoint);
-  json digests = json::array();
-  for (const auto& file : plane.files) digests.push_back(settings_of_checkpoint(file, inputs));
-  plane.settings = {{"plane", "points"}, {"points", digests}, {"dir_type", name_of(type)}};
-  const auto names = short_names(plane.files);
-  for (std::size_t i = 0; i < plane.files.size(); ++i) {
-    Projection at = project(read_state(plane.files[i], inputs), {inputs.origin, directions});
-    if (i == 1) at = {{1, 0}, 0};  // the end of the first direction, without the rounding
-    plane.points.push_back({names[i], at.coordinates[0], count > 1 ? at.coordinates[1] : 0, at.distance});
-  }
-  plane.directions = [directions](std::size_t) { return directions; };
-  return plane;
 }
 
 }  // namespace
 
 void PlaneWords::add_plane_to(CLI::App& command) {
   command
-      .add_option("--plane", plane,
+      .add_option("--plane", plane_,
                   "random, points:A,B,C (through checkpoints), file:F (directions) or pca:RUN (a run's checkpoints)")
       ->capture_default_str()
       ->type_name("PLANE");
-  of_random.push_back(
-      command.add_flag("--orthogonal", orthogonal, "make the second random direction orthogonal to the first"));
-  command.add_option("--repeat", repeat, "pairs of random directions, each with its surface")
+  of_random_.push_back(command.add_flag("--orthogonal", request_.orthogonal,
+                                        "make the second random direction orthogonal to the first"));
+  command.add_option("--repeat", request_.repeat, "pairs of random directions, each with its surface")
       ->transform(whole_number(1, 1000))
       ->capture_default_str();
 }
 
 void PlaneWords::add_directions_to(CLI::App& command) {
   const auto add = [&](const char* name, auto& word, const char* text) {
-    of_random.push_back(command.add_option(name, word, text)->capture_default_str());
+    of_random_.push_back(command.add_option(name, word, text)->capture_default_str());
   };
-  add("--norm", normalization, "filter, layer, weight, dfilter, dlayer or none");
-  add("--ignore", ignore,
+  add("--norm", request_.normalization, "filter, layer, weight, dfilter, dlayer or none");
+  add("--ignore", request_.ignore,
       "parameters that stay: bias, bn (one-dimensional ones), patterns of names as in fc.*, or none");
-  add("--distribution", distribution, "gaussian, or uniform on [-1, 1]");
-  add("--seed", seed, "decides the directions");
-  of_random.back()->transform(whole_number());
-  command.add_option("--dir-type", type,
+  add("--distribution", request_.distribution, "gaussian, or uniform on [-1, 1]");
+  add("--seed", request_.seed, "decides the directions");
+  of_random_.back()->transform(whole_number());
+  command.add_option("--dir-type", request_.type,
                      "what moves: weights, or states: batch-norm statistics too (default: weights along random "
                      "directions, states between checkpoints)");
-  command.add_option("--directions", directions, "use the directions of this file")->type_name("FILE.h5");
-  command.add_option("--save-directions", save_directions, "write the directions, for other tools")
+  command.add_option("--directions", directions_, "use the directions of this file")->type_name("FILE.h5");
+  command.add_option("--save-directions", request_.save_directions, "write the directions, for other tools")
       ->type_name("FILE.h5");
 }
 
-std::string_view name_of(PlaneSource source) {
-  if (source == PlaneSource::random) return "random";
-  if (source == PlaneSource::pca) return "pca";
-  return source == PlaneSource::points ? "points" : "file";
-}
-
-PlaneOptions check(const PlaneWords& words) {
-  PlaneOptions options;
-  parse_source(words.plane, options);
-  if (!words.directions.empty()) {
-    if (words.plane != "random") throw UsageError("--directions: cannot be used with --plane {}", words.plane);
-    options.source = PlaneSource::file;
-    options.files = {words.directions};
+PlaneRequest PlaneWords::request(bool is_given) const {
+  PlaneRequest request = request_;
+  parse_source(plane_, request);
+  if (!directions_.empty()) {
+    if (plane_ != "random") throw UsageError("--directions: cannot be used with --plane {}", plane_);
+    request.source = PlaneSource::file;
+    request.files = {directions_};
   }
-  options.direction = {words.seed, normalization_of(words.normalization), ignore_of(words.ignore),
-                       distribution_of(words.distribution)};
-  options.is_orthogonal = words.orthogonal;
-  if (!words.type.empty()) options.type = direction_type_of(words.type);
-  if (options.source == PlaneSource::random) {
-    if (words.repeat > 1 && !words.save_directions.empty()) {
-      throw UsageError("--repeat {}: draws its directions, a file of them holds one pair", words.repeat);
-    }
-    return options;
-  }
-  if (words.repeat > 1) throw UsageError("--repeat {}: draws its directions; this plane is given", words.repeat);
-  refuse_words_of_random(words);
-  return options;
-}
-
-void refuse_words_of_random(const PlaneWords& words) {
-  for (const CLI::Option* option : words.of_random) {
+  if (!is_given && request.source == PlaneSource::random) return request;
+  for (const CLI::Option* option : of_random_) {
     if (option->count() > 0)
       throw UsageError("{}: goes with random directions; here they are given", option->get_name());
   }
-}
-
-std::filesystem::path take_origin(const std::filesystem::path& checkpoint, PlaneOptions& options,
-                                  std::size_t directions, std::vector<std::string>& notes) {
-  std::filesystem::path origin = checkpoint_of(checkpoint, notes);
-  auto& files = options.files;
-  if (options.source == PlaneSource::points) {
-    for (auto& file : files) file = checkpoint_of(file, notes);
-    for (std::size_t i = 0; i < files.size(); ++i) {
-      for (std::size_t j = 0; j < i; ++j) {
-        if (same_file(files[i], files[j])) throw UsageError("--plane points: {} is named twice", files[i].string());
-      }
-    }
-    if (origin.empty()) origin = files.front();
-    const auto among =
-        std::find_if(files.begin(), files.end(), [&](const auto& file) { return same_file(file, origin); });
-    if (among != files.end()) files.erase(among);
-  }
-  if (origin.empty() && options.source == PlaneSource::pca) origin = options.runs.front().files.back();
-  if (origin.empty()) throw UsageError("--checkpoint is required: a file, or a run folder for its last epoch");
-  if (options.source == PlaneSource::points && files.size() < directions) {
-    throw UsageError("--plane points: a plane takes three checkpoints, that at the origin included");
-  }
-  return origin;
-}
-
-SumOptions sums_of(const LandscapeWords& words, const LandscapeOptions& options) {
-  return {words.threads, options.arithmetic.instruction_set};
-}
-
-ChosenPlane choose_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs,
-                         const SumOptions& sums) {
-  switch (options.source) {
-    case PlaneSource::pca: {
-      const DirectionType type = options.type.value_or(DirectionType::states);
-      return plane_of_pca(index_runs(options.runs, inputs), inputs, type, ProjectionRule::cos, sums);
-    }
-    case PlaneSource::file: return plane_of_file(options, count, inputs);
-    case PlaneSource::points: return plane_through(options, count, inputs);
-    case PlaneSource::random: break;
-  }
-  return random_plane(options, count, inputs);
-}
-
-std::vector<std::string> short_names(const std::vector<std::filesystem::path>& files) {
-  std::vector<std::string> names(files.size());
-  std::vector<std::filesystem::path> rest(files.size());
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    const auto path = std::filesystem::absolute(files[i]).lexically_normal();
-    names[i] = path.stem().string();
-    rest[i] = path.parent_path();
-  }
-  const auto count = [&](const std::string& name) { return std::count(names.begin(), names.end(), name); };
-  for (bool grew = true; grew;) {
-    grew = false;
-    const auto before = names;
-    for (std::size_t i = 0; i < names.size(); ++i) {
-      if (std::count(before.begin(), before.end(), before[i]) == 1) continue;
-      if (rest[i].filename() == "checkpoints") rest[i] = rest[i].parent_path();
-      if (rest[i].filename().empty()) continue;
-      names[i] = rest[i].filename().string() + "/" + names[i];
-      rest[i] = rest[i].parent_path();
-      grew = true;
-    }
-  }
-  for (std::size_t i = 0; i < names.size(); ++i) {  // one file twice
-    if (count(names[i]) > 1) names[i] += fmt::format(" ({})", i + 1);
-  }
-  return names;
-}
-
-Axis axis_around(const std::vector<MarkedPoint>& points, double MarkedPoint::*coordinate, std::size_t count) {
-  const auto less = [&](const MarkedPoint& a, const MarkedPoint& b) { return a.*coordinate < b.*coordinate; };
-  const auto [low, high] = std::minmax_element(points.begin(), points.end(), less);
-  const double margin = kMargin * ((*high).*coordinate - (*low).*coordinate);
-  if (count == 1) return {0, 0, 1};
-  return {(*low).*coordinate - margin, (*high).*coordinate + margin, count};
+  return request;
 }
 
 }  // namespace lossatlas

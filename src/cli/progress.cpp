@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cmath>
-
 #include "cli/message.h"
 
 namespace lossatlas {
@@ -26,14 +24,6 @@ void ProgressLine::update(const std::string& text) {
 void ProgressLine::clear() {
   if (drawn_) write_to_error("\r\x1b[K");
   drawn_ = false;
-}
-
-std::string duration_text(double seconds) {
-  if (!std::isfinite(seconds)) return "?";
-  const auto whole = static_cast<long long>(std::llround(seconds));
-  if (whole < 60) return fmt::format("{} s", whole);
-  if (whole < 3600) return fmt::format("{} min {:02} s", whole / 60, whole % 60);
-  return fmt::format("{} h {:02} min", whole / 3600, whole / 60 % 60);
 }
 
 }  // namespace lossatlas

@@ -25,7 +25,4 @@ class ProgressLine {
   Clock::time_point last_ = Clock::now();
 };
 
-/// "45 s", "3 min 20 s", "2 h 05 min".
-std::string duration_text(double seconds);
-
 }  // namespace lossatlas

@@ -77,7 +77,7 @@ std::string option_for_word(const std::string& command) {
   if (command == "surface" || command == "line") return "--checkpoint";
   if (command == "train" || command == "layers") return "--arch";
   if (command == "trajectory") return "--run";
-  if (command == "path") return "--to";
+  if (command == "curve") return "--to";
   if (command == "descend") return "--function";
   return command == "export" ? "--out" : "";
 }

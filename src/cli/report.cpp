@@ -14,7 +14,11 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "base/process.h"
+#include "base/text.h"
+#include "cli/fields.h"
 #include "cli/message.h"
+#include "landscape/sweep_progress.h"
+#include "training/training_progress.h"
 
 namespace lossatlas {
 namespace {
@@ -63,13 +67,13 @@ nlohmann::ordered_json json_of(const TrainingProgress& now) {
           {"seconds_left", number(now.seconds_left)}};
 }
 
-}  // namespace
-
 std::string progress_text(const TrainingProgress& now) {
   return fmt::format("epoch {}/{}  step {}/{}  loss {:.4f}  accuracy {:.1f} %  {:.0f} images/s  {} left", now.epoch,
                      now.epochs, now.step, now.steps, now.loss, now.accuracy, now.images_per_second,
                      duration_text(now.seconds_left));
 }
+
+}  // namespace
 
 ProgressStyle progress_style_of(const std::string& name) {
   if (name == "line") return ProgressStyle::line;
@@ -120,7 +124,8 @@ Report::Report(ProgressStyle style, const std::filesystem::path& log) : style_(s
   if (!log.empty()) log_.emplace(open_log(log));
 }
 
-void Report::say(const std::string& text) {
+void Report::on_note(const std::string& message) {
+  const std::string text = with_options(message);
   line_.clear();
   print_message(text);
   note(text);
@@ -132,15 +137,15 @@ void Report::note(const std::string& text) {
     log_->append(fmt::format("{} {}\n", utc_now(), printable(text)));
   } catch (const Error& error) {  // a sweep does not end because its log does
     log_.reset();
-    say(fmt::format("warning: {}; going on without a log", error.what()));
+    on_note(fmt::format("warning: {}; going on without a log", error.what()));
   }
 }
 
-void Report::progress(const SweepProgress& now, const std::filesystem::path& file) {
+void Report::on_progress(const SweepProgress& now, const std::filesystem::path& file) {
   show(progress_text(now), json_of(now, file));
 }
 
-void Report::progress(const TrainingProgress& now) { show(progress_text(now), json_of(now)); }
+void Report::on_progress(const TrainingProgress& now) { show(progress_text(now), json_of(now)); }
 
 void Report::show(const std::string& text, const nlohmann::ordered_json& object) {
   if (style_ == ProgressStyle::line) line_.update(text);
@@ -160,7 +165,7 @@ void Report::print_json(const nlohmann::ordered_json& object) {
   held_back_.reset();
 }
 
-void Report::finish() {
+void Report::on_progress_end() {
   line_.clear();
   if (!held_back_) return;
   printed_.reset();

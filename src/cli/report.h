@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -7,9 +8,9 @@
 
 #include "base/append_file.h"
 #include "base/stopwatch.h"
+#include "cli/interrupt.h"
 #include "cli/progress.h"
-#include "landscape/sweep.h"
-#include "training/training_loop.h"
+#include "jobs/observer.h"
 
 namespace lossatlas {
 
@@ -22,24 +23,24 @@ enum class ProgressStyle {
 /// Throws UsageError for a name that is not "line", "json" or "none".
 ProgressStyle progress_style_of(const std::string& name);
 
-std::string progress_text(const TrainingProgress& now);
-
-/// What a sweep says while it runs: messages and progress, on standard error, and with times in a log.
-class Report {
+/// What a job says while it runs: messages and progress, on standard error, and with times in a log. It stops at the
+/// first interrupt (interrupt.h).
+class Report : public Observer {
  public:
   /// `log`: lines are added to it; "" for none. Throws Error where it cannot be opened, or is a file that is not a log.
   Report(ProgressStyle style, const std::filesystem::path& log);
 
   /// A message for people, on standard error and in the log.
-  void say(const std::string& text);
+  void on_note(const std::string& text) override;
   /// A message that goes into the log alone: it is printed elsewhere.
   void note(const std::string& text);
   /// Progress of the sweep into `file`, unless the last is too young (JSON: half a second; log: a minute).
-  void progress(const SweepProgress& now, const std::filesystem::path& file);
+  void on_progress(const SweepProgress& now, const std::filesystem::path& file) override;
   /// Of a training, the same way.
-  void progress(const TrainingProgress& now);
+  void on_progress(const TrainingProgress& now) override;
   /// The last state once more where it was held back, and the line taken away.
-  void finish();
+  void on_progress_end() override;
+  const std::atomic<bool>& should_stop() const override { return catch_interrupts(); }
 
  private:
   void show(const std::string& text, const nlohmann::ordered_json& object);

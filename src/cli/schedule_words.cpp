@@ -29,9 +29,4 @@ RateSchedule ScheduleWords::schedule() const {
   return schedule;
 }
 
-void check_warmup(const RateSchedule& schedule, const std::string& option, std::int64_t end) {
-  if (schedule.warmup == 0 || schedule.warmup < static_cast<double>(end)) return;
-  throw UsageError("--warmup {}: must be shorter than {} {}", schedule.warmup, option, end);
-}
-
 }  // namespace lossatlas

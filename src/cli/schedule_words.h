@@ -22,7 +22,4 @@ class ScheduleWords {
   const CLI::Option *drops_option_ = nullptr, *factor_option_ = nullptr;
 };
 
-/// Throws UsageError where the warm-up is not shorter than what `option` says.
-void check_warmup(const RateSchedule& schedule, const std::string& option, std::int64_t end);
-
 }  // namespace lossatlas

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/text.h"
 
 namespace lossatlas {
 namespace {
@@ -28,16 +29,6 @@ std::optional<double> parse_finite(std::string_view text) {
 }
 
 }  // namespace
-
-std::vector<std::string_view> split_at(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  for (std::size_t first = 0;;) {
-    const std::size_t end = text.find(separator, first);
-    parts.push_back(text.substr(first, end - first));
-    if (end == std::string_view::npos) return parts;
-    first = end + 1;
-  }
-}
 
 std::pair<std::size_t, std::size_t> parse_grid(const std::string& words) {
   constexpr std::size_t kMost = 10'000;
@@ -68,6 +59,13 @@ Axis parse_axis(const std::string& option, const std::string& range, std::size_t
   throw UsageError("{} {}: this range does not hold {} different finite numbers", option, range, points);
 }
 
+std::optional<std::array<double, 2>> parse_range(const std::string& option, const std::string& range,
+                                                 std::size_t points) {
+  if (range.empty()) return std::nullopt;
+  const Axis axis = parse_axis(option, range, points);
+  return std::array{axis.low, axis.high};
+}
+
 std::vector<double> parse_numbers(const std::string& option, const std::string& words) {
   std::vector<double> numbers;
   for (const std::string_view part : split_at(words, ',')) {
@@ -95,35 +93,6 @@ std::vector<std::int64_t> parse_times(const std::string& option, const std::stri
     times.push_back(*time);
   }
   return times;
-}
-
-Arithmetic parse_arithmetic(const std::string& instruction_set, const std::string& dtype, const std::string& device) {
-  constexpr std::array kPrecisions{Precision::fp32, Precision::tf32, Precision::bf16};
-  const auto* precision =
-      std::find_if(kPrecisions.begin(), kPrecisions.end(), [&](Precision p) { return name_of(p) == dtype; });
-  if (precision == kPrecisions.end()) throw UsageError("--dtype {}: wants fp32, tf32 or bf16", dtype);
-  Arithmetic result{best_instruction_set(), *precision};
-  if (device != "cpu") {
-    if (instruction_set != "auto") throw UsageError("--instruction-set {}: goes with --device cpu", instruction_set);
-    return result;
-  }
-  if (result.precision == Precision::tf32) throw UsageError("--dtype tf32: goes with --device cuda");
-  if (instruction_set != "auto") {
-    const auto* found = std::find_if(std::begin(kInstructionSets), std::end(kInstructionSets),
-                                     [&](InstructionSet set) { return name_of(set) == instruction_set; });
-    if (found == std::end(kInstructionSets)) {
-      throw UsageError("--instruction-set {}: wants auto, amx, avx512, avx2 or portable", instruction_set);
-    }
-    if (!is_available(*found)) throw Error("--instruction-set {}: this processor does not have it", instruction_set);
-    result.instruction_set = *found;
-  }
-  if (!is_available(result.instruction_set, result.precision)) {
-    throw Error(
-        "--dtype bf16: wants a processor with a matrix unit for bfloat16 (AMX), instruction set amx; use fp32 ({} "
-        "here)",
-        name_of(result.instruction_set));
-  }
-  return result;
 }
 
 }  // namespace lossatlas

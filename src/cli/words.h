@@ -1,18 +1,16 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "kernels/kernels.h"
 #include "landscape/surface.h"
 
 namespace lossatlas {
-
-/// "a,b,": "a", "b", "". The parts lie in `text`.
-std::vector<std::string_view> split_at(std::string_view text, char separator);
 
 /// "51x41": points along x and y, each 1 to 10000; "51": as many along both. Throws UsageError.
 std::pair<std::size_t, std::size_t> parse_grid(const std::string& words);
@@ -21,22 +19,15 @@ std::pair<std::size_t, std::size_t> parse_grid(const std::string& words);
 /// UsageError naming the option.
 Axis parse_axis(const std::string& option, const std::string& range, std::size_t points);
 
+/// The range alone; nothing for "".
+std::optional<std::array<double, 2>> parse_range(const std::string& option, const std::string& range,
+                                                 std::size_t points);
+
 /// "0.49,0.48,0.45". Throws UsageError naming the option.
 std::vector<double> parse_numbers(const std::string& option, const std::string& words);
 
 /// "0,1;2,3": points with `;` between them. Throws UsageError naming the option.
 std::vector<std::vector<double>> parse_points(const std::string& option, const std::string& words);
-
-/// The arithmetic of the fused engine.
-struct Arithmetic {
-  InstructionSet instruction_set;
-  Precision precision;
-};
-
-/// Names of an instruction set, or "auto" for the best, of a precision and of a device. Throws UsageError for unknown
-/// names and for those of another device, Error where this processor has no such instructions.
-Arithmetic parse_arithmetic(const std::string& instruction_set, const std::string& dtype,
-                            const std::string& device = "cpu");
 
 /// "60,120": epochs or steps, increasing whole numbers above 0; empty for none. Throws UsageError naming the option.
 std::vector<std::int64_t> parse_times(const std::string& option, const std::string& words);

@@ -31,11 +31,11 @@ Words parse(const std::string& words) {
   Words parsed{words.substr(0, colon), {}};
   if (colon != std::string::npos) parsed.rest = words.substr(colon + 1);
   if (parsed.kind == kCifar10 && parsed.rest.value_or("").empty()) {
-    throw UsageError("--data {}: requires the folder of the binary files, as in cifar10:DIR", words);
+    throw UsageError("`data` {}: requires the folder of the binary files, as in cifar10:DIR", words);
   }
   if (parsed.kind == kSynthetic || parsed.kind == kCifar10) return parsed;
   const bool is_folder = std::filesystem::is_directory(in_home(words));
-  throw UsageError("--data {}: unknown kind of data; there are synthetic[:N] and cifar10:DIR{}", words,
+  throw UsageError("`data` {}: unknown kind of data; there are synthetic[:N] and cifar10:DIR{}", words,
                    is_folder ? fmt::format(", as in cifar10:{}", words) : "");
 }
 
@@ -49,7 +49,7 @@ DataSet load_data(const std::string& words, Split split) {
     const std::string number = rest.value_or("5000");
     const auto [end, failure] = std::from_chars(number.data(), number.data() + number.size(), count);
     if (failure != std::errc{} || end != number.data() + number.size() || count < 40 || count > 1'000'000) {
-      throw UsageError("--data {}: wants a number of training images from 40 to 1000000, as in synthetic:2000", words);
+      throw UsageError("`data` {}: wants a number of training images from 40 to 1000000, as in synthetic:2000", words);
     }
     data = make_synthetic(count, split);
   } else {

@@ -35,15 +35,15 @@ at::Device open_device(const std::string& words) {
   if (words == "cpu") return at::kCPU;
   std::smatch match;
   if (!std::regex_match(words, match, std::regex("cuda(:([0-9]{1,3}))?"))) {
-    throw UsageError("--device {}: wants cpu, cuda or cuda:N", words);
+    throw UsageError("`device` {}: wants cpu, cuda or cuda:N", words);
   }
   if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) {
-    throw Error("--device {}: this LibTorch has no CUDA part ({})", words, dlerror());
+    throw Error("`device` {}: this LibTorch has no CUDA part ({})", words, dlerror());
   }
   const int count = static_cast<int>(torch::cuda::device_count());
-  if (count == 0) throw Error("--device {}: no CUDA device is here, or its driver is missing; use --device cpu", words);
+  if (count == 0) throw Error("`device` {}: no CUDA device is here, or its driver is missing; use `device` cpu", words);
   const int index = match[2].matched ? std::stoi(match[2]) : 0;
-  if (index >= count) throw Error("--device {}: there is no such device; the last one is cuda:{}", words, count - 1);
+  if (index >= count) throw Error("`device` {}: there is no such device; the last one is cuda:{}", words, count - 1);
   // Full float32 and the same bits each time, before speed.
   allow_tf32(false);
   at::globalContext().setDeterministicCuDNN(true);

@@ -56,11 +56,11 @@ class GridReader {
 
   GridFile read_draw(std::size_t draw) {
     const auto* group = std::find_if(kDrawn.begin(), kDrawn.end(), [&](const char* name) { return reader_.has(name); });
-    if (group == kDrawn.end()) throw UsageError("--draw {}: {} holds one draw only", draw, reader_.file().string());
+    if (group == kDrawn.end()) throw UsageError("`draw` {}: {} holds one draw only", draw, reader_.file().string());
     const std::string mask = std::string(*group) + "/evaluated";
     const std::size_t draws = reader_.has(mask) && !reader_.shape(mask).empty() ? reader_.shape(mask)[0] : 0;
     if (draw < 1 || draw > draws) {
-      throw UsageError("--draw {}: {} holds draws 1 to {}", draw, reader_.file().string(), draws);
+      throw UsageError("`draw` {}: {} holds draws 1 to {}", draw, reader_.file().string(), draws);
     }
     Shape shape = shape_;
     shape.insert(shape.begin(), draws);
@@ -144,7 +144,7 @@ const Field& GridFile::field(const std::string& name) const {
   std::vector<std::string> names;
   for (const Field& field : fields) names.push_back(field.name);
   const std::string near = nearest(name, names);
-  throw UsageError("--field {}: {} has no such value{} (it holds {})", name, file.string(),
+  throw UsageError("`field` {}: {} has no such value{} (it holds {})", name, file.string(),
                    near.empty() ? "" : fmt::format(", did you mean '{}'?", near), fmt::join(names, ", "));
 }
 

@@ -7,8 +7,9 @@
 #include <set>
 
 #include "data/data_digest.h"
-#include "landscape/path.h"
+#include "landscape/curve_summary.h"
 #include "landscape/resume.h"
+#include "landscape/settings.h"
 
 namespace lossatlas {
 namespace {
@@ -18,10 +19,10 @@ using nlohmann::json;
 /// The settings; for a file of other tools, which has none, what is seen of it.
 json settings_with_grid(const Surface& surface) {
   json settings = surface.settings;
-  settings["grid"] = {surface.x.points, surface.y.points};
-  settings["x"] = {surface.x.low, surface.x.high};
-  settings["y"] = {surface.y.low, surface.y.high};
-  settings["split"] = name_of(surface.split);
+  settings[key_of(&Settings::grid)] = {surface.x.points, surface.y.points};
+  settings[key_of(&Settings::x)] = {surface.x.low, surface.x.high};
+  settings[key_of(&Settings::y)] = {surface.y.low, surface.y.high};
+  settings[key_of(&Settings::split)] = name_of(surface.split);
   return settings;
 }
 
@@ -33,7 +34,8 @@ std::vector<SettingDifference> compare_settings(const json& first, const json& s
   std::vector<SettingDifference> differences;
   const bool has_digests = !data_digests_of(first).empty() && !data_digests_of(second).empty();
   for (const auto& name : names) {
-    if (name == "data" && has_digests && !data_difference(first, second)) continue;  // the same images, elsewhere
+    if (name == key_of(&Settings::data) && has_digests && !data_difference(first, second))
+      continue;  // the same images, elsewhere
     const json a = identity(first, name), b = identity(second, name);
     if (a != b) differences.push_back({name, a, b});
   }
@@ -116,11 +118,11 @@ bool Comparison::has_same_values() const {
 
 Comparison compare(const Surface& first, const Surface& second) {
   const auto root = [](const Surface& surface) {
-    if (surface.kind == SurfaceKind::path) return repeat_of(surface, kCurveLayer);
+    if (surface.kind == SurfaceKind::curve) return repeat_of(surface, kCurveLayer);
     return surface.layers == 1 ? surface : mean_of_repeats(surface);
   };
   Comparison comparison = compare_values(root(first), root(second));
-  if (first.kind == SurfaceKind::path && second.kind == SurfaceKind::path) {
+  if (first.kind == SurfaceKind::curve && second.kind == SurfaceKind::curve) {
     const Comparison lines = compare_values(repeat_of(first, kLineLayer), repeat_of(second, kLineLayer));
     comparison.line_loss = lines.loss;
     comparison.line_accuracy = lines.accuracy;

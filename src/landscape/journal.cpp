@@ -166,7 +166,7 @@ void check_journal(const std::filesystem::path& journal) {
   if (!std::filesystem::exists(std::filesystem::symlink_status(journal, code)) || begins_with(journal, kJournalMagic))
     return;
   throw Error(
-      "{}: not a journal of this program, which keeps one under this name; move it away, or choose another --out",
+      "{}: not a journal of this program, which keeps one under this name; move it away, or choose another `out`",
       journal.string());
 }
 

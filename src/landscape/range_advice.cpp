@@ -11,7 +11,7 @@ namespace {
 
 bool is_free(const Surface& surface) {
   const auto is_around_zero = [](const Axis& axis) { return axis.points == 1 || (axis.low < 0 && axis.high > 0); };
-  return surface.kind != SurfaceKind::path && surface.points.empty() && surface.trajectory.runs.empty() &&
+  return surface.kind != SurfaceKind::curve && surface.points.empty() && surface.trajectory.runs.empty() &&
          is_around_zero(surface.x) && is_around_zero(surface.y);
 }
 

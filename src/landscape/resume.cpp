@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/json.h"
 #include "data/data_digest.h"
 #include "landscape/journal.h"
+#include "landscape/settings.h"
 
 namespace lossatlas {
 namespace {
@@ -14,14 +16,21 @@ namespace {
 using nlohmann::json;
 
 /// Named before all others where they differ: the rest often follows from them.
-constexpr std::array kFirst{"checkpoint", "arch", "kind", "split", "plane"};
+constexpr std::array kFirst{key_of(&Settings::checkpoint), key_of(&Settings::arch), key_of(&Settings::kind),
+                            key_of(&Settings::split), key_of(&Settings::plane)};
 /// Which of the data's images are used.
-constexpr std::array kImages{"samples", "sample_seed", "test_samples", "bn", "bn_images"};
-constexpr std::array kThen{"loss", "points", "runs", "seed", "normalization", "ignore", "directions"};
+constexpr std::array kImages{key_of(&Settings::samples), key_of(&Settings::sample_seed),
+                             key_of(&Settings::test_samples), key_of(&Settings::bn), key_of(&Settings::bn_images)};
+constexpr std::array kThen{key_of(&Settings::loss),      key_of(&Settings::points),        key_of(&Settings::runs),
+                           key_of(&Settings::seed),      key_of(&Settings::normalization), key_of(&Settings::ignore),
+                           key_of(&Settings::directions)};
 /// They decide the last bits of a value, not what it means.
-constexpr std::array kArithmetic{"engine", "instruction_set", "batch_size", "libtorch"};
+constexpr std::array kArithmetic{key_of(&Settings::engine), key_of(&Settings::instruction_set),
+                                 key_of(&Settings::batch_size), key_of(&Settings::libtorch)};
 /// Compared otherwise (the grid), or a consequence of others.
-constexpr std::array kPassedOver{"grid", "x", "y", "cosine", "lengths", "bn_layers"};
+constexpr std::array kPassedOver{key_of(&Settings::grid),   key_of(&Settings::x),       key_of(&Settings::y),
+                                 key_of(&Settings::cosine), key_of(&Settings::lengths), key_of(&Settings::bn_layers)};
+constexpr std::string_view kData = key_of(&Settings::data);
 
 template <std::size_t N>
 bool holds(const std::array<const char*, N>& names, const std::string& name) {
@@ -30,8 +39,7 @@ bool holds(const std::array<const char*, N>& names, const std::string& name) {
 
 /// A setting that older files lack, as they were made.
 json before_there_was(const std::string& key) {
-  static const json values{
-      {"kind", "surface"}, {"distribution", "gaussian"}, {"orthogonal", false}, {"dir_type", "weights"}};
+  static const json values = json_of(settings_of_old_files());
   return values.value(key, json(nullptr));
 }
 
@@ -53,29 +61,26 @@ std::string value_text(const json& settings, const std::string& key) {
   return fmt::format("{}", fmt::join(texts, ", "));
 }
 
-bool is_own(const json& settings) {
-  const auto is_pair = [&](const char* key) {
-    const auto found = settings.find(key);
-    return found != settings.end() && found->is_array() && found->size() == 2 && found->at(0).is_number() &&
-           found->at(1).is_number();
-  };
-  return settings.is_object() && is_pair("grid") && is_pair("x") && is_pair("y") && settings.contains("checkpoint");
+bool is_own(const json& stored_settings) {
+  const Settings settings = settings_from(stored_settings);
+  return settings.grid && settings.x && settings.y && settings.checkpoint;
 }
 
 /// The surface without points that a journal belongs to, where the file is gone.
 Surface surface_of(const JournalContents& contents, const std::filesystem::path& journal) {
-  const json& settings = contents.settings;
-  if (!is_own(settings)) throw Error("{}: no journal of a surface", journal.string());
-  const auto axis = [&](const char* range, std::size_t which) {
-    return Axis{settings.at(range).at(0), settings.at(range).at(1), settings.at("grid").at(which)};
+  if (!is_own(contents.settings)) throw Error("{}: no journal of a surface", journal.string());
+  const Settings settings = settings_from(contents.settings);
+  const auto axis = [](const std::array<double, 2>& range, std::uint64_t points) {
+    return Axis{range[0], range[1], points};
   };
-  const Split split = settings.value("split", "train") == "test" ? Split::test : Split::train;
-  Surface surface(axis("x", 0), axis("y", 1), split, contents.more_names, layers_of(settings));
-  for (const auto kind : {SurfaceKind::line, SurfaceKind::path}) {
-    if (settings.value("kind", "surface") == name_of(kind)) surface.kind = kind;
+  const Split split = settings.split == "test" ? Split::test : Split::train;
+  Surface surface(axis(*settings.x, settings.grid->at(0)), axis(*settings.y, settings.grid->at(1)), split,
+                  contents.more_names, layers_of(contents.settings));
+  for (const auto kind : {SurfaceKind::line, SurfaceKind::curve}) {
+    if (settings.kind == name_of(kind)) surface.kind = kind;
   }
-  surface.levels = levels_of(settings);
-  surface.settings = settings;
+  surface.levels = levels_of(contents.settings);
+  surface.settings = contents.settings;
   surface.provenance = json::object();
   return surface;
 }
@@ -85,7 +90,7 @@ Surface read_own_surface(const std::filesystem::path& file) {
   try {
     Surface surface = read_layers(file);
     if (is_own(surface.settings)) return surface;
-    throw Error("{}: not written by `lossatlas surface`, which cannot go on with it; choose another --out",
+    throw Error("{}: not written by `lossatlas surface`, which cannot go on with it; choose another `out`",
                 file.string());
   } catch (const Error& error) {
     if (journals.empty()) throw;
@@ -98,17 +103,18 @@ Surface read_own_surface(const std::filesystem::path& file) {
 bool has_same_points(const json& a, const json& b) {
   if (a == b || !a.is_object() || !b.is_object()) return a == b;
   const auto is_equal = [&](const char* key) { return a.value(key, json()) == b.value(key, json()); };
-  return is_equal("grid") && is_equal("x") && is_equal("y") && !difference(a, b);
+  return is_equal(key_of(&Settings::grid)) && is_equal(key_of(&Settings::x)) && is_equal(key_of(&Settings::y)) &&
+         !difference(a, b);
 }
 
 /// Keys of settings in the order in which differences are looked for.
 std::vector<std::string> keys_of(const json& now, const json& before) {
   std::vector<std::string> keys(kFirst.begin(), kFirst.end());
   // All images are used: their number is the data's, not an option's.
-  const bool takes_all = now.value("sample_seed", json()).is_null() && before.value("sample_seed", json()).is_null();
-  if (takes_all) keys.push_back("data");
+  const char* seed = key_of(&Settings::sample_seed);
+  if (stored(now, seed).is_null() && stored(before, seed).is_null()) keys.emplace_back(kData);
   keys.insert(keys.end(), kImages.begin(), kImages.end());
-  keys.push_back("data");
+  keys.emplace_back(kData);
   keys.insert(keys.end(), kThen.begin(), kThen.end());
   for (const json* settings : {&now, &before}) {
     for (const auto& [key, value] : settings->items()) {
@@ -177,7 +183,7 @@ json identity(const json& settings, const std::string& key) {
 
 std::optional<Difference> difference(const json& now, const json& before) {
   for (const std::string& key : keys_of(now, before)) {
-    if (key == "data") {
+    if (key == kData) {
       if (const auto text = data_difference(now, before)) return Difference{*text, false};
     } else if (identity(now, key) != identity(before, key)) {
       return Difference{fmt::format("{} was {}, now {}", key, value_text(before, key), value_text(now, key)),

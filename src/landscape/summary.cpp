@@ -12,8 +12,9 @@
 #include <utility>
 
 #include "landscape/barrier.h"
-#include "landscape/path.h"
+#include "landscape/curve_summary.h"
 #include "landscape/range_advice.h"
+#include "landscape/settings.h"
 
 namespace lossatlas {
 namespace {
@@ -349,10 +350,9 @@ double median_of_finite(const std::vector<double>& values) {
 /// The loss of a guess that gives all C classes the same probability, -log(1/C) = log C, where the centre is clearly
 /// better; else NaN.
 double uniform_loss(const Surface& surface, const Summary& summary) {
-  const auto classes = surface.settings.find("classes"), loss = surface.settings.find("loss");
-  if (classes == surface.settings.end() || !classes->is_number() || loss == surface.settings.end()) return kUnknown;
-  if (*loss != "cross-entropy") return kUnknown;
-  const double uniform = std::log(classes->get<double>());
+  const Settings settings = settings_from(surface.settings);
+  if (!settings.classes || settings.loss != "cross-entropy") return kUnknown;
+  const double uniform = std::log(static_cast<double>(*settings.classes));
   return summary.centre.loss < 0.9 * uniform ? uniform : kUnknown;
 }
 
@@ -448,14 +448,12 @@ Summary summarize(const Surface& surface) {
 }
 
 std::string recalibration_advice(const Surface& surface) {
-  const auto setting = [&](const char* name) {
-    const auto found = surface.settings.find(name);
-    return found == surface.settings.end() ? nlohmann::json() : *found;
-  };
-  const auto plane = setting("plane"), layers = setting("bn_layers");  // which files of older versions lack
-  const bool is_between_networks = plane == "points" || plane == "pca" || plane == "path" || !setting("runs").is_null();
-  if (!is_between_networks || setting("bn") != "stored" || !layers.is_number() || layers == 0) return "";
-  return setting("arch") == "torchscript" ? "--bn recalibrate with the network's --arch" : "--bn recalibrate";
+  const Settings settings = settings_from(surface.settings);
+  const auto& plane = settings.plane;  // files of older versions lack it and bn_layers
+  const bool is_between_networks =
+      plane == "points" || plane == "pca" || plane == "path" || (settings.runs && !settings.runs->empty());
+  if (!is_between_networks || settings.bn != "stored" || settings.bn_layers.value_or(0) == 0) return "";
+  return settings.arch == "torchscript" ? "--bn recalibrate with the network's --arch" : "--bn recalibrate";
 }
 
 bool is_centre_finite(const Surface& surface) {
@@ -499,7 +497,7 @@ nlohmann::ordered_json json_of(const Summary& summary) {
 }
 
 nlohmann::ordered_json summary_json(const Surface& surface) {
-  if (surface.kind == SurfaceKind::path) return path_summary(surface);
+  if (surface.kind == SurfaceKind::curve) return curve_summary(surface);
   if (surface.layers == 1) {
     auto summary = json_of(summarize(surface));
     if (auto interpolation = interpolation_json(surface); !interpolation.is_null()) {

@@ -112,7 +112,7 @@ std::size_t Surface::not_finite() const {
 }
 
 std::string_view name_of(SurfaceKind kind) {
-  if (kind == SurfaceKind::path) return "path";
+  if (kind == SurfaceKind::curve) return "path";
   return kind == SurfaceKind::line ? "line" : "surface";
 }
 

@@ -34,7 +34,7 @@ struct Axis {
 enum class SurfaceKind {
   surface,  // along two directions
   line,     // along one: a grid of one row, at y = 0, which its file has no coordinates of
-  path,     // the same of two layers: along a curve, and along the straight line between its ends (path.h)
+  curve,    // the same of two layers: along a curve, and along the straight line between its ends (path.h)
 };
 
 std::string_view name_of(SurfaceKind kind);
@@ -107,7 +107,7 @@ struct Surface {
 
   /// All points, those of every layer.
   std::size_t size() const { return loss.size(); }
-  /// True for a grid of one row that has no y: a line or a path.
+  /// True for a grid of one row that has no y: a line or a curve.
   bool is_flat() const { return kind != SurfaceKind::surface; }
   std::size_t grid_size() const { return x.points * y.points; }
   std::vector<std::string> more_names() const;

@@ -7,7 +7,8 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "landscape/path.h"
+#include "landscape/curve_summary.h"
+#include "landscape/settings.h"
 #include "landscape/summary.h"
 #include "landscape/surface.h"
 #include "storage/format.h"
@@ -118,8 +119,8 @@ std::vector<std::string> splits_of(const Surface& surface) {
 }
 
 void write_coordinates(Hdf5Writer& writer, const Surface& surface) {
-  const bool is_path = surface.kind == SurfaceKind::path;
-  write_axis(writer, "/xcoordinates", "/x", is_path ? "t, from one end to the other" : "multiples of direction 1",
+  const bool is_curve = surface.kind == SurfaceKind::curve;
+  write_axis(writer, "/xcoordinates", "/x", is_curve ? "t, from one end to the other" : "multiples of direction 1",
              surface.x.coordinates());
   if (!surface.is_flat())
     write_axis(writer, "/ycoordinates", "/y", "multiples of direction 2", surface.y.coordinates());
@@ -194,9 +195,9 @@ struct Contents {
 };
 
 Contents contents_of(const Hdf5Reader& reader, const nlohmann::json& settings) {
-  const auto repeats = settings.value("repeat", nlohmann::json(1));
-  const auto names = settings.value("more", nlohmann::json::array());
-  const auto levels = settings.value("levels", nlohmann::json(nullptr));
+  const auto repeats = settings.value(key_of(&Settings::repeat), nlohmann::json(1));
+  const auto names = settings.value(key_of(&Settings::more), nlohmann::json::array());
+  const auto levels = stored(settings, key_of(&Settings::levels));
   const auto is_text = [](const nlohmann::json& name) { return name.is_string(); };
   const auto is_count = [](const nlohmann::json& value) { return value.is_number_integer() && value >= 1; };
   if (!is_count(repeats) || repeats > 1'000'000) {
@@ -320,7 +321,7 @@ Surface read_values(const Hdf5Reader& reader, const Form& form, const std::vecto
 }
 
 /// Curve and line as two layers.
-Surface read_path(const Hdf5Reader& reader, const Form& form, const std::vector<std::string>& more_names) {
+Surface read_curve(const Hdf5Reader& reader, const Form& form, const std::vector<std::string>& more_names) {
   const Shape shape = shape_of(form);
   const std::array ways{read_values(reader, form, more_names, 1, shape, at_root),
                         read_values(reader, form, more_names, 1, shape,
@@ -350,8 +351,8 @@ Surface read_own(const Hdf5Reader& reader, const Form& form, bool wants_levels) 
   const auto place = [&, group = group_of_layers(form.kind, has_levels)](const std::string& name) {
     return is_flat ? at_root(name) : group + name;
   };
-  Surface surface = form.kind == SurfaceKind::path ? read_path(reader, form, more_names)
-                                                   : read_values(reader, form, more_names, layers, shape, place);
+  Surface surface = form.kind == SurfaceKind::curve ? read_curve(reader, form, more_names)
+                                                    : read_values(reader, form, more_names, layers, shape, place);
   if (wants_levels) {
     surface.levels = levels;
     read_pilot(reader, surface);
@@ -413,7 +414,7 @@ void write_layers(Hdf5Writer& writer, const Surface& surface) {
 }
 
 /// The curve at the root, the line beside it.
-void write_path(Hdf5Writer& writer, const Surface& surface) {
+void write_curve(Hdf5Writer& writer, const Surface& surface) {
   write_root(writer, repeat_of(surface, kCurveLayer));
   write_values(writer, repeat_of(surface, kLineLayer), shape_of(surface),
                [](const std::string& name) { return std::string(kLinear) + name; });
@@ -525,9 +526,9 @@ Surface read_any(const std::filesystem::path& file, bool wants_levels) {
         file.string(), fmt::join(reader.members("/"), ", "));
   }
   const Axis x = read_axis(reader, "/xcoordinates"), y = is_line ? Axis{0, 0, 1} : read_axis(reader, "/ycoordinates");
-  const bool is_path =
+  const bool is_curve =
       reader.has_attribute("/lossatlas", "kind") && reader.text_attribute("/lossatlas", "kind") == "path";
-  const SurfaceKind kind = is_path ? SurfaceKind::path : is_line ? SurfaceKind::line : SurfaceKind::surface;
+  const SurfaceKind kind = is_curve ? SurfaceKind::curve : is_line ? SurfaceKind::line : SurfaceKind::surface;
   const Form form{kind, x, y, split};
   Surface surface = reader.has("/lossatlas") ? read_own(reader, form, wants_levels) : read_theirs(reader, form);
   if (reader.has("/dir_file")) surface.direction_file = reader.read_text("/dir_file");
@@ -538,8 +539,8 @@ Surface read_any(const std::filesystem::path& file, bool wants_levels) {
 
 void write_surface(const std::filesystem::path& file, const Surface& surface) {
   Hdf5Writer writer;
-  if (surface.kind == SurfaceKind::path) {
-    write_path(writer, surface);
+  if (surface.kind == SurfaceKind::curve) {
+    write_curve(writer, surface);
   } else if (surface.layers == 1) {
     write_root(writer, surface);
   } else {
@@ -561,15 +562,15 @@ Surface read_surface(const std::filesystem::path& file) { return read_any(file, 
 Surface read_layers(const std::filesystem::path& file) { return read_any(file, true); }
 
 std::vector<std::int64_t> levels_of(const nlohmann::json& settings) {
-  const auto found = settings.find("levels");
-  return found == settings.end() || found->is_null() ? std::vector<std::int64_t>{}
-                                                     : found->get<std::vector<std::int64_t>>();
+  const auto levels = settings_from(settings).levels;
+  return levels ? levels->value.value_or(std::vector<std::int64_t>{}) : std::vector<std::int64_t>{};
 }
 
 std::size_t layers_of(const nlohmann::json& settings) {
   const auto levels = levels_of(settings);
-  if (settings.value("kind", "surface") == "path") return 2;
-  return levels.empty() ? settings.value("repeat", std::size_t{1}) : levels.size();
+  const Settings all = settings_from(settings);
+  if (all.kind == name_of(SurfaceKind::curve)) return 2;
+  return levels.empty() ? all.repeat.value_or(1) : levels.size();
 }
 
 }  // namespace lossatlas

@@ -13,7 +13,7 @@ void check_name(const std::string& name) {
   const auto& names = optimizer_names();
   if (std::find(names.begin(), names.end(), name) != names.end()) return;
   const std::string near = nearest(name, names);
-  throw UsageError("--optimizer {}: wants {}{}", name, fmt::join(names, ", "),
+  throw UsageError("`optimizer` {}: wants {}{}", name, fmt::join(names, ", "),
                    near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
 }
 
@@ -54,17 +54,17 @@ OptimizerOptions usual_options(const std::string& name) {
 void check(const OptimizerOptions& options) {
   check_name(options.name);
   if (!(options.weight_decay >= 0 && std::isfinite(options.weight_decay))) {
-    throw UsageError("--weight-decay {}: wants 0 or more", options.weight_decay);
+    throw UsageError("`weight_decay` {}: wants 0 or more", options.weight_decay);
   }
-  check_share("--momentum", options.momentum);
+  check_share("`momentum`", options.momentum);
   if (options.momentum == 0 && options.name == "momentum")
-    throw UsageError("--optimizer momentum wants --momentum above 0");
-  if (options.momentum == 0 && options.nesterov) throw UsageError("--nesterov wants --momentum above 0");
+    throw UsageError("`optimizer` momentum wants `momentum` above 0");
+  if (options.momentum == 0 && options.nesterov) throw UsageError("`nesterov` wants `momentum` above 0");
   if (!(options.delta > 0 && std::isfinite(options.delta))) {
-    throw UsageError("--delta (--eps) {}: wants a number above 0", options.delta);
+    throw UsageError("`delta` (`eps`) {}: wants a number above 0", options.delta);
   }
-  check_share("--rho", options.rho);
-  for (const double beta : options.betas) check_share("--betas", beta);
+  check_share("`rho`", options.rho);
+  for (const double beta : options.betas) check_share("`betas`", beta);
 }
 
 }  // namespace lossatlas

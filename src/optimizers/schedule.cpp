@@ -18,8 +18,13 @@ void check_name(const RateSchedule& schedule) {
   const auto& names = schedule_names();
   if (std::find(names.begin(), names.end(), schedule.name) != names.end()) return;
   const std::string near = nearest(schedule.name, names);
-  throw UsageError("--lr-schedule {}: requires {}{}", schedule.name, fmt::join(names, " or "),
+  throw UsageError("`lr_schedule` {}: requires {}{}", schedule.name, fmt::join(names, " or "),
                    near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
+}
+
+void check_warmup(const RateSchedule& schedule, const std::string& option, std::int64_t end) {
+  if (schedule.warmup == 0 || schedule.warmup < static_cast<double>(end)) return;
+  throw UsageError("`warmup` {}: must be shorter than {} {}", schedule.warmup, option, end);
 }
 
 double rate_at(const RateSchedule& schedule, double rate, std::int64_t step, std::int64_t unit) {

@@ -21,6 +21,9 @@ const std::vector<std::string>& schedule_names();
 /// Throws UsageError naming the option for an unknown name.
 void check_name(const RateSchedule& schedule);
 
+/// Throws UsageError where the warm-up is not shorter than what `option` says.
+void check_warmup(const RateSchedule& schedule, const std::string& option, std::int64_t end);
+
 /// The learning rate of a step, counted from 0, where the one asked for is `rate`, and a unit of time is `unit` steps.
 /// In steps, with W and T as above:
 ///   steps   rate · drop_factor for each time that is over

@@ -79,7 +79,7 @@ std::vector<HistoryRow> rows_of(const json& list) {
 
 std::string_view name_of(CurveShape shape) { return kShapeNames.name_of(shape); }
 
-CurveShape curve_shape_of(const std::string& name) { return kShapeNames.parse("--curve", name); }
+CurveShape curve_shape_of(const std::string& name) { return kShapeNames.parse("`shape`", name); }
 
 std::vector<double> coefficients(CurveShape shape, std::size_t points, double t) {
   const std::size_t n = points - 1;

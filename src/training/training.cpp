@@ -59,7 +59,7 @@ void check_own(const std::filesystem::path& folder) {
   const auto check = [](const std::filesystem::path& file, bool is_own) {
     if (is_own || !std::filesystem::exists(file)) return;
     throw Error(
-        "{}: not a file of `lossatlas train`, which keeps one under this name; move it away, or choose another --out",
+        "{}: not a file of `lossatlas train`, which keeps one under this name; move it away, or choose another `out`",
         file.string());
   };
   check(folder / kHistory, is_history(folder / kHistory));
@@ -232,8 +232,8 @@ bool TrainingRun::resume() {
   const auto file = impl_->folder / kResume;
   if (!std::filesystem::exists(file)) {
     throw Error(
-        "{}: holds a run without its resume.pt, which --resume requires; replace the run by --force, or choose another "
-        "--out",
+        "{}: holds a run without its resume.pt, which `resume` requires; replace the run by `force`, or choose another "
+        "`out`",
         impl_->folder.string());
   }
   check_own(impl_->folder);
@@ -242,14 +242,14 @@ bool TrainingRun::resume() {
   const auto settings = json::parse(state.at("settings").get<std::string>());
   impl_->keep_length(settings);
   if (const auto what = first_difference(completed(impl_->history.settings), completed(settings)); !what.empty()) {
-    throw Error("{}: this run has other settings: {}; resume it with its own, or choose another --out",
+    throw Error("{}: this run has other settings: {}; resume it with its own, or choose another `out`",
                 impl_->folder.string(), what);
   }
   const RateSchedule& schedule = impl_->options.schedule;
   if (schedule.name == "cosine" && impl_->options.epochs > schedule.length) {
     throw Error(
-        "{}: --epochs {}: this run's cosine schedule ends after --lr-epochs {}, which cannot change; ask for no more, "
-        "or choose another --out",
+        "{}: `epochs` {}: this run's cosine schedule ends after `lr_epochs` {}, which cannot change; ask for no more, "
+        "or choose another `out`",
         impl_->folder.string(), impl_->options.epochs, schedule.length);
   }
   load_into(saved, *impl_->network, impl_->options.network.architecture, file);

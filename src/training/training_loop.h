@@ -17,19 +17,11 @@
 #include "training/history.h"
 #include "training/minibatch.h"
 #include "training/optimizer.h"
+#include "training/training_progress.h"
 
 namespace lossatlas {
 
 class Network;
-
-/// What is under way, for whoever draws it.
-struct TrainingProgress {
-  std::int64_t epoch = 0, epochs = 0;  // the epoch being trained, from 1
-  std::int64_t step = 0, steps = 0;    // minibatches of it that are done
-  double loss = 0, accuracy = 0;       // means over them; accuracy in percent
-  double images_per_second = 0;
-  double seconds_left = 0;  // of the whole run, tests not counted
-};
 
 struct TrainingHooks {
   const std::atomic<bool>* stop = nullptr;  // when true: save and return after the step under way

@@ -74,13 +74,13 @@ def test_lines_trajectories_and_paths(lossatlas, pictures, run, checkpoint, tmp_
     commands = {
         "line": ["line", "--checkpoint", checkpoint, "--points", 5],
         "trajectory": ["trajectory", "--run", run, "--grid", "3x3"],
-        "path": ["path", "--from", run / "checkpoints" / "epoch-0001.pt", "--to", checkpoint, "--epochs", 1, "--points", 3],
+        "curve": ["curve", "--from", run / "checkpoints" / "epoch-0001.pt", "--to", checkpoint, "--epochs", 1, "--points", 3],
     }
     for name, words in commands.items():
         on_cpu, on_cuda = tmp_path / f"{name}-cpu.h5", tmp_path / f"{name}-cuda.h5"
         lossatlas(*words, *common, on_cpu).ok()
         lossatlas(*words, *common, on_cuda, *CUDA).ok()
-        agree(on_cuda, on_cpu, 1e-2 if name == "path" else 1e-5)  # a curve that was trained
+        agree(on_cuda, on_cpu, 1e-2 if name == "curve" else 1e-5)  # a curve that was trained
 
 
 def test_training(lossatlas, pictures, tmp_path):

@@ -87,7 +87,7 @@ def test_digests_of_a_run_and_a_curve(lossatlas, pictures, mlp_run, tmp_path):
     assert settings["train_images_sha256"] == whole
     assert settings["test_images_sha256"] == digest_of(pictures, "test")
     out, ends = tmp_path / "p.h5", mlp_run / "checkpoints"
-    lossatlas("path", "--from", ends / "epoch-0001.pt", "--to", ends / "epoch-0002.pt", "--data", pictures.words, "--out", out,
+    lossatlas("curve", "--from", ends / "epoch-0001.pt", "--to", ends / "epoch-0002.pt", "--data", pictures.words, "--out", out,
               "--epochs", 1, "--points", 3, "--samples", 20).ok()
     settings = helpers.settings(out)
     assert settings["train_images_sha256"] == whole

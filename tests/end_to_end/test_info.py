@@ -113,7 +113,7 @@ def test_architectures(lossatlas):
     assert next(line for line in words if line.startswith("resnet18 ")).split()[1] == "11689512"
 
 
-COMMANDS = ["train", "surface", "line", "trajectory", "layers", "path", "descend", "export", "info"]
+COMMANDS = ["train", "surface", "line", "trajectory", "layers", "curve", "descend", "export", "info"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

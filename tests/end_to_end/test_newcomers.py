@@ -10,7 +10,7 @@ import helpers
 # Command, exit status, and the answer or its beginning. Here are: run/ (of train, resnet20), m.pt (its last checkpoint),
 # s.h5 (a surface), empty/, notes.txt.
 COMMANDS = """
-lossatlas | 2 | no command given; there are train, surface, line, trajectory, layers, path, descend, export, info, plot
+lossatlas | 2 | no command given; there are train, surface, line, trajectory, layers, curve, descend, export, info, plot
 lossatlas help | 2 | unknown command 'help'; type lossatlas --help, or lossatlas COMMAND --help
 lossatlas surface help | 2 | unknown word 'help'; type lossatlas surface --help
 lossatlas -v | 2 | unknown option '-v', did you mean '--version'?; see lossatlas --help
@@ -74,8 +74,8 @@ lossatlas surface --checkpoint m.pt --data synthetic --out empty | 1 | empty: a 
 lossatlas line --to m.pt --data synthetic | 2 | --checkpoint is required: a file, or a run folder for its last epoch
 lossatlas line --checkpoint m.pt --data synthetic --grid 51 | 2 | unknown option '--grid', did you mean '--points'?
 lossatlas line --from m.pt --to run --data synthetic | 2 | unknown option '--from', did you mean '--checkpoint'?
-lossatlas path --from m.pt --data synthetic | 2 | --to is required: checkpoint where it ends, of the same network
-lossatlas path --checkpoint m.pt --to run --data synthetic | 2 | unknown option '--checkpoint', did you mean '--from'?
+lossatlas curve --from m.pt --data synthetic | 2 | --to is required: checkpoint where it ends, of the same network
+lossatlas curve --checkpoint m.pt --to run --data synthetic | 2 | unknown option '--checkpoint', did you mean '--from'?
 lossatlas trajectory run --data synthetic | 2 | unknown word 'run', did you mean '--run run'?
 lossatlas trajectory --data synthetic | 2 | a trajectory wants a run: name it with --run, or its files with --checkpoints
 lossatlas trajectory --run m.pt --data synthetic | 1 | m.pt: a file, not a run folder; name files with --checkpoints

@@ -80,19 +80,19 @@ def refused(lossatlas, folder):
 
 def commands(a, b):
     """Each command that reads files and writes some, by the options that name what it writes."""
-    path = ["path", "--from", a, "--to", b, *DATA, "--epochs", 1, "--points", 2, *FEW, "--force"]
+    curve = ["curve", "--from", a, "--to", b, *DATA, "--epochs", 1, "--points", 2, *FEW, "--force"]
     trajectory = ["trajectory", "--run", "run", *DATA, "--grid", "2x2", *FEW, "--force"]
     return {
         "surface": ([*surface(a)[:-2], "--force"], ["--out", "--save-directions", "--log"]),
         "line": (["line", "--checkpoint", a, "--to", b, *DATA, "--points", 3, *FEW, "--force"],
                  ["--out", "--save-directions", "--log"]),
         "trajectory": (trajectory, ["--out", "--save-directions", "--save-projection", "--log"]),
-        "path": (path, ["--out", "--plane-out", "--log"]),
+        "curve": (curve, ["--out", "--plane-out", "--log"]),
     }
 
 
 @pytest.mark.parametrize("link", [os.symlink, os.link])
-@pytest.mark.parametrize("command", ["surface", "line", "trajectory", "path"])
+@pytest.mark.parametrize("command", ["surface", "line", "trajectory", "curve"])
 def test_no_output_over_an_input(refused, data, folder, a, b, command, link):
     words, options = commands(a, b)[command]
     inputs = [b if command != "surface" else a, data / "data_batch_3.bin", data / "test_batch.bin"]
@@ -127,7 +127,7 @@ def test_outputs_apart(refused, data, folder, a, words):
 
 
 def test_surface_with_the_name_of_another_ones_lock(refused, data, a, b):
-    refused(2, ["--out s.h5.lock", "--plane-out"], "path", "--from", a, "--to", b, *DATA, "--out", "s.h5.lock",
+    refused(2, ["--out s.h5.lock", "--plane-out"], "curve", "--from", a, "--to", b, *DATA, "--out", "s.h5.lock",
             "--plane-out", "s.h5", *FEW)
 
 
@@ -181,11 +181,11 @@ def test_log_into_a_stream(lossatlas, data, folder, a):
 def test_outputs_onto_what_is_no_file(refused, lossatlas, data, folder, run, a, b, make, kind):
     lossatlas(*surface(a, out="done.h5")).ok()
     make("x.h5")
-    path = ["path", "--from", a, "--to", b, *DATA, "--epochs", 1, "--force"]
+    curve = ["curve", "--from", a, "--to", b, *DATA, "--epochs", 1, "--force"]
     for words in (surface(a, "--force", out="x.h5"), surface(a, "--resume", out="x.h5"),
                   surface(a, "--force", "--save-directions", "x.h5"),
                   ["trajectory", "--run", "run", *DATA, "--save-projection", "x.h5", "--force", "--out", "t.h5"],
-                  [*path, "--plane-out", "x.h5", "--out", "p.h5"],
+                  [*curve, "--plane-out", "x.h5", "--out", "p.h5"],
                   ["export", "done.h5", "--to", "csv", "--out", "x.h5", "--force"],
                   ["descend", "--function", "x^2", "--from", "1", "--out", "x.h5", "--force"]):
         refused(1, "not a file", *words)
@@ -273,10 +273,10 @@ def test_left_temporary_files_are_removed(lossatlas, data, folder, a):
 
 @pytest.mark.parametrize("words", [["--resume"], ["--force"]], ids=" ".join)
 @pytest.mark.parametrize("name", ["p.bend-1.pt", "p.h5.curve.pt"])
-def test_path_over_files_of_others(refused, data, folder, a, b, name, words):
+def test_curve_over_files_of_others(refused, data, folder, a, b, name, words):
     torch.save({"mine": torch.ones(2)}, folder / name)
-    path = ["path", "--from", a, "--to", b, *DATA, "--epochs", 1, "--out", "p.h5"]
-    refused(1, [name, "move it away"], *path, *words)
+    curve = ["curve", "--from", a, "--to", b, *DATA, "--epochs", 1, "--out", "p.h5"]
+    refused(1, [name, "move it away"], *curve, *words)
 
 
 # --- run folders -------------------------------------------------------------------------------------------------
@@ -357,10 +357,10 @@ def test_pipes_as_inputs(refused, data, folder, a, b):
         subprocess.run([helpers.BINARY, "info", "/dev/stdin"], stdin=file, check=True, stdout=subprocess.DEVNULL)
 
 
-@pytest.mark.parametrize("command", ["surface", "line", "trajectory", "path"])
+@pytest.mark.parametrize("command", ["surface", "line", "trajectory", "curve"])
 def test_data_are_checked_before_checkpoints(refused, folder, command):
     (folder / "bad.pt").write_text("no checkpoint")
-    words = {"trajectory": ["--checkpoints", "bad.pt"], "path": ["--from", "bad.pt", "--to", "bad.pt"]}
+    words = {"trajectory": ["--checkpoints", "bad.pt"], "curve": ["--from", "bad.pt", "--to", "bad.pt"]}
     words = [*words.get(command, ["--checkpoint", "bad.pt"]), "--arch", "linear", "--out", "s.h5"]
     refused(1, "nowhere", command, *words, "--data", "cifar10:nowhere")
     (folder / "data_batch_1.bin").write_bytes(bytes(100))

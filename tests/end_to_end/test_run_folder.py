@@ -53,7 +53,7 @@ def test_the_last_epoch_is_taken(lossatlas, runs, pictures, words, key, named):
 
 
 def test_both_ends_of_a_path(lossatlas, runs, pictures):
-    done = lossatlas("path", "--from", "b", "--to", "a", "--data", pictures.words, "--epochs", 1, "--points", 2, "--samples",
+    done = lossatlas("curve", "--from", "b", "--to", "a", "--data", pictures.words, "--epochs", 1, "--points", 2, "--samples",
                      10, "--out", "p.h5", cwd=runs).ok()
     assert notes(done) == [note("b", B), note("a", A)]
     settings = helpers.settings(runs / "p.h5")
@@ -67,7 +67,7 @@ def test_info(lossatlas, runs):
 
 
 @pytest.mark.parametrize("words", [["surface", "--checkpoint"], ["line", "--checkpoint", A, "--to"],
-                                   ["surface", "--plane", f"points:{A},{B},"], ["path", "--from", A, "--to"], ["info"]])
+                                   ["surface", "--plane", f"points:{A},{B},"], ["curve", "--from", A, "--to"], ["info"]])
 @pytest.mark.parametrize("make", [lambda run: None, lambda run: (run / "checkpoints").mkdir()], ids=["empty", "without epochs"])
 def test_a_folder_that_is_no_run(lossatlas, runs, pictures, words, make):
     (runs / "none").mkdir()

@@ -20,7 +20,7 @@ def test_bad_statistics_are_refused(lossatlas, run, checkpoint, pictures, tmp_pa
     bad = spoil(checkpoint, tmp_path / "bad.pt", name, value)
     other = run / "checkpoints" / "epoch-0001.pt"
     for command in (["surface", "--checkpoint", bad], ["line", "--checkpoint", bad],
-                    ["line", "--checkpoint", checkpoint, "--to", bad], ["path", "--from", checkpoint, "--to", bad],
+                    ["line", "--checkpoint", checkpoint, "--to", bad], ["curve", "--from", checkpoint, "--to", bad],
                     ["trajectory", "--checkpoints", f"{bad},{other},{checkpoint}"],
                     ["trajectory", "--checkpoints", f"{other},{checkpoint},{bad}"]):
         done = lossatlas(*command, "--data", pictures.words, "--out", tmp_path / "out.h5")

@@ -99,7 +99,7 @@ def test_a_network_without_parameters(lossatlas, pictures, tmp_path):
     a, b = tmp_path / "a.pt", tmp_path / "b.pt"
     for command in (["surface", "--checkpoint", a], ["line", "--checkpoint", a], ["line", "--checkpoint", a, "--to", b],
                     ["trajectory", "--checkpoints", f"{a},{b},{tmp_path / 'c.pt'}", "--bn", "stored"],
-                    ["path", "--from", a, "--to", b]):
+                    ["curve", "--from", a, "--to", b]):
         done = lossatlas(*command, "--data", pictures.words, "--out", tmp_path / "out.h5")
         assert done.status == 1 and "no parameters to move" in done.line() and "torch.jit.freeze" in done.line()
 

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "catch.h"
-#include "landscape/path.h"
+#include "landscape/curve_summary.h"
 
 using namespace lossatlas;
 
@@ -99,7 +99,7 @@ TEST_CASE("of repeats the mean is compared") {
 
 TEST_CASE("of paths the curve is compared with the curve, and the line with the line") {
   Surface a({0, 1, 3}, {0, 0, 1}, Split::train, {}, 2);
-  a.kind = SurfaceKind::path;
+  a.kind = SurfaceKind::curve;
   for (std::size_t i = 0; i < a.size(); ++i) a.set(i, {1.0 + static_cast<double>(i), 0, 50, 0, 10});
   Surface b = a;
   CHECK(compare(a, b).has_same_values());

@@ -135,7 +135,7 @@ TEST_CASE("a resumed run keeps the length of its cosine, up to which epochs may 
   auto part = make_run(options(1, 3), folder / "parts");
   part.start();
   part.run({});
-  CHECK_THROWS_WITH(make_run(options(4, 0), folder / "parts").resume(), ContainsSubstring("ends after --lr-epochs 3"));
+  CHECK_THROWS_WITH(make_run(options(4, 0), folder / "parts").resume(), ContainsSubstring("ends after `lr_epochs` 3"));
   CHECK_THROWS_WITH(make_run(options(2, 2), folder / "parts").resume(), ContainsSubstring("lr_epochs was 3, now 2"));
   for (const std::int64_t epochs : {2, 3}) {
     auto more = make_run(options(epochs, 0), folder / "parts");

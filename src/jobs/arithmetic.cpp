@@ -1,0 +1,59 @@
+#include "jobs/arithmetic.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+
+namespace lossatlas {
+
+Arithmetic arithmetic_of(const std::string& instruction_set, const std::string& dtype, const std::string& device) {
+  constexpr std::array kPrecisions{Precision::fp32, Precision::tf32, Precision::bf16};
+  const auto* precision =
+      std::find_if(kPrecisions.begin(), kPrecisions.end(), [&](Precision p) { return name_of(p) == dtype; });
+  if (precision == kPrecisions.end()) throw UsageError("`dtype` {}: wants fp32, tf32 or bf16", dtype);
+  Arithmetic result{best_instruction_set(), *precision};
+  if (device != "cpu") {
+    if (instruction_set != "auto") throw UsageError("`instruction_set` {}: goes with `device` cpu", instruction_set);
+    return result;
+  }
+  if (result.precision == Precision::tf32) throw UsageError("`dtype` tf32: goes with `device` cuda");
+  if (instruction_set != "auto") {
+    const auto* found = std::find_if(std::begin(kInstructionSets), std::end(kInstructionSets),
+                                     [&](InstructionSet set) { return name_of(set) == instruction_set; });
+    if (found == std::end(kInstructionSets)) {
+      throw UsageError("`instruction_set` {}: wants auto, amx, avx512, avx2 or portable", instruction_set);
+    }
+    if (!is_available(*found)) throw Error("`instruction_set` {}: this processor does not have it", instruction_set);
+    result.instruction_set = *found;
+  }
+  if (!is_available(result.instruction_set, result.precision)) {
+    throw Error(
+        "`dtype` bf16: wants a processor with a matrix unit for bfloat16 (AMX), instruction set amx; use fp32 ({} "
+        "here)",
+        name_of(result.instruction_set));
+  }
+  return result;
+}
+
+namespace {
+
+/// The matrix units of a CUDA device want more work at a time.
+std::int64_t default_batch_size(const std::string& device, Precision precision) {
+  return device == "cpu" || precision == Precision::fp32 ? kDefaultBatch : 1024;
+}
+
+}  // namespace
+
+LandscapeOptions check(const LandscapeRequest& request) {
+  const bool both = request.split == "both";
+  const Arithmetic arithmetic = arithmetic_of(request.instruction_set, request.dtype, request.device);
+  return {request.split == "test" ? Split::test : Split::train,
+          both ? std::optional(Split::test) : std::nullopt,
+          loss_function_of(request.loss),
+          engine_of(request.engine),
+          arithmetic,
+          request.batch_size > 0 ? request.batch_size : default_batch_size(request.device, arithmetic.precision)};
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,377 @@
+#include "training/curve.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <numeric>
+#include <optional>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/lock.h"
+#include "base/text.h"
+#include "checkpoint/index.h"
+#include "data/data_digest.h"
+#include "evaluation/device.h"
+#include "evaluation/recalibration.h"
+#include "jobs/inputs.h"
+#include "jobs/jobs.h"
+#include "jobs/landscape_run.h"
+#include "jobs/outputs.h"
+#include "jobs/planes.h"
+#include "jobs/run_files.h"
+#include "jobs/surface_run.h"
+#include "landscape/checkpoint_plane.h"
+#include "landscape/curve_summary.h"
+#include "landscape/journal.h"
+
+namespace lossatlas {
+namespace {
+
+using nlohmann::json;
+
+/// What was checked without reading a checkpoint.
+struct CheckedCurve {
+  CurveRequest request;
+  LandscapeOptions landscape;
+  CurveShape shape;
+  std::vector<std::string> notes;
+};
+
+std::vector<std::filesystem::path> bend_files(const CurveRequest& request) {
+  const auto& out = request.landscape.out;
+  std::vector<std::filesystem::path> files;
+  for (std::size_t k = 1; k <= request.bends; ++k) {
+    auto file = request.save_bends.empty() ? out.parent_path() / out.stem() : request.save_bends;
+    files.push_back(file += fmt::format(".bend-{}.pt", k));
+  }
+  return files;
+}
+
+/// Where a training that was cut off continues.
+std::filesystem::path state_file(const CurveRequest& request) {
+  auto file = request.landscape.out;
+  return file += ".curve.pt";
+}
+
+/// This command named the file, not the user: it is replaced only if an earlier run wrote it.
+void check_own(const std::filesystem::path& file, std::initializer_list<const char*> entries) {
+  if (!std::filesystem::exists(file) || has_entries(file, entries)) return;
+  throw Error(
+      "{}: not a file of `lossatlas curve`, which keeps one under this name; move it away, or choose another name",
+      file.string());
+}
+
+/// The landscape of the plane's surface.
+LandscapeRequest of_plane(const CurveRequest& request) {
+  LandscapeRequest plane = request.landscape;
+  plane.out = request.plane_out;
+  return plane;
+}
+
+/// No output may fall on an existing file, on an input, or on another output.
+void check_files(const CurveRequest& request) {
+  const bool may_replace = request.landscape.force || request.landscape.resume;
+  if (!request.save_bends.empty() && request.save_bends.filename().empty()) {
+    throw UsageError("`save_bends` {}: wants the beginning of a file's name", request.save_bends.string());
+  }
+  std::vector<Output> more{{"`plane_out`", request.plane_out, true}};
+  for (const auto& file : bend_files(request)) more.push_back({"`save_bends`", file});
+  check_files(request.landscape, {}, {request.from, request.to}, more);
+  if (!request.plane_out.empty()) check_files(of_plane(request), {}, {request.from, request.to});
+  const auto state = state_file(request);
+  check_output("`out`", state, true);
+  if (!may_replace && std::filesystem::exists(state)) {
+    throw Error("{}: exists; go on with it by `resume`, replace it by `force`, or choose another `out`",
+                state.string());
+  }
+  check_own(state, {"settings", "history"});
+  for (const auto& file : bend_files(request)) {
+    check_output("`save_bends`", file, may_replace);
+    check_own(file, {"curve", "bend", "bends"});
+  }
+}
+
+/// Everything that decides the curve.
+Settings curve_settings(const CurveRequest& request, const LandscapeInputs& inputs, const DataSet& train,
+                        const at::Device& device) {
+  Settings settings = settings_of(inputs.spec, train);
+  settings.from = identity_of_checkpoint(request.from, inputs);
+  settings.to = identity_of_checkpoint(request.to, inputs);
+  settings.train_images = train.size();
+  settings.train_images_sha256 = digest_of(train);
+  settings.curve = request.shape;
+  settings.bends = request.bends;
+  settings.epochs = request.epochs;
+  settings.lr = request.learning_rate;
+  settings.momentum = request.momentum;
+  settings.weight_decay = request.weight_decay;
+  settings.batch_size = request.landscape.batch_size;
+  settings.augment = request.augment;
+  settings.seed = request.seed;
+  settings.device = device.is_cuda() ? "cuda" : "cpu";
+  return settings;
+}
+
+/// Columns of the training's history.
+json history_json(const std::vector<HistoryRow>& rows) {
+  json history;
+  for (const HistoryRow& row : rows) {
+    history["learning_rate"].push_back(row.learning_rate);
+    history["train_loss"].push_back(row.train_loss);
+    history["train_acc"].push_back(row.train_acc);
+    history["seconds"].push_back(row.seconds);
+  }
+  return history;
+}
+
+TrainingHooks hooks_of_curve(Observer& observer) {
+  TrainingHooks hooks;
+  hooks.stop = &observer.should_stop();
+  hooks.on_step = [&observer](const TrainingProgress& now) { observer.on_progress(now); };
+  hooks.on_epoch = [&observer](const HistoryRow& row) {
+    observer.on_note(fmt::format("epoch {}: loss {:.4f}, accuracy {:.2f} % along the curve ({})", row.epoch,
+                                 row.train_loss, row.train_acc, duration_text(row.seconds)));
+  };
+  return hooks;
+}
+
+/// What is read before anything is computed.
+struct CurveInputs {
+  LandscapeInputs landscape;  // --from is the origin
+  NamedState from, to;
+  std::shared_ptr<const DataSet> recalibration;  // for the statistics of bends, with --bn stored too
+};
+
+CurveInputs read_inputs(const CurveRequest& request, const LandscapeOptions& options) {
+  LandscapeRequest recalibrating = request.landscape;
+  recalibrating.batch_norm = "recalibrate";
+  CurveInputs inputs{read_inputs(recalibrating, options, request.from), {}, {}, nullptr};
+  auto& landscape = inputs.landscape;
+  check_recalibration(landscape.spec);
+  inputs.recalibration = landscape.recalibration;
+  if (request.landscape.batch_norm == "stored") landscape.recalibration = nullptr;
+  inputs.from = {request.from.string(), landscape.origin};
+  inputs.to = {request.to.string(), read_state(request.to, landscape)};
+  direction_between(inputs.from, inputs.to, DirectionType::weights);  // throws where they are equal
+  return inputs;
+}
+
+/// A bend as a network of its own, with statistics estimated for it.
+NetworkState state_of_bend(const std::vector<NamedTensor>& bend, const CurveInputs& inputs, const at::Device& device) {
+  NetworkState state = copy_state({bend, inputs.from.state.buffers}, device);
+  if (inputs.recalibration) {
+    state = make_eager_recalibration(inputs.landscape.spec, inputs.recalibration, device)->apply(state);
+  }
+  return copy_state(state, at::kCPU);
+}
+
+void save_bends(const CurveRequest& request, const Curve& curve, const CurveInputs& inputs, const DataSet& train,
+                const at::Device& device) {
+  const auto files = bend_files(request);
+  for (std::size_t k = 1; k <= curve.bends(); ++k) {
+    json metadata = checkpoint_metadata(inputs.landscape.spec, train);
+    metadata.update({{"curve", request.shape}, {"bend", k}, {"bends", curve.bends()}});
+    check_writable(files[k - 1]);
+    write_checkpoint(files[k - 1], all_tensors(state_of_bend(curve.points[k], inputs, device)), metadata);
+  }
+}
+
+/// The history of the training, whose bends are saved; nothing where it was interrupted.
+std::optional<json> train_curve(const CurveRequest& request, CurveShape shape, const CurveInputs& inputs,
+                                const at::Device& device, Settings settings, std::shared_ptr<const DataSet> train,
+                                Observer& observer) {
+  const auto state = state_file(request);
+  const bool goes_on = request.landscape.resume && std::filesystem::exists(state);
+  check_writable(state);
+  const FileLock lock(lock_of(request.landscape.out));
+  const CurveOptions options{.network = inputs.landscape.spec,
+                             .loop = {.batch_size = request.landscape.batch_size,
+                                      .epochs = request.epochs,
+                                      .seed = request.seed,
+                                      .augment = request.augment},
+                             .learning_rate = request.learning_rate,
+                             .momentum = request.momentum,
+                             .weight_decay = request.weight_decay,
+                             .threads = request.landscape.threads};
+  const Curve start = straight_curve(shape, inputs.from.state.parameters, inputs.to.state.parameters, request.bends);
+  CurveRun run(options, start, train, device, state, json_of(settings));
+  if (goes_on && !run.resume()) observer.on_note("note: " + no_digest_text(state));
+  if (!goes_on) {  // what an earlier curve left is replaced as a whole
+    std::error_code ignored;
+    for (const auto& file : {state, request.landscape.out, journal_of(request.landscape.out)}) {
+      std::filesystem::remove(file, ignored);
+    }
+  }
+  observer.on_note(fmt::format("{} curve with {} bend{} from {} to {}: {} of {} epochs are there, {} images each",
+                               request.shape, request.bends, request.bends == 1 ? "" : "s", request.from.string(),
+                               request.to.string(), run.history().size(), options.loop.epochs, train->size()));
+  const bool finished = run.run(hooks_of_curve(observer));
+  observer.on_progress_end();
+  if (!finished) return std::nullopt;
+  save_bends(request, run.curve(), inputs, *train, device);
+  return history_json(run.history());
+}
+
+/// The bends as they were saved.
+std::vector<NamedState> read_bends(const CurveRequest& request, const CurveInputs& inputs) {
+  std::vector<NamedState> bends;
+  for (const auto& file : bend_files(request)) bends.push_back({file.string(), read_state(file, inputs.landscape)});
+  return bends;
+}
+
+/// The curve as directions from its beginning, and the straight line, one layer each.
+ChosenPlane plane_of_curve(const CurveRequest& request, CurveShape shape, const CurveInputs& inputs,
+                           const std::vector<NamedState>& bends) {
+  std::vector<std::vector<Direction>> ways(2);
+  for (const NamedState& bend : bends)
+    ways[kCurveLayer].push_back(direction_between(inputs.from, bend, DirectionType::states));
+  ways[kLineLayer].push_back(direction_between(inputs.from, inputs.to, DirectionType::states));
+  ways[kCurveLayer].push_back(ways[kLineLayer].front());
+  ChosenPlane plane;
+  plane.settings.plane = "path";
+  plane.unit = norm(ways[kLineLayer].front());
+  plane.files = {request.from, request.to};
+  const auto names = short_names(plane.files);
+  plane.points = {{names[0], 0, 0, 0}, {names[1], 1, 0, 0}};
+  plane.directions = [ways](std::size_t layer) { return ways.at(layer); };
+  plane.locate = [shape, points = bends.size() + 2](std::size_t layer, double t, double) {
+    if (layer == kLineLayer) return std::vector{t};
+    auto c = coefficients(shape, points, t);
+    c.erase(c.begin());  // of the beginning, which is the origin
+    return c;
+  };
+  return plane;
+}
+
+Curve curve_of(CurveShape shape, const CurveInputs& inputs, const std::vector<NamedState>& bends) {
+  Curve curve{shape, {inputs.from.state.parameters}};
+  for (const NamedState& bend : bends) curve.points.push_back(bend.state.parameters);
+  curve.points.push_back(inputs.to.state.parameters);
+  return curve;
+}
+
+Outcome evaluate_curve(const CurveRequest& request, const CheckedCurve& checked, const CurveInputs& inputs,
+                       const Engine& engine, const std::vector<NamedState>& bends, Settings settings,
+                       const json& history, const Caller& caller, Observer& observer) {
+  const ChosenPlane plane = plane_of_curve(request, checked.shape, inputs, bends);
+  const LandscapeOptions& options = checked.landscape;
+  const auto more = names_of(request.landscape.extras, options.split, inputs.landscape.spec.classes, options.second);
+  Surface surface({0, 1, request.points}, {0, 0, 1}, options.split, more, 2);
+  surface.kind = SurfaceKind::curve;
+  const Curve curve = curve_of(checked.shape, inputs, bends);
+  settings.bend_files.emplace();
+  for (const auto& file : bend_files(request)) {
+    settings.bend_files->push_back(identity_of_checkpoint(file, inputs.landscape));
+  }
+  settings.curve_length = length(curve);
+  settings.line_length = length({checked.shape, {curve.points.front(), curve.points.back()}});
+  settings.repeat = 1;
+  if (!history.is_null()) surface.provenance["training"] = history;
+  return run_landscape({.request = request.landscape,
+                        .options = options,
+                        .inputs = inputs.landscape,
+                        .engine = engine,
+                        .plane = plane,
+                        .surface = std::move(surface),
+                        .settings = settings},
+                       caller, observer);
+}
+
+/// Where the curve runs in a plane that marks its points: the ends first, then bends, in the order of `bends`.
+PlaneCurve curve_in_plane(const ChosenPlane& plane, CurveShape shape, const std::vector<std::size_t>& bends,
+                          std::size_t points) {
+  std::vector<const MarkedPoint*> at(plane.points.size());
+  at.front() = &plane.points[0];
+  at.back() = &plane.points[1];
+  for (std::size_t i = 0; i < bends.size(); ++i) at[bends[i]] = &plane.points[i + 2];
+  PlaneCurve curve{std::string(name_of(shape)), Axis{0, 1, points}.coordinates(), {}, {}};
+  for (const double t : curve.t) {
+    const auto c = coefficients(shape, at.size(), t);
+    double x = 0, y = 0;
+    for (std::size_t k = 0; k < c.size(); ++k) {
+      x += c[k] * at[k]->x;
+      y += c[k] * at[k]->y;
+    }
+    curve.x.push_back(x);
+    curve.y.push_back(y);
+  }
+  return curve;
+}
+
+/// The surface of the plane through the ends and the middle bend.
+Outcome draw_plane(const CurveRequest& request, const CheckedCurve& checked, const CurveInputs& inputs,
+                   const Engine& engine, const Caller& caller, Observer& observer) {
+  constexpr std::size_t kCurvePoints = 201;
+  const auto files = bend_files(request);
+  std::vector<std::size_t> bends(request.bends);  // numbers from 1, the middle one first
+  std::iota(bends.begin(), bends.end(), 1);
+  std::rotate(bends.begin(), bends.begin() + static_cast<std::ptrdiff_t>((bends.size() - 1) / 2), bends.end());
+  PlaneOptions through;
+  through.source = PlaneSource::points;
+  through.files = {request.to};
+  for (const std::size_t bend : bends) through.files.push_back(files[bend - 1]);
+  const ChosenPlane plane = choose_plane(through, 2, inputs.landscape, sums_of(request.landscape, checked.landscape));
+  const LandscapeOptions& options = checked.landscape;
+  const auto more = names_of(request.landscape.extras, options.split, inputs.landscape.spec.classes, options.second);
+  Surface surface(axis_around(plane.points, &MarkedPoint::x, request.grid[0]),
+                  axis_around(plane.points, &MarkedPoint::y, request.grid[1]), options.split, more);
+  surface.curves = {curve_in_plane(plane, checked.shape, bends, kCurvePoints)};
+  Settings settings;
+  settings.repeat = 1;
+  settings.curve = request.shape;
+  const LandscapeRequest landscape = of_plane(request);
+  return run_landscape({.request = landscape,
+                        .options = options,
+                        .inputs = inputs.landscape,
+                        .engine = engine,
+                        .plane = plane,
+                        .surface = std::move(surface),
+                        .settings = settings},
+                       caller, observer);
+}
+
+Outcome run(const CheckedCurve& checked, const Caller& caller, Observer& observer) {
+  const CurveRequest& request = checked.request;
+  for (const std::string& note : checked.notes) observer.on_note("note: " + note);
+  const auto device = open_device(request.landscape.device);
+  DataSet images = load(request.landscape.data, Split::train);
+  const CurveInputs inputs = read_inputs(request, checked.landscape);
+  normalize(request.landscape.data, images, inputs.landscape.metadata);
+  const auto train = std::make_shared<const DataSet>(std::move(images));
+  const Settings settings = curve_settings(request, inputs.landscape, *train, device);
+  const auto state = state_file(request);
+  json history;
+  if (!request.landscape.resume || std::filesystem::exists(state) || !std::filesystem::exists(request.landscape.out)) {
+    const auto trained = train_curve(request, checked.shape, inputs, device, settings, train, observer);
+    if (!trained) {
+      observer.on_note(
+          fmt::format("interrupted; the curve so far is in {}; go on with: {}", state.string(), caller.again));
+      return {};
+    }
+    history = *trained;
+  }
+  const Engine engine = make_engine(request.landscape, checked.landscape, inputs.landscape, device);
+  const auto bends = read_bends(request, inputs);
+  Outcome outcome = evaluate_curve(request, checked, inputs, engine, bends, settings, history, caller, observer);
+  if (!outcome.finished) return outcome;
+  std::error_code ignored;
+  std::filesystem::remove(state, ignored);
+  if (request.plane_out.empty()) return outcome;
+  Outcome of_plane = draw_plane(request, checked, inputs, engine, caller, observer);
+  of_plane.files.insert(of_plane.files.begin(), outcome.files.begin(), outcome.files.end());
+  return of_plane;
+}
+
+}  // namespace
+
+Job prepare(CurveRequest request, Caller caller) {
+  CheckedCurve checked{request, check(request.landscape), curve_shape_of(request.shape), {}};
+  for (auto* end : {&checked.request.from, &checked.request.to}) *end = checkpoint_of(*end, checked.notes);
+  check_files(checked.request);
+  return [checked = std::move(checked), caller = std::move(caller)](Observer& observer) {
+    return run(checked, caller, observer);
+  };
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,317 @@
+#include "jobs/description.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "checkpoint/checkpoint.h"
+#include "evaluation/fused_evaluator.h"
+#include "fused/lowering.h"
+#include "jobs/metadata.h"
+#include "jobs/run_files.h"
+#include "jobs/summary_text.h"
+#include "landscape/comparison.h"
+#include "landscape/summary.h"
+#include "landscape/surface.h"
+#include "models/registry.h"
+#include "models/script.h"
+#include "models/script_graph.h"
+#include "models/script_network.h"
+#include "storage/grid.h"
+#include "storage/hdf5.h"
+#include "training/history.h"
+
+namespace lossatlas {
+namespace {
+
+using nlohmann::ordered_json;
+
+bool is_known(const std::string& name) {
+  const auto& all = architectures();
+  return std::any_of(all.begin(), all.end(), [&](const ArchitectureInfo& info) { return info.name == name; });
+}
+
+/// The network that a checkpoint names; of architecture "" where it names none that we know.
+NetworkSpec spec_of(const Checkpoint& checkpoint, const std::filesystem::path& file) {
+  NetworkSpec spec;
+  const auto name = metadata_value<std::string>(checkpoint.metadata, "arch", "");
+  if (is_known(name)) spec.architecture = name;
+  spec.classes = metadata_value(checkpoint.metadata, "classes", spec.classes);
+  spec.width = metadata_value(checkpoint.metadata, "width", spec.width);
+  if (spec.architecture.empty() && checkpoint.format == kScriptFormat) {
+    spec.architecture = kScriptArchitecture;
+    spec.script = file;
+    spec.script_bytes = checkpoint.script;
+  }
+  const auto input = checkpoint.metadata.find("input");
+  const auto is_count = [](const nlohmann::json& value) { return value.is_number_integer(); };
+  if (input != checkpoint.metadata.end() && input->is_array() && input->size() == spec.input.size() &&
+      std::all_of(input->begin(), input->end(), is_count)) {
+    input->get_to(spec.input);
+  }
+  return spec;
+}
+
+/// What `surface` would run the network on, in words; "" without one.
+std::string engine_for(const NetworkSpec& spec) {
+  if (spec.architecture.empty()) return "";
+  const std::string random = spec.script.empty() ? "" : training_mode_of(ScriptNetwork(*spec.script_bytes)).random;
+  if (!random.empty()) return fmt::format("none: the network draws random numbers ({})", random);
+  try {
+    make_fused_graph(spec);
+    return fmt::format("fused ({})", name_of(best_instruction_set()));
+  } catch (const CannotLower& reason) {
+    return fmt::format("eager: the network has {}", reason.what());
+  } catch (const Error& error) {
+    if (spec.script.empty()) throw;
+    return fmt::format("unknown: {}", error.what());  // of other images, perhaps
+  }
+}
+
+ordered_json describe_checkpoint(const std::filesystem::path& file, bool as_json) {
+  const Checkpoint checkpoint = read_checkpoint(file);
+  const NetworkSpec spec = spec_of(checkpoint, file);
+  ordered_json tensors = ordered_json::array();
+  std::int64_t numbers = 0;
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    tensors.push_back({{"name", name}, {"shape", tensor.sizes().vec()}, {"type", c10::toString(tensor.scalar_type())}});
+    numbers += tensor.numel();
+  }
+  ordered_json description{{"kind", "checkpoint"}, {"file", file.string()}, {"format", checkpoint.format}};
+  if (!as_json) {
+    const std::string optimizer = optimizer_of(file);
+    if (!spec.architecture.empty() && spec.script.empty()) description["parameters"] = count_parameters(spec);
+    if (!optimizer.empty()) description["optimizer"] = optimizer;
+  }
+  description.update({{"metadata", checkpoint.metadata}, {"numbers", numbers}, {"tensors", tensors}});
+  for (const auto& [name, of] : checkpoint.aliases) description["tied"].push_back({{"name", name}, {"tensor", of}});
+  if (const std::string engine = engine_for(spec); !engine.empty()) description["engine"] = engine;
+  return description;
+}
+
+/// Finite extremes of the values; null where there is none.
+ordered_json range_of(const std::vector<double>& values) {
+  double low = INFINITY, high = -INFINITY;
+  for (const double value : values) {
+    if (!std::isfinite(value)) continue;
+    low = std::min(low, value);
+    high = std::max(high, value);
+  }
+  return low <= high ? ordered_json{low, high} : ordered_json(nullptr);
+}
+
+/// Numbers that JSON can hold: null for NaN.
+ordered_json number_of(double value) { return std::isfinite(value) ? ordered_json(value) : ordered_json(nullptr); }
+
+ordered_json describe_run(const RunPath& run, Split split) {
+  const PathSummary summary = summarize(run, split);
+  return {{"name", run.name},
+          {"optimizer", run.optimizer},
+          {"checkpoints", run.size()},
+          {"epochs", {run.epoch.front(), run.epoch.back()}},
+          {"longest", summary.longest},
+          {"median_distance", summary.median_distance},
+          {"largest_distance", summary.largest_distance},
+          {"median_difference", number_of(summary.median_difference)},
+          {"largest_difference", number_of(summary.largest_difference)}};
+}
+
+/// Finite extremes of test values beside those of training; nothing where there are none.
+void add_test_values(const Surface& surface, ordered_json& description) {
+  if (!surface.has_both_splits()) return;
+  description["test_loss"] = range_of(surface.values_of("test_loss"));
+  description["test_accuracy"] = range_of(surface.values_of("test_acc"));
+}
+
+/// How many points are evaluated, reconstructed (of a surface in levels) and not finite.
+void add_counts(const Surface& surface, ordered_json& description) {
+  description["evaluated"] = surface.evaluated();
+  if (const auto count = surface.reconstructed(); count > 0) description["reconstructed"] = count;
+  description["not_finite"] = surface.not_finite();
+}
+
+/// The checkpoints that are marked; nothing where there are none.
+void add_points(const Surface& surface, ordered_json& description) {
+  for (const MarkedPoint& point : surface.points) {
+    ordered_json entry{{"name", point.name}, {"x", point.x}};
+    if (surface.kind == SurfaceKind::surface) entry["y"] = point.y;
+    entry["distance"] = point.distance;
+    entry["loss"] = point.loss;
+    entry["accuracy"] = point.accuracy;
+    if (surface.has_both_splits()) {
+      entry["test_loss"] = point.test_loss;
+      entry["test_accuracy"] = point.test_accuracy;
+    }
+    if (!std::isnan(point.plane_accuracy)) {
+      entry["plane_loss"] = point.plane_loss;
+      entry["plane_accuracy"] = point.plane_accuracy;
+    }
+    description["marked"].push_back(entry);
+  }
+}
+
+/// What stands in our own files alone; numbers and hints as JSON, or in lines for people.
+void add_own(const Surface& surface, bool as_json, ordered_json& description) {
+  const std::string check = centre_check_text(surface.centre_check);
+  description["summary"] = as_json ? summary_json(surface) : ordered_json(summary_lines(surface));
+  add_points(surface, description);
+  for (const RunPath& run : surface.trajectory.runs) description["runs"].push_back(describe_run(run, surface.split));
+  description["centre_check"] =
+      as_json ? ordered_json(surface.centre_check) : ordered_json(check.empty() ? "none" : check);
+  description["settings"] = surface.settings;
+  description["provenance"] = surface.provenance;
+}
+
+ordered_json describe_surface(const std::filesystem::path& file, bool as_json) {
+  const Surface surface = read_surface(file);
+  ordered_json description{{"kind", name_of(surface.kind)},
+                           {"file", file.string()},
+                           {"split", name_of(surface.split)},
+                           {"grid", {surface.x.points, surface.y.points}},
+                           {"x", {surface.x.low, surface.x.high}},
+                           {"y", {surface.y.low, surface.y.high}},
+                           {"points", surface.size()}};
+  add_counts(surface, description);
+  description["loss"] = range_of(surface.loss);
+  description["accuracy"] = range_of(surface.accuracy);
+  add_test_values(surface, description);
+  description["dir_file"] = surface.direction_file;
+  add_own(surface, as_json, description);
+  return description;
+}
+
+/// What marks a value as not evaluated in a file of tomgoldstein/loss-landscape becomes NaN.
+void unmark(std::vector<double>& values) {
+  const auto evaluated = evaluated_of(values);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!evaluated[i]) values[i] = NAN;
+  }
+}
+
+/// A surface along one direction, ours or as tomgoldstein/loss-landscape writes it: every [nx] dataset at the root and
+/// its range.
+ordered_json describe_line(const Hdf5Reader& reader, bool as_json) {
+  const auto x = reader.read<double>("/xcoordinates");
+  const bool is_ours = reader.has("/lossatlas");
+  ordered_json values = ordered_json::object();
+  for (const std::string& name : reader.members("/")) {
+    if (name == "xcoordinates" || name == "x" || !reader.is_dataset("/" + name) ||
+        reader.shape("/" + name) != Shape{x.size()})
+      continue;
+    auto list = reader.read<double>("/" + name);
+    if (!is_ours) unmark(list);
+    values[name] = range_of(list);
+  }
+  ordered_json description{
+      {"kind", "line"}, {"file", reader.file().string()}, {"points", x.size()}, {"x", range_of(x)}, {"values", values}};
+  if (!reader.has_attribute("/lossatlas", "kind")) return description;
+  const Surface line = read_surface(reader.file());
+  if (!line.is_flat()) return description;
+  description["kind"] = name_of(line.kind);
+  description["points"] = line.size();
+  if (line.kind == SurfaceKind::line) description["lines"] = line.layers;
+  add_counts(line, description);
+  description["dir_file"] = line.direction_file;
+  add_own(line, as_json, description);
+  return description;
+}
+
+ordered_json describe_history(const std::filesystem::path& file) {
+  const History history = read_history(file);
+  ordered_json epochs = ordered_json::array();
+  for (const HistoryRow& row : history.rows) {
+    epochs.push_back({{"epoch", row.epoch},
+                      {"learning_rate", row.learning_rate},
+                      {"train_loss", row.train_loss},
+                      {"train_acc", row.train_acc},
+                      {"test_loss", row.test_loss},
+                      {"test_acc", row.test_acc},
+                      {"seconds", row.seconds}});
+  }
+  return {{"kind", "history"}, {"file", file.string()}, {"settings", history.settings}, {"epochs", epochs}};
+}
+
+ordered_json describe_directions(const Hdf5Reader& reader) {
+  ordered_json groups = ordered_json::object();
+  for (const std::string group : {"xdirection", "ydirection"}) {
+    if (reader.has("/" + group)) groups[group] = reader.members("/" + group).size();
+  }
+  ordered_json description{{"kind", "directions"}, {"file", reader.file().string()}, {"tensors", groups}};
+  for (const char* name : {"explained_variance_ratio_", "explained_variance_", "singular_values_"}) {
+    if (reader.has(std::string("/") + name)) description[name] = reader.read<double>(std::string("/") + name);
+  }
+  return description;
+}
+
+/// A path as tomgoldstein/loss-landscape projects it.
+ordered_json describe_projection(const Hdf5Reader& reader) {
+  const auto x = reader.read<double>("/proj_xcoord"), y = reader.read<double>("/proj_ycoord");
+  return {{"kind", "projection"},
+          {"file", reader.file().string()},
+          {"checkpoints", x.size()},
+          {"x", range_of(x)},
+          {"y", range_of(y)}};
+}
+
+/// What optimizers did on a function: how each descent ended.
+ordered_json describe_descents(const Hdf5Reader& reader) {
+  const auto settings = parse_json(reader.text_attribute("/lossatlas", "settings"));
+  if (!settings.is_object()) throw Error("{}: /lossatlas@settings is not a JSON object", reader.file().string());
+  ordered_json descents = ordered_json::array();
+  for (std::size_t i = 0;; ++i) {
+    const std::string group = fmt::format("/lossatlas/descents/{}", i);
+    if (!reader.has(group)) break;
+    const auto position = reader.read<double>(group + "/position"), value = reader.read<double>(group + "/value");
+    const auto shape = reader.shape(group + "/position");
+    if (value.empty() || shape.size() != 2) throw Error("{}: {} holds no steps", reader.file().string(), group);
+    descents.push_back(
+        {{"label", reader.text_attribute(group, "label")},
+         {"optimizer", reader.text_attribute(group, "optimizer")},
+         {"end", reader.text_attribute(group, "end")},
+         {"steps", value.size() - 1},
+         {"position", std::vector<double>(position.end() - static_cast<std::ptrdiff_t>(shape[1]), position.end())},
+         {"value", value.back()}});
+  }
+  return {{"kind", "descent"},
+          {"file", reader.file().string()},
+          {"expression", settings.value("expression", "")},
+          {"descents", descents},
+          {"settings", settings},
+          {"provenance", parse_json(reader.text_attribute("/lossatlas", "provenance"))}};
+}
+
+}  // namespace
+
+ordered_json describe_architectures() {
+  ordered_json list = ordered_json::array();
+  for (const ArchitectureInfo& info : architectures()) {
+    const auto& spec = info.defaults;
+    list.push_back({{"name", info.name},
+                    {"parameters", count_parameters(spec)},
+                    {"classes", spec.classes},
+                    {"input", spec.input},
+                    {"summary", info.summary}});
+  }
+  return list;
+}
+
+ordered_json describe(const std::filesystem::path& file, bool as_json) {
+  if (!Hdf5Reader::is_hdf5(file)) return describe_checkpoint(file, as_json);
+  const Hdf5Reader reader(file);
+  if (reader.has("/epoch")) return describe_history(file);
+  if (reader.has("/lossatlas/derivative") || reader.has("/lossatlas/gradient_x")) return describe_descents(reader);
+  if (reader.has("/xdirection")) return describe_directions(reader);
+  if (reader.has("/proj_xcoord") && reader.has("/proj_ycoord")) return describe_projection(reader);
+  if (reader.has("/xcoordinates") && !reader.has("/ycoordinates")) return describe_line(reader, as_json);
+  return describe_surface(file, as_json);
+}
+
+ordered_json describe_difference(const std::filesystem::path& first, const std::filesystem::path& second) {
+  ordered_json description{{"kind", "comparison"}, {"first", first.string()}, {"second", second.string()}};
+  description.update(json_of(compare(read_surface(first), read_surface(second))));
+  return description;
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,323 @@
+#include "jobs/landscape_run.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/equal.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/lock.h"
+#include "base/process.h"
+#include "evaluation/eager_evaluator.h"
+#include "jobs/metadata.h"
+#include "jobs/outputs.h"
+#include "jobs/surface_run.h"
+#include "landscape/direction_file.h"
+#include "landscape/journal.h"
+#include "landscape/summary.h"
+#include "models/registry.h"
+
+namespace lossatlas {
+namespace {
+
+using nlohmann::json;
+
+/// A wrong normalization of the images is the commonest mistake, and silent. Poor is ten points below the accuracy that
+/// the checkpoint recorded, or below three times chance where it recorded none.
+void warn_of_poor_centre(const Evaluation& centre, const json& metadata, const NetworkSpec& spec, Observer& observer) {
+  const double chance = 100.0 / static_cast<double>(spec.classes);
+  const double recorded = metadata_value(metadata, "acc", std::nan(""));
+  const bool known = recorded >= 0 && recorded <= 100;
+  const bool poor = known ? centre.accuracy + 3 * centre.accuracy_se + 10 < recorded : centre.accuracy < 3 * chance;
+  if (metadata_value(metadata, "epoch", 1.0) == 0) {
+    observer.on_note("note: this checkpoint was saved before training");
+  } else if (poor) {
+    observer.on_note(fmt::format(
+        "warning: {:.1f} % accuracy at the centre is poor for a trained network{}; are `mean` and `std` those it "
+        "was trained with, and is it the right data?",
+        centre.accuracy, known ? fmt::format(" (the checkpoint recorded {:.1f} %)", recorded) : ""));
+  }
+}
+
+/// What is worth knowing of the network before it runs.
+void say_of_network(const LandscapeTask& task, Observer& observer) {
+  const std::string file = task.inputs.checkpoint.string(), arch = task.request.network.arch, twin = twin_of(arch);
+  if (!twin.empty() && metadata_value<std::string>(task.inputs.metadata, "arch", "") != arch) {
+    observer.on_note(
+        fmt::format("note: {} fits {} as well, whose shortcuts have no parameters; `arch` chose {}", file, twin, arch));
+  }
+  if (task.engine.uses_batch_statistics()) {
+    observer.on_note(
+        fmt::format("warning: {}: a batch norm uses the statistics of each batch, so the loss depends on "
+                    "`batch_size` (here {}); to use those of training, call model.eval() before torch.jit.trace",
+                    file, task.options.batch_size));
+  }
+  if (!task.engine.why_eager().empty()) {
+    observer.on_note("note: LibTorch runs this network, operator by operator: it has " + task.engine.why_eager());
+  }
+}
+
+/// Cosine and lengths of the two directions; lists where there are several planes.
+void add_angles_of_planes(const Planes& planes, std::size_t count, Settings& settings) {
+  json cosines = json::array(), lengths = json::array();
+  for (std::size_t repeat = 0; repeat < count; ++repeat) {
+    const auto plane = planes.at(repeat);
+    cosines.push_back(cosine(plane->directions[0], plane->directions[1]));
+    lengths.push_back({norm(plane->directions[0]), norm(plane->directions[1])});
+  }
+  settings.cosine = count > 1 ? cosines : cosines.at(0);
+  settings.lengths = count > 1 ? lengths : lengths.at(0);
+}
+
+/// Of a fan: the lengths of all lines, and the cosines of all but the first with the first.
+void add_angles_of_lines(const Planes& planes, const Surface& surface, Settings& settings) {
+  const auto first =
+      planes.at(0);  // of one line too: a direction that cannot be made is refused before anything is said
+  if (surface.kind != SurfaceKind::line || surface.layers < 2) return;
+  json cosines = json::array(), lengths = json::array({norm(first->directions[0])});
+  for (std::size_t line = 1; line < surface.layers; ++line) {
+    const auto plane = planes.at(line);
+    cosines.push_back(cosine(first->directions[0], plane->directions[0]));
+    lengths.push_back(norm(plane->directions[0]));
+  }
+  settings.cosine = cosines;
+  settings.lengths = lengths;
+}
+
+/// Completes the surface with what is known before a point is evaluated.
+void describe(LandscapeTask& task, const Planes& planes, const Caller& caller) {
+  Surface& surface = task.surface;
+  surface.samples = task.inputs.images.samples;
+  surface.test_samples = task.inputs.second.samples;
+  surface.points = task.plane.points;
+  surface.unit = task.plane.unit;
+  surface.trajectory = task.plane.trajectory;
+  Settings settings = settings_of(task.request, task.options, task.inputs, task.engine);
+  merge(settings, task.plane.settings);
+  settings.kind = name_of(surface.kind);
+  settings.grid = {surface.x.points, surface.y.points};
+  settings.x = {surface.x.low, surface.x.high};
+  settings.y = {surface.y.low, surface.y.high};
+  merge(settings, task.settings);
+  if (surface.is_flat()) {
+    add_angles_of_lines(planes, surface, settings);
+  } else {
+    add_angles_of_planes(planes, settings.repeat.value(), settings);
+  }
+  surface.settings = json_of(settings);
+  surface.provenance.update({{"command", caller.command},
+                             {"version", caller.version},
+                             {"started", utc_now()},
+                             {"threads", task.request.threads}});
+}
+
+/// Along directions of states a variance may fall below 0, where no network is: the loss there is not a number.
+void warn_of_variances(const Planes& planes, const Surface& surface, Observer& observer) {
+  const auto plane = planes.at(0);
+  NetworkState point = copy_state(planes.origin(), planes.origin().parameters.front().tensor.device());
+  for (const double x : {surface.x.low, surface.x.high}) {
+    for (const double y : {surface.y.low, surface.y.high}) {
+      const std::array at{x, y};
+      place(*plane, std::span(at).first(plane->directions.size()), point);
+      for (const auto& [name, tensor] : point.buffers) {
+        if (!name.ends_with("running_var") || tensor.min().item<double>() >= 0) continue;
+        const std::string advice = recalibration_advice(surface);
+        return observer.on_note(fmt::format(
+            "note: at an end of the range a batch-norm variance falls below 0, and the loss is not a number; {} "
+            "estimates statistics anew, `dir_type` weights keeps those of the origin",
+            advice.empty() ? "`bn` recalibrate" : advice));
+      }
+    }
+  }
+}
+
+bool are_equal(const std::vector<NamedTensor>& a, const std::vector<NamedTensor>& b) {
+  const auto same = [](const NamedTensor& x, const NamedTensor& y) { return at::equal(x.tensor, y.tensor); };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), same);
+}
+
+/// Writes the directions for other tools. Where a sweep goes on, its file is there already.
+void save(const std::filesystem::path& file, const LandscapeTask& task) {
+  const auto directions = task.plane.directions(0);
+  check_writable(file);
+  if (!task.request.goes_on() || !std::filesystem::exists(file)) {
+    return write_directions(file, directions, task.plane.trajectory.pca);
+  }
+  const auto saved = read_directions(file, task.inputs.origin);
+  const auto same = [](const Direction& a, const Direction& b) {
+    return are_equal(a.parameters, b.parameters) && are_equal(a.buffers, b.buffers);
+  };
+  if (std::equal(saved.begin(), saved.end(), directions.begin(), directions.end(), same)) return;
+  throw Error("{}: exists and holds other directions; choose another `save_directions`", file.string());
+}
+
+std::string introduction(const LandscapeTask& task) {
+  const Surface& surface = task.surface;
+  const bool is_flat = surface.is_flat(), has_levels = !surface.levels.empty();
+  const std::string several = surface.kind == SurfaceKind::curve ? "curve and line of "
+                              : surface.layers > 1 && !has_levels
+                                  ? fmt::format("{} {}", surface.layers, is_flat ? "lines of " : "times ")
+                                  : "";
+  const std::string grid = is_flat ? "" : fmt::format("x{}", surface.y.points);
+  std::string images = fmt::format("{} {}", surface.samples.size(), name_of(surface.split));
+  if (task.options.second)
+    images += fmt::format(" and {} {}", surface.test_samples.size(), name_of(*task.options.second));
+  const auto& statistics = task.inputs.recalibration;
+  images += fmt::format(" images {}", has_levels ? "in all" : "each");
+  if (statistics) images += fmt::format(" and {} for batch-norm statistics", statistics->size());
+  return fmt::format("{}{}{} points, {}, {} engine ({}), into {}", several, surface.x.points, grid, images,
+                     task.engine.is_fused() ? "fused" : "eager", task.engine.instruction_set(),
+                     task.request.out.string());
+}
+
+/// The network as it was read, through LibTorch, with the batch-norm statistics it came with.
+Evaluation evaluate_checkpoint(const LandscapeInputs& inputs, const Engine& engine, std::int64_t images) {
+  EngineOptions options = engine.options();
+  options.engine = EngineChoice::eager;
+  options.precision = Precision::fp32;
+  options.extras = {};
+  options.recalibration = nullptr;
+  options.second = nullptr;
+  std::vector<std::int64_t> first(static_cast<std::size_t>(images));
+  std::iota(first.begin(), first.end(), 0);
+  const auto data = std::make_shared<const DataSet>(subset(*inputs.images.data, first));
+  const Engine eager(std::move(options), data, engine.device());
+  return eager.make_evaluator()->evaluate(state_on(inputs.origin, engine.device()));
+}
+
+/// The marked checkpoints' own losses, each with its own statistics, where they are not there yet.
+void mark_points(Surface& surface, const LandscapeTask& task, const std::atomic<bool>& stop) {
+  EngineOptions options = task.engine.options();
+  options.extras = {};
+  options.recalibration = nullptr;
+  const Engine engine(std::move(options), task.inputs.images.data, task.engine.device());
+  const auto evaluator = engine.make_evaluator();
+  for (std::size_t i = 0; i < surface.points.size() && !stop; ++i) {
+    MarkedPoint& point = surface.points[i];
+    if (!std::isnan(point.accuracy)) continue;
+    const auto own = evaluator->evaluate(state_on(read_state(task.plane.files[i], task.inputs), engine.device()));
+    point.loss = own.loss;
+    point.accuracy = own.accuracy;
+    if (!task.options.second) continue;
+    point.test_loss = own.more.at(0);
+    point.test_accuracy = own.more.at(2);
+  }
+}
+
+/// The checkpoints of a line that its grid misses, evaluated as the grid's points are, where they are not there yet.
+void evaluate_ends(Surface& surface, const Planes& planes, const LandscapeTask& task, const std::atomic<bool>& stop,
+                   Observer& observer) {
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);  // as in a sweep: the bits do not depend on the number of threads
+  const auto names = surface.more_names();
+  const auto plane = planes.at(0);
+  const auto evaluator = task.engine.make_evaluator();
+  NetworkState state = copy_state(planes.origin(), task.engine.device());
+  for (MarkedPoint& point : surface.points) {
+    if (stop || surface.x.index_of(point.x) || !std::isnan(point.plane_accuracy)) continue;
+    observer.on_note(fmt::format(
+        "note: {:g} ({}) is not among the points of the range {}:{}; it is evaluated as well, for the barrier", point.x,
+        point.name, surface.x.low, surface.x.high));
+    place(*plane, std::array{point.x}, state);
+    const Evaluation found = evaluator->evaluate(state);
+    const auto more = [&](const char* name) {
+      return found.more.at(static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin()));
+    };
+    point.plane_loss = found.loss;
+    point.plane_accuracy = found.accuracy;
+    if (!surface.has_both_splits()) continue;
+    point.plane_test_loss = more("test_loss");
+    point.plane_test_accuracy = more("test_acc");
+  }
+  at::set_num_threads(threads);
+}
+
+/// Throws Error for a range, made from what was read, on which no grid can be.
+void check_range(const char* option, const Axis& axis) {
+  if (axis.has_distinct_points()) return;
+  throw Error("the range {}:{} does not hold {} different finite numbers; choose another with {}", axis.low, axis.high,
+              axis.points, option);
+}
+
+}  // namespace
+
+void check_files(const LandscapeRequest& request, const std::filesystem::path& save_directions,
+                 std::vector<std::filesystem::path> inputs, const std::vector<Output>& more) {
+  const auto& out = request.out;
+  const auto holder = FileLock::holder(lock_of(out));
+  if (holder && !request.join) throw Error("{}", busy_text(out, *holder));
+  check_output("`out`", out, true);
+  if (!request.force && !request.goes_on()) {
+    for (const auto& file : {out, journal_of(out)}) {
+      if (!std::filesystem::exists(file)) continue;
+      throw Error("{}: exists; go on with it by `resume`, replace it by `force`, or choose another `out`",
+                  file.string());
+    }
+  }
+  if (!save_directions.empty()) check_output("`save_directions`", save_directions, request.force || request.goes_on());
+  std::vector<Output> outputs{{"`out`", out, true}, {"`save_directions`", save_directions}, {"`log`", request.log}};
+  outputs.insert(outputs.end(), more.begin(), more.end());
+  inputs.push_back(request.checkpoint);
+  for (const auto& file : data_files(request.data.data)) inputs.push_back(file);
+  check_apart(outputs, inputs);
+  check_beside(out);
+}
+
+Outcome run_landscape(LandscapeTask task, const Caller& caller, Observer& observer) {
+  say_of_network(task, observer);
+  check_range("`x`", task.surface.x);
+  check_range("`y`", task.surface.y);
+  for (const auto* notes : {&task.inputs.notes, &task.plane.notes}) {
+    for (const std::string& note : *notes) observer.on_note("note: " + note);
+  }
+  const Planes planes(state_on(task.inputs.origin, task.engine.device()), task.plane.directions, task.plane.locate);
+  describe(task, planes, caller);
+  task.surface.direction_file = task.plane.direction_file.string();
+  if (!task.save_directions.empty()) {
+    task.surface.direction_file = task.save_directions.string();
+    save(task.save_directions, task);
+  }
+  const bool moves_variances = settings_from(task.surface.settings).dir_type == "states" && !task.inputs.recalibration;
+  const auto judge_centre = [&](const Evaluation& centre) {
+    if (moves_variances) warn_of_variances(planes, task.surface, observer);
+    const double loss = std::isnan(centre.loss) ? std::nan("") : centre.loss;  // without a sign
+    observer.on_note(fmt::format("centre: loss {:.6g}, accuracy {:.2f} %", loss, centre.accuracy));
+    if (!std::isfinite(loss)) return;  // the summary has a hint for it
+    warn_of_poor_centre(centre, task.inputs.metadata, task.inputs.spec, observer);
+    const auto& inputs = task.inputs;
+    if (task.options.loss == LossFunction::cross_entropy && gives_probabilities(inputs.spec, inputs.images.data)) {
+      observer.on_note(
+          "hint: each row of the network's outputs sums to 1, as after a softmax, and cross-entropy applies one "
+          "itself; save the network without its last softmax");
+    }
+  };
+  const auto check = [&](std::int64_t images) { return evaluate_checkpoint(task.inputs, task.engine, images); };
+  auto mark = task.mark;
+  if (!mark && !task.surface.points.empty()) {
+    mark = [&](Surface& surface, const std::atomic<bool>& stop) {
+      mark_points(surface, task, stop);
+      if (surface.kind == SurfaceKind::line) evaluate_ends(surface, planes, task, stop, observer);
+    };
+  }
+  const LandscapeRequest& request = task.request;
+  return run_surface({.out = request.out,
+                      .planes = planes,
+                      .engine = task.engine,
+                      .surface = task.surface,
+                      .threads = request.threads,
+                      .resume = request.resume,
+                      .join = request.join,
+                      .force = request.force,
+                      .introduction = introduction(task),
+                      .again = caller.again,
+                      .judge_centre = judge_centre,
+                      .evaluate_checkpoint = check,
+                      .goal = task.goal,
+                      .mark = mark},
+                     observer);
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,282 @@
+#include "jobs/level_run.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "jobs/summary_text.h"
+
+namespace lossatlas {
+namespace {
+
+constexpr std::size_t kShare = 8;  // points of a request between two looks at the clock
+
+template <class T>
+std::vector<T> in_order(const std::vector<T>& values, const std::vector<std::int64_t>& order) {
+  std::vector<T> ordered;
+  for (const std::int64_t place : order) ordered.push_back(values[static_cast<std::size_t>(place)]);
+  return ordered;
+}
+
+/// The job's engine on its images in the order of the surface's samples.
+Engine in_order(const SurfaceJob& job, const std::vector<std::int64_t>& order_of_engine) {
+  const std::vector<std::int64_t>& samples = job.surface.samples;
+  if (samples == order_of_engine) return job.engine;
+  std::map<std::int64_t, std::int64_t> places;
+  for (const std::int64_t image : order_of_engine) places.emplace(image, static_cast<std::int64_t>(places.size()));
+  std::vector<std::int64_t> order;
+  for (const std::int64_t image : samples) {
+    const auto place = places.find(image);
+    if (place == places.end()) break;
+    order.push_back(place->second);
+    places.erase(place);
+  }
+  if (!places.empty() || order.size() != samples.size()) {
+    throw Error("{}: its samples are not those of its settings; start anew with another `out`", job.out.string());
+  }
+  return job.engine.with_images(std::make_shared<const DataSet>(subset(job.engine.data(), order)));
+}
+
+}  // namespace
+
+LevelRun::LevelRun(SurfaceJob& job, const std::vector<std::int64_t>& order_of_engine, Journal& journal,
+                   Observer& observer)
+    : job_(job),
+      surface_(job.surface),
+      engine_(in_order(job, order_of_engine)),
+      is_balanced_(surface_.samples != order_of_engine),
+      journal_(journal),
+      observer_(observer),
+      stop_(observer.should_stop()),
+      plan_(surface_, surface_.levels, job.goal),
+      seconds_before_(surface_.provenance.value("seconds", 0.0)) {}
+
+bool LevelRun::run(const std::function<void()>& on_pilot) {
+  auto requests = plan_.next();
+  if (!evaluate_pilot(requests)) {
+    end(false);
+    return false;
+  }
+  balance();
+  take_pilot(requests);
+  on_pilot();
+  Stopwatch saved;
+  double wait = 0.5;  // seconds to the next save: somebody may be waiting to see the first points
+  bool is_announced = false;
+  for (requests = plan_.next(); !requests.empty(); requests = plan_.next()) {
+    if (plan_.forecast() && !is_announced) announce();
+    is_announced = plan_.forecast().has_value();
+    const std::size_t share = std::max(kShare, static_cast<std::size_t>(job_.threads));
+    for (std::size_t first = 0; first < requests.size(); first += share) {
+      const auto part = std::span(requests).subspan(first, std::min(share, requests.size() - first));
+      if (!evaluate(part)) {
+        end(false);
+        return false;
+      }
+      for (const LevelRequest& request : part) plan_.add(request, values_of(request));
+      if (saved.seconds() < wait) continue;
+      save();
+      wait = std::min(2 * wait, SweepOptions().save_seconds);
+      saved.restart();
+    }
+  }
+  end(true);
+  return true;
+}
+
+/// Sees all images at the points that are asked for, each written into the file at once. False where it was stopped
+/// before the end.
+bool LevelRun::evaluate_pilot(std::span<const LevelRequest> requests) {
+  std::map<std::size_t, std::size_t> asked;  // points, as indices of their layer
+  for (const auto& [point, rung] : requests) asked.emplace(point, surface_.index_in(rung, point));
+  // A file that was tampered with may hold others, or one twice.
+  std::erase_if(surface_.pilot, [&](const PilotPoint& known) { return asked.erase(known.point) == 0; });
+  std::vector<std::size_t> missing;
+  for (const auto& [point, index] : asked) missing.push_back(index);
+  std::atomic<std::size_t> next{0};
+  SweepOptions options = options_for(missing, next);
+  options.on_images = [&](std::size_t index, ImageResults images) {
+    surface_.pilot.push_back({index % surface_.grid_size(), std::move(images)});
+    save();
+  };
+  if (!missing.empty()) sweep(job_.planes, engine_, surface_, options);
+  // Threads end in any order.
+  const auto is_before = [](const PilotPoint& a, const PilotPoint& b) { return a.point < b.point; };
+  std::sort(surface_.pilot.begin(), surface_.pilot.end(), is_before);
+  return surface_.pilot.size() == requests.size();
+}
+
+/// Orders the images so that each subset stands for all of them at the pilot's points.
+void LevelRun::balance() {
+  const std::vector<std::int64_t> parts(surface_.levels.begin(), surface_.levels.end() - 1);
+  const auto features = [&] {
+    std::vector<std::span<const double>> losses;
+    for (const PilotPoint& point : surface_.pilot) losses.emplace_back(point.images.losses);
+    return features_of(losses, engine_.data().labels);
+  };
+  if (!is_balanced_) {
+    const auto order = balanced_order(features(), parts);
+    engine_ = engine_.with_images(std::make_shared<const DataSet>(subset(engine_.data(), order)));
+    surface_.samples = in_order(surface_.samples, order);
+    for (PilotPoint& point : surface_.pilot) {
+      point.images = {in_order(point.images.losses, order), in_order(point.images.is_correct, order)};
+    }
+  }
+  error_.emplace(features(), parts);
+}
+
+/// The pilot's points on the images of every level.
+void LevelRun::take_pilot(std::span<const LevelRequest> requests) {
+  for (const PilotPoint& known : surface_.pilot) {
+    LossSum sum(engine_.options().loss);
+    std::size_t image = 0;
+    for (std::size_t rung = 0; rung < surface_.layers; ++rung) {
+      for (; image < static_cast<std::size_t>(surface_.levels[rung]); ++image) {
+        sum.add(known.images.losses[image], known.images.is_correct[image] != 0);
+      }
+      Evaluation value = sum.result(std::max(engine_.options().population, surface_.levels.back()));
+      state_error(rung, known.images.losses, value);
+      const std::size_t index = surface_.index_in(rung, known.point);
+      if (surface_.state[index] != PointState::missing) continue;
+      record(index, value);
+      surface_.set(index, value);
+    }
+  }
+  save();
+  for (const LevelRequest& request : requests) plan_.add(request, values_of(request));
+}
+
+/// That of a balanced subset, in place of a random one's; a value over all images keeps its own.
+void LevelRun::state_error(std::size_t level, std::span<const double> losses, Evaluation& value) const {
+  if (level + 1 < surface_.layers) value.loss_se = error_->standard_error(level, losses);
+}
+
+void LevelRun::record(std::size_t index, const Evaluation& evaluation) {
+  journal_.add(index, evaluation);
+  ++computed_;
+  observer_.on_point(job_.out, index, evaluation);
+}
+
+/// Evaluates what is not there yet. False where it was stopped before the end.
+bool LevelRun::evaluate(std::span<const LevelRequest> requests) {
+  const std::vector<std::size_t> missing = missing_of(requests);
+  if (missing.empty()) return !stop_;
+  std::atomic<std::size_t> next{0};
+  SweepOptions options = options_for(missing, next);
+  options.on_evaluated = [this](std::size_t index, const Evaluation& evaluation) { record(index, evaluation); };
+  options.on_level = [this](std::size_t level, std::span<const double> losses, Evaluation& value) {
+    state_error(level, losses, value);
+  };
+  sweep(job_.planes, engine_, surface_, options);
+  return missing_of(requests).empty();
+}
+
+/// Of a sweep over these points.
+SweepOptions LevelRun::options_for(const std::vector<std::size_t>& indices, std::atomic<std::size_t>& next) {
+  SweepOptions options;
+  options.threads = std::min(job_.threads, static_cast<int>(indices.size()));
+  options.stop = &stop_;
+  options.next = [&indices, &next] {
+    const std::size_t at = next++;
+    return at < indices.size() ? std::optional(indices[at]) : std::nullopt;
+  };
+  // The error expected is the same until the plan learns what is evaluated now.
+  options.on_point = [this, before = images_, error = plan_.error()](const SweepProgress& now) {
+    images_ = before + now.images;
+    show(now, error);
+  };
+  return options;
+}
+
+std::vector<std::size_t> LevelRun::missing_of(std::span<const LevelRequest> requests) const {
+  std::vector<std::size_t> missing;
+  for (const auto& [point, rung] : requests) {
+    const std::size_t index = surface_.index_in(rung, point);
+    if (surface_.state[index] == PointState::missing) missing.push_back(index);
+  }
+  return missing;
+}
+
+std::vector<Evaluation> LevelRun::values_of(const LevelRequest& request) const {
+  std::vector<Evaluation> values;
+  for (std::size_t rung = 0; rung <= request.rung; ++rung) {
+    values.push_back(surface_.at(surface_.index_in(rung, request.point)));
+  }
+  return values;
+}
+
+void LevelRun::show(const SweepProgress& now, std::optional<double> error) {
+  SweepProgress shown = now;
+  shown.images_per_second = images_per_second();
+  shown.images = cost() + now.images;
+  shown.images_total = plan_.forecast() ? plan_.forecast()->cost : plan_.pilot_cost();
+  shown.error = error;
+  observer_.on_progress(shown, job_.out);
+}
+
+void LevelRun::announce() {
+  const auto& [cost, error] = *plan_.forecast();
+  surface_.provenance["forecast"] = cost;
+  const std::string time =
+      images_ > 0 ? ", " + duration_text(static_cast<double>(cost) / images_per_second()) : std::string();
+  observer_.on_note(fmt::format(
+      "about {} image evaluations{}: 1/{:.0f} of all images at every point, on subsets of {}; largest "
+      "error expected {:.2g} % of the range of log loss",
+      cost, time, all_evaluations() / static_cast<double>(cost), fmt::join(plan_.sizes(), ", "), 100 * error));
+}
+
+Surface LevelRun::save() {
+  auto& provenance = surface_.provenance;
+  provenance["seconds"] = seconds_before_ + watch_.seconds();
+  provenance["images_per_second"] = images_per_second();
+  provenance["computed"] = computed_;
+  provenance["image_evaluations"] = cost();
+  provenance["subsets"] = plan_.sizes();
+  if (plan_.error()) provenance["error"] = *plan_.error();
+  Surface shown = plan_.reconstruct();
+  shown.settings = surface_.settings;  // hints ask for them
+  write_surface(job_.out, surface_, shown);
+  return shown;
+}
+
+void LevelRun::end(bool is_done) {
+  const Surface found = save();
+  observer_.on_progress_end();
+  if (is_done) report_values(found, observer_);
+  if (!is_done) {
+    return observer_.on_note(fmt::format("interrupted after {} image evaluations, which are in {}; go on with: {}",
+                                         cost(), job_.out.string(), job_.again));
+  }
+  const auto count = [&](PointState state) { return std::count(found.state.begin(), found.state.end(), state); };
+  const auto on_all = std::count(found.images.begin(), found.images.end(), surface_.levels.back());
+  const auto few = count(PointState::evaluated) - on_all;  // a loss that is not finite on some images is so on all
+  const auto missing = count(PointState::missing);
+  const std::string left = missing > 0 ? fmt::format(", {} left out", missing) : "";
+  const std::string broken = few > 0 ? fmt::format(", {} not finite on fewer", few) : "";
+  observer_.on_note(
+      fmt::format("{} points evaluated on all images{}, {} reconstructed{}; {} image evaluations in {}, 1/{:.1f} of "
+                  "all images at every point",
+                  on_all, broken, count(PointState::reconstructed), left, cost(), duration_text(watch_.seconds()),
+                  all_evaluations() / static_cast<double>(cost())));
+  if (missing == 0) {
+    observer_.on_note(
+        fmt::format("largest error expected {:.2g} % of the range of log loss", 100 * plan_.error().value_or(0)));
+  }
+}
+
+/// Image evaluations so far, those of earlier runs included.
+std::int64_t LevelRun::cost() const {
+  return std::max(plan_.cost(), static_cast<std::int64_t>(surface_.pilot.size()) * surface_.levels.back());
+}
+
+double LevelRun::images_per_second() const { return static_cast<double>(images_) / watch_.seconds(); }
+
+/// Of a surface of all images at every point.
+double LevelRun::all_evaluations() const {
+  return static_cast<double>(surface_.grid_size()) * static_cast<double>(surface_.levels.back());
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,212 @@
+#include "jobs/planes.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <sstream>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/sha256.h"
+#include "jobs/outputs.h"
+#include "jobs/runs_plane.h"
+#include "landscape/checkpoint_plane.h"
+#include "landscape/direction_file.h"
+#include "storage/hdf5.h"
+
+namespace lossatlas {
+namespace {
+
+constexpr double kMargin = 0.2;  // of the points' extent
+
+ChosenPlane random_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs) {
+  DirectionOptions direction = options.direction;
+  direction.type = options.type.value_or(DirectionType::weights);
+  ChosenPlane plane;
+  plane.settings.plane = "random";
+  plane.settings.seed = direction.seed;
+  plane.settings.normalization = name_of(direction.normalization);
+  plane.settings.ignore = name_of(direction.ignore);
+  plane.settings.distribution = name_of(direction.distribution);
+  plane.settings.orthogonal = options.is_orthogonal;
+  plane.settings.dir_type = name_of(direction.type);
+  plane.directions = [=, origin = inputs.origin, is_orthogonal = options.is_orthogonal](std::size_t repeat) {
+    std::vector<Direction> directions;
+    for (std::size_t k = 0; k < count; ++k) {
+      directions.push_back(random_direction(origin, static_cast<std::uint32_t>(count * repeat + k), direction));
+    }
+    if (is_orthogonal) make_orthogonal(directions[0], directions[1], origin, direction.normalization);
+    return directions;
+  };
+  return plane;
+}
+
+/// A file's bytes, so that what is read is what is hashed; none if it cannot be read: whoever opens it says why.
+std::string bytes_of(const std::filesystem::path& file) {
+  if (!kind_of(file).empty()) return "";
+  std::ostringstream bytes;
+  bytes << std::ifstream(file, std::ios::binary).rdbuf();
+  return std::move(bytes).str();
+}
+
+ChosenPlane plane_of_file(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs) {
+  const auto& file = options.files.front();
+  const std::string bytes = bytes_of(file);
+  auto directions = read_directions(Hdf5Reader(file, std::as_bytes(std::span(bytes))), inputs.origin);
+  if (directions.size() < count) throw Error("{}: holds one direction, a surface takes two", file.string());
+  directions.resize(count);
+  for (std::size_t k = 0; k < count; ++k) {
+    const double length = norm(directions[k]);
+    if (!std::isfinite(length)) throw Error("{}: direction {} holds numbers that are not finite", file.string(), k + 1);
+    if (length == 0) throw Error("{}: direction {} is zero", file.string(), k + 1);
+  }
+  const DirectionType type = type_of(directions.front());
+  if (options.type && *options.type != type) {
+    throw Error("{}: holds directions of {}, `dir_type` asks for {}", file.string(), name_of(type),
+                name_of(*options.type));
+  }
+  ChosenPlane plane;
+  plane.direction_file = file;
+  plane.settings.plane = "file";
+  plane.settings.directions = identity_of(file, sha256_of_text(bytes));
+  plane.settings.dir_type = name_of(type);
+  plane.directions = [directions](std::size_t) { return directions; };
+  return plane;
+}
+
+ChosenPlane plane_through(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs) {
+  const DirectionType type = options.type.value_or(DirectionType::states);
+  const auto& files = options.files;
+  const NamedState origin{inputs.checkpoint.string(), inputs.origin};
+  const NamedState first{files[0].string(), read_state(files[0], inputs)};
+  std::vector<Direction> directions;
+  if (count == 1) {
+    directions = {direction_between(origin, first, type)};
+  } else {
+    directions = directions_through(origin, first, {files[1].string(), read_state(files[1], inputs)}, type);
+  }
+  ChosenPlane plane;
+  plane.unit = norm(directions.front());
+  plane.files = files;
+  plane.files.insert(plane.files.begin(), inputs.checkpoint);
+  plane.settings.plane = "points";
+  plane.settings.points.emplace();
+  for (const auto& file : plane.files) plane.settings.points->push_back(identity_of_checkpoint(file, inputs));
+  plane.settings.dir_type = name_of(type);
+  const auto names = short_names(plane.files);
+  for (std::size_t i = 0; i < plane.files.size(); ++i) {
+    Projection at = project(read_state(plane.files[i], inputs), {inputs.origin, directions});
+    if (i == 1) at = {{1, 0}, 0};  // the end of the first direction, without the rounding
+    plane.points.push_back({names[i], at.coordinates[0], count > 1 ? at.coordinates[1] : 0, at.distance});
+  }
+  plane.directions = [directions](std::size_t) { return directions; };
+  return plane;
+}
+
+}  // namespace
+
+std::string_view name_of(PlaneSource source) {
+  if (source == PlaneSource::random) return "random";
+  if (source == PlaneSource::pca) return "pca";
+  return source == PlaneSource::points ? "points" : "file";
+}
+
+PlaneOptions check(const PlaneRequest& request) {
+  PlaneOptions options;
+  options.source = request.source;
+  options.files = request.files;
+  if (request.source == PlaneSource::pca) options.runs = {run_of_words("`plane` pca:RUN", request.run)};
+  options.direction = {request.seed, normalization_of(request.normalization), ignore_of(request.ignore),
+                       distribution_of(request.distribution)};
+  options.is_orthogonal = request.orthogonal;
+  if (!request.type.empty()) options.type = direction_type_of(request.type);
+  if (request.repeat == 1) return options;
+  if (request.source != PlaneSource::random) {
+    throw UsageError("`repeat` {}: draws its directions; this plane is given", request.repeat);
+  }
+  if (!request.save_directions.empty()) {
+    throw UsageError("`repeat` {}: draws its directions, a file of them holds one pair", request.repeat);
+  }
+  return options;
+}
+
+std::filesystem::path take_origin(const std::filesystem::path& checkpoint, PlaneOptions& options,
+                                  std::size_t directions, std::vector<std::string>& notes) {
+  std::filesystem::path origin = checkpoint_of(checkpoint, notes);
+  auto& files = options.files;
+  if (options.source == PlaneSource::points) {
+    for (auto& file : files) file = checkpoint_of(file, notes);
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      for (std::size_t j = 0; j < i; ++j) {
+        if (same_file(files[i], files[j])) throw UsageError("`plane` points: {} is named twice", files[i].string());
+      }
+    }
+    if (origin.empty()) origin = files.front();
+    const auto among =
+        std::find_if(files.begin(), files.end(), [&](const auto& file) { return same_file(file, origin); });
+    if (among != files.end()) files.erase(among);
+  }
+  if (origin.empty() && options.source == PlaneSource::pca) origin = options.runs.front().files.back();
+  if (origin.empty()) throw UsageError("`checkpoint` is required: a file, or a run folder for its last epoch");
+  if (options.source == PlaneSource::points && files.size() < directions) {
+    throw UsageError("`plane` points: a plane takes three checkpoints, that at the origin included");
+  }
+  return origin;
+}
+
+SumOptions sums_of(const LandscapeRequest& request, const LandscapeOptions& options) {
+  return {request.threads, options.arithmetic.instruction_set};
+}
+
+ChosenPlane choose_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs,
+                         const SumOptions& sums) {
+  switch (options.source) {
+    case PlaneSource::pca: {
+      const DirectionType type = options.type.value_or(DirectionType::states);
+      return plane_of_pca(index_runs(options.runs, inputs), inputs, type, ProjectionRule::cos, sums);
+    }
+    case PlaneSource::file: return plane_of_file(options, count, inputs);
+    case PlaneSource::points: return plane_through(options, count, inputs);
+    case PlaneSource::random: break;
+  }
+  return random_plane(options, count, inputs);
+}
+
+std::vector<std::string> short_names(const std::vector<std::filesystem::path>& files) {
+  std::vector<std::string> names(files.size());
+  std::vector<std::filesystem::path> rest(files.size());
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const auto path = std::filesystem::absolute(files[i]).lexically_normal();
+    names[i] = path.stem().string();
+    rest[i] = path.parent_path();
+  }
+  const auto count = [&](const std::string& name) { return std::count(names.begin(), names.end(), name); };
+  for (bool grew = true; grew;) {
+    grew = false;
+    const auto before = names;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      if (std::count(before.begin(), before.end(), before[i]) == 1) continue;
+      if (rest[i].filename() == "checkpoints") rest[i] = rest[i].parent_path();
+      if (rest[i].filename().empty()) continue;
+      names[i] = rest[i].filename().string() + "/" + names[i];
+      rest[i] = rest[i].parent_path();
+      grew = true;
+    }
+  }
+  for (std::size_t i = 0; i < names.size(); ++i) {  // one file twice
+    if (count(names[i]) > 1) names[i] += fmt::format(" ({})", i + 1);
+  }
+  return names;
+}
+
+Axis axis_around(const std::vector<MarkedPoint>& points, double MarkedPoint::*coordinate, std::size_t count) {
+  const auto less = [&](const MarkedPoint& a, const MarkedPoint& b) { return a.*coordinate < b.*coordinate; };
+  const auto [low, high] = std::minmax_element(points.begin(), points.end(), less);
+  const double margin = kMargin * ((*high).*coordinate - (*low).*coordinate);
+  if (count == 1) return {0, 0, 1};
+  return {(*low).*coordinate - margin, (*high).*coordinate + margin, count};
+}
+
+}  // namespace lossatlas

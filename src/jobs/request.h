@@ -1,0 +1,330 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/fields.h"
+#include "base/processors.h"
+#include "evaluation/loss.h"
+#include "optimizers/options.h"
+#include "optimizers/schedule.h"
+
+namespace lossatlas {
+
+// What jobs are asked for. Nothing here was checked; no member needs LibTorch. json_of and from_json_of (base/fields.h)
+// write and read requests, difference() compares them.
+
+template <>
+struct FieldsOf<Extras> {
+  template <class Visit>
+  static constexpr void fields(Visit&& visit) {
+    using R = Extras;
+    visit("class_loss", &R::class_losses);
+    visit("top5", &R::top5);
+    visit("l2", &R::weight_decay);
+  }
+};
+
+template <>
+struct FieldsOf<OptimizerOptions> {
+  template <class Visit>
+  static constexpr void fields(Visit&& visit) {
+    using R = OptimizerOptions;
+    visit("optimizer", &R::name);
+    visit("momentum", &R::momentum);
+    visit("nesterov", &R::nesterov);
+    visit("weight_decay", &R::weight_decay);
+    visit("delta", &R::delta);
+    visit("rho", &R::rho);
+    visit("betas", &R::betas);
+  }
+};
+
+template <>
+struct FieldsOf<RateSchedule> {
+  template <class Visit>
+  static constexpr void fields(Visit&& visit) {
+    using R = RateSchedule;
+    visit("lr_schedule", &R::name);
+    visit("lr_steps", &R::drops);
+    visit("lr_factor", &R::drop_factor);
+    visit("warmup", &R::warmup);
+    visit("lr_epochs", &R::length);
+  }
+};
+
+/// Images, and how their pixels enter the network.
+struct DataRequest {
+  std::string data;               // "synthetic[:N]" or "cifar10:DIR"
+  std::vector<double> mean, std;  // one a channel, or one for all; empty: the checkpoint's, else the data's own
+
+  template <class Visit>
+  static constexpr void fields(Visit&& visit) {
+    using R = DataRequest;
+    visit("data", &R::data);
+    visit("mean", &R::mean);
+    visit("std", &R::std);
+  }
+};
+
+/// The network; what is missing is the checkpoint's, else follows from the data.
+struct NetworkRequest {
+  std::string arch;
+  std::int64_t classes = 0;  // 0: the checkpoint's, else the data's
+  std::int64_t width = 0;    // 0: the checkpoint's, else the architecture's own
+
+  template <class Visit>
+  static constexpr void fields(Visit&& visit) {
+    using R = NetworkRequest;
+    visit("arch", &R::arch);
+    visit("classes", &R::classes);
+    visit("width", &R::width);
+  }
+};
+
+inline constexpr std::int64_t kDefaultBatch = 128;  // images
+
+/// What all jobs that evaluate a landscape are asked: what is evaluated, on which images, how, and into what.
+struct LandscapeRequest {
+  std::filesystem::path checkpoint = {};
+  NetworkRequest network = {};
+  DataRequest data = {};
+  std::filesystem::path out = "outputs/surface.h5";
+  std::string split = "train";  // or test, or both
+  std::int64_t samples = 0;     // 0: all
+  std::uint64_t sample_seed = 0;
+  std::string loss = "cross-entropy";
+  Extras extras = {};
+  std::string batch_norm = {};         // stored or recalibrate; "": recalibrate between networks, else stored
+  std::int64_t batch_norm_images = 0;  // 0: 1000, or all where there are fewer
+  std::int64_t batch_size = 0;         // 0: 128; on CUDA with tf32 or bf16 1024
+  std::string device = "cpu";
+  std::string engine = "auto", instruction_set = "auto", dtype = "fp32";
+  int threads = usable_processors();
+  bool force = false, resume = false, join = false;
+  std::filesystem::path log = {};  // a file that the caller writes meanwhile; "" for none
+
+  /// True where an existing file is continued, not replaced.
+  bool goes_on() const { return resume || join; }
+
+  template <class Visit>
+  static constexpr void fields(Visit&& visit) {
+    using R = LandscapeRequest;
+    visit("checkpoint", &R::checkpoint);
+    visit(kInPlace, &R::network);
+    visit(kInPlace, &R::data);
+    visit("out", &R::out);
+    visit("split", &R::split);
+    visit("samples", &R::samples);
+    visit("sample_seed", &R::sample_seed);
+    visit("loss", &R::loss);
+    visit(kInPlace, &R::extras);
+    visit("bn", &R::batch_norm);
+    visit("bn_images", &R::batch_norm_images);
+    visit("batch_size", &R::batch_size);
+    visit("device", &R::device);
+    visit("engine", &R::engine);
+    visit("instruction_set", &R::instruction_set);
+    visit("dtype", &R::dtype);
+    visit("threads", &R::threads);
+    visit("force", &R::force);
+    visit("resume", &R::resume);
+    visit("join", &R::join);
+    visit("log", &R::log);
+  }
+};
+
+/// Where directions come from.
+enum class PlaneSource { random, points, file, pca };
+
+std::string_view name_of(PlaneSource source);
+NLOHMANN_JSON_SERIALIZE_ENUM(PlaneSource, {{PlaneSource::random, "random"},
+                                           {PlaneSource::points, "points"},
+                                           {PlaneSource::file, "file"},
+                                           {PlaneSource::pca, "pca"}})
+
+/// Along which directions parameters move.
+struct PlaneRequest {
+  PlaneSource source = PlaneSource::random;
+  std::vector<std::filesystem::path> files;  // the checkpoints that the plane goes through, or the file of directions
+  std::string run;                           // of pca: a run folder, or files and patterns with commas between them
+  std::string normalization = "filter", ignore = "bias,bn", distribution = "gaussian";
+  std::uint64_t seed = 0;
+  bool orthogonal = false;
+  std::string type;  // "": weights for random directions, states between checkpoints, what a file holds
+  std::filesystem::path save_directions;
+  std::size_t repeat = 1;
+
+  template <class Visit>
+  static constexpr void fields(Visit&& visit) {
+    using R = PlaneRequest;
+    visit("plane", &R::source);
+    visit("files", &R::files);
+    visit("run", &R::run);
+    visit("norm", &R::normalization);
+    visit("ignore", &R::ignore);
+    visit("distribution", &R::distribution);
+    visit("seed", &R::seed);
+    visit("orthogonal", &R::orthogonal);
+    visit("dir_type", &R::type);
+    visit("save_directions", &R::save_directions);
+    visit("repeat", &R::repeat);
+  }
+};
+
+struct SurfaceRequest {
+  LandscapeRequest landscape;
+  PlaneRequest plane;
+  std::array<std::size_t, 2> grid{51, 51};
+  std::optional<std::array<double, 2>> x, y;  // without: -1 to 1; through checkpoints what holds them.
+  double tolerance = 0;                       // of the range of log loss; 0: none
+  std::int64_t budget = 0;                    // image evaluations; 0: none
+
+  /// True where few evaluations stand for all images at every point.
+  bool in_levels() const { return tolerance > 0 || budget > 0; }
+
+  template <class Visit>
+  static constexpr void fields(Visit&& visit) {
+    using R = SurfaceRequest;
+    visit(kInPlace, &R::landscape);
+    visit(kInPlace, &R::plane);
+    visit("grid", &R::grid);
+    visit("x", &R::x);
+    visit("y", &R::y);
+    visit("tolerance", &R::tolerance);
+    visit("budget", &R::budget);
+  }
+};
+
+struct LineRequest {
+  LandscapeRequest landscape{.out = "outputs/line.h5", .split = "both"};
+  PlaneRequest direction;
+  std::filesystem::path to;  // a second checkpoint, at 1; "": none
+  /// Without: -1 to 1; with `to` the range nearest to -0.5 to 1.5 that has 0 and 1 among its points.
+  std::optional<std::array<double, 2>> x;
+  std::size_t points = 0;  // 0: 51; with `to` 61
+  std::size_t lines = 1;   // random directions
+
+  template <class Visit>
+  static constexpr void fields(Visit&& visit) {
+    using R = LineRequest;
+    visit(kInPlace, &R::landscape);
+    visit(kInPlace, &R::direction);
+    visit("to", &R::to);
+    visit("x", &R::x);
+    visit("points", &R::points);
+    visit("lines", &R::lines);
+  }
+};
+
+/// Of the line: those asked for, else the usual ones.
+std::size_t points_of(const LineRequest& request);
+
+struct TrajectoryRequest {
+  LandscapeRequest landscape{.out = "outputs/trajectory.h5"};
+  std::vector<std::string> runs;         // run folders
+  std::vector<std::string> checkpoints;  // further runs: files and patterns with commas between them
+  std::array<std::size_t, 2> grid{25, 25};
+  std::optional<std::array<double, 2>> x, y;  // without: what holds the paths
+  std::string projection = "cos";             // or lstsq
+  std::string type;                           // "": states
+  std::filesystem::path directions, save_directions, save_projection;
+
+  template <class Visit>
+  static constexpr void fields(Visit&& visit) {
+    using R = TrajectoryRequest;
+    visit(kInPlace, &R::landscape);
+    visit("run", &R::runs);
+    visit("checkpoints", &R::checkpoints);
+    visit("grid", &R::grid);
+    visit("x", &R::x);
+    visit("y", &R::y);
+    visit("project", &R::projection);
+    visit("dir_type", &R::type);
+    visit("directions", &R::directions);
+    visit("save_directions", &R::save_directions);
+    visit("save_projection", &R::save_projection);
+  }
+};
+
+struct CurveRequest {
+  LandscapeRequest landscape{
+      .out = "outputs/curve.h5", .split = "both", .batch_norm = "recalibrate", .batch_size = kDefaultBatch};
+  std::filesystem::path from, to;
+  std::string shape = "bezier";  // or polygon
+  std::size_t bends = 1;
+  std::int64_t epochs = 30;
+  double learning_rate = 0.015, momentum = 0.9;
+  double weight_decay = 5e-4;  // λ: λ/2 ‖θ(t)‖² is added to the loss
+  bool augment = false;
+  std::uint64_t seed = 0;
+  std::size_t points = 61;                  // values of t, from 0 to 1
+  std::filesystem::path save_bends;         // PREFIX of .bend-1.pt, …; "": `out` without its suffix
+  std::filesystem::path plane_out;          // "": no surface of the plane through the ends and a bend
+  std::array<std::size_t, 2> grid{21, 21};  // of that plane
+
+  template <class Visit>
+  static constexpr void fields(Visit&& visit) {
+    using R = CurveRequest;
+    visit(kInPlace, &R::landscape);
+    visit("from", &R::from);
+    visit("to", &R::to);
+    visit("shape", &R::shape);
+    visit("bends", &R::bends);
+    visit("epochs", &R::epochs);
+    visit("lr", &R::learning_rate);
+    visit("momentum", &R::momentum);
+    visit("weight_decay", &R::weight_decay);
+    visit("augment", &R::augment);
+    visit("seed", &R::seed);
+    visit("points", &R::points);
+    visit("save_bends", &R::save_bends);
+    visit("plane_out", &R::plane_out);
+    visit("grid", &R::grid);
+  }
+};
+
+struct TrainRequest {
+  NetworkRequest network;
+  DataRequest data;
+  OptimizerOptions optimizer;
+  double learning_rate = 0.1;
+  RateSchedule schedule;  // in epochs; its length 0: all epochs
+  std::int64_t batch_size = 128;
+  std::int64_t epochs = 10;
+  std::uint64_t seed = 0;
+  bool augment = false;
+  std::int64_t save_every = 1;  // epochs
+  std::string device = "cpu";
+  int threads = usable_processors();
+  std::filesystem::path out = "outputs/run";
+  bool resume = false, force = false;
+
+  template <class Visit>
+  static constexpr void fields(Visit&& visit) {
+    using R = TrainRequest;
+    visit(kInPlace, &R::network);
+    visit(kInPlace, &R::data);
+    visit(kInPlace, &R::optimizer);
+    visit("lr", &R::learning_rate);
+    visit(kInPlace, &R::schedule);
+    visit("batch_size", &R::batch_size);
+    visit("epochs", &R::epochs);
+    visit("seed", &R::seed);
+    visit("augment", &R::augment);
+    visit("save_every", &R::save_every);
+    visit("device", &R::device);
+    visit("threads", &R::threads);
+    visit("out", &R::out);
+    visit("resume", &R::resume);
+    visit("force", &R::force);
+  }
+};
+
+}  // namespace lossatlas

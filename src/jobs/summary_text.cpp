@@ -1,0 +1,228 @@
+#include "jobs/summary_text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "landscape/barrier.h"
+#include "landscape/range_advice.h"
+#include "landscape/settings.h"
+#include "landscape/summary.h"
+
+namespace lossatlas {
+namespace {
+
+std::string place_text(const Located& point) { return fmt::format("({:.4g}, {:.4g})", point.x, point.y); }
+
+std::string width_text(const Summary& summary) {
+  if (std::isnan(summary.width)) return "unknown";
+  return fmt::format("{}{:.3g}", summary.is_width_bound ? "at least " : "", summary.width);
+}
+
+/// The condition alone, as it stands in a list.
+std::string condition_text(const Curvature& curvature) {
+  if (!curvature.is_known()) return "unknown";
+  if (std::isnan(curvature.condition)) return "of one axis";
+  return fmt::format("{:.3g}{}", curvature.condition, curvature.is_convex() ? "" : " (not convex)");
+}
+
+std::string curvature_text(const Curvature& curvature) {
+  if (!curvature.is_known()) return "curvature at the centre: unknown";
+  if (std::isnan(curvature.condition)) return fmt::format("curvature at the centre: {:.3g}", curvature.largest);
+  return fmt::format("curvatures at the centre: {:.3g} and {:.3g}, condition {}", curvature.largest, curvature.smallest,
+                     condition_text(curvature));
+}
+
+std::string minima_text(const Summary& summary) {
+  auto text = fmt::format("{} local minim{} inside the grid", summary.minima, summary.minima == 1 ? "um" : "a");
+  if (summary.clear_minima) text += fmt::format(", {} deeper than the stated error", *summary.clear_minima);
+  return text;
+}
+
+/// Ends and barriers of one value, along curve and line.
+std::string ways_text(const std::string& name, const nlohmann::ordered_json& curve,
+                      const nlohmann::ordered_json& line) {
+  const bool is_error = name.ends_with("_err");
+  const auto number = [&](const nlohmann::ordered_json& value) {
+    if (!value.is_number() || !std::isfinite(value.get<double>())) return std::string("not finite");
+    return is_error ? fmt::format("{:.2f} %", value.get<double>()) : fmt::format("{:.4g}", value.get<double>());
+  };
+  const auto way = [&](const nlohmann::ordered_json& barrier) {
+    return fmt::format("at most {} (t = {:.3g}), barrier {}", number(barrier["highest"]), barrier["at"].get<double>(),
+                       number(barrier["barrier"]));
+  };
+  return fmt::format("{} {}: ends {} and {}; curve {}; line {}", name.substr(0, name.find('_')),
+                     is_error ? "error" : "loss", number(curve["ends"][0]), number(curve["ends"][1]), way(curve),
+                     way(line));
+}
+
+/// What the ends have by themselves beside what they have on the curve.
+std::string own_text(const Surface& curve) {
+  if (curve.points.size() != 2 || std::isnan(curve.points[1].loss)) return "";
+  const MarkedPoint &a = curve.points[0], &b = curve.points[1];
+  std::string text = fmt::format("the ends with the statistics they came with: {} loss {:.4g} and {:.4g}",
+                                 name_of(curve.split), a.loss, b.loss);
+  if (curve.has_both_splits()) text += fmt::format(", test loss {:.4g} and {:.4g}", a.test_loss, b.test_loss);
+  return text;
+}
+
+std::vector<std::string> curve_lines(const Surface& surface) {
+  const auto summary = summary_json(surface);
+  std::vector<std::string> lines;
+  for (const auto& [name, curve] : summary["curve"].items()) {
+    lines.push_back(ways_text(name, curve, summary["linear"][name]));
+  }
+  if (const auto own = own_text(surface); !own.empty()) lines.push_back(own);
+  const Settings settings = settings_from(surface.settings);
+  const double curve = settings.curve_length.value_or(kUnknown), line = settings.line_length.value_or(kUnknown);
+  if (curve > 0) lines.push_back(fmt::format("the curve is {:.3g} times as long as the line", curve / line));
+  return lines;
+}
+
+std::vector<std::string> lines_of(const Summary& summary) {
+  std::vector<std::string> lines;
+  const auto add_hints = [&] {
+    for (const auto& hint : summary.hints) lines.push_back("hint: " + hint);
+  };
+  if (std::isnan(summary.lowest.loss)) {
+    lines.emplace_back("no finite loss: there is nothing to say");
+    add_hints();
+    return lines;
+  }
+  lines.push_back(fmt::format(
+      "loss {:.6g} and accuracy {:.2f} % at {} {}; lowest loss {:.6g} at {}, highest {:.6g}", summary.centre.loss,
+      summary.centre_accuracy, summary.is_centre_exact ? "the centre" : "the point nearest to the centre,",
+      place_text(summary.centre), summary.lowest.loss, place_text(summary.lowest), summary.highest.loss));
+  lines.push_back(
+      fmt::format("width at twice the centre's loss: {}; {}", width_text(summary), curvature_text(summary.curvature)));
+  std::string steepest;
+  if (std::isfinite(summary.steepest.size())) {
+    steepest = fmt::format("; largest step {:.4g}, from {} to {}", summary.steepest.size(),
+                           place_text(summary.steepest.from), place_text(summary.steepest.to));
+  }
+  lines.push_back(minima_text(summary) + steepest);
+  if (summary.not_finite > 0) {
+    lines.push_back(fmt::format("{} of {} losses are not finite", summary.not_finite, summary.points));
+  }
+  add_hints();
+  return lines;
+}
+
+/// "from loss 0.31 to 0.35, highest …": one value along the way between two checkpoints.
+std::string barrier_text(std::string value, const nlohmann::ordered_json& barrier) {
+  std::replace(value.begin(), value.end(), '_', ' ');
+  const bool is_error = value.ends_with("err");
+  if (is_error) value += "or";
+  const auto number = [&](const nlohmann::ordered_json& found) {
+    if (!found.is_number() || !std::isfinite(found.get<double>())) return std::string("not finite");
+    return fmt::format("{:.4g}{}", found.get<double>(), is_error ? " %" : "");
+  };
+  return fmt::format("{} from {} to {}, highest {} at {:.3g}: barrier {}", value, number(barrier["ends"][0]),
+                     number(barrier["ends"][1]), number(barrier["highest"]), barrier["at"].get<double>(),
+                     number(barrier["barrier"]));
+}
+
+/// One number of each repeat: "width of each: 0.81, 0.79, 0.9".
+template <class Text>
+std::string list_text(const std::string& name, const std::vector<Summary>& repeats, const Text& text) {
+  std::string list;
+  for (const Summary& repeat : repeats) list += (list.empty() ? "" : ", ") + text(repeat);
+  return fmt::format("  {} of each: {}", name, list);
+}
+
+/// "2.31 at epoch 3".
+std::string at_epoch(double value, const RunPath& run, std::size_t checkpoint) {
+  return fmt::format("{:.4g} at epoch {}", value, run.epoch[checkpoint]);
+}
+
+/// The variance that a plane of runs holds, and for each run how far its path lies from the plane, in parameters and in
+/// loss.
+std::vector<std::string> path_lines(const Trajectory& trajectory, Split split) {
+  std::vector<std::string> lines;
+  if (const auto& ratio = trajectory.pca.explained_variance_ratio; ratio.size() > 1) {
+    lines.push_back(
+        fmt::format("explained variance of the paths: {:.2f} % along x, {:.2f} % along y, {:.2f} % together",
+                    100 * ratio[0], 100 * ratio[1], 100 * (ratio[0] + ratio[1])));
+  }
+  for (const RunPath& run : trajectory.runs) {
+    const PathSummary summary = summarize(run, split);
+    const auto part = [&](double distance) { return summary.longest > 0 ? 100 * distance / summary.longest : 0; };
+    lines.push_back(fmt::format(
+        "{}: {} checkpoints, up to {:.4g} from the origin; out of the plane by {:.4g} (median), {} (largest): {:.2g} % "
+        "and {:.2g} % of that",
+        run.label, run.size(), summary.longest, summary.median_distance,
+        at_epoch(summary.largest_distance, run, summary.farthest), part(summary.median_distance),
+        part(summary.largest_distance)));
+    if (!std::isnan(summary.median_difference)) {
+      const auto beside = summary.compared == run.size()
+                              ? std::string()
+                              : fmt::format(", over the {} where both are finite", summary.compared);
+      lines.push_back(fmt::format(
+          "{}: the plane's loss under a checkpoint differs from its own by {:.4g} (median), {} (largest){}", run.label,
+          summary.median_difference, at_epoch(summary.largest_difference, run, summary.most_different), beside));
+    }
+  }
+  return lines;
+}
+
+}  // namespace
+
+std::vector<std::string> summary_lines(const Surface& surface) {
+  if (surface.kind == SurfaceKind::curve) return curve_lines(surface);
+  if (surface.layers == 1) {
+    auto lines = lines_of(summarize(surface));
+    const auto interpolation = interpolation_json(surface);
+    for (const auto& [value, barrier] : interpolation.items()) lines.push_back(barrier_text(value, barrier));
+    const auto of_paths = path_lines(surface.trajectory, surface.split);
+    lines.insert(lines.end(), of_paths.begin(), of_paths.end());
+    return lines;
+  }
+  const char* layers = surface.kind == SurfaceKind::line ? "lines" : "repeats";
+  std::vector<std::string> lines{fmt::format("the mean of {} {}:", surface.layers, layers)};
+  for (const auto& line : lines_of(summarize(mean_of_repeats(surface)))) lines.push_back("  " + line);
+  std::vector<Summary> repeats;
+  for (std::size_t r = 0; r < surface.layers; ++r) repeats.push_back(summarize(repeat_of(surface, r)));
+  lines.push_back(list_text("width", repeats, width_text));
+  lines.push_back(list_text("condition", repeats, [](const Summary& s) { return condition_text(s.curvature); }));
+  lines.push_back(
+      list_text("lowest loss", repeats, [](const Summary& s) { return fmt::format("{:.6g}", s.lowest.loss); }));
+  lines.push_back(list_text("minima", repeats, [](const Summary& s) { return fmt::format("{}", s.minima); }));
+  return lines;
+}
+
+void report_values(const Surface& surface, Observer& observer) {
+  if (const std::size_t count = surface.not_finite(); count > 0) {
+    const bool is_random = settings_from(surface.settings).plane.value_or("random") == "random";
+    std::string advice = recalibration_advice(surface);
+    if (advice.empty()) {
+      const std::string range = finite_range(surface);
+      advice = fmt::format("a smaller range{}{}", range.empty() ? "" : " (" + range + ")",
+                           is_random ? " or `norm` filter" : "");
+    }
+    observer.on_note(fmt::format("warning: {} of {} losses are not finite (stored as they are){}", count,
+                                 surface.size(), is_centre_finite(surface) ? fmt::format("; {} helps", advice) : ""));
+  }
+  if (std::find(surface.state.begin(), surface.state.end(), PointState::missing) != surface.state.end()) return;
+  for (const auto& line : summary_lines(surface)) observer.on_note(line);
+}
+
+std::string centre_check_text(const nlohmann::json& check) {
+  if (!check.is_object() || !check.contains("equal")) return "";
+  const auto loss = [&](const char* key) {
+    const auto found = check.find(key);
+    return found != check.end() && found->is_number() ? fmt::format("{:.6g}", found->get<double>()) : "not finite";
+  };
+  const auto accuracy = [&](const char* key) {  // files of before have none
+    const auto found = check.find(key);
+    return found != check.end() && found->is_number() ? fmt::format(" and accuracy {:.2f} %", found->get<double>())
+                                                      : "";
+  };
+  const auto images = check.value("images", nlohmann::json(nullptr)).dump();
+  const bool equal = check.at("equal") == true;
+  return fmt::format("the checkpoint through LibTorch has loss {}{} over {} images, the centre of the surface {}{}{}",
+                     loss("checkpoint"), accuracy("checkpoint_accuracy"), images, loss("surface"),
+                     accuracy("surface_accuracy"), equal ? ": they agree" : "");
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "jobs/observer.h"
+#include "landscape/surface.h"
+
+namespace lossatlas {
+
+/// The numbers of a surface and its hints, in a few short lines for people.
+std::vector<std::string> summary_lines(const Surface& surface);
+
+/// Says at the end of a sweep how many losses are not finite and, where no point is missing, the lines above.
+void report_values(const Surface& surface, Observer& observer);
+
+/// What became of the comparison of the centre with the untouched checkpoint: "" where there was none.
+std::string centre_check_text(const nlohmann::json& check);
+
+}  // namespace lossatlas

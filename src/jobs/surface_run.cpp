@@ -1,0 +1,502 @@
+#include "jobs/surface_run.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <optional>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/json.h"
+#include "base/lock.h"
+#include "base/text.h"
+#include "data/data_digest.h"
+#include "jobs/level_run.h"
+#include "jobs/summary_text.h"
+#include "landscape/journal.h"
+#include "landscape/resume.h"
+#include "landscape/sharing.h"
+#include "landscape/sweep.h"
+
+namespace lossatlas {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::string_view kHdf5Begin = "\x89HDF\r\n\x1a\n";
+
+std::string grid_text(const Surface& surface) {
+  if (surface.is_flat()) {
+    return fmt::format("{} points over x {}:{}", surface.x.points, surface.x.low, surface.x.high);
+  }
+  const auto range = [](const Axis& axis) { return fmt::format("{}:{}", axis.low, axis.high); };
+  return fmt::format("{}x{} over x {} and y {}", surface.x.points, surface.y.points, range(surface.x),
+                     range(surface.y));
+}
+
+/// Refuses to mix values of other settings with those that are there; arithmetic is let pass where the job says so.
+void check_settings(const SurfaceJob& job, Surface& now, const Surface& before, Observer& observer) {
+  const auto other = difference(now.settings, before.settings);
+  if (lacks_data_digest(now.settings, before.settings) && (!other || other->arithmetic)) {
+    observer.on_note("note: " + no_digest_text(job.out));
+  }
+  if (!other) return;
+  const auto what = fmt::format("{}: this surface has other settings: {}", job.out.string(), other->text);
+  if (!other->arithmetic) throw Error("{}; resume it with its own, or choose another `out`", what);
+  if (!job.force) {
+    throw Error("{}; resume it with its own, choose another `out`, or go on all the same with `resume` `force`", what);
+  }
+  observer.on_note(
+      fmt::format("warning: {}; going on because of `force`, the last bits of old and new points may differ", what));
+  now.provenance["other_arithmetic"] = other->text;
+}
+
+/// Takes over the points of an earlier run whose coordinates are in the grid.
+void take_over(const SurfaceJob& job, Surface& now, const Surface& before, Observer& observer) {
+  check_settings(job, now, before, observer);
+  if (!adopt(before, now)) {
+    throw Error(
+        "{}: this surface has other settings: grid was {}, now {}, which does not hold all of the old coordinates; "
+        "resume it with its own, or choose another `out`",
+        job.out.string(), grid_text(before), grid_text(now));
+  }
+}
+
+std::size_t missing_points_of(const Surface& surface) {
+  return static_cast<std::size_t>(std::count(surface.state.begin(), surface.state.end(), PointState::missing));
+}
+
+/// What is on disk of the points, and how to go on.
+std::string kept_text(const SurfaceJob& job) {
+  try {
+    if (const auto remains = read_remains(job.out)) {
+      return fmt::format("{} of {} points are kept in {} and its journal; when that is mended, go on with: {}",
+                         remains->surface.evaluated(), remains->surface.size(), job.out.string(), job.again);
+    }
+  } catch (const std::exception&) {  // the folder, or the disk, is gone
+  }
+  return fmt::format("nothing can be read at {} any more; if it comes back, go on with: {}", job.out.string(),
+                     job.again);
+}
+
+void note_interruption(const SurfaceJob& job, const Surface& surface, Observer& observer) {
+  observer.on_note(fmt::format("interrupted; {} of {} points are in {}; go on with: {}", surface.evaluated(),
+                               surface.size(), job.out.string(), job.again));
+}
+
+/// Images over which the centre is compared with the checkpoint: all, or about 1,000. Whole batches, so that a pass
+/// over all images gives the same bits whether or not it stops there.
+std::int64_t checked_images(const Engine& engine) {
+  const std::int64_t batch = engine.options().batch_size;
+  return engine.images() <= 1000 ? engine.images()
+                                 : std::min(engine.images(), batch * std::max<std::int64_t>(1, 1000 / batch));
+}
+
+/// Where a damaged journal is put aside: F.damaged, or F.damaged-2 … where that is taken.
+std::filesystem::path damaged_name(const std::filesystem::path& journal) {
+  const std::string stem = journal.string() + ".damaged";
+  std::string name = stem;
+  std::error_code code;
+  for (int number = 2; std::filesystem::exists(std::filesystem::symlink_status(name, code)); ++number) {
+    name = fmt::format("{}-{}", stem, number);
+  }
+  return name;
+}
+
+/// The process that holds the lock: it writes the file.
+class OwnerRun {
+ public:
+  OwnerRun(SurfaceJob& job, Observer& observer)
+      : job_(job),
+        observer_(observer),
+        stop_(observer.should_stop()),
+        surface_(job.surface),
+        order_of_engine_(surface_.samples) {}
+
+  Outcome run() {
+    check_beside(job_.out);
+    remove_temporaries(job_.out, kHdf5Begin);
+    remove_temporaries(journal_of(job_.out), kJournalMagic);
+    go_on();
+    if (is_complete_) return already_complete();
+    observer_.on_note(job_.introduction);
+    if (reused_ > 0 || !surface_.pilot.empty()) observer_.on_note(going_on_text());
+    begin_file();
+    try {
+      return compute();
+    } catch (const UsageError&) {
+      throw;
+    } catch (const Error& error) {
+      throw Error("{}; {}", error.what(), kept_text(job_));
+    } catch (const std::exception&) {
+      observer_.on_note(kept_text(job_));
+      throw;
+    }
+  }
+
+ private:
+  /// Takes over what earlier runs left.
+  void go_on() {
+    surface_.provenance["resumes"] = 0;
+    if (!job_.resume && !job_.join) return;
+    const auto remains = read_remains(job_.out);
+    if (!remains) return;
+    take_over(job_, surface_, remains->surface, observer_);
+    surface_.centre_check = remains->surface.centre_check;
+    if (!remains->surface.pilot.empty()) {
+      surface_.pilot = remains->surface.pilot;
+      surface_.samples = remains->surface.samples;
+    }
+    if (!remains->surface.points.empty()) surface_.points = remains->surface.points;
+    if (!remains->surface.trajectory.runs.empty()) surface_.trajectory = remains->surface.trajectory;
+    for (const std::string& remark : remains->remarks) observer_.on_note("note: " + remark);
+    for (const auto& file : remains->damaged) std::filesystem::rename(file, damaged_name(file));
+    reused_ = surface_.size() - missing_points_of(surface_);
+    const json& before = remains->surface.provenance;
+    seconds_before_ = before.value("seconds", 0.0);
+    surface_.provenance["seconds"] = seconds_before_;
+    surface_.provenance["resumes"] = before.value("resumes", 0) + 1;
+    for (const char* key : {"started", "other_arithmetic"}) {
+      if (before.contains(key) && (key != std::string("other_arithmetic") || !surface_.provenance.contains(key))) {
+        surface_.provenance[key] = before[key];
+      }
+    }
+    is_complete_ = !has_levels() && reused_ == surface_.size() && remains->from_journals == 0 &&
+                   surface_.size() == remains->surface.size();
+    if (is_complete_ && lacks_data_digest(surface_.settings, remains->surface.settings))
+      store_digests(remains->surface);
+  }
+
+  /// Into a complete file of an older version, which is left as it is otherwise.
+  void store_digests(Surface complete) const {
+    complete.settings.update(data_digests_of(surface_.settings));
+    write_surface(job_.out, complete);
+  }
+
+  std::string going_on_text() const {
+    if (!has_levels()) return fmt::format("going on: {} of {} points are there", reused_, surface_.size());
+    if (reused_ == 0) return fmt::format("going on: {} points of the first look are there", surface_.pilot.size());
+    const auto begin = surface_.state.begin(), end = begin + static_cast<std::ptrdiff_t>(surface_.grid_size());
+    return fmt::format("going on: {} points are there, on some or all images",
+                       std::count(begin, end, PointState::evaluated));
+  }
+
+  /// The file is there from the first moment, to be opened and plotted.
+  void begin_file() {
+    try {
+      if (has_levels()) {
+        write_surface(job_.out, surface_, LevelPlan(surface_, surface_.levels, job_.goal).reconstruct());
+      } else {
+        write_surface(job_.out, surface_);
+      }
+    } catch (const Error& error) {
+      throw Error("{}; nothing was computed yet, and nothing changed", error.what());
+    }
+  }
+
+  Outcome already_complete() {
+    remove_journals();
+    const SharedSweep removes_claims(job_.out, surface_);
+    observer_.on_note(fmt::format("{}: complete, all {} points are there; nothing is left to do", job_.out.string(),
+                                  surface_.size()));
+    return outcome(true);
+  }
+
+  Outcome compute() {
+    journal_.emplace(journal_of(job_.out), surface_.settings, surface_.more_names());
+    if (!has_levels()) evaluate_centre();
+    if (job_.mark) job_.mark(surface_, stop_);
+    if (has_levels()) {
+      LevelRun levels(job_, order_of_engine_, *journal_, observer_);
+      const bool finished = levels.run([this] { check_centre_in_levels(); });
+      computed_ += levels.computed();
+      remove_journals();
+      return outcome(finished);
+    }
+    SharedSweep shared(job_.out, surface_);
+    const SweepSummary summary = sweep_all(shared);
+    shared.merge(surface_);
+    save(summary.seconds, summary.images_per_second, shared);
+    remove_journals();
+    observer_.on_progress_end();
+    note_end(summary);
+    return outcome(summary.finished);
+  }
+
+  /// The loss at the origin, computed as the sweep computes it, kept where the grid holds that point.
+  void evaluate_centre() {
+    const auto index = surface_.index_of(0, 0);
+    const bool is_there = index && surface_.state[*index] == PointState::evaluated;
+    const bool is_checked = !surface_.centre_check.is_null();
+    const std::int64_t all = job_.engine.images(), few = checked_images(job_.engine);
+    Evaluation centre, part;
+    if (is_there && (is_checked || few == all)) {
+      centre = part = surface_.at(*index);
+    } else if (is_there) {
+      centre = surface_.at(*index);
+      part = evaluate_origin({few}).front();
+    } else {
+      const auto found = evaluate_origin({few, all});
+      part = found.front();
+      centre = found.back();
+      if (index) add(*index, centre);
+    }
+    judge(centre, part);
+  }
+
+  /// The same once the pilot is there, which holds the centre where the grid does.
+  void check_centre_in_levels() {
+    const auto index = surface_.index_of(0, 0);
+    const std::int64_t all = job_.engine.images(), few = checked_images(job_.engine);
+    if (index) {
+      const Evaluation centre = surface_.at(surface_.index_in(surface_.layers - 1, *index));
+      judge(centre, surface_.centre_check.is_null() ? evaluate_origin({few}).front() : centre);
+    } else {
+      const auto found = evaluate_origin({few, all});
+      judge(found.back(), found.front());
+    }
+  }
+
+  /// `part`: the centre on as many images as are worth a comparison with the checkpoint.
+  void judge(const Evaluation& centre, const Evaluation& part) {
+    job_.judge_centre(centre);
+    if (surface_.centre_check.is_null()) surface_.centre_check = compare_centre(part);
+    report_centre_check();
+  }
+
+  bool has_levels() const { return !surface_.levels.empty(); }
+
+  /// At coordinates (0, 0), over the first sizes[0], sizes[1], … images.
+  std::vector<Evaluation> evaluate_origin(const std::vector<std::int64_t>& sizes) const {
+    const int threads = at::get_num_threads();
+    at::set_num_threads(1);
+    NetworkState point = copy_state(job_.planes.origin(), job_.engine.device());
+    const auto plane = job_.planes.at(0);
+    place(*plane, std::vector<double>(plane->directions.size()), point);
+    auto found = job_.engine.make_evaluator()->evaluate(point, sizes);
+    at::set_num_threads(threads);
+    return found;
+  }
+
+  /// Loss and accuracy at the origin beside those of the checkpoint as it was read. Rounding may turn a few images that
+  /// lie between two classes.
+  json compare_centre(const Evaluation& centre) const {
+    const int threads = at::get_num_threads();
+    at::set_num_threads(job_.threads);
+    const Evaluation expected = job_.evaluate_checkpoint(centre.images);
+    release_free_memory();  // LibTorch's operators leave more behind than an evaluator takes
+    at::set_num_threads(threads);
+    const bool is_rough = job_.engine.options().precision == Precision::bf16;
+    const double tolerance = is_rough ? 1e-2 : 1e-4;
+    const double points = (is_rough ? 2 : 0.2) + 100.0 / static_cast<double>(centre.images);  // of accuracy
+    const bool same_loss =
+        std::abs(centre.loss - expected.loss) <= tolerance * std::max(std::abs(expected.loss), 0.1) ||
+        (!std::isfinite(centre.loss) && !std::isfinite(expected.loss));
+    const bool equal = same_loss && std::abs(centre.accuracy - expected.accuracy) <= points;
+    return {{"images", centre.images},
+            {"surface", centre.loss},
+            {"checkpoint", expected.loss},
+            {"surface_accuracy", centre.accuracy},
+            {"checkpoint_accuracy", expected.accuracy},
+            {"equal", equal}};
+  }
+
+  /// One line where the two differ; where batch norm has other statistics they are meant to.
+  void report_centre_check() const {
+    const std::string text = centre_check_text(surface_.centre_check);
+    if (text.empty() || surface_.centre_check.at("equal") == true) return;
+    if (job_.engine.options().recalibration) {
+      observer_.on_note(
+          fmt::format("note: {}: with batch-norm statistics estimated anew they are meant to differ", text));
+    } else {
+      observer_.on_note(fmt::format("warning: {}: the surface is not that of this checkpoint{}", text,
+                                    job_.engine.is_fused() ? "; try `engine` eager" : ""));
+    }
+  }
+
+  void add(std::size_t index, const Evaluation& evaluation) {
+    journal_->add(index, evaluation);
+    surface_.set(index, evaluation);
+    ++computed_;
+  }
+
+  /// This process's points, then those of processes that joined and died, until nobody works on any.
+  SweepSummary sweep_all(SharedSweep& shared) {
+    const SweepOptions options = sweep_options(shared);
+    SweepSummary all;
+    while (true) {
+      const SweepSummary part = sweep(job_.planes, job_.engine, surface_, options);
+      all = {part.finished, all.computed + part.computed, all.seconds + part.seconds,
+             all.computed == 0 ? part.images_per_second : all.images_per_second};
+      shared.merge(surface_);
+      if (stop_ || missing_points_of(surface_) == 0) break;
+      observer_.on_note(fmt::format("waiting for {} points of processes that joined", missing_points_of(surface_)));
+      if (!shared.wait_for_others(surface_, stop_)) break;
+    }
+    all.finished = missing_points_of(surface_) == 0;
+    return all;
+  }
+
+  SweepOptions sweep_options(SharedSweep& shared) {
+    SweepOptions options;
+    options.threads = job_.threads;
+    options.stop = &stop_;
+    options.next = [&shared] { return shared.next(); };
+    options.on_evaluated = [this](std::size_t index, const Evaluation& evaluation) {
+      journal_->add(index, evaluation);
+      ++computed_;
+      observer_.on_point(job_.out, index, evaluation);
+    };
+    options.on_point = [this](const SweepProgress& now) {
+      images_per_second_ = now.images_per_second;
+      observer_.on_progress(now, job_.out);
+    };
+    options.on_save = [this, &shared](Surface& surface) {
+      shared.merge(surface);
+      save(watch_.seconds(), images_per_second_, shared);
+    };
+    return options;
+  }
+
+  void save(double seconds, double images_per_second, const SharedSweep& shared) {
+    surface_.provenance["seconds"] = seconds_before_ + seconds;
+    surface_.provenance["images_per_second"] = images_per_second;
+    surface_.provenance["computed"] = computed_;
+    if (!shared.joined().empty()) surface_.provenance["joined"] = shared.joined();
+    write_surface(job_.out, surface_);
+  }
+
+  /// Once the file holds their points. Those of processes that joined stay while they may still be written.
+  void remove_journals() {
+    const bool complete = missing_points_of(surface_) == 0;
+    for (const auto& file : journals_of(job_.out)) {
+      std::error_code ignored;
+      if (complete || file == journal_of(job_.out)) std::filesystem::remove(file, ignored);
+    }
+  }
+
+  void note_end(const SweepSummary& summary) {
+    report_values(surface_, observer_);
+    observer_.on_note(fmt::format("{} of {} points in {}, {:.0f} images/s", surface_.evaluated(), surface_.size(),
+                                  duration_text(summary.seconds), summary.images_per_second));
+    if (!summary.finished) note_interruption(job_, surface_, observer_);
+  }
+
+  Outcome outcome(bool finished) const {
+    return {.files = {job_.out},
+            .finished = finished,
+            .points = surface_.size(),
+            .evaluated = surface_.evaluated(),
+            .computed = computed_,
+            .centre_check = surface_.centre_check};
+  }
+
+  SurfaceJob& job_;
+  Observer& observer_;
+  const std::atomic<bool>& stop_;
+  Surface& surface_;
+  const std::vector<std::int64_t> order_of_engine_;  // of the samples, which a surface in levels balances
+  std::optional<Journal> journal_;
+  std::size_t reused_ = 0, computed_ = 0;
+  bool is_complete_ = false;
+  double seconds_before_ = 0, images_per_second_ = 0;
+  Stopwatch watch_;
+};
+
+bool is_complete(const std::filesystem::path& file) {
+  const auto remains = read_remains(file);
+  return remains && missing_points_of(remains->surface) == 0;
+}
+
+/// Takes part in another process's sweep. Nothing where that one ended before this one could join.
+std::optional<Outcome> run_as_joiner(SurfaceJob& job, const ProcessName& owner, Observer& observer) {
+  const std::atomic<bool>& stop = observer.should_stop();
+  JoinedSweep joined(job.out);
+  observer.on_note(fmt::format("joining process {} on {}, which writes {}", owner.pid, owner.host, job.out.string()));
+  const bool is_open = joined.wait_until_open(lock_of(job.out), stop);
+  if (!is_open && !stop) return std::nullopt;
+  Surface& surface = job.surface;
+  if (!is_open) {
+    note_interruption(job, surface, observer);
+    return Outcome{};
+  }
+  const auto remains = read_remains(job.out);
+  if (!remains) throw Error("{}: is gone, though a process works on it; what became of it?", job.out.string());
+  take_over(job, surface, remains->surface, observer);
+  if (surface.size() != remains->surface.size()) {
+    throw Error("{}: grid was {}, now {}; join with the grid of the process that works on it", job.out.string(),
+                grid_text(remains->surface), grid_text(surface));
+  }
+  surface.settings = remains->surface.settings;
+
+  joined.begin(surface);
+  Journal journal(joined.journal(), surface.settings, surface.more_names());
+  SweepOptions options;
+  options.threads = job.threads;
+  options.stop = &stop;
+  options.next = [&joined] { return joined.next(); };
+  options.on_evaluated = [&](std::size_t index, const Evaluation& evaluation) {
+    try {
+      journal.add(index, evaluation);
+    } catch (const DeletedFile&) {  // by the owner, who has read all of it, or by somebody else
+      if (!is_complete(job.out)) throw;
+    }
+  };
+  options.on_point = [&](const SweepProgress& now) { observer.on_progress(now, job.out); };
+  const SweepSummary summary = sweep(job.planes, job.engine, surface, options);
+  std::error_code ignored;
+  if (journal.points() == 0) std::filesystem::remove(journal.path(), ignored);
+  observer.on_progress_end();
+  observer.on_note(fmt::format("{} points in {}, {:.0f} images/s; process {} on {} writes them into {}",
+                               summary.computed, duration_text(summary.seconds), summary.images_per_second, owner.pid,
+                               owner.host, job.out.string()));
+  if (stop) note_interruption(job, surface, observer);
+  return Outcome{.files = {job.out},
+                 .finished = !stop,
+                 .points = surface.size(),
+                 .evaluated = surface.evaluated(),
+                 .computed = summary.computed,
+                 .centre_check = surface.centre_check};
+}
+
+}  // namespace
+
+Outcome run_surface(SurfaceJob job, Observer& observer) {
+  observer.should_stop();  // from here on an interrupt is not to leave a lock behind
+  // As the file stores them, so that they can be compared.
+  job.surface.settings = json::parse(json_text(job.surface.settings));
+  while (true) {
+    std::optional<ProcessName> owner;
+    try {
+      const FileLock lock(lock_of(job.out));
+      return OwnerRun(job, observer).run();
+    } catch (const HeldError& held) {
+      owner = held.holder();
+    }
+    if (!job.join) throw Error("{}", busy_text(job.out, *owner));
+    if (auto outcome = run_as_joiner(job, *owner, observer)) return std::move(*outcome);
+  }
+}
+
+std::filesystem::path lock_of(const std::filesystem::path& surface) {
+  auto file = surface;
+  return file += ".lock";
+}
+
+void check_beside(const std::filesystem::path& surface) {
+  check_journal(journal_of(surface));
+  check_claims(claims_of(surface));
+}
+
+std::string busy_text(const std::filesystem::path& surface, const ProcessName& holder) {
+  const auto advice =
+      life_of(holder) == Life::alive
+          ? "wait for it, or share its work with `join`"
+          : fmt::format("share its work with `join`, or delete {} if that process is gone", lock_of(surface).string());
+  return fmt::format("{}: process {} on {} works on it since {}; {}", surface.string(), holder.pid, holder.host,
+                     holder.since, advice);
+}
+
+}  // namespace lossatlas

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "base/process.h"
+#include "evaluation/evaluator.h"
+#include "jobs/observer.h"
+#include "jobs/outcome.h"
+#include "landscape/levels.h"
+#include "landscape/plane.h"
+#include "landscape/surface.h"
+
+namespace lossatlas {
+
+/// A surface that is ready to be computed.
+struct SurfaceJob {
+  std::filesystem::path out;
+  const Planes& planes;  // origin on the engine's device
+  const Engine& engine;
+  Surface surface;  // without points
+  int threads = 1;
+  bool resume = false;       // go on with what is in `out`
+  bool join = false;         // help the process that works on it
+  bool force = false;        // with either: though engine, instruction set, batch size or LibTorch differ
+  std::string introduction;  // said when the work begins
+  std::string again;         // Caller::again
+  std::function<void(const Evaluation&)> judge_centre;  // looks at the loss at the origin
+  /// The untouched checkpoint over the first images, through LibTorch.
+  std::function<Evaluation(std::int64_t images)> evaluate_checkpoint;
+  LevelGoal goal = {};  // of a surface in levels
+  /// Adds what belongs to the file besides the grid, before the sweep; what an earlier run added is there. May be null.
+  std::function<void(Surface&, const std::atomic<bool>& stop)> mark = nullptr;
+};
+
+/// Computes the surface: alone, going on, or with others, whatever the job says and the files beside `out` show. Every
+/// finished point is on disk at once. Throws Error where it cannot go on, which says what was kept.
+Outcome run_surface(SurfaceJob job, Observer& observer);
+
+/// S.h5.lock, held by the process that writes S.h5.
+std::filesystem::path lock_of(const std::filesystem::path& surface);
+
+/// Throws Error where the journal or the claims folder beside a surface belongs to somebody else. FileLock looks after
+/// the lock.
+void check_beside(const std::filesystem::path& surface);
+
+/// The line for a second process on one file.
+std::string busy_text(const std::filesystem::path& surface, const ProcessName& holder);
+
+}  // namespace lossatlas
