@@ -1,6 +1,7 @@
 #include "base/text.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -8,6 +9,8 @@
 #include <numeric>
 #include <utility>
 #include <vector>
+
+#include "base/error.h"
 
 namespace lossatlas {
 namespace {
@@ -51,6 +54,16 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
     }
   }
   return found;
+}
+
+std::string did_you_mean(std::string_view word, std::span<const std::string> candidates) {
+  const std::string near = nearest(word, candidates);
+  return near.empty() ? "" : fmt::format(", did you mean '{}'?", near);
+}
+
+void check_known(std::string_view option, std::string_view word, std::span<const std::string> names) {
+  if (std::find(names.begin(), names.end(), word) != names.end()) return;
+  throw UsageError("{} {}: requires {}{}", option, word, fmt::join(names, ", "), did_you_mean(word, names));
 }
 
 std::string reason_of(std::string_view message) {

@@ -13,6 +13,12 @@ namespace lossatlas {
 /// with the word or is its beginning. The nearest is taken, of equals the first.
 std::string nearest(std::string_view word, std::span<const std::string> candidates);
 
+/// ", did you mean 'grid'?", or "" if no candidate is near.
+std::string did_you_mean(std::string_view word, std::span<const std::string> candidates);
+
+/// Throws UsageError unless `word` is one of the names: "`optimizer` adm: requires sgd, adam, did you mean 'adam'?".
+void check_known(std::string_view option, std::string_view word, std::span<const std::string> names);
+
 inline bool is_digit(char letter) { return letter >= '0' && letter <= '9'; }
 
 /// "a,b,": "a", "b", "". The parts lie in `text`.

@@ -1,87 +1,20 @@
 #include "cli/fields.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <array>
 
 namespace lossatlas {
 namespace {
 
-/// Each is an option: --bn-images of bn_images. In the order of std::string_view.
-constexpr auto kFields = std::to_array<std::string_view>({"arch",
-                                                          "augment",
-                                                          "batch_size",
-                                                          "bends",
-                                                          "betas",
-                                                          "bn",
-                                                          "bn_images",
-                                                          "budget",
-                                                          "checkpoint",
-                                                          "checkpoints",
-                                                          "class_loss",
-                                                          "classes",
-                                                          "data",
-                                                          "delta",
-                                                          "device",
-                                                          "dir_type",
-                                                          "directions",
-                                                          "distribution",
-                                                          "draw",
-                                                          "dtype",
-                                                          "engine",
-                                                          "epochs",
-                                                          "eps",
-                                                          "field",
-                                                          "force",
-                                                          "from",
-                                                          "grid",
-                                                          "ignore",
-                                                          "instruction_set",
-                                                          "interp",
-                                                          "join",
-                                                          "l2",
-                                                          "lines",
-                                                          "log",
-                                                          "loss",
-                                                          "lr",
-                                                          "lr_epochs",
-                                                          "lr_factor",
-                                                          "lr_schedule",
-                                                          "lr_steps",
-                                                          "mean",
-                                                          "momentum",
-                                                          "nesterov",
-                                                          "norm",
-                                                          "optimizer",
-                                                          "orthogonal",
-                                                          "out",
-                                                          "plane",
-                                                          "plane_out",
-                                                          "points",
-                                                          "project",
-                                                          "repeat",
-                                                          "resume",
-                                                          "rho",
-                                                          "run",
-                                                          "sample_seed",
-                                                          "samples",
-                                                          "save_bends",
-                                                          "save_directions",
-                                                          "save_every",
-                                                          "save_projection",
-                                                          "seed",
-                                                          "shape",
-                                                          "split",
-                                                          "std",
-                                                          "threads",
-                                                          "to",
-                                                          "tolerance",
-                                                          "top5",
-                                                          "warmup",
-                                                          "weight_decay",
-                                                          "width",
-                                                          "x",
-                                                          "y"});
-static_assert(std::is_sorted(kFields.begin(), kFields.end()));
+/// Each is an option: --bn-images of bn_images. Between blanks.
+constexpr std::string_view kFields =
+    " arch augment batch_size bends betas bn bn_images budget checkpoint checkpoints class_loss classes data delta"
+    " device dir_type directions distribution draw dtype engine epochs eps field force from grid ignore"
+    " instruction_set interp join l2 lines log loss lr lr_epochs lr_factor lr_schedule lr_steps mean momentum"
+    " nesterov norm optimizer orthogonal out plane plane_out points project repeat resume rho run sample_seed"
+    " samples save_bends save_directions save_every save_projection seed shape split std threads to tolerance top5"
+    " warmup weight_decay width x y ";
 
 std::string option_of(std::string_view field) {
   std::string option = "--" + std::string(field);
@@ -98,7 +31,7 @@ std::string with_options(std::string_view message) {
     const std::size_t close = open == message.npos ? open : message.find('`', open + 1);
     if (close == message.npos) return text.append(message);
     const std::string_view name = message.substr(open + 1, close - open - 1);
-    const bool is_field = std::binary_search(kFields.begin(), kFields.end(), name);
+    const bool is_field = kFields.find(fmt::format(" {} ", name)) != kFields.npos;
     text.append(message.substr(0, open)).append(is_field ? option_of(name) : message.substr(open, close - open));
     message.remove_prefix(is_field ? close + 1 : close);
   }

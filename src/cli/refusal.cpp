@@ -101,9 +101,7 @@ std::string unknown_word(const CLI::App& app, const std::string& word, const std
 std::string unknown_command(const CLI::App& app, const std::string& word) {
   if (word == "help") return "unknown command 'help'; type lossatlas --help, or lossatlas COMMAND --help";
   const auto known = command_names(app);
-  const std::string near = nearest(word, known);
-  return fmt::format("unknown command '{}'{}; there are {}", word,
-                     near.empty() ? "" : fmt::format(", did you mean '{}'?", near), fmt::join(known, ", "));
+  return fmt::format("unknown command '{}'{}; there are {}", word, did_you_mean(word, known), fmt::join(known, ", "));
 }
 
 std::string unknown_words(const CLI::App& app, const std::string& word, const std::vector<std::string>& typed) {

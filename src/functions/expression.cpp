@@ -168,10 +168,8 @@ class Parser {
   [[noreturn]] void unknown(const std::string& name, std::size_t start) const {
     std::vector<std::string> names{"x", "y", "pi", "e"};
     for (const FunctionName& function : functions()) names.push_back(function.name);
-    const std::string near = name == "ln" ? "log" : nearest(name, names);
-    fail(fmt::format("unknown name '{}'{} (there are {})", name,
-                     near.empty() ? "" : fmt::format(", did you mean '{}'?", near), fmt::join(names, ", ")),
-         start);
+    const std::string meant = did_you_mean(name == "ln" ? "log" : name, names);
+    fail(fmt::format("unknown name '{}'{} (there are {})", name, meant, fmt::join(names, ", ")), start);
   }
 
   void arguments(std::size_t function) {

@@ -9,14 +9,6 @@
 namespace lossatlas {
 namespace {
 
-void check_name(const std::string& name) {
-  const auto& names = optimizer_names();
-  if (std::find(names.begin(), names.end(), name) != names.end()) return;
-  const std::string near = nearest(name, names);
-  throw UsageError("`optimizer` {}: wants {}{}", name, fmt::join(names, ", "),
-                   near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
-}
-
 void check_share(const char* option, double value) {
   if (!(value >= 0 && value < 1)) throw UsageError("{} {}: wants 0 or more, below 1", option, value);
 }
@@ -41,7 +33,7 @@ std::string title_of(const OptimizerOptions& options) {
 }
 
 OptimizerOptions usual_options(const std::string& name) {
-  check_name(name);
+  check_known("`optimizer`", name, optimizer_names());
   OptimizerOptions options;
   options.name = name;
   if (name == "momentum" || name == "nesterov") options.momentum = 0.9;
@@ -52,7 +44,7 @@ OptimizerOptions usual_options(const std::string& name) {
 }
 
 void check(const OptimizerOptions& options) {
-  check_name(options.name);
+  check_known("`optimizer`", options.name, optimizer_names());
   if (!(options.weight_decay >= 0 && std::isfinite(options.weight_decay))) {
     throw UsageError("`weight_decay` {}: wants 0 or more", options.weight_decay);
   }

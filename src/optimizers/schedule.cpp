@@ -14,13 +14,7 @@ const std::vector<std::string>& schedule_names() {
   return names;
 }
 
-void check_name(const RateSchedule& schedule) {
-  const auto& names = schedule_names();
-  if (std::find(names.begin(), names.end(), schedule.name) != names.end()) return;
-  const std::string near = nearest(schedule.name, names);
-  throw UsageError("`lr_schedule` {}: requires {}{}", schedule.name, fmt::join(names, " or "),
-                   near.empty() ? "" : fmt::format("; did you mean '{}'?", near));
-}
+void check_name(const RateSchedule& schedule) { check_known("`lr_schedule`", schedule.name, schedule_names()); }
 
 void check_warmup(const RateSchedule& schedule, const std::string& option, std::int64_t end) {
   if (schedule.warmup == 0 || schedule.warmup < static_cast<double>(end)) return;

@@ -77,3 +77,12 @@ TEST_CASE("a command line is printed so that a shell reads the same words") {
   const std::vector<std::string> words{"lossatlas", "--x=-1:1", "a b", "it's", "", "$HOME"};
   CHECK(lossatlas::shell_line(words) == "lossatlas --x=-1:1 'a b' 'it'\\''s' '' '$HOME'");
 }
+
+TEST_CASE("a name that is not known is refused, with the one that was meant") {
+  const Words names{"sgd", "adam", "adamw"};
+  CHECK_NOTHROW(lossatlas::check_known("`optimizer`", "adam", names));
+  CHECK_THROWS_WITH(lossatlas::check_known("`optimizer`", "adm", names),
+                    "`optimizer` adm: requires sgd, adam, adamw, did you mean 'adam'?");
+  CHECK_THROWS_WITH(lossatlas::check_known("`optimizer`", "rprop", names),
+                    "`optimizer` rprop: requires sgd, adam, adamw");
+}

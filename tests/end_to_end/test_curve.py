@@ -334,6 +334,18 @@ def test_wrong_words(lossatlas, curve_words, tmp_path, status, culprits, words):
     assert not list(tmp_path.iterdir())
 
 
+def test_names_of_earlier_versions(lossatlas, curve_words, tmp_path):
+    refused = ["--out", tmp_path / "p.h5", "--points", 1]  # so that nothing runs
+    for words, notes in ((["path"], ["path is now called curve"]),
+                         (["curve", "--curve", "polygon"], ["--curve is now called --shape"]),
+                         (["path", "--curve=bezier"], ["path is now called curve", "--curve is now called --shape"])):
+        done = lossatlas(*words, *curve_words[1:], *refused)
+        *said, last = done.err.splitlines()
+        assert done.status == 2 and last.startswith("lossatlas: --points: 1: "), done.err
+        assert said == ["note: " + note for note in notes]
+    assert lossatlas("surface", "--curve", "bezier").err.startswith("lossatlas: unknown option '--curve'")
+
+
 def test_ends_that_cannot_be_joined(lossatlas, ends, mlp_run, run, pictures, tmp_path):
     def refused(to, *culprits):
         done = lossatlas("curve", "--from", ends[0], "--to", to, "--data", pictures.words, "--out", tmp_path / "p.h5")

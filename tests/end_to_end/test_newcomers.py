@@ -34,7 +34,7 @@ lossatlas train --arch mlp --data synthetic --lr 1 --lr 2 | 2 | --lr is given 2 
 lossatlas train --arch mlp --data synthetic --lr 0,1 | 2 | --lr: 0,1: wants a number above 0
 lossatlas train --arch mlp --data synthetic --learning-rate 1 | 2 | unknown option '--learning-rate', did you mean '--lr'?
 lossatlas train --arch mlp --data synthetic --optim adam | 2 | unknown option '--optim', did you mean '--optimizer'?
-lossatlas train --arch mlp --data synthetic --optimizer Adam | 2 | --optimizer Adam: wants gd, sgd,
+lossatlas train --arch mlp --data synthetic --optimizer Adam | 2 | --optimizer Adam: requires gd, sgd,
 lossatlas train --arch mlp --data synthetic --epoch 3 | 2 | unknown option '--epoch', did you mean '--epochs'?
 lossatlas train --arch mlp --data synthetic --epochs 1.5 | 2 | --epochs: 1.5: requires a whole number
 lossatlas train --arch mlp --data synthetic --device gpu | 2 | --device gpu: wants cpu, cuda or cuda:N
