@@ -20,7 +20,7 @@ using Tensors = std::vector<at::Tensor>;
 
 namespace {
 
-json file(const std::string& name) {
+json graph_file(const std::string& name) {
   std::ifstream stream(std::string(LOSSATLAS_TEST_FILES) + "/graphs/" + name + ".json");
   return json::parse(stream);
 }
@@ -48,7 +48,7 @@ const std::vector<std::string> kGraphs{"mlp",     "convolutions", "convolutions-
                                        "guarded", "attention",    "residuals"};
 
 json changed(const std::string& name, const std::string& pointer, const json& value) {
-  json model = file(name)["graph"];
+  json model = graph_file(name)["graph"];
   model[json::json_pointer(pointer)] = value;
   return model;
 }
@@ -59,7 +59,7 @@ TEST_CASE("Exported graphs give PyTorch's values, gradients and Hessian-vector p
   at::globalContext().setSDPUseFlash(false);  // its backward pass has no derivative
   for (const auto& name : kGraphs) {
     CAPTURE(name);
-    const json reference = file(name);
+    const json reference = graph_file(name);
     const ExportedGraph graph(reference["graph"]);
     Tensors inputs = tensors_of(reference["inputs"]);
     const auto count = reference["parameters"].get<std::size_t>();
@@ -85,7 +85,7 @@ TEST_CASE("Exported graphs give PyTorch's values, gradients and Hessian-vector p
 TEST_CASE("An exported graph takes other numbers of samples") {
   for (const auto& name : kGraphs) {
     CAPTURE(name);
-    const json reference = file(name);
+    const json reference = graph_file(name);
     Tensors inputs = tensors_of(reference["inputs"]);
     const std::size_t first = inputs.size() - reference["batch"].get<std::size_t>();
     for (std::size_t i = first; i < inputs.size(); ++i) inputs[i] = at::cat({inputs[i], inputs[i].slice(0, 0, 1)});
@@ -95,7 +95,7 @@ TEST_CASE("An exported graph takes other numbers of samples") {
 }
 
 TEST_CASE("Threads share a graph, and get the same bits") {
-  const json reference = file("attention");
+  const json reference = graph_file("attention");
   const ExportedGraph graph(reference["graph"]);
   const Tensors inputs = tensors_of(reference["inputs"]);
   const at::Tensor alone = graph.run(inputs, at::kCPU).front();
@@ -123,7 +123,7 @@ TEST_CASE("Graphs call operators that compute, and no others") {
 }
 
 TEST_CASE("A graph that draws random numbers is refused") {
-  json model = file("mlp")["graph"];
+  json model = graph_file("mlp")["graph"];
   const json input = model["graph_module"]["graph"]["nodes"][0]["inputs"][0];
   json& node = model["graph_module"]["graph"]["nodes"][0];
   node["target"] = "torch.ops.aten.dropout.default";
@@ -154,7 +154,7 @@ TEST_CASE("A damaged graph is refused with what is wrong") {
 }
 
 TEST_CASE("An operator that fails at run time is named") {
-  const json reference = file("mlp");
+  const json reference = graph_file("mlp");
   Tensors inputs = tensors_of(reference["inputs"]);
   inputs[0] = at::zeros({4, 9});  // the first weight
   CHECK_THROWS_WITH(ExportedGraph(reference["graph"]).run(inputs, at::kCPU),
