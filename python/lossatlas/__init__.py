@@ -1,0 +1,5 @@
+"""Lossatlas from Python: a network, its loss and its data become one file, which `lossatlas … --problem FILE` reads."""
+
+from .export import ProblemError, export_problem
+
+__all__ = ["ProblemError", "export_problem"]
