@@ -9,7 +9,7 @@ import logging
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,11 +21,12 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from .error import ProblemError, first_line
 from .problem import Problem, gradient_error, value_error
 
-WAYS = (  # name, how make_fx traces before torch.export does, whether the batch has one size
-    ("torch.export", None, False),
-    ("make_fx symbolic, torch.export", "symbolic", False),
-    ("torch.export, fixed batch", None, True),
-    ("make_fx real, torch.export, fixed batch", "real", True),
+WAYS = (  # what is applied in turn, and whether the batch has one size
+    (("torch.export",), False),
+    (("make_fx symbolic", "torch.export"), False),
+    (("torch.export", "make_fx symbolic", "torch.export"), False),  # masks made under vmap (transformers)
+    (("torch.export",), True),
+    (("make_fx real", "torch.export"), True),
 )
 CAUSES = ("usual causes: branches on data (use torch.where), pack_padded_sequence (pad, and give weights), numpy or "
           ".item() in the loss, .detach() or no_grad() in a loss with derivatives")
@@ -44,14 +45,15 @@ def export_graph(problem: Problem, example: list[Tensor], full: list[Tensor], ki
     """By the first of WAYS that agrees with eager. `example` is a batch to trace any size with, `full` one of the fixed
     size; `kinds` has the values of `fixed` that are tried."""
     failures = []
-    for way, tracing, fixed in WAYS:
-        leaves = full if fixed else example
-        other = [t.flip(0) if fixed else t[:t.shape[0] // 2] for t in leaves]
+    for steps, fixed in WAYS:
         if fixed not in kinds:
             continue
+        way = ", then ".join(steps) + " with a fixed batch" * fixed
+        leaves = full if fixed else example
+        other = [t.flip(0) if fixed else t[:t.shape[0] // 2] for t in leaves]
         try:
             with _quiet():
-                text, constants, program = _read_back(_trace(problem, leaves, tracing, fixed))
+                text, constants, program = _read_back(_trace(problem, leaves, steps, fixed))
                 return Graph(way, text, constants, _compare(problem, program, leaves, other), fixed)
         except ProblemError as error:
             failures.append(f"{way}: {error}")
@@ -60,23 +62,36 @@ def export_graph(problem: Problem, example: list[Tensor], full: list[Tensor], ki
     raise ProblemError("\n  ".join(["no way of exporting gives the network's values and gradients", *failures, CAUSES]))
 
 
-def _trace(problem: Problem, leaves: list[Tensor], tracing: str | None, fixed: bool) -> ExportedProgram:
-    class Flat(nn.Module):
-        def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-            return function(*tensors)
+def _trace(problem: Problem, leaves: list[Tensor], steps: Sequence[str], fixed: bool) -> ExportedProgram:
+    """`steps` ends with torch.export, and has it elsewhere only before another step."""
+    function = problem.function()
+    fixed_shapes = (None,) * (len(problem.parameters) + len(problem.buffers))
+    shapes = None if fixed else ((*fixed_shapes, *[{0: torch.export.Dim("N", min=2)}] * len(leaves)),)
+    for step in steps:
+        arguments = tuple(problem.arguments(leaves))
+        if step == "torch.export":
+            program = torch.export.export(_Flat(function), arguments, strict=False, dynamic_shapes=shapes)
+            function = program.module()
+        else:
+            mode = step.removeprefix("make_fx ")
+            function = make_fx(function, tracing_mode=mode, _allow_non_fake_inputs=True)(*arguments)
+            _mend(function)
+    return program
 
-    function, arguments = problem.function(), tuple(problem.arguments(leaves))
-    dynamic = {0: torch.export.Dim("N", min=2)}
-    shapes: Any = (None,) * (len(arguments) - len(leaves)) + (dynamic,) * len(leaves)
-    if tracing is None:
-        return torch.export.export(Flat(), arguments, strict=False, dynamic_shapes=None if fixed else (shapes,))
-    traced = make_fx(function, tracing_mode=tracing, _allow_non_fake_inputs=True)(*problem.arguments(leaves))
-    _mend(traced)
-    return torch.export.export(traced, arguments, strict=False, dynamic_shapes=None if fixed else shapes)
+
+class _Flat(nn.Module):
+    """A function of tensors as torch.export wants it: the function's own tensors are constants, not a state."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.held = [function]  # in a list: not a submodule
+
+    def forward(self, *tensors: Tensor) -> Any:
+        return self.held[0](*tensors)
 
 
 def _mend(traced: torch.fx.GraphModule) -> None:
-    """Removes the nodes by which make_fx detaches what a derivative saves: they would make further derivatives wrong."""
+    """Removes the nodes by which make_fx detaches what a derivative saves: they make further derivatives wrong."""
     aten, prims = torch.ops.aten, torch.ops.prims
     for node in list(traced.graph.nodes):
         if node.target in (aten.detach.default, aten.detach_.default, aten.alias.default):
@@ -85,9 +100,6 @@ def _mend(traced: torch.fx.GraphModule) -> None:
         elif node.target is prims.add.default:
             node.target = aten.add.Tensor
     traced.graph.eliminate_dead_code()
-    for name in list(traced._buffers):  # constants: as plain attributes they are exported as such
-        value = traced._buffers.pop(name)
-        setattr(traced, name, value)
     traced.recompile()
 
 

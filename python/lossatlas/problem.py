@@ -173,7 +173,7 @@ class Problem:
         result = self.loss(self.model, **batch) if isinstance(batch, dict) else self.loss(self.model, *as_tuple(batch))
         loss, more = result if isinstance(result, tuple) and len(result) == 2 else (result, {})
         if not isinstance(loss, Tensor) or not isinstance(more, Mapping):
-            raise ProblemError(f"the loss returns a {type(result).__name__}: return a tensor [N], or (tensor [N], {{...}})")
+            raise ProblemError(f"the loss returns a {type(result).__name__}: return a tensor [N] or (tensor, dictionary)")
         number = leaves[0].shape[0]
         _check_loss_shape(loss, number)
         for name, value in more.items():
@@ -210,7 +210,7 @@ def probe(problem: Problem, leaves: list[Tensor]) -> bool:
                            "numbers beforehand and give them as data")
     with problem.moved():
         if value_error(problem.eager(leaves), problem.functional(problem.function(), leaves)) > limit:
-            raise ProblemError("the loss holds a tensor of the network, as w = model.fc.weight, that does not move with it: "
+            raise ProblemError("the loss holds a tensor of the network, as w = model.fc.weight, which does not move: "
                                "read it from the model within the loss")
     try:
         parts = [problem.eager([t[rows] for t in leaves]) for rows in (slice(number // 2), slice(number // 2, None))]

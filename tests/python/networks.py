@@ -49,7 +49,8 @@ class InvertedResidual(nn.Module):
         self.use_shortcut = stride == 1 and fan_in == fan_out
         self.conv = nn.Sequential(
             nn.Conv2d(fan_in, hidden, 1, bias=False), nn.BatchNorm2d(hidden), nn.ReLU6(inplace=True),
-            nn.Conv2d(hidden, hidden, 3, stride, 1, groups=hidden, bias=False), nn.BatchNorm2d(hidden), nn.ReLU6(inplace=True),
+            nn.Conv2d(hidden, hidden, 3, stride, 1, groups=hidden, bias=False), nn.BatchNorm2d(hidden),
+            nn.ReLU6(inplace=True),
             nn.Conv2d(hidden, fan_out, 1, bias=False), nn.BatchNorm2d(fan_out))
 
     def forward(self, x: Tensor) -> Tensor:
