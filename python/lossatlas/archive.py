@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-LARGE = 0xFFFFFFFF  # what does not fit into 32 bits is written in an extra field
+LIMIT = 0xFFFFFFFF  # sizes and offsets from here on are written with 64 bits
 ALIGNMENT = 64  # bytes
 
 
@@ -67,7 +67,7 @@ class Archive:
     @staticmethod
     def _zip64(size: int, header: int = 0) -> bytes:
         """The extra field for what does not fit into 32 bits: both sizes, and in the directory where the header is."""
-        numbers = [size] * 2 * (size >= LARGE) + [header] * (header >= LARGE)
+        numbers = [size] * 2 * (size >= LIMIT) + [header] * (header >= LIMIT)
         return struct.pack(f"<HH{len(numbers)}Q", 1, 8 * len(numbers), *numbers) if numbers else b""
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class Archive:
         for member in self.members.values():
             if member.done != member.size:
                 raise RuntimeError(f"{member.name}: {member.done} of {member.size} bytes were written")
-            name, size = member.name.encode(), min(member.size, LARGE)
+            name, size = member.name.encode(), _short(member.size)
 
             def fields(extra: bytes) -> bytes:  # UTF-8 names, stored, 1 January 1980
                 return struct.pack("<HHHHHIIIHH", 45, 0x800, 0, 0, 0x21, member.crc, size, size, len(name), len(extra))
@@ -87,11 +87,16 @@ class Archive:
             self.file.write(b"PK\3\4" + fields(extra) + name + extra)
             extra = self._zip64(member.size, member.header)
             directory += (b"PK\1\2" + struct.pack("<H", 45) + fields(extra)
-                          + struct.pack("<HHHII", 0, 0, 0, 0, min(member.header, LARGE)) + name + extra)
+                          + struct.pack("<HHHII", 0, 0, 0, 0, _short(member.header)) + name + extra)
         size, number, short = len(directory), len(self.members), min(len(self.members), 0xFFFF)
         end64 = b"PK\6\6" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, number, number, size, self.end)
         locator = b"PK\6\7" + struct.pack("<IQI", 0, self.end + size, 1)
-        end = b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, short, short, min(size, LARGE), min(self.end, LARGE), 0)
+        end = b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, short, short, _short(size), _short(self.end), 0)
         self.file.seek(self.end)
         self.file.write(directory + end64 + locator + end)
         self.file.close()
+
+
+def _short(number: int) -> int:
+    """What stands in a field of 32 bits."""
+    return number if number < LIMIT else 0xFFFFFFFF
