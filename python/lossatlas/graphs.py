@@ -105,10 +105,8 @@ def _mend(traced: torch.fx.GraphModule) -> None:
 
 def _read_back(program: ExportedProgram) -> tuple[bytes, dict[str, Tensor], ExportedProgram]:
     """What the file stores of a program, and the program that is read from it."""
-    owned = [name for name, value in (*program.state_dict.items(), *program.constants.items())
-             if isinstance(value, nn.Parameter) or isinstance(value, Tensor) and value.requires_grad]
-    if owned or program.state_dict:
-        raise ProblemError("the loss uses a parameter that is not the network's: add it to the network, or detach it")
+    if program.state_dict:
+        raise ProblemError(f"the graph has a state, {', '.join(program.state_dict)}: hold it in the network")
     program._example_inputs = None  # they would repeat all parameters
     saved, stored = io.BytesIO(), io.BytesIO()
     torch.export.save(program, saved)
@@ -144,10 +142,10 @@ def _stripped(value: Any) -> Any:
 def _compare(problem: Problem, program: ExportedProgram, leaves: list[Tensor], other: list[Tensor]) -> dict[str, float]:
     """Refuses a program that differs from eager."""
     graph = program.module()
-    values = problem.eager(leaves), problem.functional(graph, leaves)
+    values = problem.eager(leaves), problem.functional(graph, problem.arguments(leaves))
     with problem.moved():
-        moved = problem.eager(leaves), problem.functional(graph, leaves)
-    batch = problem.eager(other), problem.functional(graph, other)
+        moved = problem.eager(leaves), problem.functional(graph, problem.arguments(leaves))
+    batch = problem.eager(other), problem.functional(graph, problem.arguments(other))
     errors = {"value": value_error(*values), "moved": value_error(*moved),
               "gradient": max(gradient_error(*values), gradient_error(*moved)), "batch": value_error(*batch)}
     what = {"value": "values", "moved": "values after a step of the parameters", "gradient": "gradients",

@@ -68,9 +68,8 @@ class Problem:
             for tensor, value in zip(buffers, saved):
                 tensor.data.copy_(value)
 
-    def functional(self, function: Callable[..., Sequence[Tensor]], leaves: Sequence[Tensor]) -> Values:
-        """By function(), or an exported graph of it, for the parameters as they are now."""
-        arguments = self.arguments(leaves)
+    def functional(self, function: Callable[..., Sequence[Tensor]], arguments: Sequence[Tensor]) -> Values:
+        """By function(), or an exported graph of it."""
         tensors = [t for name, t in zip(self.parameters, arguments) if name in self.trained]
         for tensor in tensors:
             tensor.requires_grad_()
@@ -104,6 +103,20 @@ class Problem:
             return torch.func.functional_call(caller, values, tuple(tensors[len(names):]))
 
         return call
+
+    def other_parameters(self, leaves: Sequence[Tensor]) -> bool:
+        """Whether the loss has parameters that are not the network's, which would be stored as constants."""
+        own = {id(t) for tied in self.parameters.values() for t in tied}
+        nodes = [self._evaluate([t.clone() for t in leaves])["loss"].grad_fn]
+        seen = set(nodes)
+        for node in nodes:  # grows
+            variable = getattr(node, "variable", None)
+            if isinstance(variable, nn.Parameter) and id(variable) not in own:
+                return True
+            new = {before for before, _ in getattr(node, "next_functions", ()) if before is not None} - seen
+            seen |= new
+            nodes += new
+        return False
 
     @contextlib.contextmanager
     def moved(self) -> Iterator[None]:
@@ -208,10 +221,13 @@ def probe(problem: Problem, leaves: list[Tensor]) -> bool:
     if value_error(values, problem.eager(leaves)) > limit:
         raise ProblemError("the loss is random: use modules that eval() turns off (nn.Dropout), or draw the random "
                            "numbers beforehand and give them as data")
+    if problem.other_parameters(leaves):
+        raise ProblemError("the loss has a parameter that is not the network's: add it to the network, or detach it")
     with problem.moved():
-        if value_error(problem.eager(leaves), problem.functional(problem.function(), leaves)) > limit:
-            raise ProblemError("the loss holds a tensor of the network, as w = model.fc.weight, which does not move: "
-                               "read it from the model within the loss")
+        moved, arguments = problem.eager(leaves), problem.arguments(leaves)
+    if value_error(moved, problem.functional(problem.function(), arguments)) > limit:
+        raise ProblemError("the loss holds a tensor of the network, as w = model.fc.weight, which does not move: "
+                           "read it from the model within the loss")
     try:
         parts = [problem.eager([t[rows] for t in leaves]) for rows in (slice(number // 2), slice(number // 2, None))]
     except Exception:  # it takes one batch size only: the ways of exporting find that out

@@ -84,19 +84,21 @@ class Samples:
             return (pytree.tree_unflatten([t[torch.tensor(rows[i:i + step])] for t in leaves], structure)
                     for i in range(0, len(rows), step))
         loader = data if isinstance(data, DataLoader) else None
-        dataset = loader.dataset if loader else data
+        dataset = data if loader is None else loader.dataset
         generator = torch.Generator().manual_seed(seed)
-        if isinstance(dataset, IterableDataset) or loader and loader.batch_sampler is None:
+        if isinstance(dataset, IterableDataset) or loader is not None and loader.batch_sampler is None:
             if wanted is None:
                 raise ProblemError("the data can only be read from its start: give samples=N, the number to take")
             self.count = wanted
-            return read(loader or DataLoader(dataset, batch_size=BATCH, generator=generator))
+            return read(DataLoader(dataset, batch_size=BATCH, generator=generator) if loader is None else loader)
         if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")) or isinstance(dataset, str):
             raise ProblemError(f"data is a {type(data).__name__}: give a Dataset, a DataLoader, or tensors, as (x, y)")
-        rows = self._choose(rows_of(loader) if loader else range(len(dataset)), wanted, seed)
-        return read(DataLoader(
-            Subset(dataset, rows), batch_size=loader and loader.batch_size or BATCH, generator=generator,
-            collate_fn=loader.collate_fn if loader else None, num_workers=loader.num_workers if loader else 0))
+        if loader is None:
+            rows = self._choose(range(len(dataset)), wanted, seed)
+            return read(DataLoader(Subset(dataset, rows), batch_size=BATCH, generator=generator))
+        rows = self._choose(rows_of(loader), wanted, seed)
+        return read(DataLoader(Subset(dataset, rows), batch_size=loader.batch_size or BATCH, generator=generator,
+                               collate_fn=loader.collate_fn, num_workers=loader.num_workers))
 
     def _choose(self, rows: Sequence[int], wanted: int | None, seed: int) -> Sequence[int]:
         self.total = len(rows)
