@@ -12,6 +12,7 @@ import math
 import os
 import shutil
 import sys
+import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -54,6 +55,8 @@ def export_problem(model: nn.Module, loss: str | Callable[..., Any], data: Any, 
         raise ProblemError(f"model is a {type(model).__name__}: give a torch.nn.Module")
     if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
         raise ProblemError(f"{path}: the folder does not exist: make it first")
+    if os.path.exists(path) and not _is_problem(path):
+        raise ProblemError(f"{path} exists and is not a problem file: choose another name, or remove it")
     if any(number is not None and number < 1 for number in (samples, batch_size)):
         raise ProblemError("samples and batch_size must be at least 1")
     if isinstance(loss, str):
@@ -85,6 +88,13 @@ def export_problem(model: nn.Module, loss: str | Callable[..., Any], data: Any, 
     size = "any size" if manifest["batch"] == "any" else f"{manifest['batch']} samples"
     say(f"written, by {graphs['eval'].way}, for batches of {size}; largest relative errors: {errors}")
     return manifest
+
+
+def _is_problem(path: str) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as file:
+        return {"graph.json", "manifest.json"} <= set(file.namelist())
 
 
 def _describe(problem: Problem, split: Samples) -> str:

@@ -28,6 +28,7 @@ WAYS = (  # what is applied in turn, and whether the batch has one size
     (("torch.export",), True),
     (("make_fx real", "torch.export"), True),
 )
+REGIONS = ("higher_order.wrap_with_set_grad_enabled", "higher_order.wrap_with_autocast")  # graphs within a graph
 CAUSES = ("usual causes: branches on data (use torch.where), pack_padded_sequence (pad, and give weights), numpy or "
           ".item() in the loss, .detach() or no_grad() in a loss with derivatives")
 
@@ -118,7 +119,7 @@ def _read_back(program: ExportedProgram) -> tuple[bytes, dict[str, Tensor], Expo
                 content = text = json.dumps(_stripped(json.loads(content)), separators=(",", ":")).encode()
             target.writestr(name, content)
     for operator in re.findall(r'"target":"torch\.ops\.([^"]+)"', text.decode()):
-        if not operator.startswith(("aten.", "higher_order.wrap_with_")):
+        if not operator.startswith("aten.") and operator not in REGIONS:
             raise ProblemError(f"the operator {operator} is not one of PyTorch's own (aten): replace it")
     constants = {}
     for name, value in program.constants.items():

@@ -62,19 +62,24 @@ def run_graph(graph: dict[str, Any], values: dict[str, Any]) -> list[Any]:
         target = node["target"]
         if target.startswith("torch.ops.aten._assert"):
             continue
-        if target.startswith("torch.ops.higher_order.wrap_with_set_grad_enabled"):
-            enabled, inner, *rest = positional
-            with torch.set_grad_enabled(enabled):
-                names = [value["as_tensor"]["name"] for value in inner["inputs"]]
-                result = run_graph(inner, dict(zip(names, rest)))
+        outputs = node["outputs"]
+        if target.startswith("torch.ops.higher_order."):
+            results = run_inner(target, positional)
         else:
             result = function(target)(*positional, **named)
-        outputs = node["outputs"]
-        if len(outputs) == 1:
-            bind(outputs[0], result if not target.startswith("torch.ops.higher_order") else result[0], values)
-        for output, part in zip(outputs, result if len(outputs) > 1 else ()):
+            results = [result] if len(outputs) == 1 else result
+        for output, part in zip(outputs, results, strict=bool(outputs)):
             bind(output, part, values)
     return [argument(output, values) for output in graph["outputs"]]
+
+
+def run_inner(target: str, arguments: list[Any]) -> list[Any]:
+    place = next(i for i, value in enumerate(arguments) if isinstance(value, dict))
+    mode, inner, given = arguments[:place], arguments[place], arguments[place + 1:]
+    context = {"torch.ops.higher_order.wrap_with_set_grad_enabled": torch.set_grad_enabled,
+               "torch.ops.higher_order.wrap_with_autocast": torch.autocast}[target]
+    with context(*mode):
+        return run_graph(inner, {value["as_tensor"]["name"]: tensor for value, tensor in zip(inner["inputs"], given)})
 
 
 def function(target: str) -> Any:

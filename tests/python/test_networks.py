@@ -88,6 +88,37 @@ def test_train_graph_updates_the_statistics_of_batch_norm(name: str, tmp_path) -
             torch.testing.assert_close(updated[norm[entry]], getattr(own, entry))
 
 
+class Regions(nn.Module):
+    """Parts without gradients and under autocast, a list of tensors, an index, a change in place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            mean = self.first(x).mean(1, keepdim=True)
+        hidden = self.first(x) - mean
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = self.last(hidden)
+        one, two = logits.float().split([1, 2], 1)
+        return torch.cat([two, one], 1)[:, torch.tensor([2, 0, 1])].mul_(2.0)
+
+
+def test_regions_of_a_graph(tmp_path) -> None:
+    torch.manual_seed(6)
+    model, x, y = Regions(), torch.randn(30, 6), torch.randint(0, 3, (30,))
+    manifest = export_problem(model, "cross-entropy", (x, y), tmp_path / "p.lossatlas", quiet=True)
+    assert manifest["graphs"]["eval"]["way"] == "torch.export"
+    parameters = list(model.parameters())
+    stored = Replay(tmp_path / "p.lossatlas")
+    given = [t.requires_grad_() for t in stored.parameters]
+    own = nn.functional.cross_entropy(model(x), y, reduction="none")
+    replayed = stored.run([x, y], given)["loss"]
+    torch.testing.assert_close(replayed, own)
+    assert close(list(torch.autograd.grad(replayed.mean(), given)), list(torch.autograd.grad(own.mean(), parameters)), 1e-6)
+
+
 def test_reference_is_what_the_network_gives(tmp_path) -> None:
     torch.manual_seed(5)
     model, loss, data = CASES["gpt"]()

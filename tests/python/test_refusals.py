@@ -108,9 +108,31 @@ def test_a_tensor_of_the_network_held_by_the_loss(tmp_path) -> None:
     assert torch.equal(model[2].weight, held)
 
 
+def test_other_files_are_not_replaced(tmp_path) -> None:
+    path = tmp_path / "model.pt"
+    torch.save(mlp(6, 8, 3).state_dict(), path)
+    before = path.read_bytes()
+    with pytest.raises(ProblemError, match="model.pt exists and is not a problem file: choose another name"):
+        export_problem(mlp(6, 8, 3), "cross-entropy", (X, Y), path)
+    assert path.read_bytes() == before
+    for _ in range(2):
+        export_problem(mlp(6, 8, 3), "cross-entropy", (X, Y), tmp_path / "p.lossatlas", quiet=True)
+
+
 def test_folder_must_exist(tmp_path) -> None:
     with pytest.raises(ProblemError, match="the folder does not exist"):
         export_problem(mlp(6, 8, 3), "cross-entropy", (X, Y), tmp_path / "none" / "p.lossatlas")
+
+
+def test_operators_of_others_are_refused_by_name(tmp_path) -> None:
+    @torch.library.custom_op("lossatlas_test::twice", mutates_args=())
+    def twice(x: Tensor) -> Tensor:
+        return 2 * x
+
+    twice.register_fake(torch.empty_like)
+    twice.register_autograd(lambda context, gradient: 2 * gradient)
+    with pytest.raises(ProblemError, match="the operator lossatlas_test.twice.default is not one of PyTorch's own"):
+        export_problem(mlp(6, 8, 3), logits_then(lambda z, y: cross_entropy(twice(z), y)), (X, Y), tmp_path / "p")
 
 
 def test_a_detach_that_make_fx_cannot_keep_is_refused(tmp_path) -> None:
