@@ -186,7 +186,8 @@ class Problem:
         result = self.loss(self.model, **batch) if isinstance(batch, dict) else self.loss(self.model, *as_tuple(batch))
         loss, more = result if isinstance(result, tuple) and len(result) == 2 else (result, {})
         if not isinstance(loss, Tensor) or not isinstance(more, Mapping):
-            raise ProblemError(f"the loss returns a {type(result).__name__}: return a tensor [N] or (tensor, dictionary)")
+            kind = type(result).__name__
+            raise ProblemError(f"the loss returns a {kind}: return a tensor [N], or (tensor [N], dictionary)")
         number = leaves[0].shape[0]
         _check_loss_shape(loss, number)
         for name, value in more.items():
@@ -271,7 +272,7 @@ def prepared(model: nn.Module) -> Iterator[None]:
         for module, name, buffer, _ in buffers:
             module._buffers[name] = on_cpu(buffer)
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
-            torch.manual_seed(0)
+            torch.default_generator.manual_seed(0)  # of the CPU alone
             yield
     finally:
         for module, training in modes:

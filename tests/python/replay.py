@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-DTYPE = {1: torch.uint8, 2: torch.int8, 3: torch.int16, 4: torch.int32, 5: torch.int64, 6: torch.float16, 7: torch.float32,
-         8: torch.float64, 12: torch.bool, 13: torch.bfloat16}
+DTYPE = {1: torch.uint8, 2: torch.int8, 3: torch.int16, 4: torch.int32, 5: torch.int64, 6: torch.float16,
+         7: torch.float32, 8: torch.float64, 12: torch.bool, 13: torch.bfloat16}
 LAYOUT = {7: torch.strided}
-MEMORY_FORMAT = {1: torch.contiguous_format, 2: torch.channels_last, 3: torch.channels_last_3d, 4: torch.preserve_format}
+MEMORY_FORMAT = {1: torch.contiguous_format, 2: torch.channels_last, 3: torch.channels_last_3d,
+                 4: torch.preserve_format}
 
 
 class Replay:

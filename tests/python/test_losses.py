@@ -81,7 +81,7 @@ def test_binary_cross_entropy() -> None:
 
 
 @pytest.mark.parametrize("name, batch, message", [
-    ("mse", (torch.zeros(4, 1), torch.zeros(1, 4)), r"target has the shape \[1, 4\], the network's output needs \[4, 1\]"),
+    ("mse", (torch.zeros(4, 1), torch.zeros(1, 4)), r"the shape \[1, 4\], the network's output needs \[4, 1\]"),
     ("mse", (torch.zeros(4, 2), torch.zeros(4)), r"target has the shape \[4\]"),
     ("cross-entropy", (torch.zeros(4),) * 2, r"needs logits \[N, C, ...\]; the network returns \[4\]"),
     ("next-token", (torch.zeros(4, 3),), r"needs logits \[N, T, V\]"),

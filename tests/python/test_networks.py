@@ -13,7 +13,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from lossatlas import export_problem
 from lossatlas.losses import NamedLoss, as_tuple
 
-WAYS = {"pinn": "make_fx symbolic, then torch.export", "pinn-func": "make_fx real, then torch.export with a fixed batch"}
+WAYS = {"pinn": "make_fx symbolic, then torch.export",
+        "pinn-func": "make_fx real, then torch.export with a fixed batch"}
 
 
 def products(loss: Tensor, parameters: list[Tensor], vector: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
@@ -116,7 +117,8 @@ def test_regions_of_a_graph(tmp_path) -> None:
     own = nn.functional.cross_entropy(model(x), y, reduction="none")
     replayed = stored.run([x, y], given)["loss"]
     torch.testing.assert_close(replayed, own)
-    assert close(list(torch.autograd.grad(replayed.mean(), given)), list(torch.autograd.grad(own.mean(), parameters)), 1e-6)
+    gradients = torch.autograd.grad(replayed.mean(), given), torch.autograd.grad(own.mean(), parameters)
+    assert close(*map(list, gradients), 1e-6)
 
 
 def test_reference_is_what_the_network_gives(tmp_path) -> None:

@@ -39,8 +39,9 @@ def read(samples: Samples) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("data", [
-    (X, Y), [X, Y], (X.numpy(), Y.numpy()), TensorDataset(X, Y), Pairs(), list(Pairs()), DataLoader(Pairs(), batch_size=7),
-    DataLoader(Pairs(), batch_size=7, shuffle=True, drop_last=True), DataLoader(TensorDataset(X, Y), batch_size=50),
+    (X, Y), [X, Y], (X.numpy(), Y.numpy()), TensorDataset(X, Y), Pairs(), list(Pairs()),
+    DataLoader(Pairs(), batch_size=7), DataLoader(Pairs(), batch_size=7, shuffle=True, drop_last=True),
+    DataLoader(TensorDataset(X, Y), batch_size=50),
     {"x": X, "y": Y}, DataLoader([OrderedDict(x=x, y=y) for x, y in Pairs()], batch_size=8),
 ], ids=lambda data: type(data).__name__)
 def test_same_samples(data: Any) -> None:
