@@ -115,11 +115,17 @@ def _export_graphs(problem: Problem, splits: dict[str, Samples], batch_size: int
     leaves = source.peek(min(source.count, max(batch_size or 0, DEFAULT_BATCH)))
     available = leaves[0].shape[0]
     example = [t[:_example_size(problem, leaves)] for t in leaves]
-    coupled = probe(problem, example)
-    if coupled and batch_size is None:
-        raise ProblemError("the loss of a sample depends on the others of its batch: give batch_size=N")
     size = min(batch_size or DEFAULT_BATCH, available)
     full = [t[:size] for t in leaves]
+    try:
+        coupled = probe(problem, example)
+    except ProblemError:
+        if batch_size is None:
+            raise
+        probe(problem, full)
+        coupled = True  # it takes this batch size and no other
+    if coupled and batch_size is None:
+        raise ProblemError("the loss of a sample depends on the others of its batch: give batch_size=N")
     graph = export_graph(problem, example, full, (True,) if coupled or available < 4 else (False, True))
     graphs = {"eval": graph}
     for split in splits.values() if coupled else ():

@@ -18,9 +18,9 @@ from .error import ProblemError, first_line
 from .losses import NamedLoss, as_tuple
 from .samples import DTYPES, Samples
 
-# Largest relative errors that are accepted, of values and of gradients.
-TOLERANCE = {torch.float64: (1e-6, 1e-5), torch.float32: (1e-5, 1e-4), torch.float16: (1e-2, 5e-2),
-             torch.bfloat16: (2e-2, 1e-1)}
+# Largest relative errors that are accepted, of values and of gradients. A detach too many makes some percent.
+TOLERANCE = {torch.float64: (1e-6, 1e-5), torch.float32: (1e-5, 1e-4), torch.float16: (1e-2, 1e-2),
+             torch.bfloat16: (2e-2, 3e-2)}
 
 
 @dataclass
@@ -231,8 +231,8 @@ def probe(problem: Problem, leaves: list[Tensor]) -> bool:
                            "read it from the model within the loss")
     try:
         parts = [problem.eager([t[rows] for t in leaves]) for rows in (slice(number // 2), slice(number // 2, None))]
-    except Exception:  # it takes one batch size only: the ways of exporting find that out
-        return False
+    except Exception:  # as it does not run on half of the batch, nothing shows that it does without the other
+        return number > 1
     together = {name: torch.cat([part.outputs[name] for part in parts]) for name in values.outputs}
     return value_error(Values(values.outputs, [], []), Values(together, [], [])) > 10 * limit
 

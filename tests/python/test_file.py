@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from networks import GPT, CausalSelfAttention, ResNet, UNet, ViT, contrastive, dice, images, mlp
 from replay import Replay
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from lossatlas import ProblemError, archive, export_problem
 from lossatlas.archive import Archive
@@ -196,6 +197,25 @@ def test_coupled_losses_have_batches_of_one_size(tmp_path) -> None:
     stored = Replay(tmp_path / "p.lossatlas")
     torch.testing.assert_close(stored.run([x[12:24]])["loss"], contrastive(model, x[12:24]))
     assert stored.manifest["reference"]["outputs"]["loss"] == pytest.approx(contrastive(model, x[:12]).tolist())
+
+
+def test_a_batch_size_that_is_written_into_the_loss(tmp_path) -> None:
+    def loss(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        return F.cross_entropy(model(x).view(8, 3), y, reduction="none")
+
+    model, (x, y) = small(), table()
+    with pytest.raises(ProblemError, match="the loss fails on the first 11 samples"):
+        export_problem(model, loss, (x, y), tmp_path / "p.lossatlas", quiet=True)
+    manifest = export_problem(model, loss, DataLoader(TensorDataset(x, y), batch_size=8), tmp_path / "p.lossatlas",
+                              quiet=True)
+    assert manifest["batch"] == 8 and manifest["graphs"]["eval"]["way"] == "torch.export with a fixed batch"
+    torch.testing.assert_close(Replay(tmp_path / "p.lossatlas").run([x[8:16], y[8:16]])["loss"],
+                               loss(model, x[8:16], y[8:16]))
+
+
+def test_wrapped_networks_have_their_own_names(tmp_path) -> None:
+    manifest = export_problem(nn.DataParallel(small()), "cross-entropy", table(), tmp_path / "p", quiet=True)
+    assert [entry["name"] for entry in manifest["parameters"]] == ["0.weight", "0.bias", "2.weight", "2.bias"]
 
 
 def test_constants_and_measures(tmp_path) -> None:
