@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .error import ProblemError, first_line
 from .problem import Problem, gradient_error, value_error
@@ -75,7 +76,8 @@ def _trace(problem: Problem, leaves: list[Tensor], steps: Sequence[str], fixed: 
             function = program.module()
         else:
             mode = step.removeprefix("make_fx ")
-            function = make_fx(function, tracing_mode=mode, _allow_non_fake_inputs=True)(*arguments)
+            with sdpa_kernel(SDPBackend.MATH):  # the other kernels run on one device, and have one derivative
+                function = make_fx(function, tracing_mode=mode, _allow_non_fake_inputs=True)(*arguments)
             _mend(function)
     return program
 

@@ -173,7 +173,8 @@ class Problem:
         if isinstance(self.samples.batch(names), dict):
             return names
         if isinstance(self.loss, NamedLoss):
-            return ["input", "target"][:len(names)] if len(names) < 3 else names
+            several = [f"input_{i}" for i in range(len(names) - 1)] if len(names) > 2 else ["input"]
+            return [*several, "target"][:len(names)]
         with contextlib.suppress(ValueError, TypeError):
             parameters = list(inspect.signature(self.loss).parameters.values())[1:]
             if len(parameters) == len(names) and all(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters):

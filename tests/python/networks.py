@@ -132,6 +132,22 @@ class GPT(nn.Module):
         return self.lm_head(self.ln_f(x))
 
 
+class MaskedAttention(nn.Module):
+    """Its causal mask is made under vmap, as transformers does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.qkv, self.head = nn.Embedding(30, 16), nn.Linear(16, 48), nn.Linear(16, 30)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        n, t = tokens.shape
+        rows = torch.arange(t)
+        mask = torch.vmap(torch.vmap(lambda i, j: j <= i, (None, 0)), (0, None))(rows, rows)
+        q, k, v = self.qkv(self.embedding(tokens)).view(n, t, 3, 4, 4).permute(2, 0, 3, 1, 4)
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return self.head(x.transpose(1, 2).reshape(n, t, 16))
+
+
 class UNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -190,6 +206,7 @@ CASES = {
     "mlp": lambda: (mlp(6, 12, 3), "cross-entropy", (torch.randn(SAMPLES, 6), torch.randint(0, 3, (SAMPLES,)))),
     "lstm": lambda: (LSTM(), "cross-entropy", (torch.randint(0, 20, (SAMPLES, 9)), torch.randint(0, 2, (SAMPLES,)))),
     "gpt": lambda: (GPT(), "next-token", torch.randint(0, 30, (SAMPLES, 12))),
+    "vmap-mask": lambda: (MaskedAttention(), "next-token", torch.randint(0, 30, (SAMPLES, 7))),
     "unet": lambda: (UNet(), "cross-entropy", (torch.randn(SAMPLES, 3, 8, 8), torch.randint(0, 3, (SAMPLES, 8, 8)))),
     "unet-dice": lambda: (UNet(), dice, (torch.randn(SAMPLES, 3, 8, 8), torch.randint(0, 3, (SAMPLES, 8, 8)))),
     "regression": lambda: (mlp(4, 10, 1, activation=nn.Tanh), "mse", (torch.randn(SAMPLES, 4), torch.randn(SAMPLES))),

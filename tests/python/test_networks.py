@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from lossatlas import export_problem
 from lossatlas.losses import NamedLoss, as_tuple
 
-WAYS = {"pinn": "make_fx symbolic, then torch.export",
+WAYS = {"pinn": "make_fx symbolic, then torch.export", "vmap-mask": "make_fx symbolic, then torch.export",
         "pinn-func": "make_fx real, then torch.export with a fixed batch"}
 
 
@@ -41,6 +41,7 @@ def test_stored_problem_is_the_network(name: str, tmp_path) -> None:
     assert manifest["batch"] == (40 if name == "pinn-func" else "any")
     has_batch_norm = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
     assert (manifest["graphs"]["train"] is not None) == has_batch_norm
+    assert b"flash_attention" not in stored.zip.read("graph.json")  # kernels of one device, once differentiable
     data = as_tuple(data)
     for read, given in zip(stored.data(), data, strict=True):
         assert torch.equal(read, given)
