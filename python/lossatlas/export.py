@@ -29,7 +29,7 @@ from .slices import slices
 
 FORMAT = "lossatlas-problem"
 VERSION = 1
-DEFAULT_BATCH = 64  # samples of a batch where nothing else says it
+DEFAULT_BATCH = 64  # samples of a batch if nothing else says how many
 
 
 def export_problem(model: nn.Module, loss: str | Callable[..., Any], data: Any, path: str | os.PathLike, *,

@@ -83,7 +83,7 @@ def _trace(problem: Problem, leaves: list[Tensor], steps: Sequence[str], fixed: 
 
 
 class _Flat(nn.Module):
-    """A function of tensors as torch.export wants it: the function's own tensors are constants, not a state."""
+    """A function of tensors as torch.export requires it: the function's own tensors are constants, not a state."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__()
