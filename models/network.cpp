@@ -2,8 +2,8 @@
 
 namespace lossatlas {
 
-NetworkState state_of(const Network& network) {
-  NetworkState state;
+NetworkTensors state_of(const Network& network) {
+  NetworkTensors state;
   for (const auto& item : network.named_parameters()) {
     state.parameters.push_back({item.key(), item.value()});
   }

@@ -12,6 +12,6 @@ inline constexpr std::string_view kScriptArchitecture = "torchscript";
 
 /// The parameters and buffers of a TorchScript file's bytes. Throws Error, without a file's name, as ScriptNetwork
 /// does.
-NetworkState read_script_state(const std::string& bytes);
+NetworkTensors read_script_state(const std::string& bytes);
 
 }  // namespace lossatlas

@@ -191,7 +191,7 @@ std::shared_ptr<torch::jit::Graph> ScriptNetwork::frozen_graph() const {
   }
 }
 
-NetworkState read_script_state(const std::string& bytes) { return state_of(ScriptNetwork(bytes)); }
+NetworkTensors read_script_state(const std::string& bytes) { return state_of(ScriptNetwork(bytes)); }
 
 namespace {
 

@@ -14,8 +14,6 @@
 
 namespace lossatlas {
 
-class Network;
-
 /// Named dictionaries of tensors that stand beside the state_dict, e.g. "optimizer": the momentum of each parameter.
 using TensorGroups = std::map<std::string, std::vector<NamedTensor>>;
 
@@ -53,11 +51,11 @@ Checkpoint read_checkpoint(const std::filesystem::path& file);
 void write_checkpoint(const std::filesystem::path& file, const std::vector<NamedTensor>& state,
                       const nlohmann::json& metadata, const TensorGroups& groups = {});
 
-/// Copies the checkpoint's state_dict into the network, converting to the network's types and devices. Throws Error
-/// naming the first few tensors that are missing, left over or of another shape, with both shapes; the network is then
-/// unchanged. num_batches_tracked may be missing (PyTorch before 0.4.1 did not write it). A tensor that the network
-/// knows by several names may have any of them; under several, its numbers must be the same.
-void load_into(const Checkpoint& checkpoint, Network& network, const std::string& architecture,
+/// Copies the checkpoint's state_dict into the tensors of a network's state, converting to their types and devices.
+/// Throws Error naming the first few tensors that are missing, left over or of another shape, with both shapes; the
+/// state is then unchanged. num_batches_tracked may be missing (PyTorch before 0.4.1 did not write it). A tensor that
+/// the network knows by several names may have any of them; under several, its numbers must be the same.
+void load_into(const Checkpoint& checkpoint, const NetworkTensors& state, const std::string& architecture,
                const std::filesystem::path& file);
 
 /// The architectures that the checkpoint fits, for the classes, width and images of a spec whose own name does not
@@ -66,6 +64,6 @@ std::vector<std::string> fitting_architectures(const Checkpoint& checkpoint, Net
 
 /// Throws Error naming the file and the tensor where a parameter or a batch-norm statistic is not finite, or a variance
 /// is negative.
-void check_numbers(const NetworkState& state, const std::filesystem::path& file);
+void check_numbers(const NetworkTensors& state, const std::filesystem::path& file);
 
 }  // namespace lossatlas

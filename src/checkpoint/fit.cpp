@@ -161,9 +161,8 @@ void refuse(const std::vector<std::string>& lines, const std::string& file, cons
 
 }  // namespace
 
-void load_into(const Checkpoint& checkpoint, Network& network, const std::string& architecture,
+void load_into(const Checkpoint& checkpoint, const NetworkTensors& state, const std::string& architecture,
                const std::filesystem::path& file) {
-  const NetworkState state = state_of(network);
   const std::vector<NamedTensor> targets = all_tensors(state);
   std::vector<NamedTensor> given = checkpoint.tensors;
   const auto equal = [](const NamedTensor& a, const NamedTensor& b) {
@@ -180,7 +179,7 @@ void load_into(const Checkpoint& checkpoint, Network& network, const std::string
   }
 }
 
-void check_fit(CheckpointIndex& index, const NetworkState& state, const std::string& architecture) {
+void check_fit(CheckpointIndex& index, const NetworkTensors& state, const std::string& architecture) {
   const auto equal = [&](const StoredTensor& a, const StoredTensor& b) { return are_equal(index, a, b); };
   keep_first_names(index.tensors, state.aliases, equal, index.file.string(), architecture);
   const std::vector<NamedTensor> targets = all_tensors(state);
@@ -216,14 +215,14 @@ std::vector<std::string> fitting_architectures(const Checkpoint& checkpoint, Net
   return fitting;
 }
 
-void check_numbers(const NetworkState& state, const std::filesystem::path& file) {
+void check_numbers(const NetworkTensors& state, const std::filesystem::path& file) {
   for (const auto& [name, tensor] : state.parameters) {
     check_finite({name, tensor}, file);
   }
   for (const NamedTensor& buffer : state.buffers) check_statistic(buffer, file);
 }
 
-void check_statistics(const CheckpointIndex& index, const NetworkState& state) {
+void check_statistics(const CheckpointIndex& index, const NetworkTensors& state) {
   const TensorReader reader(index);
   for (const auto& [name, tensor] : state.buffers) {
     const StoredTensor* stored = statistic_of(name) == Statistic::none ? nullptr : find_tensor(index, name);

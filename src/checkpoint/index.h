@@ -84,16 +84,16 @@ class TensorReader {
 
 /// Reads all parameters and statistics of a state: float32, contiguous, on the CPU, names and sizes as in the index
 /// (check_fit). What is not floating-point is left alone.
-void read_state(const CheckpointIndex& index, NetworkState& state);
+void read_state(const CheckpointIndex& index, const NetworkTensors& state);
 
 /// The tensor of that name; null where there is none.
 const StoredTensor* find_tensor(const CheckpointIndex& index, std::string_view name);
 
 /// Throws the Error that load_into would, of a network with such a state; leaves each tensor under the name that the
 /// network lists.
-void check_fit(CheckpointIndex& index, const NetworkState& state, const std::string& architecture);
+void check_fit(CheckpointIndex& index, const NetworkTensors& state, const std::string& architecture);
 
 /// Throws the Error that check_numbers would for the batch-norm statistics of such a state. Reads these alone.
-void check_statistics(const CheckpointIndex& index, const NetworkState& state);
+void check_statistics(const CheckpointIndex& index, const NetworkTensors& state);
 
 }  // namespace lossatlas

@@ -227,7 +227,7 @@ const StoredTensor* find_tensor(const CheckpointIndex& index, std::string_view n
   return found == index.tensors.end() ? nullptr : &*found;
 }
 
-void read_state(const CheckpointIndex& index, NetworkState& state) {
+void read_state(const CheckpointIndex& index, const NetworkTensors& state) {
   const TensorReader reader(index);
   for (const auto* list : {&state.parameters, &state.buffers}) {
     for (const auto& [name, tensor] : *list) {

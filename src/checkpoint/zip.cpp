@@ -1,17 +1,18 @@
 #include <caffe2/serialize/inline_container.h>
 #include <caffe2/serialize/read_adapter_interface.h>
 
+#include <map>
 #include <set>
 
 #include "base/crc32.h"
 #include "base/error.h"
+#include "base/zip_directory.h"
 #include "checkpoint/contents.h"
 #include "checkpoint/formats.h"
 #include "checkpoint/globals.h"
 #include "checkpoint/input_file.h"
 #include "checkpoint/tensors.h"
 #include "checkpoint/unpickler.h"
-#include "checkpoint/zip_directory.h"
 #include "models/script.h"
 
 namespace lossatlas {
@@ -46,11 +47,12 @@ class Archive : public pickle::StorageBytes {
  public:
   /// The file outlives the archive. `storages`: the folder of the records that hold storages.
   explicit Archive(const InputFile& file, std::string storages = "data/")
-      : file_(file),
-        storages_(std::move(storages)),
-        reader_(std::make_shared<FileAdapter>(file)),
-        most_(file.size()),
-        directory_(read_zip_directory(file)) {
+      : file_(file), storages_(std::move(storages)), reader_(std::make_shared<FileAdapter>(file)), most_(file.size()) {
+    for (const ZipEntry& entry : read_zip_directory(
+             file.size(), [&](std::uint64_t offset, std::uint64_t count) { return file.text(offset, count); })) {
+      if (checksums_.empty()) folder_ = entry.name.substr(0, entry.name.find('/') + 1);
+      checksums_.emplace(entry.name, entry.checksum);
+    }
     std::set<std::string> names;
     for (const std::string& record : reader_.getAllRecords()) {
       if (!names.insert(record).second) {
@@ -91,7 +93,7 @@ class Archive : public pickle::StorageBytes {
   }
 
   std::optional<std::uint32_t> checksum(const std::string& key) override { return known_checksum(storages_ + key); }
-  std::string entry(const std::string& key) override { return directory_.folder + storages_ + key; }
+  std::string entry(const std::string& key) override { return folder_ + storages_ + key; }
 
   /// "name size CRC-32", a line for each record; "" where PyTorch was told to leave the CRC out: it is 0 then.
   std::string checksums() {
@@ -114,14 +116,14 @@ class Archive : public pickle::StorageBytes {
     }
     reader_.getRecord(record, bytes.data(), bytes.size());
     if (const auto checksum = known_checksum(record); checksum && crc32(bytes) != *checksum) {
-      throw Error("{} does not have its CRC-32: the file is damaged", pickle::printable(directory_.folder + record));
+      throw Error("{} does not have its CRC-32: the file is damaged", pickle::printable(folder_ + record));
     }
   }
 
   /// What the directory says; nothing where it was left out.
   std::optional<std::uint32_t> known_checksum(const std::string& record) const {
-    const auto found = directory_.checksum.find(directory_.folder + record);
-    return found == directory_.checksum.end() || found->second == 0 ? std::nullopt : std::optional(found->second);
+    const auto found = checksums_.find(folder_ + record);
+    return found == checksums_.end() || found->second == 0 ? std::nullopt : std::optional(found->second);
   }
 
   /// What a record's own header says (APPNOTE.TXT 4.3.7).
@@ -157,7 +159,8 @@ class Archive : public pickle::StorageBytes {
   std::string storages_;
   caffe2::serialize::PyTorchStreamReader reader_;
   std::uint64_t most_;
-  ZipDirectory directory_;
+  std::string folder_;  // "archive/" of "archive/data.pkl", the first member
+  std::map<std::string, std::uint32_t> checksums_;
 };
 
 void check_kind(Archive& archive) {
@@ -192,7 +195,7 @@ void check_script(const InputFile& file) {
 Checkpoint read_script(InputFile& file) {
   file.load();
   check_script(file);
-  NetworkState state = read_script_state(*file.content());
+  NetworkTensors state = read_script_state(*file.content());
   Checkpoint checkpoint;
   checkpoint.format = std::string(kScriptFormat);
   checkpoint.script = file.content();

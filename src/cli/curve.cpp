@@ -1,5 +1,4 @@
 #include <memory>
-#include <tuple>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -73,7 +72,7 @@ CurveRequest request_of(const CurveWords& words) {
   CurveRequest request = words.request;
   request.landscape.out = real_file(request.landscape.out);
   request.plane_out = real_file(request.plane_out);
-  std::tie(request.grid[0], request.grid[1]) = parse_grid(words.grid);
+  request.grid = parse_plane_grid(words.grid);
   if (request.plane_out.empty() && words.grid_given->count() > 0) throw UsageError("--grid: is that of --plane-out");
   return request;
 }

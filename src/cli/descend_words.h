@@ -10,7 +10,7 @@
 #include "cli/schedule_words.h"
 #include "functions/descent_file.h"
 #include "functions/gallery.h"
-#include "landscape/surface.h"
+#include "grid/axis.h"
 
 namespace lossatlas {
 

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
 #include "cli/message.h"
@@ -25,6 +26,7 @@ struct ExportWords {
   std::string format;  // "" : what `out` ends in
   std::string field;   // "" : the loss
   std::optional<std::size_t> draw;
+  std::vector<std::string> at;  // "z=0.5"
   HeightOptions heights;
   double zscale = 1;
   double side = 100;           // millimetres
@@ -48,12 +50,26 @@ void check_options(const CLI::App& command, const ExportWords& words, const std:
   const auto refuse = [&](const char* option, bool fits, const char* why) {
     if (!fits && command.get_option(option)->count() > 0) throw UsageError("{}: {} {}", option, format, why);
   };
-  for (const char* option : {"--field", "--log", "--zmax", "--interp", "--zscale"}) {
+  for (const char* option : {"--field", "--at", "--log", "--zmax", "--interp", "--zscale"}) {
     refuse(option, is_mesh, "holds all values as they are");
   }
   for (const char* option : {"--size", "--base"}) refuse(option, is_solid, "has no millimetres");
   refuse("--draw", format != "npz", "holds all draws");
   if (words.heights.zmax && !std::isfinite(*words.heights.zmax)) throw UsageError("--zmax: wants a finite number");
+}
+
+std::vector<FixedAxis> fixed_axes(const std::vector<std::string>& words) {
+  std::vector<FixedAxis> axes;
+  for (const std::string& word : words) {
+    const auto parts = split_at(word, '=');
+    double coordinate = 0;
+    if (parts.size() != 2 || !CLI::detail::lexical_cast(std::string(parts[1]), coordinate) ||
+        !std::isfinite(coordinate)) {
+      throw UsageError("--at {}: is not an axis and a number, as in z=0.5", word);
+    }
+    axes.push_back({std::string(parts[0]), coordinate});
+  }
+  return axes;
 }
 
 /// F.vtp -> F-paths.vtp: where the paths of a trajectory go.
@@ -66,15 +82,26 @@ void say_left_out(const ExportWords& words, const std::vector<std::string>& note
   for (const auto& note : notes) print_message(fmt::format("note: {}: {}", words.file.string(), note));
 }
 
+/// The grid, or of one of more axes the slice of --at.
+GridFile read_plane(const ExportWords& words, const std::string& format) {
+  GridFile grid = read_grid_file(words.file, words.draw);
+  say_left_out(words, take_slice(grid, fixed_axes(words.at)));
+  if (grid.axes.size() > 2) {
+    throw UsageError("--at: {} has {} axes, and {} takes two: fix the others, as in --at {}=0", words.file.string(),
+                     grid.axes.size() + words.at.size(), format, grid.axes.back().name);
+  }
+  return grid;
+}
+
 void say_notes(const Relief& relief) {
   for (const auto& note : relief.notes) print_message(fmt::format("note: {}: {}", relief.field, note));
 }
 
 void export_mesh(const ExportWords& words, const std::string& format, const std::vector<Path>& paths) {
-  const GridFile grid = read_grid_file(words.file, words.draw);
+  const GridFile grid = read_plane(words, format);
   Relief relief = relief_of(grid, grid.field(words.field), words.heights);
   if (format == "vtp") {
-    const auto others = words.heights.interpolate > 0 ? std::vector<Field>{} : grid.fields;
+    const auto others = words.heights.interpolate > 0 ? std::vector<Column>{} : grid.fields;
     if (!others.empty()) say_left_out(words, grid.left_out);
     write_vtp(words.out, surface_mesh(relief, others, words.zscale));
     if (!paths.empty()) write_vtp(paths_file(words.out), paths_on_surface(paths, relief, words.zscale, relief.notes));
@@ -103,7 +130,11 @@ int export_file(const ExportWords& words, const CLI::App& command) {
   if (format == "npz") {
     say_left_out(words, write_npz(words.out, words.file));
   } else {
-    const auto paths = format == "vtp" || format == "csv" ? read_paths(words.file) : std::vector<Path>{};
+    auto paths = format == "vtp" || format == "csv" ? read_paths(words.file) : std::vector<Path>{};
+    if (!words.at.empty() && !paths.empty()) {
+      say_left_out(words, {"marked checkpoints are left out of a slice"});
+      paths.clear();
+    }
     if (!paths.empty()) {
       written.push_back(paths_file(words.out));
       check_output("--out", written.back(), words.force);
@@ -141,6 +172,9 @@ void add_export(CLI::App& app, CommandContext& context) {
   command->add_option("--draw", words->draw, "one of several draws of directions, lines or levels, counted from 1")
       ->transform(whole_number(1, 1'000'000))
       ->type_name("K");
+  command->add_option("--at", words->at, "vtp, stl, obj: of more than two axes, the slice at these coordinates")
+      ->delimiter(',')
+      ->type_name("z=V,...");
   command->option_defaults()->group("Height and size");
   command->add_flag("--log", words->heights.log, "height ln(z + 0.1)");
   command->add_option("--zmax", words->heights.zmax, "cut larger values, and those not finite, at this one")

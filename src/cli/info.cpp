@@ -33,9 +33,13 @@ void print_architectures(const ordered_json& list) {
 }
 
 std::string furthest_text(const ordered_json& furthest) {
-  return fmt::format("{:.4g} at ({:.4g}, {:.4g}): {:.10g} and {:.10g}", furthest["difference"].get<double>(),
-                     furthest["x"].get<double>(), furthest["y"].get<double>(), furthest["first"].get<double>(),
-                     furthest["second"].get<double>());
+  std::string at;
+  for (const auto& [key, value] : furthest.items()) {
+    if (key == "difference" || key == "first" || key == "second") continue;  // a coordinate
+    at += fmt::format("{}{:.4g}", at.empty() ? "" : ", ", value.get<double>());
+  }
+  return fmt::format("{:.4g} at ({}): {:.10g} and {:.10g}", furthest["difference"].get<double>(), at,
+                     furthest["first"].get<double>(), furthest["second"].get<double>());
 }
 
 void print_values(const char* name, const ordered_json& values) {

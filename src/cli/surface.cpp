@@ -1,5 +1,6 @@
+#include <algorithm>
+#include <array>
 #include <memory>
-#include <optional>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -17,18 +18,29 @@ namespace {
 struct SurfaceWords {
   SurfaceRequest request;
   PlaneWords plane;
-  std::string grid = "51x51", x, y;  // ranges: "" for the default
+  std::string grid = "51";
+  std::array<std::string, 4> ranges;  // of x, y, z and w; "" for the default
+  std::vector<std::string> further;   // "5=LOW:HIGH"
   std::string progress = "line";
 };
 
 void add_options(CLI::App& command, SurfaceWords& words) {
   SurfaceRequest& request = words.request;
   add_inputs(command, request.landscape);
-  command.option_defaults()->group("The plane");
-  command.add_option("--grid", words.grid, "points along x and y; 51 is 51x51")->capture_default_str();
+  command.option_defaults()->group("The grid");
+  command.add_option("--axes", request.axes, "directions; files of three and more are drawn slice by slice")
+      ->transform(whole_number(1, 100))
+      ->capture_default_str();
+  command.add_option("--grid", words.grid, "points along each axis, as in 51x41; 51 is 51x51")->capture_default_str();
   const std::string ranges = " (default: -1:1; through checkpoints: what holds them)";
-  command.add_option("--x", words.x, "range along the first direction" + ranges)->type_name("LOW:HIGH");
-  command.add_option("--y", words.y, "range along the second direction" + ranges)->type_name("LOW:HIGH");
+  constexpr std::array kPlaces{"first", "second", "third", "fourth"};
+  for (std::size_t k = 0; k < words.ranges.size(); ++k) {
+    const std::string text = fmt::format("range along the {} direction{}", kPlaces[k], k < 2 ? ranges : "");
+    command.add_option("--" + axis_name(k), words.ranges[k], text)->type_name("LOW:HIGH");
+  }
+  command.add_option("--axis", words.further, "range along the fifth direction or a later one, as in 5=-1:1")
+      ->type_name("N=LOW:HIGH");
+  command.option_defaults()->group("The plane");
   words.plane.add_plane_to(command);
   words.plane.add_directions_to(command);
   add_values(command, request.landscape);
@@ -46,10 +58,23 @@ void add_options(CLI::App& command, SurfaceWords& words) {
 SurfaceRequest request_of(const SurfaceWords& words) {
   SurfaceRequest request = words.request;
   request.landscape.out = real_file(request.landscape.out);
-  std::tie(request.grid[0], request.grid[1]) = parse_grid(words.grid);
+  request.grid = parse_grid(words.grid);
   request.plane = words.plane.request();
-  request.x = parse_range("--x", words.x, request.grid[0]);
-  request.y = parse_range("--y", words.y, request.grid[1]);
+  std::vector<std::pair<std::size_t, std::string>> ranges;
+  for (std::size_t k = 0; k < words.ranges.size(); ++k) {
+    if (!words.ranges[k].empty()) ranges.emplace_back(k, words.ranges[k]);
+  }
+  for (const std::string& word : words.further) ranges.push_back(parse_numbered_range(word));
+  for (const auto& [axis, range] : ranges) {
+    const bool is_named = axis < words.ranges.size();
+    const std::string option = is_named ? "--" + axis_name(axis) : fmt::format("--axis {}", axis + 1);
+    if (axis >= std::max(request.axes, request.grid.size())) {
+      throw UsageError("{}: the surface has {} axes; ask for more with --axes", option, request.axes);
+    }
+    // If --grid has too few numbers, the job says so.
+    const std::size_t points = axis < request.grid.size() ? request.grid[axis] : request.grid[0];
+    request.ranges[axis_name(axis)] = *parse_range(option, range, points);
+  }
   return request;
 }
 

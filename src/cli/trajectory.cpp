@@ -1,5 +1,4 @@
 #include <memory>
-#include <tuple>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -55,7 +54,7 @@ void add_options(CLI::App& command, TrajectoryWords& words) {
 TrajectoryRequest request_of(const TrajectoryWords& words) {
   TrajectoryRequest request = words.request;
   request.landscape.out = real_file(request.landscape.out);
-  std::tie(request.grid[0], request.grid[1]) = parse_grid(words.grid);
+  request.grid = parse_plane_grid(words.grid);
   request.x = parse_range("--x", words.x, request.grid[0]);
   request.y = parse_range("--y", words.y, request.grid[1]);
   return request;

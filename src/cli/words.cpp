@@ -30,16 +30,24 @@ std::optional<double> parse_finite(std::string_view text) {
 
 }  // namespace
 
-std::pair<std::size_t, std::size_t> parse_grid(const std::string& words) {
+std::vector<std::size_t> parse_grid(const std::string& words) {
   constexpr std::size_t kMost = 10'000;
-  const auto parts = split_at(words, 'x');
-  const auto x = parse_whole<std::size_t>(parts[0]);
-  const auto y = parts.size() == 1 ? x : parts.size() == 2 ? parse_whole<std::size_t>(parts[1]) : std::nullopt;
-  if (!x || !y || *x < 1 || *y < 1 || *x > kMost || *y > kMost) {
-    throw UsageError("--grid {}: requires points along x and y, 1 to {} each, as in 51x41, or one number for both",
-                     words, kMost);
+  std::vector<std::size_t> points;
+  for (const std::string_view part : split_at(words, 'x')) {
+    const auto along = parse_whole<std::size_t>(part);
+    if (!along || *along < 1 || *along > kMost) {
+      throw UsageError("--grid {}: requires points along each axis, 1 to {} each, as in 51x41, or one number for all",
+                       words, kMost);
+    }
+    points.push_back(*along);
   }
-  return {*x, *y};
+  return points;
+}
+
+std::array<std::size_t, 2> parse_plane_grid(const std::string& words) {
+  const auto points = parse_grid(words);
+  if (points.size() > 2) throw UsageError("--grid {}: a plane has two axes, as in 51x41", words);
+  return {points.front(), points.back()};
 }
 
 Axis parse_axis(const std::string& option, const std::string& range, std::size_t points) {
@@ -64,6 +72,15 @@ std::optional<std::array<double, 2>> parse_range(const std::string& option, cons
   if (range.empty()) return std::nullopt;
   const Axis axis = parse_axis(option, range, points);
   return std::array{axis.low, axis.high};
+}
+
+std::pair<std::size_t, std::string> parse_numbered_range(const std::string& words) {
+  const std::size_t equals = words.find('=');
+  const auto axis = parse_whole<std::size_t>(std::string_view(words).substr(0, equals));
+  if (equals == std::string::npos || !axis || *axis < 1) {
+    throw UsageError("--axis {}: requires the number of an axis and its range, as in 5=-1:1", words);
+  }
+  return {*axis - 1, words.substr(equals + 1)};
 }
 
 std::vector<double> parse_numbers(const std::string& option, const std::string& words) {

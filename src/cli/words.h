@@ -8,12 +8,15 @@
 #include <utility>
 #include <vector>
 
-#include "landscape/surface.h"
+#include "grid/grid.h"
 
 namespace lossatlas {
 
-/// "51x41": points along x and y, each 1 to 10000; "51": as many along both. Throws UsageError.
-std::pair<std::size_t, std::size_t> parse_grid(const std::string& words);
+/// "51x41": points along each axis, each 1 to 10000. Throws UsageError.
+std::vector<std::size_t> parse_grid(const std::string& words);
+
+/// The same of two axes; "51": as many along both.
+std::array<std::size_t, 2> parse_plane_grid(const std::string& words);
 
 /// "-1:1" with low < high (low = high for an axis of one point), whose points are different finite numbers. Throws
 /// UsageError naming the option.
@@ -22,6 +25,9 @@ Axis parse_axis(const std::string& option, const std::string& range, std::size_t
 /// The range alone; nothing for "".
 std::optional<std::array<double, 2>> parse_range(const std::string& option, const std::string& range,
                                                  std::size_t points);
+
+/// "5=-1:1": the fifth axis, 4 as it is counted here, and its range, not yet read. Throws UsageError.
+std::pair<std::size_t, std::string> parse_numbered_range(const std::string& words);
 
 /// "0.49,0.48,0.45". Throws UsageError naming the option.
 std::vector<double> parse_numbers(const std::string& option, const std::string& words);

@@ -21,7 +21,7 @@ constexpr std::array kDigests{"samples_sha256", "test_samples_sha256", kOfBatchN
 /// The split that the images of a digest belong to.
 std::string split_of(const std::string& digest, const json& settings) {
   if (digest == "samples_sha256") return settings.value("split", "train") == "test" ? "test" : "train";
-  if (digest == kOfBatchNorm) return "train (--bn-images)";
+  if (digest == kOfBatchNorm) return "train (`bn_images`)";
   return digest.starts_with("test") ? "test" : "train";
 }
 

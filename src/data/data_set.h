@@ -10,10 +10,9 @@
 #include <string_view>
 #include <vector>
 
-namespace lossatlas {
+#include "data/split.h"
 
-enum class Split { train, test };
-std::string_view name_of(Split split);
+namespace lossatlas {
 
 /// A pixel value p in 0 … 255 enters the network as (p / 255 - mean[c]) / deviation[c], one entry a channel.
 struct PixelNormalization {

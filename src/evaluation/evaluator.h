@@ -2,15 +2,18 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <algorithm>
+#include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "base/instruction_set.h"
 #include "data/data_set.h"
-#include "evaluation/batches.h"
 #include "evaluation/loss.h"
-#include "kernels/kernels.h"
+#include "evaluation/objective.h"
+#include "evaluation/samples.h"
 #include "models/spec.h"
 #include "models/state.h"
 
@@ -38,56 +41,52 @@ struct EngineOptions {
   /// Training images from which batch-norm statistics are estimated anew at each point; null: they are as stored.
   std::shared_ptr<const DataSet> recalibration = nullptr;
   /// Images of a second split, evaluated at each point after the engine's own; null: none. Their values stand in
-  /// Evaluation::more.
+  /// Evaluation::second.
   std::shared_ptr<const DataSet> second = nullptr;
   std::int64_t second_population = 0;  // images in the whole second split; 0: the data set's own
 };
+
+/// What keeps the fused engine from a network: "the operator aten::…"; "" if nothing does. Costs as much as an Engine.
+/// Throws as make_network does.
+std::string why_not_fused(const NetworkSpec& network);
+
+/// Whether the outputs of a TorchScript network are no logits: in each row of a few images they are 0 or more and sum
+/// to 1, as after a softmax.
+bool gives_probabilities(const NetworkSpec& network, std::shared_ptr<const DataSet> images);
 
 struct Graph;
 class Recalibration;
 
 /// The images that evaluators run the network on.
 struct ImageSets {
-  std::shared_ptr<const Batches> first;
-  std::shared_ptr<const Batches> second;  // null: none
+  std::shared_ptr<const Images> first;
+  std::shared_ptr<const Images> second;  // null: none
 };
 
-/// The seam between the landscape and whatever runs the network: parameters in, loss and accuracy out.
-/// One evaluator a thread; evaluators made by one Engine may run at the same time.
+/// What landscapes want of a classifier's objective: parameters in, loss and accuracy out. One evaluator a thread;
+/// evaluators made by one Engine may run at the same time.
 class Evaluator {
  public:
-  Evaluator(const EngineOptions& options, ImageSets images);
-  virtual ~Evaluator();
+  /// `objective`: of the first set. `recalibration`: estimates the statistics where the options ask for it, else null.
+  Evaluator(const EngineOptions& options, ImageSets images, std::unique_ptr<Objective> objective,
+            std::unique_ptr<Recalibration> recalibration);
+  ~Evaluator();
 
   /// The mean loss over the engine's images at these parameters and batch-norm statistics (batch norm in evaluation
   /// mode; where the options ask for it, with statistics estimated anew for these parameters). Tensors: names, order
   /// and shapes of state_of(network), float32, contiguous, on the engine's device.
-  Evaluation evaluate(const NetworkState& state);
+  Evaluation evaluate(const NetworkTensors& state);
   /// The same over the first sizes[0], sizes[1], … images, each with all of the second set; sizes ascend. `each`: what
   /// single images of the first set give is added to it; may be null.
-  std::vector<Evaluation> evaluate(const NetworkState& state, std::span<const std::int64_t> sizes,
+  std::vector<Evaluation> evaluate(const NetworkTensors& state, std::span<const std::int64_t> sizes,
                                    ImageResults* each = nullptr);
-  /// Who estimates the statistics where the options ask for it.
-  void recalibrate_by(std::unique_ptr<Recalibration> recalibration);
-
- protected:
-  const EngineOptions& options() const { return options_; }
-  const ImageSets& images() const { return images_; }
-  /// run(first, count) for each batch of images first, …, end - 1.
-  template <class Function>
-  void for_batches(std::int64_t first, std::int64_t end, const Function& run) const {
-    for (; first < end; first += options_.batch_size) run(first, std::min(options_.batch_size, end - first));
-  }
 
  private:
-  /// Takes parameters and statistics for the batches to come; the state lives as long as they do.
-  virtual void load(const NetworkState& state) = 0;
-  /// Adds the losses of images first, …, end - 1 of one of the sets, batch by batch.
-  virtual void add(const Batches& images, std::int64_t first, std::int64_t end, LossSum& sum) = 0;
-  Evaluation evaluate_second();
+  void add_second(std::vector<Evaluation>& results);
 
   EngineOptions options_;
   ImageSets images_;
+  std::unique_ptr<Objective> objective_;
   std::unique_ptr<Recalibration> recalibration_;
 };
 
@@ -98,10 +97,14 @@ class Engine {
   /// engine is demanded and cannot run it.
   Engine(EngineOptions options, std::shared_ptr<const DataSet> data, at::Device device);
 
+  /// The same engine with batch-norm statistics as they are stored and without extras: nothing is compiled anew.
+  Engine plain() const;
   /// The same engine on other images of the same kind: nothing is compiled anew.
   Engine with_images(std::shared_ptr<const DataSet> data) const;
 
   std::unique_ptr<Evaluator> make_evaluator() const;
+  /// The network with the criterion of the options, over the first set.
+  std::unique_ptr<Objective> make_objective() const;
   const DataSet& data() const { return images_.first->data(); }
   at::Device device() const { return device_; }
   const EngineOptions& options() const { return options_; }
@@ -110,10 +113,7 @@ class Engine {
   std::int64_t images_per_point() const { return images() + (images_.second ? images_.second->size() : 0); }
   bool is_fused() const { return graph_ != nullptr; }
   bool recalibrates_fused() const { return recalibration_graph_ != nullptr; }
-  /// What kept an automatic choice from the fused engine: "the operator aten::…"; "" where nothing did.
-  const std::string& why_eager() const { return why_eager_; }
-  /// A loss then depends on the images that share its batch.
-  bool uses_batch_statistics() const { return uses_batch_statistics_; }
+  Capabilities capabilities() const;
   /// What the arithmetic runs on, as far as it may change the last bits.
   std::string instruction_set() const;
 
@@ -128,13 +128,8 @@ class Engine {
   ImageSets images_;
   std::shared_ptr<const Graph> graph_;                // where the engine is fused
   std::shared_ptr<const Graph> recalibration_graph_;  // null: LibTorch recalibrates
-  std::string why_eager_;
+  std::string why_not_fused_;
   bool uses_batch_statistics_ = false;
 };
-
-/// A copy of a state on a device: float32 and contiguous, as evaluators want it.
-NetworkState copy_state(const NetworkState& state, at::Device device);
-/// The same without a copy of what is on that device already: to be read only.
-NetworkState state_on(const NetworkState& state, at::Device device);
 
 }  // namespace lossatlas

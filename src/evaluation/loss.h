@@ -2,12 +2,13 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "data/data_set.h"
+#include "data/split.h"
+#include "evaluation/measurement.h"
+#include "grid/measure.h"
 
 namespace lossatlas {
 
@@ -27,55 +28,14 @@ struct Extras {
   double weight_decay = 0;    // λ: the L2 term λ/2 ‖θ‖² over all parameters, where it is above 0
 };
 
-/// Names of Evaluation::more, in its order: what Extras ask for, train_loss_class_0, …, train_acc_top5; where a second
-/// split is evaluated too, test_loss, test_loss_se, test_acc, test_acc_se, test_images and the same of it; l2.
-std::vector<std::string> names_of(const Extras& extras, Split split, std::int64_t classes,
-                                  std::optional<Split> second = std::nullopt);
+/// What is measured on one split or two: loss and accuracy of each and what Extras ask for, train_loss_class_0, …,
+/// train_acc_top5; l2.
+std::vector<Measure> measures_of(const Extras& extras, LossFunction loss, std::int64_t classes, Split split,
+                                 std::optional<Split> second = std::nullopt);
 
-/// The loss of one parameter vector over a set of images.
-struct Evaluation {
-  double loss = 0;         // mean over the images
-  double loss_se = 0;      // its standard error as an estimate of the mean over the whole split
-  double accuracy = 0;     // percent
-  double accuracy_se = 0;  // percent
-  std::int64_t images = 0;
-  std::vector<double> more = {};  // what else was asked for: names_of() says what
-};
-
-/// What single images give, in their order.
-struct ImageResults {
-  std::vector<double> losses;
-  std::vector<std::uint8_t> is_correct;  // 1, or 0
-};
-
-/// Sums the losses of images in double. Images whose logits are not finite make the loss not finite, as it is, and
-/// count as wrong.
-class LossSum {
- public:
-  /// `each`: takes what every image adds; may be null.
-  explicit LossSum(LossFunction loss, const Extras& extras = {}, ImageResults* each = nullptr)
-      : loss_(loss), extras_(extras), each_(each) {}
-
-  /// Adds images: logits [labels.size(), classes].
-  void add(std::span<const float> logits, std::span<const std::int64_t> labels);
-  /// Adds an image by what it gave before; nothing that Extras ask for.
-  void add(double loss, bool is_correct);
-
-  /// The means, with standard errors under the finite-population correction (1 - n / population): 0 where all images
-  /// of the split were used. population >= the number of images added. `more` lacks the L2 term; the loss of a class
-  /// without images is NaN.
-  Evaluation result(std::int64_t population) const;
-
- private:
-  LossFunction loss_;
-  Extras extras_;
-  ImageResults* each_;
-  double sum_ = 0;
-  double sum_of_squares_ = 0;
-  std::int64_t correct_ = 0, correct_top5_ = 0;
-  std::int64_t images_ = 0;
-  std::vector<double> class_sums_;
-  std::vector<std::int64_t> class_images_;
-};
+/// The values of a classifier's sums, as make_class_criterion has them for the same extras: means, with standard errors
+/// under the finite-population correction, 0 where all images of the split were used. population >= the number of
+/// images added. The L2 term is not among them; the loss of a class without images is NaN.
+Evaluation evaluation_of(const Measurement& sums, const Extras& extras, std::int64_t population);
 
 }  // namespace lossatlas

@@ -9,7 +9,8 @@
 #include <utility>
 
 #include "base/error.h"
-#include "evaluation/fused_evaluator.h"
+#include "evaluation/engines/fused.h"
+#include "evaluation/samples.h"
 #include "fused/lowering.h"
 #include "fused/plan.h"
 #include "models/network.h"
@@ -45,7 +46,7 @@ class EagerRecalibration : public Recalibration {
   EagerRecalibration(const NetworkSpec& network, std::shared_ptr<const DataSet> images, at::Device device)
       : images_(std::move(images), device), network_(make_recalibrated(network, device)), own_(state_of(*network_)) {}
 
-  NetworkState apply(const NetworkState& state) override {
+  NetworkTensors apply(const NetworkTensors& state) override {
     const at::NoGradGuard no_gradients;
     use_tensors(own_.parameters, state.parameters);
     for_each_batch_norm(*network_, [](auto& norm) { norm.reset_running_stats(); });
@@ -54,15 +55,15 @@ class EagerRecalibration : public Recalibration {
       // The running average of all images so far.
       const double share = static_cast<double>(count) / static_cast<double>(first + count);
       for_each_batch_norm(*network_, [&](auto& norm) { norm.options.momentum(share); });
-      network_->forward(images_.batch(first, count));
+      network_->forward(images_.normalized(first, count));
     }
     return {state.parameters, own_.buffers};
   }
 
  private:
-  Batches images_;
+  Images images_;
   std::shared_ptr<Network> network_;
-  NetworkState own_;
+  NetworkTensors own_;
 };
 
 /// Σ over the batches of share * statistic, in double.
@@ -74,7 +75,7 @@ struct Averages {
     variances.resize(channels);
     const auto count = static_cast<double>(moments.count);
     if (moments.count < 2)
-      throw Error("batch norm: one value in the last batch tells no variance; take another --bn-images");
+      throw Error("batch norm: one value in the last batch tells no variance; take another `bn_images`");
     for (std::size_t c = 0; c < channels; ++c) {
       means[c] += share * moments.means[c];
       variances[c] += share * moments.squares[c] / (count - 1);  // unbiased, as PyTorch's running variances are
@@ -92,7 +93,7 @@ class FusedRecalibration : public Recalibration {
     logits_.resize(static_cast<std::size_t>(kBatch * plan_.classes()));
   }
 
-  NetworkState apply(const NetworkState& state) override {
+  NetworkTensors apply(const NetworkTensors& state) override {
     std::vector<Averages> averages(graph_->nodes.size());
     const auto all = static_cast<double>(images_.size());
     const auto [channels, height, width] = images_.data().shape;
@@ -107,7 +108,7 @@ class FusedRecalibration : public Recalibration {
                            static_cast<std::size_t>(graph_->nodes[node].shape.channels));
       }
     }
-    NetworkState found = state;
+    NetworkTensors found = state;
     for (const std::size_t node : measured()) {
       const BatchNorm& norm = *graph_->nodes[node].norm;
       replace(found, norm.mean, averages[node].means);
@@ -125,11 +126,11 @@ class FusedRecalibration : public Recalibration {
     return nodes;
   }
   /// Puts a tensor of these numbers in the place of a buffer.
-  static void replace(NetworkState& state, TensorIndex index, const std::vector<double>& values) {
+  static void replace(NetworkTensors& state, TensorIndex index, const std::vector<double>& values) {
     state.buffers[index - state.parameters.size()].tensor = at::tensor(values, at::kFloat);
   }
 
-  Batches images_;
+  Images images_;
   std::shared_ptr<const Graph> graph_;
   Plan plan_;
   std::vector<float> pixels_, logits_;
@@ -140,7 +141,7 @@ class FusedRecalibration : public Recalibration {
 void check_recalibration(const NetworkSpec& network) {
   if (network.script.empty()) return;
   throw Error(
-      "{}: batch-norm statistics cannot be estimated anew in a TorchScript file; name its --arch, or take --bn stored",
+      "{}: batch-norm statistics cannot be estimated anew in a TorchScript file; name its `arch`, or take `bn` stored",
       network.script.string());
 }
 

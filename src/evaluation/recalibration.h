@@ -4,12 +4,14 @@
 
 #include <memory>
 
-#include "evaluation/batches.h"
-#include "fused/graph.h"
+#include "base/instruction_set.h"
+#include "data/data_set.h"
 #include "models/spec.h"
 #include "models/state.h"
 
 namespace lossatlas {
+
+struct Graph;
 
 /// Throws Error for a network from TorchScript, whose batch norms cannot be reached.
 void check_recalibration(const NetworkSpec& network);
@@ -21,7 +23,7 @@ class Recalibration {
  public:
   virtual ~Recalibration() = default;
   /// `state` with its statistics replaced. They may be this object's own, valid until the next call.
-  virtual NetworkState apply(const NetworkState& state) = 0;
+  virtual NetworkTensors apply(const NetworkTensors& state) = 0;
 };
 
 /// By LibTorch, operator by operator. Throws as check_recalibration does.

@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <numeric>
+#include <utility>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -29,7 +31,40 @@ std::vector<double> read_coordinates(const Hdf5Reader& reader, const std::string
   return values;
 }
 
+/// 2 -> "y"; after w come axis5, axis6, ….
+std::string axis_name(std::size_t number) {
+  constexpr std::string_view letters = "xyzw";
+  return number <= letters.size() ? std::string(1, letters[number - 1]) : fmt::format("axis{}", number);
+}
+
+std::string coordinates_of(const std::string& axis) { return "/" + axis + "coordinates"; }
+
 bool is_number(Stored stored) { return stored != Stored::text && stored != Stored::other; }
+
+/// Of values [outer, count, inner] those at `index` of the middle axis.
+template <class T>
+std::vector<T> slice_of(const std::vector<T>& values, std::size_t index, std::size_t count, std::size_t inner) {
+  std::vector<T> kept;
+  for (std::size_t begin = index * inner; begin < values.size(); begin += count * inner) {
+    const auto first = values.begin() + static_cast<std::ptrdiff_t>(begin);
+    kept.insert(kept.end(), first, first + static_cast<std::ptrdiff_t>(inner));
+  }
+  return kept;
+}
+
+std::string names_of(const std::vector<Column>& axes) {
+  std::vector<std::string> names;
+  for (const Column& axis : axes) names.push_back(axis.name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+/// The index of the coordinate nearest to `place`.
+std::size_t nearest_of(const Column& axis, double place) {
+  const auto distance = [&](double value) { return std::abs(value - place); };
+  const auto nearest = std::min_element(axis.values.begin(), axis.values.end(),
+                                        [&](double a, double b) { return distance(a) < distance(b); });
+  return static_cast<std::size_t>(nearest - axis.values.begin());
+}
 
 /// Reads the grid of one file.
 class GridReader {
@@ -41,10 +76,11 @@ class GridReader {
                   fmt::join(reader.members("/"), ", "));
     }
     grid_.file = reader.file();
-    grid_.x_name = x == "/epoch" ? "epoch" : "x";
-    grid_.x = read_coordinates(reader, x);
-    if (reader.has("/ycoordinates")) grid_.y = read_coordinates(reader, "/ycoordinates");
-    shape_ = grid_.is_plane() ? Shape{grid_.y.size(), grid_.x.size()} : Shape{grid_.x.size()};
+    grid_.axes.push_back({x == "/epoch" ? "epoch" : "x", read_coordinates(reader, x)});
+    for (std::size_t number = 2; reader.has(coordinates_of(axis_name(number))); ++number) {
+      grid_.axes.push_back({axis_name(number), read_coordinates(reader, coordinates_of(axis_name(number)))});
+    }
+    for (const Column& axis : grid_.axes) shape_.insert(shape_.begin(), axis.values.size());
   }
 
   GridFile read() {
@@ -70,11 +106,13 @@ class GridReader {
   }
 
  private:
-  std::size_t count() const { return grid_.x.size() * (grid_.is_plane() ? grid_.y.size() : 1); }
+  std::size_t count() const { return std::accumulate(shape_.begin(), shape_.end(), std::size_t{1}, std::multiplies()); }
 
   bool is_value(const std::string& path, const std::string& name) const {
-    constexpr std::array<std::string_view, 6> kOthers{"xcoordinates", "ycoordinates", "x", "y", "epoch", "evaluated"};
-    if (std::find(kOthers.begin(), kOthers.end(), name) != kOthers.end() || name.starts_with("samples_")) return false;
+    const bool is_coordinate = std::any_of(grid_.axes.begin(), grid_.axes.end(), [&](const Column& axis) {
+      return name == axis.name || name == axis.name + "coordinates";
+    });
+    if (is_coordinate || name == "evaluated" || name.starts_with("samples_")) return false;
     return reader_.is_dataset(path) && reader_.stored(path) != Stored::text;
   }
 
@@ -113,7 +151,7 @@ class GridReader {
     } else {
       grid_.state = is_ours_ ? std::vector<std::uint8_t>(count(), 1) : evaluated_of(grid_.field("").values);
     }
-    for (Field& field : grid_.fields) {
+    for (Column& field : grid_.fields) {
       for (std::size_t i = 0; i < field.values.size(); ++i) {
         if (grid_.state[i] == 0) field.values[i] = NAN;
       }
@@ -130,9 +168,9 @@ class GridReader {
 
 }  // namespace
 
-const Field& GridFile::field(const std::string& name) const {
+const Column& GridFile::field(const std::string& name) const {
   const auto find = [&](const std::string& wanted) {
-    return std::find_if(fields.begin(), fields.end(), [&](const Field& field) { return field.name == wanted; });
+    return std::find_if(fields.begin(), fields.end(), [&](const Column& field) { return field.name == wanted; });
   };
   if (name.empty()) {
     for (const char* usual : {"train_loss", "test_loss"}) {
@@ -142,10 +180,39 @@ const Field& GridFile::field(const std::string& name) const {
   }
   if (const auto found = find(name); found != fields.end()) return *found;
   std::vector<std::string> names;
-  for (const Field& field : fields) names.push_back(field.name);
+  for (const Column& field : fields) names.push_back(field.name);
   const std::string near = nearest(name, names);
   throw UsageError("`field` {}: {} has no such value{} (it holds {})", name, file.string(),
                    near.empty() ? "" : fmt::format(", did you mean '{}'?", near), fmt::join(names, ", "));
+}
+
+std::vector<std::string> take_slice(GridFile& grid, const std::vector<FixedAxis>& fixed) {
+  constexpr double kRounding = 1e-9;
+  std::vector<std::string> notes;
+  for (const auto& [name, coordinate] : fixed) {
+    const auto axis = std::find_if(grid.axes.begin(), grid.axes.end(), [&](const Column& a) { return a.name == name; });
+    if (axis == grid.axes.end()) {
+      throw UsageError("{}: no axis {} to fix at {} (its axes are {})", grid.file.string(), name, coordinate,
+                       names_of(grid.axes));
+    }
+    const auto [low, high] = std::minmax_element(axis->values.begin(), axis->values.end());
+    const double slack = kRounding * (*high - *low);
+    if (!(coordinate >= *low - slack && coordinate <= *high + slack)) {
+      throw UsageError("{}: {} = {} lies outside of its axis, from {} to {}", grid.file.string(), name, coordinate,
+                       *low, *high);
+    }
+    const std::size_t index = nearest_of(*axis, coordinate), count = axis->values.size();
+    const double found = axis->values[index];
+    if (std::abs(found - coordinate) > kRounding * std::max(1.0, std::abs(coordinate))) {
+      notes.push_back(fmt::format("no points at {} = {}: the nearest, {}, are taken", name, coordinate, found));
+    }
+    std::size_t inner = 1;
+    for (auto before = grid.axes.begin(); before != axis; ++before) inner *= before->values.size();
+    for (Column& field : grid.fields) field.values = slice_of(field.values, index, count, inner);
+    grid.state = slice_of(grid.state, index, count, inner);
+    grid.axes.erase(axis);
+  }
+  return notes;
 }
 
 GridFile read_grid_file(const std::filesystem::path& file, std::optional<std::size_t> draw) {

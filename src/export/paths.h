@@ -4,13 +4,9 @@
 #include <string>
 #include <vector>
 
-namespace lossatlas {
+#include "export/column.h"
 
-/// Values of one kind along a path: "epoch", "train_loss".
-struct Column {
-  std::string name;
-  std::vector<double> values;
-};
+namespace lossatlas {
 
 /// Places in a plane: the checkpoints of a run, a curve between minima, the steps of a descent, or marked checkpoints.
 struct Path {
@@ -19,7 +15,7 @@ struct Path {
   bool are_checkpoints = true;             // or steps; false: places of a curve
   std::vector<double> x, y;                // in multiples of the directions; no y where the file has one coordinate
   std::vector<std::string> labels;         // of each place: a file or a name; or none
-  std::vector<Column> columns;             // of the length of x
+  std::vector<Column> columns;             // values at each place
   std::vector<std::string> left_out = {};  // datasets that give no columns, and why
 };
 

@@ -175,7 +175,7 @@ void Cells::add(const std::vector<std::int64_t>& points) {
   offsets.push_back(static_cast<std::int64_t>(connectivity.size()));
 }
 
-PolyData surface_mesh(const Relief& relief, const std::vector<Field>& others, double zscale) {
+PolyData surface_mesh(const Relief& relief, const std::vector<Column>& others, double zscale) {
   PolyData data;
   const std::size_t nx = relief.x.size(), ny = relief.y.size();
   std::vector<std::int64_t> number(relief.z.size(), -1);  // of each point of the grid in the mesh; -1: a hole
@@ -198,7 +198,7 @@ PolyData surface_mesh(const Relief& relief, const std::vector<Field>& others, do
   }
   if (data.polys.size() == 0) throw Error("no four neighbouring points have values: nothing to mesh");
   data.point_data.push_back({"zvalue", std::move(heights)});
-  for (const Field& field : others) {
+  for (const Column& field : others) {
     std::vector<double> values;
     for (std::size_t i = 0; i < number.size(); ++i) {
       if (number[i] >= 0) values.push_back(field.values[i]);

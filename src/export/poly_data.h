@@ -38,7 +38,7 @@ struct PolyData {
 /// quadrilateral for each cell of the grid; "zvalue" of each point, "averaged zvalue" of each cell, the mean of its
 /// corners. Height is zvalue times `zscale`. Holes have no point, and the cells beside them are left out. `others`:
 /// what else each point of the grid has, for a relief that is not interpolated. Throws Error where no cell is whole.
-PolyData surface_mesh(const Relief& relief, const std::vector<Field>& others, double zscale);
+PolyData surface_mesh(const Relief& relief, const std::vector<Column>& others, double zscale);
 
 /// The paths laid on that surface: lines with a point wherever they cross a line of the grid, and a vertex at each
 /// checkpoint. "checkpoint" is 1 there and 0 between, "path" the number of the path; the paths' columns are linear

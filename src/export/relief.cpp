@@ -102,14 +102,16 @@ double Relief::height_at(double at_x, double at_y) const {
   return (1 - row->part) * along_x(corner) + row->part * along_x(corner + x.size());
 }
 
-Relief relief_of(const GridFile& grid, const Field& field, const HeightOptions& options) {
-  if (!grid.is_plane() || grid.x.size() < 2 || grid.y.size() < 2) {
+Relief relief_of(const GridFile& grid, const Column& field, const HeightOptions& options) {
+  if (!grid.is_plane() || grid.axes[0].values.size() < 2 || grid.axes[1].values.size() < 2) {
     throw Error("{}: {}, not a plane: only csv and npz can be made of it", grid.file.string(),
-                grid.x_name == "epoch" ? "a training history"
-                : grid.is_plane()      ? "one row or column of points"
-                                       : "values along one line");
+                grid.axes[0].name == "epoch" ? "a training history"
+                : grid.is_plane()            ? "one row or column of points"
+                : grid.axes.size() > 2       ? "a grid of more than two axes"
+                                             : "values along one line");
   }
-  Relief relief{.field = field.name, .x = grid.x, .y = grid.y, .z = field.values, .notes = {}};
+  Relief relief{
+      .field = field.name, .x = grid.axes[0].values, .y = grid.axes[1].values, .z = field.values, .notes = {}};
   replace_missing(relief, grid, options);
   if (relief.holes() == relief.z.size()) {
     throw Error("{}: holds no finite value of {}: nothing to mesh", grid.file.string(), field.name);

@@ -29,7 +29,7 @@ struct Relief {
 };
 
 /// Points that are not evaluated, or not finite and not cut, are holes. Throws Error where nothing is left, where the
-/// grid has one row or column or none, and where a spline is asked for and a value is missing.
-Relief relief_of(const GridFile& grid, const Field& field, const HeightOptions& options);
+/// grid has one row or column or none, or more than two axes, and where a spline is asked for and a value is missing.
+Relief relief_of(const GridFile& grid, const Column& field, const HeightOptions& options);
 
 }  // namespace lossatlas

@@ -28,16 +28,19 @@ void write_text(const std::filesystem::path& file, const std::string& text) {
 }  // namespace
 
 void write_csv(const std::filesystem::path& file, const GridFile& grid) {
-  std::string text = grid.x_name;
-  const auto add = [&](const std::string& next) { (text += ',') += next; };
-  if (grid.is_plane()) add("y");
-  for (const Field& field : grid.fields) add(cell(field.name));
-  text += ",evaluated\n";
+  std::string text;
+  const auto add = [&](const std::string& next) { (text += next) += ','; };
+  for (const Column& axis : grid.axes) add(axis.name);
+  for (const Column& field : grid.fields) add(cell(field.name));
+  text += "evaluated\n";
   for (std::size_t i = 0; i < grid.size(); ++i) {
-    text += cell(grid.x[i % grid.x.size()]);
-    if (grid.is_plane()) add(cell(grid.y[i / grid.x.size()]));
-    for (const Field& field : grid.fields) add(cell(field.values[i]));
-    text += fmt::format(",{}\n", grid.state[i]);
+    std::size_t row = i;  // among the points that the axes so far do not tell apart
+    for (const Column& axis : grid.axes) {
+      add(cell(axis.values[row % axis.values.size()]));
+      row /= axis.values.size();
+    }
+    for (const Column& field : grid.fields) add(cell(field.values[i]));
+    text += fmt::format("{}\n", grid.state[i]);
   }
   write_text(file, text);
 }

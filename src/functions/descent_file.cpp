@@ -58,7 +58,7 @@ void write_grid(Hdf5Writer& writer, const DescentRecord& record) {
     if (!record.y.empty()) writer.attach_scale(name, 0, "/y");
     writer.attach_scale(name, static_cast<unsigned>(shape.size()) - 1, "/x");
   }
-  if (!record.y.empty()) write_vtkhdf(writer, record.x, record.y, {"value"});
+  if (!record.y.empty()) write_vtkhdf(writer, {record.x, record.y}, {"value"});
 }
 
 }  // namespace
@@ -87,7 +87,7 @@ void write_descents(const std::filesystem::path& file, const DescentRecord& reco
   for (std::size_t i = 0; i < record.tangents.size(); ++i) {
     write_tangent(writer, fmt::format("/lossatlas/tangents/{}", i), record.tangents[i]);
   }
-  writer.attribute<std::int64_t>("/lossatlas", "format", std::array{kFileFormat});
+  writer.attribute<std::int64_t>("/lossatlas", "format", std::array{kFirstFormat});
   writer.attribute("/lossatlas", "kind", "descent");
   writer.attribute("/lossatlas", "settings", json_text(record.settings));
   writer.attribute("/lossatlas", "provenance", json_text(record.provenance));

@@ -35,7 +35,7 @@ struct ImageShape {
   bool operator==(const ImageShape&) const = default;
 };
 
-/// Place of a tensor in a NetworkState: parameters are counted first, then buffers.
+/// Place of a tensor in NetworkTensors: parameters are counted first, then buffers.
 using TensorIndex = std::size_t;
 
 /// Batch norm in evaluation mode: (x - mean) / √(variance + epsilon) * weight + bias. Weight and bias may be missing.

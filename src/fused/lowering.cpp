@@ -30,7 +30,7 @@ struct Number {
 /// on; a value that others see through a view may not be written.
 class Lowering {
  public:
-  Lowering(const jit::Graph& graph, const NetworkState& state, const std::array<std::int64_t, 3>& input)
+  Lowering(const jit::Graph& graph, const NetworkTensors& state, const std::array<std::int64_t, 3>& input)
       : graph_(graph) {
     for (const auto* tensors : {&state.parameters, &state.buffers}) {
       for (const NamedTensor& named : *tensors) tensors_.push_back(named.tensor);

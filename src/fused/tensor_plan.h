@@ -18,7 +18,7 @@ class TensorPlan {
   /// and the caller's to set); bf16 rounds parameters and activations.
   TensorPlan(std::shared_ptr<const Graph> graph, at::Device device, Precision precision);
 
-  /// Takes the parameters of a point: those of a NetworkState by TensorIndex, on the device.
+  /// Takes the parameters of a point: those of NetworkTensors by TensorIndex, on the device.
   void load(const std::vector<at::Tensor>& tensors);
 
   /// Images [N, C, H, W] to logits [N, classes], float32, on the device. Where no gradients are recorded.

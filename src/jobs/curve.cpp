@@ -22,8 +22,7 @@
 #include "jobs/run_files.h"
 #include "jobs/surface_run.h"
 #include "landscape/checkpoint_plane.h"
-#include "landscape/curve_summary.h"
-#include "landscape/journal.h"
+#include "surface/journal.h"
 
 namespace lossatlas {
 namespace {
@@ -157,23 +156,19 @@ CurveInputs read_inputs(const CurveRequest& request, const LandscapeOptions& opt
   return inputs;
 }
 
-/// A bend as a network of its own, with statistics estimated for it.
-NetworkState state_of_bend(const std::vector<NamedTensor>& bend, const CurveInputs& inputs, const at::Device& device) {
-  NetworkState state = copy_state({bend, inputs.from.state.buffers}, device);
-  if (inputs.recalibration) {
-    state = make_eager_recalibration(inputs.landscape.spec, inputs.recalibration, device)->apply(state);
-  }
-  return copy_state(state, at::kCPU);
-}
-
+/// The bends as networks of their own, with statistics estimated for each.
 void save_bends(const CurveRequest& request, const Curve& curve, const CurveInputs& inputs, const DataSet& train,
                 const at::Device& device) {
   const auto files = bend_files(request);
+  const auto recalibration =
+      inputs.recalibration ? make_eager_recalibration(inputs.landscape.spec, inputs.recalibration, device) : nullptr;
   for (std::size_t k = 1; k <= curve.bends(); ++k) {
     json metadata = checkpoint_metadata(inputs.landscape.spec, train);
     metadata.update({{"curve", request.shape}, {"bend", k}, {"bends", curve.bends()}});
     check_writable(files[k - 1]);
-    write_checkpoint(files[k - 1], all_tensors(state_of_bend(curve.points[k], inputs, device)), metadata);
+    NetworkState bend = copy_state({curve.points[k], inputs.from.state.buffers}, device);
+    if (recalibration) bend = copy_state(recalibration->apply(bend), device);
+    write_checkpoint(files[k - 1], all_tensors(state_on(bend, at::kCPU)), metadata);
   }
 }
 
@@ -220,24 +215,24 @@ std::vector<NamedState> read_bends(const CurveRequest& request, const CurveInput
   return bends;
 }
 
-/// The curve as directions from its beginning, and the straight line, one layer each.
+/// The curve as directions from its beginning, and the straight line, one member each.
 ChosenPlane plane_of_curve(const CurveRequest& request, CurveShape shape, const CurveInputs& inputs,
                            const std::vector<NamedState>& bends) {
   std::vector<std::vector<Direction>> ways(2);
   for (const NamedState& bend : bends)
-    ways[kCurveLayer].push_back(direction_between(inputs.from, bend, DirectionType::states));
-  ways[kLineLayer].push_back(direction_between(inputs.from, inputs.to, DirectionType::states));
-  ways[kCurveLayer].push_back(ways[kLineLayer].front());
+    ways[kCurveMember].push_back(direction_between(inputs.from, bend, DirectionType::states));
+  ways[kChordMember].push_back(direction_between(inputs.from, inputs.to, DirectionType::states));
+  ways[kCurveMember].push_back(ways[kChordMember].front());
   ChosenPlane plane;
   plane.settings.plane = "path";
-  plane.unit = norm(ways[kLineLayer].front());
+  plane.unit = norm(ways[kChordMember].front());
   plane.files = {request.from, request.to};
   const auto names = short_names(plane.files);
-  plane.points = {{names[0], 0, 0, 0}, {names[1], 1, 0, 0}};
-  plane.directions = [ways](std::size_t layer) { return ways.at(layer); };
-  plane.locate = [shape, points = bends.size() + 2](std::size_t layer, double t, double) {
-    if (layer == kLineLayer) return std::vector{t};
-    auto c = coefficients(shape, points, t);
+  plane.points = {{names[0], {0}}, {names[1], {1}}};
+  plane.directions = [ways](std::size_t member) { return ways.at(member); };
+  plane.locate = [shape, points = bends.size() + 2](std::size_t member, std::span<const double> t) {
+    if (member == kChordMember) return std::vector{t[0]};
+    auto c = coefficients(shape, points, t[0]);
     c.erase(c.begin());  // of the beginning, which is the origin
     return c;
   };
@@ -256,9 +251,8 @@ Outcome evaluate_curve(const CurveRequest& request, const CheckedCurve& checked,
                        const json& history, const Caller& caller, Observer& observer) {
   const ChosenPlane plane = plane_of_curve(request, checked.shape, inputs, bends);
   const LandscapeOptions& options = checked.landscape;
-  const auto more = names_of(request.landscape.extras, options.split, inputs.landscape.spec.classes, options.second);
-  Surface surface({0, 1, request.points}, {0, 0, 1}, options.split, more, 2);
-  surface.kind = SurfaceKind::curve;
+  Surface surface({{0, 1, request.points, "t"}}, measures_of(request.landscape.extras, options, inputs.landscape),
+                  CurveWithChord{});
   const Curve curve = curve_of(checked.shape, inputs, bends);
   settings.bend_files.emplace();
   for (const auto& file : bend_files(request)) {
@@ -290,8 +284,8 @@ PlaneCurve curve_in_plane(const ChosenPlane& plane, CurveShape shape, const std:
     const auto c = coefficients(shape, at.size(), t);
     double x = 0, y = 0;
     for (std::size_t k = 0; k < c.size(); ++k) {
-      x += c[k] * at[k]->x;
-      y += c[k] * at[k]->y;
+      x += c[k] * at[k]->coordinates[0];
+      y += c[k] * at[k]->coordinates[1];
     }
     curve.x.push_back(x);
     curve.y.push_back(y);
@@ -313,9 +307,8 @@ Outcome draw_plane(const CurveRequest& request, const CheckedCurve& checked, con
   for (const std::size_t bend : bends) through.files.push_back(files[bend - 1]);
   const ChosenPlane plane = choose_plane(through, 2, inputs.landscape, sums_of(request.landscape, checked.landscape));
   const LandscapeOptions& options = checked.landscape;
-  const auto more = names_of(request.landscape.extras, options.split, inputs.landscape.spec.classes, options.second);
-  Surface surface(axis_around(plane.points, &MarkedPoint::x, request.grid[0]),
-                  axis_around(plane.points, &MarkedPoint::y, request.grid[1]), options.split, more);
+  Surface surface({axis_around(plane.points, 0, request.grid[0]), axis_around(plane.points, 1, request.grid[1])},
+                  measures_of(request.landscape.extras, options, inputs.landscape));
   surface.curves = {curve_in_plane(plane, checked.shape, bends, kCurvePoints)};
   Settings settings;
   settings.repeat = 1;

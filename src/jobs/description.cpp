@@ -7,20 +7,19 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "checkpoint/checkpoint.h"
-#include "evaluation/fused_evaluator.h"
-#include "fused/lowering.h"
+#include "evaluation/evaluator.h"
 #include "jobs/metadata.h"
 #include "jobs/run_files.h"
 #include "jobs/summary_text.h"
-#include "landscape/comparison.h"
-#include "landscape/summary.h"
-#include "landscape/surface.h"
 #include "models/registry.h"
 #include "models/script.h"
 #include "models/script_graph.h"
 #include "models/script_network.h"
 #include "storage/grid.h"
 #include "storage/hdf5.h"
+#include "surface/comparison.h"
+#include "surface/summary.h"
+#include "surface/surface_file.h"
 #include "training/history.h"
 
 namespace lossatlas {
@@ -60,10 +59,9 @@ std::string engine_for(const NetworkSpec& spec) {
   const std::string random = spec.script.empty() ? "" : training_mode_of(ScriptNetwork(*spec.script_bytes)).random;
   if (!random.empty()) return fmt::format("none: the network draws random numbers ({})", random);
   try {
-    make_fused_graph(spec);
+    const std::string reason = why_not_fused(spec);
+    if (!reason.empty()) return fmt::format("eager: the network has {}", reason);
     return fmt::format("fused ({})", name_of(best_instruction_set()));
-  } catch (const CannotLower& reason) {
-    return fmt::format("eager: the network has {}", reason.what());
   } catch (const Error& error) {
     if (spec.script.empty()) throw;
     return fmt::format("unknown: {}", error.what());  // of other images, perhaps
@@ -122,7 +120,7 @@ ordered_json describe_run(const RunPath& run, Split split) {
 void add_test_values(const Surface& surface, ordered_json& description) {
   if (!surface.has_both_splits()) return;
   description["test_loss"] = range_of(surface.values_of("test_loss"));
-  description["test_accuracy"] = range_of(surface.values_of("test_acc"));
+  if (const Field* accuracies = surface.find("test_acc")) description["test_accuracy"] = range_of(accuracies->values);
 }
 
 /// How many points are evaluated, reconstructed (of a surface in levels) and not finite.
@@ -135,18 +133,18 @@ void add_counts(const Surface& surface, ordered_json& description) {
 /// The checkpoints that are marked; nothing where there are none.
 void add_points(const Surface& surface, ordered_json& description) {
   for (const MarkedPoint& point : surface.points) {
-    ordered_json entry{{"name", point.name}, {"x", point.x}};
-    if (surface.kind == SurfaceKind::surface) entry["y"] = point.y;
+    ordered_json entry{{"name", point.name}};
+    for (std::size_t k = 0; k < point.coordinates.size(); ++k) entry[axis_name(k)] = point.coordinates[k];
     entry["distance"] = point.distance;
-    entry["loss"] = point.loss;
-    entry["accuracy"] = point.accuracy;
-    if (surface.has_both_splits()) {
-      entry["test_loss"] = point.test_loss;
-      entry["test_accuracy"] = point.test_accuracy;
+    for (std::size_t s = 0; s < surface.samples.size(); ++s) {
+      const PathValues names = path_values(surface.samples[s].split, s > 0);
+      entry[s > 0 ? "test_loss" : "loss"] = point.value(names.loss);
+      entry[s > 0 ? "test_accuracy" : "accuracy"] = point.value(names.accuracy);
     }
-    if (!std::isnan(point.plane_accuracy)) {
-      entry["plane_loss"] = point.plane_loss;
-      entry["plane_accuracy"] = point.plane_accuracy;
+    const PathValues names = path_values(surface.split());
+    if (!std::isnan(point.value(names.plane_accuracy))) {
+      entry["plane_loss"] = point.value(names.plane_loss);
+      entry["plane_accuracy"] = point.value(names.plane_accuracy);
     }
     description["marked"].push_back(entry);
   }
@@ -157,7 +155,7 @@ void add_own(const Surface& surface, bool as_json, ordered_json& description) {
   const std::string check = centre_check_text(surface.centre_check);
   description["summary"] = as_json ? summary_json(surface) : ordered_json(summary_lines(surface));
   add_points(surface, description);
-  for (const RunPath& run : surface.trajectory.runs) description["runs"].push_back(describe_run(run, surface.split));
+  for (const RunPath& run : surface.trajectory.runs) description["runs"].push_back(describe_run(run, surface.split()));
   description["centre_check"] =
       as_json ? ordered_json(surface.centre_check) : ordered_json(check.empty() ? "none" : check);
   description["settings"] = surface.settings;
@@ -166,16 +164,13 @@ void add_own(const Surface& surface, bool as_json, ordered_json& description) {
 
 ordered_json describe_surface(const std::filesystem::path& file, bool as_json) {
   const Surface surface = read_surface(file);
-  ordered_json description{{"kind", name_of(surface.kind)},
-                           {"file", file.string()},
-                           {"split", name_of(surface.split)},
-                           {"grid", {surface.x.points, surface.y.points}},
-                           {"x", {surface.x.low, surface.x.high}},
-                           {"y", {surface.y.low, surface.y.high}},
-                           {"points", surface.size()}};
+  ordered_json description{{"kind", kind_of(surface)}, {"file", file.string()}, {"split", name_of(surface.split())}};
+  for (const Axis& axis : surface.grid.axes) description["grid"].push_back(axis.points);
+  for (const Axis& axis : surface.grid.axes) description[axis.name] = {axis.low, axis.high};
+  description["points"] = surface.size();
   add_counts(surface, description);
-  description["loss"] = range_of(surface.loss);
-  description["accuracy"] = range_of(surface.accuracy);
+  description["loss"] = range_of(surface.loss());
+  description["accuracy"] = range_of(surface.accuracy());
   add_test_values(surface, description);
   description["dir_file"] = surface.direction_file;
   add_own(surface, as_json, description);
@@ -208,10 +203,9 @@ ordered_json describe_line(const Hdf5Reader& reader, bool as_json) {
       {"kind", "line"}, {"file", reader.file().string()}, {"points", x.size()}, {"x", range_of(x)}, {"values", values}};
   if (!reader.has_attribute("/lossatlas", "kind")) return description;
   const Surface line = read_surface(reader.file());
-  if (!line.is_flat()) return description;
-  description["kind"] = name_of(line.kind);
+  description["kind"] = kind_of(line);
   description["points"] = line.size();
-  if (line.kind == SurfaceKind::line) description["lines"] = line.layers;
+  if (!line.is_curve()) description["lines"] = line.members();
   add_counts(line, description);
   description["dir_file"] = line.direction_file;
   add_own(line, as_json, description);
@@ -235,8 +229,8 @@ ordered_json describe_history(const std::filesystem::path& file) {
 
 ordered_json describe_directions(const Hdf5Reader& reader) {
   ordered_json groups = ordered_json::object();
-  for (const std::string group : {"xdirection", "ydirection"}) {
-    if (reader.has("/" + group)) groups[group] = reader.members("/" + group).size();
+  for (std::size_t k = 0; reader.has("/" + axis_name(k) + "direction"); ++k) {
+    groups[axis_name(k) + "direction"] = reader.members("/" + axis_name(k) + "direction").size();
   }
   ordered_json description{{"kind", "directions"}, {"file", reader.file().string()}, {"tensors", groups}};
   for (const char* name : {"explained_variance_ratio_", "explained_variance_", "singular_values_"}) {

@@ -8,9 +8,9 @@
 #include "base/error.h"
 #include "data/data_digest.h"
 #include "jobs/metadata.h"
-#include "landscape/resume.h"
 #include "models/registry.h"
 #include "models/script.h"
+#include "surface/resume.h"
 
 namespace lossatlas {
 namespace {
@@ -85,12 +85,12 @@ std::shared_ptr<const DataSet> read_recalibration(const LandscapeRequest& reques
   return std::make_shared<const DataSet>(subset(data, stratified_sample(data.labels, count, request.sample_seed)));
 }
 
-bool has_statistics(const NetworkState& state) {
+bool has_statistics(const NetworkTensors& state) {
   return std::any_of(state.buffers.begin(), state.buffers.end(),
                      [](const NamedTensor& buffer) { return buffer.tensor.is_floating_point(); });
 }
 
-std::int64_t batch_norms_of(const NetworkState& state) {
+std::int64_t batch_norms_of(const NetworkTensors& state) {
   return std::count_if(state.buffers.begin(), state.buffers.end(),
                        [](const NamedTensor& buffer) { return buffer.name.ends_with("running_var"); });
 }
@@ -116,10 +116,11 @@ bool recalibrates(const LandscapeRequest& request, const LandscapeOptions& optio
   return false;
 }
 
-NetworkState load_state(const Checkpoint& checkpoint, const NetworkSpec& spec, const std::filesystem::path& file) {
-  const auto network = make_network(spec);
-  load_into(checkpoint, *network, spec.architecture, file);
-  auto state = state_on(state_of(*network), at::kCPU);
+/// The checkpoint's numbers in a state like those of its network.
+NetworkState load_state(const Checkpoint& checkpoint, const NetworkTensors& like, const std::string& architecture,
+                        const std::filesystem::path& file) {
+  NetworkState state = zeros_like(like, StatePart::all);
+  load_into(checkpoint, state, architecture, file);
   check_numbers(state, file);
   const auto is_empty = [](const NamedTensor& parameter) { return parameter.tensor.numel() == 0; };
   if (std::all_of(state.parameters.begin(), state.parameters.end(), is_empty)) {
@@ -203,7 +204,7 @@ LandscapeInputs read_inputs(const LandscapeRequest& request, const LandscapeOpti
     const auto most = std::min(request.samples, static_cast<std::int64_t>(second.size()));
     inputs.second = sample(std::move(second), most, request.sample_seed, false);
   }
-  inputs.origin = load_state(checkpoint, inputs.spec, file);
+  inputs.origin = load_state(checkpoint, state_of(*make_network(inputs.spec)), inputs.spec.architecture, file);
   inputs.known->emplace(file, KnownCheckpoint{inputs.origin, checkpoint.sha256});
   if (!has_statistics(inputs.origin)) return inputs;
   if (recalibrates(request, options, inputs)) {
@@ -218,7 +219,7 @@ LandscapeInputs read_inputs(const LandscapeRequest& request, const LandscapeOpti
 NetworkState read_state(const std::filesystem::path& file, const LandscapeInputs& inputs) {
   if (const auto known = inputs.known->find(file); known != inputs.known->end()) return known->second.state;
   const Checkpoint checkpoint = read_checkpoint(file);
-  auto state = load_state(checkpoint, inputs.spec, file);
+  auto state = load_state(checkpoint, inputs.origin, inputs.spec.architecture, file);
   inputs.known->emplace(file, KnownCheckpoint{state, checkpoint.sha256});
   return state;
 }
@@ -249,6 +250,10 @@ FileIdentity identity_of_checkpoint(const std::filesystem::path& file, const Lan
   return identity_of(file, inputs.known->at(file).sha256);
 }
 
+std::vector<Measure> measures_of(const Extras& extras, const LandscapeOptions& options, const LandscapeInputs& inputs) {
+  return measures_of(extras, options.loss, inputs.spec.classes, options.split, options.second);
+}
+
 Settings settings_of(const NetworkSpec& network, const DataSet& data) {
   Settings settings;
   settings.arch = network.architecture;
@@ -274,7 +279,7 @@ Settings settings_of(const LandscapeRequest& request, const LandscapeOptions& op
   settings.bn = inputs.recalibration ? "recalibrate" : "stored";
   settings.bn_layers = batch_norms_of(inputs.origin);
   settings.bn_images.emplace();
-  settings.more = names_of(request.extras, options.split, inputs.spec.classes, options.second);
+  settings.measures = names_of(measures_of(request.extras, options, inputs));
   settings.l2.emplace();
   if (request.extras.weight_decay > 0) settings.l2 = request.extras.weight_decay;
   settings.engine = engine.is_fused() ? "fused" : "eager";

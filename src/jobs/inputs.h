@@ -13,10 +13,10 @@
 #include "evaluation/evaluator.h"
 #include "jobs/arithmetic.h"
 #include "jobs/request.h"
-#include "landscape/settings.h"
-#include "landscape/surface.h"
 #include "models/spec.h"
 #include "models/state.h"
+#include "surface/settings.h"
+#include "surface/surface.h"
 
 namespace lossatlas {
 
@@ -78,6 +78,9 @@ NetworkState read_state(const std::filesystem::path& file, const LandscapeInputs
 
 Engine make_engine(const LandscapeRequest& request, const LandscapeOptions& options, const LandscapeInputs& inputs,
                    at::Device device);
+
+/// What is measured at each point.
+std::vector<Measure> measures_of(const Extras& extras, const LandscapeOptions& options, const LandscapeInputs& inputs);
 
 /// As settings know a file.
 FileIdentity identity_of(const std::filesystem::path& file, const std::string& sha256);

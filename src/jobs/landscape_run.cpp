@@ -4,21 +4,20 @@
 #include <ATen/ops/equal.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <numeric>
 
 #include "base/error.h"
 #include "base/lock.h"
 #include "base/process.h"
-#include "evaluation/eager_evaluator.h"
+#include "evaluation/evaluator.h"
 #include "jobs/metadata.h"
 #include "jobs/outputs.h"
 #include "jobs/surface_run.h"
 #include "landscape/direction_file.h"
-#include "landscape/journal.h"
-#include "landscape/summary.h"
 #include "models/registry.h"
+#include "surface/journal.h"
+#include "surface/summary.h"
 
 namespace lossatlas {
 namespace {
@@ -49,24 +48,31 @@ void say_of_network(const LandscapeTask& task, Observer& observer) {
     observer.on_note(
         fmt::format("note: {} fits {} as well, whose shortcuts have no parameters; `arch` chose {}", file, twin, arch));
   }
-  if (task.engine.uses_batch_statistics()) {
+  const Capabilities engine = task.engine.capabilities();
+  if (!engine.per_sample) {
     observer.on_note(
         fmt::format("warning: {}: a batch norm uses the statistics of each batch, so the loss depends on "
                     "`batch_size` (here {}); to use those of training, call model.eval() before torch.jit.trace",
                     file, task.options.batch_size));
   }
-  if (!task.engine.why_eager().empty()) {
-    observer.on_note("note: LibTorch runs this network, operator by operator: it has " + task.engine.why_eager());
+  if (!engine.why_not_fused.empty()) {
+    observer.on_note("note: LibTorch runs this network, operator by operator: it has " + engine.why_not_fused);
   }
 }
 
-/// Cosine and lengths of the two directions; lists where there are several planes.
+/// Cosines of each pair of directions, and all lengths; lists where there are several planes.
 void add_angles_of_planes(const Planes& planes, std::size_t count, Settings& settings) {
   json cosines = json::array(), lengths = json::array();
   for (std::size_t repeat = 0; repeat < count; ++repeat) {
     const auto plane = planes.at(repeat);
-    cosines.push_back(cosine(plane->directions[0], plane->directions[1]));
-    lengths.push_back({norm(plane->directions[0]), norm(plane->directions[1])});
+    const auto& directions = plane->directions;
+    json of_pairs = json::array(), of_each = json::array();
+    for (std::size_t i = 0; i < directions.size(); ++i) {
+      of_each.push_back(norm(directions[i]));
+      for (std::size_t k = i + 1; k < directions.size(); ++k) of_pairs.push_back(cosine(directions[i], directions[k]));
+    }
+    cosines.push_back(of_pairs.size() == 1 ? of_pairs[0] : of_pairs);
+    lengths.push_back(of_each);
   }
   settings.cosine = count > 1 ? cosines : cosines.at(0);
   settings.lengths = count > 1 ? lengths : lengths.at(0);
@@ -76,9 +82,10 @@ void add_angles_of_planes(const Planes& planes, std::size_t count, Settings& set
 void add_angles_of_lines(const Planes& planes, const Surface& surface, Settings& settings) {
   const auto first =
       planes.at(0);  // of one line too: a direction that cannot be made is refused before anything is said
-  if (surface.kind != SurfaceKind::line || surface.layers < 2) return;
+  const auto* fan = std::get_if<FanLines>(&surface.form);
+  if (!fan) return;
   json cosines = json::array(), lengths = json::array({norm(first->directions[0])});
-  for (std::size_t line = 1; line < surface.layers; ++line) {
+  for (std::size_t line = 1; line < fan->count; ++line) {
     const auto plane = planes.at(line);
     cosines.push_back(cosine(first->directions[0], plane->directions[0]));
     lengths.push_back(norm(plane->directions[0]));
@@ -90,19 +97,18 @@ void add_angles_of_lines(const Planes& planes, const Surface& surface, Settings&
 /// Completes the surface with what is known before a point is evaluated.
 void describe(LandscapeTask& task, const Planes& planes, const Caller& caller) {
   Surface& surface = task.surface;
-  surface.samples = task.inputs.images.samples;
-  surface.test_samples = task.inputs.second.samples;
+  surface.samples[0].indices = task.inputs.images.samples;
+  if (surface.has_both_splits()) surface.samples[1].indices = task.inputs.second.samples;
   surface.points = task.plane.points;
   surface.unit = task.plane.unit;
   surface.trajectory = task.plane.trajectory;
   Settings settings = settings_of(task.request, task.options, task.inputs, task.engine);
   merge(settings, task.plane.settings);
-  settings.kind = name_of(surface.kind);
-  settings.grid = {surface.x.points, surface.y.points};
-  settings.x = {surface.x.low, surface.x.high};
-  settings.y = {surface.y.low, surface.y.high};
+  settings.kind = kind_of(surface);
+  settings.axes.emplace();
+  for (const Axis& axis : surface.grid.axes) settings.axes->push_back({axis.name, axis.points, axis.low, axis.high});
   merge(settings, task.settings);
-  if (surface.is_flat()) {
+  if (surface.is_line()) {
     add_angles_of_lines(planes, surface, settings);
   } else {
     add_angles_of_planes(planes, settings.repeat.value(), settings);
@@ -117,19 +123,18 @@ void describe(LandscapeTask& task, const Planes& planes, const Caller& caller) {
 /// Along directions of states a variance may fall below 0, where no network is: the loss there is not a number.
 void warn_of_variances(const Planes& planes, const Surface& surface, Observer& observer) {
   const auto plane = planes.at(0);
-  NetworkState point = copy_state(planes.origin(), planes.origin().parameters.front().tensor.device());
-  for (const double x : {surface.x.low, surface.x.high}) {
-    for (const double y : {surface.y.low, surface.y.high}) {
-      const std::array at{x, y};
-      place(*plane, std::span(at).first(plane->directions.size()), point);
-      for (const auto& [name, tensor] : point.buffers) {
-        if (!name.ends_with("running_var") || tensor.min().item<double>() >= 0) continue;
-        const std::string advice = recalibration_advice(surface);
-        return observer.on_note(fmt::format(
-            "note: at an end of the range a batch-norm variance falls below 0, and the loss is not a number; {} "
-            "estimates statistics anew, `dir_type` weights keeps those of the origin",
-            advice.empty() ? "`bn` recalibrate" : advice));
-      }
+  NetworkState point = copy_state(planes.origin(), planes.origin().flat.device());
+  for (std::size_t corner = 0; corner < std::size_t{1} << surface.grid.dimensions(); ++corner) {
+    std::vector<double> at;
+    for (const Axis& axis : surface.grid.axes) at.push_back((corner >> at.size() & 1) == 0 ? axis.low : axis.high);
+    place_on_grid(*plane, at, point);
+    for (const auto& [name, tensor] : point.buffers) {
+      if (!name.ends_with("running_var") || tensor.min().item<double>() >= 0) continue;
+      const std::string advice = recalibration_advice(surface);
+      return observer.on_note(fmt::format(
+          "note: at an end of the range a batch-norm variance falls below 0, and the loss is not a number; {} "
+          "estimates statistics anew, `dir_type` weights keeps those of the origin",
+          advice.empty() ? "`bn` recalibrate" : advice));
     }
   }
 }
@@ -156,19 +161,20 @@ void save(const std::filesystem::path& file, const LandscapeTask& task) {
 
 std::string introduction(const LandscapeTask& task) {
   const Surface& surface = task.surface;
-  const bool is_flat = surface.is_flat(), has_levels = !surface.levels.empty();
-  const std::string several = surface.kind == SurfaceKind::curve ? "curve and line of "
-                              : surface.layers > 1 && !has_levels
-                                  ? fmt::format("{} {}", surface.layers, is_flat ? "lines of " : "times ")
-                                  : "";
-  const std::string grid = is_flat ? "" : fmt::format("x{}", surface.y.points);
-  std::string images = fmt::format("{} {}", surface.samples.size(), name_of(surface.split));
-  if (task.options.second)
-    images += fmt::format(" and {} {}", surface.test_samples.size(), name_of(*task.options.second));
+  std::string several;
+  if (surface.is_curve()) several = "curve and line of ";
+  if (const auto* fan = std::get_if<FanLines>(&surface.form)) several = fmt::format("{} lines of ", fan->count);
+  if (const auto* repeats = std::get_if<Repeats>(&surface.form)) several = fmt::format("{} times ", repeats->count);
+  std::vector<std::size_t> points = surface.grid.shape();
+  std::reverse(points.begin(), points.end());
+  std::string images;
+  for (const Samples& samples : surface.samples) {
+    images += fmt::format("{}{} {}", images.empty() ? "" : " and ", samples.indices.size(), name_of(samples.split));
+  }
   const auto& statistics = task.inputs.recalibration;
-  images += fmt::format(" images {}", has_levels ? "in all" : "each");
+  images += fmt::format(" images {}", surface.levels() ? "in all" : "each");
   if (statistics) images += fmt::format(" and {} for batch-norm statistics", statistics->size());
-  return fmt::format("{}{}{} points, {}, {} engine ({}), into {}", several, surface.x.points, grid, images,
+  return fmt::format("{}{} points, {}, {} engine ({}), into {}", several, fmt::join(points, "x"), images,
                      task.engine.is_fused() ? "fused" : "eager", task.engine.instruction_set(),
                      task.request.out.string());
 }
@@ -190,20 +196,18 @@ Evaluation evaluate_checkpoint(const LandscapeInputs& inputs, const Engine& engi
 
 /// The marked checkpoints' own losses, each with its own statistics, where they are not there yet.
 void mark_points(Surface& surface, const LandscapeTask& task, const std::atomic<bool>& stop) {
-  EngineOptions options = task.engine.options();
-  options.extras = {};
-  options.recalibration = nullptr;
-  const Engine engine(std::move(options), task.inputs.images.data, task.engine.device());
+  const Engine engine = task.engine.plain();
   const auto evaluator = engine.make_evaluator();
   for (std::size_t i = 0; i < surface.points.size() && !stop; ++i) {
     MarkedPoint& point = surface.points[i];
-    if (!std::isnan(point.accuracy)) continue;
+    if (!std::isnan(point.value(path_values(surface.split()).accuracy))) continue;
     const auto own = evaluator->evaluate(state_on(read_state(task.plane.files[i], task.inputs), engine.device()));
-    point.loss = own.loss;
-    point.accuracy = own.accuracy;
-    if (!task.options.second) continue;
-    point.test_loss = own.more.at(0);
-    point.test_accuracy = own.more.at(2);
+    for (std::size_t s = 0; s < surface.samples.size(); ++s) {
+      const PathValues names = path_values(surface.samples[s].split, s > 0);
+      const Evaluation& part = s > 0 ? own.second.at(0) : own;
+      point.values[names.loss] = part.loss;
+      point.values[names.accuracy] = part.accuracy;
+    }
   }
 }
 
@@ -212,31 +216,30 @@ void evaluate_ends(Surface& surface, const Planes& planes, const LandscapeTask& 
                    Observer& observer) {
   const int threads = at::get_num_threads();
   at::set_num_threads(1);  // as in a sweep: the bits do not depend on the number of threads
-  const auto names = surface.more_names();
+  const Axis& axis = surface.grid.axes[0];
   const auto plane = planes.at(0);
   const auto evaluator = task.engine.make_evaluator();
   NetworkState state = copy_state(planes.origin(), task.engine.device());
   for (MarkedPoint& point : surface.points) {
-    if (stop || surface.x.index_of(point.x) || !std::isnan(point.plane_accuracy)) continue;
+    const double t = point.coordinates[0];
+    if (stop || axis.index_of(t) || !std::isnan(point.value(path_values(surface.split()).plane_accuracy))) continue;
     observer.on_note(fmt::format(
-        "note: {:g} ({}) is not among the points of the range {}:{}; it is evaluated as well, for the barrier", point.x,
-        point.name, surface.x.low, surface.x.high));
-    place(*plane, std::array{point.x}, state);
+        "note: {:g} ({}) is not among the points of the range {}:{}; it is evaluated as well, for the barrier", t,
+        point.name, axis.low, axis.high));
+    place(*plane, point.coordinates, state);
     const Evaluation found = evaluator->evaluate(state);
-    const auto more = [&](const char* name) {
-      return found.more.at(static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin()));
-    };
-    point.plane_loss = found.loss;
-    point.plane_accuracy = found.accuracy;
-    if (!surface.has_both_splits()) continue;
-    point.plane_test_loss = more("test_loss");
-    point.plane_test_accuracy = more("test_acc");
+    for (std::size_t s = 0; s < surface.samples.size(); ++s) {
+      const PathValues names = path_values(surface.samples[s].split, s > 0);
+      const Evaluation& part = s > 0 ? found.second.at(0) : found;
+      point.values[names.plane_loss] = part.loss;
+      point.values[names.plane_accuracy] = part.accuracy;
+    }
   }
   at::set_num_threads(threads);
 }
 
 /// Throws Error for a range, made from what was read, on which no grid can be.
-void check_range(const char* option, const Axis& axis) {
+void check_range(const std::string& option, const Axis& axis) {
   if (axis.has_distinct_points()) return;
   throw Error("the range {}:{} does not hold {} different finite numbers; choose another with {}", axis.low, axis.high,
               axis.points, option);
@@ -268,8 +271,9 @@ void check_files(const LandscapeRequest& request, const std::filesystem::path& s
 
 Outcome run_landscape(LandscapeTask task, const Caller& caller, Observer& observer) {
   say_of_network(task, observer);
-  check_range("`x`", task.surface.x);
-  check_range("`y`", task.surface.y);
+  for (std::size_t k = 0; k < task.surface.grid.dimensions(); ++k) {
+    check_range(range_field(k), task.surface.grid.axes[k]);
+  }
   for (const auto* notes : {&task.inputs.notes, &task.plane.notes}) {
     for (const std::string& note : *notes) observer.on_note("note: " + note);
   }
@@ -299,7 +303,7 @@ Outcome run_landscape(LandscapeTask task, const Caller& caller, Observer& observ
   if (!mark && !task.surface.points.empty()) {
     mark = [&](Surface& surface, const std::atomic<bool>& stop) {
       mark_points(surface, task, stop);
-      if (surface.kind == SurfaceKind::line) evaluate_ends(surface, planes, task, stop, observer);
+      if (surface.is_line() && !surface.is_curve()) evaluate_ends(surface, planes, task, stop, observer);
     };
   }
   const LandscapeRequest& request = task.request;

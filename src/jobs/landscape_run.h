@@ -12,7 +12,7 @@
 #include "jobs/outputs.h"
 #include "jobs/planes.h"
 #include "jobs/request.h"
-#include "landscape/levels.h"
+#include "levels/levels.h"
 
 namespace lossatlas {
 
@@ -30,7 +30,7 @@ struct LandscapeTask {
   const Engine& engine;
   const ChosenPlane& plane;
   std::filesystem::path save_directions = {};
-  Surface surface;    // kind, axes, values and layers, without points
+  Surface surface;    // grid, form and measures, without points
   Settings settings;  // that `request` and `plane` do not make
   LevelGoal goal = {};
   /// Adds what belongs to the file besides the grid, before the sweep; by default the own losses of plane.points.

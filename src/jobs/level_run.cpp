@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "jobs/summary_text.h"
+#include "surface/surface_file.h"
 
 namespace lossatlas {
 namespace {
@@ -23,7 +24,7 @@ std::vector<T> in_order(const std::vector<T>& values, const std::vector<std::int
 
 /// The job's engine on its images in the order of the surface's samples.
 Engine in_order(const SurfaceJob& job, const std::vector<std::int64_t>& order_of_engine) {
-  const std::vector<std::int64_t>& samples = job.surface.samples;
+  const std::vector<std::int64_t>& samples = job.surface.samples[0].indices;
   if (samples == order_of_engine) return job.engine;
   std::map<std::int64_t, std::int64_t> places;
   for (const std::int64_t image : order_of_engine) places.emplace(image, static_cast<std::int64_t>(places.size()));
@@ -42,16 +43,21 @@ Engine in_order(const SurfaceJob& job, const std::vector<std::int64_t>& order_of
 
 }  // namespace
 
+LevelPlan level_plan(const Surface& surface, const LevelGoal& goal) {
+  return {surface.grid, surface.measures(), surface.levels()->sizes, goal};
+}
+
 LevelRun::LevelRun(SurfaceJob& job, const std::vector<std::int64_t>& order_of_engine, Journal& journal,
                    Observer& observer)
     : job_(job),
       surface_(job.surface),
+      levels_(*surface_.levels()),
       engine_(in_order(job, order_of_engine)),
-      is_balanced_(surface_.samples != order_of_engine),
+      is_balanced_(surface_.samples[0].indices != order_of_engine),
       journal_(journal),
       observer_(observer),
       stop_(observer.should_stop()),
-      plan_(surface_, surface_.levels, job.goal),
+      plan_(level_plan(surface_, job.goal)),
       seconds_before_(surface_.provenance.value("seconds", 0.0)) {}
 
 bool LevelRun::run(const std::function<void()>& on_pilot) {
@@ -93,35 +99,35 @@ bool LevelRun::evaluate_pilot(std::span<const LevelRequest> requests) {
   std::map<std::size_t, std::size_t> asked;  // points, as indices of their layer
   for (const auto& [point, rung] : requests) asked.emplace(point, surface_.index_in(rung, point));
   // A file that was tampered with may hold others, or one twice.
-  std::erase_if(surface_.pilot, [&](const PilotPoint& known) { return asked.erase(known.point) == 0; });
+  std::erase_if(levels_.pilot, [&](const PilotPoint& known) { return asked.erase(known.point) == 0; });
   std::vector<std::size_t> missing;
   for (const auto& [point, index] : asked) missing.push_back(index);
-  std::atomic<std::size_t> next{0};
-  SweepOptions options = options_for(missing, next);
+  ListHandOut hand_out(missing);
+  SweepOptions options = options_for(hand_out);
   options.on_images = [&](std::size_t index, ImageResults images) {
-    surface_.pilot.push_back({index % surface_.grid_size(), std::move(images)});
+    levels_.pilot.push_back({index % surface_.grid.size(), std::move(images)});
     save();
   };
   if (!missing.empty()) sweep(job_.planes, engine_, surface_, options);
   // Threads end in any order.
   const auto is_before = [](const PilotPoint& a, const PilotPoint& b) { return a.point < b.point; };
-  std::sort(surface_.pilot.begin(), surface_.pilot.end(), is_before);
-  return surface_.pilot.size() == requests.size();
+  std::sort(levels_.pilot.begin(), levels_.pilot.end(), is_before);
+  return levels_.pilot.size() == requests.size();
 }
 
 /// Orders the images so that each subset stands for all of them at the pilot's points.
 void LevelRun::balance() {
-  const std::vector<std::int64_t> parts(surface_.levels.begin(), surface_.levels.end() - 1);
+  const std::vector<std::int64_t> parts(levels_.sizes.begin(), levels_.sizes.end() - 1);
   const auto features = [&] {
     std::vector<std::span<const double>> losses;
-    for (const PilotPoint& point : surface_.pilot) losses.emplace_back(point.images.losses);
+    for (const PilotPoint& point : levels_.pilot) losses.emplace_back(point.images.losses);
     return features_of(losses, engine_.data().labels);
   };
   if (!is_balanced_) {
     const auto order = balanced_order(features(), parts);
     engine_ = engine_.with_images(std::make_shared<const DataSet>(subset(engine_.data(), order)));
-    surface_.samples = in_order(surface_.samples, order);
-    for (PilotPoint& point : surface_.pilot) {
+    surface_.samples[0].indices = in_order(surface_.samples[0].indices, order);
+    for (PilotPoint& point : levels_.pilot) {
       point.images = {in_order(point.images.losses, order), in_order(point.images.is_correct, order)};
     }
   }
@@ -130,14 +136,15 @@ void LevelRun::balance() {
 
 /// The pilot's points on the images of every level.
 void LevelRun::take_pilot(std::span<const LevelRequest> requests) {
-  for (const PilotPoint& known : surface_.pilot) {
-    LossSum sum(engine_.options().loss);
+  for (const PilotPoint& known : levels_.pilot) {
+    Measurement sum(2);  // loss and accuracy, as a classifier's criterion has them
     std::size_t image = 0;
-    for (std::size_t rung = 0; rung < surface_.layers; ++rung) {
-      for (; image < static_cast<std::size_t>(surface_.levels[rung]); ++image) {
-        sum.add(known.images.losses[image], known.images.is_correct[image] != 0);
+    for (std::size_t rung = 0; rung < levels_.sizes.size(); ++rung) {
+      for (; image < static_cast<std::size_t>(levels_.sizes[rung]); ++image) {
+        sum[0].add(known.images.losses[image]);
+        sum[1].add(known.images.is_correct[image]);
       }
-      Evaluation value = sum.result(std::max(engine_.options().population, surface_.levels.back()));
+      Evaluation value = evaluation_of(sum, {}, std::max(engine_.options().population, levels_.sizes.back()));
       state_error(rung, known.images.losses, value);
       const std::size_t index = surface_.index_in(rung, known.point);
       if (surface_.state[index] != PointState::missing) continue;
@@ -151,7 +158,7 @@ void LevelRun::take_pilot(std::span<const LevelRequest> requests) {
 
 /// That of a balanced subset, in place of a random one's; a value over all images keeps its own.
 void LevelRun::state_error(std::size_t level, std::span<const double> losses, Evaluation& value) const {
-  if (level + 1 < surface_.layers) value.loss_se = error_->standard_error(level, losses);
+  if (level + 1 < levels_.sizes.size()) value.loss_se = error_->standard_error(level, losses);
 }
 
 void LevelRun::record(std::size_t index, const Evaluation& evaluation) {
@@ -164,8 +171,8 @@ void LevelRun::record(std::size_t index, const Evaluation& evaluation) {
 bool LevelRun::evaluate(std::span<const LevelRequest> requests) {
   const std::vector<std::size_t> missing = missing_of(requests);
   if (missing.empty()) return !stop_;
-  std::atomic<std::size_t> next{0};
-  SweepOptions options = options_for(missing, next);
+  ListHandOut hand_out(missing);
+  SweepOptions options = options_for(hand_out);
   options.on_evaluated = [this](std::size_t index, const Evaluation& evaluation) { record(index, evaluation); };
   options.on_level = [this](std::size_t level, std::span<const double> losses, Evaluation& value) {
     state_error(level, losses, value);
@@ -175,14 +182,11 @@ bool LevelRun::evaluate(std::span<const LevelRequest> requests) {
 }
 
 /// Of a sweep over these points.
-SweepOptions LevelRun::options_for(const std::vector<std::size_t>& indices, std::atomic<std::size_t>& next) {
+SweepOptions LevelRun::options_for(ListHandOut& hand_out) {
   SweepOptions options;
-  options.threads = std::min(job_.threads, static_cast<int>(indices.size()));
+  options.threads = std::min(job_.threads, static_cast<int>(hand_out.size()));
   options.stop = &stop_;
-  options.next = [&indices, &next] {
-    const std::size_t at = next++;
-    return at < indices.size() ? std::optional(indices[at]) : std::nullopt;
-  };
+  options.hand_out = &hand_out;
   // The error expected is the same until the plan learns what is evaluated now.
   options.on_point = [this, before = images_, error = plan_.error()](const SweepProgress& now) {
     images_ = before + now.images;
@@ -251,9 +255,10 @@ void LevelRun::end(bool is_done) {
                                          cost(), job_.out.string(), job_.again));
   }
   const auto count = [&](PointState state) { return std::count(found.state.begin(), found.state.end(), state); };
-  const auto on_all = std::count(found.images.begin(), found.images.end(), surface_.levels.back());
+  const auto& counts = found.samples[0].counts;
+  const auto on_all = std::count(counts.begin(), counts.end(), levels_.sizes.back());
   const auto few = count(PointState::evaluated) - on_all;  // a loss that is not finite on some images is so on all
-  const auto missing = count(PointState::missing);
+  const auto missing = found.missing();
   const std::string left = missing > 0 ? fmt::format(", {} left out", missing) : "";
   const std::string broken = few > 0 ? fmt::format(", {} not finite on fewer", few) : "";
   observer_.on_note(
@@ -269,14 +274,14 @@ void LevelRun::end(bool is_done) {
 
 /// Image evaluations so far, those of earlier runs included.
 std::int64_t LevelRun::cost() const {
-  return std::max(plan_.cost(), static_cast<std::int64_t>(surface_.pilot.size()) * surface_.levels.back());
+  return std::max(plan_.cost(), static_cast<std::int64_t>(levels_.pilot.size()) * levels_.sizes.back());
 }
 
 double LevelRun::images_per_second() const { return static_cast<double>(images_) / watch_.seconds(); }
 
 /// Of a surface of all images at every point.
 double LevelRun::all_evaluations() const {
-  return static_cast<double>(surface_.grid_size()) * static_cast<double>(surface_.levels.back());
+  return static_cast<double>(surface_.grid.size()) * static_cast<double>(levels_.sizes.back());
 }
 
 }  // namespace lossatlas

@@ -10,12 +10,15 @@
 #include "base/stopwatch.h"
 #include "jobs/observer.h"
 #include "jobs/surface_run.h"
-#include "landscape/balance.h"
-#include "landscape/journal.h"
-#include "landscape/levels.h"
 #include "landscape/sweep.h"
+#include "levels/balance.h"
+#include "levels/levels.h"
+#include "surface/journal.h"
 
 namespace lossatlas {
+
+/// How a surface in levels goes on.
+LevelPlan level_plan(const Surface& surface, const LevelGoal& goal);
 
 /// Fills a surface in levels: looks at a few points image by image, balances the subsets by that, then plans,
 /// evaluates, and looks again, until the goal is reached. What earlier runs evaluated is in the job's surface, and is
@@ -40,7 +43,7 @@ class LevelRun {
   void state_error(std::size_t level, std::span<const double> losses, Evaluation& value) const;
   void record(std::size_t index, const Evaluation& evaluation);
   bool evaluate(std::span<const LevelRequest> requests);
-  SweepOptions options_for(const std::vector<std::size_t>& indices, std::atomic<std::size_t>& next);
+  SweepOptions options_for(ListHandOut& hand_out);
   std::vector<std::size_t> missing_of(std::span<const LevelRequest> requests) const;
   std::vector<Evaluation> values_of(const LevelRequest& request) const;
   void show(const SweepProgress& now, std::optional<double> error);
@@ -54,6 +57,7 @@ class LevelRun {
 
   SurfaceJob& job_;
   Surface& surface_;
+  Levels& levels_;
   Engine engine_;                       // on the images in the order of the surface's samples
   const bool is_balanced_;              // as earlier runs left it
   std::optional<BalancedError> error_;  // once the subsets are balanced

@@ -74,9 +74,9 @@ Outcome run(const CheckedLine& checked, const Caller& caller, Observer& observer
   check_writable(landscape.out);
   const ChosenPlane plane = choose_plane(checked.direction, 1, inputs, sums_of(landscape, options));
   const Engine engine = make_engine(landscape, options, inputs, device);
-  Surface empty(checked.x, {0, 0, 1}, options.split,
-                names_of(landscape.extras, options.split, inputs.spec.classes, options.second), checked.request.lines);
-  empty.kind = SurfaceKind::line;
+  Form form = Single{};
+  if (checked.request.lines > 1) form = FanLines{checked.request.lines};
+  Surface empty(Grid({checked.x}), measures_of(landscape.extras, options, inputs), form);
   Settings settings;
   settings.repeat = checked.request.lines;
   return run_landscape({.request = landscape,

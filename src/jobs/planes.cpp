@@ -37,7 +37,9 @@ ChosenPlane random_plane(const PlaneOptions& options, std::size_t count, const L
     for (std::size_t k = 0; k < count; ++k) {
       directions.push_back(random_direction(origin, static_cast<std::uint32_t>(count * repeat + k), direction));
     }
-    if (is_orthogonal) make_orthogonal(directions[0], directions[1], origin, direction.normalization);
+    for (std::size_t k = 1; k < count && is_orthogonal; ++k) {
+      make_orthogonal(std::span(directions).first(k), directions[k], origin, direction.normalization);
+    }
     return directions;
   };
   return plane;
@@ -55,7 +57,10 @@ ChosenPlane plane_of_file(const PlaneOptions& options, std::size_t count, const 
   const auto& file = options.files.front();
   const std::string bytes = bytes_of(file);
   auto directions = read_directions(Hdf5Reader(file, std::as_bytes(std::span(bytes))), inputs.origin);
-  if (directions.size() < count) throw Error("{}: holds one direction, a surface takes two", file.string());
+  if (directions.size() < count) {
+    throw Error("{}: holds {} direction{}, a surface of {} axes takes {}", file.string(), directions.size(),
+                directions.size() == 1 ? "" : "s", count, count);
+  }
   directions.resize(count);
   for (std::size_t k = 0; k < count; ++k) {
     const double length = norm(directions[k]);
@@ -80,13 +85,9 @@ ChosenPlane plane_through(const PlaneOptions& options, std::size_t count, const 
   const DirectionType type = options.type.value_or(DirectionType::states);
   const auto& files = options.files;
   const NamedState origin{inputs.checkpoint.string(), inputs.origin};
-  const NamedState first{files[0].string(), read_state(files[0], inputs)};
-  std::vector<Direction> directions;
-  if (count == 1) {
-    directions = {direction_between(origin, first, type)};
-  } else {
-    directions = directions_through(origin, first, {files[1].string(), read_state(files[1], inputs)}, type);
-  }
+  std::vector<NamedState> others;
+  for (std::size_t k = 0; k < count; ++k) others.push_back({files[k].string(), read_state(files[k], inputs)});
+  const auto directions = directions_through(origin, others, type);
   ChosenPlane plane;
   plane.unit = norm(directions.front());
   plane.files = files;
@@ -98,8 +99,11 @@ ChosenPlane plane_through(const PlaneOptions& options, std::size_t count, const 
   const auto names = short_names(plane.files);
   for (std::size_t i = 0; i < plane.files.size(); ++i) {
     Projection at = project(read_state(plane.files[i], inputs), {inputs.origin, directions});
-    if (i == 1) at = {{1, 0}, 0};  // the end of the first direction, without the rounding
-    plane.points.push_back({names[i], at.coordinates[0], count > 1 ? at.coordinates[1] : 0, at.distance});
+    if (i == 1) {  // the end of the first direction, without the rounding
+      at = {std::vector<double>(count, 0), 0};
+      at.coordinates[0] = 1;
+    }
+    plane.points.push_back({names[i], at.coordinates, at.distance});
   }
   plane.directions = [directions](std::size_t) { return directions; };
   return plane;
@@ -127,7 +131,7 @@ PlaneOptions check(const PlaneRequest& request) {
     throw UsageError("`repeat` {}: draws its directions; this plane is given", request.repeat);
   }
   if (!request.save_directions.empty()) {
-    throw UsageError("`repeat` {}: draws its directions, a file of them holds one pair", request.repeat);
+    throw UsageError("`repeat` {}: draws its directions, a file of them holds those of one", request.repeat);
   }
   return options;
 }
@@ -151,7 +155,8 @@ std::filesystem::path take_origin(const std::filesystem::path& checkpoint, Plane
   if (origin.empty() && options.source == PlaneSource::pca) origin = options.runs.front().files.back();
   if (origin.empty()) throw UsageError("`checkpoint` is required: a file, or a run folder for its last epoch");
   if (options.source == PlaneSource::points && files.size() < directions) {
-    throw UsageError("`plane` points: a plane takes three checkpoints, that at the origin included");
+    throw UsageError("`plane` points: {} axes take {} checkpoints, that at the origin included", directions,
+                     directions + 1);
   }
   return origin;
 }
@@ -201,12 +206,20 @@ std::vector<std::string> short_names(const std::vector<std::filesystem::path>& f
   return names;
 }
 
-Axis axis_around(const std::vector<MarkedPoint>& points, double MarkedPoint::*coordinate, std::size_t count) {
-  const auto less = [&](const MarkedPoint& a, const MarkedPoint& b) { return a.*coordinate < b.*coordinate; };
-  const auto [low, high] = std::minmax_element(points.begin(), points.end(), less);
-  const double margin = kMargin * ((*high).*coordinate - (*low).*coordinate);
+Axis axis_around(const std::vector<MarkedPoint>& points, std::size_t axis, std::size_t count) {
   if (count == 1) return {0, 0, 1};
-  return {(*low).*coordinate - margin, (*high).*coordinate + margin, count};
+  double low = points.front().coordinates[axis], high = low;
+  for (const MarkedPoint& point : points) {
+    low = std::min(low, point.coordinates[axis]);
+    high = std::max(high, point.coordinates[axis]);
+  }
+  const double margin = kMargin * (high - low);
+  return {low - margin, high + margin, count};
+}
+
+std::string range_field(std::size_t axis) {
+  const std::string name = axis_name(axis);
+  return name.size() == 1 ? "`" + name + "`" : fmt::format("`axis` {}", axis + 1);
 }
 
 }  // namespace lossatlas

@@ -12,8 +12,8 @@
 #include "landscape/differences.h"
 #include "landscape/direction.h"
 #include "landscape/plane.h"
-#include "landscape/settings.h"
-#include "landscape/surface.h"
+#include "surface/settings.h"
+#include "surface/surface.h"
 
 namespace lossatlas {
 
@@ -52,8 +52,8 @@ struct ChosenPlane {
 /// The threads and the instruction set that are asked for.
 SumOptions sums_of(const LandscapeRequest& request, const LandscapeOptions& options);
 
-/// A plane (count = 2) or a line (1) around the inputs' origin. Reads the files that it takes. Throws Error naming the
-/// file that does not fit. `sums`: of what is read of many checkpoints.
+/// A line (count = 1), a plane (2) or a space of more directions around the inputs' origin. Reads the files that it
+/// takes. Throws Error naming the file that does not fit. `sums`: of what is read of many checkpoints.
 ChosenPlane choose_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs,
                          const SumOptions& sums);
 
@@ -63,7 +63,11 @@ std::vector<std::string> short_names(const std::vector<std::filesystem::path>& f
 /// A range that was asked for.
 inline Axis axis_of(const std::array<double, 2>& range, std::size_t points) { return {range[0], range[1], points}; }
 
-/// A range that holds the coordinates of all points, with a margin of a fifth of their extent on either side.
-Axis axis_around(const std::vector<MarkedPoint>& points, double MarkedPoint::*coordinate, std::size_t count);
+/// A range that holds the coordinates of all points along an axis, with a margin of a fifth of their extent on either
+/// side.
+Axis axis_around(const std::vector<MarkedPoint>& points, std::size_t axis, std::size_t count);
+
+/// What messages call the range of an axis: "`x`", of a fifth "`axis` 5".
+std::string range_field(std::size_t axis);
 
 }  // namespace lossatlas

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -181,10 +182,12 @@ struct PlaneRequest {
 struct SurfaceRequest {
   LandscapeRequest landscape;
   PlaneRequest plane;
-  std::array<std::size_t, 2> grid{51, 51};
-  std::optional<std::array<double, 2>> x, y;  // without: -1 to 1; through checkpoints what holds them.
-  double tolerance = 0;                       // of the range of log loss; 0: none
-  std::int64_t budget = 0;                    // image evaluations; 0: none
+  std::size_t axes = 2;               // directions; more than two draw no picture, but slices of one
+  std::vector<std::size_t> grid{51};  // points along each axis, x first; one number is that of all
+  /// By the name of the axis: x, y, z, w, axis5, … Without: -1 to 1; through checkpoints what holds them.
+  std::map<std::string, std::array<double, 2>> ranges;
+  double tolerance = 0;     // of the range of log loss; 0: none
+  std::int64_t budget = 0;  // image evaluations; 0: none
 
   /// True where few evaluations stand for all images at every point.
   bool in_levels() const { return tolerance > 0 || budget > 0; }
@@ -194,9 +197,9 @@ struct SurfaceRequest {
     using R = SurfaceRequest;
     visit(kInPlace, &R::landscape);
     visit(kInPlace, &R::plane);
+    visit("axes", &R::axes);
     visit("grid", &R::grid);
-    visit("x", &R::x);
-    visit("y", &R::y);
+    visit("ranges", &R::ranges);
     visit("tolerance", &R::tolerance);
     visit("budget", &R::budget);
   }

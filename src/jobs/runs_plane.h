@@ -7,7 +7,7 @@
 #include "checkpoint/index.h"
 #include "jobs/planes.h"
 #include "jobs/run_files.h"
-#include "landscape/trajectory.h"
+#include "surface/trajectory.h"
 
 namespace lossatlas {
 

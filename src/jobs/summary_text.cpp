@@ -5,15 +5,13 @@
 #include <algorithm>
 #include <cmath>
 
-#include "landscape/barrier.h"
-#include "landscape/range_advice.h"
-#include "landscape/settings.h"
-#include "landscape/summary.h"
+#include "surface/barrier.h"
+#include "surface/range_advice.h"
+#include "surface/settings.h"
+#include "surface/summary.h"
 
 namespace lossatlas {
 namespace {
-
-std::string place_text(const Located& point) { return fmt::format("({:.4g}, {:.4g})", point.x, point.y); }
 
 std::string width_text(const Summary& summary) {
   if (std::isnan(summary.width)) return "unknown";
@@ -29,9 +27,12 @@ std::string condition_text(const Curvature& curvature) {
 
 std::string curvature_text(const Curvature& curvature) {
   if (!curvature.is_known()) return "curvature at the centre: unknown";
-  if (std::isnan(curvature.condition)) return fmt::format("curvature at the centre: {:.3g}", curvature.largest);
-  return fmt::format("curvatures at the centre: {:.3g} and {:.3g}, condition {}", curvature.largest, curvature.smallest,
-                     condition_text(curvature));
+  std::string values;
+  for (std::size_t k = curvature.eigenvalues.size(); k-- > 0;) {
+    values += fmt::format("{}{:.3g}", values.empty() ? "" : k == 0 ? " and " : ", ", curvature.eigenvalues[k]);
+  }
+  if (curvature.eigenvalues.size() == 1) return "curvature at the centre: " + values;
+  return fmt::format("curvatures at the centre: {}, condition {}", values, condition_text(curvature));
 }
 
 std::string minima_text(const Summary& summary) {
@@ -59,11 +60,14 @@ std::string ways_text(const std::string& name, const nlohmann::ordered_json& cur
 
 /// What the ends have by themselves beside what they have on the curve.
 std::string own_text(const Surface& curve) {
-  if (curve.points.size() != 2 || std::isnan(curve.points[1].loss)) return "";
+  if (curve.points.size() != 2 || std::isnan(curve.points[1].value(path_values(curve.split()).loss))) return "";
   const MarkedPoint &a = curve.points[0], &b = curve.points[1];
-  std::string text = fmt::format("the ends with the statistics they came with: {} loss {:.4g} and {:.4g}",
-                                 name_of(curve.split), a.loss, b.loss);
-  if (curve.has_both_splits()) text += fmt::format(", test loss {:.4g} and {:.4g}", a.test_loss, b.test_loss);
+  std::string text = "the ends with the statistics they came with: ";
+  for (const Samples& samples : curve.samples) {
+    const std::string loss = path_values(samples.split).loss;
+    text += fmt::format("{}{} loss {:.4g} and {:.4g}", text.ends_with(": ") ? "" : ", ", name_of(samples.split),
+                        a.value(loss), b.value(loss));
+  }
   return text;
 }
 
@@ -75,7 +79,7 @@ std::vector<std::string> curve_lines(const Surface& surface) {
   }
   if (const auto own = own_text(surface); !own.empty()) lines.push_back(own);
   const Settings settings = settings_from(surface.settings);
-  const double curve = settings.curve_length.value_or(kUnknown), line = settings.line_length.value_or(kUnknown);
+  const double curve = settings.curve_length.value_or(kNotKnown), line = settings.line_length.value_or(kNotKnown);
   if (curve > 0) lines.push_back(fmt::format("the curve is {:.3g} times as long as the line", curve / line));
   return lines;
 }
@@ -93,13 +97,13 @@ std::vector<std::string> lines_of(const Summary& summary) {
   lines.push_back(fmt::format(
       "loss {:.6g} and accuracy {:.2f} % at {} {}; lowest loss {:.6g} at {}, highest {:.6g}", summary.centre.loss,
       summary.centre_accuracy, summary.is_centre_exact ? "the centre" : "the point nearest to the centre,",
-      place_text(summary.centre), summary.lowest.loss, place_text(summary.lowest), summary.highest.loss));
-  lines.push_back(
-      fmt::format("width at twice the centre's loss: {}; {}", width_text(summary), curvature_text(summary.curvature)));
+      place_text(summary.centre.at, 4), summary.lowest.loss, place_text(summary.lowest.at, 4), summary.highest.loss));
+  const std::string width = fmt::format("width at twice the centre's loss: {}; ", width_text(summary));
+  lines.push_back((summary.axes.size() > 2 ? "" : width) + curvature_text(summary.curvature));
   std::string steepest;
   if (std::isfinite(summary.steepest.size())) {
     steepest = fmt::format("; largest step {:.4g}, from {} to {}", summary.steepest.size(),
-                           place_text(summary.steepest.from), place_text(summary.steepest.to));
+                           place_text(summary.steepest.from.at, 4), place_text(summary.steepest.to.at, 4));
   }
   lines.push_back(minima_text(summary) + steepest);
   if (summary.not_finite > 0) {
@@ -169,21 +173,21 @@ std::vector<std::string> path_lines(const Trajectory& trajectory, Split split) {
 }  // namespace
 
 std::vector<std::string> summary_lines(const Surface& surface) {
-  if (surface.kind == SurfaceKind::curve) return curve_lines(surface);
-  if (surface.layers == 1) {
+  if (surface.is_curve()) return curve_lines(surface);
+  if (surface.is_single()) {
     auto lines = lines_of(summarize(surface));
     const auto interpolation = interpolation_json(surface);
     for (const auto& [value, barrier] : interpolation.items()) lines.push_back(barrier_text(value, barrier));
-    const auto of_paths = path_lines(surface.trajectory, surface.split);
+    const auto of_paths = path_lines(surface.trajectory, surface.split());
     lines.insert(lines.end(), of_paths.begin(), of_paths.end());
     return lines;
   }
-  const char* layers = surface.kind == SurfaceKind::line ? "lines" : "repeats";
-  std::vector<std::string> lines{fmt::format("the mean of {} {}:", surface.layers, layers)};
-  for (const auto& line : lines_of(summarize(mean_of_repeats(surface)))) lines.push_back("  " + line);
+  const char* members = surface.is_line() ? "lines" : "repeats";
+  std::vector<std::string> lines{fmt::format("the mean of {} {}:", surface.members(), members)};
+  for (const auto& line : lines_of(summarize(mean_of(surface)))) lines.push_back("  " + line);
   std::vector<Summary> repeats;
-  for (std::size_t r = 0; r < surface.layers; ++r) repeats.push_back(summarize(repeat_of(surface, r)));
-  lines.push_back(list_text("width", repeats, width_text));
+  for (std::size_t r = 0; r < surface.members(); ++r) repeats.push_back(summarize(member_of(surface, r)));
+  if (surface.grid.dimensions() < 3) lines.push_back(list_text("width", repeats, width_text));
   lines.push_back(list_text("condition", repeats, [](const Summary& s) { return condition_text(s.curvature); }));
   lines.push_back(
       list_text("lowest loss", repeats, [](const Summary& s) { return fmt::format("{:.6g}", s.lowest.loss); }));
@@ -203,7 +207,7 @@ void report_values(const Surface& surface, Observer& observer) {
     observer.on_note(fmt::format("warning: {} of {} losses are not finite (stored as they are){}", count,
                                  surface.size(), is_centre_finite(surface) ? fmt::format("; {} helps", advice) : ""));
   }
-  if (std::find(surface.state.begin(), surface.state.end(), PointState::missing) != surface.state.end()) return;
+  if (surface.missing() > 0) return;
   for (const auto& line : summary_lines(surface)) observer.on_note(line);
 }
 

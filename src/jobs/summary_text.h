@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "jobs/observer.h"
-#include "landscape/surface.h"
+#include "surface/surface.h"
 
 namespace lossatlas {
 

@@ -6,6 +6,7 @@
 #include "jobs/inputs.h"
 #include "jobs/jobs.h"
 #include "jobs/landscape_run.h"
+#include "jobs/level_run.h"
 #include "jobs/planes.h"
 #include "jobs/runs_plane.h"
 
@@ -17,7 +18,8 @@ void check_levels(const SurfaceRequest& request) {
   if (std::isnan(request.tolerance)) throw UsageError("`tolerance` nan: wants a number from 0.0001 to 0.5");
   if (!request.in_levels()) return;
   const char* option = request.tolerance > 0 ? "`tolerance`" : "`budget`";
-  const auto refuse = [&](const char* other) { throw UsageError("{}: cannot be used with {}", option, other); };
+  const auto refuse = [&](const std::string& other) { throw UsageError("{}: cannot be used with {}", option, other); };
+  if (request.axes != 2) refuse(fmt::format("`axes` {}", request.axes));
   if (request.plane.repeat > 1) refuse("`repeat`");
   if (request.landscape.join) refuse("`join`");
   if (request.landscape.split == "both") refuse("`split` both");
@@ -35,22 +37,52 @@ struct CheckedSurface {
   std::vector<std::string> notes;
 };
 
+/// Throws UsageError for a grid of other axes than those asked for, and for one of too many points.
+std::vector<std::size_t> grid_of(const SurfaceRequest& request) {
+  constexpr std::size_t kMostAxes = 8;
+  constexpr double kMostPoints = 1e8;
+  const std::size_t axes = request.axes;
+  if (axes < 2 || axes > kMostAxes) {
+    throw UsageError("`axes` {}: a surface takes 2 to {}; along one direction use `lossatlas line`", axes, kMostAxes);
+  }
+  auto grid = request.grid;
+  if (grid.size() == 1) grid.assign(axes, grid[0]);
+  if (grid.size() != axes) {
+    throw UsageError("`grid` {}: {} numbers, but `axes` is {}", fmt::join(grid, "x"), grid.size(), axes);
+  }
+  double points = 1;
+  for (const std::size_t along : grid) points *= static_cast<double>(along);
+  if (points > kMostPoints) {
+    throw UsageError("`grid` {}: {:.3g} points, more than the {:.0e} that a surface may have", fmt::join(grid, "x"),
+                     points, kMostPoints);
+  }
+  return grid;
+}
+
 CheckedSurface check(SurfaceRequest request) {
   check_levels(request);
+  request.grid = grid_of(request);
   CheckedSurface checked{request, check(request.landscape), check(request.plane), {}, {}};
   const auto source = checked.plane.source;
+  if (source == PlaneSource::pca && request.axes != 2) {
+    throw UsageError("`axes` {}: `plane` pca has two", request.axes);
+  }
   const bool has_default = source != PlaneSource::points && source != PlaneSource::pca;
   checked.landscape.is_between_networks = !has_default;
-  using Range = std::optional<std::array<double, 2>>;
-  const auto range = [&](const Range& asked, std::size_t points, char name) -> Range {
-    if (asked || !has_default) return asked;
-    if (points > 1) return std::array{-1.0, 1.0};
-    throw UsageError("`grid` {}x{}: one point along {} requires its coordinate, as in `{}` 0:0", request.grid[0],
-                     request.grid[1], name, name);
-  };
-  checked.request.x = range(request.x, request.grid[0], 'x');
-  checked.request.y = range(request.y, request.grid[1], 'y');
-  checked.origin = take_origin(request.landscape.checkpoint, checked.plane, 2, checked.notes);
+  auto& ranges = checked.request.ranges;
+  for (std::size_t k = 0; k < request.axes && has_default; ++k) {
+    if (request.grid[k] == 1 && !ranges.contains(axis_name(k))) {
+      throw UsageError("`grid` {}: one point along {} requires its coordinate, as in {}{}0:0",
+                       fmt::join(request.grid, "x"), axis_name(k), range_field(k), k < 4 ? " " : "=");
+    }
+    ranges.try_emplace(axis_name(k), std::array{-1.0, 1.0});
+  }
+  for (const auto& [name, range] : ranges) {
+    bool is_axis = false;
+    for (std::size_t k = 0; k < request.axes; ++k) is_axis = is_axis || name == axis_name(k);
+    if (!is_axis) throw UsageError("a range of {}: the surface has {} axes", name, request.axes);
+  }
+  checked.origin = take_origin(request.landscape.checkpoint, checked.plane, request.axes, checked.notes);
   return checked;
 }
 
@@ -64,23 +96,26 @@ void check_files(const CheckedSurface& checked) {
   check_files(checked.request.landscape, checked.request.plane.save_directions, files);
 }
 
+Axis axis_along(const SurfaceRequest& request, const ChosenPlane& plane, std::size_t axis) {
+  const std::size_t points = request.grid[axis];
+  const auto range = request.ranges.find(axis_name(axis));
+  if (range != request.ranges.end()) return axis_of(range->second, points);
+  if (plane.trajectory.runs.empty()) return axis_around(plane.points, axis, points);
+  return axis_around(plane.trajectory, axis == 0 ? &Projected::x : &Projected::y, points);
+}
+
 /// Without points. Throws UsageError where --budget does not suffice for a pilot.
 Surface empty_surface(const SurfaceRequest& request, const LandscapeOptions& options, const LandscapeInputs& inputs,
                       const ChosenPlane& plane) {
-  const bool has_paths = !plane.trajectory.runs.empty();
-  const auto held = [&](double MarkedPoint::*of_points, std::vector<double> Projected::*of_paths, std::size_t count) {
-    return has_paths ? axis_around(plane.trajectory, of_paths, count) : axis_around(plane.points, of_points, count);
-  };
-  const Axis x =
-      request.x ? axis_of(*request.x, request.grid[0]) : held(&MarkedPoint::x, &Projected::x, request.grid[0]);
-  const Axis y =
-      request.y ? axis_of(*request.y, request.grid[1]) : held(&MarkedPoint::y, &Projected::y, request.grid[1]);
-  const auto more = names_of(request.landscape.extras, options.split, inputs.spec.classes, options.second);
-  if (!request.in_levels()) return Surface(x, y, options.split, more, request.plane.repeat);
+  std::vector<Axis> axes;
+  for (std::size_t k = 0; k < request.axes; ++k) axes.push_back(axis_along(request, plane, k));
+  const auto measures = measures_of(request.landscape.extras, options, inputs);
+  Form form = Single{};
+  if (request.plane.repeat > 1) form = Repeats{request.plane.repeat};
+  if (!request.in_levels()) return Surface(Grid(axes), measures, form);
   const auto ladder = ladder_of(static_cast<std::int64_t>(inputs.images.data->size()));
-  Surface surface(x, y, options.split, {}, ladder.size());
-  surface.levels = ladder;
-  const std::int64_t pilot = LevelPlan(surface, ladder, {}).pilot_cost();
+  Surface surface(Grid(axes), measures, Levels{ladder});
+  const std::int64_t pilot = level_plan(surface, {}).pilot_cost();
   if (request.budget > 0 && request.budget < pilot) {
     throw UsageError("`budget` {}: the first look alone takes {} image evaluations ({} points on all {} images)",
                      request.budget, pilot, pilot / ladder.back(), ladder.back());
@@ -95,7 +130,7 @@ Settings settings_of(const SurfaceRequest& request, const Surface& surface) {
   settings.subsets.emplace();
   settings.tolerance.emplace();
   settings.budget.emplace();
-  if (request.in_levels()) settings.levels = surface.levels;
+  if (request.in_levels()) settings.levels = surface.levels()->sizes;
   if (request.in_levels()) settings.subsets = std::string("balanced in strata");
   if (request.tolerance > 0) settings.tolerance = request.tolerance;
   if (request.budget > 0) settings.budget = request.budget;
@@ -109,7 +144,7 @@ Outcome run(const CheckedSurface& checked, const Caller& caller, Observer& obser
   const auto device = open_device(landscape.device);
   const LandscapeInputs inputs = read_inputs(landscape, checked.landscape, checked.origin, request.in_levels());
   check_writable(landscape.out);
-  const ChosenPlane plane = choose_plane(checked.plane, 2, inputs, sums_of(landscape, checked.landscape));
+  const ChosenPlane plane = choose_plane(checked.plane, request.axes, inputs, sums_of(landscape, checked.landscape));
   const Engine engine = make_engine(landscape, checked.landscape, inputs, device);
   Surface empty = empty_surface(request, checked.landscape, inputs, plane);
   const Settings settings = settings_of(request, empty);

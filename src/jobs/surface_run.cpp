@@ -15,10 +15,11 @@
 #include "data/data_digest.h"
 #include "jobs/level_run.h"
 #include "jobs/summary_text.h"
-#include "landscape/journal.h"
-#include "landscape/resume.h"
 #include "landscape/sharing.h"
 #include "landscape/sweep.h"
+#include "surface/journal.h"
+#include "surface/resume.h"
+#include "surface/surface_file.h"
 
 namespace lossatlas {
 namespace {
@@ -28,12 +29,14 @@ using nlohmann::json;
 constexpr std::string_view kHdf5Begin = "\x89HDF\r\n\x1a\n";
 
 std::string grid_text(const Surface& surface) {
-  if (surface.is_flat()) {
-    return fmt::format("{} points over x {}:{}", surface.x.points, surface.x.low, surface.x.high);
+  std::vector<std::size_t> points;
+  std::vector<std::string> ranges;
+  for (const Axis& axis : surface.grid.axes) {
+    points.push_back(axis.points);
+    ranges.push_back(fmt::format("{} {}:{}", axis.name, axis.low, axis.high));
   }
-  const auto range = [](const Axis& axis) { return fmt::format("{}:{}", axis.low, axis.high); };
-  return fmt::format("{}x{} over x {} and y {}", surface.x.points, surface.y.points, range(surface.x),
-                     range(surface.y));
+  return fmt::format("{}{} over {}", fmt::join(points, "x"), points.size() == 1 ? " points" : "",
+                     fmt::join(ranges, points.size() == 2 ? " and " : ", "));
 }
 
 /// Refuses to mix values of other settings with those that are there; arithmetic is let pass where the job says so.
@@ -62,10 +65,6 @@ void take_over(const SurfaceJob& job, Surface& now, const Surface& before, Obser
         "resume it with its own, or choose another `out`",
         job.out.string(), grid_text(before), grid_text(now));
   }
-}
-
-std::size_t missing_points_of(const Surface& surface) {
-  return static_cast<std::size_t>(std::count(surface.state.begin(), surface.state.end(), PointState::missing));
 }
 
 /// What is on disk of the points, and how to go on.
@@ -113,7 +112,7 @@ class OwnerRun {
         observer_(observer),
         stop_(observer.should_stop()),
         surface_(job.surface),
-        order_of_engine_(surface_.samples) {}
+        order_of_engine_(surface_.samples[0].indices) {}
 
   Outcome run() {
     check_beside(job_.out);
@@ -122,7 +121,7 @@ class OwnerRun {
     go_on();
     if (is_complete_) return already_complete();
     observer_.on_note(job_.introduction);
-    if (reused_ > 0 || !surface_.pilot.empty()) observer_.on_note(going_on_text());
+    if (reused_ > 0 || pilots() > 0) observer_.on_note(going_on_text());
     begin_file();
     try {
       return compute();
@@ -145,15 +144,15 @@ class OwnerRun {
     if (!remains) return;
     take_over(job_, surface_, remains->surface, observer_);
     surface_.centre_check = remains->surface.centre_check;
-    if (!remains->surface.pilot.empty()) {
-      surface_.pilot = remains->surface.pilot;
-      surface_.samples = remains->surface.samples;
+    if (const Levels* before = remains->surface.levels(); before && !before->pilot.empty()) {
+      surface_.levels()->pilot = before->pilot;
+      surface_.samples[0].indices = remains->surface.samples[0].indices;
     }
     if (!remains->surface.points.empty()) surface_.points = remains->surface.points;
     if (!remains->surface.trajectory.runs.empty()) surface_.trajectory = remains->surface.trajectory;
     for (const std::string& remark : remains->remarks) observer_.on_note("note: " + remark);
     for (const auto& file : remains->damaged) std::filesystem::rename(file, damaged_name(file));
-    reused_ = surface_.size() - missing_points_of(surface_);
+    reused_ = surface_.size() - surface_.missing();
     const json& before = remains->surface.provenance;
     seconds_before_ = before.value("seconds", 0.0);
     surface_.provenance["seconds"] = seconds_before_;
@@ -177,8 +176,8 @@ class OwnerRun {
 
   std::string going_on_text() const {
     if (!has_levels()) return fmt::format("going on: {} of {} points are there", reused_, surface_.size());
-    if (reused_ == 0) return fmt::format("going on: {} points of the first look are there", surface_.pilot.size());
-    const auto begin = surface_.state.begin(), end = begin + static_cast<std::ptrdiff_t>(surface_.grid_size());
+    if (reused_ == 0) return fmt::format("going on: {} points of the first look are there", pilots());
+    const auto begin = surface_.state.begin(), end = begin + static_cast<std::ptrdiff_t>(surface_.grid.size());
     return fmt::format("going on: {} points are there, on some or all images",
                        std::count(begin, end, PointState::evaluated));
   }
@@ -187,7 +186,7 @@ class OwnerRun {
   void begin_file() {
     try {
       if (has_levels()) {
-        write_surface(job_.out, surface_, LevelPlan(surface_, surface_.levels, job_.goal).reconstruct());
+        write_surface(job_.out, surface_, level_plan(surface_, job_.goal).reconstruct());
       } else {
         write_surface(job_.out, surface_);
       }
@@ -205,7 +204,7 @@ class OwnerRun {
   }
 
   Outcome compute() {
-    journal_.emplace(journal_of(job_.out), surface_.settings, surface_.more_names());
+    journal_.emplace(journal_of(job_.out), surface_.settings, surface_.measures());
     if (!has_levels()) evaluate_centre();
     if (job_.mark) job_.mark(surface_, stop_);
     if (has_levels()) {
@@ -227,7 +226,7 @@ class OwnerRun {
 
   /// The loss at the origin, computed as the sweep computes it, kept where the grid holds that point.
   void evaluate_centre() {
-    const auto index = surface_.index_of(0, 0);
+    const auto index = surface_.grid.origin();
     const bool is_there = index && surface_.state[*index] == PointState::evaluated;
     const bool is_checked = !surface_.centre_check.is_null();
     const std::int64_t all = job_.engine.images(), few = checked_images(job_.engine);
@@ -248,10 +247,10 @@ class OwnerRun {
 
   /// The same once the pilot is there, which holds the centre where the grid does.
   void check_centre_in_levels() {
-    const auto index = surface_.index_of(0, 0);
+    const auto index = surface_.grid.origin();
     const std::int64_t all = job_.engine.images(), few = checked_images(job_.engine);
     if (index) {
-      const Evaluation centre = surface_.at(surface_.index_in(surface_.layers - 1, *index));
+      const Evaluation centre = surface_.at(surface_.index_in(surface_.members() - 1, *index));
       judge(centre, surface_.centre_check.is_null() ? evaluate_origin({few}).front() : centre);
     } else {
       const auto found = evaluate_origin({few, all});
@@ -266,9 +265,10 @@ class OwnerRun {
     report_centre_check();
   }
 
-  bool has_levels() const { return !surface_.levels.empty(); }
+  bool has_levels() const { return surface_.levels() != nullptr; }
+  std::size_t pilots() const { return has_levels() ? surface_.levels()->pilot.size() : 0; }
 
-  /// At coordinates (0, 0), over the first sizes[0], sizes[1], … images.
+  /// At the origin, over the first sizes[0], sizes[1], … images.
   std::vector<Evaluation> evaluate_origin(const std::vector<std::int64_t>& sizes) const {
     const int threads = at::get_num_threads();
     at::set_num_threads(1);
@@ -331,11 +331,11 @@ class OwnerRun {
       all = {part.finished, all.computed + part.computed, all.seconds + part.seconds,
              all.computed == 0 ? part.images_per_second : all.images_per_second};
       shared.merge(surface_);
-      if (stop_ || missing_points_of(surface_) == 0) break;
-      observer_.on_note(fmt::format("waiting for {} points of processes that joined", missing_points_of(surface_)));
+      if (stop_ || surface_.missing() == 0) break;
+      observer_.on_note(fmt::format("waiting for {} points of processes that joined", surface_.missing()));
       if (!shared.wait_for_others(surface_, stop_)) break;
     }
-    all.finished = missing_points_of(surface_) == 0;
+    all.finished = surface_.missing() == 0;
     return all;
   }
 
@@ -343,7 +343,7 @@ class OwnerRun {
     SweepOptions options;
     options.threads = job_.threads;
     options.stop = &stop_;
-    options.next = [&shared] { return shared.next(); };
+    options.hand_out = &shared;
     options.on_evaluated = [this](std::size_t index, const Evaluation& evaluation) {
       journal_->add(index, evaluation);
       ++computed_;
@@ -370,7 +370,7 @@ class OwnerRun {
 
   /// Once the file holds their points. Those of processes that joined stay while they may still be written.
   void remove_journals() {
-    const bool complete = missing_points_of(surface_) == 0;
+    const bool complete = surface_.missing() == 0;
     for (const auto& file : journals_of(job_.out)) {
       std::error_code ignored;
       if (complete || file == journal_of(job_.out)) std::filesystem::remove(file, ignored);
@@ -407,7 +407,7 @@ class OwnerRun {
 
 bool is_complete(const std::filesystem::path& file) {
   const auto remains = read_remains(file);
-  return remains && missing_points_of(remains->surface) == 0;
+  return remains && remains->surface.missing() == 0;
 }
 
 /// Takes part in another process's sweep. Nothing where that one ended before this one could join.
@@ -432,11 +432,11 @@ std::optional<Outcome> run_as_joiner(SurfaceJob& job, const ProcessName& owner, 
   surface.settings = remains->surface.settings;
 
   joined.begin(surface);
-  Journal journal(joined.journal(), surface.settings, surface.more_names());
+  Journal journal(joined.journal(), surface.settings, surface.measures());
   SweepOptions options;
   options.threads = job.threads;
   options.stop = &stop;
-  options.next = [&joined] { return joined.next(); };
+  options.hand_out = &joined;
   options.on_evaluated = [&](std::size_t index, const Evaluation& evaluation) {
     try {
       journal.add(index, evaluation);

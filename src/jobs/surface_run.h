@@ -10,9 +10,9 @@
 #include "evaluation/evaluator.h"
 #include "jobs/observer.h"
 #include "jobs/outcome.h"
-#include "landscape/levels.h"
 #include "landscape/plane.h"
-#include "landscape/surface.h"
+#include "levels/levels.h"
+#include "surface/surface.h"
 
 namespace lossatlas {
 

@@ -14,6 +14,7 @@
 #include "landscape/path_sweep.h"
 #include "landscape/projection_file.h"
 #include "landscape/sweep_progress.h"
+#include "surface/surface_file.h"
 
 namespace lossatlas {
 namespace {
@@ -130,7 +131,7 @@ Outcome run(const CheckedTrajectory& checked, const Caller& caller, Observer& ob
       request.x ? axis_of(*request.x, request.grid[0]) : axis_around(plane.trajectory, &Projected::x, request.grid[0]);
   const Axis y =
       request.y ? axis_of(*request.y, request.grid[1]) : axis_around(plane.trajectory, &Projected::y, request.grid[1]);
-  Surface empty(x, y, options.split, names_of(landscape.extras, options.split, inputs.spec.classes, options.second));
+  Surface empty({x, y}, measures_of(landscape.extras, options, inputs));
   Settings settings;
   settings.repeat = 1;
   settings.levels.emplace();

@@ -3,7 +3,8 @@
 #include <array>
 #include <cstdint>
 #include <limits>
-#include <string_view>
+
+#include "base/instruction_set.h"
 
 /// The arithmetic of the fused evaluator and of the Gram matrix: one thread, no LibTorch, float32 but where doubles are
 /// named. Every function exists once for each instruction set; which one runs is chosen when the program runs.
@@ -112,13 +113,6 @@ inline constexpr std::int64_t kMostGathered = 128;  // rows
 
 enum class Pooling { max, average, average_without_padding };
 
-/// amx: AVX-512, and products on the processor's matrix unit.
-enum class InstructionSet { portable, avx2, avx512, amx };
-
-/// What is multiplied. tf32, of CUDA's matrix units: factors are rounded to 11 bits. bf16: to bfloat16, 8 bits; on CUDA
-/// activations too. Sums stay float32.
-enum class Precision { fp32, tf32, bf16 };
-
 /// Gram matrices of differences that are held in one type of number, in which they are multiplied and summed over
 /// `width`.
 template <class Number>
@@ -208,16 +202,6 @@ struct Kernels {
   std::int64_t (*convolve_scratch)(const Activations& in) = nullptr;
   void (*convolve)(const Convolution& convolution) = nullptr;
 };
-
-/// The best that this processor has.
-InstructionSet best_instruction_set();
-bool is_available(InstructionSet set);
-/// Only amx multiplies bfloat16.
-bool is_available(InstructionSet set, Precision precision);
-std::string_view name_of(InstructionSet set);
-std::string_view name_of(Precision precision);
-inline constexpr InstructionSet kInstructionSets[] = {InstructionSet::portable, InstructionSet::avx2,
-                                                      InstructionSet::avx512, InstructionSet::amx};
 
 /// Throws std::logic_error where the set is not available.
 const Kernels& kernels_of(InstructionSet set, Precision precision = Precision::fp32);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,11 +18,11 @@ struct NamedState {
 /// The direction from one state to another, `to` − `from`, rounded once. Throws Error where the parameters are equal.
 Direction direction_between(const NamedState& from, const NamedState& to, DirectionType type);
 
-/// Directions of the plane through three states, with its origin at a: d₁ = b − a, and d₂ = c − a made orthogonal to d₁
-/// (Gram and Schmidt) and scaled to its length, so that both axes have one unit, ‖b − a‖. Statistics take the same
-/// steps as the parameters, so that the plane passes through those of all three. Throws Error where two are equal, or
-/// all three lie on one line.
-std::vector<Direction> directions_through(const NamedState& a, const NamedState& b, const NamedState& c,
+/// Directions of the plane through three states, or of the space through more, with its origin at one of them: d₁ leads
+/// to the first other state, and each further dₖ to the next, made orthogonal to those before (Gram and Schmidt) and
+/// scaled to the length of d₁, so that all axes have one unit. Statistics take the same steps as the parameters, so
+/// that the plane passes through those of all states. Throws Error where two are equal, or one adds no direction.
+std::vector<Direction> directions_through(const NamedState& origin, std::span<const NamedState> others,
                                           DirectionType type);
 
 /// Where a state's parameters lie.
@@ -30,7 +31,7 @@ struct Projection {
   double distance = 0;              // to that point, Euclidean
 };
 
-/// On a plane or a line whose tensors lie on the CPU.
-Projection project(const NetworkState& state, const Plane& plane);
+/// On a line, a plane or a space of more directions whose tensors lie on the CPU.
+Projection project(const NetworkTensors& state, const Plane& plane);
 
 }  // namespace lossatlas

@@ -17,6 +17,7 @@
 #include <stdexcept>
 
 #include "base/error.h"
+#include "kernels/kernels.h"
 
 namespace lossatlas {
 namespace {
@@ -236,28 +237,26 @@ Products Differences::sum_products(const std::function<void(const Block&, TwoRow
   }));
 }
 
-at::Tensor Differences::combine_buffer(const NamedTensor& buffer, const std::vector<double>& combination) const {
+void Differences::combine_buffer(const NamedTensor& buffer, const std::vector<double>& combination,
+                                 const at::Tensor& out) const {
   const auto& origin = buffer.tensor;
-  if (!origin.is_floating_point()) return at::zeros(origin.sizes(), at::kFloat);
+  if (!origin.is_floating_point()) return;
   auto sum = at::zeros(origin.sizes(), at::kDouble);
   const auto numbers = at::empty(origin.sizes(), at::kFloat);
   for (std::size_t i = 0; i < count(); ++i) {
     readers_[i].read(find(*checkpoints_[i], buffer), 0, numbers_of(numbers));
     sum.add_(numbers.to(at::kDouble) - origin.to(at::kDouble), combination[i]);
   }
-  return sum.to(at::kFloat);
+  out.copy_(sum);
 }
 
 std::vector<Direction> Differences::combine(std::span<const std::vector<double>> combinations, DirectionType type,
                                             Products& products) const {
-  std::vector<Direction> directions(2);
+  std::vector<Direction> directions;
   for (std::size_t k = 0; k < 2; ++k) {
-    for (const auto& [name, tensor] : origin_.parameters) {
-      directions[k].parameters.push_back({name, at::empty_like(tensor)});
-    }
-    if (type == DirectionType::weights) continue;
-    for (const NamedTensor& buffer : origin_.buffers) {
-      directions[k].buffers.push_back({buffer.name, combine_buffer(buffer, combinations[k])});
+    const auto& buffers = directions.emplace_back(zeros_like(origin_, part_of(type))).buffers;
+    for (std::size_t b = 0; b < buffers.size(); ++b) {
+      combine_buffer(origin_.buffers[b], combinations[k], buffers[b].tensor);
     }
   }
   std::vector<std::array<double, 2>> weights;
@@ -278,8 +277,7 @@ std::vector<Direction> Differences::combine(std::span<const std::vector<double>>
   });
   for (std::size_t k = 0; k < 2; ++k) {
     if (!leans_negative(directions[k])) continue;
-    for (auto& [name, tensor] : directions[k].parameters) tensor.neg_();
-    for (auto& [name, tensor] : directions[k].buffers) tensor.neg_();
+    directions[k].flat.neg_();
     for (auto& with : products.with) with[k] = -with[k];
     products.among[k][1 - k] = products.among[1 - k][k] = -products.among[k][1 - k];
   }

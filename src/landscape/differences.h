@@ -9,14 +9,18 @@
 #include <string>
 #include <vector>
 
+#include "base/instruction_set.h"
 #include "checkpoint/index.h"
-#include "kernels/kernels.h"
 #include "landscape/direction.h"
 #include "landscape/pca.h"
-#include "landscape/products.h"
 #include "models/state.h"
+#include "surface/products.h"
 
 namespace lossatlas {
+
+struct Kernels;
+template <class Number>
+struct GramKernels;
 
 /// Who sums. The last bits of a sum depend on the instruction set, and not on the threads.
 struct SumOptions {
@@ -86,7 +90,7 @@ class Differences {
   void for_each_row_of(
       const Block& block,
       const std::function<void(std::size_t, const float*, const float*, std::int64_t, std::int64_t)>& use) const;
-  at::Tensor combine_buffer(const NamedTensor& buffer, const std::vector<double>& combination) const;
+  void combine_buffer(const NamedTensor& buffer, const std::vector<double>& combination, const at::Tensor& out) const;
 
   NetworkState origin_;
   std::vector<std::int64_t> begins_;  // first column of each parameter, and the end

@@ -1,6 +1,5 @@
 #include "landscape/direction.h"
 
-#include <ATen/ops/zeros_like.h>
 #include <fnmatch.h>
 
 #include <algorithm>
@@ -84,7 +83,7 @@ bool is_zero(std::span<const float> values) {
 /// The entries of a network that are zero in a direction.
 class Ignored {
  public:
-  Ignored(const NetworkState& network, const Ignore& ignore) : ignore_(ignore) {
+  Ignored(const NetworkTensors& network, const Ignore& ignore) : ignore_(ignore) {
     for (const auto& [name, tensor] : network.parameters) {
       if (tensor.dim() == 1 && name.ends_with(kWeight)) norms_.insert(name.substr(0, name.size() - kWeight.size()));
     }
@@ -92,7 +91,7 @@ class Ignored {
       const auto fits = [&](const NamedTensor& entry) { return matches(pattern, entry.name); };
       if (std::any_of(network.parameters.begin(), network.parameters.end(), fits)) continue;
       if (std::any_of(network.buffers.begin(), network.buffers.end(), fits)) continue;
-      throw UsageError("--ignore {}: no parameter has such a name; wants bias, bn, patterns as in fc.*, or none",
+      throw UsageError("`ignore` {}: no parameter has such a name; wants bias, bn, patterns as in fc.*, or none",
                        pattern);
     }
   }
@@ -119,19 +118,23 @@ class Ignored {
 
 std::string_view name_of(DirectionType type) { return kTypeNames.name_of(type); }
 
-DirectionType direction_type_of(const std::string& name) { return kTypeNames.parse("--dir-type", name); }
+DirectionType direction_type_of(const std::string& name) { return kTypeNames.parse("`dir_type`", name); }
 
-DirectionType type_of(const Direction& direction) {
+DirectionType type_of(const NetworkTensors& direction) {
   return direction.buffers.empty() ? DirectionType::weights : DirectionType::states;
+}
+
+StatePart part_of(DirectionType type) {
+  return type == DirectionType::weights ? StatePart::parameters : StatePart::all;
 }
 
 std::string_view name_of(Normalization normalization) { return kNormalizationNames.name_of(normalization); }
 
-Normalization normalization_of(const std::string& name) { return kNormalizationNames.parse("--norm", name); }
+Normalization normalization_of(const std::string& name) { return kNormalizationNames.parse("`norm`", name); }
 
 std::string_view name_of(Distribution distribution) { return kDistributionNames.name_of(distribution); }
 
-Distribution distribution_of(const std::string& name) { return kDistributionNames.parse("--distribution", name); }
+Distribution distribution_of(const std::string& name) { return kDistributionNames.parse("`distribution`", name); }
 
 Ignore ignore_of(const std::string& words) {
   Ignore ignore{false, false, {}};
@@ -140,7 +143,7 @@ Ignore ignore_of(const std::string& words) {
     const std::size_t end = words.find(',', first);
     const std::string word = words.substr(first, end - first);
     first = end == std::string::npos ? end : end + 1;
-    if (word.empty()) throw UsageError("--ignore '{}': wants bias, bn, patterns of names as in fc.*, or none", words);
+    if (word.empty()) throw UsageError("`ignore` '{}': wants bias, bn, patterns of names as in fc.*, or none", words);
     if (word == "bias") {
       ignore.bias = true;
     } else if (word == "bn") {
@@ -159,60 +162,60 @@ std::string name_of(const Ignore& ignore) {
   return words.empty() ? "none" : fmt::format("{}", fmt::join(words, ","));
 }
 
-Direction random_direction(const NetworkState& origin, std::uint32_t number, const DirectionOptions& options) {
+Direction random_direction(const NetworkTensors& origin, std::uint32_t number, const DirectionOptions& options) {
   const Ignored ignored(origin, options.ignore);
   const auto stream = [&](std::size_t entry) { return static_cast<std::uint64_t>(number) << 32 | entry; };
   bool moves = false;
-  const auto draw_entry = [&](const NamedTensor& entry, std::size_t index) {
+  const auto draw_entry = [&](const NamedTensor& entry, std::size_t index, const at::Tensor& values) {
+    if (ignored.holds(entry) || !entry.tensor.is_floating_point()) return;
     const auto theta = plain(entry.tensor);
-    const auto values = at::zeros_like(theta);
-    if (!ignored.holds(entry) && entry.tensor.is_floating_point()) {
-      draw(numbers_of(values), stream(index), options);
-      normalize(numbers_of(values), numbers_of(theta), filters_of(theta), options.normalization);
-      moves = true;
-    }
-    return NamedTensor{entry.name, values};
+    draw(numbers_of(values), stream(index), options);
+    normalize(numbers_of(values), numbers_of(theta), filters_of(theta), options.normalization);
+    moves = true;
   };
-  Direction direction;
-  const std::size_t count = origin.parameters.size();
-  for (std::size_t p = 0; p < count; ++p) direction.parameters.push_back(draw_entry(origin.parameters[p], p));
-  if (!moves) throw UsageError("--ignore {}: leaves nothing to move", name_of(options.ignore));
-  if (options.type == DirectionType::weights) return direction;
-  for (std::size_t b = 0; b < origin.buffers.size(); ++b) {
-    direction.buffers.push_back(draw_entry(origin.buffers[b], count + b));
+  Direction direction = zeros_like(origin, part_of(options.type));
+  const std::size_t count = direction.parameters.size();
+  for (std::size_t p = 0; p < count; ++p) draw_entry(origin.parameters[p], p, direction.parameters[p].tensor);
+  if (!moves) throw UsageError("`ignore` {}: leaves nothing to move", name_of(options.ignore));
+  for (std::size_t b = 0; b < direction.buffers.size(); ++b) {
+    draw_entry(origin.buffers[b], count + b, direction.buffers[b].tensor);
   }
   return direction;
 }
 
-void make_orthogonal(const Direction& fixed, Direction& moved, const NetworkState& origin,
+/// Takes from `moved` what it has in common with one direction, and keeps its normalization.
+void separate(const Direction& fixed, Direction& moved, const NetworkTensors& origin, Normalization normalization) {
+  const bool once = normalization == Normalization::weight || normalization == Normalization::none;
+  const double share = dot(fixed, moved) / dot(fixed, fixed);
+  for (std::size_t p = 0; p < moved.parameters.size(); ++p) {
+    const auto from = numbers_of(fixed.parameters[p].tensor), to = numbers_of(moved.parameters[p].tensor);
+#pragma omp parallel for schedule(static)
+    for (std::size_t i = 0; i < to.size(); ++i) {
+      to[i] = static_cast<float>(static_cast<double>(to[i]) - share * static_cast<double>(from[i]));
+    }
+    const auto theta = plain(origin.parameters[p].tensor);
+    if (!once && !is_zero(from)) normalize(to, numbers_of(theta), filters_of(theta), normalization);
+  }
+}
+
+void make_orthogonal(std::span<const Direction> fixed, Direction& moved, const NetworkTensors& origin,
                      Normalization normalization) {
   constexpr double kNearZero = 1e-7;
   constexpr int kMost = 100;
-  const bool once = normalization == Normalization::weight || normalization == Normalization::none;
-  const double length = dot(fixed, fixed);
-  for (int turn = 0; turn < kMost; ++turn) {
-    if (norm(moved) == 0) break;
-    if (std::abs(cosine(fixed, moved)) < kNearZero) return;
-    const double share = dot(fixed, moved) / length;
-    for (std::size_t p = 0; p < moved.parameters.size(); ++p) {
-      const auto from = numbers_of(fixed.parameters[p].tensor), to = numbers_of(moved.parameters[p].tensor);
-#pragma omp parallel for schedule(static)
-      for (std::size_t i = 0; i < to.size(); ++i) {
-        to[i] = static_cast<float>(static_cast<double>(to[i]) - share * static_cast<double>(from[i]));
-      }
-      const auto theta = plain(origin.parameters[p].tensor);
-      if (!once && !is_zero(from)) normalize(to, numbers_of(theta), filters_of(theta), normalization);
+  for (int turn = 0; turn < kMost && norm(moved) > 0; ++turn) {
+    bool is_orthogonal = true;
+    for (const Direction& other : fixed) {
+      if (std::abs(cosine(other, moved)) < kNearZero) continue;
+      separate(other, moved, origin, normalization);
+      is_orthogonal = false;
     }
+    if (is_orthogonal) return;
   }
-  throw Error("the second direction cannot be made orthogonal to the first: there are too few filters for {}",
-              name_of(normalization));
+  throw Error("direction {} cannot be made orthogonal to those before it: there are too few filters for {}",
+              fixed.size() + 1, name_of(normalization));
 }
 
-std::span<float> numbers_of(const at::Tensor& tensor) {
-  return {tensor.data_ptr<float>(), static_cast<std::size_t>(tensor.numel())};
-}
-
-double dot(const Direction& a, const Direction& b) {
+double dot(const NetworkTensors& a, const NetworkTensors& b) {
   double sum = 0;
   for (std::size_t p = 0; p < a.parameters.size(); ++p) {
     const at::Tensor first = a.parameters[p].tensor.cpu(), second = b.parameters[p].tensor.cpu();
@@ -232,9 +235,9 @@ double dot(const Direction& a, const Direction& b) {
   return sum;
 }
 
-double norm(const Direction& a) { return std::sqrt(dot(a, a)); }
+double norm(const NetworkTensors& a) { return std::sqrt(dot(a, a)); }
 
-double cosine(const Direction& a, const Direction& b) {
+double cosine(const NetworkTensors& a, const NetworkTensors& b) {
   const double lengths = norm(a) * norm(b);
   return lengths > 0 ? dot(a, b) / lengths : 0;
 }

@@ -22,12 +22,13 @@ std::string_view name_of(DirectionType type);
 /// Throws UsageError for a name that is not "weights" or "states".
 DirectionType direction_type_of(const std::string& name);
 
-/// A step through a network's state: its parameters, in their order; for `states` also its buffers, in theirs, those
-/// that are not floating-point (num_batches_tracked) zero; for `weights` no buffers. float32 on the CPU, contiguous.
-/// Lengths and angles are those of the parameters: statistics are carried along.
+/// A step through a network's state, in its layout, 0 where nothing moves; of `weights` the parameters alone, without
+/// buffers. Made on the CPU. Lengths and angles are those of the parameters: statistics are carried along.
 using Direction = NetworkState;
 
-DirectionType type_of(const Direction& direction);
+DirectionType type_of(const NetworkTensors& direction);
+/// What a direction of this type has numbers for.
+StatePart part_of(DirectionType type);
 
 /// How a direction d is scaled to the parameters θ (Li et al. 2018, section 4). A filter is one slice along the first
 /// dimension of a parameter of more than one: a convolution's output channel, a linear layer's row.
@@ -73,25 +74,23 @@ struct DirectionOptions {
   DirectionType type = DirectionType::weights;
 };
 
-/// Direction number `number` of a seed (0 for x, 1 for y): drawn, normalized, ignored parameters zero. Bits depend
+/// Direction number `number` of a seed (0 for x, 1 for y, …): drawn, normalized, ignored parameters zero. Bits depend
 /// on the seed, the number and the parameters alone: not on threads, processor or device. A one-dimensional parameter
 /// (or statistic) that is not ignored is one filter: a drawn vector scaled to ‖θ‖ (Li et al.'s code takes θ itself
 /// there, which gives all directions a common part). Throws UsageError where a pattern matches nothing, or where
 /// nothing is left to move.
-Direction random_direction(const NetworkState& origin, std::uint32_t number, const DirectionOptions& options);
+Direction random_direction(const NetworkTensors& origin, std::uint32_t number, const DirectionOptions& options);
 
-/// Makes `moved` orthogonal to `fixed`, |cosine| < 1e-7, and keeps its normalization. For filter, layer, dfilter and
-/// dlayer it is projected and normalized again in turns; for weight and none projected once, which keeps neither
-/// d = draw · θ nor the draw exactly. Throws Error where it does not converge: too few filters.
-void make_orthogonal(const Direction& fixed, Direction& moved, const NetworkState& origin, Normalization normalization);
+/// Makes `moved` orthogonal to all of `fixed`, |cosine| < 1e-7, and keeps its normalization. For filter, layer, dfilter
+/// and dlayer it is projected and normalized again in turns; for weight and none projected once, which keeps neither d
+/// = draw · θ nor the draw exactly. Throws Error where it does not converge: too few filters.
+void make_orthogonal(std::span<const Direction> fixed, Direction& moved, const NetworkTensors& origin,
+                     Normalization normalization);
 
 /// ⟨a, b⟩ and ‖a‖ over all parameters, in double; the same bits on any number of threads.
-double dot(const Direction& a, const Direction& b);
-double norm(const Direction& a);
+double dot(const NetworkTensors& a, const NetworkTensors& b);
+double norm(const NetworkTensors& a);
 /// Of the angle between them; 0 where one is zero.
-double cosine(const Direction& a, const Direction& b);
-
-/// Numbers of a float32 tensor on the CPU that is contiguous.
-std::span<float> numbers_of(const at::Tensor& tensor);
+double cosine(const NetworkTensors& a, const NetworkTensors& b);
 
 }  // namespace lossatlas

@@ -1,21 +1,21 @@
 #include "landscape/direction_file.h"
 
 #include <ATen/ops/tensor.h>
-#include <ATen/ops/zeros.h>
 
 #include <algorithm>
-#include <array>
 #include <iterator>
 #include <map>
 #include <string_view>
 
 #include "base/error.h"
+#include "grid/grid.h"
 #include "storage/hdf5.h"
 
 namespace lossatlas {
 namespace {
 
-constexpr std::array<const char*, 2> kGroups{"/xdirection", "/ydirection"};
+/// "/xdirection".
+std::string group_of(std::size_t direction) { return fmt::format("/{}direction", axis_name(direction)); }
 
 /// "layer1.0.bn1." of "layer1.0.bn1.running_mean".
 std::string_view module_of(std::string_view name) { return name.substr(0, name.rfind('.') + 1); }
@@ -32,7 +32,7 @@ at::Tensor read_entry(const Hdf5Reader& reader, const std::string& dataset, cons
 }
 
 /// The network's entries that a file with so many datasets holds.
-std::vector<NamedTensor> entries_of(const NetworkState& network, std::size_t count, const Hdf5Reader& reader,
+std::vector<NamedTensor> entries_of(const NetworkTensors& network, std::size_t count, const Hdf5Reader& reader,
                                     const std::string& group) {
   if (count == network.parameters.size()) return network.parameters;
   std::vector<NamedTensor> states = in_state_dict_order(network);
@@ -45,25 +45,23 @@ std::vector<NamedTensor> entries_of(const NetworkState& network, std::size_t cou
       reader.file().string(), group, count, network.parameters.size(), all);
 }
 
-Direction read_direction(const Hdf5Reader& reader, const std::string& group, const NetworkState& network) {
+Direction read_direction(const Hdf5Reader& reader, const std::string& group, const NetworkTensors& network) {
   const auto entries = entries_of(network, reader.members(group).size(), reader, group);
   std::map<std::string, at::Tensor> read;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     read[entries[i].name] = read_entry(reader, fmt::format("{}/{}", group, i), entries[i]);
   }
-  Direction direction;
-  for (const auto& [name, tensor] : network.parameters) direction.parameters.push_back({name, read.at(name)});
-  if (entries.size() == network.parameters.size()) return direction;
-  for (const auto& [name, tensor] : network.buffers) {
-    const bool moves = tensor.is_floating_point();
-    direction.buffers.push_back({name, moves ? read.at(name) : at::zeros(tensor.sizes(), at::kFloat)});
+  const bool has_weights_alone = entries.size() == network.parameters.size();
+  Direction direction = zeros_like(network, has_weights_alone ? StatePart::parameters : StatePart::all);
+  for (const auto& [name, tensor] : all_tensors(direction)) {
+    if (tensor.is_floating_point()) tensor.copy_(read.at(name));
   }
   return direction;
 }
 
 }  // namespace
 
-std::vector<NamedTensor> in_state_dict_order(const NetworkState& state) {
+std::vector<NamedTensor> in_state_dict_order(const NetworkTensors& state) {
   std::vector<NamedTensor> entries = state.parameters;
   auto after = entries.begin();
   for (const NamedTensor& buffer : state.buffers) {
@@ -80,9 +78,9 @@ void write_directions(const std::filesystem::path& file, const std::vector<Direc
   for (std::size_t d = 0; d < directions.size(); ++d) {
     const auto entries = in_state_dict_order(directions[d]);
     for (std::size_t i = 0; i < entries.size(); ++i) {
-      const auto& tensor = entries[i].tensor;
+      const at::Tensor tensor = entries[i].tensor.to(at::kFloat);
       const Shape shape(tensor.sizes().begin(), tensor.sizes().end());
-      writer.write<float>(fmt::format("{}/{}", kGroups.at(d), i), numbers_of(tensor), shape);
+      writer.write<float>(fmt::format("{}/{}", group_of(d), i), numbers_of(tensor), shape);
     }
   }
   if (pca.is_known()) {
@@ -96,17 +94,17 @@ void write_directions(const std::filesystem::path& file, const std::vector<Direc
   writer.save(file);
 }
 
-std::vector<Direction> read_directions(const std::filesystem::path& file, const NetworkState& network) {
+std::vector<Direction> read_directions(const std::filesystem::path& file, const NetworkTensors& network) {
   return read_directions(Hdf5Reader(file), network);
 }
 
-std::vector<Direction> read_directions(const Hdf5Reader& reader, const NetworkState& network) {
-  if (!reader.has(kGroups[0])) {
+std::vector<Direction> read_directions(const Hdf5Reader& reader, const NetworkTensors& network) {
+  if (!reader.has(group_of(0))) {
     throw Error("{}: no group 'xdirection': not a file of directions", reader.file().string());
   }
   std::vector<Direction> directions;
-  for (const char* group : kGroups) {
-    if (reader.has(group)) directions.push_back(read_direction(reader, group, network));
+  for (std::size_t d = 0; reader.has(group_of(d)); ++d) {
+    directions.push_back(read_direction(reader, group_of(d), network));
   }
   return directions;
 }

@@ -11,27 +11,17 @@
 namespace lossatlas {
 namespace {
 
-/// Where the value of one evaluation goes: the dataset, and its place in Evaluation (none: the first split's own).
+/// The datasets of one split's values, a checkpoint's own or the plane's.
 struct Target {
   std::string loss, accuracy;
-  std::optional<std::size_t> loss_in_more = {}, accuracy_in_more = {};
+  bool is_second = false;
 };
 
-/// Of each split, for a checkpoint's own values or the plane's.
 std::vector<Target> targets_of(const Surface& surface, bool own) {
-  const auto target = [&](const PathValues& names) {
-    return own ? Target{.loss = names.loss, .accuracy = names.accuracy}
-               : Target{.loss = names.plane_loss, .accuracy = names.plane_accuracy};
-  };
-  std::vector<Target> targets{target(path_values(surface.split))};
-  if (surface.has_both_splits()) {
-    targets.push_back(target(path_values(Split::test, true)));
-    const auto names = surface.more_names();
-    const auto place = [&](const char* name) {
-      return static_cast<std::size_t>(std::find(names.begin(), names.end(), name) - names.begin());
-    };
-    targets.back().loss_in_more = place("test_loss");
-    targets.back().accuracy_in_more = place("test_acc");
+  std::vector<Target> targets;
+  for (std::size_t s = 0; s < surface.samples.size(); ++s) {
+    const PathValues names = path_values(surface.samples[s].split, s > 0);
+    targets.push_back({own ? names.loss : names.plane_loss, own ? names.accuracy : names.plane_accuracy, s > 0});
   }
   return targets;
 }
@@ -107,9 +97,9 @@ class PathSweep {
   void take(const Task& task, const Evaluation& evaluation) {
     const std::scoped_lock lock(mutex_);
     for (const Target& target : targets_of(surface_, task.own)) {
-      set(task, target.loss, target.loss_in_more ? evaluation.more[*target.loss_in_more] : evaluation.loss);
-      set(task, target.accuracy,
-          target.accuracy_in_more ? evaluation.more[*target.accuracy_in_more] : evaluation.accuracy);
+      const Evaluation& part = target.is_second ? evaluation.second.at(0) : evaluation;
+      set(task, target.loss, part.loss);
+      set(task, target.accuracy, part.accuracy);
     }
     ++done_;
     if (options_.on_value) options_.on_value(done_, tasks_.size(), evaluation);

@@ -7,7 +7,7 @@
 #include "checkpoint/index.h"
 #include "evaluation/evaluator.h"
 #include "landscape/plane.h"
-#include "landscape/surface.h"
+#include "surface/surface.h"
 
 namespace lossatlas {
 

@@ -6,49 +6,38 @@
 #include <array>
 #include <stdexcept>
 
-#include "evaluation/evaluator.h"
-
 namespace lossatlas {
 namespace {
 
-/// out = origin + Σ c_k d_k in one pass over the memory, for one or two directions on the CPU.
-void place_on_cpu(const at::Tensor& origin, const std::vector<const float*>& directions,
+/// On the CPU, some numbers at a time, so that their sums stay in the first-level cache: origin, directions and out are
+/// each passed once.
+void place_on_cpu(const at::Tensor& origin, const std::vector<at::Tensor>& directions,
                   std::span<const double> coordinates, const at::Tensor& out) {
-  const float* from = origin.data_ptr<float>();
-  float* to = out.data_ptr<float>();
-  const std::int64_t count = origin.numel();
-  const float* first = directions[0];
-  const float* second = directions.size() > 1 ? directions[1] : nullptr;
-  const double x = coordinates[0];
-  const double y = second ? coordinates[1] : 0;
-  for (std::int64_t i = 0; i < count; ++i) {
-    double value = static_cast<double>(from[i]) + x * static_cast<double>(first[i]);
-    if (second) value += y * static_cast<double>(second[i]);
-    to[i] = static_cast<float>(value);
+  constexpr std::size_t kAtATime = 1024;
+  std::array<double, kAtATime> sums;
+  const auto from = numbers_of(origin), to = numbers_of(out);
+  for (std::size_t first = 0; first < to.size(); first += kAtATime) {
+    const std::size_t count = std::min(kAtATime, to.size() - first);
+    for (std::size_t i = 0; i < count; ++i) sums[i] = static_cast<double>(from[first + i]);
+    for (std::size_t k = 0; k < directions.size(); ++k) {
+      const float* direction = directions[k].data_ptr<float>() + first;
+      for (std::size_t i = 0; i < count; ++i) sums[i] += coordinates[k] * static_cast<double>(direction[i]);
+    }
+    for (std::size_t i = 0; i < count; ++i) to[first + i] = static_cast<float>(sums[i]);
   }
 }
 
-/// The same through LibTorch, on any device.
+/// On any device; some numbers at a time, so that what is wide takes little memory.
 void place_on_device(const at::Tensor& origin, const std::vector<at::Tensor>& directions,
-                     std::span<const double> coordinates, at::Tensor out) {
-  auto value = origin.to(at::kDouble);
-  for (std::size_t k = 0; k < directions.size(); ++k) value.add_(directions[k].to(at::kDouble) * coordinates[k]);
-  out.copy_(value);
-}
-
-void place_entry(const at::Tensor& origin, const std::vector<at::Tensor>& directions,
-                 std::span<const double> coordinates, const at::Tensor& out) {
-  if (!origin.is_cpu() || directions.size() > 2) return place_on_device(origin, directions, coordinates, out);
-  std::vector<const float*> numbers;
-  for (const auto& direction : directions) numbers.push_back(direction.data_ptr<float>());
-  place_on_cpu(origin, numbers, coordinates, out);
-}
-
-/// Entry `index` of each direction.
-std::vector<at::Tensor> entries_of(const Plane& plane, std::vector<NamedTensor> Direction::*list, std::size_t index) {
-  std::vector<at::Tensor> entries;
-  for (const Direction& direction : plane.directions) entries.push_back((direction.*list)[index].tensor);
-  return entries;
+                     std::span<const double> coordinates, const at::Tensor& out) {
+  constexpr std::int64_t kAtATime = 1 << 24;
+  for (std::int64_t first = 0; first < out.numel(); first += kAtATime) {
+    const std::int64_t count = std::min(kAtATime, out.numel() - first);
+    const auto wide = [&](const at::Tensor& flat) { return flat.narrow(0, first, count).to(at::kDouble); };
+    auto value = wide(origin);
+    for (std::size_t k = 0; k < directions.size(); ++k) value.add_(wide(directions[k]) * coordinates[k]);
+    out.narrow(0, first, count).copy_(value);
+  }
 }
 
 }  // namespace
@@ -65,9 +54,9 @@ std::shared_ptr<const Plane> Planes::at(std::size_t repeat) const {
   auto found = std::find_if(kept_.begin(), kept_.end(), [&](const auto& kept) { return kept.first == repeat; });
   if (found == kept_.end()) {
     if (!make_) throw std::logic_error("Planes: there is one plane");
-    const auto device = origin_.parameters.front().tensor.device();
+    const auto device = origin_.flat.device();
     Plane plane{origin_, make_(repeat)};
-    if (locate_) plane.locate = [this, repeat](double x, double y) { return locate_(repeat, x, y); };
+    if (locate_) plane.locate = [this, repeat](std::span<const double> at) { return locate_(repeat, at); };
     for (Direction& direction : plane.directions) direction = state_on(direction, device);
     kept_.emplace_front(repeat, std::make_shared<const Plane>(std::move(plane)));
     if (kept_.size() > 2) kept_.pop_back();
@@ -79,23 +68,18 @@ std::shared_ptr<const Plane> Planes::at(std::size_t repeat) const {
 
 void place(const Plane& plane, std::span<const double> coordinates, NetworkState& point) {
   if (coordinates.size() != plane.directions.size()) throw std::logic_error("place: coordinates and directions");
-  for (std::size_t p = 0; p < point.parameters.size(); ++p) {
-    place_entry(plane.origin.parameters[p].tensor, entries_of(plane, &Direction::parameters, p), coordinates,
-                point.parameters[p].tensor);
-  }
-  const auto moves = [](const Direction& direction) { return type_of(direction) == DirectionType::states; };
-  if (!std::all_of(plane.directions.begin(), plane.directions.end(), moves)) return;
-  for (std::size_t b = 0; b < point.buffers.size(); ++b) {
-    if (!point.buffers[b].tensor.is_floating_point()) continue;
-    place_entry(plane.origin.buffers[b].tensor, entries_of(plane, &Direction::buffers, b), coordinates,
-                point.buffers[b].tensor);
-  }
+  const auto moves_statistics = [](const Direction& direction) { return type_of(direction) == DirectionType::states; };
+  const bool all = std::all_of(plane.directions.begin(), plane.directions.end(), moves_statistics);
+  const std::int64_t count = all ? point.flat.numel() : point.parameter_end;
+  std::vector<at::Tensor> directions;
+  for (const Direction& direction : plane.directions) directions.push_back(direction.flat.narrow(0, 0, count));
+  const at::Tensor origin = plane.origin.flat.narrow(0, 0, count), out = point.flat.narrow(0, 0, count);
+  (out.is_cpu() ? place_on_cpu : place_on_device)(origin, directions, coordinates, out);
 }
 
-void place_on_grid(const Plane& plane, double x, double y, NetworkState& point) {
-  if (plane.locate) return place(plane, plane.locate(x, y), point);
-  const std::array at{x, y};
-  place(plane, std::span(at).first(plane.directions.size()), point);
+void place_on_grid(const Plane& plane, std::span<const double> coordinates, NetworkState& point) {
+  if (plane.locate) return place(plane, plane.locate(coordinates), point);
+  place(plane, coordinates, point);
 }
 
 }  // namespace lossatlas

@@ -14,21 +14,21 @@
 
 namespace lossatlas {
 
-/// The points θ + Σ c_k d_k for coordinates c: a plane for two directions, a line for one. All tensors on one device;
+/// The points θ + Σ c_k d_k for coordinates c: a line for one direction, a plane for two. All tensors on one device;
 /// directions of one type.
 struct Plane {
   NetworkState origin;
   std::vector<Direction> directions;
-  /// Multiples of the directions at coordinates x, y of a grid, where these are not the multiples: along a curve. May
-  /// be null.
-  std::function<std::vector<double>(double x, double y)> locate = nullptr;
+  /// Multiples of the directions at coordinates of a grid, where these are not the multiples: along a curve. May be
+  /// null.
+  std::function<std::vector<double>(std::span<const double> coordinates)> locate = nullptr;
 };
 
 /// The planes of a surface through one origin: one for each repeat, made when it is asked for. Any thread may ask.
 class Planes {
  public:
   using MakeDirections = std::function<std::vector<Direction>(std::size_t repeat)>;
-  using Locate = std::function<std::vector<double>(std::size_t repeat, double x, double y)>;
+  using Locate = std::function<std::vector<double>(std::size_t repeat, std::span<const double> coordinates)>;
 
   /// A single plane.
   Planes(Plane plane);
@@ -53,7 +53,7 @@ class Planes {
 /// directions.
 void place(const Plane& plane, std::span<const double> coordinates, NetworkState& point);
 
-/// The same at coordinates of a grid; along a line y does not count.
-void place_on_grid(const Plane& plane, double x, double y, NetworkState& point);
+/// The same at coordinates of a grid.
+void place_on_grid(const Plane& plane, std::span<const double> coordinates, NetworkState& point);
 
 }  // namespace lossatlas

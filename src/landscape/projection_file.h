@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "landscape/direction.h"
-#include "landscape/trajectory.h"
+#include "surface/trajectory.h"
 
 namespace lossatlas {
 

@@ -12,9 +12,9 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "base/lock.h"
-#include "landscape/journal.h"
-#include "landscape/resume.h"
 #include "landscape/sweep.h"
+#include "surface/journal.h"
+#include "surface/resume.h"
 
 namespace lossatlas {
 namespace {

@@ -14,7 +14,8 @@
 
 #include "base/process.h"
 #include "base/stopwatch.h"
-#include "landscape/surface.h"
+#include "landscape/hand_out.h"
+#include "surface/surface.h"
 
 namespace lossatlas {
 
@@ -38,17 +39,17 @@ void check_claims(const std::filesystem::path& folder);
 std::size_t block_size(std::size_t points);
 
 /// The owner's side. next() may be called from any thread, the rest from one.
-class SharedSweep {
+class SharedSweep : public HandOut {
  public:
   /// `surface`: what is missing now is to be done. Removes what earlier sweeps left in the claims folder.
   SharedSweep(std::filesystem::path file, const Surface& surface, SharingTimes times = {});
   SharedSweep(const SharedSweep&) = delete;
   SharedSweep& operator=(const SharedSweep&) = delete;
   /// Removes the folder: whoever wants to join or to claim another block sees that the sweep is over.
-  ~SharedSweep();
+  ~SharedSweep() override;
 
   /// The next point for this process, until all blocks are given away.
-  std::optional<std::size_t> next();
+  std::optional<std::size_t> next() override;
 
   /// To be called when next() has no more: waits for the points that others claimed and adds those of their journals
   /// to the surface. True where some are left to this process, which next() then gives; false when none is missing, or
@@ -88,19 +89,19 @@ class SharedSweep {
 };
 
 /// A joiner's side: there as long as the process takes part.
-class JoinedSweep {
+class JoinedSweep : public HandOut {
  public:
   JoinedSweep(std::filesystem::path file, SharingTimes times = {});
   JoinedSweep(const JoinedSweep&) = delete;
   JoinedSweep& operator=(const JoinedSweep&) = delete;
-  ~JoinedSweep();
+  ~JoinedSweep() override;
 
   /// Waits until the owner has opened the sweep. False at `stop`, and where the owner is gone.
   bool wait_until_open(const std::filesystem::path& lock, const std::atomic<bool>& stop);
   /// `surface`: with all points that are there. To be called once, when the sweep is open.
   void begin(const Surface& surface);
   /// The next point, from any thread, until all blocks are given away or the owner has ended the sweep.
-  std::optional<std::size_t> next();
+  std::optional<std::size_t> next() override;
   /// For this process's journal: S.h5.journal.HOST.PID.
   std::filesystem::path journal() const;
 

@@ -10,7 +10,7 @@
 
 #include "base/stopwatch.h"
 #include "evaluation/device.h"
-#include "landscape/order.h"
+#include "grid/order.h"
 
 namespace lossatlas {
 namespace {
@@ -18,14 +18,16 @@ namespace {
 constexpr double kFirstSave = 0.25;  // seconds: somebody may be waiting to see the first points
 constexpr int kCudaThreads = 2;      // one gives the device its next point while the other waits for its results
 
-/// What the threads of one sweep share. All but `next` is used under the mutex.
+/// What the threads of one sweep share. All but the hand-out is used under the mutex.
 class Sweep {
  public:
   Sweep(const Planes& planes, const Engine& engine, Surface& surface, const SweepOptions& options)
-      : planes_(planes), engine_(engine), surface_(surface), options_(options) {
-    for (const std::size_t i : sweep_order(surface)) {
-      if (surface.state[i] == PointState::missing) order_.push_back(i);
-    }
+      : planes_(planes),
+        engine_(engine),
+        surface_(surface),
+        options_(options),
+        missing_(missing_points(surface)),
+        hand_out_(options.hand_out ? *options.hand_out : missing_) {
     look_again();
   }
 
@@ -47,10 +49,10 @@ class Sweep {
   }
 
  private:
-  std::optional<std::size_t> next() {
-    if (options_.next) return options_.next();
-    const std::size_t at = next_++;
-    return at < order_.size() ? std::optional(order_[at]) : std::nullopt;
+  static std::vector<std::size_t> missing_points(const Surface& surface) {
+    std::vector<std::size_t> points = sweep_order(surface);
+    std::erase_if(points, [&](std::size_t i) { return surface.state[i] != PointState::missing; });
+    return points;
   }
 
   void work() {
@@ -60,7 +62,7 @@ class Sweep {
       const auto evaluator = engine_.make_evaluator();
       NetworkState point = copy_state(planes_.origin(), engine_.device());
       while (!stopped()) {
-        const auto index = next();
+        const auto index = hand_out_.next();
         if (!index) break;
         evaluate(*evaluator, point, *index);
       }
@@ -74,33 +76,33 @@ class Sweep {
   bool stopped() const { return failed_ || (options_.stop && *options_.stop); }
 
   void evaluate(Evaluator& evaluator, NetworkState& point, std::size_t index) {
-    const std::size_t column = index % surface_.x.points, row = index % surface_.grid_size() / surface_.x.points;
-    const std::size_t layer = index / surface_.grid_size();
-    const auto plane = planes_.at(surface_.levels.empty() ? layer : 0);
-    place_on_grid(*plane, surface_.x.at(column), surface_.y.at(row), point);
-    if (surface_.levels.empty()) {
-      take(evaluator.evaluate(point), index);
+    const std::size_t member = index / surface_.grid.size();
+    const Levels* levels = surface_.levels();
+    const auto plane = planes_.at(levels ? 0 : member);
+    place_on_grid(*plane, surface_.grid.coordinates_of(index % surface_.grid.size()), point);
+    if (levels) {
+      evaluate_levels(evaluator, point, index, std::span(levels->sizes).first(member + 1));
     } else {
-      evaluate_levels(evaluator, point, index);
+      take(evaluator.evaluate(point), index);
     }
     const std::scoped_lock lock(mutex_);
     ++computed_;
-    images_ += surface_.levels.empty() ? engine_.images_per_point() : surface_.levels[layer];
+    images_ += levels ? levels->sizes[member] : engine_.images_per_point();
     report();
   }
 
-  void evaluate_levels(Evaluator& evaluator, const NetworkState& point, std::size_t index) {
-    const std::size_t layer = index / surface_.grid_size();
+  void evaluate_levels(Evaluator& evaluator, const NetworkState& point, std::size_t index,
+                       std::span<const std::int64_t> sizes) {
     ImageResults each;
-    auto values = evaluator.evaluate(point, std::span(surface_.levels).first(layer + 1), &each);
+    auto values = evaluator.evaluate(point, sizes, &each);
     if (options_.on_images) {
       const std::scoped_lock lock(mutex_);
       widen(values.back().loss);
       return options_.on_images(index, std::move(each));
     }
-    for (std::size_t level = 0; level <= layer; ++level) {
+    for (std::size_t level = 0; level < sizes.size(); ++level) {
       if (options_.on_level) options_.on_level(level, each.losses, values[level]);
-      take(values[level], index - (layer - level) * surface_.grid_size());
+      take(values[level], surface_.index_in(level, index % surface_.grid.size()));
     }
   }
 
@@ -125,7 +127,7 @@ class Sweep {
     for (std::size_t i = 0; i < surface_.size(); ++i) {
       if (surface_.state[i] == PointState::missing) continue;
       ++done_;
-      widen(surface_.loss[i]);
+      widen(surface_.loss()[i]);
     }
   }
 
@@ -154,8 +156,8 @@ class Sweep {
   const Engine& engine_;
   Surface& surface_;
   const SweepOptions& options_;
-  std::vector<std::size_t> order_;
-  std::atomic<std::size_t> next_{0};
+  ListHandOut missing_;
+  HandOut& hand_out_;
   std::atomic<bool> failed_{false};
   std::mutex mutex_;
   std::exception_ptr failure_;
@@ -176,8 +178,7 @@ double SweepProgress::seconds_left() const {
 }
 
 std::vector<std::size_t> sweep_order(const Surface& surface) {
-  const std::size_t nx = surface.x.points, ny = surface.y.points;
-  return coarse_to_fine(nx, ny, surface.index_of(0, 0).value_or(ny / 2 * nx + nx / 2), surface.layers);
+  return coarse_to_fine(surface.grid, surface.grid.centre(), surface.members());
 }
 
 SweepSummary sweep(const Planes& planes, const Engine& engine, Surface& surface, const SweepOptions& options) {

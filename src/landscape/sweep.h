@@ -7,17 +7,17 @@
 #include <span>
 
 #include "evaluation/evaluator.h"
+#include "landscape/hand_out.h"
 #include "landscape/plane.h"
-#include "landscape/surface.h"
 #include "landscape/sweep_progress.h"
+#include "surface/surface.h"
 
 namespace lossatlas {
 
 struct SweepOptions {
   int threads = 1;                          // one evaluator each; at most 2 on a CUDA device
   const std::atomic<bool>* stop = nullptr;  // when true: finish the points under way and return
-  /// The next point, of any thread; by default each missing one, coarse to fine. What it throws ends the sweep.
-  std::function<std::optional<std::size_t>()> next;
+  HandOut* hand_out = nullptr;              // null: each missing point, coarse to fine
   /// Of a surface in levels: takes what single images give at a point, in place of the surface; one call at a time.
   std::function<void(std::size_t index, ImageResults)> on_images;
   /// May restate the value of a level from the losses of its images, before it is taken. Any thread calls it.
@@ -37,8 +37,8 @@ struct SweepSummary {
   double images_per_second = 0;
 };
 
-/// All points of the grid, coarse to fine, (0, 0) first; the middle first where the grid does not hold it. Of all
-/// repeats, step by step.
+/// All points of the grid, coarse to fine, the origin first; the middle first where the grid does not hold it. Of all
+/// members, step by step.
 std::vector<std::size_t> sweep_order(const Surface& surface);
 
 /// Evaluates every missing point of the surface. Each point is computed by one thread with operators of one thread, so

@@ -21,16 +21,18 @@ std::vector<std::uint8_t> evaluated_of(std::span<const double> losses) {
   return evaluated;
 }
 
-void write_vtkhdf(Hdf5Writer& writer, std::span<const double> x, std::span<const double> y,
+void write_vtkhdf(Hdf5Writer& writer, const std::vector<std::vector<double>>& axes,
                   const std::vector<std::string>& datasets) {
-  if (x.size() < 2 || y.size() < 2) return;
-  const auto last = [](std::span<const double> axis) { return static_cast<std::int64_t>(axis.size()) - 1; };
-  const auto step = [&](std::span<const double> axis) {
-    return (axis.back() - axis.front()) / static_cast<double>(last(axis));
-  };
+  const auto is_thin = [](const std::vector<double>& axis) { return axis.size() < 2; };
+  if (axes.size() < 2 || axes.size() > 3 || std::any_of(axes.begin(), axes.end(), is_thin)) return;
   const std::array<std::int64_t, 2> version{1, 0};
-  const std::array<std::int64_t, 6> extent{0, last(x), 0, last(y), 0, 0};
-  const std::array<double, 3> origin{x.front(), y.front(), 0}, spacing{step(x), step(y), 1};
+  std::array<std::int64_t, 6> extent{};  // first and last index along x, y and z
+  std::array<double, 3> origin{}, spacing{1, 1, 1};
+  for (std::size_t k = 0; k < axes.size(); ++k) {
+    extent[2 * k + 1] = static_cast<std::int64_t>(axes[k].size()) - 1;
+    origin[k] = axes[k].front();
+    spacing[k] = (axes[k].back() - axes[k].front()) / static_cast<double>(extent[2 * k + 1]);
+  }
   const std::array<double, 9> direction{1, 0, 0, 0, 1, 0, 0, 0, 1};
   writer.make_group("/VTKHDF");
   writer.attribute<std::int64_t>("/VTKHDF", "Version", version);

@@ -18,9 +18,10 @@ void write_axis(Hdf5Writer& writer, const std::string& name, const std::string& 
 /// Where another loss is negative, -1 is a loss too; a NaN is always one.
 std::vector<std::uint8_t> evaluated_of(std::span<const double> losses);
 
-/// What VTK's vtkHDFReader and ParaView read: an image of nx × ny × 1 points whose data are hard links to these root
-/// datasets of shape [ny, nx]. The coordinates are evenly spaced; nothing is written for a single row or column.
-void write_vtkhdf(Hdf5Writer& writer, std::span<const double> x, std::span<const double> y,
+/// What VTK's vtkHDFReader and ParaView read: an image of nx × ny points, or nx × ny × nz, whose data are hard links to
+/// these root datasets of shape [ny, nx] or [nz, ny, nx]. `axes`: evenly spaced coordinates, x first. Nothing is
+/// written for a single row or column, and for other numbers of axes.
+void write_vtkhdf(Hdf5Writer& writer, const std::vector<std::vector<double>>& axes,
                   const std::vector<std::string>& datasets);
 
 }  // namespace lossatlas

@@ -236,7 +236,7 @@ bool CurveRun::resume() {
   const json settings = parse_json(state.value("settings", ""));
   if (!settings.is_object()) throw Error("{}: not the state of a curve's training", impl_->file.string());
   if (const std::string what = first_difference(impl_->settings, settings); !what.empty()) {
-    throw Error("{}: this curve has other settings: {}; resume it with its own, or choose another --out",
+    throw Error("{}: this curve has other settings: {}; resume it with its own, or choose another `out`",
                 impl_->file.string(), what);
   }
   impl_->restore_bends(saved.tensors);

@@ -33,7 +33,7 @@ void write_history(const std::filesystem::path& file, const History& history) {
     writer.write<double>(name, values, {count});
     writer.attach_scale(name, 0, "/epoch");
   }
-  const std::array<std::int64_t, 1> format{kFileFormat};
+  const std::array<std::int64_t, 1> format{kFirstFormat};
   writer.make_group("/lossatlas");
   writer.attribute<std::int64_t>("/lossatlas", "format", format);
   writer.attribute("/lossatlas", "kind", "history");

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/philox.h"
-#include "evaluation/batches.h"
+#include "evaluation/samples.h"
 
 namespace lossatlas {
 namespace {

@@ -252,7 +252,7 @@ bool TrainingRun::resume() {
         "or choose another `out`",
         impl_->folder.string(), impl_->options.epochs, schedule.length);
   }
-  load_into(saved, *impl_->network, impl_->options.network.architecture, file);
+  load_into(saved, state_of(*impl_->network), impl_->options.network.architecture, file);
   check_numbers(state_of(*impl_->network), file);
   const auto memory = saved.groups.find("optimizer");
   impl_->loop->restore(state);

@@ -25,7 +25,7 @@ class SmallNetwork : public Network {
 };
 
 Checkpoint checkpoint_for(const Network& network) {
-  const NetworkState state = state_of(network);
+  const NetworkTensors state = state_of(network);
   Checkpoint checkpoint;
   for (const auto& tensors : {state.parameters, state.buffers}) {
     for (const NamedTensor& tensor : tensors) {
@@ -41,7 +41,7 @@ void erase(Checkpoint& checkpoint, const std::string& name) {
 
 std::string misfit(const Checkpoint& checkpoint, Network& network) {
   try {
-    load_into(checkpoint, network, "small", "run/a.pt");
+    load_into(checkpoint, state_of(network), "small", "run/a.pt");
     return "";
   } catch (const Error& error) {
     return error.what();
@@ -56,8 +56,8 @@ TEST_CASE("a checkpoint is copied into the network, in the network's type") {
   for (NamedTensor& tensor : checkpoint.tensors) {
     tensor.tensor = tensor.tensor.to(torch::kHalf);
   }
-  load_into(checkpoint, network, "small", "a.pt");
-  const NetworkState state = state_of(network);
+  load_into(checkpoint, state_of(network), "small", "a.pt");
+  const NetworkTensors state = state_of(network);
   CHECK(same(find(state.parameters, "conv.weight"), torch::full({2, 1, 3, 3}, 3.F)));
   CHECK(find(state.parameters, "conv.weight").requires_grad());
   CHECK(same(find(state.buffers, "bn.running_var"), torch::full({2}, 3.F)));

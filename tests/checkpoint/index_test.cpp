@@ -166,7 +166,7 @@ TEST_CASE("what does not fit a network is refused as if the whole checkpoint wer
   NetworkSpec spec;
   spec.architecture = "linear";
   const auto network = make_network(spec);
-  const NetworkState state = state_of(*network);
+  const NetworkTensors state = state_of(*network);
   write_checkpoint(folder / "good.pt", state.parameters, {});
   CheckpointIndex good = index_checkpoint(folder / "good.pt");
   CHECK_NOTHROW(check_fit(good, state_of(*network), "linear"));
@@ -174,7 +174,7 @@ TEST_CASE("what does not fit a network is refused as if the whole checkpoint wer
   CheckpointIndex bad = index_checkpoint(folder / "bad.pt");
   std::string expected;
   try {
-    load_into(read_checkpoint(folder / "bad.pt"), *network, "linear", folder / "bad.pt");
+    load_into(read_checkpoint(folder / "bad.pt"), state_of(*network), "linear", folder / "bad.pt");
   } catch (const Error& error) {
     expected = error.what();
   }
@@ -189,8 +189,8 @@ TEST_CASE("a state is read into tensors that are there") {
                     {"bn.num_batches_tracked", torch::tensor(9)},
                     {"w", ramp({2, 2}).to(torch::kDouble)}},
                    {});
-  NetworkState state{{{"w", torch::zeros({2, 2})}},
-                     {{"bn.running_var", torch::zeros({2})}, {"bn.num_batches_tracked", torch::tensor(1)}}};
+  const NetworkTensors state{{{"w", torch::zeros({2, 2})}},
+                             {{"bn.running_var", torch::zeros({2})}, {"bn.num_batches_tracked", torch::tensor(1)}}};
   read_state(index_checkpoint(folder / "a.pt"), state);
   CHECK(state.parameters[0].tensor.equal(ramp({2, 2})));
   CHECK(state.buffers[0].tensor.equal(ramp({2}) + 5));

@@ -48,12 +48,12 @@ TEST_CASE("data are known by their digests, by their path without any") {
 TEST_CASE("all splits whose images differ are named, those for statistics only where their number is the same") {
   json other = with("bn_images_sha256", "4567");
   CHECK(data_difference(other, kSettings) ==
-        "data \"cifar10:a\": other images in the train (--bn-images) split (SHA-256 was 0123…, now 4567…)");
+        "data \"cifar10:a\": other images in the train (`bn_images`) split (SHA-256 was 0123…, now 4567…)");
   other["samples_sha256"] = "89";
   other["data"] = "cifar10:b";
   CHECK(
       data_difference(other, kSettings) ==
-      "data was \"cifar10:a\", now \"cifar10:b\": other images in the test and train (--bn-images) split (SHA-256 was "
+      "data was \"cifar10:a\", now \"cifar10:b\": other images in the test and train (`bn_images`) split (SHA-256 was "
       "0123456789ab…, now 89…)");
   CHECK_FALSE(data_difference(kSettings, with("samples_sha256", 5)) == std::nullopt);  // tampered with
   other = with("bn_images_sha256", "4567");

@@ -228,7 +228,7 @@ def test_directions_that_are_none(refused, folder, checkpoint, surface, surface_
 
 def test_one_direction_is_not_a_plane(refused, folder, surface, surface_words, directions):
     helpers.write_directions(folder / "d.h5", helpers.read_directions(directions))
-    refused(1, ["d.h5", "two"], *surface_words, "--directions", "d.h5")
+    refused(1, ["d.h5", "2 axes"], *surface_words, "--directions", "d.h5")
 
 
 @pytest.mark.parametrize("value, said", [(0.0, "zero"), (float("nan"), "not finite")])

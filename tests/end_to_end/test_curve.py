@@ -175,7 +175,7 @@ def test_what_plot_1d_reads(path):
     """tomgoldstein/loss-landscape's plot_1D.py takes a file for one-dimensional by what its root holds."""
     with h5py.File(path) as file:
         assert "ycoordinates" not in file and "VTKHDF" not in file
-        assert file["lossatlas"].attrs["kind"] == "path" and file["lossatlas"].attrs["format"] == 1
+        assert file["lossatlas"].attrs["kind"] == "curve" and file["lossatlas"].attrs["format"] == 2
         for name in VALUES:
             assert file[name].shape == file["xcoordinates"].shape == (5,)
             assert file[f"lossatlas/linear/{name}"].shape == (5,)
@@ -220,7 +220,7 @@ def test_summary(path, ends):
 
 def test_info_reads_it(lossatlas, path):
     found = json.loads(lossatlas("info", path, "--json").ok().out)
-    assert found["kind"] == "path" and found["summary"]["curve"]["train_loss"]["ends"]
+    assert found["kind"] == "curve" and found["summary"]["curve"]["train_loss"]["ends"]
     assert "barrier" in lossatlas("info", path).ok().out
 
 

@@ -372,7 +372,7 @@ def test_hints(lossatlas, function, hint):
     (2, ["--function=x^2", "--from=1;a"], "';' between points"), (2, ["--function=x^2", "--at=;"], '--at ";"'),
     (2, ["--function=rosenbrock", "--optimizer=adan"], "did you mean 'adam'?"),
     (2, ["--function=rosenbrock", "--optimizer=gd,"], "--optimizer: a name is missing"),
-    (2, ["--function=rosenbrock", "--optimizer=gd, adan"], "--optimizer adan: wants"),
+    (2, ["--function=rosenbrock", "--optimizer=gd, adan"], "--optimizer adan: requires"),
     (2, ["--function=rosenbrock", "--optimizer=gd:0.1:0.2"], "--optimizer gd:0.1:0.2: wants NAME:RATE"),
     (2, ["--function=rosenbrock", "--optimizer=gd:x"], "--optimizer gd:x"),
     (2, ["--function=rosenbrock", "--optimizer=gd:-1"], "--optimizer gd:-1"),

@@ -72,7 +72,8 @@ def test_they_leave_the_loss_as_it_is(measured, sweep, directions, tmp_path):
         if name != "dir_file":
             np.testing.assert_array_equal(first[name], second[name], name)
     settings = helpers.settings(measured)
-    assert settings["more"] == [f"train_loss_class_{c}" for c in range(10)] + ["train_acc_top5", "l2"]
+    classes = [f"train_loss_class_{c}" for c in range(10)]
+    assert settings["measures"] == ["train_loss", "train_acc", *classes, "train_acc_top5", "l2"]
     assert settings["l2"] == 0.0005 and helpers.settings(plain)["l2"] is None
 
 

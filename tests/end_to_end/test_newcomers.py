@@ -53,7 +53,7 @@ lossatlas surface --checkpoint s.h5 --data synthetic | 1 | s.h5: is an HDF5 file
 lossatlas surface --checkpoint notes.txt --data synthetic | 1 | notes.txt: is a text file, not a checkpoint
 lossatlas surface --checkpoint empty --data synthetic | 1 | empty: a folder, and no run folder
 lossatlas surface --checkpoint run/checkpoints --data synthetic | 1 | run/checkpoints: a folder, and no run folder
-lossatlas surface --checkpoint m.pt --data synthetic --grid 51,51 | 2 | --grid 51,51: requires points along x and y, 1 to 10000 each, as in 51x41, or one number for both
+lossatlas surface --checkpoint m.pt --data synthetic --grid 51,51 | 2 | --grid 51,51: requires points along each axis, 1 to 10000 each, as in 51x41, or one number for all
 lossatlas surface --checkpoint m.pt --data synthetic --grid 51 51 | 2 | unknown word '51' after '--grid 51': an option takes one value, without blanks
 lossatlas surface --checkpoint m.pt --data synthetic --x -1 1 | 2 | unknown word '1' after '--x -1': an option takes one value, without blanks
 lossatlas surface --checkpoint m.pt --data synthetic --x=-1:1:51 | 2 | --x -1:1:51: requires a range LOW:HIGH, as in -1:1; how many points is said by --grid
@@ -67,7 +67,7 @@ lossatlas surface --checkpoint m.pt --data synthetic --loss crossentropy | 2 | -
 lossatlas surface --checkpoint m.pt --data synthetic --split val | 2 | --split: val not in {train,test,both}
 lossatlas surface --checkpoint m.pt --data synthetic:40 --samples 100 | 2 | --samples 100: the train split of synthetic:40 has 40 images
 lossatlas surface --checkpoint m.pt --data synthetic --plane pca | 2 | --plane pca: wants random, points:A,B,C, file:F or pca:RUN
-lossatlas surface --checkpoint m.pt --data synthetic --plane points:m.pt,run | 2 | --plane points: a plane takes three checkpoints
+lossatlas surface --checkpoint m.pt --data synthetic --plane points:m.pt,run | 2 | --plane points: 2 axes take 3 checkpoints, that at the origin included
 lossatlas surface --checkpoint m.pt --data synthetic --out s.h5 | 1 | s.h5: exists; go on with it by --resume, replace it by --force, or
 lossatlas surface --checkpoint m.pt --data synthetic --out empty | 1 | empty: a folder, not a file
 
@@ -140,4 +140,4 @@ def test_what_is_taken_as_it_was_meant(lossatlas, folder, tmp_path, more):
                      *more, cwd=folder).ok()
     assert done.err.splitlines()[-1] in (tmp_path / "logs" / "log").read_text()
     assert "a run folder; its last epoch is taken, run/checkpoints/epoch-0003.pt" in done.err
-    assert helpers.settings(tmp_path / "new" / "s.h5")["grid"] == [3, 3]
+    assert [axis["points"] for axis in helpers.settings(tmp_path / "new" / "s.h5")["axes"]] == [3, 3]

@@ -153,7 +153,7 @@ def test_tolerance_on_a_plane_through_checkpoints(lossatlas, pictures, epochs, t
 @pytest.mark.parametrize("words, status, culprits", [
     (["--plane", "points:A,A,B"], 2, ["epoch-0001.pt", "named twice"]),
     (["--plane", "points:A,B,B"], 2, ["epoch-0002.pt", "named twice"]),
-    (["--plane", "points:A,B"], 2, ["--plane points", "three"]),
+    (["--plane", "points:A,B"], 2, ["--plane points", "3 checkpoints"]),
     (["--plane", "points:A,B,"], 2, ["--plane points:"]),
     (["--plane", "points:A,B,MLP"], 1, ["mlp", "does not fit resnet20"]),
     (["--plane", "points:A,B,missing.pt"], 1, ["missing.pt"]),

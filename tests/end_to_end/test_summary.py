@@ -165,9 +165,9 @@ def test_settings_and_values_that_differ(lossatlas, sweep, run, tmp_path):
     second = sweep(tmp_path / "second.h5", "--samples", 50, grid="5x3", at=run / "checkpoints" / "epoch-0002.pt")
     found = difference(lossatlas, first, second)
     settings = {setting["name"]: (setting["first"], setting["second"]) for setting in found["settings"]}
-    assert settings["grid"] == ([3, 3], [5, 3])
+    assert [[axis["points"] for axis in axes] for axes in settings["axes"]] == [[3, 3], [5, 3]]
     assert settings["checkpoint"] == tuple(helpers.settings(path)["checkpoint"]["sha256"] for path in (first, second))
-    assert not settings.keys() - {"grid", "checkpoint", "cosine", "lengths"}
+    assert not settings.keys() - {"axes", "checkpoint", "cosine", "lengths"}
     assert (found["common"], found["only_first"], found["only_second"]) == (9, 0, 6)
     a, b = helpers.read(first)["train_loss"], helpers.read(second)["train_loss"][:, ::2]
     apart = np.abs(a - b)
@@ -177,7 +177,7 @@ def test_settings_and_values_that_differ(lossatlas, sweep, run, tmp_path):
     assert found["loss"]["largest_relative"]["difference"] == (apart / np.maximum(a, b)).max()
     assert found["same_values"] is False and found["loss"]["other_bits"] == (a != b).sum()
     words = lossatlas("info", "--diff", first, second).ok().out
-    assert "grid: [3,3] | [5,3]" in words and "9 common points" in words and "largest difference" in words
+    assert "\naxes: " in words and "9 common points" in words and "largest difference" in words
 
 
 def test_a_surface_of_others_is_compared_too(lossatlas, surface, tmp_path):

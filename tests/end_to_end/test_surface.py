@@ -317,4 +317,4 @@ def test_losses_that_are_not_finite_are_kept_and_counted(lossatlas, checkpoint, 
 def test_one_number_is_a_square_grid(sweep, tmp_path):
     found = helpers.read(sweep(tmp_path / "s.h5", "--samples", 10, grid="3"))
     assert found["train_loss"].shape == (3, 3)
-    assert helpers.settings(tmp_path / "s.h5")["grid"] == [3, 3]
+    assert [axis["points"] for axis in helpers.settings(tmp_path / "s.h5")["axes"]] == [3, 3]

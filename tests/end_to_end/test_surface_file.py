@@ -29,7 +29,7 @@ def test_own_group(surface):
     with h5py.File(surface) as file:
         group = file["lossatlas"]
         assert set(group) == {"evaluated", "samples_train", "train_images", "train_loss_se", "train_acc_se"}
-        assert group.attrs["format"] == 1 and group.attrs["kind"] == "surface"
+        assert group.attrs["format"] == 2 and group.attrs["kind"] == "surface"
         assert group["evaluated"].dtype == np.uint8 and (group["evaluated"][()] == 1).all()
         assert group["samples_train"].dtype == np.int64 and group["samples_train"].shape == (100,)
         assert group["train_loss_se"].shape == group["train_acc_se"].shape == (4, 5)
@@ -40,8 +40,10 @@ def test_settings_and_provenance(surface, checkpoint, pictures):
     settings = json.loads(helpers.attribute(surface, "settings"))
     expected = {"arch": "resnet20", "width": 4, "classes": 10, "data": pictures.words, "split": "train", "samples": 100,
                 "sample_seed": 0, "seed": 0, "plane": "random", "normalization": "filter", "ignore": "bias,bn",
-                "loss": "cross-entropy", "dtype": "fp32", "grid": [5, 4], "x": [-0.4, 0.8], "y": [-0.6, 0.3]}
-    assert expected.items() <= settings.items()
+                "loss": "cross-entropy", "dtype": "fp32", "measures": ["train_loss", "train_acc"],
+                    "axes": [{"name": "x", "points": 5, "low": -0.4, "high": 0.8},
+                             {"name": "y", "points": 4, "low": -0.6, "high": 0.3}]}
+    assert {key: settings[key] for key in expected} == expected
     assert {"engine", "instruction_set", "device", "libtorch", "batch_size", "mean", "std"} <= settings.keys()
     assert settings["checkpoint"] == {"file": checkpoint.name,
                                       "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest()}

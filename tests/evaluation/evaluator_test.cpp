@@ -32,8 +32,8 @@ std::shared_ptr<const DataSet> small_data() {
 
 TEST_CASE("batches are the normalized pixels") {
   const auto data = small_data();
-  const Batches batches(data, torch::kCPU);
-  const auto batch = batches.batch(3, 2);
+  const Images batches(data, torch::kCPU);
+  const auto batch = batches.normalized(3, 2);
   const auto table = pixel_table(data->normalization);
   REQUIRE(batch.sizes() == torch::IntArrayRef({2, 3, 32, 32}));
   const float* values = batch.data_ptr<float>();
@@ -54,7 +54,7 @@ TEST_CASE("every engine agrees with the network run by hand") {
   const Evaluation e = engine.make_evaluator()->evaluate(copy_state(state_of(*network), torch::kCPU));
 
   const torch::NoGradGuard no_gradients;
-  const auto logits = network->forward(Batches(data, torch::kCPU).batch(0, 40)).to(torch::kFloat64);
+  const auto logits = network->forward(Images(data, torch::kCPU).normalized(0, 40)).to(torch::kFloat64);
   const auto labels = torch::arange(40).remainder(10);
   const double loss = torch::nn::functional::cross_entropy(logits, labels).item<double>();
   CHECK(e.loss == Approx(loss).epsilon(1e-6));
@@ -80,22 +80,6 @@ TEST_CASE("an evaluator takes each state anew and leaves it as it was") {
   CHECK(evaluator->evaluate(state).loss == before);
 }
 
-TEST_CASE("a state on its own device is the same memory, in another type a copy") {
-  const NetworkState own = state_of(*make_network(small_spec()));
-  const NetworkState there = state_on(own, torch::kCPU);
-  REQUIRE(there.parameters.size() == own.parameters.size());
-  for (std::size_t p = 0; p < own.parameters.size(); ++p) {
-    CHECK(there.parameters[p].name == own.parameters[p].name);
-    CHECK(there.parameters[p].tensor.data_ptr() == own.parameters[p].tensor.data_ptr());
-    CHECK(!there.parameters[p].tensor.requires_grad());
-  }
-  const NetworkState doubles{{{"a", torch::arange(6, torch::kFloat64).view({2, 3}).t()}}, {{"b", torch::tensor(7)}}};
-  const NetworkState floats = state_on(doubles, torch::kCPU);
-  CHECK(torch::equal(floats.parameters[0].tensor, torch::tensor({{0.f, 3.f}, {1.f, 4.f}, {2.f, 5.f}})));
-  CHECK(floats.parameters[0].tensor.is_contiguous());
-  CHECK(floats.buffers[0].tensor.item<std::int64_t>() == 7);
-}
-
 TEST_CASE("one pass over the images serves several sizes") {
   const auto engine_choice = GENERATE(EngineChoice::eager, EngineChoice::fused);
   torch::manual_seed(5);
@@ -118,8 +102,8 @@ TEST_CASE("one pass over the images serves several sizes") {
     CHECK(part.accuracy == alone.accuracy);
     CHECK(part.images == alone.images);
     REQUIRE(part.more.size() == 12);
-    for (std::size_t m = 0; m < 12; ++m) {
-      CHECK((part.more[m] == alone.more[m] || (std::isnan(part.more[m]) && std::isnan(alone.more[m]))));
+    for (const auto& [kind, value] : part.more) {
+      CHECK((value == alone.value(kind) || (std::isnan(value) && std::isnan(alone.value(kind)))));
     }
   }
 }
@@ -135,7 +119,7 @@ TEST_CASE("the L2 term is of all parameters") {
   }
   const Evaluation e = Engine(options, small_data(), torch::kCPU).make_evaluator()->evaluate(state);
   REQUIRE(e.more.size() == 1);
-  CHECK(e.more[0] == Approx(0.005 * squares).epsilon(1e-12));
+  CHECK(e.value("l2") == Approx(0.005 * squares).epsilon(1e-12));
 }
 
 TEST_CASE("data that the network cannot take are refused") {
@@ -153,10 +137,10 @@ TEST_CASE("data that the network cannot take are refused") {
 
 TEST_CASE("batches are read as floats as they are made into tensors") {
   const auto data = small_data();
-  const Batches batches(data, torch::kCPU);
+  const Images batches(data, torch::kCPU);
   auto read = torch::empty({7, 3, 32, 32});
   batches.read(5, 7, {read.data_ptr<float>(), static_cast<std::size_t>(read.numel())});
-  CHECK(torch::equal(read, batches.batch(5, 7)));
+  CHECK(torch::equal(read, batches.normalized(5, 7)));
 }
 
 TEST_CASE("engines are named") {

@@ -1,21 +1,35 @@
 #include "evaluation/loss.h"
 
+#include <torch/types.h>
+
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include "base/error.h"
 #include "catch.h"
+#include "evaluation/criterion.h"
 
 using namespace lossatlas;
 
 namespace {
 
+/// Logits of so many classes and labels, added to a sum.
+void add(const Criterion& criterion, std::vector<float> logits, std::vector<std::int64_t> labels, Measurement& sum) {
+  const auto rows = static_cast<std::int64_t>(labels.size());
+  const auto targets = torch::from_blob(labels.data(), {rows}, torch::kLong);
+  Tally tally(sum);
+  criterion.add(torch::from_blob(logits.data(), {rows, static_cast<std::int64_t>(logits.size()) / rows}), targets,
+                tally);
+}
+
 Evaluation of(LossFunction loss, const std::vector<float>& logits, const std::vector<std::int64_t>& labels,
-              std::int64_t population) {
-  LossSum sum(loss);
-  sum.add(logits, labels);
-  return sum.result(population);
+              std::int64_t population, const Extras& extras = {}) {
+  const std::size_t classes = logits.size() / labels.size();
+  const auto criterion = make_class_criterion(loss, extras, static_cast<std::int64_t>(classes));
+  Measurement sum(criterion->measures().size());
+  add(*criterion, logits, labels, sum);
+  return evaluation_of(sum, extras, population);
 }
 
 }  // namespace
@@ -70,14 +84,16 @@ TEST_CASE("standard errors carry the finite-population correction") {
 
 TEST_CASE("the loss of a class is the mean over its images, NaN where it has none") {
   const std::vector<float> logits{2, 0, 1, 0, 3, 0, 1, 1, 5};
-  LossSum sum(LossFunction::cross_entropy, {.class_losses = true});
-  sum.add(std::span(logits).first(6), std::vector<std::int64_t>{0, 2});
-  sum.add(std::span(logits).last(3), std::vector<std::int64_t>{0});
-  const Evaluation e = sum.result(3);
+  const Extras extras{.class_losses = true};
+  const auto criterion = make_class_criterion(LossFunction::cross_entropy, extras, 3);
+  Measurement sum(criterion->measures().size());
+  add(*criterion, {2, 0, 1, 0, 3, 0}, {0, 2}, sum);
+  add(*criterion, {1, 1, 5}, {0}, sum);
+  const Evaluation e = evaluation_of(sum, extras, 3);
   REQUIRE(e.more.size() == 3);
-  CHECK(e.more[0] == of(LossFunction::cross_entropy, {2, 0, 1, 1, 1, 5}, {0, 0}, 2).loss);
-  CHECK(std::isnan(e.more[1]));
-  CHECK(e.more[2] == of(LossFunction::cross_entropy, {0, 3, 0}, {2}, 1).loss);
+  CHECK(e.value("loss_class_0") == of(LossFunction::cross_entropy, {2, 0, 1, 1, 1, 5}, {0, 0}, 2).loss);
+  CHECK(std::isnan(e.value("loss_class_1")));
+  CHECK(e.value("loss_class_2") == of(LossFunction::cross_entropy, {0, 3, 0}, {2}, 1).loss);
   CHECK(e.loss == of(LossFunction::cross_entropy, logits, {0, 2, 0}, 3).loss);
 }
 
@@ -92,9 +108,7 @@ TEST_CASE("labels may be above 255") {
 TEST_CASE("an image counts among the top five where fewer than five logits are larger") {
   const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   const auto top5 = [](const std::vector<float>& logits, std::int64_t label) {
-    LossSum sum(LossFunction::cross_entropy, {.top5 = true});
-    sum.add(logits, std::vector<std::int64_t>{label});
-    return sum.result(1).more.at(0);
+    return of(LossFunction::cross_entropy, logits, {label}, 1, {.top5 = true}).value("top5");
   };
   CHECK(top5({7, 6, 5, 4, 3, 2, 1}, 0) == 100);
   CHECK(top5({7, 6, 5, 4, 3, 2, 1}, 4) == 100);
@@ -109,11 +123,38 @@ TEST_CASE("an image counts among the top five where fewer than five logits are l
   CHECK(top5({7, 6, 5, 4, 3, 2, -inf}, 0) == 0);
 }
 
-TEST_CASE("what else is measured has names, in the order of the values") {
-  CHECK(names_of({}, Split::train, 10).empty());
-  CHECK(names_of({true, true, 1e-4}, Split::test, 2) ==
-        std::vector<std::string>{"test_loss_class_0", "test_loss_class_1", "test_acc_top5", "l2"});
-  CHECK(names_of({.top5 = true}, Split::train, 2) == std::vector<std::string>{"train_acc_top5"});
+TEST_CASE("what is measured has names and units, those of a loss by its kind") {
+  const auto entropy = LossFunction::cross_entropy;
+  CHECK((measures_of({}, entropy, 10, Split::train) == loss_and_accuracy(Split::train)));
+  const auto measures = measures_of({true, true, 1e-4}, LossFunction::mse, 2, Split::test);
+  CHECK(names_of(measures) == std::vector<std::string>{"test_loss", "test_acc", "test_loss_class_0",
+                                                       "test_loss_class_1", "test_acc_top5", "l2"});
+  CHECK(measures[0].unit.empty());
+  CHECK(measures[1].unit == "percent");
+  CHECK(measures_of({.top5 = true}, entropy, 2, Split::train)[0].unit == "nats");
+}
+
+TEST_CASE("losses that are differentiated are those that are added up") {
+  torch::manual_seed(3);
+  const auto logits = torch::randn({20, 5}) * 4, labels = torch::arange(20).remainder(5);
+  for (const LossFunction loss : {LossFunction::cross_entropy, LossFunction::mse}) {
+    const auto criterion = make_class_criterion(loss, {}, 5);
+    Measurement sum(2);
+    SampleValues each = values_for(*criterion);
+    Tally tally(sum, &each);
+    criterion->add(logits, labels, tally);
+    const auto wanted = criterion->losses(logits.to(torch::kFloat64), labels);
+    CHECK(torch::allclose(torch::tensor(each[0], torch::kFloat64), wanted, 1e-12));
+    CHECK(sum[0].total == Approx(wanted.sum().item<double>()));
+  }
+}
+
+TEST_CASE("a criterion refuses what is no label of its classes") {
+  const auto refuse = [](const std::vector<std::int64_t>& labels) {
+    return of(LossFunction::cross_entropy, {1, 2, 3, 4}, labels, 2);
+  };
+  CHECK_THROWS_WITH(refuse({0, 2}), ContainsSubstring("label 2"));
+  CHECK_THROWS_WITH(refuse({-1, 0}), ContainsSubstring("label -1"));
 }
 
 TEST_CASE("an unknown loss is refused") { CHECK_THROWS_AS(loss_function_of("hinge"), UsageError); }

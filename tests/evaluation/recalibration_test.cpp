@@ -33,7 +33,7 @@ std::shared_ptr<const DataSet> training_images(const std::string& words) {
 /// buffer's name, to the averages.
 class ByHand {
  public:
-  explicit ByHand(const NetworkState& state) {
+  explicit ByHand(const NetworkTensors& state) {
     for (const auto& [name, tensor] : state.parameters) parameters_[name] = tensor.to(torch::kFloat64);
   }
 
@@ -98,16 +98,16 @@ TEST_CASE("statistics are averages over the batches, weighted by their images") 
   const auto data = training_images("synthetic:300");
   const NetworkState state = fresh_state();
   ByHand by_hand(state);
-  const Batches batches(data, torch::kCPU);
+  const Images batches(data, torch::kCPU);
   for (std::int64_t first = 0; first < 300; first += 128) {  // the last batch is of 44
     const std::int64_t count = std::min<std::int64_t>(128, 300 - first);
-    by_hand.run(batches.batch(first, count).to(torch::kFloat64), static_cast<double>(count) / 300);
+    by_hand.run(batches.normalized(first, count).to(torch::kFloat64), static_cast<double>(count) / 300);
   }
   const bool fused = GENERATE(false, true);
   const auto recalibration =
       fused ? make_fused(resnet_spec(), data) : make_eager_recalibration(resnet_spec(), data, torch::kCPU);
   recalibration->apply(fresh_state(8));
-  const NetworkState found = recalibration->apply(state);  // what came before leaves no trace
+  const NetworkTensors found = recalibration->apply(state);  // what came before leaves no trace
   std::size_t compared = 0;
   for (const auto& [name, tensor] : found.buffers) {
     if (name.ends_with("num_batches_tracked")) continue;
@@ -143,8 +143,8 @@ TEST_CASE("a TorchScript network has no batch norms to be reached") {
   NetworkSpec spec = resnet_spec();
   spec.script = "net.pt";
   const auto images = training_images("synthetic:40");
-  CHECK_THROWS_WITH(make_eager_recalibration(spec, images, torch::kCPU), ContainsSubstring("--arch"));
-  CHECK_THROWS_WITH(make_recalibration_graph(spec), ContainsSubstring("--arch"));
+  CHECK_THROWS_WITH(make_eager_recalibration(spec, images, torch::kCPU), ContainsSubstring("`arch`"));
+  CHECK_THROWS_WITH(make_recalibration_graph(spec), ContainsSubstring("`arch`"));
 }
 
 namespace {
@@ -159,7 +159,7 @@ void check_statistics(Breadth breadth) {
     for (const auto& [name, parameter] : state_of(*network).parameters) {
       if (parameter.dim() == 1) parameter.uniform_(0.5, 1.5);  // of batch norms: not 1 and 0
     }
-    const NetworkState state = state_of(*network);
+    const NetworkTensors state = state_of(*network);
     DataSet data;
     data.shape = spec.input;
     data.classes = 2;
@@ -169,9 +169,9 @@ void check_statistics(Breadth breadth) {
       data.pixels.push_back(static_cast<std::uint8_t>(i * i % 253));
     data.labels.assign(5, 0);
     const auto images = std::make_shared<const DataSet>(data);
-    const NetworkState wanted = make_eager_recalibration(spec, images, torch::kCPU)->apply(state);
+    const NetworkTensors wanted = make_eager_recalibration(spec, images, torch::kCPU)->apply(state);
     const auto fused = make_fused(spec, images);
-    const NetworkState found = fused->apply(state);
+    const NetworkTensors found = fused->apply(state);
     // Without shortcuts each layer makes the roundings of those before larger.
     const bool is_rough = info.name.ends_with("-noshort");
     const std::size_t compared = is_rough ? std::min<std::size_t>(36, wanted.buffers.size()) : wanted.buffers.size();

@@ -1,9 +1,12 @@
 #include "export/grid_file.h"
 
 #include <cmath>
+#include <fstream>
+#include <numeric>
 
 #include "base/error.h"
 #include "catch.h"
+#include "export/tables.h"
 #include "storage/format.h"
 #include "temporary_folder.h"
 
@@ -100,4 +103,43 @@ TEST_CASE("files without a grid, of a newer format or with wild coordinates are 
     write("/xcoordinates", wild);
     CHECK_THROWS_WITH(read_grid_file(file), ContainsSubstring("rise or fall"));
   }
+}
+
+TEST_CASE("grids of more axes are read, and slices of them taken at the nearest points") {
+  const TemporaryFolder folder;
+  Hdf5Writer writer;
+  for (const char* name : {"/xcoordinates", "/x"}) writer.write<double>(name, Numbers{0, 1, 2}, {3});
+  writer.write<double>("/ycoordinates", Numbers{0, 1}, {2});
+  writer.write<double>("/zcoordinates", Numbers{-1, 0, 1, 2}, {4});
+  Numbers values(24);
+  std::iota(values.begin(), values.end(), 0.0);  // x + 3 y + 6 (z + 1)
+  writer.write<double>("/train_loss", values, {4, 2, 3});
+  writer.write<std::uint8_t>("/lossatlas/evaluated", std::vector<std::uint8_t>(24, 1), {4, 2, 3});
+  writer.attribute<std::int64_t>("/lossatlas", "format", std::vector{kFileFormat});
+  writer.save(folder / "v.h5");
+  const GridFile whole = read_grid_file(folder / "v.h5");
+  REQUIRE(whole.axes.size() == 3);
+  CHECK(whole.axes[2].name == "z");
+  CHECK(whole.fields.size() == 1);
+  CHECK(whole.size() == 24);
+
+  GridFile level = whole;
+  CHECK(take_slice(level, {{"z", 0.9}}) == std::vector<std::string>{"no points at z = 0.9: the nearest, 1, are taken"});
+  CHECK(level.is_plane());
+  CHECK(level.fields[0].values == Numbers{12, 13, 14, 15, 16, 17});
+  CHECK(level.size() == 6);
+  GridFile upright = whole;
+  CHECK(take_slice(upright, {{"x", 2}}).empty());
+  CHECK(upright.axes[0].name == "y");
+  CHECK(upright.fields[0].values == Numbers{2, 5, 8, 11, 14, 17, 20, 23});
+  CHECK_THROWS_WITH(take_slice(upright, {{"x", 2}}), ContainsSubstring("no axis x"));
+  CHECK_THROWS_WITH(take_slice(upright, {{"z", 2.1}}), ContainsSubstring("from -1 to 2"));
+
+  write_csv(folder / "v.csv", whole);
+  std::ifstream table(folder / "v.csv");
+  std::string head, line;
+  std::getline(table, head);
+  CHECK(head == "x,y,z,train_loss,evaluated");
+  for (int i = 0; i <= 10; ++i) std::getline(table, line);
+  CHECK(line == "1,1,0,10,1");
 }

@@ -11,7 +11,7 @@ namespace {
 
 /// A plane of 3 x 2 points: x fastest.
 GridFile grid_of(std::vector<double> values, std::vector<std::uint8_t> state = {1, 1, 1, 1, 1, 1}) {
-  return {"s.h5", "x", {0, 1, 3}, {0, 2}, {{"train_loss", std::move(values)}}, std::move(state)};
+  return {"s.h5", {{"x", {0, 1, 3}}, {"y", {0, 2}}}, {{"train_loss", std::move(values)}}, std::move(state)};
 }
 
 Relief relief(const GridFile& grid, const HeightOptions& options = {}) {
@@ -52,10 +52,12 @@ TEST_CASE("reliefs that cannot be made are refused") {
   CHECK_THROWS_WITH(relief(grid_of({-1, -1, -1, -1, -1, -1}), {0, std::nullopt, true}), ContainsSubstring("logarithm"));
   CHECK_THROWS_WITH(relief(grid_of({0, 1, 2, 3, 4, 5}), {9, std::nullopt, false}),
                     ContainsSubstring("at least 4 points"));
-  GridFile line{"l.h5", "x", {0, 1}, {}, {{"train_loss", {1, 2}}}, {1, 1}};
+  GridFile line{"l.h5", {{"x", {0, 1}}}, {{"train_loss", {1, 2}}}, {1, 1}};
   CHECK_THROWS_WITH(relief(line), ContainsSubstring("along one line"));
-  line.y = {0};
+  line.axes.push_back({"y", {0}});
   CHECK_THROWS_WITH(relief(line), ContainsSubstring("one row"));
+  line.axes.push_back({"z", {0}});
+  CHECK_THROWS_WITH(relief(line), ContainsSubstring("more than two axes"));
 }
 
 TEST_CASE("heights between points are bilinear, and none outside or beside a hole") {

@@ -16,7 +16,7 @@ using namespace lossatlas;
 
 namespace {
 
-Tensors tensors_of(const NetworkState& state) {
+Tensors tensors_of(const NetworkTensors& state) {
   Tensors tensors;
   for (const auto* list : {&state.parameters, &state.buffers}) {
     for (const auto& [name, tensor] : *list) {

@@ -7,10 +7,10 @@
 #include "base/crc32.h"
 #include "base/json.h"
 #include "fuzz/input.h"
-#include "landscape/journal.h"
-#include "landscape/summary.h"
-#include "landscape/surface.h"
 #include "storage/hdf5.h"
+#include "surface/journal.h"
+#include "surface/summary.h"
+#include "surface/surface_file.h"
 #include "training/history.h"
 
 using namespace lossatlas;

@@ -8,8 +8,8 @@
 
 #include "base/error.h"
 #include "catch.h"
-#include "landscape/surface.h"
 #include "landscape/sweep_progress.h"
+#include "surface/surface_file.h"
 #include "temporary_folder.h"
 #include "training/training_progress.h"
 
@@ -69,7 +69,7 @@ SurfaceRequest small_surface(const std::filesystem::path& run, const std::filesy
   request.landscape.data.data = "synthetic:40";
   request.landscape.threads = 1;
   request.landscape.out = out;
-  request.grid = {3, 3};
+  request.grid = {3};
   return request;
 }
 
@@ -96,7 +96,7 @@ TEST_CASE("training and a surface tell an observer what happens") {
   CHECK(listener.has_note("its last epoch is taken"));
   const Surface surface = read_surface(folder / "s.h5");
   CHECK(surface.provenance.at("command") == "a test");
-  for (const auto& [index, loss] : listener.points) CHECK(surface.loss.at(index) == loss);
+  for (const auto& [index, loss] : listener.points) CHECK(surface.loss().at(index) == loss);
 }
 
 TEST_CASE("a job that an observer stops is continued with the same values") {
@@ -119,7 +119,7 @@ TEST_CASE("a job that an observer stops is continued with the same values") {
   const Outcome whole = prepare(request, kCaller)(rest);
   CHECK(whole.finished);
   CHECK(whole.computed == 9 - part.evaluated);
-  CHECK(read_surface(folder / "part.h5").loss == read_surface(folder / "whole.h5").loss);
+  CHECK(read_surface(folder / "part.h5").loss() == read_surface(folder / "whole.h5").loss());
 
   Listener idle;
   const Outcome again = prepare(request, kCaller)(idle);

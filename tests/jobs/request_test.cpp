@@ -5,7 +5,8 @@
 #include <string>
 
 #include "catch.h"
-#include "landscape/settings.h"
+#include "surface/schema.h"
+#include "surface/settings.h"
 
 using namespace lossatlas;
 using nlohmann::json;
@@ -18,20 +19,20 @@ TEST_CASE("a request comes back from its JSON") {
   request.landscape.extras.weight_decay = 5e-4;
   request.plane.source = PlaneSource::points;
   request.plane.files = {"a.pt", "b.pt"};
-  request.x = {-1.5, 2};
+  request.ranges["x"] = {-1.5, 2};
   request.tolerance = 0.01;
   const json written = json_of(request);
   CHECK(written.at("checkpoint") == "run/checkpoints/epoch-0003.pt");
   CHECK(written.at("mean") == json({0.5, 0.25, 0.125}));
   CHECK(written.at("l2") == 5e-4);
   CHECK(written.at("plane") == "points");
-  CHECK(written.at("grid") == json({51, 51}));
-  CHECK(written.at("x") == json({-1.5, 2.0}));
-  CHECK(!written.contains("y"));
+  CHECK(written.at("grid") == json({51}));
+  CHECK(written.at("axes") == 2);
+  CHECK(written.at("ranges") == json{{"x", {-1.5, 2.0}}});
   const auto read = from_json_of<SurfaceRequest>(written);
   CHECK(json_of(read) == written);
   CHECK(read.plane.source == PlaneSource::points);
-  CHECK(!read.y);
+  CHECK(!read.ranges.contains("y"));
 }
 
 TEST_CASE("the fields of requests that differ are named") {
@@ -54,7 +55,7 @@ TEST_CASE("what is missing keeps its default, and so does what is of another typ
   CHECK(request.landscape.split == "both");
 }
 
-TEST_CASE("settings of files come back byte for byte") {
+TEST_CASE("settings of files come back byte for byte, those of format 1 as the present one has them") {
   // A surface in levels, one through three checkpoints and one of two repeats, as version 0.1 wrote them.
   for (const std::string text : {
            R"({"arch":"resnet20","batch_size":128,"bn":"stored","bn_images":null,"bn_layers":21,)"
@@ -103,8 +104,14 @@ TEST_CASE("settings of files come back byte for byte") {
            R"("test_samples_sha256":"f06179e212f0e8d3e9b690306f89acc31d94b8cab4fb71b11644fc91d35eb191",)"
            R"("tolerance":null,"width":2,"x":[-1.0,1.0],"y":[-1.0,1.0]})",
        }) {
-    const json settings = json::parse(text);
-    CHECK(json_of(from_json_of<Settings>(settings)).dump() == text);
+    const json before = json::parse(text), settings = upgraded(before);
+    CHECK(json_of(from_json_of<Settings>(settings)).dump() == settings.dump());
+    CHECK(settings.at("axes").at(0).at("points") == before.at("grid").at(0));
+    CHECK(settings.at("axes").at(1).at("high") == before.at("y").at(1));
+    CHECK(settings.at("measures").at(1) == "train_acc");
+    for (const auto& [key, value] : before.items()) {
+      if (key != "grid" && key != "x" && key != "y" && key != "more") CHECK(settings.at(key) == value);
+    }
   }
 }
 

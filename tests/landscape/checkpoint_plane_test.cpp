@@ -43,7 +43,7 @@ bool near(const std::vector<NamedTensor>& a, const std::vector<NamedTensor>& b) 
 
 TEST_CASE("a plane through three states holds all of them, statistics and losses too") {
   const NamedState a = network(1), b = network(2), c = network(3);
-  const Plane plane{a.state, directions_through(a, b, c, DirectionType::states)};
+  const Plane plane{a.state, directions_through(a, std::vector{b, c}, DirectionType::states)};
   CHECK(norm(plane.directions[1]) == Approx(norm(plane.directions[0])));
   CHECK(std::abs(cosine(plane.directions[0], plane.directions[1])) < 1e-7);
   const Engine engine({spec_of()}, std::make_shared<const DataSet>(load_data("synthetic:40", Split::train)),
@@ -79,7 +79,7 @@ TEST_CASE("with weights the statistics stay, and no type moves the counters") {
 
 TEST_CASE("coordinates and distance of a state beside the plane") {
   const NamedState a = network(1), b = network(2), c = network(3);
-  const Plane plane{a.state, directions_through(a, b, c, DirectionType::weights)};
+  const Plane plane{a.state, directions_through(a, std::vector{b, c}, DirectionType::weights)};
   const Plane line{a.state, {plane.directions[0]}};
   NetworkState point = copy_state(a.state, torch::kCPU);
   place(plane, std::array{0.25, -0.5}, point);
@@ -94,8 +94,9 @@ TEST_CASE("coordinates and distance of a state beside the plane") {
 TEST_CASE("equal states and three on one line span nothing") {
   const NamedState a = network(1), b = network(2);
   CHECK_THROWS_WITH(direction_between(a, a, DirectionType::weights), ContainsSubstring("network-1"));
-  CHECK_THROWS_WITH(directions_through(a, b, b, DirectionType::states), ContainsSubstring("network-2"));
+  CHECK_THROWS_WITH(directions_through(a, std::vector{b, b}, DirectionType::states), ContainsSubstring("network-2"));
   NamedState between{"between", copy_state(a.state, torch::kCPU)};
   place({a.state, {direction_between(a, b, DirectionType::weights)}}, std::array{0.3}, between.state);
-  CHECK_THROWS_WITH(directions_through(a, b, between, DirectionType::weights), ContainsSubstring("lie on one line"));
+  CHECK_THROWS_WITH(directions_through(a, std::vector{b, between}, DirectionType::weights),
+                    ContainsSubstring("lie on one line"));
 }

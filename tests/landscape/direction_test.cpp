@@ -34,7 +34,7 @@ NetworkState state_of(const std::string& architecture) {
 }
 
 /// One parameter of a direction.
-Direction one(const Direction& direction, std::size_t p) { return {{direction.parameters[p]}, {}}; }
+NetworkTensors one(const NetworkTensors& direction, std::size_t p) { return {{direction.parameters[p]}, {}}; }
 
 torch::Tensor filter_norms(const torch::Tensor& tensor) {
   return tensor.detach().to(torch::kFloat64).flatten(1).norm(2, 1);
@@ -127,7 +127,7 @@ TEST_CASE("directions depend on seed and number, not on threads") {
 }
 
 TEST_CASE("a seed's direction is the same for all times") {
-  NetworkState origin;
+  NetworkTensors origin;
   origin.parameters.push_back({"weight", torch::ones({1, 4})});
   const auto drawn = [&](std::uint32_t number, Distribution distribution) {
     const Direction direction = random_direction(origin, number, {3, Normalization::none, {}, distribution});
@@ -139,7 +139,7 @@ TEST_CASE("a seed's direction is the same for all times") {
 }
 
 TEST_CASE("a filter of zeros stays zero") {
-  const NetworkState origin{{{"w", torch::zeros({2, 3})}}, {}};
+  const NetworkTensors origin{{{"w", torch::zeros({2, 3})}}, {}};
   CHECK(norm(random_direction(origin, 0, {})) == 0);
 }
 
@@ -178,7 +178,7 @@ TEST_CASE("patterns of names stay, and one that fits nothing is named") {
     CHECK(torch::equal(tensor, stays ? torch::zeros_like(tensor) : free.parameters[p].tensor));
   }
   CHECK_THROWS_WITH(random_direction(origin, 0, {1, Normalization::filter, ignore_of("bn,head.*")}),
-                    ContainsSubstring("--ignore head.*"));
+                    ContainsSubstring("`ignore` head.*"));
   CHECK_THROWS_WITH(random_direction(origin, 0, {1, Normalization::filter, ignore_of("*")}),
                     ContainsSubstring("nothing to move"));
 }
@@ -202,19 +202,20 @@ TEST_CASE("a direction made orthogonal keeps its normalization") {
   const auto x = random_direction(origin, 0, {});
   auto y = random_direction(origin, 1, {});
   CHECK(std::abs(cosine(x, y)) > 1e-6);
-  make_orthogonal(x, y, origin, Normalization::filter);
+  make_orthogonal(std::span(&x, 1), y, origin, Normalization::filter);
   CHECK(std::abs(cosine(x, y)) < 1e-7);
   for (std::size_t p = 0; p < origin.parameters.size(); ++p) {
     if (y.parameters[p].tensor.dim() < 2) continue;
     CHECK(torch::allclose(filter_norms(y.parameters[p].tensor), filter_norms(origin.parameters[p].tensor), 1e-6));
   }
   auto none = random_direction(origin, 1, {0, Normalization::none, {}});
-  make_orthogonal(x, none, origin, Normalization::none);
+  make_orthogonal(std::span(&x, 1), none, origin, Normalization::none);
   CHECK(std::abs(cosine(x, none)) < 1e-7);
-  const NetworkState single{{{"w", torch::ones({1, 3})}}, {}};
+  const NetworkTensors single{{{"w", torch::ones({1, 3})}}, {}};
   const auto fixed = random_direction(single, 0, {});
-  Direction same{{{"w", fixed.parameters[0].tensor.clone()}}, {}};  // nothing of it is left
-  CHECK_THROWS_WITH(make_orthogonal(fixed, same, single, Normalization::filter), ContainsSubstring("cannot be made"));
+  Direction same = copy_state(fixed, torch::kCPU);  // nothing of it is left
+  CHECK_THROWS_WITH(make_orthogonal(std::span(&fixed, 1), same, single, Normalization::filter),
+                    ContainsSubstring("cannot be made"));
 }
 
 TEST_CASE("directions of states go through a file in the order of the state_dict, with or without the counters") {

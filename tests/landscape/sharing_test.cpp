@@ -5,7 +5,7 @@
 
 #include "base/lock.h"
 #include "catch.h"
-#include "landscape/journal.h"
+#include "surface/journal.h"
 #include "temporary_folder.h"
 
 using namespace lossatlas;
@@ -18,7 +18,7 @@ const SharingTimes kTimes{0.05, 0.4, 0.01};
 struct Owner {
   explicit Owner(const TemporaryFolder& folder) : file(folder / "s.h5"), lock(folder / "s.h5.lock"), surface(make()) {}
   static Surface make() {
-    Surface surface({-1, 1, 16}, {-1, 1, 24}, Split::train);
+    Surface surface({{-1, 1, 16}, {-1, 1, 24}}, loss_and_accuracy(Split::train));
     surface.settings = {{"seed", 1}};
     return surface;
   }
@@ -53,7 +53,7 @@ TEST_CASE("two processes take every point once, and the owner collects them") {
     for (std::size_t i = 0; i < block_size(owner.surface.size()); ++i) owner.surface.set(*shared.next(), {});
     REQUIRE(joined.wait_until_open(folder / "s.h5.lock", owner.stop));
     joined.begin(owner.surface);
-    Journal journal(joined.journal(), owner.surface.settings);
+    Journal journal(joined.journal(), owner.surface.settings, owner.surface.measures());
     for (bool more = true; more;) {
       more = false;
       if (const auto point = shared.next()) more = points.insert(*point).second, owner.surface.set(*point, {});

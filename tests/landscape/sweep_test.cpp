@@ -39,15 +39,25 @@ bool same_bits(const std::vector<double>& a, const std::vector<double>& b) {
 
 }  // namespace
 
-TEST_CASE("axes are exactly symmetric and hit their ends") {
-  const Axis axis{-1, 1, 51};
-  CHECK(axis.at(25) == 0);
-  for (std::size_t i = 0; i < 51; ++i) CHECK(axis.at(i) == -axis.at(50 - i));
-  CHECK(Axis{-0.5, 1.5, 5}.coordinates() == std::vector<double>{-0.5, 0, 0.5, 1, 1.5});
-  CHECK(Axis{0.25, 0.25, 1}.coordinates() == std::vector<double>{0.25});
-  const Axis beyond{-0.2, 1.2, 57};
-  CHECK(beyond.index_of(0) == 8);
-  CHECK(beyond.index_of(1) == 48);
+TEST_CASE("a point of three directions is rounded once, and at 0 along the third has the bits of two") {
+  const Example example("lenet");
+  Plane space = example.plane;
+  space.directions.push_back(random_direction(space.origin, 2, {}));
+  NetworkState flat = copy_state(space.origin, torch::kCPU), point = copy_state(space.origin, torch::kCPU);
+  place(example.plane, std::array{0.3, -0.7}, flat);
+  place(space, std::array{0.3, -0.7, 0.0}, point);
+  for (std::size_t p = 0; p < point.parameters.size(); ++p) {
+    CHECK(torch::equal(point.parameters[p].tensor, flat.parameters[p].tensor));
+  }
+  place(space, std::array{0.3, -0.7, 1.25}, point);
+  for (std::size_t p = 0; p < point.parameters.size(); ++p) {
+    auto expected = space.origin.parameters[p].tensor.to(torch::kFloat64);
+    for (std::size_t k = 0; k < 3; ++k) {
+      expected =
+          expected + std::array{0.3, -0.7, 1.25}[k] * space.directions[k].parameters[p].tensor.to(torch::kFloat64);
+    }
+    CHECK(torch::equal(point.parameters[p].tensor, expected.to(torch::kFloat32)));
+  }
 }
 
 TEST_CASE("a point of the plane is origin plus multiples, rounded once, and the origin exactly at 0") {
@@ -65,6 +75,21 @@ TEST_CASE("a point of the plane is origin plus multiples, rounded once, and the 
   for (std::size_t p = 0; p < point.parameters.size(); ++p) {
     CHECK(torch::equal(point.parameters[p].tensor, example.plane.origin.parameters[p].tensor));
   }
+}
+
+TEST_CASE("a point along three directions, of more numbers than are placed at a time, is rounded once") {
+  Example example("resnet20");
+  example.plane.directions.push_back(random_direction(example.plane.origin, 2, {}));
+  NetworkState point = copy_state(example.plane.origin, torch::kCPU);
+  REQUIRE(point.flat.numel() > 5000);
+  place(example.plane, std::array{0.3, -0.7, 1.1}, point);
+  const auto wide = [](const NetworkState& state) {
+    return state.flat.narrow(0, 0, state.parameter_end).to(torch::kFloat64);
+  };
+  const auto& d = example.plane.directions;
+  const auto expected = wide(example.plane.origin) + 0.3 * wide(d[0]) + -0.7 * wide(d[1]) + 1.1 * wide(d[2]);
+  CHECK(torch::equal(point.flat.narrow(0, 0, point.parameter_end), expected.to(torch::kFloat32)));
+  CHECK(torch::equal(point.buffers[0].tensor, example.plane.origin.buffers[0].tensor));  // statistics stay
 }
 
 TEST_CASE("planes are made when they are asked for, and the two used last are kept") {
@@ -98,22 +123,23 @@ TEST_CASE("the first repeat of a sweep is the surface of one pair of directions"
     }
     return directions;
   });
-  Surface one({-1, 1, 3}, {-1, 1, 2}, Split::train), three({-1, 1, 3}, {-1, 1, 2}, Split::train, {}, 3);
+  const auto measures = loss_and_accuracy(Split::train);
+  Surface one({{-1, 1, 3}, {-1, 1, 2}}, measures), three({{-1, 1, 3}, {-1, 1, 2}}, measures, Repeats{3});
   sweep(example.plane, example.engine, one, {});
   SweepOptions options;
   options.threads = 2;
   CHECK(sweep(planes, example.engine, three, options).finished);
-  CHECK(same_bits(one.loss, {three.loss.begin(), three.loss.begin() + 6}));
-  CHECK_FALSE(same_bits(one.loss, {three.loss.begin() + 6, three.loss.begin() + 12}));
+  CHECK(same_bits(one.loss(), {three.loss().begin(), three.loss().begin() + 6}));
+  CHECK_FALSE(same_bits(one.loss(), {three.loss().begin() + 6, three.loss().begin() + 12}));
 }
 
 TEST_CASE("a linear model with squared loss gives an exact paraboloid, x along the first direction") {
   const Example example("linear", LossFunction::mse);
-  Surface surface({-2, 1, 7}, {-1, 1, 5}, Split::train);
+  Surface surface({{-2, 1, 7}, {-1, 1, 5}}, loss_and_accuracy(Split::train));
   CHECK(sweep(example.plane, example.engine, surface, {}).finished);
-  const auto z = [&](std::size_t column, std::size_t row) { return surface.loss[row * 7 + column]; };
+  const auto z = [&](std::size_t column, std::size_t row) { return surface.loss()[row * 7 + column]; };
   // Third differences vanish along both axes, and the mixed second difference is the same everywhere.
-  const double scale = *std::max_element(surface.loss.begin(), surface.loss.end());
+  const double scale = *std::max_element(surface.loss().begin(), surface.loss().end());
   for (std::size_t row = 0; row < 5; ++row) {
     for (std::size_t i = 0; i + 3 < 7; ++i) {
       CHECK(std::abs(z(i + 3, row) - 3 * z(i + 2, row) + 3 * z(i + 1, row) - z(i, row)) < 1e-5 * scale);
@@ -132,7 +158,7 @@ TEST_CASE("a linear model with squared loss gives an exact paraboloid, x along t
   }
   // A transposed grid would fail here: the value at (x, y) is the loss at origin + x d1 + y d2.
   NetworkState point = copy_state(example.plane.origin, torch::kCPU);
-  place(example.plane, std::array{surface.x.at(6), surface.y.at(1)}, point);
+  place(example.plane, surface.grid.coordinates_of(1 * 7 + 6), point);
   CHECK(z(6, 1) == example.engine.make_evaluator()->evaluate(point).loss);
 }
 
@@ -141,35 +167,35 @@ TEST_CASE("a direction to a second network passes through its loss at 1") {
   torch::manual_seed(5);
   const NetworkState other = copy_state(state_of(*make_network(spec_of("mlp"))), torch::kCPU);
   for (std::size_t p = 0; p < other.parameters.size(); ++p) {
-    example.plane.directions[0].parameters[p].tensor =
-        other.parameters[p].tensor - example.plane.origin.parameters[p].tensor;
+    example.plane.directions[0].parameters[p].tensor.copy_(other.parameters[p].tensor -
+                                                           example.plane.origin.parameters[p].tensor);
   }
-  Surface surface({0, 1, 2}, {0, 0, 1}, Split::train);
+  Surface surface({{0, 1, 2}, {0, 0, 1}}, loss_and_accuracy(Split::train));
   sweep(example.plane, example.engine, surface, {});
   const auto evaluator = example.engine.make_evaluator();
-  CHECK(surface.loss[0] == evaluator->evaluate(example.plane.origin).loss);
-  CHECK(surface.loss[1] == Approx(evaluator->evaluate(other).loss).epsilon(1e-6));
+  CHECK(surface.loss()[0] == evaluator->evaluate(example.plane.origin).loss);
+  CHECK(surface.loss()[1] == Approx(evaluator->evaluate(other).loss).epsilon(1e-6));
 }
 
 TEST_CASE("any number of threads gives the same bits") {
   const Example example("lenet");
   std::vector<Surface> surfaces;
   for (const int threads : {1, 2, 3}) {
-    surfaces.emplace_back(Axis{-1, 1, 4}, Axis{-1, 1, 3}, Split::train);
+    surfaces.emplace_back(Grid{Axis{-1, 1, 4}, Axis{-1, 1, 3}}, loss_and_accuracy(Split::train));
     SweepOptions options;
     options.threads = threads;
     sweep(example.plane, example.engine, surfaces.back(), options);
   }
   for (const Surface& surface : surfaces) {
-    CHECK(same_bits(surface.loss, surfaces[0].loss));
-    CHECK(same_bits(surface.loss_se, surfaces[0].loss_se));
-    CHECK(same_bits(surface.accuracy, surfaces[0].accuracy));
+    CHECK(same_bits(surface.loss(), surfaces[0].loss()));
+    CHECK(same_bits(surface.loss_errors(), surfaces[0].loss_errors()));
+    CHECK(same_bits(surface.accuracy(), surfaces[0].accuracy()));
   }
 }
 
 TEST_CASE("a stopped sweep keeps its points, and another fills in the rest alone") {
   const Example example("linear");
-  Surface surface({-1, 1, 5}, {-1, 1, 5}, Split::train);
+  Surface surface({{-1, 1, 5}, {-1, 1, 5}}, loss_and_accuracy(Split::train));
   std::atomic<bool> stop{false};
   SweepOptions options;
   options.stop = &stop;
@@ -183,24 +209,24 @@ TEST_CASE("a stopped sweep keeps its points, and another fills in the rest alone
   CHECK(sweep(example.plane, example.engine, surface, options).finished);
   CHECK(computed == 18);
   for (std::size_t i = 0; i < 25; ++i) {
-    if (kept.state[i] == PointState::evaluated) CHECK(surface.loss[i] == kept.loss[i]);
+    if (kept.state[i] == PointState::evaluated) CHECK(surface.loss()[i] == kept.loss()[i]);
   }
 }
 
 TEST_CASE("losses that are not finite are kept as they are and told from missing ones") {
   Example example("linear");
   example.plane.directions[0].parameters[0].tensor.fill_(3e38f);
-  Surface surface({0, 1, 2}, {0, 0, 1}, Split::train);
+  Surface surface({{0, 1, 2}, {0, 0, 1}}, loss_and_accuracy(Split::train));
   sweep(example.plane, example.engine, surface, {});
   CHECK(surface.evaluated() == 2);
   CHECK(surface.not_finite() == 1);
-  CHECK(std::isfinite(surface.loss[0]));
+  CHECK(std::isfinite(surface.loss()[0]));
 }
 
 TEST_CASE("an exception on one thread ends the sweep and reaches the caller") {
   Example example("linear");
   example.plane.origin.parameters.pop_back();
-  Surface surface({-1, 1, 2}, {-1, 1, 2}, Split::train);
+  Surface surface({{-1, 1, 2}, {-1, 1, 2}}, loss_and_accuracy(Split::train));
   SweepOptions options;
   options.threads = 2;
   CHECK_THROWS(sweep(example.plane, example.engine, surface, options));
@@ -221,8 +247,16 @@ TEST_CASE("a second set of images gives the values that it has alone, and change
   CHECK(both.images_per_point() == 50);
   CHECK(found.loss == a.loss);
   CHECK(found.accuracy_se == a.accuracy_se);
-  CHECK(found.more == std::vector<double>{a.more[0], b.loss, b.loss_se, b.accuracy, b.accuracy_se, 10, b.more[0]});
-  CHECK(names_of(options.extras, Split::train, 10, Split::test) ==
-        std::vector<std::string>{"train_acc_top5", "test_loss", "test_loss_se", "test_acc", "test_acc_se",
-                                 "test_images", "test_acc_top5"});
+  CHECK(found.value("top5") == a.value("top5"));
+  REQUIRE(found.second.size() == 1);
+  const Evaluation& part = found.second[0];
+  CHECK(part.loss == b.loss);
+  CHECK(part.loss_se == b.loss_se);
+  CHECK(part.accuracy == b.accuracy);
+  CHECK(part.accuracy_se == b.accuracy_se);
+  CHECK(part.images == 10);
+  CHECK(part.value("top5") == b.value("top5"));
+  CHECK(
+      names_of(measures_of(options.extras, options.loss, 10, Split::train, Split::test)) ==
+      std::vector<std::string>{"train_loss", "train_acc", "train_acc_top5", "test_loss", "test_acc", "test_acc_top5"});
 }

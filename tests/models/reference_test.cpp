@@ -57,7 +57,7 @@ void fill_parameter(const NamedTensor& parameter, std::uint64_t stream, double b
   }
 }
 
-void fill_network(const NetworkState& state, double bn_scale) {
+void fill_network(const NetworkTensors& state, double bn_scale) {
   std::uint64_t stream = 0;
   for (const NamedTensor& parameter : state.parameters) {
     fill_parameter(parameter, stream++, bn_scale);
@@ -101,7 +101,7 @@ std::string shapes(const std::vector<NamedTensor>& entries) {
 }
 
 void check_names(const Network& network, const Json& record) {
-  const NetworkState state = state_of(network);
+  const NetworkTensors state = state_of(network);
   CHECK(count_parameters(network) == record.at("parameters").get<std::int64_t>());
   CHECK(state.parameters.size() == record.at("parameter_entries").get<std::size_t>());
   CHECK(state.buffers.size() == record.at("buffer_entries").get<std::size_t>());

@@ -124,7 +124,7 @@ TEST_CASE("class counts without meaning are refused") {
 TEST_CASE("the state is the network's own tensors") {
   const torch::NoGradGuard no_grad;
   const auto network = make_network({"linear", 10, 0, {1, 2, 2}});
-  const NetworkState state = state_of(*network);
+  const NetworkTensors state = state_of(*network);
   REQUIRE(state.parameters.size() == 2);
   CHECK(state.buffers.empty());
   state.parameters[0].tensor.zero_();
@@ -133,7 +133,7 @@ TEST_CASE("the state is the network's own tensors") {
 }
 
 TEST_CASE("the buffers are batch norm's, three a layer") {
-  const NetworkState state = state_of(*make_network({"resnet20"}));
+  const NetworkTensors state = state_of(*make_network({"resnet20"}));
   REQUIRE(state.buffers.size() >= 3);
   CHECK(state.buffers[0].name == "bn1.running_mean");
   CHECK(state.buffers[1].name == "bn1.running_var");

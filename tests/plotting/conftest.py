@@ -25,8 +25,38 @@ def bowl(x, y):
     return 0.5 + 2.0 * x**2 + y**2
 
 
+UNITS = {"loss": "nats", "acc": "percent"}
+AXES = ("x", "y", "z", "w", "axis5")
+
+
+def describe(file, settings, kind="surface", format=2):
+    """Settings, axes and measures of a file whose values are written, as docs/file-format.md has them."""
+    group = file.require_group("lossatlas")
+    group.attrs["format"] = format
+    group.attrs["kind"] = {"curve": "path"}.get(kind, kind) if format == 1 else kind
+    if format == 1:
+        group.attrs["settings"] = json.dumps(settings)
+        return group
+    names = [name for name in AXES if f"{name}coordinates" in file]
+    ends = {name: file[f"{name}coordinates"][()] for name in names}
+    axes = [{"name": "t" if kind == "curve" else name, "points": len(ends[name]), "low": ends[name][0], "high": ends[name][-1]}
+            for name in names]
+    more = [{"coordinates": f"/{name}coordinates", "unit": "t, from one end to the other" if kind == "curve" else
+             f"multiples of direction {number}"} for number, name in enumerate(names, 1)]
+    measures = []
+    for name in file:
+        split, _, quantity = name.partition("_")
+        if quantity in UNITS:
+            measures.append({"name": name, "measure": {"acc": "accuracy"}.get(quantity, quantity), "split": split,
+                             "unit": UNITS[quantity], "mean_of": "images", "dataset": f"/{name}"})
+    group.attrs["axes"] = json.dumps([axis | rest for axis, rest in zip(axes, more)])
+    group.attrs["measures"] = json.dumps(measures)
+    group.attrs["settings"] = json.dumps(settings | {"axes": axes, "measures": [each["name"] for each in measures]})
+    return group
+
+
 def write_surface(path, values=bowl, nx=9, ny=9, x=(-1, 1), y=(-1, 1), ours=True, settings=SETTINGS,
-                  evaluated=None, more=None, summary=None):
+                  evaluated=None, more=None, summary=None, format=2):
     """A surface file. `values` is a function of (x, y) or an array [ny, nx]."""
     xs, ys = np.linspace(*x, nx), np.linspace(*y, ny)
     z = values(*np.meshgrid(xs, ys)) if callable(values) else np.asarray(values, float)
@@ -36,13 +66,33 @@ def write_surface(path, values=bowl, nx=9, ny=9, x=(-1, 1), y=(-1, 1), ours=True
         for name, array in (more or {}).items():
             file[name] = array
         if ours:
-            group = file.require_group("lossatlas")
-            group.attrs["format"] = 1
-            group.attrs["settings"] = json.dumps(settings)
+            group = describe(file, settings, format=format)
             if summary is not None:
                 group.attrs["summary"] = json.dumps(summary)
             mask = np.ones(z.shape, np.uint8) if evaluated is None else evaluated
             group["evaluated"] = np.asarray(mask, np.uint8)
+    return str(path)
+
+
+def hollow(x, y, z, w=0):
+    """Lowest at (0, 0, 0), each axis with a slope of its own."""
+    return 0.5 + x**2 + 2 * y**2 + 4 * z**2 + w**2
+
+
+def write_volume(path, sizes=(9, 7, 5), values=hollow, settings=SETTINGS, evaluated=None, more=None, summary=None):
+    """A surface of as many axes as there are `sizes`, x first. `values` is a function of the coordinates."""
+    axes = [np.linspace(-1, 1, size) for size in sizes]
+    z = values(*(each.T for each in np.meshgrid(*axes, indexing="ij")))  # [..., nz, ny, nx]
+    with h5py.File(path, "w") as file:
+        for name, coordinates in zip(AXES, axes):
+            file[f"{name}coordinates"] = coordinates
+        file["train_loss"] = z
+        for name, array in (more or {}).items():
+            file[name] = array
+        group = describe(file, settings)
+        group["evaluated"] = np.ones(z.shape, np.uint8) if evaluated is None else np.asarray(evaluated, np.uint8)
+        if summary is not None:
+            group.attrs["summary"] = json.dumps(summary)
     return str(path)
 
 
@@ -71,22 +121,13 @@ def write_line(path, n=21):
     return str(path)
 
 
-def _ours(file, kind, settings, **attributes):
-    group = file.create_group("lossatlas")
-    group.attrs["kind"], group.attrs["format"] = kind, 1
-    group.attrs["settings"] = json.dumps(settings)
-    for name, value in attributes.items():
-        group.attrs[name] = json.dumps(value)
-    return group
-
-
 def write_fan(path, lines=5, n=21):
     """A line of ours: several directions, their mean at the root, both splits."""
     x = np.linspace(-1, 1, n)
     bends = (1 + np.arange(lines))[:, None] / lines
     with h5py.File(path, "w") as file:
         file["xcoordinates"] = x
-        group = _ours(file, "line", {**SETTINGS, "split": "both", "samples": None})
+        group = file.create_group("lossatlas")
         group["evaluated"] = np.ones(n, np.uint8)
         group["samples_train"], group["samples_test"] = np.arange(800), np.arange(200)
         group["lines/evaluated"] = np.ones((lines, n), np.uint8)
@@ -96,6 +137,7 @@ def write_fan(path, lines=5, n=21):
             file[name] = each.mean(axis=0)
             if name.endswith("loss"):
                 group[f"{name}_spread"] = each.std(axis=0, ddof=1)
+        describe(file, {**SETTINGS, "split": "both", "samples": None}, "line")
     return str(path)
 
 
@@ -120,14 +162,14 @@ def add_curve(path, name="curve"):
     return str(path)
 
 
-def write_path(path, n=31):
+def write_curve(path, n=31, format=2):
     """A curve between two networks beside the straight line."""
     t = np.linspace(0, 1, n)
     hump = 4 * t * (1 - t)
     with h5py.File(path, "w") as file:
         file["xcoordinates"] = t
         summary = {}
-        group = _ours(file, "path", {**SETTINGS, "plane": "path", "curve": "bezier", "bends": 1})
+        group = file.create_group("lossatlas")
         group["evaluated"] = np.ones(n, np.uint8)
         for way, height, where in (("curve", 0.1, file), ("linear", 2.0, group.create_group("linear"))):
             where["train_loss"], where["test_loss"] = 0.1 + height * hump, 0.3 + height * hump
@@ -136,6 +178,7 @@ def write_path(path, n=31):
                             "test_err": {"ends": [8, 8], "highest": 8 + 20 * height, "at": 0.5,
                                          "barrier": 20 * height}}
         group.attrs["summary"] = json.dumps(summary)
+        describe(file, {**SETTINGS, "plane": "path", "curve": "bezier", "bends": 1}, "curve", format)
     return str(path)
 
 
@@ -171,7 +214,7 @@ def write_history(path, epochs=5, settings=None):
         loss[0] = np.nan  # row 0 is before training
         file["train_loss"], file["train_acc"] = loss, 95 - 35 * loss
         group = file.create_group("lossatlas")
-        group.attrs["kind"], group.attrs["format"] = "history", 1
+        group.attrs["kind"], group.attrs["format"] = "history", 2
         group.attrs["settings"] = json.dumps(settings or {"arch": "cnn", "optimizer": "sgd"})
     return str(path)
 

@@ -10,8 +10,8 @@ import tempfile
 
 import matplotlib.image
 import numpy as np
-from conftest import (SETTINGS, add_curve, add_points, bowl, write_fan, write_history, write_line, write_path,
-                      write_repeats, write_surface, write_trajectory)
+from conftest import (SETTINGS, add_curve, add_points, bowl, write_curve, write_fan, write_history, write_line,
+                      write_repeats, write_surface, write_trajectory, write_volume)
 
 FOLDER = pathlib.Path(__file__).with_name("references")
 DPI = 60
@@ -64,9 +64,10 @@ CASES = {  # name: (files, words)
     "trajectory_surface": (lambda path: [write_trajectory(path / "t.h5", 2)], ["--kind", "surface"]),
     "line": (lambda path: [write_line(path / "l.h5")], []),
     "fan": (lambda path: [write_fan(path / "l.h5")], ["--style", "slides"]),
-    "path": (lambda path: [write_path(path / "p.h5")], []),
+    "curve": (lambda path: [write_curve(path / "p.h5")], []),
     "history": (lambda path: [write_history(path / "h.h5")], ["--style", "dark"]),
     "repeats": (lambda path: [write_repeats(path / "r.h5")], ["--kind", "repeats"]),
+    "slices": (lambda path: [write_volume(path / "v.h5", (25, 25, 6))], ["--kind", "slices"]),
     "two": (_two, []),
     "two_surface": (_two, ["--kind", "surface"]),
 }

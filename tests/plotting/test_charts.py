@@ -5,7 +5,7 @@ import json
 import h5py
 import numpy as np
 import pytest
-from conftest import add_points, words_of, write_fan, write_history, write_line, write_path, write_surface
+from conftest import add_points, words_of, write_curve, write_fan, write_history, write_line, write_surface
 from plotting import charts, reading, style
 
 
@@ -68,8 +68,8 @@ def test_a_fan_says_what_it_is(svg, tmp_path):
     assert "draw 2 of 5" in one and "thin" not in one
 
 
-def test_a_path_stands_beside_the_straight_line(tmp_path, svg):
-    loss, error = axes_of(tmp_path, write_path)
+def test_a_curve_stands_beside_the_straight_line(tmp_path, svg):
+    loss, error = axes_of(tmp_path, write_curve)
     assert loss.get_ylabel().startswith("loss") and error.get_ylabel() == "error (%)"
     curve, line = (next(each for each in loss.get_lines() if each.get_gid() == "train_loss"
                         and each.get_color() == color) for color in (style.LOSS, style.GREY))
@@ -83,25 +83,31 @@ def test_a_path_stands_beside_the_straight_line(tmp_path, svg):
 
 
 @pytest.mark.parametrize("kind", ["contourf", "surface", "line", "history"])
-def test_a_path_asked_for_as_something_else(plot, tmp_path, kind):
-    result = plot(write_path(tmp_path / "p.h5"), "--kind", kind)
+def test_a_curve_asked_for_as_something_else(plot, tmp_path, kind):
+    result = plot(write_curve(tmp_path / "c.h5"), "--kind", kind)
     assert result.status == 1 and result.line()
 
 
-def test_a_path_says_which_networks_it_joins(svg, tmp_path):
-    path = add_points(write_path(tmp_path / "p.h5"), ("a", "b"))
+def test_a_curve_was_called_a_path(plot, tmp_path):
+    result = plot(write_curve(tmp_path / "c.h5", format=1), "--kind", "path", "--dpi", "60")
+    assert (result.status, result.err) == (0, "plot: note: --kind path is now called curve\n")
+    assert result.out.endswith("c_curve.png\n")
+
+
+def test_a_curve_says_which_networks_it_joins(svg, tmp_path):
+    path = add_points(write_curve(tmp_path / "c.h5"), ("a", "b"))
     words = words_of(svg(path))
     assert "position t, from a (0) to b (1)" in words and "Bezier curve of 1 bend" in words and "plane" not in words
 
 
-def test_a_path_without_the_straight_line(svg, tmp_path):
-    path = write_path(tmp_path / "p.h5")
+def test_a_curve_without_the_straight_line(svg, tmp_path):
+    path = write_curve(tmp_path / "c.h5")
     with h5py.File(path, "a") as file:
         del file["lossatlas/linear"], file["lossatlas"].attrs["summary"]
     assert 'id="train_loss"' in svg(path)
 
 
-@pytest.mark.parametrize("write", [write_line, write_path, write_fan, write_history])
+@pytest.mark.parametrize("write", [write_line, write_curve, write_fan, write_history])
 def test_several_in_one_chart(svg, tmp_path, write):
     files = [write(tmp_path / f"{name}.h5") for name in "abc"]
     words = words_of(svg(*files, "--names", "first one,second one,third one"))
@@ -119,7 +125,7 @@ def test_histories_say_what_tells_them_apart(svg, tmp_path):
 
 
 @pytest.mark.parametrize("first, second", [(write_line, write_surface), (write_history, write_surface),
-                                           (write_path, write_line)])
+                                           (write_curve, write_line)])
 def test_files_of_different_sorts(plot, tmp_path, first, second):
     for files in ((first, second), (second, first)):
         paths = [write(tmp_path / f"{i}.h5") for i, write in enumerate(files)]
@@ -128,7 +134,7 @@ def test_files_of_different_sorts(plot, tmp_path, first, second):
 
 
 def test_values_that_are_not_finite_along_a_line(svg, tmp_path):
-    path = write_path(tmp_path / "p.h5")
+    path = write_curve(tmp_path / "c.h5")
     with h5py.File(path, "a") as file:
         file["train_loss"][4] = np.inf
     text = svg(path)

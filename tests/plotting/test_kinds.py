@@ -3,8 +3,8 @@
 import dataclasses
 
 import pytest
-from conftest import (bowl, write_fan, write_history, write_line, write_path, write_repeats, write_surface,
-                      write_trajectory)
+from conftest import (bowl, write_curve, write_fan, write_history, write_line, write_repeats, write_surface,
+                      write_trajectory, write_volume)
 from plotting import command, kinds, options, reading
 from test_descents import write_descents
 
@@ -19,8 +19,8 @@ def two(path):
 
 WRITERS = {  # by kind of figure: files of the sorts that it draws
     "contour": [write_surface], "contourf": [write_surface], "heat": [write_surface],
-    "surface": [write_surface, two], "trajectory": [write_trajectory], "repeats": [write_repeats],
-    "line": [write_line, write_fan], "path": [write_path], "history": [write_history],
+    "surface": [write_surface, two], "trajectory": [write_trajectory], "repeats": [write_repeats], "slices": [write_volume],
+    "line": [write_line, write_fan], "curve": [write_curve], "history": [write_history],
     **{kind: [one, two] for kind in ("paths", "panels", "steps", "rates")},
 }
 
@@ -36,7 +36,7 @@ def test_each_kind_fits_its_files(tmp_path, kind):
 
 
 def test_files_of_every_sort_have_a_usual_kind(tmp_path):
-    usual = {"contourf": write_surface, "trajectory": write_trajectory, "line": write_line, "path": write_path,
+    usual = {"contourf": write_surface, "trajectory": write_trajectory, "line": write_line, "curve": write_curve,
              "history": write_history, "paths": two}
     for kind, write in usual.items():
         path = str(tmp_path / f"{kind}.h5")

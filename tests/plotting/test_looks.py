@@ -4,12 +4,12 @@ import re
 
 import numpy as np
 import pytest
-from conftest import bowl, words_of, write_fan, write_history, write_line, write_path, write_surface, write_trajectory
+from conftest import bowl, words_of, write_curve, write_fan, write_history, write_line, write_surface, write_trajectory
 from matplotlib.text import Text
 
 KINDS = {
     "contour": write_surface, "contourf": write_surface, "heat": write_surface, "surface": write_surface,
-    "trajectory": write_trajectory, "line": write_line, "path": write_path, "history": write_history,
+    "trajectory": write_trajectory, "line": write_line, "curve": write_curve, "history": write_history,
 }
 
 
@@ -139,7 +139,7 @@ def test_words_are_broken_behind_hyphens():
     assert style.wrapped("resnet56-noshort", style.text_width("resnet56-nosh", 8), 8) == ["resnet56-", "noshort"]
 
 
-@pytest.mark.parametrize("write", [write_path, write_fan, write_history])
+@pytest.mark.parametrize("write", [write_curve, write_fan, write_history])
 def test_value_labels_of_neighbouring_panels_do_not_meet(tmp_path, write):
     from plotting import command, figures, reading, style
 

@@ -9,8 +9,8 @@ import time
 import h5py
 import numpy as np
 import pytest
-from conftest import (SETTINGS, add_curve, add_points, bowl, write_fan, write_history, write_line, write_path,
-                      write_repeats, write_surface, write_trajectory)
+from conftest import (SETTINGS, add_curve, add_points, bowl, hollow, write_curve, write_fan, write_history, write_line,
+                      write_repeats, write_surface, write_trajectory, write_volume)
 
 DESKTOP, PHONE = (1000, 600), (390, 700)
 
@@ -59,7 +59,7 @@ def write_broken_line(path):
 KINDS = {
     "surface": write_noisy, "holes": write_holes, "marked": write_marked, "repeats": write_repeats,
     "trajectory": lambda path: write_trajectory(path, runs=2), "line": write_line, "fan": write_fan,
-    "path": write_path, "history": write_history, "broken line": write_broken_line, "circles": lambda path: add_points(write_line(path)),
+    "curve": write_curve, "history": write_history, "broken line": write_broken_line, "circles": lambda path: add_points(write_line(path)),
 }
 
 
@@ -304,7 +304,7 @@ def test_every_kind_of_page_is_drawn_without_errors_and_without_network(page_of,
         opened.page.wait_for_timeout(50)
         opened.settle()
         drawn = opened.drawn("main canvas")
-        assert len(drawn) >= (1 if kind in ("line", "fan", "path", "history", "broken line", "circles") else 3)
+        assert len(drawn) >= (1 if kind in ("line", "fan", "curve", "history", "broken line", "circles") else 3)
         assert min(shades(drawn)) > 8, "a canvas is blank"
         assert opened.page.evaluate("document.documentElement.scrollWidth") <= width, "wider than the window"
 
@@ -327,6 +327,26 @@ def test_dark_where_the_system_is(page_of, window, tmp_path):
     opened = window(page_of(write_noisy(tmp_path / "s.h5")), color_scheme="dark")
     ground = opened.page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(map(int, re.findall(r"\d+", ground))) < 60
+
+
+def test_the_choice_of_slice(page_of, window, tmp_path):
+    path = write_volume(tmp_path / "v.h5")
+    add_points(path, ("A", "B"), (0.0, 0.5))
+    with h5py.File(path, "a") as file:
+        file["lossatlas/points/y"], file["lossatlas/points/z"] = [0.0, 0.5], [0.0, 1.0]
+    page = page_of(path, "--at", "z=0.5")
+    record = held(page)
+    assert [each["name"] for each in record["views"][0]["sets"]] == [f"z = {z}" for z in ("−1", "−0.5", "0", "0.5", "1")]
+    assert record["draw"] == 3 and record["sets"] == "At" and record["views"][0]["points"] is None
+    for each, z in zip(record["views"][0]["sets"], (-1, -0.5, 0, 0.5, 1)):
+        assert each["shown"]["centre"] == (z == 0)
+        assert values(each["fields"]["train_loss"])[0] == pytest.approx(hollow(-1, -1, z))
+    opened = window(page)
+    assert opened.page.inner_text("#draw-choice").startswith("At")
+    assert "slice at z = 0.5" in opened.page.inner_text("#captions").replace("\N{NO-BREAK SPACE}", " ")
+    assert opened.changed_by(lambda: opened.page.select_option("#draw", label="z = 1"), ".map canvas") == [True]
+    assert "slice at z = 1" in opened.page.inner_text("#captions").replace("\N{NO-BREAK SPACE}", " ")
+    assert "not in this slice: A (z = 0)" in opened.page.inner_text("#notes")
 
 
 def test_the_choice_of_draw(page_of, window, tmp_path):

@@ -1,9 +1,11 @@
-"""Which points count as evaluated, in our files and in those of tomgoldstein/loss-landscape."""
+"""Which points count as evaluated, in our files and in those of tomgoldstein/loss-landscape; formats, axes and units."""
+
+import json
 
 import h5py
 import numpy as np
 import pytest
-from conftest import bowl, write_history, write_line, write_surface
+from conftest import bowl, write_curve, write_history, write_line, write_surface
 from plotting import reading
 from plotting.errors import PlotError
 
@@ -88,9 +90,35 @@ def test_kinds_of_file(tmp_path):
 def test_a_newer_format_is_refused(tmp_path):
     path = write_surface(tmp_path / "s.h5")
     with h5py.File(path, "a") as file:
-        file["lossatlas"].attrs["format"] = 2
-    with pytest.raises(PlotError, match="has format 2, newer than"):
+        file["lossatlas"].attrs["format"] = 3
+    with pytest.raises(PlotError, match="has format 3, newer than the 2"):
         reading.open_file(path)
+
+
+def test_files_of_format_1_are_drawn_as_those_of_format_2(svg, tmp_path):
+    for write in (write_surface, write_curve):
+        texts = [svg(write(tmp_path / "s.h5", format=number)) for number in (1, 2)]
+        assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("axes", [[{"name": "x"}], [{"name": "x", "coordinates": "/nowhere"}], [3]])
+def test_axes_that_are_not_described_are_refused(plot, tmp_path, axes):
+    path = write_surface(tmp_path / "s.h5")
+    with h5py.File(path, "a") as file:
+        file["lossatlas"].attrs["axes"] = json.dumps(axes)
+    result = plot(path)
+    assert result.status == 1 and "/lossatlas@axes" in result.line()
+
+
+def test_units_come_from_the_measures(tmp_path):
+    path = write_surface(tmp_path / "s.h5", more={"train_iou": np.ones((9, 9)), "lossatlas/train_nll": np.ones((9, 9))})
+    with h5py.File(path, "a") as file:
+        about = file["lossatlas"].attrs
+        about["measures"] = json.dumps([*json.loads(about["measures"]), {"name": "train_iou", "unit": "percent"},
+                                        {"name": "train_nll", "unit": "nats"}, "broken"])
+    with reading.open_file(path) as file:
+        labels = [file.value_label(name) for name in ("train_iou", "train_nll", "train_loss")]
+    assert labels == ["train_iou (%)", "train_nll (nats)", "training loss (mean cross-entropy)"]
 
 
 @pytest.mark.parametrize("settings", [b"{not json", "[1, 2]", b"\xff\xfe"])

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "catch.h"
-#include "evaluation/batches.h"
+#include "evaluation/samples.h"
 
 using namespace lossatlas;
 
@@ -15,7 +15,7 @@ TEST_CASE("an epoch goes once through all images, in an order of its own") {
   MinibatchSampler sampler(data, 16, 3, false);
   REQUIRE(sampler.steps() == 4);
   std::map<float, int> seen, expected;
-  const Batches whole(std::make_shared<const DataSet>(data), torch::kCPU);
+  const Images whole(std::make_shared<const DataSet>(data), torch::kCPU);
   const auto checksum = [](const torch::Tensor& images, std::int64_t i) {
     return (images[i] * torch::arange(3072).view({3, 32, 32})).sum().item<float>();
   };
@@ -25,7 +25,7 @@ TEST_CASE("an epoch goes once through all images, in an order of its own") {
     count += batch.images.size(0);
     for (std::int64_t i = 0; i < batch.images.size(0); ++i) ++seen[checksum(batch.images, i)];
   }
-  const auto all = whole.batch(0, 50);
+  const auto all = whole.normalized(0, 50);
   for (std::int64_t i = 0; i < 50; ++i) ++expected[checksum(all, i)];
   CHECK(count == 50);
   CHECK(seen == expected);

@@ -10,7 +10,7 @@ options        what the user chose
 points         which points are values, and what stands in for missing ones
 fields         one value over a grid
 hdf5           HDF5 files opened (h5py)
-surfaces       files of surfaces, lines and paths
+surfaces       files of surfaces, lines and curves
 histories      files of training histories
 functions      files of functions and descents
 reading        any of these files, opened
@@ -31,7 +31,7 @@ frame          the box around a sheet in 3D: its place on the page, ticks and la
 relief         the surface in 3D: the sheet in its box, and its marks
 curves         figures of curves with one or more panels
 plane_figures  the figures of planes
-charts         the figures of lines, paths and histories
+charts         the figures of lines, curves and histories
 descents       the figures of optimizers on functions of one or two variables
 animation      figures that move
 kinds          the kinds of figures, and which of them is drawn

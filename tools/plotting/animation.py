@@ -112,7 +112,7 @@ class _Solid:
     def __init__(self, files, options):
         self.options, self.files = options, files
         self.fields, self.scale, self.name = _scale(files, options)
-        self.label = wording.value_label(self.name, files[0].settings)
+        self.label = files[0].value_label(self.name)
         self.look = replace(options.look, azim=AZIMUTH if options.look.azim is None else options.look.azim)
         reliefs = [self.relief(field) for field in self.fields]
         relief.turn(reliefs)
@@ -208,7 +208,7 @@ class _Run:
         notes = self.plane.notes(equal)
         self.runs, self.plane.overlay.runs = self.plane.overlay.runs, []
         head = _head(files, options, self.name, points.mark(field))
-        self.label = wording.value_label(self.name, self.file.settings)
+        self.label = self.file.value_label(self.name)
         margins = planes.margins(body, self.label, *(marks.axis_label(self.file, number) for number in (1, 2)),
                                  planes.y_extra(self.plane.y), planes.bar_extra(self.scale))
         gap, lines = margins.bottom + 0.03, self.lines(self.last)

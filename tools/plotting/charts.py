@@ -1,4 +1,4 @@
-"""The charts of lines, paths and histories: which curves, their looks, keys and notes."""
+"""The charts of lines, curves and histories: which curves, their looks, keys and notes."""
 
 import math
 
@@ -44,7 +44,7 @@ def of_lines(files, names, along=0, labels=None, notes=()):
     found = marks.points(file) if len(files) == 1 else None
     kinds = {marks.axis_label(each, along) for each in files}
     label = _line_label(file, along, found) if len(kinds) == 1 else "multiples of the direction"
-    chart = Chart(file.path, file.settings, label, series,
+    chart = Chart(file, label, series,
                   notes=[*notes, *_field_notes(fields, labels)], bad=sorted(set(bad)),
                   marks=[] if found is None else list(zip(found.x, found.names)),
                   twin=len(files) == 1 and file.draws == 1 and not names)
@@ -147,11 +147,11 @@ def _keys(series, labels, twin):
     return [Key("training", color["train"]), Key("test", color["test"], TEST)]
 
 
-def of_paths(files, names, labels=None):
+def of_curves(files, names, labels=None):
     """Losses and errors along curves between checkpoints, each beside the straight line."""
     series, fields, notes, bad = [], [[] for _ in files], [], []
     for number, file in enumerate(files):
-        for name in names or _path_names(file):
+        for name in names or _curve_names(file):
             field = file.field(name)
             color = style.series(number)["color"] if len(files) > 1 else style.LOSS
             marker = _marker(number, len(files))
@@ -164,7 +164,7 @@ def of_paths(files, names, labels=None):
         notes += _barriers(file, labels[number] if len(files) > 1 else "")
     ends = _ends(marks.points(files[0])) if len(files) == 1 else None
     way = f", from {ends[0]} (0) to {ends[1]} (1)" if ends else " between the two networks"
-    chart = Chart(files[0].path, files[0].settings, f"position t{way}",
+    chart = Chart(files[0], f"position t{way}",
                   series, notes=[*notes, *_field_notes(fields, labels)], bad=sorted(set(bad)), centre=False)
     looks = map(style.series, range(len(files) if len(files) > 1 else 0))
     chart.keys = [Key(label, look["color"], marker=look["marker"]) for label, look in zip(labels or (), looks)]
@@ -176,7 +176,7 @@ def of_paths(files, names, labels=None):
     return chart, fields[0][0]
 
 
-def _path_names(file):
+def _curve_names(file):
     wanted = [f"{split}_{what}" for what in ("loss", "err") for split in ("train", "test")]
     return [name for name in wanted if name in file.names or f"{name[:-3]}acc" in file.names
             and name.endswith("err")] or default_names(file)
@@ -217,7 +217,7 @@ def of_histories(files, names, labels=None):
                      else style.TRAIN_TEST.get(name.partition("_")[0], style.INK))
             series.append(Series(name, file.epoch, file.values(name), color, _dashes(name),
                                  _marker(number, len(files))))
-    chart = Chart(files[0].path, files[0].settings, "epoch", series, centre=False)
+    chart = Chart(files[0], "epoch", series, centre=False)
     chart.keys = _keys(series, labels if len(files) > 1 else None, False)
     return chart
 
@@ -268,9 +268,9 @@ def draw_histories(_, files, options):
     return curves.draw(chart, head, options.look, pad=0.015)
 
 
-def draw_paths(_, files, options):
+def draw_curves(_, files, options):
     names, facts = heads.names_and_notes(files, options, [wording.facts(file) for file in files])
-    chart, field = of_paths(files, _fields(options), names)
+    chart, field = of_curves(files, _fields(options), names)
     chart.notes += facts
     title = wording.title("loss and error", *(file.settings for file in files))
     head = heads.of_surfaces(files, options, f"{title} along a curve", points.mark(field))

@@ -145,13 +145,13 @@ def _joined(words):
 def _parser():
     parser = _Parser(
         prog="tools/plot", allow_abbrev=False,
-        description="Draws what an HDF5 file of lossatlas holds: a surface, a trajectory, a line, a path between"
+        description="Draws what an HDF5 file of lossatlas holds: a surface, a trajectory, a line, a curve between"
         " networks, descents on a function or a training history; or a surface of tomgoldstein/loss-landscape."
         " Writes figures, pages to explore and animations, and prints their names.",
     )
     add = parser.add_argument
     add("files", nargs="+", metavar="FILE.h5",
-        help="surfaces, trajectories, lines, paths, or histories (history.h5, or the run's folder) of training runs,"
+        help="surfaces, trajectories, lines, curves, or histories (history.h5, or the run's folder) of training runs,"
         " several of one sort in one figure with one scale; or descents")
     add("--report", metavar="RUN_DIR",
         help="in place of files: all that a run made on one page, -o report.html (default: in RUN_DIR)")
@@ -170,6 +170,9 @@ def _parser():
     add("--draw", "--repeat-index", type=_draw_number, metavar="K",
         help="of a surface made with --repeat, draw K of the directions, counted from 1 (default: the"
         " mean of all; --kind repeats shows them side by side)")
+    add("--at", type=_at, metavar="z=V,…",
+        help="of a surface of three and more axes, the slice at these coordinates (default: at 0 of each axis but the"
+        " first two; --kind slices shows several side by side)")
     add("--projection", action="append", metavar="P.h5",
         help="a path to draw over planes, its coordinates in P.h5: proj_xcoord and proj_ycoord, as lossatlas"
         " trajectory and tomgoldstein/loss-landscape write them; may be given several times")
@@ -220,7 +223,9 @@ def _parser():
 
 
 def _kind(word):
-    word = {"3d": "surface"}.get(word, word)
+    if word == "path":
+        say("note: --kind path is now called curve")
+    word = {"3d": "surface", "path": "curve"}.get(word, word)
     if word in KINDS:
         return word
     raise argparse.ArgumentTypeError(f"unknown kind '{word}'{did_you_mean(word, KINDS)} (there are {', '.join(KINDS)})")
@@ -245,6 +250,14 @@ def _limits(word):
     if low >= high:
         raise argparse.ArgumentTypeError(f"'{word}' must rise: {high:g}:{low:g}?")
     return low, high
+
+
+def _at(word):
+    """'z=0.5,w=0' as ((name, coordinate), …)."""
+    found = re.findall(r"(\w+)=([^,]*)(?:,|$)", word)
+    if not found or ",".join("=".join(part) for part in found) != word or len(dict(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"'{word}' is not AXIS=VALUE,…, each axis once, as in z=0.5")
+    return tuple((name, _number(value)) for name, value in found)
 
 
 def _aspect(word):

@@ -1,4 +1,4 @@
-"""Curves: losses and accuracies along lines and paths, and over the epochs of training runs."""
+"""Curves: losses and accuracies along lines and curves, and over the epochs of training runs."""
 
 from dataclasses import dataclass, field, replace
 
@@ -55,8 +55,7 @@ class Key:
 class Chart:
     """What is drawn over one coordinate axis. Series of one quantity share a panel."""
 
-    path: str  # of the file, for messages
-    settings: dict
+    file: object  # the first, for messages and labels
     axis_label: str
     series: list
     keys: list = field(default_factory=list)
@@ -100,7 +99,7 @@ def draw(chart, head, look, pad=0.0):
 class _Panel:
     """Curves with one value axis: all losses, or all accuracies, or one other value."""
 
-    def __init__(self, series, settings, log, limits, spots):
+    def __init__(self, series, file, log, limits, spots):
         self.series = series
         names = {each.name for each in series}
         name = series[0].name
@@ -108,10 +107,10 @@ class _Panel:
         self.scale = scales.choose(np.concatenate(held), name, log, *limits, whole=True)
         what = name.rpartition("_")[2]
         if len(names) > 1:
-            label = {"loss": "loss" + wording.loss_unit(settings), "acc": "accuracy (%)",
+            label = {"loss": "loss" + wording.loss_unit(file.settings), "acc": "accuracy (%)",
                      "err": "error (%)"}.get(what, what)
         else:
-            label = wording.value_label(name, settings)
+            label = file.value_label(name)
         self.name = label.partition(" (")[0]
         self.label = wording.on_log_scale(label) if self.scale.log else label
         self.percent = wording.is_percent(name)
@@ -124,12 +123,12 @@ def _panels(chart, log, limits):
         if np.isfinite(each.values).any():
             groups.setdefault(each.name.rpartition("_")[2] or each.name, []).append(each)
     if not groups:
-        raise PlotError(f"{chart.path} has no evaluated point with a finite value: nothing to draw")
+        raise PlotError(f"{chart.file.path} has no evaluated point with a finite value: nothing to draw")
     panels = []
     for what, group in groups.items():
         # --log and the limits are about losses; a single other value is what was asked for.
         asked = what == "loss" or len(groups) == 1
-        panels.append(_Panel(group, chart.settings, log if asked else False,
+        panels.append(_Panel(group, chart.file, log if asked else False,
                              limits if asked else (None, None), chart.spots))
     return panels
 

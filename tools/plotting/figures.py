@@ -1,12 +1,14 @@
 """Figures, pages and animations of files: drawn as the options ask, and written."""
 
 import contextlib
+import math
 import os
 
 from . import heads, reading, saving, style
 from .hdf5 import LINE, PLANE
 from .kinds import KINDS, kind_of, unread_by
 from .messages import say, say_once
+from .surfaces import coordinates_text
 
 # what else is written -> the options that it does not read
 UNREAD = {
@@ -26,6 +28,7 @@ def draw_files(files, options, said=None):
     """As draw, of open files. Notes that are among the texts `said` are not said again."""
     said = set() if said is None else said
     for file in files:
+        _choose_slice(file, options, said)
         limits = options.xlim, None if getattr(file, "y", None) is None else options.ylim
         if any(limits) and file.sort in (PLANE, LINE):
             file.crop(*limits)
@@ -67,6 +70,23 @@ def draw_files(files, options, said=None):
     return paths
 
 
+def _choose_slice(file, options, said):
+    """Takes the slice of --at, of a surface of more than two axes, and says what of it was not asked for."""
+    if len(file.axes) < 3 and not (options.at and file.sort == PLANE):
+        return
+    at = dict(options.at)
+    file.choose_slice(at)
+    for name, value in at.items():
+        if not math.isclose(file.fixed[name], value, rel_tol=1e-9, abs_tol=1e-9):
+            say_once(f"note: {file.path} has no point at {coordinates_text({name: value})}:"
+                     f" the nearest, {coordinates_text({name: file.fixed[name]})}, is drawn", said)
+    unseen = file.others[options.kind == "slices":]
+    if unseen:
+        place = coordinates_text({name: file.fixed[name] for name in unseen})
+        say_once(f"note: {file.path} has {len(file.axes)} axes: the slice at {place} is drawn"
+                 f" (--at {unseen[0]}=VALUE draws another)", said)
+
+
 def figure_of(files, options):
     """(the kind drawn, the figure)."""
     kind = kind_of(files, options)
@@ -96,4 +116,5 @@ def _default_path(options, kind, extension):
     others = "".join(f"_{os.path.splitext(os.path.basename(path))[0]}" for path in options.files[1:])
     field = f"_{options.field}" if options.field else ""
     number = f"_draw{options.draw}" if options.draw else ""
-    return f"{stem}{others[:80]}{field}{number}_{kind}{extension}"
+    place = "".join(f"_{name}{value:g}" for name, value in options.at)
+    return f"{stem}{others[:80]}{field}{number}{place}_{kind}{extension}"

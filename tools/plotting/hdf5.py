@@ -7,11 +7,12 @@ import re
 import h5py
 import numpy as np
 
+from . import wording
 from .errors import NotYetError, PlotError, UnreadableError, did_you_mean, one_line
 
-NEWEST_FORMAT = 1  # of /lossatlas@format
+NEWEST_FORMAT = 2  # of /lossatlas@format
 # What a file holds, in words
-HISTORY, FUNCTION, PATH = "training history", "function with descents", "path between networks"
+HISTORY, FUNCTION, CURVE = "training history", "function with descents", "curve between networks"
 LINE, PLANE = "line", "plane"
 
 
@@ -52,6 +53,8 @@ def check_format(group, path):
 class File:
     """What all files have. Those derived from it say what they hold: `sort`, one of the words above."""
 
+    axes, shown, fixed, slice = (), (0, 1), {}, ""  # see SurfaceFile
+
     def __init__(self, handle, path):
         self.path = path
         self._handle = handle
@@ -60,6 +63,8 @@ class File:
         self.is_ours = self._group is not None
         self.cropped = ""  # what of the grid is shown, in words
         self.settings = self._json("settings")
+        self._measures = {each["name"]: each for each in self._json("measures", list)
+                          if isinstance(each, dict) and isinstance(each.get("name"), str)}
 
     def __enter__(self):
         return self
@@ -67,15 +72,19 @@ class File:
     def __exit__(self, *_):
         self._handle.close()
 
-    def _json(self, name):
-        """A JSON attribute of /lossatlas as a dict; empty when absent or unreadable."""
+    def _json(self, name, kind=dict):
+        """A JSON attribute of /lossatlas as a dict or a list; empty when absent or unreadable."""
         if self._group is None or name not in self._group.attrs:
-            return {}
+            return kind()
         try:
             value = json.loads(text(self._group.attrs[name]))
         except ValueError:
-            return {}
-        return value if isinstance(value, dict) else {}
+            return kind()
+        return value if isinstance(value, kind) else kind()
+
+    def value_label(self, name):
+        """The label of an axis or colour bar of this value: what is shown, and its unit."""
+        return wording.value_label(name, self.settings, str(self._measures.get(name, {}).get("unit") or ""))
 
     def group(self, name):
         """A group of /lossatlas, or None."""

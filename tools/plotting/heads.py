@@ -3,7 +3,7 @@
 import os
 
 from . import run_files, style, summary, wording
-from .hdf5 import PATH
+from .hdf5 import CURVE
 from .messages import say
 
 
@@ -52,7 +52,9 @@ def _numbers(files, options, shown):
         facts, own = summary.facts(file.summary, file.draw), file.default_name()
         if not facts:
             say(f"note: {file.path} holds no numbers of its own (/lossatlas@summary): none are written")
-        elif file.sort != PATH and {name for name in shown if name.endswith("_loss")} != {own}:
+        elif file.fixed:
+            facts[0] = f"of the {wording.short_label(own)}, of all slices: {facts[0]}"
+        elif file.sort != CURVE and {name for name in shown if name.endswith("_loss")} != {own}:
             facts[0] = f"of the {wording.short_label(own)}: {facts[0]}"
         found += [f"{os.path.basename(file.path)}: {fact}" if len(files) > 1 else fact for fact in facts]
     return tuple(found)

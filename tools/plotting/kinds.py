@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .errors import PlotError, WordsError
-from .hdf5 import FUNCTION, HISTORY, LINE, PATH, PLANE
+from .hdf5 import CURVE, FUNCTION, HISTORY, LINE, PLANE
 from .wording import counted
 
 ANIMATIONS = ("spin", "trajectory", "epochs", "descents")
@@ -27,16 +27,22 @@ def _repeats(*asked):
     return plane_figures.draw_repeats(*asked)
 
 
+def _slices(*asked):
+    from . import plane_figures
+
+    return plane_figures.draw_slices(*asked)
+
+
 def _lines(*asked):
     from . import charts
 
     return charts.draw_lines(*asked)
 
 
-def _paths(*asked):
+def _curves(*asked):
     from . import charts
 
-    return charts.draw_paths(*asked)
+    return charts.draw_curves(*asked)
 
 
 def _histories(*asked):
@@ -69,8 +75,8 @@ def _of_descents(reads):
     return _kind({FUNCTION: _descents}, reads, "no descents to draw as {kind}: leave --kind out", False)
 
 
-_ON_PLANES = "cmap projection numbers xlim ylim aspect"
-_NOT_OF_FUNCTIONS = frozenset("draw scale projection numbers xlim ylim".split())  # in 3D, which surfaces have too
+_ON_PLANES = "at cmap projection numbers xlim ylim aspect"
+_NOT_OF_FUNCTIONS = frozenset("at draw scale projection numbers xlim ylim".split())  # in 3D, which surfaces have too
 _BETWEEN_POINTS = f"levels smooth {_ON_PLANES}"
 KINDS = {
     "contour": _kind({PLANE: _planes}, f"draw scale {_BETWEEN_POINTS}"),
@@ -79,8 +85,9 @@ KINDS = {
     "surface": _kind({PLANE: _planes, FUNCTION: _descents}, f"draw scale elev azim floor {_BETWEEN_POINTS}"),
     "trajectory": _kind({PLANE: _planes}, f"draw {_BETWEEN_POINTS}", several=False),
     "repeats": _kind({PLANE: _repeats}, f"scale {_BETWEEN_POINTS}", several=False),
+    "slices": _kind({PLANE: _slices}, f"draw scale {_BETWEEN_POINTS}", several=False),
     "line": _kind({LINE: _lines}, "draw numbers xlim", "a plane, not a line: use --kind {planes}"),
-    "path": _kind({PATH: _paths}, "numbers", "no path between networks (lossatlas path): leave --kind out"),
+    "curve": _kind({CURVE: _curves}, "numbers", "no curve between networks (lossatlas curve): leave --kind out"),
     "history": _kind({HISTORY: _histories}, "", "a surface, not a training history: leave --kind out"),
     "paths": _of_descents("levels cmap"),
     "panels": _of_descents("levels cmap"),
@@ -89,19 +96,19 @@ KINDS = {
 }
 PLANE_KINDS = tuple(name for name, kind in KINDS.items() if PLANE in kind.draws and kind.several)
 # The options that only some kinds read, in the order in which they are said to have no effect
-PARTIAL = ("levels", "elev", "azim", "floor", "cmap", "draw", "projection", "numbers", "xlim", "ylim",
+PARTIAL = ("levels", "elev", "azim", "floor", "cmap", "at", "draw", "projection", "numbers", "xlim", "ylim",
            "aspect", "smooth", "scale")
 # sort of file -> what it holds that is none of another kind
 MISFITS = {
     HISTORY: "a training history, not a plane to draw as {kind}: leave --kind out",
-    PATH: "a path between networks, not a plane to draw as {kind}: use --kind path",
+    CURVE: "a curve between networks, not a plane to draw as {kind}: use --kind curve",
     LINE: "a line (no ycoordinates), not a plane to draw as {kind}: use --kind line",
 }
 # sort of file -> what is said of several files of which one is of that sort
 TOGETHER = {
     HISTORY: "{other} is no training history, as {file} is: draw them apart",
     FUNCTION: "{file} holds descents, which are drawn one file at a time",
-    PATH: "{other} does not hold a path between networks, as {file} does: draw them apart",
+    CURVE: "{other} does not hold a curve between networks, as {file} does: draw them apart",
     LINE: "{other} does not hold a line, as {file} does: draw them apart",
 }
 
@@ -126,8 +133,8 @@ def kind_of(files, options):
     for each in files:
         _check(each, options)
     if sort != PLANE:
-        return {PATH: "path", LINE: "line"}[sort]
-    has_runs = len(file.group("runs") or ()) > 0
+        return {CURVE: "curve", LINE: "line"}[sort]
+    has_runs = len(file.group("runs") or ()) > 0 and not file.fixed
     kind = options.kind or ("trajectory" if has_runs and len(files) == 1 and not options.field else "contourf")
     if len(files) > 1 and not KINDS[kind].several:
         raise WordsError(f"--kind {kind} draws one file: use --kind {', '.join(PLANE_KINDS)}")
@@ -159,11 +166,13 @@ def _kind_of_descents(file, options):
 
 
 def _check(file, options):
-    """Refuses kinds and draws that a surface, line or path does not have."""
+    """Refuses kinds and draws that a surface, line or curve does not have."""
     if options.kind == "repeats":
         _require(file.draws > 1, file, "one draw of directions only (made without --repeat):"
                  f" use --kind {', '.join(PLANE_KINDS)}")
         _require(file.y is not None, file, "lines, which stand in one picture: leave --kind out")
+    if options.kind == "slices":
+        _require(file.others, file, "no third axis to show slices along: leave --kind out")
     if options.kind == "trajectory":
         _require(file.group("runs") is not None, file, "no trajectory (/lossatlas/runs): leave --kind out")
     if options.draw is not None:
@@ -178,7 +187,7 @@ def _require_fit(file, kind):
     flat = file.sort == LINE and file.y is not None
     if kind is None or file.sort in KINDS[kind].draws or (flat and PLANE in KINDS[kind].draws):
         return
-    of_surfaces = {PATH, LINE, PLANE}
+    of_surfaces = {CURVE, LINE, PLANE}
     foreign = file.sort in of_surfaces and not of_surfaces & set(KINDS[kind].draws)
     misfit = KINDS[kind].misfit if foreign or flat or file.sort == PLANE else MISFITS[file.sort]
     _require(False, file, misfit.format(kind=kind, planes=', '.join(PLANE_KINDS)))

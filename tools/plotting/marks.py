@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 
-from . import reading, wording
+from . import reading, scales, wording
 from .errors import PlotError
 from .hdf5 import text
 
@@ -49,18 +49,20 @@ class Points:
     distance: np.ndarray
     unit: float | None  # length of direction 1
     group: h5py.Group
+    off: list  # of each where it lies if not in the slice that is shown: "z = 1"; else ""
     inside: np.ndarray  # bool: which of the group's they are
 
     def own(self, name):
         return _column(self.group, name, len(self.inside))[self.inside]
 
     def within(self, x, y):
-        """Those in a plane of these coordinates; None without any."""
+        """Those in a plane, or slice, of these coordinates; None without any."""
         near = [1e-6 * np.ptp(axis) for axis in (x, y)]
-        kept = ((self.x >= x.min() - near[0]) & (self.x <= x.max() + near[0])
+        kept = ((np.array(self.off) == "") & (self.x >= x.min() - near[0]) & (self.x <= x.max() + near[0])
                 & (self.y >= y.min() - near[1]) & (self.y <= y.max() + near[1]))
         names = [name for name, keep in zip(self.names, kept) if keep]
-        return Points(names, self.x[kept], self.y[kept], self.distance[kept], self.unit, self.group, kept) if names else None
+        return Points(names, self.x[kept], self.y[kept], self.distance[kept], self.unit, self.group,
+                      [""] * len(names), kept) if names else None
 
 
 @dataclass
@@ -75,6 +77,8 @@ class Curve:
 
 def runs(file, projections=()):
     """The runs of a file, in their order, and those of the `projections`: files of paths."""
+    if projections and file.fixed:
+        raise PlotError(f"{file.path} has {len(file.axes)} axes, a projection has two: leave --projection out")
     found = []
     for name, group in _groups(file, "runs"):
         x = _required(file, group, "x")
@@ -105,12 +109,20 @@ def points(file):
     group = file.group("points")
     if group is None:
         return None
-    x = _required(file, group, "x")
+    across, up = [file.axes[number].name for number in file.shown] if len(file.axes) > 1 else "xy"
+    x = _required(file, group, across)
     names = [text(name) for name in group["name"][()]] if "name" in group else []
     unit = group.attrs.get("unit")
-    return Points(names + [""] * (len(x) - len(names)), x, _column(group, "y", len(x)),
+    return Points(names + [""] * (len(x) - len(names)), x, _column(group, up, len(x)),
                   _column(group, "distance", len(x)), None if unit is None else float(unit), group,
-                  np.ones(len(x), bool))
+                  _off(file, group, len(x)), np.ones(len(x), bool))
+
+
+def _off(file, group, length):
+    """Where each of the marked checkpoints lies that is not in the slice: 'z = 1'; '' of the others."""
+    columns = [(name, value, _column(group, name, length)) for name, value in file.fixed.items()]
+    return [", ".join(f"{name} = {scales.number(float(column[i]))}" for name, value, column in columns
+                      if abs(column[i] - value) > 1e-6 * max(1.0, abs(value))) for i in range(length)]
 
 
 def curves(file):
@@ -120,23 +132,25 @@ def curves(file):
 
 
 def explained(file):
-    """The shares of the variance that the plane's axes explain, (x, y), or None."""
+    """The shares of the variance that the axes explain, or None."""
     group = file.group("pca")
     if group is None or "explained_variance_ratio" not in group:
         return None
     shares = np.atleast_1d(group["explained_variance_ratio"][()])
-    return (float(shares[0]), float(shares[1])) if len(shares) > 1 else None
+    return tuple(map(float, shares[: len(file.axes)])) if len(shares) > 1 else None
 
 
 def axis_label(file, number):
     """What coordinate 1 or 2 of a plane is, or (0) that of a line."""
     shares, found = explained(file), points(file)
-    share = shares[number - 1] if shares and number else None
-    return wording.axis_label(number, file.settings, share, found.unit if found else None)
+    axis = file.shown[number - 1] if number else 0
+    share = shares[axis] if number and shares and axis < len(shares) else None
+    stated = file.axes[axis].unit if axis < len(file.axes) else ""
+    return wording.axis_label(number and axis + 1, file.settings, share, found.unit if found else None, stated)
 
 
 def _groups(file, name):
-    group = file.group(name)
+    group = None if file.fixed else file.group(name)  # runs and curves are made in planes
     return [(each, item) for each, item in (group.items() if group is not None else ())
             if isinstance(item, h5py.Group)]
 

@@ -1,4 +1,4 @@
-"""Several planes side by side: the draws of directions of one file, or several files."""
+"""Several planes side by side: the draws of directions of one file, its slices, or several files."""
 
 import math
 from dataclasses import dataclass
@@ -44,7 +44,8 @@ def draw(kind, entries, head, label, look, notes=()):
     columns, rows = layout(len(panels))
     zoom = style.ZOOM
     if head.size and not head.size[1]:
-        while columns > 1 and (head.size[0] - BESIDES * zoom) / columns < ROOMY * zoom:
+        least = 1 if len(panels) <= 3 else 2
+        while columns > least and (head.size[0] - BESIDES * zoom) / columns < ROOMY * zoom:
             columns -= 1
         rows = math.ceil(len(panels) / columns)
     across, up = (ACROSS + own * BESIDE + (not shared) * BAR) * zoom, own * BELOW * zoom
@@ -157,7 +158,7 @@ class _Panel:
         if not self.has_values:
             return None
         mappable = planes.paint(axes, self.kind, self.x, self.y, self.field, self.scale, cmap, self.look)
-        if not self.overlay.covers_center:
+        if self.overlay.marks_center:
             style.mark_center(axes, self.x, self.y)
         taken = self.overlay.draw(axes, planes.own_colors(self.overlay, self.field.name, self.scale, cmap))
         label_lines(axes, self.scale, taken)
@@ -192,8 +193,11 @@ def _notes(panels, equal):
     notes += list(dict.fromkeys(drawn))
     kinds = {panel.kind for panel in panels if panel.field.guessed.any()}
     guesses = planes.GUESSES[kinds == {"heat"}]
-    if len({panel.entry.surface.path for panel in panels}) == 1:  # draws of one file
-        notes += points.notes(together([panel.field for panel in panels]), guesses) + panels[0].overlay.notes()
+    if len({panel.entry.surface.path for panel in panels}) == 1:  # draws or slices of one file
+        notes += points.notes(together([panel.field for panel in panels]), guesses)
+        notes += dict.fromkeys(note for panel in panels for note in panel.overlay.notes(with_absent=False))
+        absent = panels[0].overlay.absent
+        notes += overlay.absent_note([text for text in absent if all(text in panel.overlay.absent for panel in panels)])
     else:
         for panel in panels:
             notes += file_notes(panel.entry, points.notes(panel.field, guesses) + panel.overlay.notes(), panel.overlay)

@@ -39,6 +39,7 @@ class Options:
     field: str | None = None
     draw: int | None = None  # counted from 1
     scale: str | None = None  # of several planes: "one" or "each"
+    at: tuple = ()  # (name, coordinate) of each axis that is fixed
     xlim: tuple | None = None
     ylim: tuple | None = None
     names: list | None = None

@@ -19,20 +19,23 @@ class Overlay:
         """`name` of the value that is drawn; `projections` as of marks.runs."""
         self.name = name
         self.runs, self.points, self.curves = marks.runs(surface, projections), marks.points(surface), marks.curves(surface)
+        self.absent = [] if self.points is None else [  # marked checkpoints that are not in the slice
+            f"{name} ({off})" for name, off in zip(self.points.names, self.points.off) if off]
         if self.points is not None:
             self.points = self.points.within(surface.x, surface.y)
+        self.holds_origin = all(abs(value) < 1e-9 for value in surface.fixed.values())
         self.path = surface.path
         self._own = _own_losses(surface, self.points) if surface.settings.get("bn") == "recalibrate" else []
 
     @property
-    def covers_center(self):
-        """Whether a mark stands at the origin, where else there would be a cross."""
+    def marks_center(self):
+        """Whether the origin is to be marked by a cross: it lies in the slice, and no other mark stands there."""
         spots = [(run.x[-1], run.y[-1]) for run in self.runs]
         spots += list(zip(self.points.x, self.points.y)) if self.points else []
-        return any(math.hypot(x, y) < 1e-9 for x, y in spots)
+        return self.holds_origin and not any(math.hypot(x, y) < 1e-9 for x, y in spots)
 
-    def notes(self):
-        """How far what is marked lies from the plane that is shown."""
+    def notes(self, with_absent=True):
+        """How far what is marked lies from the plane that is shown, and what is not in the slice."""
         notes = []
         end = "the run" if len(self.runs) == 1 else self.runs[0].label if self.runs else ""
         for run in self.runs:
@@ -51,7 +54,7 @@ class Overlay:
             notes.append(f"out of this plane: {', '.join(off)}")
         if self.points is not None and any(np.isfinite(self.points.own(self.name))):
             notes.append("circles: checkpoints, in the colour of their own value")
-        return notes + self._own
+        return notes + self._own + (absent_note(self.absent) if with_absent else [])
 
     def draw(self, axes, colors=None):
         """Draws everything, the marked checkpoints in these colours; the places that are taken, in pixels."""
@@ -95,6 +98,11 @@ def _own_losses(surface, points):
 def _casing_line(axes, x, y, color, width, **more):
     axes.plot(x, y, color=color, linewidth=width * style.ZOOM, zorder=12, solid_joinstyle="round",
               path_effects=style.cased((width + 1.5) * style.ZOOM), **more)
+
+
+def absent_note(absent):
+    """What of the marked checkpoints is not drawn: texts such as 'D (z = 1)'."""
+    return [f"not in this slice: {', '.join(absent)}"] * bool(absent)
 
 
 class Labels:

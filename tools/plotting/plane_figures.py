@@ -1,9 +1,14 @@
-"""The figures of planes: one, the draws of one file, several files."""
+"""The figures of planes: one, the draws or the slices of one file, several files."""
+
+from copy import copy
 
 import numpy as np
 
 from . import heads, multiples, planes, points, relief, trajectories, wording
 from .errors import NotYetError, PlotError, WordsError
+from .surfaces import coordinates_text
+
+MOST_SLICES = 9  # side by side
 
 
 def draw(kind, files, options):
@@ -15,7 +20,7 @@ def draw(kind, files, options):
     field = file.field(name)
     _require_points(file, field)
     scale = look.scale(field.values, name)
-    label = wording.value_label(name, file.settings)
+    label = file.value_label(name)
     title = wording.title(wording.short_label(name, file.settings), file.settings)
     head = heads.of_surfaces([file], options, title, points.mark(field), name.endswith("_spread"), name)
     if kind == "surface":
@@ -33,7 +38,7 @@ def draw_repeats(_, files, options):
         file.choose_draw(number)
         fields.append(file.field(file.full_name(options.field or file.default_name())))
     file.choose_draw(None)
-    entries = [multiples.Entry(file, field, scale, _draw_name(number, field))
+    entries = [multiples.Entry(file, field, scale, _panel_name(f"draw {number}", field))
                for number, (field, scale) in enumerate(zip(fields, _scales([file] * len(fields), fields, options)), 1)]
     name = fields[0].name
     title = wording.title(wording.short_label(name, file.settings), file.settings)
@@ -41,14 +46,34 @@ def draw_repeats(_, files, options):
     mark = wording.partial(done, total) if done < total else None
     head = heads.of_surfaces([file], options, f"{title}: {file.draws} draws of directions", mark, True, name)
     notes = [f"the first {len(entries)} of {file.draws} draws are shown"] * (len(entries) < file.draws)
-    return multiples.draw("contourf", entries, head, wording.value_label(name, file.settings), options.look, notes)
+    return multiples.draw("contourf", entries, head, file.value_label(name), options.look, notes)
 
 
-def _draw_name(number, field):
+def draw_slices(_, files, options):
+    """Slices along a third axis side by side, on one scale."""
+    file = files[0]
+    third = file.others[0]
+    slices = file.slices(third, MOST_SLICES)
+    name = file.full_name(options.field or file.default_name())
+    fields = [each.field(name) for each in slices]
+    entries = [multiples.Entry(each, field, scale, _panel_name(coordinates_text({third: each.fixed[third]}), field))
+               for each, field, scale in zip(slices, fields, _scales(slices, fields, options))]
+    done, total = file.progress()
+    mark = wording.partial(done, total) if done < total else None
+    title = wording.title(wording.short_label(name, file.settings), file.settings)
+    whole = copy(file)
+    whole.fixed = {each: value for each, value in file.fixed.items() if each != third}
+    head = heads.of_surfaces([whole], options, f"{title}: slices along {third}", mark, name=name)
+    count = next(len(axis.values) for axis in file.axes if axis.name == third)
+    notes = [f"{len(entries)} of the {count} slices are shown"] * (len(entries) < count)
+    return multiples.draw("contourf", entries, head, file.value_label(name), options.look, notes)
+
+
+def _panel_name(name, field):
     missing = int(field.missing.sum())
     size = field.blank.size
     done = f" · {wording.grouped(size - missing)} of {wording.points(size)}" if missing else ""
-    return f"draw {number}{done}"
+    return f"{name}{done}"
 
 
 def _several(kind, files, options):
@@ -69,7 +94,7 @@ def _several(kind, files, options):
     _, rest = wording.apart(all_facts)
     entries = [multiples.Entry(file, field, scale, called, wording.joined(facts))
                for file, field, scale, called, facts in zip(files, fields, drawn_on, names, rest)]
-    label = wording.value_label(name, files[0].settings)
+    label = files[0].value_label(name)
     title = wording.title(wording.short_label(name, files[0].settings), *(file.settings for file in files))
     partial = [called for called, field in zip(names, fields) if field.missing.any()]
     mark = f"PARTIAL: not all points of {', '.join(partial)} are evaluated" if partial else None

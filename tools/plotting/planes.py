@@ -49,7 +49,7 @@ class Plane:
         frame(axes, self.x, self.y, self.kind)
         size = rectangle[2] * page.size[0], rectangle[3] * page.size[1]
         _label_axes(axes, self.surface, size)
-        if not self.overlay.covers_center:
+        if self.overlay.marks_center:
             style.mark_center(axes, self.x, self.y)
         taken = self.overlay.draw(axes, self.colors(cmap))
         page.color_bar(mappable, self.scale, label, at=at, bounds=(

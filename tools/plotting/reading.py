@@ -11,7 +11,9 @@ from .errors import PlotError, UnreadableError, one_line
 from .functions import DescentFile
 from .hdf5 import check_format, listing, open_hdf5, text
 from .histories import HistoryFile
-from .surfaces import PathFile, SurfaceFile
+from .surfaces import CurveFile, SurfaceFile
+
+CURVES = ("curve", "path")  # kinds of files: those of format 1 say path
 
 
 def open_file(path):
@@ -31,7 +33,7 @@ def open_file(path):
             raise PlotError(
                 f"{path} is not a surface: it has no xcoordinates (its root holds {listing(handle)})"
             )
-        return PathFile(handle, path) if kind == "path" else SurfaceFile(handle, path)
+        return CurveFile(handle, path) if kind in CURVES else SurfaceFile(handle, path)
     except OSError as error:
         handle.close()
         raise UnreadableError(f"cannot read {path}: {one_line(error)}") from error

@@ -281,7 +281,7 @@ class Relief:
                 self._spots(axes, frame, picture, [x], [y], color, "o", 4.5)
             self._point_names(axes, frame, picture)
         inside = self.x[0] <= 0.0 <= self.x[-1] and self.y[0] <= 0.0 <= self.y[-1]
-        if inside and not self.overlay.covers_center:
+        if inside and self.overlay.marks_center:
             self._centre(axes, frame, picture)
 
     def _on_sheet(self, x, y):

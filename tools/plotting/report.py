@@ -9,12 +9,12 @@ import numpy as np
 
 from . import charts, figures, marks, points, reading, report_page, run_files, saving, style, summary, wording
 from .errors import PlotError, WordsError, one_line
-from .hdf5 import FUNCTION, HISTORY, LINE, PATH, PLANE
+from .hdf5 import CURVE, FUNCTION, HISTORY, LINE, PLANE
 from .options import Options
 from .report_page import Picture, Section
 
 DPI = 220  # of the figures that are pixels
-KINDS = {HISTORY: "history", FUNCTION: "descent", PATH: "path", LINE: "line", PLANE: "surface"}  # of sections
+KINDS = {HISTORY: "history", FUNCTION: "descent", CURVE: "curve", LINE: "line", PLANE: "surface"}  # of sections
 HISTORY_COLUMNS = ("train_loss", "train_acc", "test_loss", "test_acc")
 
 
@@ -164,7 +164,7 @@ def _measured(value, row, is_percent):
 def _overview(file):
     """What the overview says of a surface or a line."""
     done, total = file.progress()
-    said = {"grid": " × ".join(str(n) for n in reversed(file.shape)),
+    said = {"grid": " × ".join(str(n) for n in reversed(file.whole)),
             "evaluated": _evaluated(file, done, total),
             "images": wording.evaluated_images(file)}
     numbers = file.summary

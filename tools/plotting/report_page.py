@@ -62,7 +62,7 @@ summary { cursor: pointer; margin-top: 1rem; color: var(--accent); }
   figure img { max-height: 11cm; } a { color: inherit; text-decoration: none; } }
 """.strip()
 
-NAMES = {"history": "training", "surface": "surface", "trajectory": "trajectory", "line": "line", "path": "path",
+NAMES = {"history": "training", "surface": "surface", "trajectory": "trajectory", "line": "line", "curve": "curve",
          "descent": "descents", "directions": "directions"}
 
 
@@ -230,6 +230,9 @@ def _text(value, called):
         return ", ".join(_text(each, called) for each in value)
     if isinstance(value, dict) and {"file", "sha256"} <= value.keys():
         return f"{called.get(value['sha256'], value['file'])} (SHA-256 {str(value['sha256'])[:12]}…)"
+    if isinstance(value, dict) and {"name", "points", "low", "high"} <= value.keys():
+        low, high = (_text(value[end], called) for end in ("low", "high"))
+        return f"{value['name']}: {value['points']} points from {low} to {high}"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
 
 

@@ -4,12 +4,14 @@ What is absent, or is not of the shape that is known, is left out or written as 
 """
 
 import math
+import re
 
 from .scales import number
 from .wording import grouped, is_percent, short_label
 
 SAID_ELSEWHERE = {"clear_minima", "points", "evaluated", "reconstructed", "not_finite", "repeats", "width_at_least"}
 LONGEST_TEXT = 200  # characters
+AXIS = re.compile(r"[xyzw]|axis\d+")
 ROUNDED = 1e-12  # coordinates nearer to 0 are
 
 
@@ -38,8 +40,10 @@ def _centre(value, _):
 def _located(name):
     def said(value, _):
         loss, = _numbers(value, "loss")
-        x, y = (_coordinate(value, each) for each in "xy")
-        return None if None in (loss, x, y) else [f"{name} loss {loss} at ({x}, {y})"]
+        place = [_coordinate(value, axis) for axis in filter(AXIS.fullmatch, value if isinstance(value, dict) else ())]
+        if not place or None in (loss, *place):
+            return None
+        return [f"{name} loss {loss} at {place[0] if len(place) == 1 else '(' + ', '.join(place) + ')'}"]
 
     return said
 
@@ -66,10 +70,12 @@ def _minima(value, summary):
 
 def _curvature(value, _):
     eigenvalues = value.get("eigenvalues") if isinstance(value, dict) else None
-    if not (isinstance(eigenvalues, list) and len(eigenvalues) == 2 and all(map(_is_number, eigenvalues))):
+    if not (isinstance(eigenvalues, list) and eigenvalues and all(map(_is_number, eigenvalues))):
         return None
+    if len(eigenvalues) == 1:
+        return [f"curvature at the centre {_text(eigenvalues[0])}"]
     condition, = _numbers(value, "condition")
-    text = "curvature at the centre {} to {}".format(*map(_text, eigenvalues))
+    text = "curvature at the centre {} to {}".format(*map(_text, (eigenvalues[0], eigenvalues[-1])))
     return [text + (f", ratio {condition}" if condition else "")]
 
 

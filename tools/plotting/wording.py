@@ -17,6 +17,7 @@ NORMALIZATIONS = {
 OPTIMIZERS = {"sgd": "SGD", "adagrad": "AdaGrad", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop",
               "momentum": "SGD with momentum", "nesterov": "Nesterov", "gd": "gradient descent"}
 EIGENVALUES = {"min_eig": "smallest Hessian eigenvalue", "max_eig": "largest Hessian eigenvalue"}
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 SEPARATOR = " · "
 
 
@@ -28,6 +29,7 @@ def _known(settings, key):
 
 # What a dataset of ours says: 'train_loss_class_3' is the loss, of class 3
 NAME = re.compile(r"(train|test|val)_(loss|acc|err|images)(?:_(se|error|spread|top5|class_(\d+)))?")
+UNITS = {"percent": "%"}
 QUANTITIES = {"loss": "loss", "acc": "accuracy", "err": "error"}
 
 
@@ -71,8 +73,8 @@ def over_draws(settings):
     return f" over {draws} draws" if isinstance(draws, int) and draws > 1 else ""
 
 
-def value_label(name, settings):
-    """The label of an axis or colour bar: what is shown, and its unit."""
+def value_label(name, settings, unit=""):
+    """The label of an axis or colour bar: what is shown, and its unit; `unit`: what the file says of it."""
     label = short_label(name, settings)
     if name == "l2":
         weight_decay = _known(settings, "l2")
@@ -88,7 +90,7 @@ def value_label(name, settings):
         return f"{label}, half-width at 95 %{loss_unit(settings)}"
     if quantity == "loss" or name.endswith("_loss"):
         return f"{label}{loss_unit(settings)}"
-    return label
+    return f"{label} ({UNITS.get(unit, unit)})" if unit else label
 
 
 def loss_unit(settings):
@@ -96,17 +98,19 @@ def loss_unit(settings):
     return f" ({LOSSES.get(loss, loss)})" if loss else ""
 
 
-def axis_label(number, settings, share=None, unit=None):
-    """`number` is 1 or 2 in a plane, 0 for the one direction of a line.
+def axis_label(number, settings, share=None, unit=None, stated=""):
+    """`number` is that of the axis, counted from 1, or 0 for the one direction of a line.
 
     `share` is the part of the variance that a principal component explains, `unit` the length of
-    direction 1; None: not such a plane, or not known.
+    direction 1; None: not such a plane, or not known. `stated` is what the file says of the axis.
     """
     variables = settings.get("variables")  # of a function: its own names
     if isinstance(variables, list) and len(variables) >= number:
         return str(variables[max(number - 1, 0)])
     if share is not None:
-        return f"{('first', 'second')[number - 1]} principal component ({100 * share:.3g} % of variance)"
+        return f"{ORDINALS[number - 1]} principal component ({100 * share:.3g} % of variance)"
+    if stated and not stated.startswith("multiples of"):
+        return stated
     which = f"direction {number}" if number else "the direction"
     if unit is not None:
         return f"multiples of {which} (1 is a distance of {unit:.3g})"
@@ -171,7 +175,7 @@ def facts(file, each=False, name=""):
         found.append(f"{NORMALIZATIONS.get(normalization, normalization)} directions")
     if plane and plane != "random":
         named = PLANES.get(plane, f"plane {plane if len(plane) <= 40 else plane.partition(':')[0]}")
-        found.append(named if file.y is not None else named.replace("plane", "line"))
+        found.append(named.replace("plane", "line" if file.y is None else "space" if len(file.axes) > 2 else "plane"))
     if _known(settings, "curve") and file.y is None:
         bends = settings.get("bends")
         known = isinstance(bends, int) and not isinstance(bends, bool)
@@ -191,17 +195,19 @@ def facts(file, each=False, name=""):
         if _known(settings, key):
             found.append(f"{key} {_known(settings, key)}")
     found = list(filter(None, found)) or [os.path.basename(file.path)]
+    if file.slice:
+        found.append(f"slice at {file.slice}")
     return found + [" × ".join(grouped(n) for n in reversed(file.shape)) + " points"]
 
 
 def _is_between_networks(settings):
     """Whether the points lie between several networks that have batch norm, as far as that is known."""
-    between = _known(settings, "plane") in ("points", "pca", "path") or "runs" in settings
+    between = _known(settings, "plane") in ("points", "pca", "curve", "path") or "runs" in settings
     return between and _known(settings, "bn_layers") not in ("", "0")
 
 
 PLANES = {"pca": "plane of the two principal components", "points": "plane through checkpoints",
-          "file": "directions from a file", "path": ""}
+          "file": "directions from a file", "curve": "", "path": ""}
 CURVES = {"bezier": "Bezier", "polygon": "polygonal"}
 
 

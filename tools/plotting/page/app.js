@@ -71,6 +71,10 @@ export class SurfacePage {
     this.readColors();
     this.views.forEach((view, number) => {
       const draw = view.sets.length > 1 ? this.state.draw : 0;
+      if (view.sets[draw].shown) { // of a slice its caption, notes and points
+        Object.assign(view, view.sets[draw].shown);
+        byId("captions").querySelector(".caption").textContent = view.caption;
+      }
       view.values = view.surface.field(draw, this.state.field);
       view.drawn = new Drawn(view.surface, view.values, this.scale);
       view.stage.setValues(view.drawn);
@@ -335,6 +339,7 @@ export class SurfacePage {
     const draws = this.views.find((view) => view.sets.length > 1);
     if (draws) {
       byId("draw-choice").hidden = false;
+      byId("draw-choice").firstChild.textContent = `${DATA.sets} `;
       fillSelect(byId("draw"), draws.sets.map((set, number) => [number, set.name]));
       byId("draw").value = this.state.draw;
       byId("draw").onchange = (event) => {

@@ -3,12 +3,13 @@ levels, and every word that the figures say too."""
 
 import math
 import os
+from dataclasses import dataclass
 
 import numpy as np
 
 from .. import charts, marks, overlay, points, style, summary, wording
 from ..errors import NotYetError, PlotError, WordsError
-from ..hdf5 import FUNCTION, HISTORY, LINE, PATH, PLANE
+from ..hdf5 import CURVE, FUNCTION, HISTORY, LINE, PLANE
 from ..histories import HISTORY_VALUES
 from ..kinds import PLANE_KINDS
 from ..options import Look
@@ -19,13 +20,13 @@ MOST_DRAWS = 36
 
 
 def of_files(files, options, names):
-    """The content of a page of these open files: surfaces side by side, or lines, paths or histories.
+    """The content of a page of these open files: surfaces side by side, or lines, curves or histories.
 
     `names` are what the files are called where there are several."""
     if files[0].sort == FUNCTION and len(files) == 1:
         return descent.of_file(files[0], options)
     for file in files:
-        if file.sort in (PATH, LINE) and math.prod(file.shape) == 1:
+        if file.sort in (CURVE, LINE) and math.prod(file.shape) == 1:
             raise PlotError(f"{file.path} holds one point only: nothing to draw")
     sort = files[0].sort
     for file in files:
@@ -46,8 +47,11 @@ def _surfaces(files, options, called):
         for file in files:
             file.choose_draw(options.draw)
             file.choose_draw(None)
-    all_draws = [_fields_of(file) for file in files]
-    names = [name for name in all_draws[0][0] if all(name in draws[0] for draws in all_draws)]
+    all_sets = [_sets_of(file, len(files) == 1) for file in files]
+    all_draws = [[each.fields for each in sets] for sets in all_sets]
+    first = next(number for number, each in enumerate(all_sets[0]) if each.surface.fixed == files[0].fixed)
+    shown = [draws[first] for draws in all_draws]
+    names = [name for name in shown[0] if all(name in fields for fields in shown)]
     chosen = _first_field(files, names, options)
     fields = []
     for name in sorted(names, key=lambda name: (_rank(name), names.index(name))):
@@ -55,10 +59,10 @@ def _surfaces(files, options, called):
         if record is not None:
             fields.append(record)
     if chosen not in (field["name"] for field in fields):
-        _explain_missing(files, all_draws, chosen)
+        _explain_missing(files, shown, chosen)
     kept = {field["name"] for field in fields}
-    views = [_view(file, draws, name, kept, fields, options) for file, draws, name in zip(files, all_draws, called)]
-    heights = [_drawn(draws[0][chosen].values, fields_of(fields, chosen)) for draws in all_draws]
+    views = [_view(file, sets, first, name, kept, fields, options) for file, sets, name in zip(files, all_sets, called)]
+    heights = [_drawn(held[chosen].values, fields_of(fields, chosen)) for held in shown]
     for number, run in enumerate(run for view in views for run in view["runs"]):
         run["hue"] = records.series_color(number)
     return {
@@ -67,7 +71,7 @@ def _surfaces(files, options, called):
         "colors": records.packed(np.asarray(records.ramp(options.look), np.uint8)),
         "field": chosen,
         "log": options.look.log,  # asked for, of all values; None: as each needs it
-        "draw": options.draw or 0,
+        "draw": options.draw or first, "sets": "Directions" if all_sets[0][first].surface is files[0] else "At",
         "camera": records.camera(list(map(records.scene, views, heights)), options.look),
         "fields": fields,
         "views": views,
@@ -92,14 +96,30 @@ def _rank(name):
     return (2 if name.endswith(("_se", "_error", "_images", "_spread")) else 1, 0)
 
 
-def _fields_of(file):
-    """[{name: Field} of the values shown first, then of each draw]. Rising coordinates."""
-    found = [{name: _rising(file, file.field(name)) for name in file.names}]
-    for number in range(1, min(file.draws, MOST_DRAWS) + 1) if file.draws > 1 else ():
+@dataclass
+class _Set:
+    """What is shown at one time of a file: the mean of its draws, one of them, or a slice."""
+
+    name: str
+    surface: object
+    fields: dict  # Field by name, rising coordinates
+
+
+def _sets_of(file, with_slices):
+    """The mean, then each draw; of a file without draws, if `with_slices`, the slices along an axis that is fixed."""
+    if file.draws == 1:
+        slices = file.slices(next(iter(file.fixed)), MOST_DRAWS) if file.fixed and with_slices else [file]
+        return [_Set(each.slice, each, _fields_of(each)) for each in slices]
+    found = [_Set("mean of all", file, _fields_of(file))]
+    for number in range(1, min(file.draws, MOST_DRAWS) + 1):
         file.choose_draw(number)
-        found.append({name: _rising(file, file.field(name)) for name in file.names})
+        found.append(_Set(f"draw {number}", file, _fields_of(file)))
     file.choose_draw(None)
     return found
+
+
+def _fields_of(file):
+    return {name: _rising(file, file.field(name)) for name in file.names}
 
 
 def _rising(file, field):
@@ -118,9 +138,9 @@ def _first_field(files, names, options):
     return next((name for name in (files[0].default_name(), *HISTORY_VALUES) if name in names), names[0])
 
 
-def _explain_missing(files, all_draws, name):
-    for file, draws in zip(files, all_draws):
-        if draws[0][name].blank.all():
+def _explain_missing(files, shown, name):
+    for file, fields in zip(files, shown):
+        if fields[name].blank.all():
             raise NotYetError(f"{file.path} holds no evaluated point of {name}: nothing to draw")
     raise NotYetError(f"{files[0].path} holds no finite value of {name}: nothing to draw")
 
@@ -133,36 +153,43 @@ def _field_record(name, files, all_draws, look):
     both = records.both_scales(values, name, look.log, (look.vmin, look.vmax))
     settings = files[0].settings
     return {
-        "name": name, "short": wording.short_label(name, settings), "label": wording.value_label(name, settings),
+        "name": name, "short": wording.short_label(name, settings), "label": files[0].value_label(name),
         "percent": wording.is_percent(name), "chosen": both["chosen"],
         **{kind: both[kind] and records.scale_record(both[kind], 7, look.levels) for kind in ("linear", "log")},
     }
 
 
-def _view(file, all_draws, name, kept, fields, options):
+def _view(file, all_sets, first, name, kept, fields, options):
     x, y = np.sort(file.x), np.sort(file.y)
     sets = []
-    for number, of_draw in enumerate(all_draws):
-        primary = {n: f for n, f in of_draw.items() if n in kept or n.endswith(("_se", "_error", "_images"))}
+    for each in all_sets:
+        primary = {n: f for n, f in each.fields.items() if n in kept or n.endswith(("_se", "_error", "_images"))}
         sets.append({
-            "name": "mean of all" if number == 0 else f"draw {number}",
-            "partial": points.mark(of_draw[file.default_name()]) if file.default_name() in of_draw else None,
+            "name": each.name, "shown": None if each.surface is file else _marks(each.surface, kept, options),
+            "partial": points.mark(each.fields[file.default_name()]) if file.default_name() in each.fields else None,
             "fields": {n: records.field_values(file, field, fields) for n, field in primary.items()},
         })
-    notes = [] if file.draws <= MOST_DRAWS else [f"the first {MOST_DRAWS} of {file.draws} draws are here"]
     overlaid = overlay.Overlay(file, file.default_name(), options.look.projections)
-    notes += overlaid.notes() + records.unequal(x, y)
     return {
-        "name": name, "x": x.tolist(), "y": y.tolist(),
+        **_marks(file, kept, options), "name": name, "x": x.tolist(), "y": y.tolist(),
         "xlabel": marks.axis_label(file, 1), "ylabel": marks.axis_label(file, 2),
-        "caption": wording.subtitle(file), "notes": notes, "sets": sets,
+        "sets": sets,
         "titles": {record["name"]: options.title or wording.title(record["short"], file.settings)
                    for record in fields},
         "runs": [_run(run, kept) for run in overlaid.runs],
-        "points": _points(overlaid.points, kept),
         "curves": [{"name": curve.name, "x": curve.x.tolist(), "y": curve.y.tolist()} for curve in overlaid.curves],
-        "words": {record["name"]: _words(file, all_draws[0][record["name"]], record, overlaid.runs) for record in fields},
+        "words": {record["name"]: _words(file, all_sets[first].fields[record["name"]], record, overlaid.runs)
+                  for record in fields},
     }
+
+
+def _marks(surface, kept, options):
+    """What is said of a plane or slice, and what is marked in it."""
+    overlaid = overlay.Overlay(surface, surface.default_name(), options.look.projections)
+    notes = [] if surface.draws <= MOST_DRAWS else [f"the first {MOST_DRAWS} of {surface.draws} draws are here"]
+    notes += overlaid.notes() + records.unequal(surface.x, surface.y)
+    return {"caption": wording.subtitle(surface), "notes": notes, "points": _points(overlaid.points, kept),
+            "centre": overlaid.holds_origin}
 
 
 def _run(run, names):
@@ -192,8 +219,8 @@ def _columns(column, names):
 def _words(file, field, record, runs):
     """The surface in sentences, for those who do not see it."""
     x, y = np.sort(file.x), np.sort(file.y)
-    number = records.number
-    texts = [f"{wording.capital(record['short'])} on a grid of {wording.grouped(len(x))} by {wording.grouped(len(y))} points:"
+    number, where = records.number, f" in the slice at {file.slice}" if file.slice else ""
+    texts = [f"{wording.capital(record['short'])} on a grid of {wording.grouped(len(x))} by {wording.grouped(len(y))} points{where}:"
              f" {marks.axis_label(file, 1)} from {number(x[0])} to {number(x[-1])},"
              f" {marks.axis_label(file, 2)} from {number(y[0])} to {number(y[-1])}."]
     if not np.isfinite(field.values).any():
@@ -223,7 +250,7 @@ def _own(file):
     return wording.short_label(file.default_name(), file.settings)
 
 
-# --- lines, paths and histories --------------------------------------------------------------------
+# --- lines, curves and histories -------------------------------------------------------------------
 
 
 def _curves(files, options, names):
@@ -236,7 +263,7 @@ def _curves(files, options, names):
         if np.isfinite(series.values).any():
             groups.setdefault(series.name.rpartition("_")[2], []).append(series)
     if not groups:
-        raise NotYetError(f"{chart.path} has no evaluated point with a finite value: nothing to draw")
+        raise NotYetError(f"{chart.file.path} has no evaluated point with a finite value: nothing to draw")
     looks = _looks(chart, files, names)
     panels = [_panel(group, chart, files, options, looks, what == "loss" or len(groups) == 1)
               for what, group in groups.items()]
@@ -246,7 +273,7 @@ def _curves(files, options, names):
     for file in files:
         numbers = [] if file.sort == HISTORY else summary.facts(file.summary)
         if numbers:
-            of = "" if file.sort == PATH else f", of the {_own(file)}"  # those of a path name theirs
+            of = "" if file.sort == CURVE else f", of the {_own(file)}"  # those of a curve name theirs
             words.append(f"The numbers of {os.path.basename(file.path)}{of}: {'; '.join(numbers)}.")
     return {
         "kind": "curves", **records.common(files, options), "title": options.title or title, "caption": wording.joined(facts),
@@ -263,8 +290,8 @@ def _chart(files, fields, names):
     if files[0].sort == HISTORY:
         chart = charts.of_histories(files, fields, names)
         return chart, wording.title("training", *settings), *_shared(files, names, chart, charts.history_facts), None
-    if files[0].sort == PATH:
-        chart, field = charts.of_paths(files, fields, names)
+    if files[0].sort == CURVE:
+        chart, field = charts.of_curves(files, fields, names)
         title = f"{wording.title('loss and error', *settings)} along a curve"
     else:
         along = 0 if files[0].y is None else 1 if files[0].shape[0] == 1 else 2
@@ -298,7 +325,7 @@ def _look(series, chart, files, names, number):
     test, turn = series.dashes != (None, None), number // len(records.SERIES)
     dash = test if turn == 0 else records.dash(2 * turn + test)
     called = f"{names[number]}: " if len(files) > 1 else ""
-    if files[0].sort == PATH:
+    if files[0].sort == CURVE:
         straight = _is_straight(series, chart, len(files))
         label += " on the straight line" if straight else " on the curve"
         if straight:
@@ -328,7 +355,7 @@ def _panel(group, chart, files, options, looks, asked):
     several = len({series.name for series in group}) > 1
     short = {"loss": "loss", "acc": "accuracy", "err": "error"}.get(kind, kind) if several else wording.short_label(name)
     label = {"loss": "loss" + wording.loss_unit(settings), "acc": "accuracy (%)", "err": "error (%)"}.get(kind, kind) \
-        if several else wording.value_label(name, settings)
+        if several else files[0].value_label(name)
     drawn = []
     for series in group:
         text, color, dash = looks[id(series)]

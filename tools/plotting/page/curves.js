@@ -1,4 +1,4 @@
-// The page of a line, a path or a history: charts over one coordinate.
+// The page of a line, a curve or a history: charts over one coordinate.
 
 import { Chart } from "./chart.js";
 import { DATA, Scale, clamp, nearestIndex, numeral } from "./data.js";

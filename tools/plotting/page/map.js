@@ -173,7 +173,7 @@ export class PlaneMap {
     pen.rect(this.body.left - 6, this.body.top - 6, this.body.width + 12, this.body.height + 12);
     pen.clip();
     pen.lineCap = pen.lineJoin = "round";
-    this.cross(pen, 0, 0);
+    if (this.view.centre !== false) this.cross(pen, 0, 0);
     const path = (points, color, width, dash = [], rim = colors.rim) => {
       const screen = points.map(([x, y]) => this.toScreen(x, y));
       pen.strokeStyle = css(rim);

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace lossatlas {
+
+/// The sum of one measure's values. Sums of parts add up to that of the whole, but for rounding.
+struct Sum {
+  double count = 0;  // values
+  double total = 0;
+  double squares = 0;
+
+  void add(double value) {
+    count += 1;
+    total += value;
+    squares += value * value;
+  }
+  Sum& operator+=(const Sum& other);
+
+  double mean() const { return total / count; }  // NaN of nothing
+  /// Of the mean, as an estimate of that over `population` values (at least count), drawn without replacement: 0 if
+  /// all of them were added. NaN of a single value of several, or if the mean is not finite.
+  double standard_error(double population) const;
+  /// The same of values that are 0 or 1.
+  double standard_error_of_share(double population) const;
+};
+
+/// The sums of several measures, in a criterion's order. What threads, batches, subsets of the samples or machines
+/// measured is added up by +=.
+class Measurement {
+ public:
+  explicit Measurement(std::size_t measures = 0) : sums_(measures) {}
+
+  std::size_t size() const { return sums_.size(); }
+  Sum& operator[](std::size_t measure) { return sums_[measure]; }
+  const Sum& operator[](std::size_t measure) const { return sums_[measure]; }
+  /// Of the same measures, or of none yet.
+  Measurement& operator+=(const Measurement& other);
+
+ private:
+  std::vector<Sum> sums_;
+};
+
+/// What single samples gave, in their order: [measure][sample], of the measures over samples.
+using SampleValues = std::vector<std::vector<double>>;
+
+}  // namespace lossatlas

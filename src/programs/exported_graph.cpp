@@ -1,0 +1,77 @@
+#include "programs/exported_graph.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "programs/graph_json.h"
+#include "programs/graph_nodes.h"
+
+namespace lossatlas {
+namespace {
+
+using nlohmann::json;
+
+/// torch.export's version of its files: another first number may mean anything.
+constexpr int kSchema = 8;
+
+/// {"parameter": {"arg": {"name": …}, "parameter_name": …}}.
+GraphInput input_of(const json& spec) {
+  if (!spec.is_object() || spec.size() != 1) throw Error("the graph has {} as an input", json_text(spec).substr(0, 60));
+  const std::string kind = spec.begin().key();
+  const json& what = spec.begin().value();
+  const auto text = [&](const char* name) { return value_as<std::string>(member(what, name), "a name"); };
+  if (kind == "parameter") return {InputKind::parameter, text("parameter_name")};
+  if (kind == "buffer") return {InputKind::buffer, text("buffer_name")};
+  if (kind == "tensor_constant") return {InputKind::constant, text("tensor_constant_name")};
+  if (kind != "user_input" && kind != "constant_input") {
+    throw Error("the graph has an input of the kind {}, which is not supported", kind);
+  }
+  return {InputKind::user, kind == "constant_input" ? text("name") : ""};
+}
+
+}  // namespace
+
+struct ExportedGraph::Body : GraphBody {};
+
+ExportedGraph::ExportedGraph(const json& model) {
+  const json& schema = member(member(model, "schema_version"), "major");
+  if (schema != kSchema) {
+    throw Error("a graph of schema version {}: this version of lossatlas reads version {}", json_text(schema), kSchema);
+  }
+  const json& module = member(model, "graph_module");
+  auto body = std::make_unique<Body>(Body{read_body(member(module, "graph"))});
+  const json& specs = member(member(module, "signature"), "input_specs");
+  if (!specs.is_array() || specs.size() != body->inputs.size()) {
+    throw Error("the graph does not say what each of its inputs is");
+  }
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    const GraphInput input = input_of(specs[i]);
+    if (body->inputs[i]) inputs_.push_back(input);
+  }
+  body_ = std::move(body);
+}
+
+ExportedGraph::~ExportedGraph() = default;
+ExportedGraph::ExportedGraph(ExportedGraph&&) noexcept = default;
+ExportedGraph& ExportedGraph::operator=(ExportedGraph&&) noexcept = default;
+
+const std::vector<GraphInput>& ExportedGraph::inputs() const { return inputs_; }
+
+std::size_t ExportedGraph::outputs() const { return body_->outputs.size(); }
+
+std::vector<at::Tensor> ExportedGraph::run(std::span<const at::Tensor> inputs, const at::Device& device) const {
+  if (inputs.size() != inputs_.size()) throw Error("a graph of {} inputs is given {}", inputs_.size(), inputs.size());
+  std::vector<c10::IValue> values(body_->slots);
+  std::size_t next = 0;
+  for (const auto& slot : body_->inputs) {
+    if (slot) values[*slot] = inputs[next++];
+  }
+  std::vector<at::Tensor> outputs;
+  for (const c10::IValue& value : run_body(*body_, std::move(values), device)) {
+    if (!value.isTensor()) throw Error("the graph gives what is no tensor");
+    outputs.push_back(value.toTensor());
+  }
+  return outputs;
+}
+
+}  // namespace lossatlas

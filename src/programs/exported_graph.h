@@ -1,0 +1,53 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace lossatlas {
+
+/// What an input of an exported graph is.
+enum class InputKind {
+  user,       // given at each run: of a problem file parameters and buffers too
+  parameter,  // of the module, by its name
+  buffer,
+  constant,  // a tensor that the graph needs and the module does not have, by its name
+};
+
+struct GraphInput {
+  InputKind kind = InputKind::user;
+  std::string name;  // of a parameter, buffer or constant; of a user input its name in the graph
+};
+
+/// A graph as torch.export stores it (model.json of a .pt2 file, schema version 8): calls of LibTorch's operators in
+/// order, symbolic sizes, and subgraphs under a guard for gradients or autocast. It is run through the dispatcher, so
+/// values have eager PyTorch's bits, and autograd sees what it would see there. Nothing in it is code: only operators
+/// that allowed_operator() knows are called. Immutable; any number of threads may run it at once.
+class ExportedGraph {
+ public:
+  /// `model`: the parsed JSON. Throws Error, without a file's name, for another schema version, an operator that is not
+  /// allowed or is unknown to this LibTorch, an argument of a kind that is not known, and for JSON that is no graph.
+  explicit ExportedGraph(const nlohmann::json& model);
+  ~ExportedGraph();
+  ExportedGraph(ExportedGraph&&) noexcept;
+  ExportedGraph& operator=(ExportedGraph&&) noexcept;
+
+  const std::vector<GraphInput>& inputs() const;
+  std::size_t outputs() const;
+
+  /// One tensor for each of inputs(), on `device`, where the graph makes new tensors too; the outputs in their order.
+  /// Inputs may be changed by operators that do (batch norm in training mode): give copies of what must stay. Throws
+  /// Error, with the operator's name, if one fails.
+  std::vector<at::Tensor> run(std::span<const at::Tensor> inputs, const at::Device& device) const;
+
+ private:
+  struct Body;
+  std::unique_ptr<const Body> body_;
+  std::vector<GraphInput> inputs_;
+};
+
+}  // namespace lossatlas

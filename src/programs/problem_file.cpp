@@ -1,0 +1,261 @@
+#include "programs/problem_file.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/from_blob.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/sha256.h"
+#include "programs/graph_json.h"
+
+namespace lossatlas {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kVersion = 1;
+
+const std::map<std::string, at::ScalarType> kTypes{
+    {"float64", at::kDouble}, {"float32", at::kFloat}, {"float16", at::kHalf}, {"bfloat16", at::kBFloat16},
+    {"uint8", at::kByte},     {"int8", at::kChar},     {"int16", at::kShort},  {"int32", at::kInt},
+    {"int64", at::kLong},     {"bool", at::kBool}};
+
+at::ScalarType type_of(const json& name) {
+  const auto found = kTypes.find(value_as<std::string>(name, "a type of numbers"));
+  if (found == kTypes.end()) throw Error("holds numbers of the type {}, which is not supported", json_text(name));
+  return found->second;
+}
+
+std::vector<std::int64_t> shape_of(const json& shape) {
+  auto sizes = value_as<std::vector<std::int64_t>>(shape, "a shape");
+  if (std::any_of(sizes.begin(), sizes.end(), [](std::int64_t size) { return size < 0; })) {
+    throw Error("has {} as a shape", json_text(shape));
+  }
+  return sizes;
+}
+
+std::string text(const json& object, const char* name) { return value_as<std::string>(member(object, name), "a text"); }
+
+template <class T>
+std::optional<T> number_or_null(const json& value) {
+  return value.is_null() ? std::nullopt : std::optional(value_as<T>(value, "a number"));
+}
+
+ProblemParameter parameter_of(const json& entry, at::Tensor tensor) {
+  ProblemParameter parameter{.name = text(entry, "name"),
+                             .tensor = std::move(tensor),
+                             .is_trained = value_as<bool>(member(entry, "trained"), "true or false"),
+                             .module = text(entry, "module"),
+                             .module_class = text(entry, "class"),
+                             .slice_axis = number_or_null<std::int64_t>(member(entry, "slice_axis")),
+                             .head = {},
+                             .has_unknown_heads = false};
+  const json& head = member(entry, "head");
+  parameter.has_unknown_heads = head.is_string();
+  const std::int64_t dimensions = parameter.tensor.dim();
+  const auto check_axis = [&](std::int64_t axis) {
+    if (axis < 0 || axis >= dimensions) throw Error("gives {} slices along axis {}", parameter.name, axis);
+  };
+  if (parameter.slice_axis) check_axis(*parameter.slice_axis);
+  if (head.is_object()) {
+    const auto number = [&](const char* name) { return value_as<std::int64_t>(member(head, name), "a number"); };
+    parameter.head = {.axis = number("axis"), .size = number("size")};
+    check_axis(parameter.head->axis);
+    if (parameter.head->size < 1 || parameter.tensor.size(parameter.head->axis) % parameter.head->size != 0) {
+      throw Error("gives {} heads of {} rows", parameter.name, parameter.head->size);
+    }
+  }
+  return parameter;
+}
+
+/// float32's sums differ from processor to processor; bfloat16 and float16 round worse.
+double tolerance_of(const std::vector<ProblemParameter>& parameters) {
+  double tolerance = 1e-4;
+  for (const auto& parameter : parameters) {
+    if (parameter.tensor.scalar_type() == at::kHalf) tolerance = std::max(tolerance, 2e-2);
+    if (parameter.tensor.scalar_type() == at::kBFloat16) tolerance = std::max(tolerance, 5e-2);
+  }
+  return tolerance;
+}
+
+}  // namespace
+
+ProblemFile::ProblemFile(const std::filesystem::path& file) : path_(file), zip_(file) {
+  try {
+    const json manifest = parse_json(zip_.text("manifest.json"));
+    if (!manifest.is_object() || manifest.value("format", json()) != "lossatlas-problem") {
+      throw Error("is no problem file: export_problem of the Python package writes one");
+    }
+    const json& version = member(manifest, "version");
+    if (version != kVersion) {
+      throw Error("a problem file of version {}: this version of lossatlas reads version {}", json_text(version),
+                  kVersion);
+    }
+    read(manifest);
+  } catch (const Error& error) {
+    throw Error("{}: {}", file.string(), error.what());
+  }
+}
+
+void ProblemFile::read(const json& manifest) {
+  model_ = text(manifest, "model");
+  loss_ = text(member(manifest, "loss"), "name");
+  outputs_ = value_as<std::vector<std::string>>(member(manifest, "outputs"), "names");
+  if (outputs_.empty() || outputs_.front() != "loss") throw Error("does not give a loss");
+  is_coupled_ = value_as<bool>(member(manifest, "coupled"), "true or false");
+  is_fixed_batch_ = member(manifest, "batch") != "any";
+  batch_size_ = value_as<std::int64_t>(member(manifest, "batch_size"), "a number of samples");
+  if (batch_size_ < 1) throw Error("gives a batch of {} samples", batch_size_);
+  for (const json& entry : member(manifest, "parameters")) {
+    parameters_.push_back(parameter_of(entry, tensor_of(entry)));
+  }
+  for (const json& entry : member(manifest, "buffers")) buffers_.push_back({text(entry, "name"), tensor_of(entry)});
+  aliases_ = value_as<std::map<std::string, std::string>>(member(manifest, "aliases"), "names");
+  for (const json& entry : member(manifest, "batch_norms")) {
+    batch_norms_.push_back({.module = text(entry, "module"),
+                            .running_mean = text(entry, "running_mean"),
+                            .running_var = text(entry, "running_var"),
+                            .num_batches_tracked = text(entry, "num_batches_tracked"),
+                            .momentum = number_or_null<double>(member(entry, "momentum"))});
+  }
+  for (const json& entry : member(manifest, "inputs")) {
+    inputs_.push_back({text(entry, "name"), type_of(member(entry, "dtype")), shape_of(member(entry, "shape"))});
+  }
+  const json& graphs = member(manifest, "graphs");
+  eval_.emplace(read_graph(member(graphs, "eval")));
+  if (!member(graphs, "train").is_null()) train_.emplace(read_graph(graphs.at("train")));
+  data_ = read_samples(member(manifest, "data"));
+  if (!member(manifest, "test").is_null()) test_ = read_samples(manifest.at("test"));
+  const json& reference = member(member(manifest, "reference"), "outputs");
+  for (const std::string& output : outputs_) {
+    reference_.push_back(value_as<std::vector<double>>(member(reference, output.c_str()), "losses"));
+    if (reference_.back().size() != reference_.front().size()) throw Error("has references of unequal lengths");
+  }
+}
+
+ProblemFile::Graph ProblemFile::read_graph(const json& entry) const {
+  const std::string name = text(entry, "member");
+  const json model = parse_json(zip_.text(name));
+  if (model.is_discarded()) throw Error("{}: is no JSON", name);
+  try {
+    Graph graph{ExportedGraph(model), {}};
+    std::map<std::string, at::Tensor> constants;
+    for (const json& constant : member(entry, "constants")) constants[text(constant, "name")] = tensor_of(constant);
+    std::size_t users = 0;
+    for (const GraphInput& input : graph.graph.inputs()) {
+      if (input.kind == InputKind::user) {
+        ++users;
+        continue;
+      }
+      const auto found = constants.find(input.name);
+      if (input.kind != InputKind::constant || found == constants.end()) {
+        throw Error("the graph needs {}, which the file does not hold", input.name);
+      }
+      graph.constants.push_back(found->second);
+    }
+    const std::size_t given = parameters_.size() + buffers_.size() + inputs_.size();
+    if (users != given) {
+      throw Error("the graph takes {} tensors, and the file holds {} parameters, buffers and inputs", users, given);
+    }
+    if (graph.graph.outputs() != outputs_.size()) throw Error("the graph does not give what the manifest says");
+    return graph;
+  } catch (const Error& error) {
+    throw Error("{}: {}", name, error.what());
+  }
+}
+
+ProblemSamples ProblemFile::read_samples(const json& split) const {
+  ProblemSamples samples;
+  samples.count = value_as<std::int64_t>(member(split, "samples"), "a number of samples");
+  const auto members = value_as<std::vector<std::string>>(member(split, "members"), "names");
+  if (samples.count < 1 || members.size() != inputs_.size()) throw Error("holds no samples that fit its network");
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    std::vector<std::int64_t> shape = inputs_[i].shape;
+    shape.insert(shape.begin(), samples.count);
+    samples.inputs.push_back(tensor(members[i], inputs_[i].type, std::move(shape)));
+  }
+  return samples;
+}
+
+at::Tensor ProblemFile::tensor_of(const json& entry) const {
+  return tensor(text(entry, "member"), type_of(member(entry, "dtype")), shape_of(member(entry, "shape")));
+}
+
+at::Tensor ProblemFile::tensor(const std::string& name, at::ScalarType type, std::vector<std::int64_t> shape) const {
+  const auto bytes = zip_.bytes(name);
+  std::size_t wanted = c10::elementSize(type);
+  for (const std::int64_t size : shape) {
+    if (__builtin_mul_overflow(wanted, static_cast<std::size_t>(size), &wanted)) throw Error("{} is too large", name);
+  }
+  if (bytes.size() != wanted) throw Error("{} has {} bytes, and its shape takes {}", name, bytes.size(), wanted);
+  if (reinterpret_cast<std::uintptr_t>(bytes.data()) % c10::elementSize(type) != 0) {
+    throw Error("{} is not aligned; write the file again", name);
+  }
+  auto* begin = const_cast<std::byte*>(bytes.data());  // at::from_blob has no form for what is only read
+  return at::from_blob(
+      begin, shape, [file = zip_.file()](void*) {}, at::TensorOptions(type));
+}
+
+std::vector<at::Tensor> ProblemFile::run(const std::vector<at::Tensor>& parameters,
+                                         const std::vector<at::Tensor>& buffers, const std::vector<at::Tensor>& batch,
+                                         const at::Device& device, bool train) const {
+  const Graph& graph = train ? train_.value() : *eval_;
+  std::vector<at::Tensor> users;
+  for (const auto* some : {&parameters, &buffers, &batch}) users.insert(users.end(), some->begin(), some->end());
+  std::vector<at::Tensor> all;
+  std::size_t user = 0, constant = 0;
+  for (const GraphInput& input : graph.graph.inputs()) {
+    all.push_back(input.kind == InputKind::user ? users.at(user++) : graph.constants[constant++].to(device));
+  }
+  auto outputs = graph.graph.run(all, device);
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs[i].dim() != 1 || outputs[i].size(0) != batch.at(0).size(0)) {
+      throw Error("{}: {} is no list of one number a sample", path_.string(), outputs_[i]);
+    }
+  }
+  return outputs;
+}
+
+void ProblemFile::check_reference() const {
+  const at::NoGradGuard no_gradient;
+  const auto samples = static_cast<std::int64_t>(reference_.front().size());
+  if (samples < 1 || samples > data_.count) throw Error("{}: has no reference for its samples", path_.string());
+  std::vector<at::Tensor> parameters, buffers, batch;
+  for (const auto& parameter : parameters_) parameters.push_back(parameter.tensor);
+  for (const auto& buffer : buffers_) buffers.push_back(buffer.tensor.clone());
+  for (const auto& input : data_.inputs) batch.push_back(input.slice(0, 0, samples).clone());
+  const auto outputs = run(parameters, buffers, batch, at::kCPU);
+  const double tolerance = tolerance_of(parameters_);
+  for (std::size_t k = 0; k < outputs.size(); ++k) {
+    const at::Tensor found = outputs[k].to(at::kDouble).contiguous();
+    double largest = 0;
+    for (const double value : reference_[k]) largest = std::max(largest, std::abs(value));
+    for (std::int64_t i = 0; i < samples; ++i) {
+      const double value = found.const_data_ptr<double>()[i], expected = reference_[k][static_cast<std::size_t>(i)];
+      if (std::abs(value - expected) <= tolerance * std::max(largest, 1e-30)) continue;
+      throw Error(
+          "{}: {} of sample {} is {:.8g} here and was {:.8g} where it was exported: the file is damaged, or "
+          "this LibTorch computes otherwise; export it again",
+          path_.string(), outputs_[k], i, value, expected);
+    }
+  }
+}
+
+void ProblemFile::check_members() const {
+  const json manifest = parse_json(zip_.text("manifest.json"));
+  for (const auto& [name, member_json] : member(manifest, "members").items()) {
+    Sha256 sum;
+    sum.add(zip_.bytes(name));
+    if (member(member_json, "sha256") != sum.finish()) {
+      throw Error("{}: {} does not have its SHA-256: the file is damaged", path_.string(), name);
+    }
+  }
+}
+
+}  // namespace lossatlas
