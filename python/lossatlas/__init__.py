@@ -1,4 +1,4 @@
-"""Lossatlas from Python: a network, its loss and its data become one file, which `lossatlas --problem FILE` reads."""
+"""Lossatlas from Python: a network, its loss and its data become one file, which Lossatlas reads."""
 
 from .error import ProblemError
 from .export import export_problem

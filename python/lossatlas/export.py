@@ -1,4 +1,4 @@
-"""Writes a network, its loss and its data into one file, which `lossatlas surface --problem FILE` reads.
+"""Writes a network, its loss and its data into one file, which Lossatlas reads.
 
 docs/problems.md is the user's page, docs/file-format.md describes the file. This package needs only torch and the
 standard library.
@@ -36,7 +36,7 @@ def export_problem(model: nn.Module, loss: str | Callable[..., Any], data: Any, 
                    test: Any = None, samples: int | None = None, seed: int = 0, batch_size: int | None = None,
                    label_smoothing: float = 0.0, ignore_index: int = -100, delta: float = 1.0,
                    quiet: bool = False) -> dict[str, Any]:
-    """Writes `path`, which `lossatlas surface --problem path` reads. Returns what the file's manifest says.
+    """Writes `path`, which Lossatlas reads. Returns what the file's manifest says.
 
     model       the network with its trained weights. It is evaluated in eval mode, and left as it was
     loss        a function loss(model, *batch) -> [N], one number a sample, or ([N], {"accuracy": [N], "weight": [N],

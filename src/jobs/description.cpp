@@ -15,6 +15,7 @@
 #include "models/script.h"
 #include "models/script_graph.h"
 #include "models/script_network.h"
+#include "programs/problem_file.h"
 #include "storage/grid.h"
 #include "storage/hdf5.h"
 #include "surface/comparison.h"
@@ -86,6 +87,35 @@ ordered_json describe_checkpoint(const std::filesystem::path& file, bool as_json
   description.update({{"metadata", checkpoint.metadata}, {"numbers", numbers}, {"tensors", tensors}});
   for (const auto& [name, of] : checkpoint.aliases) description["tied"].push_back({{"name", name}, {"tensor", of}});
   if (const std::string engine = engine_for(spec); !engine.empty()) description["engine"] = engine;
+  return description;
+}
+
+/// The tensors of a problem file, and whether it gives PyTorch's losses here.
+ordered_json describe_problem(const std::filesystem::path& file) {
+  const ProblemFile problem(file);
+  problem.check_reference();
+  ordered_json tensors = ordered_json::array(), inputs = ordered_json::array();
+  std::int64_t numbers = 0, trained = 0;
+  for (const ProblemParameter& parameter : problem.parameters()) {
+    const at::Tensor& tensor = parameter.tensor;
+    tensors.push_back(
+        {{"name", parameter.name}, {"shape", tensor.sizes().vec()}, {"type", c10::toString(tensor.scalar_type())}});
+    numbers += tensor.numel();
+    trained += parameter.is_trained ? tensor.numel() : 0;
+  }
+  for (const ProblemInput& input : problem.inputs()) {
+    inputs.push_back({{"name", input.name}, {"shape", input.shape}, {"type", c10::toString(input.type)}});
+  }
+  ordered_json description{
+      {"kind", "problem"},      {"file", file.string()},         {"model", problem.model()},
+      {"loss", problem.loss()}, {"measures", problem.outputs()}, {"samples", problem.data().count}};
+  if (problem.test()) description["test_samples"] = problem.test()->count;
+  description["inputs"] = inputs;
+  if (problem.is_fixed_batch()) description["batch_size"] = problem.batch_size();
+  description.update({{"parameters", numbers}, {"trained", trained}, {"batch_norms", problem.batch_norms().size()}});
+  description["reference"] = fmt::format("the first {} samples have PyTorch's losses", problem.reference_samples());
+  description["tensors"] = tensors;
+  for (const auto& [name, of] : problem.aliases()) description["tied"].push_back({{"name", name}, {"tensor", of}});
   return description;
 }
 
@@ -292,6 +322,7 @@ ordered_json describe_architectures() {
 }
 
 ordered_json describe(const std::filesystem::path& file, bool as_json) {
+  if (ProblemFile::is_problem(file)) return describe_problem(file);
   if (!Hdf5Reader::is_hdf5(file)) return describe_checkpoint(file, as_json);
   const Hdf5Reader reader(file);
   if (reader.has("/epoch")) return describe_history(file);

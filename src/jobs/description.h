@@ -8,8 +8,9 @@ namespace lossatlas {
 /// All architectures: name, parameters, classes, input, summary.
 nlohmann::ordered_json describe_architectures();
 
-/// What a checkpoint, surface, line, history, descent or file of directions or of a projection holds. `as_json`:
-/// numbers for programs, where people get lines of text. Throws Error for what is none of them.
+/// What a checkpoint, problem file (whose losses are compared with PyTorch's), surface, line, history, descent or file
+/// of directions or of a projection holds. `as_json`: numbers for programs, where people get lines of text. Throws
+/// Error for what is none of them.
 nlohmann::ordered_json describe(const std::filesystem::path& file, bool as_json);
 
 /// What differs between two surfaces (json_of(Comparison)), and their names.

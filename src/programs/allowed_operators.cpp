@@ -19,7 +19,8 @@ constexpr std::string_view kAllowed[] = {
     // Functions with names, and activations.
     "acos acosh asin asinh atan atan2 atanh cos cosh sin sinc sinh tan tanh sigmoid logit erf erfc erfinv digamma "
     "lgamma mvlgamma polygamma i0 special_erf special_erfc special_expit special_i0 special_log1p special_xlogy "
-    "celu elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu log_sigmoid mish prelu relu relu6 rrelu "
+    "_safe_softmax celu elu gelu glu hardshrink hardsigmoid hardswish hardtanh leaky_relu log_sigmoid mish prelu relu "
+    "relu6 rrelu "
     "selu silu softplus softshrink softsign threshold tanhshrink softmax _softmax log_softmax _log_softmax "
     "special_softmax special_log_softmax logsumexp ",
     // The same into the tensor that is given: the graph's own, or a copy.
@@ -42,7 +43,8 @@ constexpr std::string_view kAllowed[] = {
     "narrow numpy_T pad permute pixel_shuffle pixel_unshuffle channel_shuffle ravel repeat repeat_interleave reshape "
     "reshape_as resolve_conj resolve_neg roll rot90 select slice split split_with_sizes squeeze stack swapaxes "
     "swapdims t tensor_split tile transpose tril triu type_as unbind unflatten unfold unsqueeze unsafe_chunk "
-    "unsafe_split unsafe_split_with_sizes view view_as view_copy vsplit vstack im2col col2im select_scatter "
+    "unsafe_split unsafe_split_with_sizes _unsafe_view view view_as view_copy vsplit vstack im2col col2im "
+    "select_scatter "
     "slice_scatter diagonal_scatter expand_copy permute_copy squeeze_copy unsqueeze_copy transpose_copy ",
     // Indices.
     "embedding embedding_bag _embedding_bag gather index index_add index_copy index_fill index_put index_select "
@@ -94,7 +96,12 @@ constexpr std::string_view kAllowed[] = {
     "_log_softmax_backward_data _softmax_backward_data tanh_backward sigmoid_backward gelu_backward silu_backward "
     "threshold_backward softplus_backward elu_backward leaky_relu_backward hardtanh_backward mse_loss_backward "
     "native_layer_norm_backward convolution_backward embedding_dense_backward select_backward slice_backward "
-    "unfold_backward index_select_backward sum_to_size _reshape_alias expand_as ",
+    "unfold_backward index_select_backward sum_to_size _reshape_alias log_sigmoid_forward log_sigmoid_backward "
+    "hardswish_backward hardsigmoid_backward mish_backward glu_backward native_batch_norm_backward "
+    "native_group_norm_backward avg_pool2d_backward max_pool2d_with_indices_backward _adaptive_avg_pool2d_backward "
+    "nll_loss_backward nll_loss2d_backward smooth_l1_loss_backward huber_loss_backward binary_cross_entropy_backward "
+    "upsample_nearest2d_backward upsample_bilinear2d_backward upsample_bicubic2d_backward grid_sampler_2d_backward "
+    "reflection_pad2d_backward replication_pad2d_backward _thnn_fused_lstm_cell_backward_impl ",
     // What sizes and numbers are.
     "sym_size sym_numel sym_stride sym_storage_offset size numel item _local_scalar_dense is_nonzero "};
 

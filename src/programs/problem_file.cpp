@@ -86,6 +86,14 @@ double tolerance_of(const std::vector<ProblemParameter>& parameters) {
 
 }  // namespace
 
+bool ProblemFile::is_problem(const std::filesystem::path& file) {
+  try {
+    return StoredZip(file).has("manifest.json");
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 ProblemFile::ProblemFile(const std::filesystem::path& file) : path_(file), zip_(file) {
   try {
     const json manifest = parse_json(zip_.text("manifest.json"));

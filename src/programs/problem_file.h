@@ -60,6 +60,9 @@ class ProblemFile {
   /// Reads everything but the samples. Throws Error, with the file's name and what is wrong.
   explicit ProblemFile(const std::filesystem::path& file);
 
+  /// Whether a file is one, by its members: it may be damaged. False for what cannot be read.
+  static bool is_problem(const std::filesystem::path& file);
+
   const std::filesystem::path& file() const { return path_; }
   const std::vector<ProblemParameter>& parameters() const { return parameters_; }
   const std::vector<ProblemBuffer>& buffers() const { return buffers_; }
@@ -86,6 +89,8 @@ class ProblemFile {
   std::vector<at::Tensor> run(const std::vector<at::Tensor>& parameters, const std::vector<at::Tensor>& buffers,
                               const std::vector<at::Tensor>& batch, const at::Device& device, bool train = false) const;
 
+  /// Samples whose outputs PyTorch had when the file was written.
+  std::size_t reference_samples() const { return reference_.front().size(); }
   /// Runs the stored parameters on the first samples and compares with what PyTorch had there. Throws Error if an
   /// output differs by more than float32 leaves.
   void check_reference() const;

@@ -18,6 +18,7 @@ class StoredZip {
   /// Throws Error for a file that is no zip, is damaged or incomplete, or has compressed members or two of one name.
   explicit StoredZip(const std::filesystem::path& file);
 
+  bool has(const std::string& name) const { return members_.contains(name); }
   /// Throws Error, without the file's name, if there is no such member.
   std::span<const std::byte> bytes(const std::string& name) const;
   std::string_view text(const std::string& name) const;
