@@ -15,6 +15,7 @@
 #include "cli/version.h"
 #include "cli/words.h"
 #include "functions/descent_file.h"
+#include "functions/drawn_ranges.h"
 #include "functions/gallery.h"
 
 namespace lossatlas {
@@ -22,64 +23,6 @@ namespace {
 
 using nlohmann::json;
 using Point = std::vector<double>;
-
-// --- the range that is drawn --------------------------------------------------------------------------------------
-
-struct Interval {
-  double low = INFINITY, high = -INFINITY;
-  void hold(double value) {
-    low = std::min(low, value);
-    high = std::max(high, value);
-  }
-  double width() const { return high - low; }
-};
-
-/// What holds starts and tangents' points, and the usual domain.
-Interval usual_range(const DescendTask& task, std::size_t i) {
-  Interval held;
-  for (const Point& point : task.starts) held.hold(point[i]);
-  for (const Point& point : task.at) held.hold(point[i]);
-  if (task.known) {
-    for (const double end : task.known->domain[i]) held.hold(end);
-  }
-  return held;
-}
-
-/// How many rows of a descent the picture holds: of one that diverged its first few, and none from where a step leads
-/// far beyond the usual range of any coordinate.
-std::size_t shown_rows(const DescendTask& task, const Descent& descent, const std::vector<Interval>& usual) {
-  constexpr std::size_t kShown = 6;  // rows of a descent that diverged
-  const bool is_short = descent.end == DescentEnd::diverged;
-  const std::size_t rows = is_short ? std::min(kShown, descent.value.size()) : descent.value.size();
-  if (!is_short && !task.known) return rows;
-  for (std::size_t row = 0; row < rows; ++row) {
-    for (std::size_t i = 0; i < usual.size(); ++i) {
-      const auto& [low, high] = usual[i];
-      const double reach = task.known ? high - low : 10 * (1 + std::max(std::abs(low), std::abs(high)));
-      const double value = descent.position[row * usual.size() + i];
-      if (value < low - reach || value > high + reach) return row;
-    }
-  }
-  return rows;
-}
-
-/// Of each coordinate, what holds the usual range and the positions.
-std::vector<Interval> ranges_of(const DescendTask& task, const DescentRecord& record) {
-  std::vector<Interval> usual;
-  for (std::size_t i = 0; i < task.variables; ++i) usual.push_back(usual_range(task, i));
-  std::vector<Interval> held = usual;
-  for (const Descent& descent : record.descents) {
-    const std::size_t rows = shown_rows(task, descent, usual);
-    for (std::size_t at = 0; at < rows * task.variables; ++at) held[at % task.variables].hold(descent.position[at]);
-  }
-  for (std::size_t i = 0; i < task.variables; ++i) {
-    auto& [low, high] = held[i];
-    const bool is_usual = task.known && low == usual[i].low && high == usual[i].high;
-    const double margin = is_usual ? 0 : high > low ? 0.15 * (high - low) : 1;
-    held[i] = {low - margin, high + margin};
-  }
-  return held;
-}
 
 std::vector<double> coordinates_of(const char* option, const std::optional<Axis>& asked, const Interval& range,
                                    std::size_t points) {
@@ -214,7 +157,9 @@ int run(const DescendWords& words, const std::string& command_line) {
     }
   }
   for (const Point& point : task.at) record.tangents.push_back(tangent_at(*task.function, point, task.direction));
-  const std::vector<Interval> ranges = ranges_of(task, record);
+  std::vector<Point> marked = task.starts;
+  marked.insert(marked.end(), task.at.begin(), task.at.end());
+  const std::vector<Interval> ranges = drawn_ranges(record.descents, marked, task.known, task.variables);
   record.x = coordinates_of("--x", task.x, ranges[0], task.points);
   if (task.variables == 2) record.y = coordinates_of("--y", task.y, ranges[1], task.points);
   tabulate(*task.function, record);
