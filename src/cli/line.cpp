@@ -58,12 +58,8 @@ void add_line(CLI::App& app, CommandContext& context) {
   auto* command = app.add_subcommand("line", "Evaluate the loss along a line through a checkpoint");
   const auto words = std::make_shared<LineWords>();
   add_options(*command, *words);
-  command->callback([words, &context] {
-    const auto style = progress_style_of(words->progress);
-    const auto request = request_of(*words);
-    const auto job = prepare(request, caller_of(context, request.landscape.resume));
-    context.status = run_job(job, style, request.landscape.log);
-  });
+  run_when_called(
+      *command, words, [](const auto& of) { return request_of(of); }, context);
 }
 
 }  // namespace lossatlas

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 
 #include "cli/command.h"
 #include "cli/report.h"
@@ -14,5 +15,16 @@ Caller caller_of(const CommandContext& context, bool resumes);
 /// Carries the job out and prints what happens, then the files that it wrote. The exit status. The error that ends it
 /// is added to the log too.
 int run_job(const Job& job, ProgressStyle style, const std::filesystem::path& log);
+
+/// When the subcommand is parsed, runs what its words ask for: request_of(*words) is a request with a `landscape`.
+template <class Words, class RequestOf>
+void run_when_called(CLI::App& command, std::shared_ptr<Words> words, RequestOf request_of, CommandContext& context) {
+  command.callback([words, request_of, &context] {
+    const auto style = progress_style_of(words->progress);
+    const auto request = request_of(*words);
+    const auto job = prepare(request, caller_of(context, request.landscape.resume));
+    context.status = run_job(job, style, request.landscape.log);
+  });
+}
 
 }  // namespace lossatlas

@@ -84,12 +84,8 @@ void add_surface(CLI::App& app, CommandContext& context) {
   auto* command = app.add_subcommand("surface", "Evaluate the loss over a grid around a checkpoint");
   const auto words = std::make_shared<SurfaceWords>();
   add_options(*command, *words);
-  command->callback([words, &context] {
-    const auto style = progress_style_of(words->progress);
-    const SurfaceRequest request = request_of(*words);
-    const auto job = prepare(request, caller_of(context, request.landscape.resume));
-    context.status = run_job(job, style, request.landscape.log);
-  });
+  run_when_called(
+      *command, words, [](const auto& of) { return request_of(of); }, context);
 }
 
 }  // namespace lossatlas

@@ -67,12 +67,8 @@ void add_trajectory(CLI::App& app, CommandContext& context) {
       app.add_subcommand("trajectory", "Draw optimizers' paths into a plane, and evaluate the loss beneath them");
   const auto words = std::make_shared<TrajectoryWords>();
   add_options(*command, *words);
-  command->callback([words, &context] {
-    const auto style = progress_style_of(words->progress);
-    const auto request = request_of(*words);
-    const auto job = prepare(request, caller_of(context, request.landscape.resume));
-    context.status = run_job(job, style, request.landscape.log);
-  });
+  run_when_called(
+      *command, words, [](const auto& of) { return request_of(of); }, context);
 }
 
 }  // namespace lossatlas

@@ -97,9 +97,9 @@ class Engine {
   /// engine is demanded and cannot run it.
   Engine(EngineOptions options, std::shared_ptr<const DataSet> data, at::Device device);
 
-  /// The same engine with batch-norm statistics as they are stored and without extras: nothing is compiled anew.
+  /// The same engine with batch-norm statistics as they are stored and without extras; nothing is recompiled.
   Engine plain() const;
-  /// The same engine on other images of the same kind: nothing is compiled anew.
+  /// The same engine on other images of the same kind; nothing is recompiled.
   Engine with_images(std::shared_ptr<const DataSet> data) const;
 
   std::unique_ptr<Evaluator> make_evaluator() const;

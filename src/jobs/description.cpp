@@ -69,13 +69,17 @@ std::string engine_for(const NetworkSpec& spec) {
   }
 }
 
+ordered_json tensor_entry(const std::string& name, at::IntArrayRef shape, at::ScalarType type) {
+  return {{"name", name}, {"shape", shape.vec()}, {"type", c10::toString(type)}};
+}
+
 ordered_json describe_checkpoint(const std::filesystem::path& file, bool as_json) {
   const Checkpoint checkpoint = read_checkpoint(file);
   const NetworkSpec spec = spec_of(checkpoint, file);
   ordered_json tensors = ordered_json::array();
   std::int64_t numbers = 0;
   for (const auto& [name, tensor] : checkpoint.tensors) {
-    tensors.push_back({{"name", name}, {"shape", tensor.sizes().vec()}, {"type", c10::toString(tensor.scalar_type())}});
+    tensors.push_back(tensor_entry(name, tensor.sizes(), tensor.scalar_type()));
     numbers += tensor.numel();
   }
   ordered_json description{{"kind", "checkpoint"}, {"file", file.string()}, {"format", checkpoint.format}};
@@ -98,13 +102,12 @@ ordered_json describe_problem(const std::filesystem::path& file) {
   std::int64_t numbers = 0, trained = 0;
   for (const ProblemParameter& parameter : problem.parameters()) {
     const at::Tensor& tensor = parameter.tensor;
-    tensors.push_back(
-        {{"name", parameter.name}, {"shape", tensor.sizes().vec()}, {"type", c10::toString(tensor.scalar_type())}});
+    tensors.push_back(tensor_entry(parameter.name, tensor.sizes(), tensor.scalar_type()));
     numbers += tensor.numel();
     trained += parameter.is_trained ? tensor.numel() : 0;
   }
   for (const ProblemInput& input : problem.inputs()) {
-    inputs.push_back({{"name", input.name}, {"shape", input.shape}, {"type", c10::toString(input.type)}});
+    inputs.push_back(tensor_entry(input.name, input.shape, input.type));
   }
   ordered_json description{
       {"kind", "problem"},      {"file", file.string()},         {"model", problem.model()},
