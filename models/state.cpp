@@ -39,6 +39,7 @@ NetworkState zeros_on(const NetworkTensors& like, at::Device device) {
   state.parameters = views(like.parameters, state.flat, 0);
   state.buffers = views(like.buffers, state.flat, state.parameter_end);
   state.aliases = like.aliases;
+  state.fixed = like.fixed;
   return state;
 }
 
@@ -72,7 +73,7 @@ NetworkState state_on(const NetworkState& state, at::Device device) {
 
 NetworkState zeros_like(const NetworkTensors& tensors, StatePart part) {
   if (part == StatePart::all) return zeros_on(tensors, at::kCPU);
-  return zeros_on({tensors.parameters, {}, tensors.aliases}, at::kCPU);
+  return zeros_on({tensors.parameters, {}, tensors.aliases, tensors.fixed}, at::kCPU);
 }
 
 std::span<float> numbers_of(const at::Tensor& tensor) {

@@ -28,6 +28,8 @@ struct NetworkTensors {
   std::vector<NamedTensor> parameters;
   std::vector<NamedTensor> buffers;  // batch-norm statistics: running_mean, running_var, num_batches_tracked
   std::vector<Alias> aliases = {};   // each tensor is listed once, under its first name; the others are here
+  /// What a network has besides, and never moves: a checkpoint may hold it, if its numbers are these.
+  std::vector<NamedTensor> fixed = {};
 };
 
 /// The same as one vector of float32 with named views: first the parameters, then means and variances, each view from

@@ -122,6 +122,21 @@ std::vector<std::string> differences(const std::vector<Shaped>& wanted, const st
   return lines;
 }
 
+/// Leaves out what the network never moves; `are_equal` compares an entry with the network's numbers.
+template <class T, class Equal>
+void drop_fixed(std::vector<T>& tensors, const std::vector<NamedTensor>& fixed, const Equal& are_equal,
+                const std::string& file, const std::string& network) {
+  for (const auto& [name, tensor] : fixed) {
+    const auto found = std::find_if(tensors.begin(), tensors.end(), [&](const T& entry) { return entry.name == name; });
+    if (found == tensors.end()) continue;
+    if (!are_equal(*found, tensor)) {
+      throw Error("{} does not fit {}: {} is not trained there, and has other numbers or sizes in the checkpoint", file,
+                  network, name);
+    }
+    tensors.erase(found);
+  }
+}
+
 enum class Statistic { none, mean, variance };
 
 Statistic statistic_of(std::string_view name) {
@@ -169,6 +184,10 @@ void load_into(const Checkpoint& checkpoint, const NetworkTensors& state, const 
     return a.tensor.scalar_type() == b.tensor.scalar_type() && at::equal(a.tensor, b.tensor);
   };
   keep_first_names(given, state.aliases, equal, file.string(), architecture);
+  const auto is_fixed = [](const NamedTensor& entry, const at::Tensor& fixed) {
+    return entry.tensor.sizes() == fixed.sizes() && at::equal(entry.tensor.to(fixed.scalar_type()), fixed);
+  };
+  drop_fixed(given, state.fixed, is_fixed, file.string(), architecture);
   refuse(differences(shapes_of(targets), shapes_of(given), checkpoint.aliases), file.string(), architecture);
   const at::NoGradGuard no_gradients;
   const Named sources = by_name(given);
@@ -182,6 +201,15 @@ void load_into(const Checkpoint& checkpoint, const NetworkTensors& state, const 
 void check_fit(CheckpointIndex& index, const NetworkTensors& state, const std::string& architecture) {
   const auto equal = [&](const StoredTensor& a, const StoredTensor& b) { return are_equal(index, a, b); };
   keep_first_names(index.tensors, state.aliases, equal, index.file.string(), architecture);
+  const auto is_fixed = [&](const StoredTensor& entry, const at::Tensor& fixed) {
+    if (at::IntArrayRef(entry.sizes) != fixed.sizes()) return false;
+    if (!fixed.is_floating_point()) return true;  // readers of parts give floats
+    std::vector<float> numbers(static_cast<std::size_t>(entry.numel()));
+    TensorReader(index).read(entry, 0, numbers);
+    const at::Tensor wanted = fixed.to(at::kFloat).contiguous();
+    return std::equal(numbers.begin(), numbers.end(), wanted.const_data_ptr<float>());
+  };
+  drop_fixed(index.tensors, state.fixed, is_fixed, index.file.string(), architecture);
   const std::vector<NamedTensor> targets = all_tensors(state);
   std::vector<Shaped> given;
   for (const StoredTensor& stored : index.tensors) {

@@ -27,6 +27,7 @@ void add_options(CLI::App& command, CurveWords& words) {
       ->required()
       ->type_name("FILE|RUN");
   auto& landscape = request.landscape;
+  add_problem(command, request.landscape);
   add_network_and_data(command, request.landscape);
   command.option_defaults()->group("The curve");
   command.add_option("--shape", request.shape, "bezier or polygon")->capture_default_str();

@@ -10,7 +10,7 @@
 namespace lossatlas {
 
 /// The options about data that several commands share: --data, --mean, --std.
-void add_data(CLI::App& command, DataRequest& request);
+void add_data(CLI::App& command, DataRequest& request, bool required);
 
 /// Those that decide the network: --arch, --classes, --width.
 void add_network(CLI::App& command, NetworkRequest& request, bool arch_required);

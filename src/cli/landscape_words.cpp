@@ -6,16 +6,24 @@ namespace lossatlas {
 
 void add_inputs(CLI::App& command, LandscapeRequest& request) {
   command.option_defaults()->group("What is evaluated");
+  add_problem(command, request);
   command
       .add_option("--checkpoint", request.checkpoint,
-                  "parameters: .pt, .pth, .safetensors, TorchScript, or a run folder: its last epoch")
+                  "parameters: .pt, .pth, .safetensors, TorchScript, or a run folder: its last epoch (default: the problem's own)")
       ->type_name("FILE|RUN");
   add_network_and_data(command, request);
 }
 
+void add_problem(CLI::App& command, LandscapeRequest& request) {
+  command
+      .add_option("--problem", request.problem,
+                  "your own network, loss and data: a file of Python's lossatlas.export_problem")
+      ->type_name("FILE");
+}
+
 void add_network_and_data(CLI::App& command, LandscapeRequest& request) {
   add_network(command, request.network, false);
-  add_data(command, request.data);
+  add_data(command, request.data, false);
 }
 
 void add_values(CLI::App& command, LandscapeRequest& request) {
@@ -29,7 +37,7 @@ void add_values(CLI::App& command, LandscapeRequest& request) {
       ->transform(whole_number())
       ->capture_default_str();
   command.option_defaults()->group("Values");
-  command.add_option("--loss", request.loss, "cross-entropy or mse")->capture_default_str();
+  command.add_option("--loss", request.loss, "cross-entropy (the default) or mse");
   command.add_flag("--class-loss", request.extras.class_losses, "also the loss over the images of each class");
   command.add_flag("--top5", request.extras.top5, "also the accuracy among the five largest logits");
   command.add_option("--l2", request.extras.weight_decay, "also the L2 term of this weight decay λ: λ/2 ‖θ‖²")
@@ -53,7 +61,7 @@ void add_running(CLI::App& command, LandscapeRequest& request, std::string& prog
   if (request.batch_size > 0) {
     batch->capture_default_str();
   } else {
-    batch->description("images in one forward pass (default: 128; on CUDA with tf32 or bf16 1024)");
+    batch->description("images in one forward pass (default: the problem's, else 128; on CUDA with tf32 or bf16 1024)");
   }
   command.add_option("--device", request.device, "cpu, cuda or cuda:N")->capture_default_str();
   command

@@ -9,9 +9,10 @@ namespace lossatlas {
 
 // The options that commands which evaluate a landscape share, each with its part of the request.
 
-/// --checkpoint, the network, the data.
+/// --problem, --checkpoint, the network, the data.
 void add_inputs(CLI::App& command, LandscapeRequest& request);
-/// Those but --checkpoint.
+void add_problem(CLI::App& command, LandscapeRequest& request);
+/// The network and the data alone.
 void add_network_and_data(CLI::App& command, LandscapeRequest& request);
 /// Images and values: --split to --bn-images.
 void add_values(CLI::App& command, LandscapeRequest& request);

@@ -40,7 +40,9 @@ void add_layers(CLI::App& app, CommandContext& context) {
   auto* command = app.add_subcommand("layers", "Time the layers of a network on the fused engine, one thread");
   const auto words = std::make_shared<LayersRequest>();
   command->option_defaults()->group("What is timed");
-  command->add_option("--arch", words->arch, "architecture; `lossatlas info --archs` lists them")->required();
+  command->add_option("--arch", words->arch, "architecture; `lossatlas info --archs` lists them");
+  command->add_option("--problem", words->problem, "your own network: a file of Python's lossatlas.export_problem")
+      ->type_name("FILE");
   command->add_option("--batch-size", words->batch_size, "images in one forward pass")
       ->transform(whole_number(1, 100'000))
       ->capture_default_str();

@@ -58,7 +58,7 @@ void PlaneWords::add_directions_to(CLI::App& command) {
   const auto add = [&](const char* name, auto& word, const char* text) {
     of_random_.push_back(command.add_option(name, word, text)->capture_default_str());
   };
-  add("--norm", request_.normalization, "filter, layer, weight, dfilter, dlayer or none");
+  add("--norm", request_.normalization, "filter, column, head (of attention), layer, weight, dfilter, dlayer or none");
   add("--ignore", request_.ignore,
       "parameters that stay: bias, bn (one-dimensional ones), patterns of names as in fc.*, or none");
   add("--distribution", request_.distribution, "gaussian, or uniform on [-1, 1]");

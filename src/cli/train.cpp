@@ -32,7 +32,7 @@ void add_options(CLI::App& command, TrainWords& words) {
   command.option_defaults()->group("The network");
   auto& o = words.request;
   add_network(command, o.network, true);
-  add_data(command, o.data);
+  add_data(command, o.data, true);
   command.option_defaults()->group("The optimizer");
   command.add_option("--optimizer", o.optimizer.name, fmt::format("{}", fmt::join(optimizer_names(), ", ")))
       ->capture_default_str();

@@ -12,11 +12,8 @@
 #include "evaluation/engines/eager.h"
 #include "evaluation/engines/fused.h"
 #include "evaluation/engines/tensor.h"
-#include "evaluation/program.h"
 #include "evaluation/recalibration.h"
 #include "fused/lowering.h"
-#include "models/script_graph.h"
-#include "models/script_network.h"
 
 namespace lossatlas {
 namespace {
@@ -31,8 +28,24 @@ double l2_term(const std::vector<NamedTensor>& parameters, double weight_decay) 
   return weight_decay / 2 * sum;
 }
 
-void append(const SampleValues& values, ImageResults& each) {
-  each.losses.insert(each.losses.end(), values[0].begin(), values[0].end());
+/// Losses whose plain mean is the weighted mean R, and whose spread is its error: R + w (x - R) / mean(w), by
+/// linearization of the ratio (Cochran 1977, "Sampling Techniques", section 6.3).
+std::vector<double> linearized(const std::vector<double>& losses, const std::vector<double>& weights) {
+  if (std::all_of(weights.begin(), weights.end(), [](double weight) { return weight == 1; })) return losses;
+  Sum sum;
+  for (std::size_t i = 0; i < losses.size(); ++i) sum.add(losses[i], weights[i]);
+  const double mean = sum.mean(), weight = sum.weights / sum.count;
+  std::vector<double> all;
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    all.push_back(weights[i] == 0 ? mean : mean + weights[i] * (losses[i] - mean) / weight);
+  }
+  return all;
+}
+
+void append(const SampleValues& values, const std::vector<Criterion::Measure>& measures, ImageResults& each) {
+  const auto losses = linearized(values.front(), values.back());
+  each.losses.insert(each.losses.end(), losses.begin(), losses.end());
+  if (measures.size() < 2 || measures[1].name != "accuracy") return;
   each.is_correct.insert(each.is_correct.end(), values[1].begin(), values[1].end());
 }
 
@@ -42,61 +55,61 @@ std::string_view name_of(EngineChoice choice) { return kEngineNames.name_of(choi
 
 EngineChoice engine_of(const std::string& name) { return kEngineNames.parse("`engine`", name); }
 
-Evaluator::Evaluator(const EngineOptions& options, ImageSets images, std::unique_ptr<Objective> objective,
+Evaluator::Evaluator(const EngineOptions& options, EngineSamples samples, std::unique_ptr<Objective> objective,
                      std::unique_ptr<Recalibration> recalibration)
     : options_(options),
-      images_(std::move(images)),
+      samples_(std::move(samples)),
       objective_(std::move(objective)),
       recalibration_(std::move(recalibration)) {}
 
 Evaluator::~Evaluator() = default;
 
 Evaluation Evaluator::evaluate(const NetworkTensors& state) {
-  return evaluate(state, std::array{images_.first->size()}).front();
+  return evaluate(state, std::array{samples_.first->size()}).front();
 }
 
 std::vector<Evaluation> Evaluator::evaluate(const NetworkTensors& state, std::span<const std::int64_t> sizes,
                                             ImageResults* each) {
   const at::NoGradGuard no_gradients;
   objective_->load(recalibration_ ? recalibration_->apply(state) : state);
-  const Extras& extras = options_.extras;
-  const std::int64_t population = options_.population > 0 ? options_.population : images_.first->size();
+  const std::int64_t population = samples_.population > 0 ? samples_.population : samples_.first->size();
   const Criterion& criterion = objective_->criterion();
   Measurement sum(criterion.measures().size());
   SampleValues values = values_for(criterion);
   std::vector<Evaluation> results;
   std::int64_t first = 0;
   for (const std::int64_t size : sizes) {
-    objective_->add(*images_.first, {first, size}, sum, {.each = each ? &values : nullptr});
+    objective_->add(*samples_.first, {first, size}, sum, {.each = each ? &values : nullptr});
     first = size;
-    results.push_back(evaluation_of(sum, extras, population));
+    results.push_back(evaluation_of(sum, criterion.measures(), population));
   }
-  if (each) append(values, *each);
-  if (images_.second) add_second(results);
-  if (extras.weight_decay > 0) {
-    const double term = l2_term(state.parameters, extras.weight_decay);
+  if (each) append(values, criterion.measures(), *each);
+  if (samples_.second) add_second(results);
+  if (options_.weight_decay > 0) {
+    const double term = l2_term(state.parameters, options_.weight_decay);
     for (Evaluation& result : results) result.more["l2"] = term;
   }
   return results;
 }
 
 void Evaluator::add_second(std::vector<Evaluation>& results) {
-  const std::int64_t size = images_.second->size();
-  Measurement sum(objective_->criterion().measures().size());
-  objective_->add(*images_.second, {0, size}, sum);
-  const std::int64_t population = options_.second_population > 0 ? options_.second_population : size;
-  const Evaluation second = evaluation_of(sum, options_.extras, population);
+  const std::int64_t size = samples_.second->size();
+  const auto& measures = objective_->criterion().measures();
+  Measurement sum(measures.size());
+  objective_->add(*samples_.second, {0, size}, sum);
+  const std::int64_t population = samples_.second_population > 0 ? samples_.second_population : size;
+  const Evaluation second = evaluation_of(sum, measures, population);
   for (Evaluation& result : results) result.second = {second};
 }
 
-Engine::Engine(EngineOptions options, std::shared_ptr<const DataSet> data, at::Device device)
-    : options_(std::move(options)), device_(device) {
-  check_fit(*data);
-  if (options_.second) check_fit(*options_.second);
-  if (options_.recalibration) check_recalibration(options_.network);
-  check_mode();
-  images_.first = std::make_shared<Images>(std::move(data), device);
-  if (options_.second) images_.second = std::make_shared<Images>(options_.second, device);
+Engine::Engine(std::shared_ptr<const Problem> problem, EngineSamples samples, const EngineOptions& options,
+               at::Device device)
+    : problem_(std::move(problem)), samples_(std::move(samples)), options_(options), device_(device) {
+  if (problem_->fixed_batch() > 0) options_.batch_size = problem_->fixed_batch();
+  for (const auto& some : {samples_.first, samples_.second, samples_.recalibration}) {
+    if (some) problem_->check_fit(*some);
+  }
+  if (samples_.recalibration) problem_->check_recalibration();
   if (options_.engine != EngineChoice::eager) {
     compile();
   } else if (options_.precision != Precision::fp32) {
@@ -104,80 +117,57 @@ Engine::Engine(EngineOptions options, std::shared_ptr<const DataSet> data, at::D
   }
 }
 
-void Engine::check_fit(const DataSet& data) const {
-  const NetworkSpec& network = options_.network;
-  if (data.shape != network.input) {
-    throw Error("the images are {} in shape, the network takes {}", fmt::join(data.shape, "x"),
-                fmt::join(network.input, "x"));
-  }
-  if (data.classes > network.classes) {
-    throw Error("{} has {} classes, the network tells {} apart", data.name, data.classes, network.classes);
-  }
-}
-
-/// A network of ours is in evaluation mode; a TorchScript file may have been traced in training mode.
-void Engine::check_mode() {
-  const auto& file = options_.network.script;
-  if (file.empty()) return;
-  const TrainingMode mode = training_mode_of(ScriptNetwork(*options_.network.script_bytes));
-  if (!mode.random.empty()) {
-    throw Error(
-        "{}: the network draws random numbers ({}), so its loss differs from run to run; call model.eval() before "
-        "torch.jit.trace",
-        file.string(), mode.random);
-  }
-  uses_batch_statistics_ = mode.uses_batch_statistics;
-}
-
 void Engine::compile() {
   const bool must = options_.engine == EngineChoice::fused || options_.precision != Precision::fp32;
   try {
-    graph_ = make_fused_graph(options_.network);
+    fused_ = problem_->lower();
     if (device_.is_cuda()) allow_tf32(options_.precision == Precision::tf32);
   } catch (const CannotLower& reason) {
-    if (must) throw Error("the fused engine cannot run {}: it has {}", options_.network.architecture, reason.what());
+    if (must) throw Error("the fused engine cannot run {}: it has {}", problem_->name(), reason.what());
     why_not_fused_ = reason.what();
   }
-  if (!is_fused() || !options_.recalibration || !device_.is_cpu()) return;
+  if (!is_fused() || !samples_.recalibration || !device_.is_cpu()) return;
   try {
-    recalibration_graph_ = make_recalibration_graph(options_.network);
+    recalibration_graph_ = problem_->lower_for_recalibration();
   } catch (const CannotLower&) {  // LibTorch recalibrates
   }
 }
 
 Engine Engine::plain() const {
   Engine engine = *this;
-  engine.options_.extras = {};
-  engine.options_.recalibration = nullptr;
+  engine.options_.weight_decay = 0;
+  engine.samples_.recalibration = nullptr;
   return engine;
 }
 
-Engine Engine::with_images(std::shared_ptr<const DataSet> data) const {
-  check_fit(*data);
+Engine Engine::with_samples(std::shared_ptr<const SampleSource> samples) const {
+  problem_->check_fit(*samples);
   Engine engine = *this;
-  engine.images_.first = std::make_shared<Images>(std::move(data), device_);
+  engine.samples_.first = std::move(samples);
   return engine;
 }
 
 std::unique_ptr<Evaluator> Engine::make_evaluator() const {
-  return std::make_unique<Evaluator>(options_, images_, make_objective(), make_recalibration());
+  return std::make_unique<Evaluator>(options_, samples_, make_objective(), make_recalibration());
 }
 
 std::unique_ptr<Objective> Engine::make_objective() const {
-  const auto criterion = make_class_criterion(options_.loss, options_.extras, options_.network.classes);
   if (!is_fused()) {
-    return make_eager_objective(make_program(options_.network), criterion, images_.first, options_.batch_size);
+    return make_eager_objective(problem_->make_program(device_), problem_->criterion(), samples_.first,
+                                options_.batch_size);
   }
   const std::int64_t largest = std::max(images(), images_per_point() - images());
-  const FusedOptions fused{options_.instruction_set, options_.precision, std::min(options_.batch_size, largest)};
-  return device_.is_cuda() ? make_tensor_objective(graph_, fused, device_, criterion, images_.first)
-                           : make_fused_objective(graph_, fused, criterion, images_.first);
+  const bool is_fixed = problem_->fixed_batch() > 0;  // then even one sample fills a batch
+  const std::int64_t batch_size = is_fixed ? options_.batch_size : std::min(options_.batch_size, largest);
+  const FusedOptions fused{options_.instruction_set, options_.precision, batch_size};
+  return device_.is_cuda() ? make_tensor_objective(fused_, fused, device_, samples_.first)
+                           : make_fused_objective(fused_, fused, samples_.first);
 }
 
 std::unique_ptr<Recalibration> Engine::make_recalibration() const {
-  if (!options_.recalibration) return nullptr;
-  if (!recalibration_graph_) return make_eager_recalibration(options_.network, options_.recalibration, device_);
-  return make_fused_recalibration(recalibration_graph_, options_.recalibration, options_.instruction_set);
+  if (!samples_.recalibration) return nullptr;
+  if (!recalibration_graph_) return problem_->make_recalibration(samples_.recalibration, device_);
+  return make_fused_recalibration(recalibration_graph_, samples_.recalibration, options_.instruction_set);
 }
 
 std::string Engine::instruction_set() const {
@@ -186,25 +176,10 @@ std::string Engine::instruction_set() const {
 }
 
 Capabilities Engine::capabilities() const {
-  return {.gradient = !is_fused(), .per_sample = !uses_batch_statistics_, .why_not_fused = why_not_fused_};
-}
-
-std::string why_not_fused(const NetworkSpec& network) {
-  try {
-    make_fused_graph(network);
-    return "";
-  } catch (const CannotLower& reason) {
-    return reason.what();
-  }
-}
-
-bool gives_probabilities(const NetworkSpec& spec, std::shared_ptr<const DataSet> data) {
-  if (spec.script.empty()) return false;
-  const at::NoGradGuard no_gradients;
-  constexpr std::int64_t kFew = 8;
-  const Images images(std::move(data), at::kCPU);
-  const at::Tensor rows = make_program(spec)->run(images.batch(0, std::min(kFew, images.size())));
-  return rows.min().item<double>() >= 0 && rows.sum(1).sub(1).abs().max().item<double>() < 1e-3;
+  return {.gradient = !is_fused(),
+          .hessian_vector = !is_fused(),
+          .per_sample = problem_->coupling().empty(),
+          .why_not_fused = why_not_fused_};
 }
 
 }  // namespace lossatlas

@@ -7,8 +7,6 @@
 #include "base/stopwatch.h"
 #include "evaluation/engines/fused.h"
 #include "fused/plan.h"
-#include "models/network.h"
-#include "models/registry.h"
 
 namespace lossatlas {
 namespace {
@@ -51,19 +49,22 @@ double operations(const Graph& graph, const Node& node) {
 
 }  // namespace
 
-LayerTimes time_layers(const NetworkSpec& spec, InstructionSet set, Precision precision, std::int64_t batch_size,
-                       std::int64_t repeats) {
-  const auto graph = make_fused_graph(spec);
-  const auto network = make_network(spec);
-  Plan plan(graph, {set, batch_size, precision});
-  plan.load(tensors_of(state_of(*network)));  // the first time, memory is still to be had
+LayerTimes time_layers(const Problem& problem, const NetworkTensors& state, InstructionSet set, Precision precision,
+                       std::int64_t batch_size, std::int64_t repeats) {
+  const FusedPart part = problem.lower();
+  NetworkTensors all = state;
+  all.buffers.insert(all.buffers.end(), part.fixed.begin(), part.fixed.end());
+  const Tensors tensors = tensors_of(all);
+  Plan plan(part.graph, {set, batch_size, precision});
+  plan.load(tensors);  // the first time, memory is still to be had
   LayerTimes times;
   const Stopwatch loading;
-  plan.load(tensors_of(state_of(*network)));
+  plan.load(tensors);
   times.load_seconds = loading.seconds();
-  const auto images = at::rand({batch_size, spec.input[0], spec.input[1], spec.input[2]});
+  const ImageShape& image = part.graph->nodes.front().shape;
+  const auto images = at::rand({batch_size, image.channels, image.height, image.width});
   std::vector<float> logits(static_cast<std::size_t>(batch_size * plan.classes()));
-  const PlanarImages batch{images.data_ptr<float>(), batch_size, spec.input[0], spec.input[1], spec.input[2]};
+  const PlanarImages batch{images.data_ptr<float>(), batch_size, image.channels, image.height, image.width};
   plan.run(batch, logits);
   plan.measure();
   for (std::int64_t i = 0; i < repeats; ++i) plan.run(batch, logits);

@@ -10,7 +10,8 @@
 
 namespace lossatlas {
 
-struct NetworkSpec;
+class Problem;
+struct NetworkTensors;
 
 struct LayerTime {
   std::string operation, method;
@@ -27,9 +28,9 @@ struct LayerTimes {
   std::size_t memory = 0;   // bytes of one thread
 };
 
-/// How long the layers of a network take on one thread of the fused engine: `repeats` forward passes of `batch_size`
-/// random images. Throws as make_network does, and CannotLower where the network cannot be lowered.
-LayerTimes time_layers(const NetworkSpec& network, InstructionSet set, Precision precision, std::int64_t batch_size,
-                       std::int64_t repeats);
+/// How long the layers of a network with these parameters take on one thread of the fused engine: `repeats` forward
+/// passes of `batch_size` random images. Throws CannotLower where the network cannot be lowered.
+LayerTimes time_layers(const Problem& problem, const NetworkTensors& state, InstructionSet set, Precision precision,
+                       std::int64_t batch_size, std::int64_t repeats);
 
 }  // namespace lossatlas

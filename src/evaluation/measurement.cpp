@@ -19,14 +19,20 @@ double correction(double n, double population) {
 
 Sum& Sum::operator+=(const Sum& other) {
   count += other.count;
+  weights += other.weights;
   total += other.total;
   squares += other.squares;
+  weight_squares += other.weight_squares;
+  weighted_total += other.weighted_total;
   return *this;
 }
 
 double Sum::standard_error(double population) const {
   if (!std::isfinite(mean())) return std::numeric_limits<double>::quiet_NaN();
-  return std::sqrt(std::max(0.0, squares / count - mean() * mean()) * correction(count, population));
+  const bool is_plain = weights == count && weight_squares == count;
+  if (is_plain) return std::sqrt(std::max(0.0, squares / count - mean() * mean()) * correction(count, population));
+  const double deviations = squares - 2 * mean() * weighted_total + mean() * mean() * weight_squares;  // Σ w² (x - mean)²
+  return std::sqrt(std::max(0.0, deviations) * count * correction(count, population)) / weights;
 }
 
 double Sum::standard_error_of_share(double population) const {

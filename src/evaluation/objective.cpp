@@ -20,9 +20,10 @@ Measurement Objective::evaluate(const NetworkTensors& state, SampleRange range, 
 
 void Objective::add(const SampleSource& samples, SampleRange range, Measurement& sum, const Wanted& wanted) {
   if (wanted.gradient && !capabilities().gradient) throw std::logic_error("Objective: no gradient");
-  const at::AutoGradMode gradients(wanted.gradient != nullptr);
+  if (wanted.product && !capabilities().hessian_vector) throw std::logic_error("Objective: no Hessian");
+  const at::AutoGradMode gradients(wanted.differentiates());
   Tally tally(sum, wanted.each);
-  add_batches(samples, range, tally, wanted.gradient);
+  add_batches(samples, range, tally, wanted);
 }
 
 }  // namespace lossatlas

@@ -31,9 +31,15 @@ struct SampleRange {
 struct Wanted {
   /// The values of single samples are added to it: values_for(criterion).
   SampleValues* each = nullptr;
-  /// The gradient of Σ loss is added to it: zeros_like(state, StatePart::parameters), on the state's device. Requires
+  /// The gradient of Σ w loss is added to it: zeros_like(state, StatePart::parameters), on the state's device. Requires
   /// Capabilities::gradient; costs some three times the sums alone.
   NetworkState* gradient = nullptr;
+  /// The product of the Hessian of Σ w loss with this direction, parameters of the state, is added to `product`, of the
+  /// gradient's form. Requires Capabilities::hessian_vector; costs some ten times the sums alone.
+  const NetworkTensors* direction = nullptr;
+  NetworkState* product = nullptr;
+
+  bool differentiates() const { return gradient || product; }
 };
 
 /// A program, a criterion and samples: parameters in, sums of measures out. One a thread.
@@ -68,7 +74,7 @@ class Objective {
   }
 
  private:
-  virtual void add_batches(const SampleSource& samples, SampleRange range, Tally& tally, NetworkState* gradient) = 0;
+  virtual void add_batches(const SampleSource& samples, SampleRange range, Tally& tally, const Wanted& wanted) = 0;
 
   std::shared_ptr<const Criterion> criterion_;
   std::shared_ptr<const SampleSource> samples_;

@@ -43,25 +43,25 @@ std::shared_ptr<Network> make_recalibrated(const NetworkSpec& spec, at::Device d
 
 class EagerRecalibration : public Recalibration {
  public:
-  EagerRecalibration(const NetworkSpec& network, std::shared_ptr<const DataSet> images, at::Device device)
-      : images_(std::move(images), device), network_(make_recalibrated(network, device)), own_(state_of(*network_)) {}
+  EagerRecalibration(const NetworkSpec& network, std::shared_ptr<const SampleSource> images, at::Device device)
+      : images_(std::move(images)), network_(make_recalibrated(network, device)), own_(state_of(*network_)) {}
 
   NetworkTensors apply(const NetworkTensors& state) override {
     const at::NoGradGuard no_gradients;
     use_tensors(own_.parameters, state.parameters);
     for_each_batch_norm(*network_, [](auto& norm) { norm.reset_running_stats(); });
-    for (std::int64_t first = 0; first < images_.size(); first += kBatch) {
-      const std::int64_t count = std::min(kBatch, images_.size() - first);
+    for (std::int64_t first = 0; first < images_->size(); first += kBatch) {
+      const std::int64_t count = std::min(kBatch, images_->size() - first);
       // The running average of all images so far.
       const double share = static_cast<double>(count) / static_cast<double>(first + count);
       for_each_batch_norm(*network_, [&](auto& norm) { norm.options.momentum(share); });
-      network_->forward(images_.normalized(first, count));
+      network_->forward(images_->batch(first, count).inputs.front());
     }
     return {state.parameters, own_.buffers};
   }
 
  private:
-  Images images_;
+  std::shared_ptr<const SampleSource> images_;
   std::shared_ptr<Network> network_;
   NetworkTensors own_;
 };
@@ -85,23 +85,28 @@ struct Averages {
 
 class FusedRecalibration : public Recalibration {
  public:
-  FusedRecalibration(std::shared_ptr<const Graph> graph, std::shared_ptr<const DataSet> images, InstructionSet set)
-      : images_(std::move(images), at::kCPU),
+  FusedRecalibration(std::shared_ptr<const Graph> graph, std::shared_ptr<const SampleSource> images, InstructionSet set)
+      : images_(std::move(images)),
         graph_(std::move(graph)),
-        plan_(graph_, {set, std::min(kBatch, images_.size())}) {
-    pixels_.resize(static_cast<std::size_t>(std::min(kBatch, images_.size())) * images_.data().image_bytes());
+        plan_(graph_, {set, std::min(kBatch, images_->size())}) {
+    const std::int64_t pixels = std::min(kBatch, images_->size()) * graph_->nodes.front().shape.size();
+    pixels_.resize(static_cast<std::size_t>(pixels));
     logits_.resize(static_cast<std::size_t>(kBatch * plan_.classes()));
   }
 
   NetworkTensors apply(const NetworkTensors& state) override {
     std::vector<Averages> averages(graph_->nodes.size());
-    const auto all = static_cast<double>(images_.size());
-    const auto [channels, height, width] = images_.data().shape;
+    const auto all = static_cast<double>(images_->size());
+    const ImageShape& image = graph_->nodes.front().shape;
     plan_.load(tensors_of(state));
-    for (std::int64_t first = 0; first < images_.size(); first += kBatch) {
-      const std::int64_t count = std::min(kBatch, images_.size() - first);
-      images_.read(first, count, pixels_);
-      plan_.run({.data = pixels_.data(), .images = count, .channels = channels, .height = height, .width = width},
+    for (std::int64_t first = 0; first < images_->size(); first += kBatch) {
+      const std::int64_t count = std::min(kBatch, images_->size() - first);
+      images_->read(first, count, pixels_);
+      plan_.run({.data = pixels_.data(),
+                 .images = count,
+                 .channels = image.channels,
+                 .height = image.height,
+                 .width = image.width},
                 logits_);
       for (const std::size_t node : measured()) {
         averages[node].add(plan_.moments()[node], static_cast<double>(count) / all,
@@ -130,7 +135,7 @@ class FusedRecalibration : public Recalibration {
     state.buffers[index - state.parameters.size()].tensor = at::tensor(values, at::kFloat);
   }
 
-  Images images_;
+  std::shared_ptr<const SampleSource> images_;
   std::shared_ptr<const Graph> graph_;
   Plan plan_;
   std::vector<float> pixels_, logits_;
@@ -146,7 +151,7 @@ void check_recalibration(const NetworkSpec& network) {
 }
 
 std::unique_ptr<Recalibration> make_eager_recalibration(const NetworkSpec& network,
-                                                        std::shared_ptr<const DataSet> images, at::Device device) {
+                                                        std::shared_ptr<const SampleSource> images, at::Device device) {
   return std::make_unique<EagerRecalibration>(network, std::move(images), device);
 }
 
@@ -166,7 +171,7 @@ std::shared_ptr<const Graph> make_recalibration_graph(const NetworkSpec& spec) {
 }
 
 std::unique_ptr<Recalibration> make_fused_recalibration(std::shared_ptr<const Graph> graph,
-                                                        std::shared_ptr<const DataSet> images, InstructionSet set) {
+                                                        std::shared_ptr<const SampleSource> images, InstructionSet set) {
   return std::make_unique<FusedRecalibration>(std::move(graph), std::move(images), set);
 }
 

@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "base/instruction_set.h"
-#include "data/data_set.h"
+#include "evaluation/samples.h"
 #include "models/spec.h"
 #include "models/state.h"
 
@@ -16,9 +16,9 @@ struct Graph;
 /// Throws Error for a network from TorchScript, whose batch norms cannot be reached.
 void check_recalibration(const NetworkSpec& network);
 
-/// Estimates batch-norm statistics anew for given parameters: one pass over training images with batch norm in training
+/// Estimates batch-norm statistics anew for given parameters: one pass over training samples with batch norm in training
 /// mode and everything else in evaluation mode. Means and variances are averages over the batches, weighted by their
-/// images (as Garipov et al. 2018 do after moving between networks). One a thread.
+/// samples (as Garipov et al. 2018 do after moving between networks). One a thread.
 class Recalibration {
  public:
   virtual ~Recalibration() = default;
@@ -28,7 +28,7 @@ class Recalibration {
 
 /// By LibTorch, operator by operator. Throws as check_recalibration does.
 std::unique_ptr<Recalibration> make_eager_recalibration(const NetworkSpec& network,
-                                                        std::shared_ptr<const DataSet> images, at::Device device);
+                                                        std::shared_ptr<const SampleSource> images, at::Device device);
 
 /// The graph for a fused recalibration. Throws CannotLower where the network cannot be lowered or uses a batch norm
 /// twice, else as check_recalibration does.
@@ -36,6 +36,6 @@ std::shared_ptr<const Graph> make_recalibration_graph(const NetworkSpec& network
 
 /// By kernels of our own, on the CPU. `graph`: from make_recalibration_graph.
 std::unique_ptr<Recalibration> make_fused_recalibration(std::shared_ptr<const Graph> graph,
-                                                        std::shared_ptr<const DataSet> images, InstructionSet set);
+                                                        std::shared_ptr<const SampleSource> images, InstructionSet set);
 
 }  // namespace lossatlas

@@ -1,6 +1,8 @@
 #include "evaluation/samples.h"
 
+#include <ATen/ops/arange.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
@@ -16,50 +18,60 @@ at::Tensor per_channel(const std::vector<double>& values, at::Device device) {
   return at::tensor(values, at::kDouble).view({1, -1, 1, 1}).to(device);
 }
 
-at::Tensor part(const at::Tensor& tensor, std::int64_t first, std::int64_t count) {
-  return tensor.defined() ? tensor.narrow(0, first, count) : tensor;
+/// f(tensor) for each that there is; const or not, as the batch is.
+template <class AnyBatch, class Function>
+void for_each_tensor(AnyBatch& batch, const Function& function) {
+  for (auto& input : batch.inputs) function(input);
+  for (auto* tensor : {&batch.targets, &batch.weights}) {
+    if (tensor->defined()) function(*tensor);
+  }
 }
 
 }  // namespace
 
-Weighed without_padding(const at::Tensor& outputs, const Batch& batch) {
-  if (!batch.weights.defined()) return {outputs, batch.targets};
-  const at::Tensor kept = batch.weights.nonzero().flatten();
-  return {outputs.index_select(0, kept.to(outputs.device())), batch.targets.index_select(0, kept)};
+std::vector<double> weights_of(const Batch& batch) {
+  if (!batch.weights.defined()) return {};
+  const at::Tensor weights = batch.weights.to(at::kDouble).contiguous();
+  return {weights.const_data_ptr<double>(), weights.const_data_ptr<double>() + weights.numel()};
 }
 
 Batch SampleSource::read(std::int64_t first, std::int64_t count, std::span<float> out) const {
   Batch samples = batch(first, count);
   const at::Tensor floats = samples.inputs.front().to(at::kCPU, at::kFloat).contiguous();
   if (static_cast<std::size_t>(floats.numel()) > out.size()) throw std::logic_error("SampleSource: larger samples");
-  std::copy_n(floats.data_ptr<float>(), floats.numel(), out.begin());
-  samples.inputs.clear();
+  std::copy_n(floats.const_data_ptr<float>(), floats.numel(), out.begin());
+  samples.inputs.front() = at::Tensor();
   return samples;
 }
 
-TensorSamples::TensorSamples(std::vector<at::Tensor> inputs, at::Tensor targets, at::Tensor weights, at::Device device)
-    : all_{std::move(inputs), std::move(targets), std::move(weights)} {
-  const auto check = [&](const at::Tensor& tensor) {
-    if (tensor.dim() > 0 && tensor.size(0) == all_.targets.size(0)) return;
+TensorSamples::TensorSamples(Batch all, at::Device device, std::int64_t fixed_batch)
+    : all_(std::move(all)), fixed_batch_(fixed_batch), device_(device) {
+  const at::Tensor& first = all_.inputs.front();
+  for_each_tensor(all_, [&](const at::Tensor& tensor) {
+    if (tensor.dim() > 0 && tensor.size(0) == first.size(0)) return;
     throw Error("the first axis of a data set's tensors is the sample: there are [{}] and [{}]",
-                fmt::join(tensor.sizes(), ", "), fmt::join(all_.targets.sizes(), ", "));
-  };
-  check(all_.targets);
-  for (at::Tensor& input : all_.inputs) {
-    check(input);
-    input = input.to(device);
-  }
-  if (!all_.weights.defined()) return;
-  check(all_.weights);
-  if (!all_.weights.eq(0).logical_or(all_.weights.eq(1)).all().item<bool>()) {
-    throw Error("the weight of a sample is 1, that of padding 0: there are others");
-  }
+                fmt::join(tensor.sizes(), ", "), fmt::join(first.sizes(), ", "));
+  });
+  for (at::Tensor& input : all_.inputs) input = input.to(device);
+  if (all_.weights.defined() && all_.weights.lt(0).any().item<bool>()) throw Error("the weight of a sample is negative");
 }
 
 Batch TensorSamples::batch(std::int64_t first, std::int64_t count) const {
-  Batch samples{{}, part(all_.targets, first, count), part(all_.weights, first, count)};
-  for (const at::Tensor& input : all_.inputs) samples.inputs.push_back(part(input, first, count));
+  Batch samples = all_;
+  for_each_tensor(samples, [&](at::Tensor& tensor) { tensor = tensor.narrow(0, first, count); });
+  if (count >= fixed_batch_) return samples;
+  if (!samples.weights.defined()) samples.weights = at::ones({count}, at::kDouble);
+  const auto rows = at::arange(fixed_batch_).clamp_max(count - 1);
+  for_each_tensor(samples, [&](at::Tensor& tensor) { tensor = tensor.index_select(0, rows.to(tensor.device())); });
+  samples.weights.narrow(0, count, fixed_batch_ - count).zero_();
   return samples;
+}
+
+std::shared_ptr<const SampleSource> TensorSamples::subset(std::span<const std::int64_t> indices) const {
+  const auto rows = at::tensor(at::ArrayRef(indices.data(), indices.size()), at::kLong);
+  Batch some = all_;
+  for_each_tensor(some, [&](at::Tensor& tensor) { tensor = tensor.index_select(0, rows.to(tensor.device())); });
+  return std::make_shared<TensorSamples>(std::move(some), device_, fixed_batch_);
 }
 
 std::vector<std::array<float, 256>> pixel_table(const PixelNormalization& normalization) {
@@ -75,6 +87,7 @@ std::vector<std::array<float, 256>> pixel_table(const PixelNormalization& normal
 
 Images::Images(std::shared_ptr<const DataSet> data, at::Device device)
     : data_(std::move(data)),
+      device_(device),
       mean_(per_channel(data_->normalization.mean, device)),
       deviation_(per_channel(data_->normalization.deviation, device)),
       table_(pixel_table(data_->normalization)) {
@@ -103,7 +116,11 @@ Batch Images::read(std::int64_t first, std::int64_t count, std::span<float> out)
       for (std::size_t p = 0; p < pixels; ++p) *to++ = values[*from++];
     }
   }
-  return {{}, labels_.narrow(0, first, count)};
+  return {{at::Tensor()}, labels_.narrow(0, first, count)};
+}
+
+std::shared_ptr<const SampleSource> Images::subset(std::span<const std::int64_t> indices) const {
+  return std::make_shared<Images>(std::make_shared<const DataSet>(lossatlas::subset(*data_, indices)), device_);
 }
 
 }  // namespace lossatlas

@@ -16,16 +16,14 @@ namespace lossatlas {
 /// axes are any that they take.
 struct Batch {
   std::vector<at::Tensor> inputs;  // on the device of the program
-  at::Tensor targets;              // on the CPU
-  at::Tensor weights = {};         // [N] on the CPU: 1 for a sample, 0 for padding; undefined: all 1
+  at::Tensor targets = {};         // on the CPU; undefined if they are among the inputs
+  /// [N] on the CPU: 0 for padding, which is run like a sample (so it holds finite numbers) and not counted; undefined:
+  /// all 1.
+  at::Tensor weights = {};
 };
 
-/// The outputs and targets of what is no padding, which is run like a sample (so it holds finite numbers) and not
-/// counted.
-struct Weighed {
-  at::Tensor outputs, targets;
-};
-Weighed without_padding(const at::Tensor& outputs, const Batch& batch);
+/// On the CPU, in double; empty if they are all 1.
+std::vector<double> weights_of(const Batch& batch);
 
 /// A data set. Any thread may read one.
 class SampleSource {
@@ -33,25 +31,32 @@ class SampleSource {
   virtual ~SampleSource() = default;
 
   virtual std::int64_t size() const = 0;
-  /// Samples first, …, first + count - 1.
+  /// Samples first, …, first + count - 1, perhaps followed by padding.
   virtual Batch batch(std::int64_t first, std::int64_t count) const = 0;
-  /// The same, but with the first input written to `out` as floats, on the CPU; the batch lacks its inputs. Throws
-  /// std::logic_error if `out` is too small.
+  /// The same, but with the first input, its padding too, written to `out` as floats, on the CPU, and undefined in the
+  /// batch. Throws std::logic_error if `out` is too small.
   virtual Batch read(std::int64_t first, std::int64_t count, std::span<float> out) const;
+  /// The samples at these indices, in this order.
+  virtual std::shared_ptr<const SampleSource> subset(std::span<const std::int64_t> indices) const = 0;
+  /// Of labelled samples the class of each: a sample of them takes its share of each. Empty for others.
+  virtual std::vector<std::int64_t> classes() const { return {}; }
 };
 
-/// Tensors that are held whole: tables, sequences, whatever fits in memory.
+/// Tensors: tables, sequences, whatever is held in memory or mapped from a file.
 class TensorSamples : public SampleSource {
  public:
-  /// Inputs are moved to the device. Throws Error unless all first axes are the same, and weights 0 or 1.
-  TensorSamples(std::vector<at::Tensor> inputs, at::Tensor targets, at::Tensor weights = {},
-                at::Device device = at::kCPU);
+  /// Inputs are moved to the device. `fixed_batch`: what every batch is padded to, by copies of its last sample; 0:
+  /// batches are as they come. Throws Error unless all first axes are the same, and no weight is negative.
+  explicit TensorSamples(Batch all, at::Device device = at::kCPU, std::int64_t fixed_batch = 0);
 
-  std::int64_t size() const override { return all_.targets.size(0); }
+  std::int64_t size() const override { return all_.inputs.front().size(0); }
   Batch batch(std::int64_t first, std::int64_t count) const override;
+  std::shared_ptr<const SampleSource> subset(std::span<const std::int64_t> indices) const override;
 
  private:
   Batch all_;
+  std::int64_t fixed_batch_;
+  at::Device device_;
 };
 
 /// Labelled images of a data set, normalized when they are asked for. On the CPU the pixels stay in the data set; on
@@ -63,6 +68,8 @@ class Images : public SampleSource {
   std::int64_t size() const override { return static_cast<std::int64_t>(data_->size()); }
   Batch batch(std::int64_t first, std::int64_t count) const override;
   Batch read(std::int64_t first, std::int64_t count, std::span<float> out) const override;
+  std::shared_ptr<const SampleSource> subset(std::span<const std::int64_t> indices) const override;
+  std::vector<std::int64_t> classes() const override { return data_->labels; }
 
   const DataSet& data() const { return *data_; }
   /// The inputs alone, [count, C, H, W] on the device.
@@ -70,6 +77,7 @@ class Images : public SampleSource {
 
  private:
   std::shared_ptr<const DataSet> data_;
+  at::Device device_;
   at::Tensor pixels_;            // uint8 [N, C, H, W]: the data set's memory on the CPU, a copy elsewhere
   at::Tensor labels_;            // int64 [N]: the data set's memory
   at::Tensor mean_, deviation_;  // float64 [1, C, 1, 1]

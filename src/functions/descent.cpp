@@ -63,14 +63,14 @@ std::string point_text(std::span<const double> point) {
   return point.size() == 1 ? fmt::format("x = {:.6g}", point[0]) : fmt::format("({:.6g}, {:.6g})", point[0], point[1]);
 }
 
-std::string text_of(Problem problem) {
+std::string text_of(Failure failure) {
   constexpr std::array texts{"is not defined", "has no derivative", "cannot be computed"};
-  return texts[static_cast<std::size_t>(problem)];
+  return texts[static_cast<std::size_t>(failure)];
 }
 
 Dual value_at(const Expression& function, std::span<const double> point) {
   if (const auto why = function.undefined_at(point)) {
-    throw Error("the function {} at {} ({})", text_of(why->problem), point_text(point), why->what);
+    throw Error("the function {} at {} ({})", text_of(why->failure), point_text(point), why->what);
   }
   return function.at(point);
 }
@@ -96,10 +96,10 @@ Descent descend(const Expression& function, std::span<const double> start, const
   for (std::int64_t step = 0;; ++step) {
     const Dual here = step == 0 ? value_at(function, point) : function.at(point);
     if (!is_finite(point) || !here.is_finite()) {
-      const auto problem = is_finite(point) ? function.undefined_at(point) : std::nullopt;
-      const bool is_undefined = problem && problem->problem != Problem::overflow;
+      const auto undefined = is_finite(point) ? function.undefined_at(point) : std::nullopt;
+      const bool is_undefined = undefined && undefined->failure != Failure::overflow;
       descent.end = is_undefined ? DescentEnd::undefined : DescentEnd::diverged;
-      descent.reason = fmt::format("at {}: {}", point_text(point), problem ? problem->what : "the position overflows");
+      descent.reason = fmt::format("at {}: {}", point_text(point), undefined ? undefined->what : "the position overflows");
       break;
     }
     std::vector<double> gradient(here.gradient.begin(), here.gradient.begin() + static_cast<std::ptrdiff_t>(variables));

@@ -17,27 +17,27 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kLargest = std::numeric_limits<double>::max();
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-/// A function of one or two numbers, with its derivatives; `problem` is what ails it where it is not finite.
+/// A function of one or two numbers, with its derivatives; `failure` is what ails it where it is not finite.
 struct Function {
   const char* name;
   std::size_t arguments;
   Dual (*apply)(const Dual& a, const Dual& b);
-  Problem (*problem)(double a, double b);
+  Failure (*failure)(double a, double b);
 };
 
-Problem overflow(double, double) { return Problem::overflow; }
+Failure overflow(double, double) { return Failure::overflow; }
 
 /// Of asin and acos.
-Problem outside_one(double a, double) {
-  if (std::abs(a) > 1) return Problem::value;
-  return std::abs(a) == 1 ? Problem::derivative : Problem::overflow;
+Failure outside_one(double a, double) {
+  if (std::abs(a) > 1) return Failure::value;
+  return std::abs(a) == 1 ? Failure::derivative : Failure::overflow;
 }
 
-Problem outside_positive(double a, double) { return a > 0 ? Problem::overflow : Problem::value; }
+Failure outside_positive(double a, double) { return a > 0 ? Failure::overflow : Failure::value; }
 
-Problem of_sqrt(double a, double) {
-  if (a < 0) return Problem::value;
-  return a == 0 ? Problem::derivative : Problem::overflow;
+Failure of_sqrt(double a, double) {
+  if (a < 0) return Failure::value;
+  return a == 0 ? Failure::derivative : Failure::overflow;
 }
 
 double by_base(double a, double b) { return b == 0 ? 0 : b * std::pow(a, b - 1); }
@@ -52,12 +52,12 @@ Dual power(const Dual& a, const Dual& b) {
   return chain(std::pow(a.value, b.value), by_base(a.value, b.value), a, by_exponent(a.value, b.value), b);
 }
 
-Problem of_power(double a, double b) {
-  if (a > 0) return Problem::overflow;
-  if (a == 0) return b < 0 ? Problem::value : Problem::derivative;
-  if (b != std::floor(b)) return Problem::value;
+Failure of_power(double a, double b) {
+  if (a > 0) return Failure::overflow;
+  if (a == 0) return b < 0 ? Failure::value : Failure::derivative;
+  if (b != std::floor(b)) return Failure::value;
   const bool is_finite = std::isfinite(std::pow(a, b)) && std::isfinite(by_base(a, b));
-  return is_finite ? Problem::derivative : Problem::overflow;
+  return is_finite ? Failure::derivative : Failure::overflow;
 }
 
 /// The lesser or the greater; where both are equal, the mean of their derivatives.
@@ -140,11 +140,11 @@ bool is_power(const StackOperation& operation) {
          (operation.kind == Kind::function && kFunctions[operation.function].apply == power);
 }
 
-Problem problem_of(const StackOperation& operation, double a, double b) {
-  if (operation.kind == Kind::divide) return b == 0 ? Problem::value : Problem::overflow;
+Failure failure_of(const StackOperation& operation, double a, double b) {
+  if (operation.kind == Kind::divide) return b == 0 ? Failure::value : Failure::overflow;
   if (operation.kind == Kind::power) return of_power(a, b);
-  if (operation.kind == Kind::function) return kFunctions[operation.function].problem(a, b);
-  return Problem::overflow;
+  if (operation.kind == Kind::function) return kFunctions[operation.function].failure(a, b);
+  return Failure::overflow;
 }
 
 /// By the formulas alone.
@@ -164,7 +164,7 @@ constexpr Dual kNoValue{kNaN, {kNaN, kNaN}};
 
 /// On numbers that did not overflow.
 Dual inside(const StackOperation& operation, const Dual& a, const Dual& b) {
-  if (problem_of(operation, a.value, b.value) == Problem::value) return kNoValue;
+  if (failure_of(operation, a.value, b.value) == Failure::value) return kNoValue;
   return formula(operation, a, b);
 }
 
@@ -218,15 +218,15 @@ Dual result_of(const StackOperation& operation, const Dual& a, const Dual& b) {
 }
 
 Undefined why(const StackOperation& operation, double a, double b) {
-  const Problem problem = problem_of(operation, a, b);
-  if (problem == Problem::overflow) return {"overflow in " + name_of(operation), problem};
-  if (operation.kind == Kind::divide) return {"division by 0", problem};
-  const bool is_value = problem == Problem::value;
+  const Failure failure = failure_of(operation, a, b);
+  if (failure == Failure::overflow) return {"overflow in " + name_of(operation), failure};
+  if (operation.kind == Kind::divide) return {"division by 0", failure};
+  const bool is_value = failure == Failure::value;
   if (is_power(operation)) {
-    return {fmt::format("{:.6g} to the power of {:.6g}{}", a, b, is_value ? "" : " has no derivative"), problem};
+    return {fmt::format("{:.6g} to the power of {:.6g}{}", a, b, is_value ? "" : " has no derivative"), failure};
   }
   const std::string name = name_of(operation);
-  return {fmt::format("{} {} {:.6g}", name, is_value ? "of" : "has no derivative at", a), problem};
+  return {fmt::format("{} {} {:.6g}", name, is_value ? "of" : "has no derivative at", a), failure};
 }
 
 }  // namespace lossatlas

@@ -27,12 +27,12 @@ std::size_t operands_of(const StackOperation& operation);
 
 /// What keeps an operation from being finite: the function has no value there, or a value but no derivative, or numbers
 /// are too large for a double.
-enum class Problem { value, derivative, overflow };
+enum class Failure { value, derivative, overflow };
 
 /// Why a function has no finite value or derivative at a point.
 struct Undefined {
   std::string what;  // "log of -2", "division by 0", "sqrt has no derivative at 0", "overflow in exp"
-  Problem problem;
+  Failure failure;
 };
 
 /// The result on one number (a) or two; all of it NaN where it has no value. A number that overflows is ±∞, and counts

@@ -491,7 +491,11 @@ std::shared_ptr<jit::Graph> graph_of(Network& network, const std::array<std::int
 
 Graph lower(Network& network, const std::array<std::int64_t, 3>& input) {
   const at::NoGradGuard no_gradients;
-  return Lowering(*graph_of(network, input), state_of(network), input).run();
+  return lower(*graph_of(network, input), state_of(network), input);
+}
+
+Graph lower(const jit::Graph& graph, const NetworkTensors& state, const std::array<std::int64_t, 3>& input) {
+  return Lowering(graph, state, input).run();
 }
 
 }  // namespace lossatlas

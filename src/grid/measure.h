@@ -26,6 +26,8 @@ struct Measure {
 
 /// The unit of losses that are cross-entropies; others have none.
 inline constexpr std::string_view kNats = "nats";
+/// The unit of shares: accuracies.
+inline constexpr std::string_view kPercent = "percent";
 
 /// A measure of ours by its name, as files have it.
 Measure measure_of(std::string_view name, std::string_view loss_unit = kNats);
@@ -55,10 +57,10 @@ struct Evaluation {
   void set(std::string_view kind, double value, double error);
 };
 
-/// What single images give, in their order.
+/// What single samples give, in their order.
 struct ImageResults {
-  std::vector<double> losses;
-  std::vector<std::uint8_t> is_correct;  // 1, or 0
+  std::vector<double> losses;            // whose mean is the loss
+  std::vector<std::uint8_t> is_correct;  // 1, or 0; of classifiers
 };
 
 }  // namespace lossatlas

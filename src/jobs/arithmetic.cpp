@@ -50,7 +50,7 @@ LandscapeOptions check(const LandscapeRequest& request) {
   const Arithmetic arithmetic = arithmetic_of(request.instruction_set, request.dtype, request.device);
   return {request.split == "test" ? Split::test : Split::train,
           both ? std::optional(Split::test) : std::nullopt,
-          loss_function_of(request.loss),
+          request.loss.empty() ? LossFunction::cross_entropy : loss_function_of(request.loss),
           engine_of(request.engine),
           arithmetic,
           request.batch_size > 0 ? request.batch_size : default_batch_size(request.device, arithmetic.precision)};

@@ -1,6 +1,7 @@
 #include "training/curve.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <numeric>
@@ -13,7 +14,6 @@
 #include "checkpoint/index.h"
 #include "data/data_digest.h"
 #include "evaluation/device.h"
-#include "evaluation/recalibration.h"
 #include "jobs/inputs.h"
 #include "jobs/jobs.h"
 #include "jobs/landscape_run.h"
@@ -22,6 +22,8 @@
 #include "jobs/run_files.h"
 #include "jobs/surface_run.h"
 #include "landscape/checkpoint_plane.h"
+#include "models/network.h"
+#include "models/registry.h"
 #include "surface/journal.h"
 
 namespace lossatlas {
@@ -91,21 +93,29 @@ void check_files(const CurveRequest& request) {
   }
 }
 
+/// What the bends are trained on.
+struct TrainingData {
+  std::shared_ptr<const DataSet> images;  // null for a problem file's own
+  std::int64_t samples = 0;
+  std::int64_t batch_size = 0;
+  std::string sha256;
+};
+
 /// Everything that decides the curve.
-Settings curve_settings(const CurveRequest& request, const LandscapeInputs& inputs, const DataSet& train,
+Settings curve_settings(const CurveRequest& request, const LandscapeInputs& inputs, const TrainingData& train,
                         const at::Device& device) {
-  Settings settings = settings_of(inputs.spec, train);
+  Settings settings = settings_of_problem(inputs);
   settings.from = identity_of_checkpoint(request.from, inputs);
   settings.to = identity_of_checkpoint(request.to, inputs);
-  settings.train_images = train.size();
-  settings.train_images_sha256 = digest_of(train);
+  settings.train_images = train.samples;
+  settings.train_images_sha256 = train.sha256;
   settings.curve = request.shape;
   settings.bends = request.bends;
   settings.epochs = request.epochs;
   settings.lr = request.learning_rate;
   settings.momentum = request.momentum;
   settings.weight_decay = request.weight_decay;
-  settings.batch_size = request.landscape.batch_size;
+  settings.batch_size = train.batch_size;
   settings.augment = request.augment;
   settings.seed = request.seed;
   settings.device = device.is_cuda() ? "cuda" : "cpu";
@@ -129,8 +139,10 @@ TrainingHooks hooks_of_curve(Observer& observer) {
   hooks.stop = &observer.should_stop();
   hooks.on_step = [&observer](const TrainingProgress& now) { observer.on_progress(now); };
   hooks.on_epoch = [&observer](const HistoryRow& row) {
-    observer.on_note(fmt::format("epoch {}: loss {:.4f}, accuracy {:.2f} % along the curve ({})", row.epoch,
-                                 row.train_loss, row.train_acc, duration_text(row.seconds)));
+    const std::string accuracy =
+        std::isnan(row.train_acc) ? std::string() : fmt::format(", accuracy {:.2f} %", row.train_acc);
+    observer.on_note(fmt::format("epoch {}: loss {:.4f}{} along the curve ({})", row.epoch, row.train_loss, accuracy,
+                                 duration_text(row.seconds)));
   };
   return hooks;
 }
@@ -139,15 +151,15 @@ TrainingHooks hooks_of_curve(Observer& observer) {
 struct CurveInputs {
   LandscapeInputs landscape;  // --from is the origin
   NamedState from, to;
-  std::shared_ptr<const DataSet> recalibration;  // for the statistics of bends, with --bn stored too
+  std::shared_ptr<const SampleSource> recalibration;  // for the statistics of bends, with --bn stored too
 };
 
-CurveInputs read_inputs(const CurveRequest& request, const LandscapeOptions& options) {
+CurveInputs read_inputs(const CurveRequest& request, const LandscapeOptions& options, at::Device device) {
   LandscapeRequest recalibrating = request.landscape;
   recalibrating.batch_norm = "recalibrate";
-  CurveInputs inputs{read_inputs(recalibrating, options, request.from), {}, {}, nullptr};
+  CurveInputs inputs{read_inputs(recalibrating, options, request.from, device), {}, {}, nullptr};
   auto& landscape = inputs.landscape;
-  check_recalibration(landscape.spec);
+  if (!landscape.spec.script.empty() || landscape.recalibration) landscape.problem->check_recalibration();
   inputs.recalibration = landscape.recalibration;
   if (request.landscape.batch_norm == "stored") landscape.recalibration = nullptr;
   inputs.from = {request.from.string(), landscape.origin};
@@ -157,13 +169,14 @@ CurveInputs read_inputs(const CurveRequest& request, const LandscapeOptions& opt
 }
 
 /// The bends as networks of their own, with statistics estimated for each.
-void save_bends(const CurveRequest& request, const Curve& curve, const CurveInputs& inputs, const DataSet& train,
+void save_bends(const CurveRequest& request, const Curve& curve, const CurveInputs& inputs, const TrainingData& train,
                 const at::Device& device) {
   const auto files = bend_files(request);
-  const auto recalibration =
-      inputs.recalibration ? make_eager_recalibration(inputs.landscape.spec, inputs.recalibration, device) : nullptr;
+  const auto& problem = *inputs.landscape.problem;
+  const auto recalibration = inputs.recalibration ? problem.make_recalibration(inputs.recalibration, device) : nullptr;
   for (std::size_t k = 1; k <= curve.bends(); ++k) {
-    json metadata = checkpoint_metadata(inputs.landscape.spec, train);
+    json metadata = train.images ? checkpoint_metadata(inputs.landscape.spec, *train.images)
+                                 : json{{"model", problem.name()}};
     metadata.update({{"curve", request.shape}, {"bend", k}, {"bends", curve.bends()}});
     check_writable(files[k - 1]);
     NetworkState bend = copy_state({curve.points[k], inputs.from.state.buffers}, device);
@@ -174,23 +187,28 @@ void save_bends(const CurveRequest& request, const Curve& curve, const CurveInpu
 
 /// The history of the training, whose bends are saved; nothing where it was interrupted.
 std::optional<json> train_curve(const CurveRequest& request, CurveShape shape, const CurveInputs& inputs,
-                                const at::Device& device, Settings settings, std::shared_ptr<const DataSet> train,
+                                const at::Device& device, Settings settings, const TrainingData& train,
                                 Observer& observer) {
   const auto state = state_file(request);
   const bool goes_on = request.landscape.resume && std::filesystem::exists(state);
   check_writable(state);
   const FileLock lock(lock_of(request.landscape.out));
-  const CurveOptions options{.network = inputs.landscape.spec,
-                             .loop = {.batch_size = request.landscape.batch_size,
-                                      .epochs = request.epochs,
-                                      .seed = request.seed,
-                                      .augment = request.augment},
+  const MinibatchOptions minibatches{
+      .batch_size = train.batch_size, .seed = request.seed, .augment = request.augment};
+  const auto trainee = [&]() -> std::unique_ptr<Trainee> {
+    if (inputs.landscape.file) return make_trainee(inputs.landscape.file, minibatches, device);
+    const auto network = make_network(inputs.landscape.spec);
+    network->to(device);
+    return make_trainee(network, train.images, minibatches, device);
+  };
+  const CurveOptions options{.epochs = request.epochs,
+                             .seed = request.seed,
                              .learning_rate = request.learning_rate,
                              .momentum = request.momentum,
                              .weight_decay = request.weight_decay,
                              .threads = request.landscape.threads};
   const Curve start = straight_curve(shape, inputs.from.state.parameters, inputs.to.state.parameters, request.bends);
-  CurveRun run(options, start, train, device, state, json_of(settings));
+  CurveRun run(options, start, trainee, state, json_of(settings));
   if (goes_on && !run.resume()) observer.on_note("note: " + no_digest_text(state));
   if (!goes_on) {  // what an earlier curve left is replaced as a whole
     std::error_code ignored;
@@ -198,13 +216,14 @@ std::optional<json> train_curve(const CurveRequest& request, CurveShape shape, c
       std::filesystem::remove(file, ignored);
     }
   }
-  observer.on_note(fmt::format("{} curve with {} bend{} from {} to {}: {} of {} epochs are there, {} images each",
+  observer.on_note(fmt::format("{} curve with {} bend{} from {} to {}: {} of {} epochs are there, {} {} each",
                                request.shape, request.bends, request.bends == 1 ? "" : "s", request.from.string(),
-                               request.to.string(), run.history().size(), options.loop.epochs, train->size()));
+                               request.to.string(), run.history().size(), options.epochs, train.samples,
+                               samples_word(inputs.landscape)));
   const bool finished = run.run(hooks_of_curve(observer));
   observer.on_progress_end();
   if (!finished) return std::nullopt;
-  save_bends(request, run.curve(), inputs, *train, device);
+  save_bends(request, run.curve(), inputs, train, device);
   return history_json(run.history());
 }
 
@@ -324,15 +343,27 @@ Outcome draw_plane(const CurveRequest& request, const CheckedCurve& checked, con
                        caller, observer);
 }
 
+TrainingData training_data(const CurveRequest& request, const LandscapeInputs& inputs, std::optional<DataSet> images) {
+  const std::int64_t asked = request.landscape.batch_size;
+  if (inputs.file) {
+    const std::int64_t batch_size = asked > 0 && !inputs.file->is_fixed_batch() ? asked : inputs.file->batch_size();
+    return {nullptr, inputs.file->data().count, batch_size, inputs.file->data_sha256(false)};
+  }
+  normalize(request.landscape.data, *images, inputs.metadata);
+  const auto size = static_cast<std::int64_t>(images->size());
+  const std::string sha256 = digest_of(*images);
+  return {std::make_shared<const DataSet>(std::move(*images)), size, asked, sha256};
+}
+
 Outcome run(const CheckedCurve& checked, const Caller& caller, Observer& observer) {
   const CurveRequest& request = checked.request;
   for (const std::string& note : checked.notes) observer.on_note("note: " + note);
   const auto device = open_device(request.landscape.device);
-  DataSet images = load(request.landscape.data, Split::train);
-  const CurveInputs inputs = read_inputs(request, checked.landscape);
-  normalize(request.landscape.data, images, inputs.landscape.metadata);
-  const auto train = std::make_shared<const DataSet>(std::move(images));
-  const Settings settings = curve_settings(request, inputs.landscape, *train, device);
+  std::optional<DataSet> images;  // before the checkpoints: wrong data are said at once
+  if (request.landscape.problem.empty()) images = load(request.landscape.data, Split::train);
+  const CurveInputs inputs = read_inputs(request, checked.landscape, device);
+  const TrainingData train = training_data(request, inputs.landscape, std::move(images));
+  const Settings settings = curve_settings(request, inputs.landscape, train, device);
   const auto state = state_file(request);
   json history;
   if (!request.landscape.resume || std::filesystem::exists(state) || !std::filesystem::exists(request.landscape.out)) {
@@ -359,6 +390,12 @@ Outcome run(const CheckedCurve& checked, const Caller& caller, Observer& observe
 }  // namespace
 
 Job prepare(CurveRequest request, Caller caller) {
+  if (request.landscape.problem.empty() && request.landscape.batch_size == 0) {
+    request.landscape.batch_size = kDefaultBatch;
+  }
+  if (!request.landscape.problem.empty() && request.augment) {
+    throw UsageError("`augment`: a problem file holds its data; store augmented samples in it");
+  }
   CheckedCurve checked{request, check(request.landscape), curve_shape_of(request.shape), {}};
   for (auto* end : {&checked.request.from, &checked.request.to}) *end = checkpoint_of(*end, checked.notes);
   check_files(checked.request);

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "checkpoint/checkpoint.h"
-#include "evaluation/evaluator.h"
+#include "evaluation/classifier.h"
 #include "jobs/metadata.h"
 #include "jobs/run_files.h"
 #include "jobs/summary_text.h"

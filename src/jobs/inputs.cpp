@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "data/data_digest.h"
+#include "evaluation/graph_problem.h"
 #include "jobs/metadata.h"
 #include "models/registry.h"
 #include "models/script.h"
@@ -43,27 +44,38 @@ void check_normalization(const std::vector<double>& values, const char* field, c
                    std::string(field) == "std" ? "above 0, up to" : "from 0 to", kScale);
 }
 
-void check_count(const char* option, std::int64_t count, Split split, const DataSet& data) {
-  if (count <= static_cast<std::int64_t>(data.size())) return;
-  throw UsageError("{} {}: the {} split of {} has {} images", option, count, name_of(split), data.name, data.size());
+void check_count(const char* option, std::int64_t count, std::int64_t all, const std::string& of) {
+  if (count > all) throw UsageError("{} {}: {} has {}", option, count, of, all);
 }
 
-/// `count` images, or all; with `is_nested` all in the order of a sample.
-SampledImages sample(DataSet data, std::int64_t count, std::uint64_t seed, bool is_nested) {
-  SampledImages images;
-  images.is_sample = count > 0 || is_nested;
-  images.population = static_cast<std::int64_t>(data.size());
-  if (images.is_sample) {
-    const auto wanted = count > 0 ? static_cast<std::size_t>(count) : data.size();
-    images.samples = stratified_sample(data.labels, wanted, seed);
-    data = subset(data, images.samples);
+std::string split_text(Split split, const std::string& data) {
+  return fmt::format("the {} split of {}", name_of(split), data);
+}
+
+/// `count` samples, or all; with `is_nested` all in the order of a sample. Without a digest.
+ChosenSamples sample(std::shared_ptr<const SampleSource> source, std::int64_t count, std::uint64_t seed,
+                     bool is_nested) {
+  ChosenSamples chosen;
+  chosen.is_sample = count > 0 || is_nested;
+  chosen.population = source->size();
+  if (chosen.is_sample) {
+    std::vector<std::int64_t> classes = source->classes();
+    classes.resize(static_cast<std::size_t>(chosen.population));  // of samples without, one
+    chosen.samples = stratified_sample(classes, static_cast<std::size_t>(count > 0 ? count : chosen.population), seed);
+    source = source->subset(chosen.samples);
   } else {
-    images.samples.resize(data.size());
-    std::iota(images.samples.begin(), images.samples.end(), 0);
+    chosen.samples.resize(static_cast<std::size_t>(chosen.population));
+    std::iota(chosen.samples.begin(), chosen.samples.end(), 0);
   }
-  images.sha256 = digest_of(data);
-  images.data = std::make_shared<const DataSet>(std::move(data));
-  return images;
+  chosen.source = std::move(source);
+  return chosen;
+}
+
+ChosenSamples sample(DataSet data, std::int64_t count, std::uint64_t seed, bool is_nested, at::Device device) {
+  auto chosen = sample(std::make_shared<Images>(std::make_shared<const DataSet>(std::move(data)), device), count, seed,
+                       is_nested);
+  chosen.sha256 = digest_of(dynamic_cast<const Images&>(*chosen.source).data());
+  return chosen;
 }
 
 /// For the statistics; of a data set that may lack them.
@@ -77,12 +89,16 @@ DataSet read_training_images(const LandscapeRequest& request, const json& metada
   }
 }
 
-std::shared_ptr<const DataSet> read_recalibration(const LandscapeRequest& request, const json& metadata) {
-  const DataSet data = read_training_images(request, metadata);
-  check_count("`bn_images`", request.batch_norm_images, Split::train, data);
-  const auto count = request.batch_norm_images > 0 ? static_cast<std::size_t>(request.batch_norm_images)
-                                                   : std::min<std::size_t>(1000, data.size());
-  return std::make_shared<const DataSet>(subset(data, stratified_sample(data.labels, count, request.sample_seed)));
+constexpr std::int64_t kStatisticsSamples = 1000;  // for batch-norm statistics
+
+/// Some training samples, or as many as there are.
+std::shared_ptr<const SampleSource> choose_for_statistics(const LandscapeRequest& request,
+                                                          std::shared_ptr<const SampleSource> train,
+                                                          const std::string& data) {
+  check_count("`bn_images`", request.batch_norm_images, train->size(), split_text(Split::train, data));
+  const auto count = request.batch_norm_images > 0 ? request.batch_norm_images
+                                                   : std::min(kStatisticsSamples, train->size());
+  return sample(std::move(train), count, request.sample_seed, false).source;
 }
 
 bool has_statistics(const NetworkTensors& state) {
@@ -101,7 +117,7 @@ bool recalibrates(const LandscapeRequest& request, const LandscapeOptions& optio
   if (!request.batch_norm.empty()) return request.batch_norm == "recalibrate";
   if (!options.is_between_networks || request.batch_norm_images > 0) return options.is_between_networks;
   if (!inputs.spec.script.empty()) {
-    if (batch_norms_of(inputs.origin) > 0) {
+    if (inputs.batch_norms > 0) {
       inputs.notes.push_back(
           fmt::format("{}: batch-norm statistics stay as stored: those of a TorchScript file cannot be "
                       "estimated anew; if its `arch` is named, they are",
@@ -186,59 +202,172 @@ NetworkSpec spec_of(const NetworkRequest& request, const DataSet& data, const Ch
   return spec;
 }
 
+namespace {
+
+/// Batch-norm statistics as they are stored, or estimated from what `make_source` gives.
+template <class MakeSource>
+void choose_statistics(const LandscapeRequest& request, const LandscapeOptions& options, LandscapeInputs& inputs,
+                       const MakeSource& make_source) {
+  if (inputs.batch_norms == 0 && !has_statistics(inputs.origin)) return;
+  if (recalibrates(request, options, inputs)) {
+    inputs.recalibration = make_source();
+  } else if (request.batch_norm_images > 0) {
+    throw UsageError("`bn_images`: goes with `bn` recalibrate");
+  }
+}
+
+/// A problem file answers what else is asked for by fields of the request.
+void check_problem(const LandscapeRequest& request) {
+  const auto refuse = [](const char* field, const char* why) { throw UsageError("`{}`: {}", field, why); };
+  constexpr const char* kNetwork = "a problem file holds its network";
+  constexpr const char* kData = "a problem file holds its data";
+  constexpr const char* kLoss = "a problem file holds its loss and its measures";
+  if (!request.network.arch.empty()) refuse("arch", kNetwork);
+  if (request.network.classes > 0) refuse("classes", kNetwork);
+  if (request.network.width > 0) refuse("width", kNetwork);
+  if (!request.data.data.empty()) refuse("data", kData);
+  if (!request.data.mean.empty()) refuse("mean", kData);
+  if (!request.data.std.empty()) refuse("std", kData);
+  if (!request.loss.empty()) refuse("loss", kLoss);
+  if (request.extras.class_losses) refuse("class_loss", kLoss);
+  if (request.extras.top5) refuse("top5", kLoss);
+}
+
+ChosenSamples sample(const ProblemFile& file, Split split, std::int64_t count, std::uint64_t seed, bool is_nested,
+                     at::Device device) {
+  if (file.is_coupled() && count % file.batch_size() != 0) {
+    throw UsageError("`samples` {}: the samples of a batch go together here: requires a multiple of {}", count,
+                     file.batch_size());
+  }
+  auto source = samples_of(file, split, device);
+  check_count("`samples`", count, source->size(), split_text(split, file.file().string()));
+  auto chosen = sample(std::move(source), count, seed, is_nested);
+  chosen.sha256 = file.data_sha256(split == Split::test);
+  return chosen;
+}
+
+/// The parameters of the problem file itself, or of a checkpoint of its network.
+KnownCheckpoint read_weights(const ProblemFile& problem, const std::filesystem::path& file) {
+  if (file == problem.file()) return {copy_state(state_of(problem), at::kCPU), problem.sha256()};
+  const NetworkTensors like = state_of(problem);
+  if (ProblemFile::is_problem(file)) {  // of another problem, perhaps with other data
+    const ProblemFile other(file);
+    Checkpoint checkpoint;
+    const NetworkTensors state = state_of(other);
+    checkpoint.tensors = all_tensors(state);
+    checkpoint.tensors.insert(checkpoint.tensors.end(), state.fixed.begin(), state.fixed.end());
+    return {load_state(checkpoint, like, problem.model(), file), other.sha256()};
+  }
+  const Checkpoint checkpoint = read_checkpoint(file);
+  return {load_state(checkpoint, like, problem.model(), file), checkpoint.sha256};
+}
+
+LandscapeInputs read_problem(const LandscapeRequest& request, const LandscapeOptions& options,
+                             const std::filesystem::path& checkpoint, at::Device device, bool is_nested) {
+  check_problem(request);
+  LandscapeInputs inputs;
+  inputs.file = std::make_shared<const ProblemFile>(request.problem);
+  const ProblemFile& file = *inputs.file;
+  file.check_members();
+  file.check_reference();
+  inputs.checkpoint = checkpoint.empty() ? request.problem : checkpoint;
+  inputs.metadata = json::object();
+  inputs.problem = make_problem(inputs.file);
+  inputs.images = sample(file, options.split, request.samples, request.sample_seed, is_nested, device);
+  if (options.second) {
+    const auto most = file.test() ? std::min(request.samples, file.test()->count) : 0;
+    inputs.second = sample(file, *options.second, most, request.sample_seed, false, device);
+  }
+  const KnownCheckpoint known = read_weights(file, inputs.checkpoint);
+  inputs.origin = known.state;
+  inputs.known->emplace(inputs.checkpoint, known);
+  inputs.batch_norms = static_cast<std::int64_t>(file.batch_norms().size());
+  if (inputs.batch_norms == 0) return inputs;
+  choose_statistics(request, options, inputs, [&] {
+    inputs.recalibration_sha256 = file.data_sha256(false);
+    return choose_for_statistics(request, samples_of(file, Split::train, device), file.file().string());
+  });
+  return inputs;
+}
+
+}  // namespace
+
 LandscapeInputs read_inputs(const LandscapeRequest& request, const LandscapeOptions& options,
-                            const std::filesystem::path& file, bool is_nested) {
+                            const std::filesystem::path& file, at::Device device, bool is_nested) {
+  if (!request.problem.empty()) return read_problem(request, options, file, device, is_nested);
   // Before the checkpoint, which may be large: a wrong --data is said at once.
   DataSet data = load(request.data, options.split);
-  check_count("`samples`", request.samples, options.split, data);
+  check_count("`samples`", request.samples, static_cast<std::int64_t>(data.size()), split_text(options.split, data.name));
   DataSet second = options.second ? load(request.data, *options.second) : DataSet();
   const Checkpoint checkpoint = read_checkpoint(file);
   normalize(request.data, data, checkpoint.metadata);
   LandscapeInputs inputs;
   inputs.checkpoint = file;
   inputs.metadata = checkpoint.metadata;
+  inputs.normalization = data.normalization;
   inputs.spec = spec_of(request.network, data, checkpoint, file);
-  inputs.images = sample(std::move(data), request.samples, request.sample_seed, is_nested);
+  const std::string name = data.name;
+  inputs.images = sample(std::move(data), request.samples, request.sample_seed, is_nested, device);
   if (options.second) {
     normalize(request.data, second, checkpoint.metadata);
     const auto most = std::min(request.samples, static_cast<std::int64_t>(second.size()));
-    inputs.second = sample(std::move(second), most, request.sample_seed, false);
+    inputs.second = sample(std::move(second), most, request.sample_seed, false, device);
   }
   inputs.origin = load_state(checkpoint, state_of(*make_network(inputs.spec)), inputs.spec.architecture, file);
   inputs.known->emplace(file, KnownCheckpoint{inputs.origin, checkpoint.sha256});
-  if (!has_statistics(inputs.origin)) return inputs;
-  if (recalibrates(request, options, inputs)) {
-    inputs.recalibration = read_recalibration(request, checkpoint.metadata);
-    inputs.recalibration_sha256 = digest_of(*inputs.recalibration);
-  } else if (request.batch_norm_images > 0) {
-    throw UsageError("`bn_images`: goes with `bn` recalibrate");
-  }
+  inputs.problem = make_classifier(inputs.spec, options.loss, request.extras);
+  inputs.batch_norms = batch_norms_of(inputs.origin);
+  choose_statistics(request, options, inputs, [&] {
+    const auto train = std::make_shared<const DataSet>(read_training_images(request, checkpoint.metadata));
+    auto chosen = choose_for_statistics(request, std::make_shared<Images>(train, device), train->name);
+    inputs.recalibration_sha256 = digest_of(dynamic_cast<const Images&>(*chosen).data());
+    return chosen;
+  });
   return inputs;
 }
 
+std::vector<Slices> slices_of(const LandscapeInputs& inputs) {
+  std::vector<Slices> slices;
+  if (!inputs.file) return slices;
+  for (const ProblemParameter& parameter : inputs.file->parameters()) {
+    if (!parameter.is_trained) continue;
+    Slices own{.axis = parameter.slice_axis.value_or(0), .lacks_heads = parameter.has_unknown_heads};
+    if (parameter.head) own.head = {parameter.head->axis, parameter.head->size};
+    slices.push_back(own);
+  }
+  return slices;
+}
+
+std::string_view samples_word(const LandscapeInputs& inputs) { return inputs.file ? "samples" : "images"; }
+
 NetworkState read_state(const std::filesystem::path& file, const LandscapeInputs& inputs) {
   if (const auto known = inputs.known->find(file); known != inputs.known->end()) return known->second.state;
-  const Checkpoint checkpoint = read_checkpoint(file);
-  auto state = load_state(checkpoint, inputs.origin, inputs.spec.architecture, file);
-  inputs.known->emplace(file, KnownCheckpoint{state, checkpoint.sha256});
-  return state;
+  KnownCheckpoint read;
+  if (inputs.file) {
+    read = read_weights(*inputs.file, file);
+  } else {
+    const Checkpoint checkpoint = read_checkpoint(file);
+    read = {load_state(checkpoint, inputs.origin, inputs.problem->name(), file), checkpoint.sha256};
+  }
+  inputs.known->emplace(file, read);
+  return read.state;
 }
 
 Engine make_engine(const LandscapeRequest& request, const LandscapeOptions& options, const LandscapeInputs& inputs,
                    at::Device device) {
   EngineOptions engine;
-  engine.network = inputs.spec;
-  engine.loss = options.loss;
   engine.batch_size = options.batch_size;
-  engine.population = inputs.images.population;
+  if (inputs.file && request.batch_size == 0) engine.batch_size = inputs.file->batch_size();
   engine.engine = options.engine;
   engine.instruction_set = options.arithmetic.instruction_set;
   engine.precision = options.arithmetic.precision;
-  engine.extras = request.extras;
-  engine.recalibration = inputs.recalibration;
-  engine.second = inputs.second.data;
-  engine.second_population = inputs.second.population;
-  return Engine(std::move(engine), inputs.images.data, device);
+  engine.weight_decay = request.extras.weight_decay;
+  const EngineSamples samples{.first = inputs.images.source,
+                              .population = inputs.images.population,
+                              .second = inputs.second.source,
+                              .second_population = inputs.second.population,
+                              .recalibration = inputs.recalibration};
+  return Engine(inputs.problem, samples, engine, device);
 }
 
 FileIdentity identity_of(const std::filesystem::path& file, const std::string& sha256) {
@@ -251,40 +380,44 @@ FileIdentity identity_of_checkpoint(const std::filesystem::path& file, const Lan
 }
 
 std::vector<Measure> measures_of(const Extras& extras, const LandscapeOptions& options, const LandscapeInputs& inputs) {
-  return measures_of(extras, options.loss, inputs.spec.classes, options.split, options.second);
+  return measures_of(*inputs.problem->criterion(), options.split, options.second, extras.weight_decay > 0,
+                     samples_word(inputs));
 }
 
-Settings settings_of(const NetworkSpec& network, const DataSet& data) {
+Settings settings_of_problem(const LandscapeInputs& inputs) {
   Settings settings;
-  settings.arch = network.architecture;
-  settings.classes = network.classes;
-  settings.width = network.width;
-  settings.data = data.name;
-  settings.mean = data.normalization.mean;
-  settings.std = data.normalization.deviation;
+  if (inputs.file) {
+    settings.arch = inputs.problem->name();
+    settings.problem = identity_of(inputs.file->file(), inputs.file->sha256());
+    return settings;
+  }
+  settings.arch = inputs.spec.architecture;
+  settings.classes = inputs.spec.classes;
+  settings.width = inputs.spec.width;
+  settings.data = dynamic_cast<const Images&>(*inputs.images.source).data().name;
+  settings.mean = inputs.normalization.mean;
+  settings.std = inputs.normalization.deviation;
   return settings;
 }
 
 Settings settings_of(const LandscapeRequest& request, const LandscapeOptions& options, const LandscapeInputs& inputs,
                      const Engine& engine) {
-  const DataSet& data = *inputs.images.data;
-  Settings settings = settings_of(engine.options().network, data);
+  Settings settings = settings_of_problem(inputs);
   settings.checkpoint = identity_of_checkpoint(inputs.checkpoint, inputs);
   settings.split = request.split;
-  settings.samples = data.size();
+  settings.samples = inputs.images.samples.size();
   settings.samples_sha256 = inputs.images.sha256;
   settings.sample_seed.emplace();
   if (inputs.images.is_sample) settings.sample_seed = request.sample_seed;
-  settings.loss = request.loss;
+  settings.loss = inputs.file ? inputs.file->loss() : std::string(name_of(options.loss));
   settings.bn = inputs.recalibration ? "recalibrate" : "stored";
-  settings.bn_layers = batch_norms_of(inputs.origin);
+  settings.bn_layers = inputs.batch_norms;
   settings.bn_images.emplace();
-  settings.measures = names_of(measures_of(request.extras, options, inputs));
   settings.l2.emplace();
   if (request.extras.weight_decay > 0) settings.l2 = request.extras.weight_decay;
   settings.engine = engine.is_fused() ? "fused" : "eager";
   settings.dtype = name_of(engine.options().precision);
-  settings.batch_size = options.batch_size;
+  settings.batch_size = engine.options().batch_size;
   settings.device = engine.device().is_cuda() ? "cuda" : "cpu";
   settings.instruction_set = engine.instruction_set();
   settings.libtorch = TORCH_VERSION;
@@ -294,7 +427,7 @@ Settings settings_of(const LandscapeRequest& request, const LandscapeOptions& op
     settings.bn_images_sha256 = inputs.recalibration_sha256;
   }
   if (options.second) {
-    settings.test_samples = inputs.second.data->size();
+    settings.test_samples = inputs.second.samples.size();
     settings.test_samples_sha256 = inputs.second.sha256;
   }
   return settings;

@@ -10,11 +10,14 @@
 
 #include "checkpoint/checkpoint.h"
 #include "data/data_set.h"
+#include "evaluation/classifier.h"
 #include "evaluation/evaluator.h"
 #include "jobs/arithmetic.h"
 #include "jobs/request.h"
+#include "landscape/direction.h"
 #include "models/spec.h"
 #include "models/state.h"
+#include "programs/problem_file.h"
 #include "surface/settings.h"
 #include "surface/surface.h"
 
@@ -34,13 +37,13 @@ NetworkSpec spec_of(const NetworkRequest& request, const DataSet& data,
 NetworkSpec spec_of(const NetworkRequest& request, const DataSet& data, const Checkpoint& checkpoint,
                     const std::filesystem::path& file);
 
-/// Images of one split.
-struct SampledImages {
-  std::shared_ptr<const DataSet> data;
+/// Samples of one split.
+struct ChosenSamples {
+  std::shared_ptr<const SampleSource> source;
   std::vector<std::int64_t> samples;  // indices within the split
-  bool is_sample = false;             // a stratified one, seeded
-  std::int64_t population = 0;        // images in the whole split
-  std::string sha256;                 // digest_of the data; "" without data
+  bool is_sample = false;             // a seeded one, stratified if there are classes
+  std::int64_t population = 0;        // samples in the whole split
+  std::string sha256;                 // of the data; "" without
 };
 
 /// A checkpoint as it was read.
@@ -53,13 +56,17 @@ struct KnownCheckpoint {
 struct LandscapeInputs {
   std::filesystem::path checkpoint;
   nlohmann::json metadata;  // the checkpoint's
-  SampledImages images;
-  SampledImages second;  // of both splits: the test images; else without data
-  // Training images for the batch-norm statistics, if they are re-estimated; null for a network without batch norm.
-  std::shared_ptr<const DataSet> recalibration;
+  ChosenSamples images;
+  ChosenSamples second;  // of both splits: the test samples; else without data
+  // Training samples for the batch-norm statistics, if they are re-estimated; null for a network without batch norm.
+  std::shared_ptr<const SampleSource> recalibration;
   std::string recalibration_sha256;
-  NetworkSpec spec;
-  NetworkState origin;             // the checkpoint, on the CPU
+  std::int64_t batch_norms = 0;                   // that keep statistics
+  std::shared_ptr<const Problem> problem;         // the network with its loss
+  std::shared_ptr<const ProblemFile> file = {};   // that it came from; null: a network of ours or TorchScript, and then
+  NetworkSpec spec = {};                          // which,
+  PixelNormalization normalization = {};          // and how pixels enter it
+  NetworkState origin;                            // the checkpoint, on the CPU
   std::vector<std::string> notes;  // for people, on what was chosen for them
   /// Every checkpoint that was read, so that none is read twice: its file may be another by then. Not for several
   /// threads.
@@ -67,10 +74,17 @@ struct LandscapeInputs {
       std::make_shared<std::map<std::filesystem::path, KnownCheckpoint>>();
 };
 
-/// Reads the checkpoint at the origin and the images. `is_nested`: all images in the order of a stratified sample, so
-/// that the first of them are one too.
+/// Reads the checkpoint at the origin and the samples, for a device. `checkpoint`: "" or the problem file for the
+/// parameters that it holds. `is_nested`: all samples in the order of a stratified sample, so that the first of them are
+/// one too.
 LandscapeInputs read_inputs(const LandscapeRequest& request, const LandscapeOptions& options,
-                            const std::filesystem::path& checkpoint, bool is_nested = false);
+                            const std::filesystem::path& checkpoint, at::Device device, bool is_nested = false);
+
+/// What a filter of each parameter is, by the module that owns it; empty if nobody says.
+std::vector<Slices> slices_of(const LandscapeInputs& inputs);
+
+/// What samples are called.
+std::string_view samples_word(const LandscapeInputs& inputs);
 
 /// Another checkpoint of the same network, on the CPU, as it was when it was first asked for. Throws Error naming the
 /// file where it does not fit.
@@ -89,7 +103,7 @@ FileIdentity identity_of(const std::filesystem::path& file, const std::string& s
 FileIdentity identity_of_checkpoint(const std::filesystem::path& file, const LandscapeInputs& inputs);
 
 /// The network's and the data's.
-Settings settings_of(const NetworkSpec& network, const DataSet& data);
+Settings settings_of_problem(const LandscapeInputs& inputs);
 
 /// What decides the values at a point of a plane: network, checkpoint, images, arithmetic.
 Settings settings_of(const LandscapeRequest& request, const LandscapeOptions& options, const LandscapeInputs& inputs,

@@ -4,8 +4,8 @@
 #include <ATen/ops/equal.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <numeric>
 
 #include "base/error.h"
 #include "base/lock.h"
@@ -49,11 +49,15 @@ void say_of_network(const LandscapeTask& task, Observer& observer) {
         fmt::format("note: {} fits {} as well, whose shortcuts have no parameters; `arch` chose {}", file, twin, arch));
   }
   const Capabilities engine = task.engine.capabilities();
-  if (!engine.per_sample) {
+  if (task.inputs.file && !engine.per_sample) {
+    observer.on_note(fmt::format("note: {}: {}; batches are {} samples, in the order of the file",
+                                 task.inputs.file->file().string(), task.inputs.problem->coupling(),
+                                 task.engine.options().batch_size));
+  } else if (!engine.per_sample) {
     observer.on_note(
-        fmt::format("warning: {}: a batch norm uses the statistics of each batch, so the loss depends on "
-                    "`batch_size` (here {}); to use those of training, call model.eval() before torch.jit.trace",
-                    file, task.options.batch_size));
+        fmt::format("warning: {}: {}, so the loss depends on `batch_size` (here {}); to use those of training, call "
+                    "model.eval() before torch.jit.trace",
+                    file, task.inputs.problem->coupling(), task.engine.options().batch_size));
   }
   if (!engine.why_not_fused.empty()) {
     observer.on_note("note: LibTorch runs this network, operator by operator: it has " + engine.why_not_fused);
@@ -105,6 +109,7 @@ void describe(LandscapeTask& task, const Planes& planes, const Caller& caller) {
   Settings settings = settings_of(task.request, task.options, task.inputs, task.engine);
   merge(settings, task.plane.settings);
   settings.kind = kind_of(surface);
+  settings.measures = names_of(surface.measures());
   settings.axes.emplace();
   for (const Axis& axis : surface.grid.axes) settings.axes->push_back({axis.name, axis.points, axis.low, axis.high});
   merge(settings, task.settings);
@@ -172,7 +177,7 @@ std::string introduction(const LandscapeTask& task) {
     images += fmt::format("{}{} {}", images.empty() ? "" : " and ", samples.indices.size(), name_of(samples.split));
   }
   const auto& statistics = task.inputs.recalibration;
-  images += fmt::format(" images {}", surface.levels() ? "in all" : "each");
+  images += fmt::format(" {} {}", samples_word(task.inputs), surface.levels() ? "in all" : "each");
   if (statistics) images += fmt::format(" and {} for batch-norm statistics", statistics->size());
   return fmt::format("{}{} points, {}, {} engine ({}), into {}", several, fmt::join(points, "x"), images,
                      task.engine.is_fused() ? "fused" : "eager", task.engine.instruction_set(),
@@ -184,14 +189,14 @@ Evaluation evaluate_checkpoint(const LandscapeInputs& inputs, const Engine& engi
   EngineOptions options = engine.options();
   options.engine = EngineChoice::eager;
   options.precision = Precision::fp32;
-  options.extras = {};
-  options.recalibration = nullptr;
-  options.second = nullptr;
-  std::vector<std::int64_t> first(static_cast<std::size_t>(images));
-  std::iota(first.begin(), first.end(), 0);
-  const auto data = std::make_shared<const DataSet>(subset(*inputs.images.data, first));
-  const Engine eager(std::move(options), data, engine.device());
-  return eager.make_evaluator()->evaluate(state_on(inputs.origin, engine.device()));
+  options.weight_decay = 0;
+  const Engine eager(inputs.problem, {.first = inputs.images.source}, options, engine.device());
+  const auto state = state_on(inputs.origin, engine.device());
+  return eager.make_evaluator()->evaluate(state, std::array{images}).front();
+}
+
+bool has_accuracy(const Surface& surface) {
+  return surface.find(measure_name("accuracy", surface.split())) != nullptr;
 }
 
 /// The marked checkpoints' own losses, each with its own statistics, where they are not there yet.
@@ -200,13 +205,13 @@ void mark_points(Surface& surface, const LandscapeTask& task, const std::atomic<
   const auto evaluator = engine.make_evaluator();
   for (std::size_t i = 0; i < surface.points.size() && !stop; ++i) {
     MarkedPoint& point = surface.points[i];
-    if (!std::isnan(point.value(path_values(surface.split()).accuracy))) continue;
+    if (point.values.contains(path_values(surface.split()).loss)) continue;
     const auto own = evaluator->evaluate(state_on(read_state(task.plane.files[i], task.inputs), engine.device()));
     for (std::size_t s = 0; s < surface.samples.size(); ++s) {
       const PathValues names = path_values(surface.samples[s].split, s > 0);
       const Evaluation& part = s > 0 ? own.second.at(0) : own;
       point.values[names.loss] = part.loss;
-      point.values[names.accuracy] = part.accuracy;
+      if (has_accuracy(surface)) point.values[names.accuracy] = part.accuracy;
     }
   }
 }
@@ -222,7 +227,7 @@ void evaluate_ends(Surface& surface, const Planes& planes, const LandscapeTask& 
   NetworkState state = copy_state(planes.origin(), task.engine.device());
   for (MarkedPoint& point : surface.points) {
     const double t = point.coordinates[0];
-    if (stop || axis.index_of(t) || !std::isnan(point.value(path_values(surface.split()).plane_accuracy))) continue;
+    if (stop || axis.index_of(t) || point.values.contains(path_values(surface.split()).plane_loss)) continue;
     observer.on_note(fmt::format(
         "note: {:g} ({}) is not among the points of the range {}:{}; it is evaluated as well, for the barrier", t,
         point.name, axis.low, axis.high));
@@ -232,7 +237,7 @@ void evaluate_ends(Surface& surface, const Planes& planes, const LandscapeTask& 
       const PathValues names = path_values(surface.samples[s].split, s > 0);
       const Evaluation& part = s > 0 ? found.second.at(0) : found;
       point.values[names.plane_loss] = part.loss;
-      point.values[names.plane_accuracy] = part.accuracy;
+      if (has_accuracy(surface)) point.values[names.plane_accuracy] = part.accuracy;
     }
   }
   at::set_num_threads(threads);
@@ -264,7 +269,13 @@ void check_files(const LandscapeRequest& request, const std::filesystem::path& s
   std::vector<Output> outputs{{"`out`", out, true}, {"`save_directions`", save_directions}, {"`log`", request.log}};
   outputs.insert(outputs.end(), more.begin(), more.end());
   inputs.push_back(request.checkpoint);
-  for (const auto& file : data_files(request.data.data)) inputs.push_back(file);
+  inputs.push_back(request.problem);
+  if (request.problem.empty()) {
+    if (request.data.data.empty()) {
+      throw UsageError("`data` is required: synthetic[:N] or cifar10:DIR; or a file of your own network with `problem`");
+    }
+    for (const auto& file : data_files(request.data.data)) inputs.push_back(file);
+  }
   check_apart(outputs, inputs);
   check_beside(out);
 }
@@ -288,11 +299,13 @@ Outcome run_landscape(LandscapeTask task, const Caller& caller, Observer& observ
   const auto judge_centre = [&](const Evaluation& centre) {
     if (moves_variances) warn_of_variances(planes, task.surface, observer);
     const double loss = std::isnan(centre.loss) ? std::nan("") : centre.loss;  // without a sign
-    observer.on_note(fmt::format("centre: loss {:.6g}, accuracy {:.2f} %", loss, centre.accuracy));
-    if (!std::isfinite(loss)) return;  // the summary has a hint for it
-    warn_of_poor_centre(centre, task.inputs.metadata, task.inputs.spec, observer);
+    const std::string accuracy =
+        has_accuracy(task.surface) ? fmt::format(", accuracy {:.2f} %", centre.accuracy) : "";
+    observer.on_note(fmt::format("centre: loss {:.6g}{}", loss, accuracy));
     const auto& inputs = task.inputs;
-    if (task.options.loss == LossFunction::cross_entropy && gives_probabilities(inputs.spec, inputs.images.data)) {
+    if (!std::isfinite(loss) || inputs.file) return;  // the summary has a hint for a loss that is not finite
+    warn_of_poor_centre(centre, inputs.metadata, inputs.spec, observer);
+    if (task.options.loss == LossFunction::cross_entropy && gives_probabilities(inputs.spec, *inputs.images.source)) {
       observer.on_note(
           "hint: each row of the network's outputs sums to 1, as after a softmax, and cross-entropy applies one "
           "itself; save the network without its last softmax");

@@ -38,7 +38,7 @@ Engine in_order(const SurfaceJob& job, const std::vector<std::int64_t>& order_of
   if (!places.empty() || order.size() != samples.size()) {
     throw Error("{}: its samples are not those of its settings; start anew with another `out`", job.out.string());
   }
-  return job.engine.with_images(std::make_shared<const DataSet>(subset(job.engine.data(), order)));
+  return job.engine.with_samples(job.engine.data().subset(order));
 }
 
 }  // namespace
@@ -53,6 +53,7 @@ LevelRun::LevelRun(SurfaceJob& job, const std::vector<std::int64_t>& order_of_en
       surface_(job.surface),
       levels_(*surface_.levels()),
       engine_(in_order(job, order_of_engine)),
+      has_accuracy_(surface_.find(measure_name("accuracy", surface_.split())) != nullptr),
       is_balanced_(surface_.samples[0].indices != order_of_engine),
       journal_(journal),
       observer_(observer),
@@ -121,14 +122,15 @@ void LevelRun::balance() {
   const auto features = [&] {
     std::vector<std::span<const double>> losses;
     for (const PilotPoint& point : levels_.pilot) losses.emplace_back(point.images.losses);
-    return features_of(losses, engine_.data().labels);
+    return features_of(losses, engine_.data().classes());
   };
   if (!is_balanced_) {
     const auto order = balanced_order(features(), parts);
-    engine_ = engine_.with_images(std::make_shared<const DataSet>(subset(engine_.data(), order)));
+    engine_ = engine_.with_samples(engine_.data().subset(order));
     surface_.samples[0].indices = in_order(surface_.samples[0].indices, order);
     for (PilotPoint& point : levels_.pilot) {
-      point.images = {in_order(point.images.losses, order), in_order(point.images.is_correct, order)};
+      point.images.losses = in_order(point.images.losses, order);
+      if (has_accuracy_) point.images.is_correct = in_order(point.images.is_correct, order);
     }
   }
   error_.emplace(features(), parts);
@@ -136,15 +138,17 @@ void LevelRun::balance() {
 
 /// The pilot's points on the images of every level.
 void LevelRun::take_pilot(std::span<const LevelRequest> requests) {
+  std::vector<Criterion::Measure> measures{{"loss", ""}};
+  if (has_accuracy_) measures.push_back({"accuracy", std::string(kPercent)});
   for (const PilotPoint& known : levels_.pilot) {
-    Measurement sum(2);  // loss and accuracy, as a classifier's criterion has them
+    Measurement sum(measures.size());
     std::size_t image = 0;
     for (std::size_t rung = 0; rung < levels_.sizes.size(); ++rung) {
       for (; image < static_cast<std::size_t>(levels_.sizes[rung]); ++image) {
         sum[0].add(known.images.losses[image]);
-        sum[1].add(known.images.is_correct[image]);
+        if (has_accuracy_) sum[1].add(known.images.is_correct[image]);
       }
-      Evaluation value = evaluation_of(sum, {}, std::max(engine_.options().population, levels_.sizes.back()));
+      Evaluation value = evaluation_of(sum, measures, std::max(engine_.samples().population, levels_.sizes.back()));
       state_error(rung, known.images.losses, value);
       const std::size_t index = surface_.index_in(rung, known.point);
       if (surface_.state[index] != PointState::missing) continue;

@@ -55,6 +55,7 @@ CheckedLine check(const LineRequest& request) {
   }
   checked.x = axis_of_line(request);
   auto& checkpoint = checked.request.landscape.checkpoint;
+  if (checkpoint.empty()) checkpoint = request.landscape.problem;
   if (checkpoint.empty()) throw UsageError("`checkpoint` is required: a file, or a run folder for its last epoch");
   checkpoint = checkpoint_of(checkpoint, checked.notes);
   if (has_end) {
@@ -70,7 +71,7 @@ Outcome run(const CheckedLine& checked, const Caller& caller, Observer& observer
   const LandscapeOptions& options = checked.landscape;
   for (const std::string& note : checked.notes) observer.on_note("note: " + note);
   const auto device = open_device(landscape.device);
-  const LandscapeInputs inputs = read_inputs(landscape, options, landscape.checkpoint);
+  const LandscapeInputs inputs = read_inputs(landscape, options, landscape.checkpoint, device);
   check_writable(landscape.out);
   const ChosenPlane plane = choose_plane(checked.direction, 1, inputs, sums_of(landscape, options));
   const Engine engine = make_engine(landscape, options, inputs, device);

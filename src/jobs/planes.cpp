@@ -24,6 +24,7 @@ constexpr double kMargin = 0.2;  // of the points' extent
 ChosenPlane random_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs) {
   DirectionOptions direction = options.direction;
   direction.type = options.type.value_or(DirectionType::weights);
+  direction.slices = slices_of(inputs);
   ChosenPlane plane;
   plane.settings.plane = "random";
   plane.settings.seed = direction.seed;
@@ -38,7 +39,7 @@ ChosenPlane random_plane(const PlaneOptions& options, std::size_t count, const L
       directions.push_back(random_direction(origin, static_cast<std::uint32_t>(count * repeat + k), direction));
     }
     for (std::size_t k = 1; k < count && is_orthogonal; ++k) {
-      make_orthogonal(std::span(directions).first(k), directions[k], origin, direction.normalization);
+      make_orthogonal(std::span(directions).first(k), directions[k], origin, direction);
     }
     return directions;
   };
@@ -136,9 +137,9 @@ PlaneOptions check(const PlaneRequest& request) {
   return options;
 }
 
-std::filesystem::path take_origin(const std::filesystem::path& checkpoint, PlaneOptions& options,
-                                  std::size_t directions, std::vector<std::string>& notes) {
-  std::filesystem::path origin = checkpoint_of(checkpoint, notes);
+std::filesystem::path take_origin(const LandscapeRequest& request, PlaneOptions& options, std::size_t directions,
+                                  std::vector<std::string>& notes) {
+  std::filesystem::path origin = checkpoint_of(request.checkpoint, notes);
   auto& files = options.files;
   if (options.source == PlaneSource::points) {
     for (auto& file : files) file = checkpoint_of(file, notes);
@@ -153,6 +154,7 @@ std::filesystem::path take_origin(const std::filesystem::path& checkpoint, Plane
     if (among != files.end()) files.erase(among);
   }
   if (origin.empty() && options.source == PlaneSource::pca) origin = options.runs.front().files.back();
+  if (origin.empty()) origin = request.problem;
   if (origin.empty()) throw UsageError("`checkpoint` is required: a file, or a run folder for its last epoch");
   if (options.source == PlaneSource::points && files.size() < directions) {
     throw UsageError("`plane` points: {} axes take {} checkpoints, that at the origin included", directions,

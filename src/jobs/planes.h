@@ -30,11 +30,11 @@ struct PlaneOptions {
 /// Throws UsageError for what does not go together.
 PlaneOptions check(const PlaneRequest& request);
 
-/// The checkpoint at the origin: --checkpoint, which may be one of the plane's, else the first of them; what is left in
-/// `options.files` are the others. Of a run folder it is the last epoch, as a line in `notes` says. Throws UsageError
+/// The checkpoint at the origin: --checkpoint, which may be one of the plane's, else the first of them, else the problem
+/// file; what is left in `options.files` are the others. Of a run folder it is the last epoch, as a line in `notes` says. Throws UsageError
 /// where there is none, or where too few are left to span `directions` directions.
-std::filesystem::path take_origin(const std::filesystem::path& checkpoint, PlaneOptions& options,
-                                  std::size_t directions, std::vector<std::string>& notes);
+std::filesystem::path take_origin(const LandscapeRequest& request, PlaneOptions& options, std::size_t directions,
+                                  std::vector<std::string>& notes);
 
 /// The plane, or line, that was chosen.
 struct ChosenPlane {

@@ -93,18 +93,19 @@ inline constexpr std::int64_t kDefaultBatch = 128;  // images
 
 /// What all jobs that evaluate a landscape are asked: what is evaluated, on which images, how, and into what.
 struct LandscapeRequest {
-  std::filesystem::path checkpoint = {};
+  std::filesystem::path problem = {};     // a file of export_problem: network, loss and data
+  std::filesystem::path checkpoint = {};  // "": the problem's own parameters
   NetworkRequest network = {};
   DataRequest data = {};
   std::filesystem::path out = "outputs/surface.h5";
   std::string split = "train";  // or test, or both
   std::int64_t samples = 0;     // 0: all
   std::uint64_t sample_seed = 0;
-  std::string loss = "cross-entropy";
+  std::string loss = {};  // "": the problem's, else cross-entropy
   Extras extras = {};
   std::string batch_norm = {};         // stored or recalibrate; "": recalibrate between networks, else stored
   std::int64_t batch_norm_images = 0;  // 0: 1000, or all where there are fewer
-  std::int64_t batch_size = 0;         // 0: 128; on CUDA with tf32 or bf16 1024
+  std::int64_t batch_size = 0;         // 0: the problem's, else 128; on CUDA with tf32 or bf16 1024
   std::string device = "cpu";
   std::string engine = "auto", instruction_set = "auto", dtype = "fp32";
   int threads = usable_processors();
@@ -117,6 +118,7 @@ struct LandscapeRequest {
   template <class Visit>
   static constexpr void fields(Visit&& visit) {
     using R = LandscapeRequest;
+    visit("problem", &R::problem);
     visit("checkpoint", &R::checkpoint);
     visit(kInPlace, &R::network);
     visit(kInPlace, &R::data);
@@ -258,7 +260,7 @@ struct TrajectoryRequest {
 
 struct CurveRequest {
   LandscapeRequest landscape{
-      .out = "outputs/curve.h5", .split = "both", .batch_norm = "recalibrate", .batch_size = kDefaultBatch};
+      .out = "outputs/curve.h5", .split = "both", .batch_norm = "recalibrate", .batch_size = 0};
   std::filesystem::path from, to;
   std::string shape = "bezier";  // or polygon
   std::size_t bends = 1;

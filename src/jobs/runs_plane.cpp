@@ -93,7 +93,7 @@ IndexedRuns index_runs(const std::vector<RunFiles>& runs, const LandscapeInputs&
     for (std::size_t i = 0; i < run.files.size(); ++i) {
       try {
         checkpoints[i] = index_checkpoint(run.files[i]);
-        check_fit(checkpoints[i], inputs.origin, inputs.spec.architecture);
+        check_fit(checkpoints[i], inputs.origin, inputs.problem->name());
         check_statistics(checkpoints[i], inputs.origin);
       } catch (...) {
         failures[i] = std::current_exception();

@@ -82,7 +82,7 @@ CheckedSurface check(SurfaceRequest request) {
     for (std::size_t k = 0; k < request.axes; ++k) is_axis = is_axis || name == axis_name(k);
     if (!is_axis) throw UsageError("a range of {}: the surface has {} axes", name, request.axes);
   }
-  checked.origin = take_origin(request.landscape.checkpoint, checked.plane, request.axes, checked.notes);
+  checked.origin = take_origin(request.landscape, checked.plane, request.axes, checked.notes);
   return checked;
 }
 
@@ -109,11 +109,12 @@ Surface empty_surface(const SurfaceRequest& request, const LandscapeOptions& opt
                       const ChosenPlane& plane) {
   std::vector<Axis> axes;
   for (std::size_t k = 0; k < request.axes; ++k) axes.push_back(axis_along(request, plane, k));
-  const auto measures = measures_of(request.landscape.extras, options, inputs);
+  auto measures = measures_of(request.landscape.extras, options, inputs);
   Form form = Single{};
   if (request.plane.repeat > 1) form = Repeats{request.plane.repeat};
   if (!request.in_levels()) return Surface(Grid(axes), measures, form);
-  const auto ladder = ladder_of(static_cast<std::int64_t>(inputs.images.data->size()));
+  const auto ladder = ladder_of(static_cast<std::int64_t>(inputs.images.source->size()));
+  if (inputs.file) std::erase_if(measures, [](const Measure& measure) { return measure.kind != "loss"; });
   Surface surface(Grid(axes), measures, Levels{ladder});
   const std::int64_t pilot = level_plan(surface, {}).pilot_cost();
   if (request.budget > 0 && request.budget < pilot) {
@@ -142,12 +143,15 @@ Outcome run(const CheckedSurface& checked, const Caller& caller, Observer& obser
   const LandscapeRequest& landscape = request.landscape;
   for (const std::string& note : checked.notes) observer.on_note("note: " + note);
   const auto device = open_device(landscape.device);
-  const LandscapeInputs inputs = read_inputs(landscape, checked.landscape, checked.origin, request.in_levels());
+  const LandscapeInputs inputs = read_inputs(landscape, checked.landscape, checked.origin, device, request.in_levels());
   check_writable(landscape.out);
   const ChosenPlane plane = choose_plane(checked.plane, request.axes, inputs, sums_of(landscape, checked.landscape));
   const Engine engine = make_engine(landscape, checked.landscape, inputs, device);
   Surface empty = empty_surface(request, checked.landscape, inputs, plane);
   const Settings settings = settings_of(request, empty);
+  if (request.in_levels() && !engine.capabilities().per_sample) {
+    throw UsageError("`tolerance`: {}, so that subsets have other losses", inputs.problem->coupling());
+  }
   if (request.in_levels() && inputs.recalibration) {
     observer.on_note(
         fmt::format("note: each evaluation takes {} more images for batch-norm statistics (`bn_images`), which are not "

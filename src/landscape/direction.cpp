@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <set>
 
 #include "base/error.h"
@@ -15,7 +16,9 @@ namespace {
 
 constexpr NameTable<DirectionType, 2> kTypeNames{
     {{DirectionType::weights, "weights"}, {DirectionType::states, "states"}}};
-constexpr NameTable<Normalization, 6> kNormalizationNames{{{Normalization::filter, "filter"},
+constexpr NameTable<Normalization, 8> kNormalizationNames{{{Normalization::filter, "filter"},
+                                                           {Normalization::column, "column"},
+                                                           {Normalization::head, "head"},
                                                            {Normalization::layer, "layer"},
                                                            {Normalization::weight, "weight"},
                                                            {Normalization::dfilter, "dfilter"},
@@ -24,17 +27,59 @@ constexpr NameTable<Normalization, 6> kNormalizationNames{{{Normalization::filte
 constexpr NameTable<Distribution, 2> kDistributionNames{
     {{Distribution::gaussian, "gaussian"}, {Distribution::uniform, "uniform"}}};
 
-double norm_of(std::span<const float> values) {
+/// Parts of a contiguous tensor, of which part k holds the indices k · size, … of an axis: runs of numbers.
+struct Parts {
+  std::size_t count = 1;   // parts
+  std::size_t runs = 1;    // of each
+  std::size_t length = 1;  // of a run
+  std::size_t begin_of(std::size_t part, std::size_t run) const { return (run * count + part) * length; }
+};
+
+Parts whole_of(const at::Tensor& tensor) { return {.length = static_cast<std::size_t>(tensor.numel())}; }
+
+Parts parts_along(const at::Tensor& tensor, std::int64_t axis, std::int64_t size = 1) {
+  if (tensor.dim() < 2 || tensor.numel() == 0) return whole_of(tensor);
+  Parts parts{.count = static_cast<std::size_t>(tensor.size(axis) / size)};
+  for (std::int64_t k = 0; k < axis; ++k) parts.runs *= static_cast<std::size_t>(tensor.size(k));
+  parts.length = static_cast<std::size_t>(tensor.numel()) / parts.runs / parts.count;
+  return parts;
+}
+
+/// Of one parameter under this normalization; nothing of those that go by single numbers.
+std::optional<Parts> parts_of(const at::Tensor& theta, const Slices& slices, Normalization how) {
+  switch (how) {
+    case Normalization::filter:
+    case Normalization::dfilter: return parts_along(theta, slices.axis);
+    case Normalization::column: return parts_along(theta, 1);
+    case Normalization::head:
+      return slices.head ? parts_along(theta, slices.head->axis, slices.head->size) : parts_along(theta, slices.axis);
+    case Normalization::layer:
+    case Normalization::dlayer: return whole_of(theta);
+    case Normalization::weight:
+    case Normalization::none: break;
+  }
+  return std::nullopt;
+}
+
+double norm_of(std::span<const float> values, const Parts& parts, std::size_t part) {
   double sum = 0;
-  for (const float value : values) sum += static_cast<double>(value) * static_cast<double>(value);
+  for (std::size_t run = 0; run < parts.runs; ++run) {
+    for (const float value : values.subspan(parts.begin_of(part, run), parts.length)) {
+      sum += static_cast<double>(value) * static_cast<double>(value);
+    }
+  }
   return std::sqrt(sum);
 }
 
-/// Scales one filter (or one layer) to the given length; a filter of zeros stays zero.
-void scale_to(std::span<float> direction, double length) {
-  const double own = norm_of(direction);
+/// Scales one part to the given length; one of zeros stays zero.
+void scale_to(std::span<float> direction, const Parts& parts, std::size_t part, double length) {
+  const double own = norm_of(direction, parts, part);
   const double factor = own > 0 ? length / own : 0;
-  for (float& value : direction) value = static_cast<float>(value * factor);
+  for (std::size_t run = 0; run < parts.runs; ++run) {
+    for (float& value : direction.subspan(parts.begin_of(part, run), parts.length)) {
+      value = static_cast<float>(value * factor);
+    }
+  }
 }
 
 constexpr std::size_t kChunk = 8192;  // numbers that one thread draws or adds up at a time
@@ -52,28 +97,26 @@ void draw(std::span<float> out, std::uint64_t number, const DirectionOptions& op
   }
 }
 
-void normalize(std::span<float> direction, std::span<const float> theta, std::size_t filters, Normalization how) {
-  if (how == Normalization::none) return;
+void normalize(const at::Tensor& direction, const at::Tensor& theta, const Slices& slices, Normalization how) {
+  const auto d = numbers_of(direction);
+  const std::span<const float> t = numbers_of(theta);
   if (how == Normalization::weight) {
-    for (std::size_t i = 0; i < direction.size(); ++i) direction[i] *= theta[i];
-    return;
+    for (std::size_t i = 0; i < d.size(); ++i) d[i] *= t[i];
   }
-  const bool whole = how == Normalization::layer || how == Normalization::dlayer;
+  const auto parts = parts_of(theta, slices, how);
+  if (!parts) return;
   const bool unit = how == Normalization::dfilter || how == Normalization::dlayer;
-  const std::size_t parts = whole ? 1 : filters;
-  const std::size_t size = direction.size() / parts;
 #pragma omp parallel for schedule(static)
-  for (std::size_t part = 0; part < parts; ++part) {
-    const double length = unit ? 1.0 : norm_of(theta.subspan(part * size, size));
-    scale_to(direction.subspan(part * size, size), length);
+  for (std::size_t part = 0; part < parts->count; ++part) {
+    scale_to(d, *parts, part, unit ? 1.0 : norm_of(t, *parts, part));
   }
 }
 
 /// float32 on the CPU, contiguous.
 at::Tensor plain(const at::Tensor& tensor) { return tensor.detach().to(at::kCPU, at::kFloat).contiguous(); }
 
-std::size_t filters_of(const at::Tensor& theta) {
-  return theta.dim() > 1 ? static_cast<std::size_t>(theta.size(0)) : 1;
+Slices slices_of(const DirectionOptions& options, std::size_t parameter) {
+  return parameter < options.slices.size() ? options.slices[parameter] : Slices();
 }
 
 bool is_zero(std::span<const float> values) {
@@ -165,18 +208,26 @@ std::string name_of(const Ignore& ignore) {
 Direction random_direction(const NetworkTensors& origin, std::uint32_t number, const DirectionOptions& options) {
   const Ignored ignored(origin, options.ignore);
   const auto stream = [&](std::size_t entry) { return static_cast<std::uint64_t>(number) << 32 | entry; };
-  bool moves = false;
+  bool moves = false, has_heads = false;
   const auto draw_entry = [&](const NamedTensor& entry, std::size_t index, const at::Tensor& values) {
     if (ignored.holds(entry) || !entry.tensor.is_floating_point()) return;
     const auto theta = plain(entry.tensor);
     draw(numbers_of(values), stream(index), options);
-    normalize(numbers_of(values), numbers_of(theta), filters_of(theta), options.normalization);
+    const Slices slices = slices_of(options, index);
+    if (options.normalization == Normalization::head && slices.lacks_heads) {
+      throw UsageError("`norm` head: {} belongs to attention, and its module does not say of how many heads", entry.name);
+    }
+    has_heads = has_heads || slices.head.has_value();
+    normalize(values, theta, slices, options.normalization);
     moves = true;
   };
   Direction direction = zeros_like(origin, part_of(options.type));
   const std::size_t count = direction.parameters.size();
   for (std::size_t p = 0; p < count; ++p) draw_entry(origin.parameters[p], p, direction.parameters[p].tensor);
   if (!moves) throw UsageError("`ignore` {}: leaves nothing to move", name_of(options.ignore));
+  if (options.normalization == Normalization::head && !has_heads) {
+    throw UsageError("`norm` head: no parameter that moves belongs to attention of a known number of heads");
+  }
   for (std::size_t b = 0; b < direction.buffers.size(); ++b) {
     draw_entry(origin.buffers[b], count + b, direction.buffers[b].tensor);
   }
@@ -184,7 +235,8 @@ Direction random_direction(const NetworkTensors& origin, std::uint32_t number, c
 }
 
 /// Takes from `moved` what it has in common with one direction, and keeps its normalization.
-void separate(const Direction& fixed, Direction& moved, const NetworkTensors& origin, Normalization normalization) {
+void separate(const Direction& fixed, Direction& moved, const NetworkTensors& origin, const DirectionOptions& options) {
+  const auto normalization = options.normalization;
   const bool once = normalization == Normalization::weight || normalization == Normalization::none;
   const double share = dot(fixed, moved) / dot(fixed, fixed);
   for (std::size_t p = 0; p < moved.parameters.size(); ++p) {
@@ -194,25 +246,25 @@ void separate(const Direction& fixed, Direction& moved, const NetworkTensors& or
       to[i] = static_cast<float>(static_cast<double>(to[i]) - share * static_cast<double>(from[i]));
     }
     const auto theta = plain(origin.parameters[p].tensor);
-    if (!once && !is_zero(from)) normalize(to, numbers_of(theta), filters_of(theta), normalization);
+    if (!once && !is_zero(from)) normalize(moved.parameters[p].tensor, theta, slices_of(options, p), normalization);
   }
 }
 
 void make_orthogonal(std::span<const Direction> fixed, Direction& moved, const NetworkTensors& origin,
-                     Normalization normalization) {
+                     const DirectionOptions& options) {
   constexpr double kNearZero = 1e-7;
   constexpr int kMost = 100;
   for (int turn = 0; turn < kMost && norm(moved) > 0; ++turn) {
     bool is_orthogonal = true;
     for (const Direction& other : fixed) {
       if (std::abs(cosine(other, moved)) < kNearZero) continue;
-      separate(other, moved, origin, normalization);
+      separate(other, moved, origin, options);
       is_orthogonal = false;
     }
     if (is_orthogonal) return;
   }
   throw Error("direction {} cannot be made orthogonal to those before it: there are too few filters for {}",
-              fixed.size() + 1, name_of(normalization));
+              fixed.size() + 1, name_of(options.normalization));
 }
 
 double dot(const NetworkTensors& a, const NetworkTensors& b) {

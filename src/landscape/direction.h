@@ -30,10 +30,22 @@ DirectionType type_of(const NetworkTensors& direction);
 /// What a direction of this type has numbers for.
 StatePart part_of(DirectionType type);
 
-/// How a direction d is scaled to the parameters θ (Li et al. 2018, section 4). A filter is one slice along the first
-/// dimension of a parameter of more than one: a convolution's output channel, a linear layer's row.
+/// What one filter of a parameter is. Of one dimension or none, the parameter as a whole.
+struct Slices {
+  /// One slice is one index of this axis: of convolutions and linear layers the first, an output channel or a row.
+  std::int64_t axis = 0;
+  struct Head {
+    std::int64_t axis = 0, size = 1;  // a head is so many consecutive indices of the axis
+  };
+  std::optional<Head> head = {};  // of a matrix of attention
+  bool lacks_heads = false;       // it is one, and nobody says of how many heads
+};
+
+/// How a direction d is scaled to the parameters θ (Li et al. 2018, section 4). A filter is one of the Slices.
 enum class Normalization {
   filter,   // each filter: d ← d / ‖d‖ · ‖θ‖
+  column,   // each slice along the second dimension in the same way: what a layer's input is multiplied with
+  head,     // each head of attention in the same way, other parameters as `filter`
   layer,    // each parameter as a whole: d ← d / ‖d‖ · ‖θ‖
   weight,   // each number: d ← d · θ
   dfilter,  // each filter: d ← d / ‖d‖
@@ -72,20 +84,21 @@ struct DirectionOptions {
   Ignore ignore = {};
   Distribution distribution = Distribution::gaussian;
   DirectionType type = DirectionType::weights;
+  std::vector<Slices> slices = {};  // of each parameter; empty: along the first axis
 };
 
 /// Direction number `number` of a seed (0 for x, 1 for y, …): drawn, normalized, ignored parameters zero. Bits depend
 /// on the seed, the number and the parameters alone: not on threads, processor or device. A one-dimensional parameter
 /// (or statistic) that is not ignored is one filter: a drawn vector scaled to ‖θ‖ (Li et al.'s code takes θ itself
-/// there, which gives all directions a common part). Throws UsageError where a pattern matches nothing, or where
-/// nothing is left to move.
+/// there, which gives all directions a common part). Throws UsageError where a pattern matches nothing, where nothing is
+/// left to move, and of `head` where no parameter has heads, or one that moves lacks them.
 Direction random_direction(const NetworkTensors& origin, std::uint32_t number, const DirectionOptions& options);
 
-/// Makes `moved` orthogonal to all of `fixed`, |cosine| < 1e-7, and keeps its normalization. For filter, layer, dfilter
-/// and dlayer it is projected and normalized again in turns; for weight and none projected once, which keeps neither d
+/// Makes `moved` orthogonal to all of `fixed`, |cosine| < 1e-7, and keeps its normalization. For all but weight and none
+/// it is projected and normalized again in turns; for weight and none projected once, which keeps neither d
 /// = draw · θ nor the draw exactly. Throws Error where it does not converge: too few filters.
 void make_orthogonal(std::span<const Direction> fixed, Direction& moved, const NetworkTensors& origin,
-                     Normalization normalization);
+                     const DirectionOptions& options);
 
 /// ⟨a, b⟩ and ‖a‖ over all parameters, in double; the same bits on any number of threads.
 double dot(const NetworkTensors& a, const NetworkTensors& b);

@@ -13,7 +13,7 @@ namespace {
 
 /// The datasets of one split's values, a checkpoint's own or the plane's.
 struct Target {
-  std::string loss, accuracy;
+  std::string loss, accuracy;  // the second "" if it is not measured
   bool is_second = false;
 };
 
@@ -21,7 +21,9 @@ std::vector<Target> targets_of(const Surface& surface, bool own) {
   std::vector<Target> targets;
   for (std::size_t s = 0; s < surface.samples.size(); ++s) {
     const PathValues names = path_values(surface.samples[s].split, s > 0);
-    targets.push_back({own ? names.loss : names.plane_loss, own ? names.accuracy : names.plane_accuracy, s > 0});
+    const bool has_accuracy = surface.find(measure_name("accuracy", surface.split())) != nullptr;
+    const std::string accuracy = own ? names.accuracy : names.plane_accuracy;
+    targets.push_back({own ? names.loss : names.plane_loss, has_accuracy ? accuracy : "", s > 0});
   }
   return targets;
 }
@@ -99,7 +101,7 @@ class PathSweep {
     for (const Target& target : targets_of(surface_, task.own)) {
       const Evaluation& part = target.is_second ? evaluation.second.at(0) : evaluation;
       set(task, target.loss, part.loss);
-      set(task, target.accuracy, part.accuracy);
+      if (!target.accuracy.empty()) set(task, target.accuracy, part.accuracy);
     }
     ++done_;
     if (options_.on_value) options_.on_value(done_, tasks_.size(), evaluation);
@@ -134,7 +136,7 @@ bool sweep_paths(const Plane& plane, const Engine& engine, const std::vector<std
     for (const bool own : {true, false}) {
       for (const Target& target : targets_of(surface, own)) {
         for (const auto& name : {target.loss, target.accuracy}) {
-          if (!run.find(name)) run.values.emplace_back(name, std::vector<double>(run.size(), std::nan("")));
+          if (!name.empty() && !run.find(name)) run.values.emplace_back(name, std::vector<double>(run.size(), std::nan("")));
         }
       }
     }

@@ -140,7 +140,7 @@ std::vector<std::vector<double>> basis_of(const Features& features, std::size_t 
 }  // namespace
 
 Features features_of(const std::vector<std::span<const double>>& losses, std::span<const std::int64_t> labels) {
-  const auto images = static_cast<double>(labels.size());
+  const auto images = static_cast<double>(losses.empty() ? labels.size() : losses.front().size());
   Features features;
   for (const auto& row : losses) {
     const double mean = std::accumulate(row.begin(), row.end(), 0.0) / images;
@@ -152,7 +152,8 @@ Features features_of(const std::vector<std::span<const double>>& losses, std::sp
   }
   const auto varies_more = [](const auto& a, const auto& b) { return dot(a, a) > dot(b, b); };
   std::stable_sort(features.begin(), features.end(), varies_more);
-  const std::int64_t classes = *std::max_element(labels.begin(), labels.end()) + 1;
+  if (labels.empty() && features.empty()) features.emplace_back(static_cast<std::size_t>(images), 0.0);
+  const std::int64_t classes = labels.empty() ? 0 : *std::max_element(labels.begin(), labels.end()) + 1;
   for (std::int64_t c = 0; c < classes; ++c) {
     const double share = static_cast<double>(std::count(labels.begin(), labels.end(), c)) / images;
     auto& feature = features.emplace_back();

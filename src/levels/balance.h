@@ -10,8 +10,8 @@ namespace lossatlas {
 /// each with mean 0.
 using Features = std::vector<std::vector<double>>;
 
-/// The pilot's losses, [points][images], each over its mean, those first that vary most; then the class of each image,
-/// which decides most of its loss where the network says the same of all. Points with losses that are not finite, or
+/// The pilot's losses, [points][images], each over its mean, those first that vary most; then the class of each image
+/// (if there are labels), which decides most of its loss where the network says the same of all. Points with losses that are not finite, or
 /// all 0, tell nothing.
 Features features_of(const std::vector<std::span<const double>>& losses, std::span<const std::int64_t> labels);
 

@@ -666,7 +666,9 @@ Surface LevelPlan::reconstruct() const {
   const auto [losses, variances] = is_known ? sum_of_levels() : Estimate{};
   // Where some losses are not finite, those of other points cannot be told from their neighbours.
   const bool needs_own_values = is_broken();
-  const auto [percents, percent_variances] = is_known ? accuracies() : Estimate{};
+  const bool has_accuracy =
+      std::any_of(measures_.begin(), measures_.end(), [](const Measure& measure) { return measure.kind == "accuracy"; });
+  const auto [percents, percent_variances] = is_known && has_accuracy ? accuracies() : Estimate{};
   for (std::size_t p = 0; p < values_.size(); ++p) {
     if (values_[p].size() == ladder_.size() || !is_finite_[p]) {
       Evaluation value = values_[p].back();
@@ -677,12 +679,12 @@ Surface LevelPlan::reconstruct() const {
       // loss · exp(±w); its upper half is the wider one.
       const double loss = std::exp(losses[p]), error = std::sqrt(variances[p]);
       const std::int64_t images = values_[p].empty() ? 0 : ladder_[values_[p].size() - 1];
-      surface.set(p, {.loss = loss,
-                      .loss_se = loss * error,
-                      .accuracy = std::clamp(percents[p], 0.0, 100.0),
-                      .accuracy_se = std::sqrt(percent_variances[p]),
-                      .images = images,
-                      .more = {{"loss_error", loss * std::expm1(kHalfWidth * error)}}});
+      Evaluation value{.loss = loss,
+                       .loss_se = loss * error,
+                       .images = images,
+                       .more = {{"loss_error", loss * std::expm1(kHalfWidth * error)}}};
+      if (has_accuracy) value.set("accuracy", std::clamp(percents[p], 0.0, 100.0), std::sqrt(percent_variances[p]));
+      surface.set(p, value);
       surface.state[p] = PointState::reconstructed;
     }
   }

@@ -50,7 +50,7 @@ struct LevelRequest {
 /// bits.
 class LevelPlan {
  public:
-  /// `grid`: of two axes. `measures`: of the surface, loss and accuracy. `ladder`: from ladder_of.
+  /// `grid`: of two axes. `measures`: of the surface, the loss and perhaps the accuracy. `ladder`: from ladder_of.
   LevelPlan(Grid grid, const std::vector<Measure>& measures, std::vector<std::int64_t> ladder, LevelGoal goal);
 
   /// What to evaluate next, all of it before the next call; nothing where the goal is reached. First the pilot.

@@ -31,15 +31,13 @@ GraphInput input_of(const json& spec) {
 
 }  // namespace
 
-struct ExportedGraph::Body : GraphBody {};
-
 ExportedGraph::ExportedGraph(const json& model) {
   const json& schema = member(member(model, "schema_version"), "major");
   if (schema != kSchema) {
     throw Error("a graph of schema version {}: this version of lossatlas reads version {}", json_text(schema), kSchema);
   }
   const json& module = member(model, "graph_module");
-  auto body = std::make_unique<Body>(Body{read_body(member(module, "graph"))});
+  auto body = std::make_unique<GraphBody>(read_body(member(module, "graph")));
   const json& specs = member(member(module, "signature"), "input_specs");
   if (!specs.is_array() || specs.size() != body->inputs.size()) {
     throw Error("the graph does not say what each of its inputs is");
@@ -51,9 +49,14 @@ ExportedGraph::ExportedGraph(const json& model) {
   body_ = std::move(body);
 }
 
+ExportedGraph::ExportedGraph(GraphBody body, std::vector<GraphInput> inputs)
+    : body_(std::make_unique<const GraphBody>(std::move(body))), inputs_(std::move(inputs)) {}
+
 ExportedGraph::~ExportedGraph() = default;
 ExportedGraph::ExportedGraph(ExportedGraph&&) noexcept = default;
 ExportedGraph& ExportedGraph::operator=(ExportedGraph&&) noexcept = default;
+
+const GraphBody& ExportedGraph::body() const { return *body_; }
 
 const std::vector<GraphInput>& ExportedGraph::inputs() const { return inputs_; }
 

@@ -23,6 +23,8 @@ struct GraphInput {
   std::string name;  // of a parameter, buffer or constant; of a user input its name in the graph
 };
 
+struct GraphBody;
+
 /// A graph as torch.export stores it (model.json of a .pt2 file, schema version 8): calls of LibTorch's operators in
 /// order, symbolic sizes, and subgraphs under a guard for gradients or autocast. It is run through the dispatcher, so
 /// values have eager PyTorch's bits, and autograd sees what it would see there. Nothing in it is code: only operators
@@ -36,6 +38,10 @@ class ExportedGraph {
   ExportedGraph(ExportedGraph&&) noexcept;
   ExportedGraph& operator=(ExportedGraph&&) noexcept;
 
+  /// A part of a graph, with what each of its inputs is.
+  ExportedGraph(GraphBody body, std::vector<GraphInput> inputs);
+
+  const GraphBody& body() const;
   const std::vector<GraphInput>& inputs() const;
   std::size_t outputs() const;
 
@@ -45,8 +51,7 @@ class ExportedGraph {
   std::vector<at::Tensor> run(std::span<const at::Tensor> inputs, const at::Device& device) const;
 
  private:
-  struct Body;
-  std::unique_ptr<const Body> body_;
+  std::unique_ptr<const GraphBody> body_;
   std::vector<GraphInput> inputs_;
 };
 

@@ -5,9 +5,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -74,6 +76,15 @@ ProblemParameter parameter_of(const json& entry, at::Tensor tensor) {
   return parameter;
 }
 
+/// Names of measures are those of datasets.
+void check_name(const std::string& name, const std::vector<std::string>& all) {
+  const auto is_fine = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.'; };
+  if (name.empty() || name.size() > 64 || name == "." || name == ".." || !std::all_of(name.begin(), name.end(), is_fine)) {
+    throw Error("has {} as the name of a measure: letters, digits, _, - and . make one", json_text(json(name)));
+  }
+  if (std::count(all.begin(), all.end(), name) > 1) throw Error("has two measures of the name {}", name);
+}
+
 /// float32's sums differ from processor to processor; bfloat16 and float16 round worse.
 double tolerance_of(const std::vector<ProblemParameter>& parameters) {
   double tolerance = 1e-4;
@@ -97,6 +108,9 @@ bool ProblemFile::is_problem(const std::filesystem::path& file) {
 ProblemFile::ProblemFile(const std::filesystem::path& file) : path_(file), zip_(file) {
   try {
     const json manifest = parse_json(zip_.text("manifest.json"));
+    Sha256 sum;
+    sum.add(zip_.bytes("manifest.json"));
+    sha256_ = sum.finish();
     if (!manifest.is_object() || manifest.value("format", json()) != "lossatlas-problem") {
       throw Error("is no problem file: export_problem of the Python package writes one");
     }
@@ -116,6 +130,7 @@ void ProblemFile::read(const json& manifest) {
   loss_ = text(member(manifest, "loss"), "name");
   outputs_ = value_as<std::vector<std::string>>(member(manifest, "outputs"), "names");
   if (outputs_.empty() || outputs_.front() != "loss") throw Error("does not give a loss");
+  for (const std::string& name : outputs_) check_name(name, outputs_);
   is_coupled_ = value_as<bool>(member(manifest, "coupled"), "true or false");
   is_fixed_batch_ = member(manifest, "batch") != "any";
   batch_size_ = value_as<std::int64_t>(member(manifest, "batch_size"), "a number of samples");
@@ -123,7 +138,10 @@ void ProblemFile::read(const json& manifest) {
   for (const json& entry : member(manifest, "parameters")) {
     parameters_.push_back(parameter_of(entry, tensor_of(entry)));
   }
-  for (const json& entry : member(manifest, "buffers")) buffers_.push_back({text(entry, "name"), tensor_of(entry)});
+  for (const json& entry : member(manifest, "buffers")) {
+    const bool is_persistent = value_as<bool>(member(entry, "persistent"), "true or false");
+    buffers_.push_back({text(entry, "name"), tensor_of(entry), is_persistent});
+  }
   aliases_ = value_as<std::map<std::string, std::string>>(member(manifest, "aliases"), "names");
   for (const json& entry : member(manifest, "batch_norms")) {
     batch_norms_.push_back({.module = text(entry, "module"),
@@ -139,7 +157,11 @@ void ProblemFile::read(const json& manifest) {
   eval_.emplace(read_graph(member(graphs, "eval")));
   if (!member(graphs, "train").is_null()) train_.emplace(read_graph(graphs.at("train")));
   data_ = read_samples(member(manifest, "data"));
-  if (!member(manifest, "test").is_null()) test_ = read_samples(manifest.at("test"));
+  data_sha256_ = digest_of_samples(manifest, manifest.at("data"));
+  if (!member(manifest, "test").is_null()) {
+    test_ = read_samples(manifest.at("test"));
+    test_sha256_ = digest_of_samples(manifest, manifest.at("test"));
+  }
   const json& reference = member(member(manifest, "reference"), "outputs");
   for (const std::string& output : outputs_) {
     reference_.push_back(value_as<std::vector<double>>(member(reference, output.c_str()), "losses"));
@@ -189,6 +211,16 @@ ProblemSamples ProblemFile::read_samples(const json& split) const {
     samples.inputs.push_back(tensor(members[i], inputs_[i].type, std::move(shape)));
   }
   return samples;
+}
+
+std::string ProblemFile::digest_of_samples(const json& manifest, const json& split) const {
+  std::string digests;
+  for (const auto& name : value_as<std::vector<std::string>>(member(split, "members"), "names")) {
+    digests += text(member(member(manifest, "members"), name.c_str()), "sha256");
+  }
+  Sha256 sum;
+  sum.add(std::as_bytes(std::span(digests)));
+  return sum.finish();
 }
 
 at::Tensor ProblemFile::tensor_of(const json& entry) const {

@@ -32,6 +32,7 @@ struct ProblemParameter {
 struct ProblemBuffer {
   std::string name;
   at::Tensor tensor;
+  bool is_persistent = true;  // a state_dict has it
 };
 
 /// A batch norm that keeps statistics: names of its buffers.
@@ -64,6 +65,10 @@ class ProblemFile {
   static bool is_problem(const std::filesystem::path& file);
 
   const std::filesystem::path& file() const { return path_; }
+  /// Of the manifest, which holds the digests of all members: equal digests mean equal files.
+  const std::string& sha256() const { return sha256_; }
+  /// Of the samples of a split: a digest of its tensors' digests.
+  const std::string& data_sha256(bool test) const { return test ? test_sha256_ : data_sha256_; }
   const std::vector<ProblemParameter>& parameters() const { return parameters_; }
   const std::vector<ProblemBuffer>& buffers() const { return buffers_; }
   /// Further names of tied tensors, with the name under which each is listed.
@@ -89,6 +94,10 @@ class ProblemFile {
   std::vector<at::Tensor> run(const std::vector<at::Tensor>& parameters, const std::vector<at::Tensor>& buffers,
                               const std::vector<at::Tensor>& batch, const at::Device& device, bool train = false) const;
 
+  /// The graph with batch norm in evaluation mode, and its constants.
+  const ExportedGraph& graph() const { return eval_->graph; }
+  const std::vector<at::Tensor>& constants() const { return eval_->constants; }
+
   /// Samples whose outputs PyTorch had when the file was written.
   std::size_t reference_samples() const { return reference_.front().size(); }
   /// Runs the stored parameters on the first samples and compares with what PyTorch had there. Throws Error if an
@@ -105,11 +114,13 @@ class ProblemFile {
   void read(const nlohmann::json& manifest);
   Graph read_graph(const nlohmann::json& entry) const;
   ProblemSamples read_samples(const nlohmann::json& split) const;
+  std::string digest_of_samples(const nlohmann::json& manifest, const nlohmann::json& split) const;
   at::Tensor tensor(const std::string& member, at::ScalarType type, std::vector<std::int64_t> shape) const;
   at::Tensor tensor_of(const nlohmann::json& entry) const;
 
   std::filesystem::path path_;
   StoredZip zip_;
+  std::string sha256_, data_sha256_, test_sha256_;
   std::vector<ProblemParameter> parameters_;
   std::vector<ProblemBuffer> buffers_;
   std::map<std::string, std::string> aliases_;

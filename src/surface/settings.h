@@ -59,6 +59,7 @@ struct Settings {
   std::optional<std::int64_t> classes, width;
   std::optional<std::string> data;
   std::optional<std::vector<double>> mean, std;  // a channel
+  std::optional<FileIdentity> problem;           // that holds both
   std::optional<FileIdentity> checkpoint;        // at the origin
 
   // The images.
@@ -126,6 +127,7 @@ struct Settings {
     visit("data", &S::data);
     visit("mean", &S::mean);
     visit("std", &S::std);
+    visit("problem", &S::problem);
     visit("checkpoint", &S::checkpoint);
     visit("split", &S::split);
     visit("samples", &S::samples);

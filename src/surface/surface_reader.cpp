@@ -201,18 +201,19 @@ void read_pilot(const Hdf5Reader& reader, Surface& surface) {
   const auto points = reader.read<std::int64_t>(group + "point");
   const std::size_t images = surface.samples[0].indices.size();
   const auto losses = read_values(reader, group + split + "_loss", {points.size(), images});
-  const auto correct = reader.read<std::uint8_t>(group + split + "_correct");
+  const bool has_correct = reader.has(group + split + "_correct");
+  const auto correct = has_correct ? reader.read<std::uint8_t>(group + split + "_correct") : std::vector<std::uint8_t>();
   const auto is_on_grid = [&](std::int64_t point) {
     return point >= 0 && point < static_cast<std::int64_t>(surface.grid.size());
   };
-  if (correct.size() != losses.size() || !std::all_of(points.begin(), points.end(), is_on_grid)) {
+  if ((has_correct && correct.size() != losses.size()) || !std::all_of(points.begin(), points.end(), is_on_grid)) {
     throw Error("{}: {} does not fit its surface", reader.file().string(), group);
   }
   for (std::size_t k = 0; k < points.size(); ++k) {
     const auto first = static_cast<std::ptrdiff_t>(k * images), end = first + static_cast<std::ptrdiff_t>(images);
-    surface.levels()->pilot.push_back(
-        {static_cast<std::size_t>(points[k]),
-         {{losses.begin() + first, losses.begin() + end}, {correct.begin() + first, correct.begin() + end}}});
+    PilotPoint point{static_cast<std::size_t>(points[k]), {{losses.begin() + first, losses.begin() + end}, {}}};
+    if (has_correct) point.images.is_correct.assign(correct.begin() + first, correct.begin() + end);
+    surface.levels()->pilot.push_back(std::move(point));
   }
 }
 

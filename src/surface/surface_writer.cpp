@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -179,7 +181,7 @@ void write_pilot(Hdf5Writer& writer, const Surface& surface) {
   const Shape shape{points.size(), surface.samples[0].indices.size()};
   writer.write<std::int64_t>(group + "point", points, {points.size()});
   writer.write<double>(group + split + "_loss", losses, shape);
-  writer.write<std::uint8_t>(group + split + "_correct", correct, shape);
+  if (!correct.empty()) writer.write<std::uint8_t>(group + split + "_correct", correct, shape);
 }
 
 /// What a file holds besides its values: what is known of `surface`, and the numbers of what is `shown` of it.

@@ -1,6 +1,7 @@
 #include "training/curve.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/zeros_like.h>
 
@@ -17,8 +18,6 @@
 #include "base/philox.h"
 #include "checkpoint/checkpoint.h"
 #include "data/data_digest.h"
-#include "models/network.h"
-#include "models/registry.h"
 #include "training/optimizer.h"
 
 namespace lossatlas {
@@ -69,7 +68,9 @@ std::vector<HistoryRow> rows_of(const json& list) {
     HistoryRow row;
     row.epoch = static_cast<std::int64_t>(rows.size()) + 1;
     row.test_loss = row.test_acc = std::numeric_limits<double>::quiet_NaN();
-    for (std::size_t c = 0; c < kTrainingColumns.size(); ++c) row.*kTrainingColumns[c] = values.at(c);
+    for (std::size_t c = 0; c < kTrainingColumns.size(); ++c) {
+      row.*kTrainingColumns[c] = values.at(c).is_null() ? std::nan("") : values.at(c).get<double>();
+    }
     rows.push_back(row);
   }
   return rows;
@@ -138,32 +139,27 @@ struct CurveRun::Impl {
   std::filesystem::path file;
   json settings;
   Curve curve;  // on the device, in the loop's layout
-  std::shared_ptr<Network> network;
-  std::vector<NamedTensor> point;  // the network's own parameters: θ(t)
+  std::vector<NamedTensor> point;  // the trainee's own parameters: θ(t)
   std::vector<NamedTensor> bends;  // of all bends, one after the other: "bend-1.conv1.weight"
   std::vector<double> c;           // c_k(t) of the step under way
   std::optional<TrainingLoop> loop;
   std::unique_ptr<Optimizer> optimizer;
   std::vector<HistoryRow> rows;
 
-  Impl(const CurveOptions& given, const Curve& start, std::shared_ptr<const DataSet> train, at::Device device,
+  Impl(const CurveOptions& given, const Curve& start, const std::function<std::unique_ptr<Trainee>()>& make_trainee,
        std::filesystem::path state, json all_settings)
-      : options(given),
-        file(std::move(state)),
-        settings(std::move(all_settings)),
-        curve{start.shape, {}},
-        network(make_network(options.network)) {
+      : options(given), file(std::move(state)), settings(std::move(all_settings)), curve{start.shape, {}} {
     at::set_num_threads(options.threads);
-    network->to(device);
     loop.emplace(
-        options.loop, network, std::move(train), device,
+        options.epochs, make_trainee(),
         TrainingLoop::Step{[this] { return learning_rate(); },
                            [this](double rate, const MinibatchShare&) { descend(rate); }, [this] { prepare(); }});
-    point = state_of(*network).parameters;
+    point = loop->trainee().parameters();
     for (const auto& given_point : start.points) {
       auto& own = curve.points.emplace_back();
       for (const auto& [name, tensor] : given_point) {
-        own.push_back({name, in_layout(tensor.to(device, at::kFloat, false, true), loop->layout())});
+        const at::Tensor copy = tensor.to(point.front().tensor.device(), at::kFloat, false, true);
+        own.push_back({name, in_layout(copy, loop->trainee().layout())});
       }
     }
     for (std::size_t k = 1; k <= curve.bends(); ++k) {
@@ -177,7 +173,7 @@ struct CurveRun::Impl {
 
   double learning_rate() const {
     const double steps = static_cast<double>(loop->steps()), done = static_cast<double>(loop->step()) / steps;
-    const double epochs = static_cast<double>(options.loop.epochs);
+    const double epochs = static_cast<double>(options.epochs);
     return curve_learning_rate(options.learning_rate, (static_cast<double>(loop->epoch()) + done) / epochs);
   }
 
@@ -185,7 +181,7 @@ struct CurveRun::Impl {
   void prepare() {
     const at::NoGradGuard no_gradients;
     const auto number = static_cast<std::uint64_t>(loop->epoch()) << 32 | static_cast<std::uint64_t>(loop->step());
-    const double t = RandomStream(options.loop.seed, Purpose::curve, number).uniform();
+    const double t = RandomStream(options.seed, Purpose::curve, number).uniform();
     c = coefficients(curve.shape, curve.points.size(), t);
     for (std::size_t p = 0; p < point.size(); ++p) {
       point[p].tensor.copy_(curve.points[0][p].tensor).mul_(c[0]);
@@ -197,6 +193,7 @@ struct CurveRun::Impl {
     const at::NoGradGuard no_gradients;
     for (std::size_t p = 0; p < point.size(); ++p) {
       auto gradient = point[p].tensor.grad();
+      if (!gradient.defined()) gradient = at::zeros_like(point[p].tensor);  // the loss does not depend on it
       gradient.add_(point[p].tensor, options.weight_decay);
       for (std::size_t k = 1; k <= curve.bends(); ++k) {
         curve.points[k][p].tensor.mutable_grad().copy_(gradient).mul_(c[k]);
@@ -224,9 +221,10 @@ struct CurveRun::Impl {
   }
 };
 
-CurveRun::CurveRun(const CurveOptions& options, const Curve& start, std::shared_ptr<const DataSet> train,
-                   at::Device device, std::filesystem::path state, json settings)
-    : impl_(std::make_unique<Impl>(options, start, std::move(train), device, std::move(state), std::move(settings))) {}
+CurveRun::CurveRun(const CurveOptions& options, const Curve& start,
+                   const std::function<std::unique_ptr<Trainee>()>& make_trainee, std::filesystem::path state,
+                   json settings)
+    : impl_(std::make_unique<Impl>(options, start, make_trainee, std::move(state), std::move(settings))) {}
 
 CurveRun::~CurveRun() = default;
 
@@ -249,7 +247,7 @@ bool CurveRun::resume() {
 }
 
 bool CurveRun::run(const TrainingHooks& hooks) {
-  while (impl_->loop->epoch() < impl_->options.loop.epochs) {
+  while (impl_->loop->epoch() < impl_->options.epochs) {
     if (!impl_->loop->train_epoch(hooks)) {
       impl_->save();
       return false;

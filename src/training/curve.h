@@ -2,14 +2,15 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "models/spec.h"
 #include "models/state.h"
 #include "training/training_loop.h"
 
@@ -49,8 +50,8 @@ double length(const Curve& curve);
 double curve_learning_rate(double top, double done);
 
 struct CurveOptions {
-  NetworkSpec network;
-  LoopOptions loop;
+  std::int64_t epochs = 30;
+  std::uint64_t seed = 0;  // of the points of the curve
   double learning_rate = 0.015;
   double momentum = 0.9;
   double weight_decay = 5e-4;  // λ: λ/2 ‖θ(t)‖² is added to the loss
@@ -62,10 +63,11 @@ struct CurveOptions {
 /// interrupted and resumed ends in the same bits as one that was not, given one thread.
 class CurveRun {
  public:
-  /// `state`: the file where a run that was cut off goes on, written after each epoch and at an interrupt.
-  /// `settings`: all that decides the run.
-  CurveRun(const CurveOptions& options, const Curve& start, std::shared_ptr<const DataSet> train, at::Device device,
-           std::filesystem::path state, nlohmann::json settings);
+  /// `make_trainee`: called once the number of threads is set. `state`: the file where a run that was cut off goes on,
+  /// written after each epoch and at an interrupt. `settings`: all that decides the run.
+  CurveRun(const CurveOptions& options, const Curve& start,
+           const std::function<std::unique_ptr<Trainee>()>& make_trainee, std::filesystem::path state,
+           nlohmann::json settings);
   ~CurveRun();
 
   /// Goes on from the file. Throws Error where it is of other settings (named), or damaged. False if the file holds no

@@ -15,6 +15,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/index.h"
 #include "data/data_digest.h"
+#include "evaluation/classifier.h"
 #include "evaluation/device.h"
 #include "evaluation/evaluator.h"
 #include "models/network.h"
@@ -85,6 +86,7 @@ struct TrainingRun::Impl {
   std::unique_ptr<Optimizer> optimizer;
   std::optional<TrainingLoop> loop;
   Engine test_engine;
+  std::shared_ptr<const DataSet> test;
   std::unique_ptr<Evaluator> test_evaluator;
   History history;
   bool length_is_given;  // of the schedule
@@ -96,7 +98,8 @@ struct TrainingRun::Impl {
         train(std::move(train_data)),
         device(where),
         folder(std::move(out)),
-        test_engine({options.network}, std::move(test_data), where),
+        test_engine(make_classifier(options.network), {.first = std::make_shared<Images>(test_data, where)}, {}, where),
+        test(std::move(test_data)),
         length_is_given(options.schedule.length > 0) {
     if (!length_is_given) options.schedule.length = options.epochs;
     at::set_num_threads(options.threads);
@@ -105,15 +108,14 @@ struct TrainingRun::Impl {
     network = make_network(options.network);
     network->to(device);
     loop.emplace(
-        LoopOptions{.batch_size = options.batch_size,
-                    .epochs = options.epochs,
-                    .seed = options.seed,
-                    .augment = options.augment},
-        network, train, device,
+        options.epochs,
+        make_trainee(
+            network, train,
+            MinibatchOptions{.batch_size = options.batch_size, .seed = options.seed, .augment = options.augment}, device),
         TrainingLoop::Step{[this] { return learning_rate(); },
                            [this](double rate, const MinibatchShare& share) { optimizer->step(rate, share); }});
     optimizer = make_optimizer(options.optimizer, state_of(*network).parameters);
-    history.settings = settings_of(options, *train, test_engine.data(), device);
+    history.settings = settings_of(options, *train, *test, device);
   }
 
   double learning_rate() const {
@@ -148,15 +150,15 @@ struct TrainingRun::Impl {
   }
 
   /// Writes the test values of the network as it is.
-  void test(HistoryRow& row) {
-    const Evaluation test = test_evaluator->evaluate(copy_state(state_of(*network), device));
-    row.test_loss = test.loss;
-    row.test_acc = test.accuracy;
+  void evaluate(HistoryRow& row) {
+    const Evaluation found = test_evaluator->evaluate(copy_state(state_of(*network), device));
+    row.test_loss = found.loss;
+    row.test_acc = found.accuracy;
   }
 
   void finish_epoch(const TrainingHooks& hooks) {
     HistoryRow row = loop->finish_epoch();
-    test(row);
+    evaluate(row);
     history.rows.push_back(row);
     if (row.epoch % options.save_every == 0 || row.epoch == options.epochs) save_checkpoint();
     write_history(folder / kHistory, history);
@@ -219,7 +221,7 @@ void TrainingRun::start() {
   for (const auto& file : own_checkpoints(impl_->folder)) std::filesystem::remove(file, ignored);
   make_folder(impl_->folder / kCheckpoints);
   HistoryRow row;
-  impl_->test(row);
+  impl_->evaluate(row);
   row.learning_rate = impl_->learning_rate();
   row.train_loss = row.train_acc = std::numeric_limits<double>::quiet_NaN();
   impl_->history.rows = {row};

@@ -1,7 +1,5 @@
 #include "training/training_loop.h"
 
-#include <ATen/ops/cross_entropy_loss.h>
-
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -10,24 +8,11 @@
 #include "base/json.h"
 #include "base/stopwatch.h"
 #include "data/data_digest.h"
-#include "models/network.h"
 
 namespace lossatlas {
 namespace {
 
 using nlohmann::json;
-
-/// The layout to train in: channels last, which is faster on the CPU, but where a 1x1 kernel reads fewer than 8
-/// channels, because there the weight gradient of LibTorch 2.11 (oneDNN's AVX2 kernel) writes past its buffer when the
-/// stride is 2.
-at::MemoryFormat training_layout(const Network& network) {
-  for (const at::Tensor& parameter : network.parameters()) {
-    if (parameter.dim() == 4 && parameter.size(2) == 1 && parameter.size(3) == 1 && parameter.size(1) < 8) {
-      return at::MemoryFormat::Contiguous;
-    }
-  }
-  return at::MemoryFormat::ChannelsLast;
-}
 
 }  // namespace
 
@@ -35,71 +20,43 @@ at::Tensor in_layout(const at::Tensor& tensor, at::MemoryFormat layout) {
   return tensor.dim() == 4 ? tensor.contiguous(layout) : tensor;
 }
 
-TrainingLoop::TrainingLoop(const LoopOptions& options, std::shared_ptr<Network> network,
-                           std::shared_ptr<const DataSet> train, at::Device device, Step step)
-    : options_(options),
-      network_(std::move(network)),
-      train_(std::move(train)),
-      device_(device),
-      rule_(std::move(step)),
-      layout_(training_layout(*network_)),
-      sampler_(*train_, options.batch_size, options.seed, options.augment) {
-  for (at::Tensor& parameter : network_->parameters()) parameter.set_data(in_layout(parameter.detach(), layout_));
-}
-
-/// The minibatch of this step; another thread then makes the next one.
-Minibatch TrainingLoop::take_minibatch() {
-  const Minibatch batch = ahead_.valid() ? ahead_.get() : sampler_.at(epoch_, step_);
-  if (step_ + 1 < sampler_.steps()) {
-    ahead_ = std::async(std::launch::async, [this, at = epoch_, next = step_ + 1] { return sampler_.at(at, next); });
-  }
-  return batch;
-}
+TrainingLoop::TrainingLoop(std::int64_t epochs, std::unique_ptr<Trainee> trainee, Step step)
+    : epochs_(epochs), trainee_(std::move(trainee)), rule_(std::move(step)) {}
 
 void TrainingLoop::train_step() {
-  const Minibatch batch = take_minibatch();
-  const auto images = batch.images.contiguous(layout_).to(device_);
-  const auto labels = batch.labels.to(device_);
-  if (rule_.prepare) rule_.prepare();
-  const auto logits = network_->forward(images);
-  const auto loss = at::cross_entropy_loss(logits, labels);
-  network_->zero_grad();
-  loss.backward();
+  const Trainee::Step now = trainee_->differentiate(epoch_, step_, rule_.prepare);
   const double rate = rule_.learning_rate();
   if (rate > static_cast<double>(std::numeric_limits<float>::max())) {
     throw Error("the learning rate {} of epoch {} is larger than float32 holds", rate, epoch_ + 1);
   }
-  const std::int64_t count = labels.size(0);
-  rule_.descend(rate,
-                {static_cast<double>(count) / static_cast<double>(sampler_.images()), step_ + 1 == sampler_.steps()});
-  const double value = loss.item<double>();
-  if (!std::isfinite(value)) {
+  rule_.descend(rate, {static_cast<double>(now.samples) / static_cast<double>(trainee_->samples()), step_ + 1 == steps()});
+  if (!std::isfinite(now.loss)) {
     throw Error("the training loss became {} in step {} of epoch {}; the learning rate {} is probably too large",
-                std::abs(value), step_ + 1, epoch_ + 1, rate);
+                std::abs(now.loss), step_ + 1, epoch_ + 1, rate);
   }
-  sums_.loss += value * static_cast<double>(count);
-  sums_.correct += logits.argmax(1).eq(labels).sum().item<std::int64_t>();
-  sums_.images += count;
+  sums_.loss += now.loss * now.weight;
+  sums_.correct += now.correct;
+  sums_.weight += now.weight;
+  sums_.images += now.samples;
   ++step_;
 }
 
 TrainingProgress TrainingLoop::progress() const {
   TrainingProgress now;
   now.epoch = epoch_ + 1;
-  now.epochs = options_.epochs;
+  now.epochs = epochs_;
   now.step = step_;
-  now.steps = sampler_.steps();
+  now.steps = steps();
   now.loss = sums_.mean_loss();
   now.accuracy = sums_.accuracy();
   now.images_per_second = static_cast<double>(sums_.images) / sums_.seconds;
-  const auto steps_left = (options_.epochs - epoch_) * now.steps - step_;
+  const auto steps_left = (epochs_ - epoch_) * now.steps - step_;
   now.seconds_left = sums_.seconds / static_cast<double>(step_) * static_cast<double>(steps_left);
   return now;
 }
 
 bool TrainingLoop::train_epoch(const TrainingHooks& hooks) {
-  network_->train();
-  while (step_ < sampler_.steps()) {
+  while (step_ < steps()) {
     if (hooks.stop && *hooks.stop) return false;
     const Stopwatch stopwatch;
     train_step();
@@ -124,14 +81,17 @@ HistoryRow TrainingLoop::finish_epoch() {
 
 json TrainingLoop::state() const {
   return {{"epoch", epoch_},          {"step", step_},          {"loss_sum", sums_.loss},
-          {"correct", sums_.correct}, {"images", sums_.images}, {"seconds", sums_.seconds}};
+          {"correct", sums_.correct}, {"weight", sums_.weight}, {"images", sums_.images},
+          {"seconds", sums_.seconds}};
 }
 
 void TrainingLoop::restore(const json& state) {
   epoch_ = state.at("epoch");
   step_ = state.at("step");
+  const json& correct = state.at("correct");
   sums_ = {.loss = state.at("loss_sum"),
-           .correct = state.at("correct"),
+           .correct = correct.is_null() ? std::nan("") : correct.get<double>(),
+           .weight = state.value("weight", state.at("images").get<double>()),
            .images = state.at("images"),
            .seconds = state.at("seconds")};
 }

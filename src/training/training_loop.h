@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <future>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -15,13 +14,11 @@
 #include "models/spec.h"
 #include "models/state.h"
 #include "training/history.h"
-#include "training/minibatch.h"
 #include "training/optimizer.h"
+#include "training/trainee.h"
 #include "training/training_progress.h"
 
 namespace lossatlas {
-
-class Network;
 
 struct TrainingHooks {
   const std::atomic<bool>* stop = nullptr;  // when true: save and return after the step under way
@@ -29,27 +26,18 @@ struct TrainingHooks {
   std::function<void(const HistoryRow&)> on_epoch;
 };
 
-struct LoopOptions {
-  std::int64_t batch_size = 128;
-  std::int64_t epochs = 1;
-  std::uint64_t seed = 0;
-  bool augment = false;
-};
-
 /// The part of a training that does not depend on what is trained: minibatches, gradients, sums, where it stands.
 class TrainingLoop {
  public:
-  /// What one step does around the gradient of the minibatch's loss (cross-entropy, batch norm in training mode).
+  /// What one step does around the gradient of the minibatch's loss.
   struct Step {
     std::function<double()> learning_rate;  // of the step to come
-    /// Takes .grad() of the network's parameters.
+    /// Takes .grad() of the trainee's parameters.
     std::function<void(double rate, const MinibatchShare& share)> descend;
-    std::function<void()> prepare = {};  // before the gradient: puts parameters into the network
+    std::function<void()> prepare = {};  // before the gradient: puts parameters into the trainee
   };
 
-  /// The network, on the device, takes the layout that trains fastest.
-  TrainingLoop(const LoopOptions& options, std::shared_ptr<Network> network, std::shared_ptr<const DataSet> train,
-               at::Device device, Step step);
+  TrainingLoop(std::int64_t epochs, std::unique_ptr<Trainee> trainee, Step step);
 
   /// Trains the epoch under way to its end; false when stopped before. Throws Error where the loss is not finite.
   bool train_epoch(const TrainingHooks& hooks);
@@ -58,9 +46,9 @@ class TrainingLoop {
 
   std::int64_t epoch() const { return epoch_; }            // finished epochs
   std::int64_t step() const { return step_; }              // finished steps of the next one
-  std::int64_t steps() const { return sampler_.steps(); }  // of an epoch
+  std::int64_t steps() const { return trainee_->steps(); }  // of an epoch
   std::int64_t steps_taken() const { return epoch_ * steps() + step_; }
-  at::MemoryFormat layout() const { return layout_; }
+  const Trainee& trainee() const { return *trainee_; }
 
   /// Where it stands, for a run that is cut off, and back.
   nlohmann::json state() const;
@@ -69,29 +57,24 @@ class TrainingLoop {
  private:
   /// Sums over the minibatches of an epoch.
   struct Sums {
-    double loss = 0;
-    std::int64_t correct = 0;
+    double loss = 0;     // Σ weight · loss
+    double correct = 0;  // NaN if it is not known
+    double weight = 0;
     std::int64_t images = 0;
     double seconds = 0;
 
-    double mean_loss() const { return loss / static_cast<double>(images); }
-    double accuracy() const { return 100 * static_cast<double>(correct) / static_cast<double>(images); }
+    double mean_loss() const { return loss / weight; }
+    double accuracy() const { return 100 * correct / weight; }
   };
 
-  Minibatch take_minibatch();
   void train_step();
   TrainingProgress progress() const;
 
-  LoopOptions options_;
-  std::shared_ptr<Network> network_;
-  std::shared_ptr<const DataSet> train_;
-  at::Device device_;
+  std::int64_t epochs_;
+  std::unique_ptr<Trainee> trainee_;
   Step rule_;
-  at::MemoryFormat layout_;
-  MinibatchSampler sampler_;
   std::int64_t epoch_ = 0, step_ = 0;
   Sums sums_;
-  std::future<Minibatch> ahead_;  // of the next step, if it is on its way; only then does another thread use sampler_
 };
 
 /// The tensor with its numbers in this order in memory; only those of four dimensions have another than their own.

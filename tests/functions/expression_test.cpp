@@ -26,14 +26,14 @@ SyntaxError error_of(const std::string& text) {
 
 std::string why(const std::string& text, double x, double y = 0) {
   const auto found = Expression(text).undefined_at(std::vector<double>{x, y});
-  return found ? found->what + (found->problem == Problem::overflow ? " (too large)" : "") : "";
+  return found ? found->what + (found->failure == Failure::overflow ? " (too large)" : "") : "";
 }
 
 /// Whether the function has a value there, and no derivative is what is missing.
 bool lacks_derivative(const std::string& text, double x, double y = 0) {
   const std::vector<double> point{x, y};
   const auto found = Expression(text).undefined_at(point);
-  return found && found->problem == Problem::derivative && std::isfinite(Expression(text).at(point).value);
+  return found && found->failure == Failure::derivative && std::isfinite(Expression(text).at(point).value);
 }
 
 }  // namespace

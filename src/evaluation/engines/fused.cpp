@@ -11,7 +11,6 @@
 #include "fused/lowering.h"
 #include "fused/plan.h"
 #include "models/network.h"
-#include "models/registry.h"
 
 namespace lossatlas {
 namespace {
@@ -22,31 +21,36 @@ PlanarImages planar(const float* data, std::int64_t images, const std::array<std
 
 class FusedObjective : public Objective {
  public:
-  FusedObjective(std::shared_ptr<const Graph> graph, const FusedOptions& options,
-                 std::shared_ptr<const Criterion> criterion, std::shared_ptr<const SampleSource> all)
-      : Objective(std::move(criterion), std::move(all), options.batch_size),
-        image_(graph->nodes.front().shape),
-        plan_(std::move(graph), {options.instruction_set, options.batch_size, options.precision}),
+  FusedObjective(const FusedPart& part, const FusedOptions& options, std::shared_ptr<const SampleSource> all)
+      : Objective(part.criterion, std::move(all), options.batch_size),
+        image_(part.graph->nodes.front().shape),
+        fixed_(part.fixed),
+        plan_(part.graph, {options.instruction_set, options.batch_size, options.precision}),
         pixels_(static_cast<std::size_t>(options.batch_size * image_.size())),
         logits_(at::empty({options.batch_size, plan_.classes()})) {}
 
   Capabilities capabilities() const override { return {.per_sample = true}; }
 
-  void load(const NetworkTensors& state) override { plan_.load(tensors_of(state)); }
+  void load(const NetworkTensors& state) override {
+    NetworkTensors all = state;
+    all.buffers.insert(all.buffers.end(), fixed_.begin(), fixed_.end());
+    plan_.load(tensors_of(all));
+  }
 
  private:
-  void add_batches(const SampleSource& samples, SampleRange range, Tally& tally, NetworkState*) override {
+  void add_batches(const SampleSource& samples, SampleRange range, Tally& tally, const Wanted&) override {
     for_batches(range, [&](std::int64_t first, std::int64_t count) {
       const Batch batch = samples.read(first, count, pixels_);
-      const at::Tensor logits = logits_.narrow(0, 0, count);
-      plan_.run(planar(pixels_.data(), count, {image_.channels, image_.height, image_.width}),
+      const std::int64_t rows = batch.weights.defined() ? batch.weights.size(0) : count;
+      const at::Tensor logits = logits_.narrow(0, 0, rows);
+      plan_.run(planar(pixels_.data(), rows, {image_.channels, image_.height, image_.width}),
                 {logits.data_ptr<float>(), static_cast<std::size_t>(logits.numel())});
-      const auto [outputs, targets] = without_padding(logits, batch);
-      criterion().add(outputs, targets, tally);
+      criterion().add(logits, batch, tally);
     });
   }
 
   ImageShape image_;
+  std::vector<NamedTensor> fixed_;
   Plan plan_;
   std::vector<float> pixels_;
   at::Tensor logits_;
@@ -60,17 +64,17 @@ void disturb(Network& network) {
   }
 }
 
-void check(Network& network, const NetworkSpec& spec, const std::shared_ptr<const Graph>& graph) {
+void check(Network& network, const std::array<std::int64_t, 3>& input, const std::shared_ptr<const Graph>& graph) {
   constexpr std::int64_t kImages = 3;  // another number than that of the trace
   constexpr double kTolerance = 1e-3;  // of the largest logit: a mistake, not a rounding
-  const auto [channels, height, width] = spec.input;
+  const auto [channels, height, width] = input;
   const auto pixels = at::arange(kImages * channels * height * width).remainder(251).div(125).sub(1);
   const auto images = pixels.view({kImages, channels, height, width}).contiguous();
   const auto wanted = network.forward(images).contiguous();
   auto got = at::empty_like(wanted);
   Plan plan(graph, {best_instruction_set(), kImages});
   plan.load(tensors_of(state_of(network)));
-  plan.run(planar(images.data_ptr<float>(), kImages, spec.input),
+  plan.run(planar(images.data_ptr<float>(), kImages, input),
            {got.data_ptr<float>(), static_cast<std::size_t>(got.numel())});
   if (got.sub(wanted).abs().max().item<double>() > kTolerance * wanted.abs().max().item<double>()) {
     throw CannotLower("a network whose logits do not agree with LibTorch's");
@@ -89,21 +93,19 @@ Tensors tensors_of(const NetworkTensors& state) {
   return tensors;
 }
 
-std::shared_ptr<const Graph> make_fused_graph(const NetworkSpec& spec) {
+std::shared_ptr<const Graph> make_fused_graph(Network& network, const std::array<std::int64_t, 3>& input) {
   const at::NoGradGuard no_gradients;
-  const auto network = make_network(spec);
-  network->eval();
-  for (at::Tensor& parameter : network->parameters()) parameter.requires_grad_(false);
-  disturb(*network);
-  auto graph = std::make_shared<const Graph>(fuse(lower(*network, spec.input)));
-  check(*network, spec, graph);
+  network.eval();
+  for (at::Tensor& parameter : network.parameters()) parameter.requires_grad_(false);
+  disturb(network);
+  auto graph = std::make_shared<const Graph>(fuse(lower(network, input)));
+  check(network, input, graph);
   return graph;
 }
 
-std::unique_ptr<Objective> make_fused_objective(std::shared_ptr<const Graph> graph, const FusedOptions& options,
-                                                std::shared_ptr<const Criterion> criterion,
+std::unique_ptr<Objective> make_fused_objective(const FusedPart& part, const FusedOptions& options,
                                                 std::shared_ptr<const SampleSource> samples) {
-  return std::make_unique<FusedObjective>(std::move(graph), options, std::move(criterion), std::move(samples));
+  return std::make_unique<FusedObjective>(part, options, std::move(samples));
 }
 
 }  // namespace lossatlas

@@ -1,17 +1,20 @@
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <memory>
 
 #include "base/instruction_set.h"
 #include "evaluation/objective.h"
+#include "evaluation/problem.h"
 #include "fused/plan.h"
-#include "models/spec.h"
 
 namespace lossatlas {
 
-/// The graph of the network for the fused engine, checked: its logits agree with LibTorch's on three images.
-/// Throws CannotLower where the network cannot be lowered, or does not agree.
-std::shared_ptr<const Graph> make_fused_graph(const NetworkSpec& network);
+/// The graph for the fused engine of a network that is then of no more use: its statistics are changed. Checked: its
+/// logits agree with LibTorch's on three images [C, H, W]. Throws CannotLower where the network cannot be lowered, or
+/// does not agree.
+std::shared_ptr<const Graph> make_fused_graph(Network& network, const std::array<std::int64_t, 3>& input);
 
 /// Pointers to the floats of a state, by TensorIndex; they live as long as the state.
 Tensors tensors_of(const NetworkTensors& state);
@@ -24,8 +27,7 @@ struct FusedOptions {
 
 /// Runs a fused graph on the CPU with kernels of our own, one thread, float32. Samples have images as their input, of
 /// the shape that the graph was made for.
-std::unique_ptr<Objective> make_fused_objective(std::shared_ptr<const Graph> graph, const FusedOptions& options,
-                                                std::shared_ptr<const Criterion> criterion,
+std::unique_ptr<Objective> make_fused_objective(const FusedPart& part, const FusedOptions& options,
                                                 std::shared_ptr<const SampleSource> samples);
 
 }  // namespace lossatlas

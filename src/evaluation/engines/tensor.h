@@ -7,8 +7,7 @@
 namespace lossatlas {
 
 /// Runs a fused graph on a CUDA device through cuDNN.
-std::unique_ptr<Objective> make_tensor_objective(std::shared_ptr<const Graph> graph, const FusedOptions& options,
-                                                 at::Device device, std::shared_ptr<const Criterion> criterion,
+std::unique_ptr<Objective> make_tensor_objective(const FusedPart& part, const FusedOptions& options, at::Device device,
                                                  std::shared_ptr<const SampleSource> samples);
 
 }  // namespace lossatlas

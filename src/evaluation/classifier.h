@@ -1,0 +1,25 @@
+#pragma once
+
+#include <memory>
+
+#include "evaluation/loss.h"
+#include "evaluation/problem.h"
+#include "models/spec.h"
+
+namespace lossatlas {
+
+/// A network of ours, or a TorchScript file, that classifies Images. Throws as make_network does, and Error where a
+/// TorchScript file draws random numbers.
+std::shared_ptr<const Problem> make_classifier(const NetworkSpec& network,
+                                               LossFunction loss = LossFunction::cross_entropy,
+                                               const Extras& extras = {});
+
+/// What keeps the fused engine from a network: "the operator aten::…"; "" if nothing does. Costs as much as an Engine.
+/// Throws as make_network does.
+std::string why_not_fused(const NetworkSpec& network);
+
+/// Whether the outputs of a TorchScript network are no logits: in each row of a few images they are 0 or more and sum
+/// to 1, as after a softmax.
+bool gives_probabilities(const NetworkSpec& network, const SampleSource& images);
+
+}  // namespace lossatlas
