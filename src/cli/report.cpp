@@ -32,11 +32,11 @@ std::string progress_text(const SweepProgress& now) {
     const std::string total = is_beyond ? "" : fmt::format(" of about {}", now.images_total);
     const std::string left = is_beyond ? "more than foreseen" : duration_text(now.seconds_left()) + " left";
     const std::string error = now.error ? fmt::format("  error {:.2g} %", 100 * *now.error) : "";
-    return fmt::format("{}{} image evaluations  {:.0f} images/s  {}{}  losses {:.4g} to {:.4g}", now.images, total,
-                       now.images_per_second, left, error, now.lowest, now.highest);
+    return fmt::format("{}{} {} evaluations  {:.0f} {}s/s  {}{}  losses {:.4g} to {:.4g}", now.images, total,
+                       now.sample, now.images_per_second, now.sample, left, error, now.lowest, now.highest);
   }
-  return fmt::format("{}/{} points  {:.0f} images/s  {} left  losses {:.4g} to {:.4g}", now.done, now.total,
-                     now.images_per_second, duration_text(now.seconds_left()), now.lowest, now.highest);
+  return fmt::format("{}/{} points  {:.0f} {}s/s  {} left  losses {:.4g} to {:.4g}", now.done, now.total,
+                     now.images_per_second, now.sample, duration_text(now.seconds_left()), now.lowest, now.highest);
 }
 
 nlohmann::json number(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr); }
@@ -68,9 +68,9 @@ nlohmann::ordered_json json_of(const TrainingProgress& now) {
 }
 
 std::string progress_text(const TrainingProgress& now) {
-  return fmt::format("epoch {}/{}  step {}/{}  loss {:.4f}  accuracy {:.1f} %  {:.0f} images/s  {} left", now.epoch,
-                     now.epochs, now.step, now.steps, now.loss, now.accuracy, now.images_per_second,
-                     duration_text(now.seconds_left));
+  const std::string accuracy = std::isnan(now.accuracy) ? "" : fmt::format("  accuracy {:.1f} %", now.accuracy);
+  return fmt::format("epoch {}/{}  step {}/{}  loss {:.4f}{}  {:.0f} {}s/s  {} left", now.epoch, now.epochs, now.step,
+                     now.steps, now.loss, accuracy, now.images_per_second, now.sample, duration_text(now.seconds_left));
 }
 
 }  // namespace

@@ -32,8 +32,8 @@ struct EngineOptions {
   std::int64_t batch_size = 128;  // samples in one run of the network; the last bits of a loss depend on it
   EngineChoice engine = EngineChoice::automatic;
   InstructionSet instruction_set = best_instruction_set();  // of the fused engine on the CPU
-  Precision precision = Precision::fp32;                    // of its products; others than fp32 require the fused engine
-  double weight_decay = 0;                                  // λ: the L2 term is measured where it is above 0
+  Precision precision = Precision::fp32;  // of its products; others than fp32 require the fused engine
+  double weight_decay = 0;                // λ: the L2 term is measured where it is above 0
 };
 
 /// The samples of an engine, all of one kind.

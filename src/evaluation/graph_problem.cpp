@@ -40,7 +40,9 @@ class OutputCriterion : public Criterion {
         continue;
       }
       const bool is_share = name == "accuracy";
-      measures_.push_back({name, std::string(is_share ? kPercent : name == "loss" && is_in_nats(file.loss()) ? kNats : "")});
+      measures_.push_back({name, std::string(is_share                                    ? kPercent
+                                             : name == "loss" && is_in_nats(file.loss()) ? kNats
+                                                                                         : "")});
       columns_.push_back(static_cast<std::int64_t>(i));
     }
   }
@@ -63,7 +65,8 @@ class OutputCriterion : public Criterion {
     for (std::int64_t i = 0; i < rows.size(0); ++i) {
       if (!given.empty() && given[static_cast<std::size_t>(i)] == 0) continue;  // padding
       const double weight = weight_ < 0 ? 1 : rows[i][weight_];
-      if (!(weight >= 0) || std::isinf(weight)) throw Error("the weight of a sample is {}, not a number from 0 on", weight);
+      if (!(weight >= 0) || std::isinf(weight))
+        throw Error("the weight of a sample is {}, not a number from 0 on", weight);
       for (std::size_t m = 0; m < columns_.size(); ++m) tally.add(m, rows[i][columns_[m]], weight);
     }
   }
@@ -114,8 +117,8 @@ class LogitsCriterion : public Criterion {
 /// Where the graph's inputs come from.
 struct Source {
   enum class Kind { parameter, buffer, fixed } kind = Kind::fixed;
-  std::size_t index = 0;               // in the state's list; of what is fixed, in `fixed`
-  at::ScalarType type = at::kFloat;    // in which the graph computes
+  std::size_t index = 0;             // in the state's list; of what is fixed, in `fixed`
+  at::ScalarType type = at::kFloat;  // in which the graph computes
 };
 
 /// The tensors of a file as a state has them.
@@ -164,7 +167,9 @@ class GraphProgram : public Program {
     auto outputs = file_->run(tensors(layout_.parameters), buffers, batch.inputs, device_, train_);
     for (std::size_t b = 0; b < buffers.size() && train_; ++b) {  // of another type: what was changed is a copy
       const Source& source = layout_.buffers[b];
-      if (source.kind == Source::Kind::buffer) buffers_[source.index].tensor.copy_(buffers[b]);
+      if (source.kind != Source::Kind::buffer || buffers[b].is_same(buffers_[source.index].tensor)) continue;
+      const at::NoGradGuard no_gradients;
+      buffers_[source.index].tensor.copy_(buffers[b]);
     }
     for (at::Tensor& output : outputs) output = output.to(at::kDouble);
     return at::stack(outputs, 1);
@@ -215,7 +220,8 @@ class GraphRecalibration : public Recalibration {
     const auto for_each_statistic = [&](const auto& function) {
       std::size_t number = 0;
       for (const Norm& norm : norms_) {
-        for (const std::size_t place : {norm.mean, norm.variance}) function(norm, found.buffers[place].tensor, number++);
+        for (const std::size_t place : {norm.mean, norm.variance})
+          function(norm, found.buffers[place].tensor, number++);
       }
     };
     for_each_statistic([&](const Norm&, const at::Tensor& tensor, std::size_t) {
@@ -232,7 +238,8 @@ class GraphRecalibration : public Recalibration {
       for_each_statistic([&](const Norm& norm, const at::Tensor& tensor, std::size_t statistic) {
         // A batch norm that the network uses k times was updated as often.
         const auto uses = found.buffers[norm.count].tensor.item<std::int64_t>() - before[statistic / 2];
-        sums[statistic].add_(tensor.to(at::kDouble), share / (1 - std::pow(1 - norm.momentum, std::max<std::int64_t>(1, uses))));
+        sums[statistic].add_(tensor.to(at::kDouble),
+                             share / (1 - std::pow(1 - norm.momentum, std::max<std::int64_t>(1, uses))));
       });
     }
     for_each_statistic(
@@ -320,7 +327,8 @@ class GraphProblem : public Problem {
     constexpr double kTolerance = 1e-3;  // of the largest loss: a mistake, not a rounding
     NetworkState moved = copy_state(state, at::kCPU);
     for (const auto& [name, buffer] : moved.buffers) {
-      if (buffer.is_floating_point()) buffer.add_(0.25 * (1 + at::arange(buffer.numel()).remainder(5)).view(buffer.sizes()));
+      if (buffer.is_floating_point())
+        buffer.add_(0.25 * (1 + at::arange(buffer.numel()).remainder(5)).view(buffer.sizes()));
     }
     const auto samples = samples_of(*file_, Split::train, at::kCPU);
     const std::int64_t count = std::min<std::int64_t>(fixed_batch() > 0 ? fixed_batch() : 3, samples->size());

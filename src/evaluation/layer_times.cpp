@@ -4,8 +4,11 @@
 
 #include <algorithm>
 
+#include "base/error.h"
 #include "base/stopwatch.h"
 #include "evaluation/engines/fused.h"
+#include "evaluation/problem.h"
+#include "fused/lowering.h"
 #include "fused/plan.h"
 
 namespace lossatlas {
@@ -49,9 +52,21 @@ double operations(const Graph& graph, const Node& node) {
 
 }  // namespace
 
+namespace {
+
+FusedPart lower(const Problem& problem) {
+  try {
+    return problem.lower();
+  } catch (const CannotLower& reason) {
+    throw Error("the fused engine, whose layers are timed, cannot run {}: it has {}", problem.name(), reason.what());
+  }
+}
+
+}  // namespace
+
 LayerTimes time_layers(const Problem& problem, const NetworkTensors& state, InstructionSet set, Precision precision,
                        std::int64_t batch_size, std::int64_t repeats) {
-  const FusedPart part = problem.lower();
+  const FusedPart part = lower(problem);
   NetworkTensors all = state;
   all.buffers.insert(all.buffers.end(), part.fixed.begin(), part.fixed.end());
   const Tensors tensors = tensors_of(all);

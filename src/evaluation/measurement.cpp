@@ -31,7 +31,8 @@ double Sum::standard_error(double population) const {
   if (!std::isfinite(mean())) return std::numeric_limits<double>::quiet_NaN();
   const bool is_plain = weights == count && weight_squares == count;
   if (is_plain) return std::sqrt(std::max(0.0, squares / count - mean() * mean()) * correction(count, population));
-  const double deviations = squares - 2 * mean() * weighted_total + mean() * mean() * weight_squares;  // Σ w² (x - mean)²
+  const double deviations =
+      squares - 2 * mean() * weighted_total + mean() * mean() * weight_squares;  // Σ w² (x - mean)²
   return std::sqrt(std::max(0.0, deviations) * count * correction(count, population)) / weights;
 }
 

@@ -5,12 +5,13 @@
 
 namespace lossatlas {
 
-/// The sum of one measure's values x, each with a weight w. Sums of parts add up to that of the whole, but for rounding.
+/// The sum of one measure's values x, each with a weight w. Sums of parts add up to that of the whole, but for
+/// rounding.
 struct Sum {
-  double count = 0;    // values
-  double weights = 0;  // Σ w
-  double total = 0;    // Σ w x
-  double squares = 0;  // Σ w² x²
+  double count = 0;                               // values
+  double weights = 0;                             // Σ w
+  double total = 0;                               // Σ w x
+  double squares = 0;                             // Σ w² x²
   double weight_squares = 0, weighted_total = 0;  // Σ w², Σ w² x
 
   /// What has no weight does not matter, even if it is not finite.

@@ -86,9 +86,7 @@ struct Averages {
 class FusedRecalibration : public Recalibration {
  public:
   FusedRecalibration(std::shared_ptr<const Graph> graph, std::shared_ptr<const SampleSource> images, InstructionSet set)
-      : images_(std::move(images)),
-        graph_(std::move(graph)),
-        plan_(graph_, {set, std::min(kBatch, images_->size())}) {
+      : images_(std::move(images)), graph_(std::move(graph)), plan_(graph_, {set, std::min(kBatch, images_->size())}) {
     const std::int64_t pixels = std::min(kBatch, images_->size()) * graph_->nodes.front().shape.size();
     pixels_.resize(static_cast<std::size_t>(pixels));
     logits_.resize(static_cast<std::size_t>(kBatch * plan_.classes()));
@@ -171,7 +169,8 @@ std::shared_ptr<const Graph> make_recalibration_graph(const NetworkSpec& spec) {
 }
 
 std::unique_ptr<Recalibration> make_fused_recalibration(std::shared_ptr<const Graph> graph,
-                                                        std::shared_ptr<const SampleSource> images, InstructionSet set) {
+                                                        std::shared_ptr<const SampleSource> images,
+                                                        InstructionSet set) {
   return std::make_unique<FusedRecalibration>(std::move(graph), std::move(images), set);
 }
 

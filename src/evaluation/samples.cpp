@@ -53,7 +53,8 @@ TensorSamples::TensorSamples(Batch all, at::Device device, std::int64_t fixed_ba
                 fmt::join(tensor.sizes(), ", "), fmt::join(first.sizes(), ", "));
   });
   for (at::Tensor& input : all_.inputs) input = input.to(device);
-  if (all_.weights.defined() && all_.weights.lt(0).any().item<bool>()) throw Error("the weight of a sample is negative");
+  if (all_.weights.defined() && all_.weights.lt(0).any().item<bool>())
+    throw Error("the weight of a sample is negative");
 }
 
 Batch TensorSamples::batch(std::int64_t first, std::int64_t count) const {

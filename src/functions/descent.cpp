@@ -99,7 +99,8 @@ Descent descend(const Expression& function, std::span<const double> start, const
       const auto undefined = is_finite(point) ? function.undefined_at(point) : std::nullopt;
       const bool is_undefined = undefined && undefined->failure != Failure::overflow;
       descent.end = is_undefined ? DescentEnd::undefined : DescentEnd::diverged;
-      descent.reason = fmt::format("at {}: {}", point_text(point), undefined ? undefined->what : "the position overflows");
+      descent.reason =
+          fmt::format("at {}: {}", point_text(point), undefined ? undefined->what : "the position overflows");
       break;
     }
     std::vector<double> gradient(here.gradient.begin(), here.gradient.begin() + static_cast<std::ptrdiff_t>(variables));

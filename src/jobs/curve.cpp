@@ -175,8 +175,8 @@ void save_bends(const CurveRequest& request, const Curve& curve, const CurveInpu
   const auto& problem = *inputs.landscape.problem;
   const auto recalibration = inputs.recalibration ? problem.make_recalibration(inputs.recalibration, device) : nullptr;
   for (std::size_t k = 1; k <= curve.bends(); ++k) {
-    json metadata = train.images ? checkpoint_metadata(inputs.landscape.spec, *train.images)
-                                 : json{{"model", problem.name()}};
+    json metadata =
+        train.images ? checkpoint_metadata(inputs.landscape.spec, *train.images) : json{{"model", problem.name()}};
     metadata.update({{"curve", request.shape}, {"bend", k}, {"bends", curve.bends()}});
     check_writable(files[k - 1]);
     NetworkState bend = copy_state({curve.points[k], inputs.from.state.buffers}, device);
@@ -193,8 +193,7 @@ std::optional<json> train_curve(const CurveRequest& request, CurveShape shape, c
   const bool goes_on = request.landscape.resume && std::filesystem::exists(state);
   check_writable(state);
   const FileLock lock(lock_of(request.landscape.out));
-  const MinibatchOptions minibatches{
-      .batch_size = train.batch_size, .seed = request.seed, .augment = request.augment};
+  const MinibatchOptions minibatches{.batch_size = train.batch_size, .seed = request.seed, .augment = request.augment};
   const auto trainee = [&]() -> std::unique_ptr<Trainee> {
     if (inputs.landscape.file) return make_trainee(inputs.landscape.file, minibatches, device);
     const auto network = make_network(inputs.landscape.spec);

@@ -185,7 +185,7 @@ void add_points(const Surface& surface, ordered_json& description) {
 
 /// What stands in our own files alone; numbers and hints as JSON, or in lines for people.
 void add_own(const Surface& surface, bool as_json, ordered_json& description) {
-  const std::string check = centre_check_text(surface.centre_check);
+  const std::string check = centre_check_text(surface);
   description["summary"] = as_json ? summary_json(surface) : ordered_json(summary_lines(surface));
   add_points(surface, description);
   for (const RunPath& run : surface.trajectory.runs) description["runs"].push_back(describe_run(run, surface.split()));

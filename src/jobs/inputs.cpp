@@ -44,8 +44,9 @@ void check_normalization(const std::vector<double>& values, const char* field, c
                    std::string(field) == "std" ? "above 0, up to" : "from 0 to", kScale);
 }
 
-void check_count(const char* option, std::int64_t count, std::int64_t all, const std::string& of) {
-  if (count > all) throw UsageError("{} {}: {} has {}", option, count, of, all);
+/// `of`: "the train split of cifar10:DIR"; `word`: what samples are called.
+void check_count(const char* option, std::int64_t count, std::int64_t all, const std::string& of, const char* word) {
+  if (count > all) throw UsageError("{} {}: {} has {} {}", option, count, of, all, word);
 }
 
 std::string split_text(Split split, const std::string& data) {
@@ -95,9 +96,10 @@ constexpr std::int64_t kStatisticsSamples = 1000;  // for batch-norm statistics
 std::shared_ptr<const SampleSource> choose_for_statistics(const LandscapeRequest& request,
                                                           std::shared_ptr<const SampleSource> train,
                                                           const std::string& data) {
-  check_count("`bn_images`", request.batch_norm_images, train->size(), split_text(Split::train, data));
-  const auto count = request.batch_norm_images > 0 ? request.batch_norm_images
-                                                   : std::min(kStatisticsSamples, train->size());
+  check_count("`bn_images`", request.batch_norm_images, train->size(), split_text(Split::train, data),
+              request.problem.empty() ? "images" : "samples");
+  const auto count =
+      request.batch_norm_images > 0 ? request.batch_norm_images : std::min(kStatisticsSamples, train->size());
   return sample(std::move(train), count, request.sample_seed, false).source;
 }
 
@@ -240,7 +242,7 @@ ChosenSamples sample(const ProblemFile& file, Split split, std::int64_t count, s
                      file.batch_size());
   }
   auto source = samples_of(file, split, device);
-  check_count("`samples`", count, source->size(), split_text(split, file.file().string()));
+  check_count("`samples`", count, source->size(), split_text(split, file.file().string()), "samples");
   auto chosen = sample(std::move(source), count, seed, is_nested);
   chosen.sha256 = file.data_sha256(split == Split::test);
   return chosen;
@@ -297,7 +299,8 @@ LandscapeInputs read_inputs(const LandscapeRequest& request, const LandscapeOpti
   if (!request.problem.empty()) return read_problem(request, options, file, device, is_nested);
   // Before the checkpoint, which may be large: a wrong --data is said at once.
   DataSet data = load(request.data, options.split);
-  check_count("`samples`", request.samples, static_cast<std::int64_t>(data.size()), split_text(options.split, data.name));
+  check_count("`samples`", request.samples, static_cast<std::int64_t>(data.size()),
+              split_text(options.split, data.name), "images");
   DataSet second = options.second ? load(request.data, *options.second) : DataSet();
   const Checkpoint checkpoint = read_checkpoint(file);
   normalize(request.data, data, checkpoint.metadata);

@@ -52,6 +52,9 @@ struct KnownCheckpoint {
   std::string sha256;  // of the file's bytes
 };
 
+inline constexpr auto kNoCheckpoint =
+    "`checkpoint` is required: a file, or a run folder for its last epoch; or `problem`, for a network of your own";
+
 /// What is read before anything is computed.
 struct LandscapeInputs {
   std::filesystem::path checkpoint;
@@ -61,13 +64,13 @@ struct LandscapeInputs {
   // Training samples for the batch-norm statistics, if they are re-estimated; null for a network without batch norm.
   std::shared_ptr<const SampleSource> recalibration;
   std::string recalibration_sha256;
-  std::int64_t batch_norms = 0;                   // that keep statistics
-  std::shared_ptr<const Problem> problem;         // the network with its loss
-  std::shared_ptr<const ProblemFile> file = {};   // that it came from; null: a network of ours or TorchScript, and then
-  NetworkSpec spec = {};                          // which,
-  PixelNormalization normalization = {};          // and how pixels enter it
-  NetworkState origin;                            // the checkpoint, on the CPU
-  std::vector<std::string> notes;  // for people, on what was chosen for them
+  std::int64_t batch_norms = 0;                  // that keep statistics
+  std::shared_ptr<const Problem> problem;        // the network with its loss
+  std::shared_ptr<const ProblemFile> file = {};  // that it came from; null: a network of ours or TorchScript, and then
+  NetworkSpec spec = {};                         // which,
+  PixelNormalization normalization = {};         // and how pixels enter it
+  NetworkState origin;                           // the checkpoint, on the CPU
+  std::vector<std::string> notes;                // for people, on what was chosen for them
   /// Every checkpoint that was read, so that none is read twice: its file may be another by then. Not for several
   /// threads.
   std::shared_ptr<std::map<std::filesystem::path, KnownCheckpoint>> known =
@@ -75,8 +78,8 @@ struct LandscapeInputs {
 };
 
 /// Reads the checkpoint at the origin and the samples, for a device. `checkpoint`: "" or the problem file for the
-/// parameters that it holds. `is_nested`: all samples in the order of a stratified sample, so that the first of them are
-/// one too.
+/// parameters that it holds. `is_nested`: all samples in the order of a stratified sample, so that the first of them
+/// are one too.
 LandscapeInputs read_inputs(const LandscapeRequest& request, const LandscapeOptions& options,
                             const std::filesystem::path& checkpoint, at::Device device, bool is_nested = false);
 

@@ -59,7 +59,8 @@ void say_of_network(const LandscapeTask& task, Observer& observer) {
                     "model.eval() before torch.jit.trace",
                     file, task.inputs.problem->coupling(), task.engine.options().batch_size));
   }
-  if (!engine.why_not_fused.empty()) {
+  const bool has_images = !task.inputs.file || task.inputs.file->inputs().front().shape.size() == 3;
+  if (!engine.why_not_fused.empty() && has_images) {  // else it is no news
     observer.on_note("note: LibTorch runs this network, operator by operator: it has " + engine.why_not_fused);
   }
 }
@@ -195,9 +196,7 @@ Evaluation evaluate_checkpoint(const LandscapeInputs& inputs, const Engine& engi
   return eager.make_evaluator()->evaluate(state, std::array{images}).front();
 }
 
-bool has_accuracy(const Surface& surface) {
-  return surface.find(measure_name("accuracy", surface.split())) != nullptr;
-}
+bool has_accuracy(const Surface& surface) { return surface.find(measure_name("accuracy", surface.split())) != nullptr; }
 
 /// The marked checkpoints' own losses, each with its own statistics, where they are not there yet.
 void mark_points(Surface& surface, const LandscapeTask& task, const std::atomic<bool>& stop) {
@@ -272,7 +271,7 @@ void check_files(const LandscapeRequest& request, const std::filesystem::path& s
   inputs.push_back(request.problem);
   if (request.problem.empty()) {
     if (request.data.data.empty()) {
-      throw UsageError("`data` is required: synthetic[:N] or cifar10:DIR; or a file of your own network with `problem`");
+      throw UsageError("`data` is required: synthetic[:N] or cifar10:DIR");
     }
     for (const auto& file : data_files(request.data.data)) inputs.push_back(file);
   }
@@ -299,8 +298,7 @@ Outcome run_landscape(LandscapeTask task, const Caller& caller, Observer& observ
   const auto judge_centre = [&](const Evaluation& centre) {
     if (moves_variances) warn_of_variances(planes, task.surface, observer);
     const double loss = std::isnan(centre.loss) ? std::nan("") : centre.loss;  // without a sign
-    const std::string accuracy =
-        has_accuracy(task.surface) ? fmt::format(", accuracy {:.2f} %", centre.accuracy) : "";
+    const std::string accuracy = has_accuracy(task.surface) ? fmt::format(", accuracy {:.2f} %", centre.accuracy) : "";
     observer.on_note(fmt::format("centre: loss {:.6g}{}", loss, accuracy));
     const auto& inputs = task.inputs;
     if (!std::isfinite(loss) || inputs.file) return;  // the summary has a hint for a loss that is not finite

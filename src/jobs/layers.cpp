@@ -17,6 +17,7 @@ LayerTimes time_layers(const LayersRequest& request) {
   if (!request.problem.empty()) {
     const auto file = std::make_shared<const ProblemFile>(request.problem);
     const NetworkState state = copy_state(state_of(*file), at::kCPU);
+    file->check_members();
     return time_layers(*make_problem(file), state, set, precision, request.batch_size, request.repeats);
   }
   NetworkSpec spec;

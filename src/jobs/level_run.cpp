@@ -230,10 +230,12 @@ void LevelRun::announce() {
   surface_.provenance["forecast"] = cost;
   const std::string time =
       images_ > 0 ? ", " + duration_text(static_cast<double>(cost) / images_per_second()) : std::string();
-  observer_.on_note(fmt::format(
-      "about {} image evaluations{}: 1/{:.0f} of all images at every point, on subsets of {}; largest "
-      "error expected {:.2g} % of the range of log loss",
-      cost, time, all_evaluations() / static_cast<double>(cost), fmt::join(plan_.sizes(), ", "), 100 * error));
+  observer_.on_note(
+      fmt::format("about {} {} evaluations{}: 1/{:.0f} of all {}s at every point, on subsets of {}; largest error "
+                  "expected {:.2g} % of "
+                  "the range of log loss",
+                  cost, sample_word(surface_), time, all_evaluations() / static_cast<double>(cost),
+                  sample_word(surface_), fmt::join(plan_.sizes(), ", "), 100 * error));
 }
 
 Surface LevelRun::save() {
@@ -255,8 +257,8 @@ void LevelRun::end(bool is_done) {
   observer_.on_progress_end();
   if (is_done) report_values(found, observer_);
   if (!is_done) {
-    return observer_.on_note(fmt::format("interrupted after {} image evaluations, which are in {}; go on with: {}",
-                                         cost(), job_.out.string(), job_.again));
+    return observer_.on_note(fmt::format("interrupted after {} {} evaluations, which are in {}; go on with: {}", cost(),
+                                         sample_word(surface_), job_.out.string(), job_.again));
   }
   const auto count = [&](PointState state) { return std::count(found.state.begin(), found.state.end(), state); };
   const auto& counts = found.samples[0].counts;
@@ -265,11 +267,11 @@ void LevelRun::end(bool is_done) {
   const auto missing = found.missing();
   const std::string left = missing > 0 ? fmt::format(", {} left out", missing) : "";
   const std::string broken = few > 0 ? fmt::format(", {} not finite on fewer", few) : "";
-  observer_.on_note(
-      fmt::format("{} points evaluated on all images{}, {} reconstructed{}; {} image evaluations in {}, 1/{:.1f} of "
-                  "all images at every point",
-                  on_all, broken, count(PointState::reconstructed), left, cost(), duration_text(watch_.seconds()),
-                  all_evaluations() / static_cast<double>(cost())));
+  observer_.on_note(fmt::format(
+      "{0} points evaluated on all {1}s{2}, {3} reconstructed{4}; {5} {1} evaluations in {6}, 1/{7:.1f} of all "
+      "{1}s at every point",
+      on_all, sample_word(surface_), broken, count(PointState::reconstructed), left, cost(),
+      duration_text(watch_.seconds()), all_evaluations() / static_cast<double>(cost())));
   if (missing == 0) {
     observer_.on_note(
         fmt::format("largest error expected {:.2g} % of the range of log loss", 100 * plan_.error().value_or(0)));

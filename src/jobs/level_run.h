@@ -58,7 +58,7 @@ class LevelRun {
   SurfaceJob& job_;
   Surface& surface_;
   Levels& levels_;
-  Engine engine_;                       // on the images in the order of the surface's samples
+  Engine engine_;  // on the images in the order of the surface's samples
   const bool has_accuracy_;
   const bool is_balanced_;              // as earlier runs left it
   std::optional<BalancedError> error_;  // once the subsets are balanced

@@ -56,7 +56,7 @@ CheckedLine check(const LineRequest& request) {
   checked.x = axis_of_line(request);
   auto& checkpoint = checked.request.landscape.checkpoint;
   if (checkpoint.empty()) checkpoint = request.landscape.problem;
-  if (checkpoint.empty()) throw UsageError("`checkpoint` is required: a file, or a run folder for its last epoch");
+  if (checkpoint.empty()) throw UsageError(kNoCheckpoint);
   checkpoint = checkpoint_of(checkpoint, checked.notes);
   if (has_end) {
     checked.direction.source = PlaneSource::points;

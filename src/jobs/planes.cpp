@@ -155,7 +155,7 @@ std::filesystem::path take_origin(const LandscapeRequest& request, PlaneOptions&
   }
   if (origin.empty() && options.source == PlaneSource::pca) origin = options.runs.front().files.back();
   if (origin.empty()) origin = request.problem;
-  if (origin.empty()) throw UsageError("`checkpoint` is required: a file, or a run folder for its last epoch");
+  if (origin.empty()) throw UsageError(kNoCheckpoint);
   if (options.source == PlaneSource::points && files.size() < directions) {
     throw UsageError("`plane` points: {} axes take {} checkpoints, that at the origin included", directions,
                      directions + 1);

@@ -259,8 +259,7 @@ struct TrajectoryRequest {
 };
 
 struct CurveRequest {
-  LandscapeRequest landscape{
-      .out = "outputs/curve.h5", .split = "both", .batch_norm = "recalibrate", .batch_size = 0};
+  LandscapeRequest landscape{.out = "outputs/curve.h5", .split = "both", .batch_norm = "recalibrate", .batch_size = 0};
   std::filesystem::path from, to;
   std::string shape = "bezier";  // or polygon
   std::size_t bends = 1;

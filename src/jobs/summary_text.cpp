@@ -96,8 +96,9 @@ std::vector<std::string> lines_of(const Summary& summary) {
   }
   lines.push_back(fmt::format(
       "loss {:.6g}{} at {} {}; lowest loss {:.6g} at {}, highest {:.6g}", summary.centre.loss,
-      std::isnan(summary.centre_accuracy) ? "" : fmt::format(" and accuracy {:.2f} %", summary.centre_accuracy), summary.is_centre_exact ? "the centre" : "the point nearest to the centre,",
-      place_text(summary.centre.at, 4), summary.lowest.loss, place_text(summary.lowest.at, 4), summary.highest.loss));
+      std::isnan(summary.centre_accuracy) ? "" : fmt::format(" and accuracy {:.2f} %", summary.centre_accuracy),
+      summary.is_centre_exact ? "the centre" : "the point nearest to the centre,", place_text(summary.centre.at, 4),
+      summary.lowest.loss, place_text(summary.lowest.at, 4), summary.highest.loss));
   const std::string width = fmt::format("width at twice the centre's loss: {}; ", width_text(summary));
   lines.push_back((summary.axes.size() > 2 ? "" : width) + curvature_text(summary.curvature));
   std::string steepest;
@@ -211,7 +212,8 @@ void report_values(const Surface& surface, Observer& observer) {
   for (const auto& line : summary_lines(surface)) observer.on_note(line);
 }
 
-std::string centre_check_text(const nlohmann::json& check) {
+std::string centre_check_text(const Surface& surface) {
+  const nlohmann::json& check = surface.centre_check;
   if (!check.is_object() || !check.contains("equal")) return "";
   const auto loss = [&](const char* key) {
     const auto found = check.find(key);
@@ -224,8 +226,8 @@ std::string centre_check_text(const nlohmann::json& check) {
   };
   const auto images = check.value("images", nlohmann::json(nullptr)).dump();
   const bool equal = check.at("equal") == true;
-  return fmt::format("the checkpoint through LibTorch has loss {}{} over {} images, the centre of the surface {}{}{}",
-                     loss("checkpoint"), accuracy("checkpoint_accuracy"), images, loss("surface"),
+  return fmt::format("the checkpoint through LibTorch has loss {}{} over {} {}s, the centre of the surface {}{}{}",
+                     loss("checkpoint"), accuracy("checkpoint_accuracy"), images, sample_word(surface), loss("surface"),
                      accuracy("surface_accuracy"), equal ? ": they agree" : "");
 }
 

@@ -16,6 +16,6 @@ std::vector<std::string> summary_lines(const Surface& surface);
 void report_values(const Surface& surface, Observer& observer);
 
 /// What became of the comparison of the centre with the untouched checkpoint: "" where there was none.
-std::string centre_check_text(const nlohmann::json& check);
+std::string centre_check_text(const Surface& surface);
 
 }  // namespace lossatlas

@@ -118,8 +118,8 @@ Surface empty_surface(const SurfaceRequest& request, const LandscapeOptions& opt
   Surface surface(Grid(axes), measures, Levels{ladder});
   const std::int64_t pilot = level_plan(surface, {}).pilot_cost();
   if (request.budget > 0 && request.budget < pilot) {
-    throw UsageError("`budget` {}: the first look alone takes {} image evaluations ({} points on all {} images)",
-                     request.budget, pilot, pilot / ladder.back(), ladder.back());
+    throw UsageError("`budget` {0}: the first look alone takes {1} evaluations ({2} points on all {3} {4})",
+                     request.budget, pilot, pilot / ladder.back(), ladder.back(), samples_word(inputs));
   }
   return surface;
 }
@@ -153,10 +153,10 @@ Outcome run(const CheckedSurface& checked, const Caller& caller, Observer& obser
     throw UsageError("`tolerance`: {}, so that subsets have other losses", inputs.problem->coupling());
   }
   if (request.in_levels() && inputs.recalibration) {
-    observer.on_note(
-        fmt::format("note: each evaluation takes {} more images for batch-norm statistics (`bn_images`), which are not "
-                    "counted as image evaluations",
-                    inputs.recalibration->size()));
+    observer.on_note(fmt::format(
+        "note: each point takes {} more {} for batch-norm statistics (`bn_images`), which are not counted as "
+        "evaluations",
+        inputs.recalibration->size(), samples_word(inputs)));
   }
   return run_landscape({.request = landscape,
                         .options = checked.landscape,

@@ -178,8 +178,8 @@ class OwnerRun {
     if (!has_levels()) return fmt::format("going on: {} of {} points are there", reused_, surface_.size());
     if (reused_ == 0) return fmt::format("going on: {} points of the first look are there", pilots());
     const auto begin = surface_.state.begin(), end = begin + static_cast<std::ptrdiff_t>(surface_.grid.size());
-    return fmt::format("going on: {} points are there, on some or all images",
-                       std::count(begin, end, PointState::evaluated));
+    return fmt::format("going on: {} points are there, on some or all {}s",
+                       std::count(begin, end, PointState::evaluated), sample_word(surface_));
   }
 
   /// The file is there from the first moment, to be opened and plotted.
@@ -307,7 +307,7 @@ class OwnerRun {
 
   /// One line where the two differ; where batch norm has other statistics they are meant to.
   void report_centre_check() const {
-    const std::string text = centre_check_text(surface_.centre_check);
+    const std::string text = centre_check_text(surface_);
     if (text.empty() || surface_.centre_check.at("equal") == true) return;
     if (job_.engine.samples().recalibration) {
       observer_.on_note(
@@ -381,8 +381,8 @@ class OwnerRun {
 
   void note_end(const SweepSummary& summary) {
     report_values(surface_, observer_);
-    observer_.on_note(fmt::format("{} of {} points in {}, {:.0f} images/s", surface_.evaluated(), surface_.size(),
-                                  duration_text(summary.seconds), summary.images_per_second));
+    observer_.on_note(fmt::format("{} of {} points in {}, {:.0f} {}s/s", surface_.evaluated(), surface_.size(),
+                                  duration_text(summary.seconds), summary.images_per_second, sample_word(surface_)));
     if (!summary.finished) note_interruption(job_, surface_, observer_);
   }
 
@@ -451,9 +451,9 @@ std::optional<Outcome> run_as_joiner(SurfaceJob& job, const ProcessName& owner, 
   std::error_code ignored;
   if (journal.points() == 0) std::filesystem::remove(journal.path(), ignored);
   observer.on_progress_end();
-  observer.on_note(fmt::format("{} points in {}, {:.0f} images/s; process {} on {} writes them into {}",
-                               summary.computed, duration_text(summary.seconds), summary.images_per_second, owner.pid,
-                               owner.host, job.out.string()));
+  observer.on_note(fmt::format("{} points in {}, {:.0f} {}s/s; process {} on {} writes them into {}", summary.computed,
+                               duration_text(summary.seconds), summary.images_per_second, sample_word(surface),
+                               owner.pid, owner.host, job.out.string()));
   if (stop) note_interruption(job, surface, observer);
   return Outcome{.files = {job.out},
                  .finished = !stop,

@@ -215,7 +215,8 @@ Direction random_direction(const NetworkTensors& origin, std::uint32_t number, c
     draw(numbers_of(values), stream(index), options);
     const Slices slices = slices_of(options, index);
     if (options.normalization == Normalization::head && slices.lacks_heads) {
-      throw UsageError("`norm` head: {} belongs to attention, and its module does not say of how many heads", entry.name);
+      throw UsageError("`norm` head: {} belongs to attention, and its module does not say of how many heads",
+                       entry.name);
     }
     has_heads = has_heads || slices.head.has_value();
     normalize(values, theta, slices, options.normalization);

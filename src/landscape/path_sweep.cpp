@@ -136,7 +136,8 @@ bool sweep_paths(const Plane& plane, const Engine& engine, const std::vector<std
     for (const bool own : {true, false}) {
       for (const Target& target : targets_of(surface, own)) {
         for (const auto& name : {target.loss, target.accuracy}) {
-          if (!name.empty() && !run.find(name)) run.values.emplace_back(name, std::vector<double>(run.size(), std::nan("")));
+          if (!name.empty() && !run.find(name))
+            run.values.emplace_back(name, std::vector<double>(run.size(), std::nan("")));
         }
       }
     }

@@ -141,7 +141,8 @@ class Sweep {
                          .images_per_second = rate(seconds),
                          .lowest = lowest_,
                          .highest = highest_,
-                         .images = images_});
+                         .images = images_,
+                         .sample = sample_word(surface_)});
     }
     if (options_.on_save && saved_.seconds() > std::min(options_.save_seconds, std::max(kFirstSave, seconds / 2))) {
       options_.on_save(surface_);

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 namespace lossatlas {
 
@@ -15,6 +16,7 @@ struct SweepProgress {
   double lowest = 0, highest = 0;  // finite losses so far
   // Of a surface in levels, whose points do not cost alike; images_total is 0 for others, and before the pilot's end.
   std::int64_t images = 0, images_total = 0;  // image evaluations: those done, and those foretold
+  std::string_view sample = "image";          // what is evaluated
   std::optional<double> error = {};           // of log loss over its range, the largest expected so far
 
   /// At the speed so far; not a number before the first point.

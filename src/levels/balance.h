@@ -11,8 +11,8 @@ namespace lossatlas {
 using Features = std::vector<std::vector<double>>;
 
 /// The pilot's losses, [points][images], each over its mean, those first that vary most; then the class of each image
-/// (if there are labels), which decides most of its loss where the network says the same of all. Points with losses that are not finite, or
-/// all 0, tell nothing.
+/// (if there are labels), which decides most of its loss where the network says the same of all. Points with losses
+/// that are not finite, or all 0, tell nothing.
 Features features_of(const std::vector<std::span<const double>>& losses, std::span<const std::int64_t> labels);
 
 /// An order of the images in which the first sizes[0], sizes[1], … (ascending, fewer than all) have the means of all,

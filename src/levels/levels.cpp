@@ -666,8 +666,8 @@ Surface LevelPlan::reconstruct() const {
   const auto [losses, variances] = is_known ? sum_of_levels() : Estimate{};
   // Where some losses are not finite, those of other points cannot be told from their neighbours.
   const bool needs_own_values = is_broken();
-  const bool has_accuracy =
-      std::any_of(measures_.begin(), measures_.end(), [](const Measure& measure) { return measure.kind == "accuracy"; });
+  const bool has_accuracy = std::any_of(measures_.begin(), measures_.end(),
+                                        [](const Measure& measure) { return measure.kind == "accuracy"; });
   const auto [percents, percent_variances] = is_known && has_accuracy ? accuracies() : Estimate{};
   for (std::size_t p = 0; p < values_.size(); ++p) {
     if (values_[p].size() == ladder_.size() || !is_finite_[p]) {

@@ -79,7 +79,8 @@ ProblemParameter parameter_of(const json& entry, at::Tensor tensor) {
 /// Names of measures are those of datasets.
 void check_name(const std::string& name, const std::vector<std::string>& all) {
   const auto is_fine = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.'; };
-  if (name.empty() || name.size() > 64 || name == "." || name == ".." || !std::all_of(name.begin(), name.end(), is_fine)) {
+  if (name.empty() || name.size() > 64 || name == "." || name == ".." ||
+      !std::all_of(name.begin(), name.end(), is_fine)) {
     throw Error("has {} as the name of a measure: letters, digits, _, - and . make one", json_text(json(name)));
   }
   if (std::count(all.begin(), all.end(), name) > 1) throw Error("has two measures of the name {}", name);

@@ -156,12 +156,12 @@ void hint_at_centre(const Surface& surface, std::size_t centre, Summary& summary
                                       summary.centre.loss, summary.lowest.loss, place_text(summary.lowest.at, 3)));
 }
 
-void hint_at_error(Summary& summary) {
+void hint_at_error(const Surface& surface, Summary& summary) {
   const double span = summary.highest.loss - summary.lowest.loss;
   if (!(summary.standard_error > span) || summary.points == 1 || summary.not_finite > 0) return;
   summary.hints.push_back(fmt::format(
-      "the losses differ by {:.2g}, less than the standard error of one of them, {:.2g}; more images tell more", span,
-      summary.standard_error));
+      "the losses differ by {:.2g}, less than the standard error of one of them, {:.2g}; more {}s tell more", span,
+      summary.standard_error, sample_word(surface)));
 }
 
 }  // namespace
@@ -201,7 +201,7 @@ Summary summarize(const Surface& surface) {
   if (!summary.is_complete()) return summary;
   if (!hint_at_broken_centre(surface, summary)) hint_at_range(surface, heights, summary);
   if (surface.points.empty()) hint_at_centre(surface, centre, summary);  // else the lowest is no news
-  hint_at_error(summary);
+  hint_at_error(surface, summary);
   return summary;
 }
 

@@ -110,6 +110,10 @@ std::size_t Surface::not_finite() const {
   return count;
 }
 
+std::string_view sample_word(const Surface& surface) {
+  return surface.settings.contains("problem") ? "sample" : "image";
+}
+
 std::string_view kind_of(const Surface& surface) {
   if (surface.is_curve()) return "curve";
   return surface.is_line() ? "line" : "surface";

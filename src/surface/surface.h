@@ -137,6 +137,9 @@ struct Surface {
   std::size_t not_finite() const;
 };
 
+/// What one of the samples is called: an "image", or of a problem file a "sample".
+std::string_view sample_word(const Surface& surface);
+
 /// "surface", "line" or "curve".
 std::string_view kind_of(const Surface& surface);
 

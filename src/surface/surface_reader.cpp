@@ -202,7 +202,8 @@ void read_pilot(const Hdf5Reader& reader, Surface& surface) {
   const std::size_t images = surface.samples[0].indices.size();
   const auto losses = read_values(reader, group + split + "_loss", {points.size(), images});
   const bool has_correct = reader.has(group + split + "_correct");
-  const auto correct = has_correct ? reader.read<std::uint8_t>(group + split + "_correct") : std::vector<std::uint8_t>();
+  const auto correct =
+      has_correct ? reader.read<std::uint8_t>(group + split + "_correct") : std::vector<std::uint8_t>();
   const auto is_on_grid = [&](std::int64_t point) {
     return point >= 0 && point < static_cast<std::int64_t>(surface.grid.size());
   };

@@ -138,7 +138,7 @@ struct CurveRun::Impl {
   CurveOptions options;
   std::filesystem::path file;
   json settings;
-  Curve curve;  // on the device, in the loop's layout
+  Curve curve;                     // on the device, in the loop's layout
   std::vector<NamedTensor> point;  // the trainee's own parameters: θ(t)
   std::vector<NamedTensor> bends;  // of all bends, one after the other: "bend-1.conv1.weight"
   std::vector<double> c;           // c_k(t) of the step under way

@@ -102,6 +102,7 @@ class ProblemTrainee : public Trainee {
     }
   }
 
+  std::string_view sample() const override { return "sample"; }
   std::int64_t steps() const override { return whole() + (has_rest() ? 1 : 0); }
   std::int64_t samples() const override { return has_rest() ? samples_->size() : whole() * batch_size_; }
   const std::vector<NamedTensor>& parameters() const override { return parameters_; }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "data/data_set.h"
@@ -38,6 +39,7 @@ class Trainee {
   /// Minibatches in an epoch, and samples in them.
   virtual std::int64_t steps() const = 0;
   virtual std::int64_t samples() const = 0;
+  virtual std::string_view sample() const { return "image"; }  // what one is called
   /// The tensors that train, in the network's order, on the device.
   virtual const std::vector<NamedTensor>& parameters() const = 0;
   /// The layout in memory in which they train fastest.

@@ -111,7 +111,8 @@ struct TrainingRun::Impl {
         options.epochs,
         make_trainee(
             network, train,
-            MinibatchOptions{.batch_size = options.batch_size, .seed = options.seed, .augment = options.augment}, device),
+            MinibatchOptions{.batch_size = options.batch_size, .seed = options.seed, .augment = options.augment},
+            device),
         TrainingLoop::Step{[this] { return learning_rate(); },
                            [this](double rate, const MinibatchShare& share) { optimizer->step(rate, share); }});
     optimizer = make_optimizer(options.optimizer, state_of(*network).parameters);

@@ -29,7 +29,8 @@ void TrainingLoop::train_step() {
   if (rate > static_cast<double>(std::numeric_limits<float>::max())) {
     throw Error("the learning rate {} of epoch {} is larger than float32 holds", rate, epoch_ + 1);
   }
-  rule_.descend(rate, {static_cast<double>(now.samples) / static_cast<double>(trainee_->samples()), step_ + 1 == steps()});
+  rule_.descend(rate,
+                {static_cast<double>(now.samples) / static_cast<double>(trainee_->samples()), step_ + 1 == steps()});
   if (!std::isfinite(now.loss)) {
     throw Error("the training loss became {} in step {} of epoch {}; the learning rate {} is probably too large",
                 std::abs(now.loss), step_ + 1, epoch_ + 1, rate);
@@ -49,6 +50,7 @@ TrainingProgress TrainingLoop::progress() const {
   now.steps = steps();
   now.loss = sums_.mean_loss();
   now.accuracy = sums_.accuracy();
+  now.sample = trainee_->sample();
   now.images_per_second = static_cast<double>(sums_.images) / sums_.seconds;
   const auto steps_left = (epochs_ - epoch_) * now.steps - step_;
   now.seconds_left = sums_.seconds / static_cast<double>(step_) * static_cast<double>(steps_left);
@@ -80,9 +82,8 @@ HistoryRow TrainingLoop::finish_epoch() {
 }
 
 json TrainingLoop::state() const {
-  return {{"epoch", epoch_},          {"step", step_},          {"loss_sum", sums_.loss},
-          {"correct", sums_.correct}, {"weight", sums_.weight}, {"images", sums_.images},
-          {"seconds", sums_.seconds}};
+  return {{"epoch", epoch_},        {"step", step_},          {"loss_sum", sums_.loss},  {"correct", sums_.correct},
+          {"weight", sums_.weight}, {"images", sums_.images}, {"seconds", sums_.seconds}};
 }
 
 void TrainingLoop::restore(const json& state) {

@@ -44,8 +44,8 @@ class TrainingLoop {
   /// Ends the epoch: its training values, and the rate at its end. Test values are NaN.
   HistoryRow finish_epoch();
 
-  std::int64_t epoch() const { return epoch_; }            // finished epochs
-  std::int64_t step() const { return step_; }              // finished steps of the next one
+  std::int64_t epoch() const { return epoch_; }             // finished epochs
+  std::int64_t step() const { return step_; }               // finished steps of the next one
   std::int64_t steps() const { return trainee_->steps(); }  // of an epoch
   std::int64_t steps_taken() const { return epoch_ * steps() + step_; }
   const Trainee& trainee() const { return *trainee_; }

@@ -252,7 +252,7 @@ def test_levels_say_what_statistics_cost(draw, tmp_path):
         return draw(tmp_path / "p.h5", "--tolerance", 0.1, "--samples", 40, "--force", *words, split="train").ok()
 
     done = drawn("--bn-images", 50)
-    assert "note: each evaluation takes 50 more images for batch-norm statistics" in done.err
+    assert "note: each point takes 50 more images for batch-norm statistics" in done.err
     assert "note: each" not in drawn("--bn", "stored").err
 
 

@@ -44,7 +44,7 @@ lossatlas train --arch mlp --data synthetic -o run2 | 2 | unknown option '-o', d
 lossatlas train --arch mlp --data synthetic --batch_size 8 | 2 | unknown option '--batch_size', did you mean '--batch-size'?
 lossatlas train --arch mlp --data synthetic --out run | 1 | run: holds a run; go on with it by --resume, replace it by --force, or
 
-lossatlas surface | 2 | --data is required: synthetic[:N] or cifar10:DIR
+lossatlas surface | 2 | --checkpoint is required: a file, or a run folder for its last epoch; or --problem
 lossatlas surface run/ | 2 | unknown word 'run/', did you mean '--checkpoint run/'?
 lossatlas surface m.pt --data synthetic | 2 | unknown word 'm.pt', did you mean '--checkpoint m.pt'?
 lossatlas surface --data synthetic | 2 | --checkpoint is required: a file, or a run folder for its last epoch
@@ -62,7 +62,7 @@ lossatlas surface --checkpoint m.pt --data synthetic --x 1:-1 | 2 | --x 1:-1: th
 lossatlas surface --checkpoint m.pt --data synthetic --range 1 | 2 | unknown option '--range', did you mean '--x'?
 lossatlas surface --checkpoint m.pt --data synthetic --points 51 | 2 | unknown option '--points', did you mean '--grid'?
 lossatlas surface --checkpoint m.pt --data synthetic --xnorm filter | 2 | unknown option '--xnorm', did you mean '--norm'?
-lossatlas surface --checkpoint m.pt --data synthetic --norm filters | 2 | --norm filters: wants filter, layer,
+lossatlas surface --checkpoint m.pt --data synthetic --norm filters | 2 | --norm filters: wants filter, column,
 lossatlas surface --checkpoint m.pt --data synthetic --loss crossentropy | 2 | --loss crossentropy: wants cross-entropy or mse
 lossatlas surface --checkpoint m.pt --data synthetic --split val | 2 | --split: val not in {train,test,both}
 lossatlas surface --checkpoint m.pt --data synthetic:40 --samples 100 | 2 | --samples 100: the train split of synthetic:40 has 40 images

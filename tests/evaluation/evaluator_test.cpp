@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "catch.h"
+#include "engines.h"
 #include "evaluation/device.h"
 #include "models/network.h"
 #include "models/registry.h"
@@ -49,7 +50,7 @@ TEST_CASE("every engine agrees with the network run by hand") {
   const auto network = make_network(small_spec());
   network->eval();
   const auto data = small_data();
-  const Engine engine({small_spec(), LossFunction::cross_entropy, 16, 0, engine_choice}, data, torch::kCPU);
+  const Engine engine = engine_over({small_spec(), {.batch_size = 16, .engine = engine_choice}}, data);
   CHECK(engine.is_fused() == (engine_choice == EngineChoice::fused));
   const Evaluation e = engine.make_evaluator()->evaluate(copy_state(state_of(*network), torch::kCPU));
 
@@ -65,7 +66,7 @@ TEST_CASE("every engine agrees with the network run by hand") {
 TEST_CASE("an evaluator takes each state anew and leaves it as it was") {
   torch::manual_seed(2);
   const auto network = make_network(small_spec("lenet"));
-  const Engine engine({small_spec("lenet")}, small_data(), torch::kCPU);
+  const Engine engine = engine_over({small_spec("lenet")}, small_data());
   const auto evaluator = engine.make_evaluator();
   NetworkState state = copy_state(state_of(*network), torch::kCPU);
   const NetworkState kept = copy_state(state, torch::kCPU);
@@ -84,9 +85,10 @@ TEST_CASE("one pass over the images serves several sizes") {
   const auto engine_choice = GENERATE(EngineChoice::eager, EngineChoice::fused);
   torch::manual_seed(5);
   const NetworkState state = copy_state(state_of(*make_network(small_spec())), torch::kCPU);
-  EngineOptions options{small_spec(), LossFunction::cross_entropy, 8, 40, engine_choice};
-  options.extras = {true, true, 0.5};
-  const Engine engine(options, small_data(), torch::kCPU);
+  EngineWords words{small_spec(), {.batch_size = 8, .engine = engine_choice}};
+  words.extras = {true, true, 0.5};
+  words.population = 40;
+  const Engine engine = engine_over(words, small_data());
   const auto all = engine.make_evaluator()->evaluate(state, std::array<std::int64_t, 3>{8, 24, 40});
   REQUIRE(all.size() == 3);
   for (const Evaluation& part : all) {
@@ -96,7 +98,7 @@ TEST_CASE("one pass over the images serves several sizes") {
       return first;
     }();
     const auto data = std::make_shared<const DataSet>(subset(*small_data(), indices));
-    const Evaluation alone = Engine(options, data, torch::kCPU).make_evaluator()->evaluate(state);
+    const Evaluation alone = engine_over(words, data).make_evaluator()->evaluate(state);
     CHECK(part.loss == alone.loss);
     CHECK(part.loss_se == alone.loss_se);
     CHECK(part.accuracy == alone.accuracy);
@@ -111,13 +113,13 @@ TEST_CASE("one pass over the images serves several sizes") {
 TEST_CASE("the L2 term is of all parameters") {
   torch::manual_seed(6);
   const NetworkState state = copy_state(state_of(*make_network(small_spec())), torch::kCPU);
-  EngineOptions options{small_spec()};
-  options.extras.weight_decay = 0.01;
+  EngineWords words{small_spec()};
+  words.extras.weight_decay = 0.01;
   double squares = 0;
   for (const auto& [name, tensor] : state.parameters) {
     squares += tensor.to(torch::kFloat64).square().sum().item<double>();
   }
-  const Evaluation e = Engine(options, small_data(), torch::kCPU).make_evaluator()->evaluate(state);
+  const Evaluation e = engine_over(words, small_data()).make_evaluator()->evaluate(state);
   REQUIRE(e.more.size() == 1);
   CHECK(e.value("l2") == Approx(0.005 * squares).epsilon(1e-12));
 }
@@ -125,14 +127,14 @@ TEST_CASE("the L2 term is of all parameters") {
 TEST_CASE("data that the network cannot take are refused") {
   NetworkSpec spec = small_spec("lenet");
   spec.input = {1, 28, 28};
-  CHECK_THROWS_WITH(Engine({spec}, small_data(), torch::kCPU), ContainsSubstring("3x32x32"));
+  CHECK_THROWS_WITH(engine_over({spec}, small_data()), ContainsSubstring("3x32x32"));
   spec = small_spec("lenet");
   spec.classes = 5;
-  CHECK_THROWS_WITH(Engine({spec}, small_data(), torch::kCPU), ContainsSubstring("10 classes"));
+  CHECK_THROWS_WITH(engine_over({spec}, small_data()), ContainsSubstring("10 classes"));
   DataSet many = *small_data();
   spec.classes = 1000;
   many.classes = 1000;
-  CHECK_NOTHROW(Engine({spec}, std::make_shared<const DataSet>(many), torch::kCPU));
+  CHECK_NOTHROW(engine_over({spec}, std::make_shared<const DataSet>(many)));
 }
 
 TEST_CASE("batches are read as floats as they are made into tensors") {
@@ -169,13 +171,10 @@ TEST_CASE("CUDA agrees with the CPU", "[cuda]") {
     torch::manual_seed(3);
     const auto network = make_network(small_spec(architecture));
     const auto state = copy_state(state_of(*network), torch::kCPU);
-    const double wanted = Engine({small_spec(architecture)}, data, torch::kCPU).make_evaluator()->evaluate(state).loss;
+    const double wanted = engine_over({small_spec(architecture)}, data).make_evaluator()->evaluate(state).loss;
     const auto at = [&](EngineChoice choice, Precision precision) {
-      EngineOptions options{small_spec(architecture)};
-      options.batch_size = 16;
-      options.engine = choice;
-      options.precision = precision;
-      const Engine engine(options, data, cuda);
+      const EngineOptions options{.batch_size = 16, .engine = choice, .precision = precision};
+      const Engine engine = engine_over({small_spec(architecture), options}, data, cuda);
       CHECK(engine.is_fused() == (choice != EngineChoice::eager));
       const OwnStream stream(cuda);
       const auto evaluator = engine.make_evaluator();

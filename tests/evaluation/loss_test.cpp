@@ -17,10 +17,9 @@ namespace {
 /// Logits of so many classes and labels, added to a sum.
 void add(const Criterion& criterion, std::vector<float> logits, std::vector<std::int64_t> labels, Measurement& sum) {
   const auto rows = static_cast<std::int64_t>(labels.size());
-  const auto targets = torch::from_blob(labels.data(), {rows}, torch::kLong);
+  const Batch batch{{}, torch::from_blob(labels.data(), {rows}, torch::kLong)};
   Tally tally(sum);
-  criterion.add(torch::from_blob(logits.data(), {rows, static_cast<std::int64_t>(logits.size()) / rows}), targets,
-                tally);
+  criterion.add(torch::from_blob(logits.data(), {rows, static_cast<std::int64_t>(logits.size()) / rows}), batch, tally);
 }
 
 Evaluation of(LossFunction loss, const std::vector<float>& logits, const std::vector<std::int64_t>& labels,
@@ -29,7 +28,7 @@ Evaluation of(LossFunction loss, const std::vector<float>& logits, const std::ve
   const auto criterion = make_class_criterion(loss, extras, static_cast<std::int64_t>(classes));
   Measurement sum(criterion->measures().size());
   add(*criterion, logits, labels, sum);
-  return evaluation_of(sum, extras, population);
+  return evaluation_of(sum, criterion->measures(), population);
 }
 
 }  // namespace
@@ -89,7 +88,7 @@ TEST_CASE("the loss of a class is the mean over its images, NaN where it has non
   Measurement sum(criterion->measures().size());
   add(*criterion, {2, 0, 1, 0, 3, 0}, {0, 2}, sum);
   add(*criterion, {1, 1, 5}, {0}, sum);
-  const Evaluation e = evaluation_of(sum, extras, 3);
+  const Evaluation e = evaluation_of(sum, criterion->measures(), 3);
   REQUIRE(e.more.size() == 3);
   CHECK(e.value("loss_class_0") == of(LossFunction::cross_entropy, {2, 0, 1, 1, 1, 5}, {0, 0}, 2).loss);
   CHECK(std::isnan(e.value("loss_class_1")));
@@ -125,13 +124,17 @@ TEST_CASE("an image counts among the top five where fewer than five logits are l
 
 TEST_CASE("what is measured has names and units, those of a loss by its kind") {
   const auto entropy = LossFunction::cross_entropy;
-  CHECK((measures_of({}, entropy, 10, Split::train) == loss_and_accuracy(Split::train)));
-  const auto measures = measures_of({true, true, 1e-4}, LossFunction::mse, 2, Split::test);
+  const auto of = [](LossFunction loss, const Extras& extras, std::int64_t classes, Split split) {
+    const auto criterion = make_class_criterion(loss, extras, classes);
+    return measures_of(*criterion, split, std::nullopt, extras.weight_decay > 0, "images");
+  };
+  CHECK((of(entropy, {}, 10, Split::train) == loss_and_accuracy(Split::train)));
+  const auto measures = of(LossFunction::mse, {true, true, 1e-4}, 2, Split::test);
   CHECK(names_of(measures) == std::vector<std::string>{"test_loss", "test_acc", "test_loss_class_0",
                                                        "test_loss_class_1", "test_acc_top5", "l2"});
   CHECK(measures[0].unit.empty());
   CHECK(measures[1].unit == "percent");
-  CHECK(measures_of({.top5 = true}, entropy, 2, Split::train)[0].unit == "nats");
+  CHECK(of(entropy, {.top5 = true}, 2, Split::train)[0].unit == "nats");
 }
 
 TEST_CASE("losses that are differentiated are those that are added up") {
@@ -142,8 +145,9 @@ TEST_CASE("losses that are differentiated are those that are added up") {
     Measurement sum(2);
     SampleValues each = values_for(*criterion);
     Tally tally(sum, &each);
-    criterion->add(logits, labels, tally);
-    const auto wanted = criterion->losses(logits.to(torch::kFloat64), labels);
+    const Batch batch{{}, labels};
+    criterion->add(logits, batch, tally);
+    const auto wanted = criterion->losses(logits.to(torch::kFloat64), batch);
     CHECK(torch::allclose(torch::tensor(each[0], torch::kFloat64), wanted, 1e-12));
     CHECK(sum[0].total == Approx(wanted.sum().item<double>()));
   }

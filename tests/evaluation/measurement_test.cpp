@@ -45,3 +45,24 @@ TEST_CASE("means and standard errors come from the sums") {
   CHECK(std::isnan(of({})[0].mean()));
   CHECK(std::isnan(of({1, INFINITY})[0].standard_error(20)));
 }
+
+TEST_CASE("a weighted mean has the standard error of a ratio") {
+  const std::vector<double> x{1, 2, 4, 8, 0.5}, w{1, 3, 0.5, 2, 4};
+  Sum sum, equal, plain;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    sum.add(x[i], w[i]);
+    equal.add(x[i], 7);
+    plain.add(x[i]);
+  }
+  CHECK(sum.mean() == Approx(27 / 10.5));
+  // NumPy: r = (w * (x - (w * x).sum() / w.sum())); sqrt(r @ r * 5 / 4 * (1 - 5 / 20)) / w.sum()
+  double squares = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) squares += std::pow(w[i] * (x[i] - 27 / 10.5), 2);
+  CHECK(sum.standard_error(20) == Approx(std::sqrt(squares * 5 / 4 * 0.75) / 10.5));
+  CHECK(equal.mean() == Approx(plain.mean()));
+  CHECK(equal.standard_error(20) == Approx(plain.standard_error(20)));
+  const double mean = sum.mean();
+  sum.add(NAN, 0);
+  CHECK(sum.mean() == mean);
+  CHECK(sum.count == 6);
+}

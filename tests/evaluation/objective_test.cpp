@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "catch.h"
+#include "engines.h"
 #include "evaluation/engines/eager.h"
 #include "evaluation/evaluator.h"
 #include "evaluation/program.h"
@@ -66,11 +67,12 @@ class NextToken : public Criterion {
  public:
   const std::vector<Measure>& measures() const override { return measures_; }
 
-  at::Tensor losses(const at::Tensor& outputs, const at::Tensor& targets) const override {
-    return of_tokens(outputs, targets).sum(1) / targets.ge(0).sum(1);
+  at::Tensor losses(const at::Tensor& outputs, const Batch& batch) const override {
+    return of_tokens(outputs, batch.targets).sum(1) / batch.targets.ge(0).sum(1);
   }
 
-  void add(const at::Tensor& outputs, const at::Tensor& targets, Tally& tally) const override {
+  void add(const at::Tensor& outputs, const Batch& batch, Tally& tally) const override {
+    const at::Tensor& targets = batch.targets;
     const auto tokens = of_tokens(outputs.to(torch::kFloat64), targets);
     for (std::int64_t n = 0; n < targets.size(0); ++n) {
       const auto own = tokens[n].masked_select(targets[n].ge(0));
@@ -106,7 +108,7 @@ struct Example {
 Example regression_example(at::Tensor weights = {}) {
   torch::manual_seed(4);
   const auto x = torch::randn({kSamples, 3}), y = torch::randn({kSamples, 2});
-  return {std::make_shared<TensorSamples>(std::vector{x}, y, weights), make_squared_error(),
+  return {std::make_shared<TensorSamples>(Batch{{x}, y, weights}), make_squared_error(),
           state_of_tensors({torch::randn({3, 5}), torch::randn({5, 2})}), regression};
 }
 
@@ -115,7 +117,7 @@ Example language_example() {
   const auto tokens = torch::randint(0, 11, {kSamples, 6}, torch::kLong);
   auto targets = torch::randint(0, 11, {kSamples, 6}, torch::kLong);
   targets.index_put_({torch::arange(kSamples).remainder(2).to(torch::kBool), torch::indexing::Slice(4)}, -100);
-  return {std::make_shared<TensorSamples>(std::vector{tokens}, targets), std::make_shared<NextToken>(),
+  return {std::make_shared<TensorSamples>(Batch{{tokens}, targets}), std::make_shared<NextToken>(),
           state_of_tensors({torch::randn({11, 4}), torch::randn({11})}), language};
 }
 
@@ -126,7 +128,7 @@ at::Tensor losses_in_double(const Example& example, const NetworkTensors& state)
   const Batch all = example.samples->batch(0, kSamples);
   const auto& input = all.inputs.front();
   const auto x = input.is_floating_point() ? input.to(torch::kFloat64) : input;
-  return example.criterion->losses(example.function(parameters, x), all.targets);
+  return example.criterion->losses(example.function(parameters, x), all);
 }
 
 NetworkState gradient_of(Objective& objective, const NetworkTensors& state, SampleRange range) {
@@ -167,9 +169,9 @@ TEST_CASE("the squared error of known numbers") {
   Measurement sum(1);
   Tally tally(sum);
   const auto criterion = make_squared_error();
-  criterion->add(torch::tensor({{1.f, 2.f}, {0.f, 3.f}}), torch::tensor({{1.f, 0.f}, {1.f, 3.f}}), tally);
+  criterion->add(torch::tensor({{1.f, 2.f}, {0.f, 3.f}}), {{}, torch::tensor({{1.f, 0.f}, {1.f, 3.f}})}, tally);
   CHECK(sum[0].total == 2.5);  // (0 + 4) / 2 + (1 + 0) / 2
-  CHECK_THROWS_WITH(criterion->losses(torch::zeros({2, 1}), torch::zeros({2})), ContainsSubstring("one shape"));
+  CHECK_THROWS_WITH(criterion->losses(torch::zeros({2, 1}), {{}, torch::zeros({2})}), ContainsSubstring("one shape"));
 }
 
 TEST_CASE("sequences of whole numbers have losses over samples and over tokens") {
@@ -245,8 +247,8 @@ TEST_CASE("padding counts nowhere") {
   Example kept = whole;
   const Batch all = whole.samples->batch(0, kSamples);
   const auto indices = weights.nonzero().flatten();
-  kept.samples = std::make_shared<TensorSamples>(std::vector{all.inputs.front().index_select(0, indices)},
-                                                 all.targets.index_select(0, indices));
+  kept.samples = std::make_shared<TensorSamples>(
+      Batch{{all.inputs.front().index_select(0, indices)}, all.targets.index_select(0, indices)});
   padded.samples->batch(7, 1).inputs.front().fill_(1000);
   SampleValues each = values_for(*padded.criterion);
   const auto objective = padded.objective();
@@ -257,8 +259,8 @@ TEST_CASE("padding counts nowhere") {
   CHECK(found[0].total == Approx(wanted[0].total).epsilon(1e-12));
   const NetworkState gradient = gradient_of(*objective, padded.state, {0, kSamples});
   CHECK(distance(gradient.flat, gradient_of(*kept.objective(), kept.state, {0, kSamples - 4}).flat) < 1e-5);
-  CHECK_THROWS_WITH(regression_example(torch::full({kSamples}, 0.5)), ContainsSubstring("weight"));
-  CHECK_THROWS_WITH(TensorSamples({torch::zeros({3, 1})}, torch::zeros({4})), ContainsSubstring("first axis"));
+  CHECK_THROWS_WITH(regression_example(torch::full({kSamples}, -0.5)), ContainsSubstring("weight"));
+  CHECK_THROWS_WITH(TensorSamples(Batch{{torch::zeros({3, 1})}, torch::zeros({4})}), ContainsSubstring("first axis"));
 }
 
 TEST_CASE("a network's gradient is that of autograd, and asking for it changes no value") {
@@ -268,11 +270,11 @@ TEST_CASE("a network's gradient is that of autograd, and asking for it changes n
   const auto network = make_network(spec);
   network->eval();
   const auto data = std::make_shared<const DataSet>(load_data("synthetic:40", Split::train));
-  EngineOptions options{.network = spec, .engine = EngineChoice::eager};
+  EngineWords words{spec, {.engine = EngineChoice::eager}};
   const NetworkState state = copy_state(state_of(*network), torch::kCPU);
   for (const LossFunction loss : {LossFunction::cross_entropy, LossFunction::mse}) {
-    options.loss = loss;
-    const Engine engine(options, data, torch::kCPU);
+    words.loss = loss;
+    const Engine engine = engine_over(words, data);
     CHECK(engine.capabilities().gradient);
     const auto objective = engine.make_objective();
     const Measurement plain = objective->evaluate(state, {0, 40});
@@ -301,7 +303,7 @@ TEST_CASE("the fused engine has no gradient, and runs any source of images and c
   const auto network = make_network(spec);
   network->eval();
   const auto data = std::make_shared<const DataSet>(load_data("synthetic:40", Split::train));
-  const Engine engine({.network = spec, .engine = EngineChoice::fused}, data, torch::kCPU);
+  const Engine engine = engine_over({spec, {.engine = EngineChoice::fused}}, data);
   CHECK_FALSE(engine.capabilities().gradient);
   CHECK(engine.capabilities().why_not_fused.empty());
   CHECK(why_not_fused(spec).empty());
@@ -312,12 +314,12 @@ TEST_CASE("the fused engine has no gradient, and runs any source of images and c
 
   const Measurement images = objective->evaluate(state, {0, 40});
   const auto inputs = Images(data, torch::kCPU).normalized(0, 40);
-  const TensorSamples floats({inputs}, torch::tensor(data->labels), torch::ones({40}));
+  const TensorSamples floats(Batch{{inputs}, torch::tensor(data->labels), torch::ones({40})});
   Measurement sum(2);
   objective->add(floats, {0, 40}, sum);
   CHECK(sum[0].total == images[0].total);
   CHECK(sum[1].total == images[1].total);
-  const TensorSamples larger({torch::zeros({40, 3, 33, 32})}, torch::tensor(data->labels));
-  EngineOptions whole{.network = spec, .batch_size = 40};
-  CHECK_THROWS_AS(Engine(whole, data, torch::kCPU).make_objective()->add(larger, {0, 40}, sum), std::logic_error);
+  const TensorSamples larger(Batch{{torch::zeros({40, 3, 33, 32})}, torch::tensor(data->labels)});
+  const Engine whole = engine_over({spec, {.batch_size = 40}}, data);
+  CHECK_THROWS_AS(whole.make_objective()->add(larger, {0, 40}, sum), std::logic_error);
 }

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "catch.h"
+#include "engines.h"
 #include "evaluation/evaluator.h"
 #include "families.h"
 #include "models/network.h"
@@ -88,7 +89,7 @@ NetworkState fresh_state(std::uint64_t seed = 7) {
 }
 
 std::unique_ptr<Recalibration> make_fused(const NetworkSpec& spec, std::shared_ptr<const DataSet> images) {
-  return make_fused_recalibration(make_recalibration_graph(spec), std::move(images), best_instruction_set());
+  return make_fused_recalibration(make_recalibration_graph(spec), source_of(std::move(images)), best_instruction_set());
 }
 
 }  // namespace
@@ -105,7 +106,7 @@ TEST_CASE("statistics are averages over the batches, weighted by their images") 
   }
   const bool fused = GENERATE(false, true);
   const auto recalibration =
-      fused ? make_fused(resnet_spec(), data) : make_eager_recalibration(resnet_spec(), data, torch::kCPU);
+      fused ? make_fused(resnet_spec(), data) : make_eager_recalibration(resnet_spec(), source_of(data), torch::kCPU);
   recalibration->apply(fresh_state(8));
   const NetworkTensors found = recalibration->apply(state);  // what came before leaves no trace
   std::size_t compared = 0;
@@ -125,25 +126,25 @@ TEST_CASE("every engine evaluates at the estimated statistics") {
   const auto choice = GENERATE(EngineChoice::eager, EngineChoice::fused);
   const NetworkState state = fresh_state();
   const auto data = training_images("synthetic:40"), train = training_images("synthetic:150");
-  EngineOptions options{resnet_spec(), LossFunction::cross_entropy, 16, 0, choice};
-  const Engine stored(options, data, torch::kCPU);
-  options.recalibration = train;
-  const Engine anew(options, data, torch::kCPU);
+  EngineWords words{resnet_spec(), {.batch_size = 16, .engine = choice}};
+  const Engine stored = engine_over(words, data);
+  words.recalibration = train;
+  const Engine anew = engine_over(words, data);
   const double loss = anew.make_evaluator()->evaluate(state).loss;
   const auto recalibration = choice == EngineChoice::fused
                                  ? make_fused(resnet_spec(), train)
-                                 : make_eager_recalibration(resnet_spec(), train, torch::kCPU);
+                                 : make_eager_recalibration(resnet_spec(), source_of(train), torch::kCPU);
   CHECK(loss == stored.make_evaluator()->evaluate(recalibration->apply(state)).loss);
   CHECK(std::abs(loss - stored.make_evaluator()->evaluate(state).loss) > 1e-3);
-  options.engine = EngineChoice::eager;
-  CHECK(loss == Approx(Engine(options, data, torch::kCPU).make_evaluator()->evaluate(state).loss).epsilon(1e-5));
+  words.options.engine = EngineChoice::eager;
+  CHECK(loss == Approx(engine_over(words, data).make_evaluator()->evaluate(state).loss).epsilon(1e-5));
 }
 
 TEST_CASE("a TorchScript network has no batch norms to be reached") {
   NetworkSpec spec = resnet_spec();
   spec.script = "net.pt";
   const auto images = training_images("synthetic:40");
-  CHECK_THROWS_WITH(make_eager_recalibration(spec, images, torch::kCPU), ContainsSubstring("`arch`"));
+  CHECK_THROWS_WITH(make_eager_recalibration(spec, source_of(images), torch::kCPU), ContainsSubstring("`arch`"));
   CHECK_THROWS_WITH(make_recalibration_graph(spec), ContainsSubstring("`arch`"));
 }
 
@@ -169,7 +170,7 @@ void check_statistics(Breadth breadth) {
       data.pixels.push_back(static_cast<std::uint8_t>(i * i % 253));
     data.labels.assign(5, 0);
     const auto images = std::make_shared<const DataSet>(data);
-    const NetworkTensors wanted = make_eager_recalibration(spec, images, torch::kCPU)->apply(state);
+    const NetworkTensors wanted = make_eager_recalibration(spec, source_of(images), torch::kCPU)->apply(state);
     const auto fused = make_fused(spec, images);
     const NetworkTensors found = fused->apply(state);
     // Without shortcuts each layer makes the roundings of those before larger.
@@ -201,8 +202,8 @@ TEST_CASE("statistics do not depend on how a batch is cut, and parameters that a
   const auto graph = make_recalibration_graph(resnet_spec());
   const auto set = GENERATE(InstructionSet::portable, InstructionSet::avx2, InstructionSet::avx512);
   if (!is_available(set)) return;
-  const auto first = make_fused_recalibration(graph, data, best_instruction_set())->apply(state);
-  const auto recalibration = make_fused_recalibration(graph, data, set);
+  const auto first = make_fused_recalibration(graph, source_of(data), best_instruction_set())->apply(state);
+  const auto recalibration = make_fused_recalibration(graph, source_of(data), set);
   const auto other = recalibration->apply(state);
   for (std::size_t b = 0; b < first.buffers.size(); ++b) {
     if (!first.buffers[b].tensor.is_floating_point()) continue;

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "catch.h"
+#include "engines.h"
 #include "evaluation/evaluator.h"
 #include "models/registry.h"
 
@@ -46,8 +47,8 @@ TEST_CASE("a plane through three states holds all of them, statistics and losses
   const Plane plane{a.state, directions_through(a, std::vector{b, c}, DirectionType::states)};
   CHECK(norm(plane.directions[1]) == Approx(norm(plane.directions[0])));
   CHECK(std::abs(cosine(plane.directions[0], plane.directions[1])) < 1e-7);
-  const Engine engine({spec_of()}, std::make_shared<const DataSet>(load_data("synthetic:40", Split::train)),
-                      torch::kCPU);
+  const Engine engine =
+      engine_over({spec_of()}, std::make_shared<const DataSet>(load_data("synthetic:40", Split::train)));
   const auto evaluator = engine.make_evaluator();
   for (const NamedState* state : {&a, &b, &c}) {
     const Projection at = project(state->state, plane);

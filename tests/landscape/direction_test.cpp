@@ -76,6 +76,57 @@ TEST_CASE("every other normalization does what its name says") {
   }
 }
 
+namespace {
+
+/// The norms of the slices along an axis, each of `size` indices, in double, by LibTorch's own reshaping.
+at::Tensor slice_norms(const at::Tensor& tensor, std::int64_t axis, std::int64_t size = 1) {
+  const auto front = tensor.to(torch::kFloat64).movedim(axis, 0);
+  return front.reshape({front.size(0) / size, -1}).norm(2, 1);
+}
+
+}  // namespace
+
+TEST_CASE("a slice is what the owning module says: a column, a head, an index of any axis") {
+  torch::manual_seed(8);
+  const NetworkTensors origin{{{"conv1d.weight", torch::randn({6, 10})},
+                               {"attention.weight", torch::randn({12, 5})},
+                               {"out.weight", torch::randn({5, 12})},
+                               {"bias", torch::randn({6})},
+                               {"position", torch::randn({1, 4, 3})}},
+                              {}};
+  DirectionOptions options{.normalization = Normalization::filter, .ignore = ignore_of("none")};
+  options.slices = {
+      {.axis = 1}, {.axis = 0, .head = Slices::Head{0, 4}}, {.axis = 0, .head = Slices::Head{1, 4}}, {}, {.axis = 1}};
+  const auto compare = [&](std::vector<std::int64_t> axes, std::vector<std::int64_t> sizes) {
+    const auto direction = random_direction(origin, 0, options).parameters;
+    for (std::size_t p = 0; p < axes.size(); ++p) {
+      CAPTURE(name_of(options.normalization), origin.parameters[p].name);
+      const auto& theta = origin.parameters[p].tensor;
+      CHECK(torch::allclose(slice_norms(direction[p].tensor, axes[p], sizes[p]), slice_norms(theta, axes[p], sizes[p]),
+                            1e-6));
+      CHECK_FALSE(torch::allclose(direction[p].tensor, theta));
+    }
+  };
+  compare({1, 0, 0, 0, 1}, {1, 1, 1, 6, 1});
+  options.normalization = Normalization::column;
+  compare({1, 1, 1, 0, 1}, {1, 1, 1, 6, 1});
+  options.normalization = Normalization::head;
+  compare({1, 0, 1, 0, 1}, {1, 4, 4, 6, 1});
+
+  auto x = random_direction(origin, 0, options), y = random_direction(origin, 1, options);
+  make_orthogonal(std::span(&x, 1), y, origin, options);
+  CHECK(std::abs(cosine(x, y)) < 1e-7);
+  CHECK(
+      torch::allclose(slice_norms(y.parameters[2].tensor, 1, 4), slice_norms(origin.parameters[2].tensor, 1, 4), 1e-6));
+
+  options.slices[1] = {.lacks_heads = true};
+  CHECK_THROWS_WITH(random_direction(origin, 0, options), ContainsSubstring("attention.weight"));
+  options.ignore = ignore_of("attention.*");
+  CHECK_NOTHROW(random_direction(origin, 0, options));
+  options.slices.clear();
+  CHECK_THROWS_WITH(random_direction(origin, 0, options), ContainsSubstring("no parameter"));
+}
+
 TEST_CASE("one-dimensional parameters that are not ignored are one filter of their own draw") {
   const auto origin = state_of("resnet20");
   const auto& parameters = origin.parameters;
@@ -214,8 +265,7 @@ TEST_CASE("a direction made orthogonal keeps its normalization") {
   const NetworkTensors single{{{"w", torch::ones({1, 3})}}, {}};
   const auto fixed = random_direction(single, 0, {});
   Direction same = copy_state(fixed, torch::kCPU);  // nothing of it is left
-  CHECK_THROWS_WITH(make_orthogonal(std::span(&fixed, 1), same, single, {}),
-                    ContainsSubstring("cannot be made"));
+  CHECK_THROWS_WITH(make_orthogonal(std::span(&fixed, 1), same, single, {}), ContainsSubstring("cannot be made"));
 }
 
 TEST_CASE("directions of states go through a file in the order of the state_dict, with or without the counters") {

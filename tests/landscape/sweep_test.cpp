@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "catch.h"
+#include "engines.h"
 #include "models/registry.h"
 #include "temporary_folder.h"
 
@@ -23,8 +24,8 @@ NetworkSpec spec_of(const std::string& architecture) {
 /// A plane around a freshly initialized network, and an engine over 40 images.
 struct Example {
   explicit Example(const std::string& architecture, LossFunction loss = LossFunction::cross_entropy)
-      : engine({spec_of(architecture), loss, 16},
-               std::make_shared<const DataSet>(load_data("synthetic:40", Split::train)), torch::kCPU) {
+      : engine(engine_over({spec_of(architecture), {.batch_size = 16}, loss},
+                           std::make_shared<const DataSet>(load_data("synthetic:40", Split::train)))) {
     torch::manual_seed(4);
     plane.origin = copy_state(state_of(*make_network(spec_of(architecture))), torch::kCPU);
     for (std::uint32_t k = 0; k < 2; ++k) plane.directions.push_back(random_direction(plane.origin, k, {}));
@@ -236,12 +237,12 @@ TEST_CASE("a second set of images gives the values that it has alone, and change
   const Example example("lenet");
   const auto test = std::make_shared<const DataSet>(load_data("synthetic:40", Split::test));
   const auto train = std::make_shared<const DataSet>(load_data("synthetic:40", Split::train));
-  EngineOptions options{spec_of("lenet"), LossFunction::cross_entropy, 16};
-  options.extras.top5 = true;
-  options.second = test;
-  const Engine both(options, train, torch::kCPU);
-  options.second = nullptr;
-  const Engine first(options, train, torch::kCPU), second(options, test, torch::kCPU);
+  EngineWords words{spec_of("lenet"), {.batch_size = 16}};
+  words.extras.top5 = true;
+  words.second = test;
+  const Engine both = engine_over(words, train);
+  words.second = nullptr;
+  const Engine first = engine_over(words, train), second = engine_over(words, test);
   const auto value = [&](const Engine& engine) { return engine.make_evaluator()->evaluate(example.plane.origin); };
   const Evaluation found = value(both), a = value(first), b = value(second);
   CHECK(both.images_per_point() == 50);
@@ -257,6 +258,6 @@ TEST_CASE("a second set of images gives the values that it has alone, and change
   CHECK(part.images == 10);
   CHECK(part.value("top5") == b.value("top5"));
   CHECK(
-      names_of(measures_of(options.extras, options.loss, 10, Split::train, Split::test)) ==
+      names_of(measures_of(*both.problem().criterion(), Split::train, Split::test, false, "images")) ==
       std::vector<std::string>{"train_loss", "train_acc", "train_acc_top5", "test_loss", "test_acc", "test_acc_top5"});
 }

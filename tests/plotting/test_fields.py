@@ -73,7 +73,7 @@ def test_reconstructed_points_are_counted_with_their_largest_error(svg, tmp_path
     file = write_reconstructed(tmp_path / "s.h5", {"lossatlas/train_loss_error": errors})
     text = words_of(svg(file, "--kind", kind))
     share = 100 * np.log1p(0.05 / GRID[1, 1]) / np.log(GRID.max() / GRID.min())
-    assert "25 of 81 points evaluated on all images, the rest reconstructed;" in text
+    assert "25 of 81 points evaluated in full, the rest reconstructed;" in text
     there = f"{100 * 0.05 / GRID[1, 1]:.2g} % of the loss there"
     assert f"largest stated error {there} ({share:.3g} % of the range of log loss)" in text
     assert "tolerance 0.01" in text and "budget 30 %" in text

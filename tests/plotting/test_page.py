@@ -130,7 +130,7 @@ def test_reconstructed_values_are_said(page_of, tmp_path):
     view = held(page_of(write_surface(tmp_path / "s.h5", evaluated=mask, more={
         "lossatlas/train_loss_error": error})))["views"][0]
     notes = view["sets"][0]["fields"]["train_loss"]["notes"]
-    assert any("25 of 81 points evaluated on all images, the rest reconstructed" in note for note in notes)
+    assert any("25 of 81 points evaluated in full, the rest reconstructed" in note for note in notes)
 
 
 def test_losses_beyond_single_precision_stay_finite(page_of, tmp_path):

@@ -128,7 +128,7 @@ def test_notes_are_said_of_each_file(svg, tmp_path, kind):
     b = write_surface(tmp_path / "b.h5", lambda x, y: 10 + x, evaluated=mask, more=more)
     words = words_of(svg(a, b, "--kind", kind, "--dpi", "60", "--names", "A,B"))
     for name, share in (("A", "1.8"), ("B", "0.11")):  # 0.01 / (0.5 + 0.25²) and 0.01 / 9
-        assert f"{name}: 45 of 81 points evaluated on all images, the rest reconstructed; largest stated error {share} % of the loss" in words
+        assert f"{name}: 45 of 81 points evaluated in full, the rest reconstructed; largest stated error {share} % of the loss" in words
     words = words_of(svg(write_trajectory(tmp_path / "t.h5"), write_trajectory(tmp_path / "u.h5", 2), "--kind", kind,
                          "--dpi", "60", "--names", "one,two"))
     assert "one: checkpoints lie up to" in words and "two: run 0 (SGD): checkpoints lie up to" in words

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "catch.h"
 #include "checkpoint/checkpoint.h"
-#include "evaluation/evaluator.h"
+#include "models/network.h"
 #include "models/registry.h"
 #include "temporary_folder.h"
 
@@ -23,23 +23,27 @@ Curve plane_curve(CurveShape shape, const std::vector<std::array<float, 2>>& poi
   return curve;
 }
 
-CurveOptions small_options() {
-  CurveOptions options;
-  options.network.architecture = "resnet20";
-  options.network.width = 4;
-  options.loop = {16, 2, 5, true};
-  options.learning_rate = 0.05;
-  return options;
+NetworkSpec small_network() {
+  NetworkSpec network;
+  network.architecture = "resnet20";
+  network.width = 4;
+  return network;
 }
+
+CurveOptions small_options() { return {.epochs = 2, .seed = 5, .learning_rate = 0.05}; }
 
 std::vector<NamedTensor> fresh_parameters(std::uint64_t seed) {
   torch::manual_seed(seed);
-  return copy_state(state_of(*make_network(small_options().network)), torch::kCPU).parameters;
+  return copy_state(state_of(*make_network(small_network())), torch::kCPU).parameters;
 }
 
 CurveRun make_run(const CurveOptions& options, const Curve& start, const std::filesystem::path& state) {
   const auto train = std::make_shared<const DataSet>(load_data("synthetic:64", Split::train));
-  return CurveRun(options, start, train, torch::kCPU, state, {{"lr", options.learning_rate}});
+  const auto trainee = [&] {
+    return make_trainee(make_network(small_network()), train, {.batch_size = 16, .seed = 5, .augment = true},
+                        torch::kCPU);
+  };
+  return CurveRun(options, start, trainee, state, {{"lr", options.learning_rate}});
 }
 
 bool same_points(const std::vector<NamedTensor>& a, const std::vector<NamedTensor>& b) {
@@ -160,7 +164,7 @@ TEST_CASE("a curve whose training was stopped goes on to the same bits") {
 TEST_CASE("a curve of other settings is not resumed, nor a file that holds no curve") {
   const TemporaryFolder folder;
   auto options = small_options();
-  options.loop.epochs = 1;
+  options.epochs = 1;
   const Curve start = straight_curve(CurveShape::bezier, fresh_parameters(1), fresh_parameters(2), 1);
   make_run(options, start, folder / "state.pt").run({});
   options.learning_rate = 0.01;

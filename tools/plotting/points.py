@@ -140,7 +140,7 @@ def _reconstruction(field):
     if not field.reconstructed.any():
         return []
     total = field.reconstructed.size
-    text = f"{grouped(evaluated(field))} of {points(total)} evaluated on all images, the rest reconstructed"
+    text = f"{grouped(evaluated(field))} of {points(total)} evaluated in full, the rest reconstructed"
     errors = np.where(field.reconstructed, np.nan if field.errors is None else field.errors, np.nan)
     if not np.isfinite(errors).any():
         return [text]

@@ -5,9 +5,12 @@ import re
 
 # name of a value's part -> as read in a label
 SPLITS = {"train": "training", "test": "test", "val": "validation"}
-LOSSES = {"cross-entropy": "mean cross-entropy", "mse": "mean squared error"}
+LOSSES = {"cross-entropy": "mean cross-entropy", "mse": "mean squared error", "next-token": "mean cross-entropy",
+          "l1": "mean absolute error", "huber": "Huber loss", "bce-with-logits": "mean binary cross-entropy", "function": ""}
 NORMALIZATIONS = {
     "filter": "filter-normalized",
+    "column": "column-normalized",
+    "head": "head-normalized",
     "layer": "layer-normalized",
     "weight": "weight-normalized",
     "none": "not normalized",
@@ -55,7 +58,7 @@ def short_label(name, settings=None):
     if not split:
         return name
     if quantity == "images":
-        return f"{SPLITS[split]} images evaluated"
+        return f"{SPLITS[split]} {samples_word(settings or {})} evaluated"
     what = f"{SPLITS[split]} {QUANTITIES[quantity]}"
     if number:
         return f"{what} of class {number}"
@@ -95,7 +98,8 @@ def value_label(name, settings, unit=""):
 
 def loss_unit(settings):
     loss = _known(settings, "loss")
-    return f" ({LOSSES.get(loss, loss)})" if loss else ""
+    named = LOSSES.get(loss, loss)
+    return f" ({named})" if named else ""
 
 
 def axis_label(number, settings, share=None, unit=None, stated=""):
@@ -158,8 +162,16 @@ def _common(texts):
     return texts[0] if len(set(texts)) == 1 else ""
 
 
+def samples_word(settings):
+    """What the samples are called: those of a problem file may be anything."""
+    return "samples" if "problem" in settings else "images"
+
+
 def data_name(settings):
     """'cifar10:/some/dir' -> 'cifar10'; for a user's own data the name of the file or folder."""
+    problem = settings.get("problem")
+    if isinstance(problem, dict) and isinstance(problem.get("file"), str):
+        return os.path.splitext(problem["file"])[0]
     kind, _, rest = _known(settings, "data").partition(":")
     if kind in ("images", "hdf5") and rest:
         return os.path.basename(rest.rstrip("/")) or kind
@@ -220,7 +232,7 @@ def evaluated_images(file, only=""):
     if not counts and isinstance(samples, int) and not isinstance(samples, bool) and samples > 0:
         counts = {_known(file.settings, "split"): samples}
     named = [f"{grouped(count)} {SPLITS.get(split, '')}".strip() for split, count in counts.items()]
-    return f"{' and '.join(named)} images" if named else ""
+    return f"{' and '.join(named)} {samples_word(file.settings)}" if named else ""
 
 
 def subtitle(file, each=False, name=""):
