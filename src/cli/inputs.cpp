@@ -12,7 +12,9 @@ namespace lossatlas {
 
 void add_data(CLI::App& command, DataRequest& request, bool required) {
   command.option_defaults()->group("Data");
-  command.add_option("--data", request.data, "synthetic[:N] or cifar10:DIR")->required(required)->type_name("DATA");
+  command.add_option("--data", request.data, "synthetic[:N], cifar10:DIR, cifar100:DIR[:coarse] or mnist:DIR")
+      ->required(required)
+      ->type_name("DATA");
   const auto add_numbers = [&](const std::string& option, std::vector<double>& numbers, const char* text) {
     const auto take = [&numbers, option](const std::string& given) { numbers = parse_numbers(option, given); };
     command.add_option_function<std::string>(option, take, text)->type_name("R,G,B");

@@ -4,12 +4,12 @@
 #include <charconv>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/philox.h"
-#include "data/cifar10.h"
+#include "data/cifar.h"
+#include "data/idx.h"
 #include "data/synthetic.h"
 
 namespace lossatlas {
@@ -18,25 +18,58 @@ std::string_view name_of(Split split) { return split == Split::train ? "train" :
 
 namespace {
 
-constexpr auto kSynthetic = "synthetic", kCifar10 = "cifar10";
 constexpr std::int64_t kRankStream = 256;  // of a sample's random numbers: what orders the classes
 
+/// Data that are files in a folder.
+struct FolderKind {
+  std::string name;   // "cifar10"
+  std::string shown;  // in messages: "cifar10:DIR"
+  DataSet (*load)(const std::filesystem::path& folder, Split split);
+  std::vector<std::filesystem::path> (*files)(const std::filesystem::path& folder);
+};
+
+const std::vector<FolderKind>& folder_kinds() {
+  using Folder = const std::filesystem::path&;
+  static const std::vector<FolderKind> kinds{
+      {"cifar10", "cifar10:DIR", [](Folder folder, Split split) { return load_cifar(Cifar::ten, folder, split); },
+       [](Folder folder) { return cifar_files(Cifar::ten, folder); }},
+      {"cifar100", "cifar100:DIR[:coarse]",
+       [](Folder folder, Split split) { return load_cifar(Cifar::hundred, folder, split); },
+       [](Folder folder) { return cifar_files(Cifar::hundred, folder); }},
+      {"cifar100-coarse", "",
+       [](Folder folder, Split split) { return load_cifar(Cifar::hundred_coarse, folder, split); },
+       [](Folder folder) { return cifar_files(Cifar::hundred_coarse, folder); }},
+      {"mnist", "mnist:DIR", load_idx, idx_files}};
+  return kinds;
+}
+
 struct Words {
-  std::string kind;
-  std::optional<std::string> rest;  // after the colon
+  const FolderKind* kind = nullptr;  // null: synthetic
+  std::string rest;                  // after the colon
 };
 
 Words parse(const std::string& words) {
+  constexpr std::string_view kCoarse = ":coarse";
   const auto colon = words.find(':');
-  Words parsed{words.substr(0, colon), {}};
-  if (colon != std::string::npos) parsed.rest = words.substr(colon + 1);
-  if (parsed.kind == kCifar10 && parsed.rest.value_or("").empty()) {
-    throw UsageError("`data` {}: requires the folder of the binary files, as in cifar10:DIR", words);
+  std::string name = words.substr(0, colon), rest = colon == words.npos ? "" : words.substr(colon + 1);
+  if (name == "synthetic") return {nullptr, colon == words.npos ? "5000" : rest};
+  if (name == "cifar100" && rest.ends_with(kCoarse)) {
+    rest.resize(rest.size() - kCoarse.size());
+    name += "-coarse";
   }
-  if (parsed.kind == kSynthetic || parsed.kind == kCifar10) return parsed;
+  std::string known = "synthetic[:N]";
+  for (const FolderKind& kind : folder_kinds()) {
+    if (kind.name == name && colon != words.npos) {
+      if (!rest.empty()) return {&kind, rest};
+    }
+    if (kind.name == name) {
+      throw UsageError("`data` {}: requires the folder of its files, as in {}:DIR", words, name);
+    }
+    if (!kind.shown.empty()) known += (&kind == &folder_kinds().back() ? " and " : ", ") + kind.shown;
+  }
   const bool is_folder = std::filesystem::is_directory(in_home(words));
-  throw UsageError("`data` {}: unknown kind of data; there are synthetic[:N] and cifar10:DIR{}", words,
-                   is_folder ? fmt::format(", as in cifar10:{}", words) : "");
+  throw UsageError("`data` {}: unknown kind of data; there are {}{}", words, known,
+                   is_folder ? fmt::format("; of a folder as in cifar10:{}", words) : "");
 }
 
 }  // namespace
@@ -44,16 +77,15 @@ Words parse(const std::string& words) {
 DataSet load_data(const std::string& words, Split split) {
   const auto [kind, rest] = parse(words);
   DataSet data;
-  if (kind == kSynthetic) {
+  if (kind) {
+    data = kind->load(in_home(rest), split);
+  } else {
     std::uint32_t count = 5000;
-    const std::string number = rest.value_or("5000");
-    const auto [end, failure] = std::from_chars(number.data(), number.data() + number.size(), count);
-    if (failure != std::errc{} || end != number.data() + number.size() || count < 40 || count > 1'000'000) {
+    const auto [end, failure] = std::from_chars(rest.data(), rest.data() + rest.size(), count);
+    if (failure != std::errc{} || end != rest.data() + rest.size() || count < 40 || count > 1'000'000) {
       throw UsageError("`data` {}: wants a number of training images from 40 to 1000000, as in synthetic:2000", words);
     }
     data = make_synthetic(count, split);
-  } else {
-    data = load_cifar10(in_home(*rest), split);
   }
   data.name = words;
   return data;
@@ -61,7 +93,7 @@ DataSet load_data(const std::string& words, Split split) {
 
 std::vector<std::filesystem::path> data_files(const std::string& words) {
   const auto [kind, rest] = parse(words);
-  return kind == kCifar10 ? cifar10_files(in_home(*rest)) : std::vector<std::filesystem::path>{};
+  return kind ? kind->files(in_home(rest)) : std::vector<std::filesystem::path>{};
 }
 
 nlohmann::json settings_of(const DataSet& data) {

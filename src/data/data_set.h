@@ -36,6 +36,8 @@ struct DataSet {
 /// Loads one split of the data that `words` name:
 ///   synthetic[:N]   made by the program: N training images (default 5000) and N/4 test images
 ///   cifar10:DIR     the official binary layout, in DIR or DIR/cifar-10-batches-bin; ~/ in front is the home folder
+///   cifar100:DIR    the same of CIFAR-100, by its 100 fine labels; cifar100:DIR:coarse by its 20 coarse ones
+///   mnist:DIR       MNIST, Fashion-MNIST, KMNIST, as IDX files, plain or compressed (idx.h)
 /// Throws UsageError for an unknown kind, Error for files that are missing or damaged.
 DataSet load_data(const std::string& words, Split split);
 

@@ -122,6 +122,68 @@ TEST_CASE("CIFAR-10's binary layout is read in file order") {
   CHECK_THROWS_WITH(load_data(words, Split::train), ContainsSubstring("data_batch_4.bin: cannot be read"));
 }
 
+TEST_CASE("CIFAR-100's binary layout has a coarse and a fine label") {
+  const TemporaryFolder folder;
+  const auto write = [&](const char* name, std::initializer_list<std::pair<int, int>> labels) {
+    std::ofstream out(folder / name, std::ios::binary);
+    for (const auto& [coarse, fine] : labels) {
+      std::string record(3074, static_cast<char>(fine));
+      record[0] = static_cast<char>(coarse);
+      out << record;
+    }
+  };
+  write("train.bin", {{19, 99}, {0, 7}, {3, 0}});
+  write("test.bin", {{20, 7}});
+  const auto words = "cifar100:" + folder.path().string();
+  const DataSet fine = load_data(words, Split::train), coarse = load_data(words + ":coarse", Split::train);
+  CHECK(fine.labels == std::vector<std::int64_t>{99, 7, 0});
+  CHECK(fine.classes == 100);
+  CHECK(coarse.labels == std::vector<std::int64_t>{19, 0, 3});
+  CHECK(coarse.classes == 20);
+  CHECK(fine.pixels == coarse.pixels);
+  CHECK(fine.pixels[3072] == 7);
+  CHECK_THROWS_WITH(load_data(words + ":coarse", Split::test), ContainsSubstring("label 20 of image 1"));
+  CHECK(load_data(words, Split::test).labels == std::vector<std::int64_t>{7});
+  CHECK(data_files(words).size() == 2);
+  CHECK_THROWS_WITH(load_data("cifar100:/nowhere", Split::train), ContainsSubstring("no train.bin"));
+}
+
+TEST_CASE("IDX files are read as MNIST's are") {
+  const TemporaryFolder folder;
+  const auto raw = folder / "MNIST" / "raw";
+  std::filesystem::create_directories(raw);
+  const auto write = [&](const char* name, const std::string& bytes) {
+    std::ofstream(raw / name, std::ios::binary) << bytes;
+  };
+  const auto head = [](std::initializer_list<int> sizes) {
+    std::string bytes{0, 0, 8, static_cast<char>(sizes.size())};
+    for (const int size : sizes) bytes += std::string(3, '\0') + static_cast<char>(size);
+    return bytes;
+  };
+  std::string pixels;
+  for (int i = 0; i < 2 * 3 * 4; ++i) pixels += static_cast<char>(i);
+  write("train-images-idx3-ubyte", head({2, 3, 4}) + pixels);
+  write("train-labels-idx1-ubyte", head({2}) + std::string{5, 0});
+  write("t10k-images-idx3-ubyte", head({1, 3, 4}) + pixels.substr(0, 12));
+  write("t10k-labels-idx1-ubyte", head({1}) + std::string{12});
+  const auto words = "mnist:" + folder.path().string();
+  const DataSet train = load_data(words, Split::train);
+  CHECK(train.shape == std::array<std::int64_t, 3>{1, 3, 4});
+  CHECK(train.labels == std::vector<std::int64_t>{5, 0});
+  CHECK(train.classes == 13);  // of both splits
+  CHECK(std::equal(pixels.begin(), pixels.end(), train.pixels.begin()));
+  CHECK(data_files(words).size() == 4);
+
+  write("train-labels-idx1-ubyte", head({3}) + std::string{5, 0, 1});
+  CHECK_THROWS_WITH(load_data(words, Split::train), ContainsSubstring("3 labels"));
+  write("train-images-idx3-ubyte", head({200, 200, 200}) + pixels);
+  CHECK_THROWS_WITH(load_data(words, Split::train), ContainsSubstring("24 bytes after its head"));
+  write("train-images-idx3-ubyte", "no IDX file");
+  CHECK_THROWS_WITH(load_data(words, Split::train), ContainsSubstring("is no IDX file"));
+  std::filesystem::remove(raw / "t10k-images-idx3-ubyte");
+  CHECK_THROWS_WITH(load_data(words, Split::test), ContainsSubstring("no t10k-images"));
+}
+
 TEST_CASE("data that are not there are refused with what would be right") {
   CHECK_THROWS_AS(load_data("imagenet:/x", Split::train), UsageError);
   CHECK_THROWS_AS(load_data("synthetic:ten", Split::train), UsageError);

@@ -1,4 +1,4 @@
-#include "data/cifar10.h"
+#include "data/cifar.h"
 #include "fuzz/input.h"
 
 using namespace lossatlas;
@@ -6,6 +6,6 @@ using namespace lossatlas;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size);
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
   testing::read_as_file("test_batch.bin", bytes, size,
-                        [](const auto& file) { load_cifar10(file.parent_path(), Split::test); });
+                        [](const auto& file) { load_cifar(Cifar::ten, file.parent_path(), Split::test); });
   return 0;
 }
