@@ -1,4 +1,5 @@
-"""Ten small networks as researchers have them, each with a loss and data: CASES["name"]() -> (model, loss, data)."""
+"""Ten networks as researchers have them, each with a loss and data: CASES["name"]() -> (model, loss, data). They are
+small, for tests; tools/bench-problems makes larger ones of the same classes."""
 
 from __future__ import annotations
 
@@ -31,21 +32,27 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    def __init__(self) -> None:
+    """One block for each of `widths`, with stride 2 where they change."""
+
+    def __init__(self, widths: tuple[int, ...] = (4, 8), classes: int = 5) -> None:
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(3, 4, 3, 1, 1, bias=False), nn.BatchNorm2d(4)
-        self.layer1, self.layer2 = Block(4, 4, 1), Block(4, 8, 2)
-        self.fc = nn.Linear(8, 5)
+        self.conv1, self.bn1 = nn.Conv2d(3, widths[0], 3, 1, 1, bias=False), nn.BatchNorm2d(widths[0])
+        self.layers = [f"layer{i}" for i in range(1, len(widths) + 1)]
+        for name, fan_in, fan_out in zip(self.layers, (widths[0], *widths), widths):
+            self.add_module(name, Block(fan_in, fan_out, 1 if fan_in == fan_out else 2))
+        self.fc = nn.Linear(widths[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 2)
-        return self.fc(torch.flatten(F.adaptive_avg_pool2d(self.layer2(self.layer1(x)), 1), 1))
+        for name in self.layers:
+            x = self.get_submodule(name)(x)
+        return self.fc(torch.flatten(F.adaptive_avg_pool2d(x, 1), 1))
 
 
 class InvertedResidual(nn.Module):
-    def __init__(self, fan_in: int, fan_out: int, stride: int) -> None:
+    def __init__(self, fan_in: int, fan_out: int, stride: int, expansion: int = 2) -> None:
         super().__init__()
-        hidden = 2 * fan_in
+        hidden = expansion * fan_in
         self.use_shortcut = stride == 1 and fan_in == fan_out
         self.conv = nn.Sequential(
             nn.Conv2d(fan_in, hidden, 1, bias=False), nn.BatchNorm2d(hidden), nn.ReLU6(inplace=True),
@@ -58,24 +65,29 @@ class InvertedResidual(nn.Module):
 
 
 class MobileNet(nn.Module):
-    def __init__(self) -> None:
+    """`blocks`: the arguments of each InvertedResidual."""
+
+    def __init__(self, blocks: tuple[tuple[int, ...], ...] = ((4, 4, 1), (4, 6, 2)), classes: int = 5) -> None:
         super().__init__()
-        self.features = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1, bias=False), nn.BatchNorm2d(4), nn.ReLU6(inplace=True),
-                                      InvertedResidual(4, 4, 1), InvertedResidual(4, 6, 2))
-        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(6, 5))
+        width = blocks[0][0]
+        self.features = nn.Sequential(nn.Conv2d(3, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width),
+                                      nn.ReLU6(inplace=True), *[InvertedResidual(*block) for block in blocks])
+        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(blocks[-1][1], classes))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.features(x).mean([2, 3]))
 
 
 class ViT(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, width: int = 16, layers: int = 2, patches: int = 4, classes: int = 5) -> None:
         super().__init__()
-        self.patch = nn.Conv2d(3, 16, 4, 4)
-        self.token, self.position = nn.Parameter(torch.zeros(1, 1, 16)), nn.Parameter(torch.randn(1, 5, 16) * 0.02)
-        layer = nn.TransformerEncoderLayer(16, 4, 32, dropout=0.1, activation="gelu", batch_first=True, norm_first=True)
-        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
-        self.head = nn.Linear(16, 5)
+        self.patch = nn.Conv2d(3, width, 4, 4)
+        self.token = nn.Parameter(torch.zeros(1, 1, width))
+        self.position = nn.Parameter(torch.randn(1, 1 + patches, width) * 0.02)
+        layer = nn.TransformerEncoderLayer(width, 4, 2 * width, dropout=0.1, activation="gelu", batch_first=True,
+                                           norm_first=True)
+        self.encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+        self.head = nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.patch(x).flatten(2).transpose(1, 2)
@@ -84,19 +96,20 @@ class ViT(nn.Module):
 
 
 class LSTM(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, vocabulary: int = 20, width: int = 8) -> None:
         super().__init__()
-        self.embedding, self.lstm, self.fc = nn.Embedding(20, 8), nn.LSTM(8, 8, batch_first=True), nn.Linear(8, 2)
+        self.embedding, self.lstm = nn.Embedding(vocabulary, width), nn.LSTM(width, width, batch_first=True)
+        self.fc = nn.Linear(width, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc(self.lstm(self.embedding(x))[0][:, -1])
 
 
 class CausalSelfAttention(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, length: int = 12) -> None:
         super().__init__()
         self.c_attn, self.c_proj, self.n_head = nn.Linear(width, 3 * width), nn.Linear(width, width), heads
-        self.register_buffer("bias", torch.tril(torch.ones(12, 12)).bool(), persistent=False)
+        self.register_buffer("bias", torch.tril(torch.ones(length, length)).bool(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         n, t, c = x.shape
@@ -107,9 +120,10 @@ class CausalSelfAttention(nn.Module):
 
 
 class GPTBlock(nn.Module):
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, length: int) -> None:
         super().__init__()
-        self.ln_1, self.attn, self.ln_2 = nn.LayerNorm(width), CausalSelfAttention(width, 4), nn.LayerNorm(width)
+        self.ln_1, self.attn = nn.LayerNorm(width), CausalSelfAttention(width, 4, length)
+        self.ln_2 = nn.LayerNorm(width)
         self.mlp = nn.ModuleDict({"c_fc": nn.Linear(width, 2 * width), "c_proj": nn.Linear(2 * width, width)})
 
     def forward(self, x: Tensor) -> Tensor:
@@ -118,11 +132,11 @@ class GPTBlock(nn.Module):
 
 
 class GPT(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, vocabulary: int = 30, length: int = 12, width: int = 16, layers: int = 2) -> None:
         super().__init__()
-        self.wte, self.wpe = nn.Embedding(30, 16), nn.Embedding(12, 16)
-        self.h, self.ln_f = nn.ModuleList([GPTBlock(16) for _ in range(2)]), nn.LayerNorm(16)
-        self.lm_head = nn.Linear(16, 30, bias=False)
+        self.wte, self.wpe = nn.Embedding(vocabulary, width), nn.Embedding(length, width)
+        self.h, self.ln_f = nn.ModuleList([GPTBlock(width, length) for _ in range(layers)]), nn.LayerNorm(width)
+        self.lm_head = nn.Linear(width, vocabulary, bias=False)
         self.lm_head.weight = self.wte.weight
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -149,11 +163,11 @@ class MaskedAttention(nn.Module):
 
 
 class UNet(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, width: int = 4) -> None:
         super().__init__()
-        self.down1 = nn.Sequential(nn.Conv2d(3, 4, 3, 1, 1), nn.BatchNorm2d(4), nn.ReLU())
-        self.down2 = nn.Sequential(nn.Conv2d(4, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU())
-        self.up, self.last = nn.ConvTranspose2d(8, 4, 2, 2), nn.Conv2d(8, 3, 1)
+        self.down1 = nn.Sequential(nn.Conv2d(3, width, 3, 1, 1), nn.BatchNorm2d(width), nn.ReLU())
+        self.down2 = nn.Sequential(nn.Conv2d(width, 2 * width, 3, 2, 1), nn.BatchNorm2d(2 * width), nn.ReLU())
+        self.up, self.last = nn.ConvTranspose2d(2 * width, width, 2, 2), nn.Conv2d(2 * width, 3, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         first = self.down1(x)
