@@ -1,7 +1,7 @@
 """Networks of users through export_problem and `lossatlas surface --problem`, beside a loop in pure Python (eager
 PyTorch: parameters set, then the mean loss over all samples). Both run on one thread, in turn, in the same batches.
-Prints the time of the export, samples per second of both (medians), and the largest relative error of the surface against
-the loop. The exit status is 1 if an error is 1e-5 or more."""
+Prints the time of the export, samples per second of both (medians), and the largest relative error of the surface
+against the loop. The exit status is 1 if an error is 1e-5 or more."""
 
 import argparse
 import importlib.util
@@ -157,8 +157,8 @@ class Measurement:
                 f"{self.ours:,.0f}", f"{self.eager:,.0f}", f"{ratio:.2f}", f"{self.error:.1e}")
 
 
-COLUMNS = ("network", "parameters", "samples", "export, s", "engine", "lossatlas, samples/s", "eager, samples/s", "ratio",
-           "largest error")
+COLUMNS = ("network", "parameters", "samples", "export, s", "engine", "lossatlas, samples/s", "eager, samples/s",
+           "ratio", "largest error")
 
 
 def print_row(cells, markdown):
