@@ -162,11 +162,11 @@ def _compare(problem: Problem, program: ExportedProgram, leaves: list[Tensor], o
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the warnings of attempts that fail: the exception says why."""
+    """Without the warnings and printed graphs of attempts that fail: the exception says why."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -83,7 +83,7 @@ class Problem:
 
     def function(self) -> Callable[..., tuple[Tensor, ...]]:
         """f(parameters..., buffers..., batch...) -> outputs, without a state of its own."""
-        problem, names = self, [*self.parameters, *self.buffers]
+        problem, names, slots = self, [*self.parameters, *self.buffers], self._slots()
 
         class Caller(nn.Module):
             def __init__(self) -> None:
@@ -98,9 +98,8 @@ class Problem:
 
         def call(*tensors: Tensor) -> tuple[Tensor, ...]:
             values = dict(zip(names, tensors))
-            values |= {alias: values[name] for alias, name in problem.aliases.items()}
-            values = {f"model.{name}": value for name, value in values.items()}
-            return torch.func.functional_call(caller, values, tuple(tensors[len(names):]))
+            values = {f"model.{name}": values[problem.aliases.get(name, name)] for name in slots}
+            return torch.func.functional_call(caller, values, tuple(tensors[len(names):]), tie_weights=False)
 
         return call
 
@@ -132,6 +131,15 @@ class Problem:
         finally:
             for tensor, value in zip(tensors, saved):
                 tensor.copy_(value)
+
+    def _slots(self) -> list[str]:
+        """A name of each attribute that holds a tensor. A module that is used under two names has its attributes once:
+        functional_call would not restore what it replaces twice."""
+        names: dict[tuple[nn.Module, str], str] = {}
+        for name in (*self.parameters, *self.buffers, *self.aliases):
+            path, _, entry = name.rpartition(".")
+            names.setdefault((self.model.get_submodule(path), entry), name)
+        return list(names.values())
 
     def _distinct(self, named: Iterable[tuple[str, Tensor]]) -> dict[str, list[Tensor]]:
         """Tensors by the first of their names; a list has more than one where several objects share the memory."""

@@ -141,6 +141,17 @@ def test_tied_tensors_are_one_with_aliases(tmp_path) -> None:
         "h.0.attn.bias": False, "h.1.attn.bias": False}
 
 
+def test_a_module_under_two_names_is_left_as_it_was(tmp_path) -> None:
+    model = mlp(6, 6, 6)
+    model.append(model[0])
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    x = torch.randn(20, 6)
+    manifest = export_problem(model, "mse", (x, x.flip(1)), tmp_path / "p.lossatlas", quiet=True)
+    assert manifest["aliases"] == {"3.weight": "0.weight", "3.bias": "0.bias"} and not manifest["coupled"]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert isinstance(model[0].weight, nn.Parameter)
+
+
 def slices_of(model: nn.Module) -> dict[str, tuple]:
     found = {name: slices(model, name, tensor) for name, tensor in model.named_parameters()}
     return {name: (entry["class"], entry["slice_axis"], entry["head"]) for name, entry in found.items()

@@ -90,12 +90,13 @@ REFUSALS: dict[str, tuple[Callable[[], nn.Module] | None, Any, Any, dict[str, An
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-def test_refused_with_advice(case: str, tmp_path) -> None:
+def test_refused_with_advice(case: str, tmp_path, capfd) -> None:
     model, loss, data, options, message = REFUSALS[case]
     torch.manual_seed(0)
     with pytest.raises(ProblemError, match=message) as error:
         export_problem(model() if model else mlp(6, 8, 3), loss, data, tmp_path / "p.lossatlas", **options)
     assert case == "branch" or "\n" not in str(error.value)
+    assert capfd.readouterr().err == ""
     assert list(tmp_path.iterdir()) == []
 
 
