@@ -70,15 +70,18 @@ class Landscape:
                 weights += weight.sum().item()
         return total / weights
 
-    def surface(self, directions: list[list[Tensor]], x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Losses [ny, nx] at θ + x·d₁ + y·d₂, in float32."""
+    def surface(self, directions: list[list[Tensor]], x: np.ndarray, y: np.ndarray,
+                dtype: torch.dtype = torch.float64) -> np.ndarray:
+        """Losses [ny, nx] at θ + x·d₁ + y·d₂, which is computed in `dtype` and rounded to the parameters' own. Scripts
+        compute it in float32; the losses of deep networks with random weights then differ by up to 10⁻⁴."""
         parameters = list(self.model.parameters())
         centre = [parameter.detach().clone() for parameter in parameters]
+        directions = [[tensor.to(dtype) for tensor in direction] for direction in directions]
         losses = np.empty((len(y), len(x)))
         for row, column in np.ndindex(*losses.shape):
             with torch.no_grad():
                 for parameter, origin, first, second in zip(parameters, centre, *directions, strict=True):
-                    parameter.copy_(origin + float(x[column]) * first + float(y[row]) * second)
+                    parameter.copy_(origin.to(dtype) + float(x[column]) * first + float(y[row]) * second)
             losses[row, column] = self.mean_loss()
         with torch.no_grad():
             for parameter, origin in zip(parameters, centre):

