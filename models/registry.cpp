@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "models/exported_network.h"
 #include "models/family.h"
 #include "models/script_network.h"
 
@@ -99,6 +100,7 @@ std::string twin_of(const std::string& name) {
 }
 
 std::shared_ptr<Network> make_network(const NetworkSpec& spec) {
+  if (spec.exported) return make_exported_network(spec);
   if (!spec.script.empty()) return make_script_network(spec);
   const Architecture& architecture = find(spec.architecture);
   check_input(architecture, spec);

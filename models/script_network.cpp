@@ -1,6 +1,5 @@
 #include "models/script_network.h"
 
-#include <ATen/MemoryOverlap.h>
 #include <caffe2/serialize/read_adapter_interface.h>
 #include <torch/csrc/jit/passes/freeze_module.h>
 #include <torch/csrc/jit/passes/inliner.h>
@@ -15,29 +14,10 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "models/script.h"
+#include "models/shared_tensors.h"
 
 namespace lossatlas {
 namespace {
-
-/// The child of that name, made where it is not there yet.
-torch::nn::Module& child(torch::nn::Module& parent, const std::string& name) {
-  for (const auto& entry : parent.named_children()) {
-    if (entry.key() == name) return *entry.value();
-  }
-  return *parent.register_module(name, std::make_shared<torch::nn::Module>());
-}
-
-/// Calls add(module, last part of the name) with the module that a dotted name leads to.
-template <class Add>
-void at_path(torch::nn::Module& root, const std::string& name, const Add& add) {
-  torch::nn::Module* module = &root;
-  std::size_t begin = 0;
-  for (std::size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', begin)) {
-    module = &child(*module, name.substr(begin, dot - begin));
-    begin = dot + 1;
-  }
-  add(*module, name.substr(begin));
-}
 
 /// Through which LibTorch reads bytes in memory.
 class BytesAdapter : public caffe2::serialize::ReadAdapterInterface {
@@ -59,48 +39,6 @@ torch::jit::Module load_script(const std::string& bytes) {
     return torch::jit::load(std::make_shared<BytesAdapter>(bytes), torch::kCPU);
   } catch (const std::exception& error) {
     throw Error("no TorchScript module can be read ({})", reason_of(error.what()));
-  }
-}
-
-bool has_memory(const at::Tensor& tensor) { return tensor.has_storage() && tensor.numel() > 0; }
-
-/// The one of the tensors that is the same memory; null where there is none.
-const NamedTensor* find_same(const NamedTensor& wanted, const std::vector<NamedTensor>& tensors) {
-  const auto is_same = [&](const at::Tensor& tensor) {
-    return has_memory(tensor) && has_memory(wanted.tensor) && tensor.data_ptr() == wanted.tensor.data_ptr() &&
-           tensor.scalar_type() == wanted.tensor.scalar_type() && tensor.sizes() == wanted.tensor.sizes() &&
-           tensor.strides() == wanted.tensor.strides();
-  };
-  const auto found =
-      std::find_if(tensors.begin(), tensors.end(), [&](const auto& known) { return is_same(known.tensor); });
-  return found == tensors.end() ? nullptr : &*found;
-}
-
-/// The last element in its storage.
-std::int64_t last_of(const at::Tensor& tensor) {
-  std::int64_t last = tensor.storage_offset();
-  for (std::int64_t axis = 0; axis < tensor.dim(); ++axis) last += (tensor.size(axis) - 1) * tensor.stride(axis);
-  return last;
-}
-
-bool share_numbers(const at::Tensor& a, const at::Tensor& b) {
-  if (!has_memory(a) || !has_memory(b) || !a.is_alias_of(b)) return false;
-  if (a.element_size() != b.element_size()) return true;
-  const std::int64_t last_a = last_of(a), last_b = last_of(b);
-  if (last_a < b.storage_offset() || last_b < a.storage_offset()) return false;
-  const at::Tensor marks = torch::zeros({std::max(last_a, last_b) + 1}, torch::kBool);
-  marks.as_strided(a.sizes(), a.strides(), a.storage_offset()).fill_(true);
-  return marks.as_strided(b.sizes(), b.strides(), b.storage_offset()).any().item<bool>();
-}
-
-/// Throws Error where moving a parameter would move numbers of another tensor too, which has them in other places.
-void check_apart(const NamedTensor& tensor, const std::vector<NamedTensor>& parameters) {
-  for (const NamedTensor& parameter : parameters) {
-    if (!share_numbers(parameter.tensor, tensor.tensor)) continue;
-    throw Error(
-        "{} and {} are different views of the same numbers, which cannot be moved one by one; "
-        "save the network with a copy, or with one of them alone",
-        parameter.name, tensor.name);
   }
 }
 
@@ -138,23 +76,16 @@ ScriptNetwork::ScriptNetwork(const std::string& bytes) : script_(std::make_uniqu
   };
   for (const auto& [name, tensor] : script_->module.named_parameters()) {
     if (is_alias(name, tensor, parameters)) continue;
-    check_apart({name, tensor}, parameters);
-    if (at::has_internal_overlap(tensor) == at::MemOverlap::Yes) {
-      throw Error("{} repeats its own numbers, as after expand(); save the network with a copy of it", name);
-    }
+    check_movable({name, tensor}, parameters);
     parameters.push_back({name, tensor});
-    at_path(*this, name, [&, &value = tensor](torch::nn::Module& module, const std::string& last) {
-      module.register_parameter(last, value, value.requires_grad());
-    });
+    add_parameter(*this, {name, tensor}, tensor.requires_grad());
   }
   std::vector<NamedTensor> all = parameters;
   for (const auto& [name, tensor] : script_->module.named_buffers()) {
     if (is_alias(name, tensor, all)) continue;
     check_apart({name, tensor}, parameters);
     all.push_back({name, tensor});
-    at_path(*this, name, [&, &value = tensor](torch::nn::Module& module, const std::string& last) {
-      module.register_buffer(last, value);
-    });
+    add_buffer(*this, {name, tensor});
   }
   for (const auto& [name, value] : script_->module.named_attributes()) {  // of neither kind, too
     if (!value.isTensor()) continue;

@@ -19,11 +19,13 @@ using TensorGroups = std::map<std::string, std::vector<NamedTensor>>;
 
 /// Checkpoint::format of a TorchScript file, which holds the network itself beside its parameters.
 inline constexpr std::string_view kScriptFormat = "TorchScript";
+/// The same of what torch.export.save wrote.
+inline constexpr std::string_view kExportedFormat = "torch.export";
 
 /// A checkpoint as read from a file: tensors by name, in file order, and the plain values beside them.
 /// Tensors are on the CPU, contiguous, of the type they have in the file, and share no memory with one another.
 struct Checkpoint {
-  std::string format;                // "PyTorch zip", "PyTorch legacy", "safetensors" or "TorchScript"
+  std::string format;                // "PyTorch zip", "PyTorch legacy", "safetensors", "TorchScript", "torch.export"
   std::vector<NamedTensor> tensors;  // the state_dict; a "module." prefix is removed when every name has it
   TensorGroups groups;               // every other dictionary that holds tensors alone, by its name; none is empty
   nlohmann::json metadata;           // an object: numbers, strings, None, and lists and dictionaries of them that stood
@@ -31,16 +33,17 @@ struct Checkpoint {
                                      // width, data, …). Tensors of one element become numbers; what holds larger ones
                                      // is left out.
   std::string sha256;                // of the bytes that were read
-  std::shared_ptr<const std::string> script;  // these bytes, of a TorchScript file; null for others
-  std::vector<Alias> aliases = {};            // of a TorchScript file: further names of its tensors
+  std::shared_ptr<const std::string> script;             // these bytes, of a TorchScript file; null for others
+  std::shared_ptr<const ExportedProgram> exported = {};  // of a file of torch.export; null for others
+  std::vector<Alias> aliases = {};                       // of either: further names of its tensors
 };
 
 /// Reads a checkpoint, which is recognised by its content: what torch.save wrote (zip or the format before PyTorch 1.6;
 /// a state_dict, or a dictionary that holds one under "state_dict"; "model_state_dict", "model" and "net" serve too),
-/// safetensors, or TorchScript (see ScriptNetwork). Runs no code: a pickle that names a global other than those that
-/// make up tensors and dictionaries is refused by that name. The file is read once, whole: what becomes of it later
-/// does not matter. Memory taken is bounded by a small multiple of its size. Every entry of a zip must have the CRC-32
-/// that the zip's directory gives it (0: none). Throws Error naming the file.
+/// safetensors, TorchScript (see ScriptNetwork), or torch.export (see ExportedProgram). Runs no code: a pickle that
+/// names a global other than those that make up tensors and dictionaries is refused by that name. The file is read
+/// once, whole: what becomes of it later does not matter. Memory taken is bounded by a small multiple of its size.
+/// Every entry of a zip must have the CRC-32 that the zip's directory gives it (0: none). Throws Error naming the file.
 Checkpoint read_checkpoint(const std::filesystem::path& file);
 
 /// Writes {"state_dict": …, each group, and each entry of metadata} as torch.load(weights_only=True) reads it: the same

@@ -7,12 +7,16 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/index.h"
 #include "checkpoint/input_file.h"
+#include "checkpoint/tensors.h"
 
 /// One reader a format, each in a file of its own. A checkpoint's file is loaded before. They throw Error without the
 /// file's name, or c10::Error; read_checkpoint adds the name.
 namespace lossatlas {
 
-/// What torch.save writes since PyTorch 1.6: a ZIP archive of data.pkl and a record for each storage.
+struct ExportedProgram;
+
+/// What torch.save writes since PyTorch 1.6: a ZIP archive of data.pkl and a record for each storage. Such archives of
+/// TorchScript and torch.export too.
 Checkpoint read_zip(InputFile& file);
 
 /// What torch.save wrote before: five pickles, then the storages. Protocol 1001.
@@ -20,6 +24,10 @@ Checkpoint read_legacy(InputFile& file);
 
 /// https://huggingface.co/docs/safetensors: a length, a JSON header, the tensors.
 Checkpoint read_safetensors(InputFile& file);
+
+/// A network of torch.export. `records`: of its archive, by their names, of which all together may have `most` bytes.
+/// Reads no pickle.
+std::shared_ptr<const ExportedProgram> read_exported(pickle::StorageBytes& records, std::uint64_t most);
 
 /// The same of each format, but for the tensors' numbers. `file` of the index is left empty.
 CheckpointIndex index_zip(InputFile& file);

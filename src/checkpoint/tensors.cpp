@@ -128,20 +128,25 @@ at::Tensor TensorLoader::copy(const at::Tensor& tensor) {
   return tensor.clone(at::MemoryFormat::Contiguous);
 }
 
-at::Tensor TensorLoader::load(const TensorView& view) {
-  const std::int64_t size = byte_count(view.sizes, view.type);
+at::Tensor TensorLoader::view(const TensorView& view) {
+  byte_count(view.sizes, view.type);
   const at::Tensor bytes = storage(view.storage->key, check_inside(view));
   const auto width = static_cast<std::int64_t>(c10::elementSize(view.type));
   const std::int64_t skipped =
       view.storage->view_offset * static_cast<std::int64_t>(c10::elementSize(view.storage->type));
   const at::Tensor used = bytes.slice(0, skipped, bytes.numel() - (bytes.numel() - skipped) % width);
   const at::Tensor flat = typed(used, view.type);
-  const at::Tensor tensor = flat.as_strided(view.sizes, view.strides, flat.storage_offset() + view.offset);
-  if (view.is_negative) {
+  return flat.as_strided(view.sizes, view.strides, flat.storage_offset() + view.offset);
+}
+
+at::Tensor TensorLoader::load(const TensorView& wanted) {
+  const at::Tensor tensor = view(wanted);
+  if (wanted.is_negative) {
     return copy(tensor).neg_();
   }
-  const bool whole = size == bytes.numel() && tensor.is_contiguous();
-  return whole && handed_out_.insert(view.storage->key).second ? tensor : copy(tensor);
+  const std::string& key = wanted.storage->key;
+  const bool whole = byte_count(wanted.sizes, wanted.type) == storages_.at(key).numel() && tensor.is_contiguous();
+  return whole && handed_out_.insert(key).second ? tensor : copy(tensor);
 }
 
 void TensorLoader::check(const TensorView& view) {

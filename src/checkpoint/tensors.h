@@ -41,6 +41,9 @@ class TensorLoader {
   /// On the CPU, contiguous, in memory that no other tensor shares. Throws as check does.
   at::Tensor load(const TensorView& view);
 
+  /// The same in the memory of its storage, which other views share: not to be written. Throws as check does.
+  at::Tensor view(const TensorView& view);
+
   /// Where in the file the tensor's elements begin, if they stand there one after the other, row-major.
   /// Throws as check does.
   std::optional<std::uint64_t> offset_of(const TensorView& view);

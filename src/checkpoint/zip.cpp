@@ -1,6 +1,7 @@
 #include <caffe2/serialize/inline_container.h>
 #include <caffe2/serialize/read_adapter_interface.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -13,6 +14,7 @@
 #include "checkpoint/input_file.h"
 #include "checkpoint/tensors.h"
 #include "checkpoint/unpickler.h"
+#include "models/exported.h"
 #include "models/script.h"
 
 namespace lossatlas {
@@ -163,6 +165,33 @@ class Archive : public pickle::StorageBytes {
   std::map<std::string, std::uint32_t> checksums_;
 };
 
+[[noreturn]] void refuse_old_export() {
+  throw Error(
+      "was written by torch.export of an older PyTorch, which stores weights as a pickle; load it in PyTorch 2.11 with "
+      "torch.export.load and save it again");
+}
+
+/// Whether it is one from before archives, which had a folder.
+bool is_old_export(const InputFile& file) {
+  const auto text = [&](std::uint64_t offset, std::uint64_t count) { return file.text(offset, count); };
+  try {
+    const auto entries = read_zip_directory(file.size(), text);
+    return std::any_of(entries.begin(), entries.end(),
+                       [](const ZipEntry& entry) { return entry.name == "serialized_exported_program.json"; });
+  } catch (const Error&) {  // no zip: whoever reads it says so
+    return false;
+  }
+}
+
+void check_byte_order(Archive& archive) {
+  if (archive.has("byteorder") && archive.text("byteorder") != "little") {
+    throw Error(
+        "was written on a big-endian machine ('{}' byte order), which is not read; "
+        "load it with torch.load and save it again here",
+        pickle::printable(archive.text("byteorder")));
+  }
+}
+
 void check_kind(Archive& archive) {
   if (archive.has("model.json")) {
     throw Error("is a TorchScript archive of PyTorch 1.3 or before; load it in a newer PyTorch and save it again");
@@ -170,12 +199,7 @@ void check_kind(Archive& archive) {
   if (!archive.has("data.pkl")) {
     throw Error("is a ZIP archive, but not one that torch.save wrote (it has no data.pkl)");
   }
-  if (archive.has("byteorder") && archive.text("byteorder") != "little") {
-    throw Error(
-        "was written on a big-endian machine ('{}' byte order), which is not read; "
-        "load it with torch.load and save it again here",
-        pickle::printable(archive.text("byteorder")));
-  }
+  check_byte_order(archive);
 }
 
 /// LibTorch believes what the pickles of a TorchScript file say of its tensors, and would read past the memory that
@@ -207,8 +231,27 @@ Checkpoint read_script(InputFile& file) {
   return checkpoint;
 }
 
-CheckpointIndex index_script(InputFile& file) {
-  Checkpoint checkpoint = read_script(file);
+/// What torch.export.save wrote.
+Checkpoint read_export(const InputFile& file) {
+  Archive records(file, "");
+  check_byte_order(records);
+  if (!records.has("models/model.json")) {
+    throw Error("holds no network of torch.export (models/model.json); save one with torch.export.save");
+  }
+  if (!records.has("data/weights/model_weights_config.json")) refuse_old_export();
+  Checkpoint checkpoint;
+  checkpoint.format = std::string(kExportedFormat);
+  checkpoint.exported = read_exported(records, records.most());
+  NetworkTensors state = exported_state(checkpoint.exported);
+  checkpoint.tensors = all_tensors(state);
+  for (NamedTensor& named : checkpoint.tensors) named.tensor = named.tensor.detach();
+  checkpoint.aliases = std::move(state.aliases);
+  checkpoint.metadata = nlohmann::json::object();
+  return checkpoint;
+}
+
+/// What is in memory, of a file that holds its network.
+CheckpointIndex index_of_network(Checkpoint checkpoint) {
   CheckpointIndex index;
   index.format = checkpoint.format;
   index.metadata = std::move(checkpoint.metadata);
@@ -235,14 +278,18 @@ Found unpickle_archive(Archive& archive, Found (*take)(const pickle::Value&, pic
 }  // namespace
 
 Checkpoint read_zip(InputFile& file) {
+  if (is_old_export(file)) refuse_old_export();
   Archive archive(file);
+  if (archive.has("archive_format")) return read_export(file);
   return archive.has("constants.pkl") ? read_script(file) : unpickle_archive(archive, pickle::checkpoint_of);
 }
 
 CheckpointIndex index_zip(InputFile& file) {
+  if (is_old_export(file)) refuse_old_export();
   Archive archive(file);
-  CheckpointIndex index =
-      archive.has("constants.pkl") ? index_script(file) : unpickle_archive(archive, pickle::index_of);
+  CheckpointIndex index = archive.has("archive_format")  ? index_of_network(read_export(file))
+                          : archive.has("constants.pkl") ? index_of_network(read_script(file))
+                                                         : unpickle_archive(archive, pickle::index_of);
   index.checksums = archive.checksums();
   return index;
 }

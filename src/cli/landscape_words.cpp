@@ -9,8 +9,8 @@ void add_inputs(CLI::App& command, LandscapeRequest& request) {
   add_problem(command, request);
   command
       .add_option("--checkpoint", request.checkpoint,
-                  "parameters: .pt, .pth, .safetensors, TorchScript, or a run folder: its last epoch (default: the "
-                  "problem's own)")
+                  "parameters: .pt, .pth, .safetensors, TorchScript, torch.export (.pt2), or a run folder: its last "
+                  "epoch (default: the problem's own)")
       ->type_name("FILE|RUN");
   add_network_and_data(command, request);
 }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "evaluation/engines/fused.h"
 #include "fused/lowering.h"
+#include "models/exported_network.h"
 #include "models/registry.h"
 #include "models/script_graph.h"
 #include "models/script_network.h"
@@ -19,7 +20,8 @@ class Classifier : public Problem {
  public:
   Classifier(const NetworkSpec& network, LossFunction loss, const Extras& extras)
       : network_(network), criterion_(make_class_criterion(loss, extras, network.classes)) {
-    if (network.script.empty()) return;  // a network of ours is in evaluation mode
+    if (network.exported) check_exported_network(network);
+    if (!network.script_bytes) return;  // a network of ours is in evaluation mode
     mode_ = training_mode_of(ScriptNetwork(*network.script_bytes));
     if (mode_.random.empty()) return;
     throw Error(

@@ -8,8 +8,8 @@
 
 namespace lossatlas {
 
-/// A network of ours, or a TorchScript file, that classifies Images. Throws as make_network does, and Error where a
-/// TorchScript file draws random numbers.
+/// A network of ours, or of a file (TorchScript, torch.export), that classifies Images. Throws as make_network and
+/// check_exported_network do, and Error where a TorchScript file draws random numbers.
 std::shared_ptr<const Problem> make_classifier(const NetworkSpec& network,
                                                LossFunction loss = LossFunction::cross_entropy,
                                                const Extras& extras = {});
@@ -18,7 +18,7 @@ std::shared_ptr<const Problem> make_classifier(const NetworkSpec& network,
 /// Throws as make_network does.
 std::string why_not_fused(const NetworkSpec& network);
 
-/// Whether the outputs of a TorchScript network are no logits: in each row of a few images they are 0 or more and sum
+/// Whether the outputs of a network of a file are no logits: in each row of a few images they are 0 or more and sum
 /// to 1, as after a softmax.
 bool gives_probabilities(const NetworkSpec& network, const SampleSource& images);
 

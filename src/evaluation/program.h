@@ -11,7 +11,7 @@
 
 namespace lossatlas {
 
-/// What computes outputs from parameters, buffers and a batch: a network of ours, a TorchScript file. One a thread.
+/// What computes outputs from parameters, buffers and a batch: a network of ours, or of a file. One a thread.
 class Program {
  public:
   virtual ~Program() = default;

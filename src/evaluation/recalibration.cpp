@@ -143,9 +143,8 @@ class FusedRecalibration : public Recalibration {
 
 void check_recalibration(const NetworkSpec& network) {
   if (network.script.empty()) return;
-  throw Error(
-      "{}: batch-norm statistics cannot be estimated anew in a TorchScript file; name its `arch`, or take `bn` stored",
-      network.script.string());
+  throw Error("{}: batch-norm statistics cannot be estimated anew in a {} file; name its `arch`, or take `bn` stored",
+              network.script.string(), network.file_kind());
 }
 
 std::unique_ptr<Recalibration> make_eager_recalibration(const NetworkSpec& network,

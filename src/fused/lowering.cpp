@@ -11,6 +11,7 @@
 #include <map>
 #include <unordered_map>
 
+#include "models/exported_network.h"
 #include "models/script_network.h"
 
 namespace lossatlas {
@@ -478,9 +479,16 @@ class Lowering {
   std::unordered_map<const jit::Value*, Number> numbers_;
 };
 
-/// What LibTorch's tracer records of one run. A script is not run: its own graph says more.
+/// What LibTorch's tracer records of one run. A network of a file is not run: its own graph says more.
 std::shared_ptr<jit::Graph> graph_of(Network& network, const std::array<std::int64_t, 3>& input) {
   if (const auto* script = dynamic_cast<const ScriptNetwork*>(&network)) return script->frozen_graph();
+  if (const auto* exported = dynamic_cast<const ExportedNetwork*>(&network)) {
+    try {
+      return exported->script_graph();
+    } catch (const Error& reason) {
+      throw CannotLower("{}", reason.what());
+    }
+  }
   const auto images = at::zeros({kTraceBatch, input[0], input[1], input[2]});
   const auto forward = [&network](jit::Stack stack) { return jit::Stack{network.forward(stack[0].toTensor())}; };
   const auto no_names = [](const at::Tensor&) { return std::string(); };

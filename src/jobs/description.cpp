@@ -11,10 +11,12 @@
 #include "jobs/metadata.h"
 #include "jobs/run_files.h"
 #include "jobs/summary_text.h"
+#include "models/exported.h"
 #include "models/registry.h"
 #include "models/script.h"
 #include "models/script_graph.h"
 #include "models/script_network.h"
+#include "programs/exported_program.h"
 #include "programs/problem_file.h"
 #include "storage/grid.h"
 #include "storage/hdf5.h"
@@ -45,6 +47,13 @@ NetworkSpec spec_of(const Checkpoint& checkpoint, const std::filesystem::path& f
     spec.script = file;
     spec.script_bytes = checkpoint.script;
   }
+  if (spec.architecture.empty() && checkpoint.exported) {
+    spec.architecture = kExportedArchitecture;
+    spec.script = file;
+    spec.exported = checkpoint.exported;
+    spec.classes = 1;  // or more
+    for (std::size_t axis = 0; axis < spec.input.size(); ++axis) spec.input[axis] = spec.exported->sizes[axis + 1].size;
+  }
   const auto input = checkpoint.metadata.find("input");
   const auto is_count = [](const nlohmann::json& value) { return value.is_number_integer(); };
   if (input != checkpoint.metadata.end() && input->is_array() && input->size() == spec.input.size() &&
@@ -57,7 +66,7 @@ NetworkSpec spec_of(const Checkpoint& checkpoint, const std::filesystem::path& f
 /// What `surface` would run the network on, in words; "" without one.
 std::string engine_for(const NetworkSpec& spec) {
   if (spec.architecture.empty()) return "";
-  const std::string random = spec.script.empty() ? "" : training_mode_of(ScriptNetwork(*spec.script_bytes)).random;
+  const std::string random = !spec.script_bytes ? "" : training_mode_of(ScriptNetwork(*spec.script_bytes)).random;
   if (!random.empty()) return fmt::format("none: the network draws random numbers ({})", random);
   try {
     const std::string reason = why_not_fused(spec);

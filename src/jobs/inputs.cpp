@@ -9,6 +9,7 @@
 #include "data/data_digest.h"
 #include "evaluation/graph_problem.h"
 #include "jobs/metadata.h"
+#include "models/exported.h"
 #include "models/registry.h"
 #include "models/script.h"
 #include "surface/resume.h"
@@ -121,9 +122,9 @@ bool recalibrates(const LandscapeRequest& request, const LandscapeOptions& optio
   if (!inputs.spec.script.empty()) {
     if (inputs.batch_norms > 0) {
       inputs.notes.push_back(
-          fmt::format("{}: batch-norm statistics stay as stored: those of a TorchScript file cannot be "
+          fmt::format("{}: batch-norm statistics stay as stored: those of a {} file cannot be "
                       "estimated anew; if its `arch` is named, they are",
-                      inputs.checkpoint.string()));
+                      inputs.checkpoint.string(), inputs.spec.file_kind()));
     }
     return false;
   }
@@ -188,15 +189,17 @@ NetworkSpec spec_of(const NetworkRequest& request, const DataSet& data, const js
 
 NetworkSpec spec_of(const NetworkRequest& request, const DataSet& data, const Checkpoint& checkpoint,
                     const std::filesystem::path& file) {
-  if (checkpoint.format != kScriptFormat || !request.arch.empty()) {
+  if ((!checkpoint.script && !checkpoint.exported) || !request.arch.empty()) {
     const NetworkSpec found = spec_of(request, data, checkpoint.metadata);
     if (found.architecture.empty()) refuse_unnamed(fitting_architectures(checkpoint, found));
     return found;
   }
-  if (request.width > 0)
-    throw UsageError("`width` {}: a TorchScript network has the width it was saved with", request.width);
   NetworkSpec spec;
-  spec.architecture = kScriptArchitecture;
+  spec.exported = checkpoint.exported;
+  spec.architecture = spec.exported ? kExportedArchitecture : kScriptArchitecture;
+  if (request.width > 0) {
+    throw UsageError("`width` {}: a {} network has the width it was saved with", request.width, spec.file_kind());
+  }
   spec.classes = request.classes > 0 ? request.classes : data.classes;
   spec.input = data.shape;
   spec.script = file;

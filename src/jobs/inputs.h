@@ -32,8 +32,8 @@ void normalize(const DataRequest& request, DataSet& set, const nlohmann::json& m
 NetworkSpec spec_of(const NetworkRequest& request, const DataSet& data,
                     const nlohmann::json& metadata = nlohmann::json::object());
 
-/// The network that a checkpoint belongs to: a TorchScript file brings its own if the request names none. Throws
-/// UsageError if nothing names an architecture, with those that the checkpoint fits.
+/// The network that a checkpoint belongs to: a file of TorchScript or torch.export brings its own if the request names
+/// none. Throws UsageError if nothing names an architecture, with those that the checkpoint fits.
 NetworkSpec spec_of(const NetworkRequest& request, const DataSet& data, const Checkpoint& checkpoint,
                     const std::filesystem::path& file);
 

@@ -27,7 +27,7 @@ constexpr std::string_view kAllowed[] = {
     "abs_ add_ addcdiv_ addcmul_ clamp_ clamp_max_ clamp_min_ copy_ div_ elu_ exp_ fill_ floor_ hardswish_ hardtanh_ "
     "hardsigmoid_ leaky_relu_ log_ masked_fill_ mul_ neg_ pow_ reciprocal_ relu_ relu6_ round_ rsqrt_ sigmoid_ silu_ "
     "sin_ cos_ sqrt_ sub_ tanh_ threshold_ tril_ triu_ zero_ index_put_ index_add_ scatter_ scatter_add_ index_copy_ "
-    "index_fill_ squeeze_ unsqueeze_ transpose_ t_ ",
+    "index_fill_ squeeze_ unsqueeze_ transpose_ t_ detach_ ",
     // Comparisons and choices.
     "eq ne lt le gt ge equal not_equal less less_equal greater greater_equal isclose isfinite isinf isnan isposinf "
     "isneginf logical_and logical_not logical_or logical_xor bitwise_and bitwise_not bitwise_or bitwise_xor where "

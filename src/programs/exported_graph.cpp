@@ -20,13 +20,16 @@ GraphInput input_of(const json& spec) {
   const std::string kind = spec.begin().key();
   const json& what = spec.begin().value();
   const auto text = [&](const char* name) { return value_as<std::string>(member(what, name), "a name"); };
+  const auto flag = [&](const char* name) { return !what.contains(name) || value_as<bool>(what.at(name), "a flag"); };
   if (kind == "parameter") return {InputKind::parameter, text("parameter_name")};
-  if (kind == "buffer") return {InputKind::buffer, text("buffer_name")};
+  if (kind == "buffer") return {flag("persistent") ? InputKind::buffer : InputKind::constant, text("buffer_name")};
   if (kind == "tensor_constant") return {InputKind::constant, text("tensor_constant_name")};
   if (kind != "user_input" && kind != "constant_input") {
     throw Error("the graph has an input of the kind {}, which is not supported", kind);
   }
-  return {InputKind::user, kind == "constant_input" ? text("name") : ""};
+  if (kind == "constant_input") return {InputKind::user, text("name")};
+  const bool has_name = what.contains("arg") && what.at("arg").contains("as_tensor");
+  return {InputKind::user, has_name ? value_as<std::string>(member(what["arg"]["as_tensor"], "name"), "a name") : ""};
 }
 
 }  // namespace

@@ -14,8 +14,8 @@ namespace lossatlas {
 enum class InputKind {
   user,       // given at each run: of a problem file parameters and buffers too
   parameter,  // of the module, by its name
-  buffer,
-  constant,  // a tensor that the graph needs and the module does not have, by its name
+  buffer,     // of its state_dict
+  constant,   // a tensor that the graph needs and the state_dict does not have, by its name
 };
 
 struct GraphInput {

@@ -101,13 +101,13 @@ class ToScript {
  private:
   void translate(const GraphNode& node) {
     const auto* call = std::get_if<OperatorCall>(&node.call);
-    const bool is_size = !call && node.name.find("sym_size") != std::string::npos;
-    if (!call && !is_size) throw CannotCut("{}", node.name);
+    if (!call) throw CannotCut("{}", node.name);
     if (node.results.size() != 1 || node.unpacks_list || !node.results[0]) throw CannotCut("{}", node.name);
     std::vector<jit::Value*> inputs;
     for (const Operand& operand : node.operands) inputs.push_back(input(operand));
-    const std::string name = is_size ? "aten::size" : call->handle.schema().name();
-    jit::Node* made = graph_->create(c10::Symbol::fromQualString(name), inputs);
+    const std::string& name = call->handle.schema().name();
+    const std::string script = name == "aten::sym_size" ? "aten::size" : name;
+    jit::Node* made = graph_->create(c10::Symbol::fromQualString(script), inputs);
     graph_->insertNode(made);
     values_[*node.results[0]] = made->output();
   }
@@ -141,6 +141,21 @@ class ToScript {
 };
 
 }  // namespace
+
+std::shared_ptr<jit::Graph> script_graph_of(const ExportedGraph& graph, std::span<const at::Tensor> tensors) {
+  const GraphBody& body = graph.body();
+  std::map<Slot, at::Tensor> known;
+  std::optional<Slot> images;
+  std::size_t next = 0;
+  for (const auto& slot : body.inputs) {
+    if (!slot) continue;
+    const at::Tensor& tensor = tensors[next++];
+    tensor.defined() ? void(known[*slot] = tensor) : void(images = *slot);
+  }
+  const auto outputs = outputs_of(body);
+  if (!images || outputs.size() != 1) throw CannotCut("no samples");
+  return ToScript(body, *images, known).translate(needed(body, body.nodes.size(), {outputs[0]}), outputs[0]);
+}
 
 GraphCut cut_at_logits(const ExportedGraph& graph, std::span<const at::Tensor> state) {
   const GraphBody& body = graph.body();

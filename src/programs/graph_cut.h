@@ -26,6 +26,10 @@ struct GraphCut {
   ExportedGraph loss;                          // of what that gives, then all tensors of a batch, then constants
 };
 
+/// A whole graph of one result as TorchScript has it. `tensors`: one for each of its inputs, constants there; undefined
+/// for the one that is its input. Throws CannotCut.
+std::shared_ptr<torch::jit::Graph> script_graph_of(const ExportedGraph& graph, std::span<const at::Tensor> tensors);
+
 /// Cuts a graph at the first value through which all that depends on its state (its first user inputs, parameters and
 /// buffers) reaches the outputs: the logits. Throws CannotCut.
 GraphCut cut_at_logits(const ExportedGraph& graph, std::span<const at::Tensor> state);

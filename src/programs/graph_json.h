@@ -1,5 +1,7 @@
 #pragma once
 
+#include <c10/core/ScalarType.h>
+
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -27,5 +29,9 @@ T value_as(const nlohmann::json& value, const char* what) {
     throw Error("the graph has {} in the place of {}", json_text(value).substr(0, 60), what);
   }
 }
+
+/// torch.export's own numbers of types (torch/_export/serde/schema.py), which are not LibTorch's. Throws Error for
+/// others.
+c10::ScalarType scalar_type_of(const nlohmann::json& number);
 
 }  // namespace lossatlas

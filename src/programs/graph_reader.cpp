@@ -21,18 +21,6 @@ namespace {
 using c10::IValue;
 using nlohmann::json;
 
-/// torch.export's own numbers of types (torch/_export/serde/schema.py), which are not LibTorch's.
-at::ScalarType scalar_type_of(const json& number) {
-  static const std::map<int, at::ScalarType> kTypes{
-      {1, at::kByte},           {2, at::kChar},  {3, at::kShort},    {4, at::kInt},         {5, at::kLong},
-      {6, at::kHalf},           {7, at::kFloat}, {8, at::kDouble},   {9, at::kComplexHalf}, {10, at::kComplexFloat},
-      {11, at::kComplexDouble}, {12, at::kBool}, {13, at::kBFloat16}};
-  const auto found = kTypes.find(value_as<int>(number, "a type of numbers"));
-  if (found == kTypes.end())
-    throw Error("the graph uses type of numbers {}, which is not supported", json_text(number));
-  return found->second;
-}
-
 at::MemoryFormat memory_format_of(const json& number) {
   constexpr std::array kFormats{at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast,
                                 at::MemoryFormat::ChannelsLast3d, at::MemoryFormat::Preserve};
@@ -366,6 +354,17 @@ class Reader {
 };
 
 }  // namespace
+
+at::ScalarType scalar_type_of(const json& number) {
+  static const std::map<int, at::ScalarType> kTypes{
+      {1, at::kByte},           {2, at::kChar},  {3, at::kShort},    {4, at::kInt},         {5, at::kLong},
+      {6, at::kHalf},           {7, at::kFloat}, {8, at::kDouble},   {9, at::kComplexHalf}, {10, at::kComplexFloat},
+      {11, at::kComplexDouble}, {12, at::kBool}, {13, at::kBFloat16}};
+  const auto found = kTypes.find(value_as<int>(number, "a type of numbers"));
+  if (found == kTypes.end())
+    throw Error("the graph uses type of numbers {}, which is not supported", json_text(number));
+  return found->second;
+}
 
 GraphBody read_body(const json& graph) { return Reader(0).read(graph); }
 

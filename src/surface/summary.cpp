@@ -211,7 +211,8 @@ std::string recalibration_advice(const Surface& surface) {
   const bool is_between_networks =
       plane == "points" || plane == "pca" || plane == "path" || (settings.runs && !settings.runs->empty());
   if (!is_between_networks || settings.bn != "stored" || settings.bn_layers.value_or(0) == 0) return "";
-  return settings.arch == "torchscript" ? "--bn recalibrate with the network's --arch" : "--bn recalibrate";
+  const bool is_of_file = settings.arch == "torchscript" || settings.arch == "torch.export";
+  return is_of_file ? "--bn recalibrate with the network's --arch" : "--bn recalibrate";
 }
 
 bool is_centre_finite(const Surface& surface) {

@@ -54,10 +54,11 @@ std::string difference(const std::string& name) {
 }  // namespace
 
 TEST_CASE("an index gives the names, metadata and numbers that reading the whole checkpoint gives") {
-  for (const char* name : {"batchnorm.pt", "batchnorm-legacy.pt", "legacy-protocol2.pt", "legacy-protocol4.pt",
-                           "nested.pt", "parameters.pt", "plain-protocol5.pt", "plain.safetensors", "python2-legacy.pt",
-                           "torchscript.pt", "types.pt", "types-legacy.pt", "new-types.pt", "new-types-legacy.pt",
-                           "types.safetensors", "unusual-type.pt", "views.pt", "views-legacy.pt"}) {
+  for (const char* name :
+       {"batchnorm.pt", "batchnorm-legacy.pt", "legacy-protocol2.pt", "legacy-protocol4.pt", "nested.pt",
+        "parameters.pt", "plain-protocol5.pt", "plain.safetensors", "python2-legacy.pt", "torchscript.pt",
+        "exported.pt2", "types.pt", "types-legacy.pt", "new-types.pt", "new-types-legacy.pt", "types.safetensors",
+        "unusual-type.pt", "views.pt", "views-legacy.pt"}) {
     INFO(name);
     CHECK(difference(name).empty());
   }

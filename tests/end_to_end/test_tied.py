@@ -29,10 +29,27 @@ class Tied(nn.Module):
         return self.out(F.relu(self.b(F.relu(self.a(x)))))
 
 
-def save(how, path, seed=0):
+class Branching(Tied):
+    """The same for images of any size: what it does depends on their shape, and on how many there are."""
+
+    def forward(self, x):
+        if x.size(2) > 16:
+            x = F.avg_pool2d(x, x.size(2) // 4)
+        else:
+            x = F.interpolate(x, [4, 4])
+        if x.size(0) == 1:
+            x = x * 1.0
+        x = x.flatten(1)
+        for _ in range(x.size(1) // 24):
+            x = F.relu(self.b(F.relu(self.a(x))))
+        return self.out(x)
+
+
+def save(how, path, seed=0, kind="scripted", network=Tied):
     torch.manual_seed(seed)
-    net = Tied(how).eval()
-    torch.jit.script(net).save(str(path))
+    net = network(how).eval()
+    script = torch.jit.script(net) if kind == "scripted" else torch.jit.trace(net, torch.zeros(2, 3, 32, 32))
+    script.save(str(path))
     return net
 
 
@@ -48,9 +65,12 @@ def loss_at(net, directions, coordinates, images, labels):
     return F.cross_entropy(logits, labels).item(), squares
 
 
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("network", [Tied, Branching])
+@pytest.mark.parametrize("kind", ["scripted", "traced"])
 @pytest.mark.parametrize("how", ["parameter", "memory"])
-def test_a_tensor_counts_once(lossatlas, pictures, tmp_path, how):
-    net = save(how, tmp_path / "net.pt")
+def test_a_tensor_counts_once(lossatlas, pictures, tmp_path, how, kind, network):
+    net = save(how, tmp_path / "net.pt", kind=kind, network=network)
     described = json.loads(lossatlas("info", "--json", tmp_path / "net.pt").ok().out)
     assert described["tied"] == [{"name": "b.weight", "tensor": "a.weight"}]
     assert described["numbers"] == 48 * 48 + 48 + 48 + 48 * 10 + 10

@@ -142,6 +142,49 @@ def save_refused():
     writer.write_end_of_file()
 
 
+class Exported(torch.nn.Module):
+    """A classifier of images [2, 4, 4] with a tied weight, views of one storage, buffers of both kinds and a constant."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = torch.nn.Conv2d(2, 4, 3, padding=1), torch.nn.BatchNorm2d(4)
+        self.a, self.b = torch.nn.Linear(4, 4, bias=False), torch.nn.Linear(4, 4, bias=False)
+        self.b.weight = self.a.weight
+        halves = torch.randn(2, 3, 4)
+        self.p, self.q = torch.nn.Parameter(halves[0]), torch.nn.Parameter(halves[1])
+        self.register_buffer("shift", torch.randn(3))
+        self.register_buffer("scale", torch.randn(3), persistent=False)
+        self.ones = torch.ones(1, 3)
+        self.norm.running_mean.normal_(0, 0.2)
+        self.norm.running_var.uniform_(0.5, 1.5)
+
+    def forward(self, x):
+        x = torch.relu(self.norm(self.conv(x))).mean((2, 3))
+        x = torch.relu(self.b(torch.relu(self.a(x))))
+        return (x @ self.p.t() + x @ self.q.t()) * self.scale + self.shift + self.ones
+
+
+def save_exported():
+    """exported.pt2 without what says where it was made, exported.json with its logits for images of a ramp."""
+    net = Exported().eval()
+    images = ramp(3, 2, 4, 4).remainder(7) / 3 - 1
+    batch = torch.export.Dim("batch")
+    torch.export.save(torch.export.export(net, (images,), dynamic_shapes=({0: batch},)), FOLDER / "exported.pt2")
+    reader = torch._C.PyTorchFileReader(str(FOLDER / "exported.pt2"))
+    records = {name: reader.get_record(name) for name in reader.get_all_records()}
+    model = json.loads(records["models/model.json"])
+    for node in model["graph_module"]["graph"]["nodes"]:
+        node["metadata"] = {}
+    records["models/model.json"] = json.dumps(model).encode()
+    writer = torch._C.PyTorchFileWriter(str(FOLDER / "exported.pt2"))
+    for name, content in records.items():
+        if not name.startswith((".data/", "version", "data/sample_inputs/")):
+            writer.write_record(name, content, len(content))
+    writer.write_end_of_file()
+    logits = net(images).flatten().tolist()
+    (FOLDER / "exported.json").write_text(json.dumps({"logits": logits, "weight": net.a.weight.flatten().tolist()}))
+
+
 def python2_legacy():
     """A file as PyTorch 0.3 on Python 2.7 wrote it, opcode by opcode: strings are byte strings (U), the OrderedDict is
     given its items as a list of pairs, tensors are made by _rebuild_tensor, one storage is a view of another, and the
@@ -203,6 +246,7 @@ def main():
     torch.manual_seed(0)
     save_zip_and_legacy()
     save_refused()
+    save_exported()
     python2_legacy()
     safetensors("plain.safetensors", prefixed_names(plain_state()), {"epoch": "3", "format": "pt"})
     safetensors("types.safetensors", many_types())
