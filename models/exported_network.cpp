@@ -43,9 +43,22 @@ ExportedNetwork::ExportedNetwork(std::shared_ptr<const ExportedProgram> program)
 }
 
 torch::Tensor ExportedNetwork::forward(torch::Tensor images) {
-  // A graph for any number of images may be true for two or more alone.
-  if (images.size(0) == 1 && !program_->sizes.front().is_fixed)
-    return forward(torch::cat({images, images})).narrow(0, 0, 1);
+  // torch.export distinguishes one from more, and may not say so.
+  const auto [example, given, most] = program_->sizes.front();
+  const std::int64_t least = most > 1 ? std::max<std::int64_t>(given, 2) : given, all = images.size(0);
+  std::vector<at::Tensor> logits;
+  for (std::int64_t first = 0; first < all;) {
+    const std::int64_t count = std::min(all - first, most), missing = std::max<std::int64_t>(least - count, 0);
+    at::Tensor batch = images.narrow(0, first, count);
+    if (missing > 0) batch = torch::cat({batch, batch.narrow(0, 0, 1).expand({missing, -1, -1, -1})});
+    logits.push_back(run(batch));
+    if (missing > 0) logits.back() = logits.back().narrow(0, 0, count);
+    first += count;
+  }
+  return logits.size() == 1 ? logits.front() : torch::cat(logits);
+}
+
+torch::Tensor ExportedNetwork::run(const torch::Tensor& images) {
   std::vector<at::Tensor> inputs;
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     const InputKind kind = program_->graph.inputs()[i].kind;
@@ -53,7 +66,11 @@ torch::Tensor ExportedNetwork::forward(torch::Tensor images) {
     // A state is of float32, whatever the network computes in.
     inputs.push_back(kind == InputKind::user ? images : tensors_[i].to(program_->tensors[i].scalar_type()));
   }
-  return program_->graph.run(inputs, images.device()).front();
+  at::Tensor logits = program_->graph.run(inputs, images.device()).front();
+  if (logits.dim() != 2 || logits.size(0) != images.size(0)) {
+    throw Error("gives [{}] for {} images, not [images, classes]", fmt::join(logits.sizes(), ", "), images.size(0));
+  }
+  return logits;
 }
 
 std::shared_ptr<torch::jit::Graph> ExportedNetwork::script_graph() const {
@@ -78,11 +95,11 @@ auto named(const NetworkSpec& spec, const Call& call) {
 
 void check_images(const NetworkSpec& spec) {
   for (std::size_t axis = 0; axis < spec.input.size(); ++axis) {
-    const auto& [size, is_fixed] = spec.exported->sizes[axis + 1];
-    if (!is_fixed || size == spec.input[axis]) continue;
+    const auto& [example, least, most] = spec.exported->sizes[axis + 1];
+    if (least <= spec.input[axis] && spec.input[axis] <= most) continue;
     const auto& sizes = spec.exported->sizes;
-    throw Error("the network takes images of {}x{}x{}, these are {}", sizes[1].size, sizes[2].size, sizes[3].size,
-                fmt::join(spec.input, "x"));
+    throw Error("the network takes images of {}x{}x{}, these are {}", sizes[1].example, sizes[2].example,
+                sizes[3].example, fmt::join(spec.input, "x"));
   }
 }
 
@@ -92,29 +109,10 @@ at::Tensor logits_of(ExportedNetwork& network, const NetworkSpec& spec, const at
   try {
     logits = network.forward(images.clone());  // it may write into them
   } catch (const std::exception& error) {
-    throw Error("cannot run on {} images of {} ({})", images.size(0), fmt::join(spec.input, "x"),
-                reason_of(error.what()));
+    throw Error("cannot run on images of {} ({})", fmt::join(spec.input, "x"), reason_of(error.what()));
   }
-  if (logits.dim() != 2 || logits.size(0) != images.size(0) || logits.size(1) < spec.classes) {
-    throw Error("gives [{}] for {} images, not [images, classes] with {} classes or more",
-                fmt::join(logits.sizes(), ", "), images.size(0), spec.classes);
-  }
-  return logits;
-}
-
-/// The same of a few images, with what to do where only the batch size of the export is taken.
-at::Tensor logits_of_few(ExportedNetwork& network, const NetworkSpec& spec, const at::Tensor& images) {
-  try {
-    return logits_of(network, spec, images);
-  } catch (const Error&) {
-    const auto [count, is_fixed] = spec.exported->sizes.front();
-    if (!is_fixed || count < 1 || count > 1024) throw;
-    logits_of(network, spec, images.narrow(0, 0, 1).expand({count, -1, -1, -1}).contiguous());  // or its own Error
-    throw Error(
-        "takes a batch of {} alone, with which it was exported; export it with two images or more and "
-        "dynamic_shapes=({{0: torch.export.Dim.DYNAMIC}},)",
-        count);
-  }
+  if (logits.size(1) >= spec.classes) return logits;
+  throw Error("gives {} logits for each image, not those of {} classes", logits.size(1), spec.classes);
 }
 
 /// Counts what was written into the tensor.
@@ -151,15 +149,15 @@ void check_exported_network(const NetworkSpec& spec) {
                                   .view({kImages, channels, height, width});
     std::vector<std::uint32_t> versions;
     for (const at::Tensor& tensor : network.tensors()) versions.push_back(version_of(tensor));
-    const at::Tensor three = logits_of_few(network, spec, images);
+    const at::Tensor three = logits_of(network, spec, images);
     check_unchanged(network, versions, *spec.exported);
-    const at::Tensor two = logits_of_few(network, spec, images.narrow(0, 1, 2));
+    const at::Tensor two = logits_of(network, spec, images.narrow(0, 1, 2));
     constexpr double kTolerance = 1e-3;  // of the largest logit: another function, not a rounding
     const double difference = three.narrow(0, 1, 2).sub(two).abs().max().item<double>();
     if (difference > kTolerance * two.abs().max().item<double>()) {
       throw Error(
-          "the logits of an image depend on the others of its batch; call model.eval() before "
-          "torch.export.export");
+          "the logits of an image depend on the others of its batch; call model.eval() before torch.export.export, or "
+          "write a problem file");
     }
   });
 }

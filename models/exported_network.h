@@ -13,7 +13,8 @@ struct Graph;
 namespace lossatlas {
 
 /// A network as torch.export.save wrote it: its parameters and buffers, copies, under Python's names. It is always in
-/// the mode that it was exported in.
+/// the mode that it was exported in. Images run in batches of the sizes that the graph is true for, filled up with
+/// copies.
 class ExportedNetwork : public Network {
  public:
   /// Throws Error, without the file's name, where two parameters are different views of the same numbers.
@@ -28,6 +29,8 @@ class ExportedNetwork : public Network {
   std::shared_ptr<torch::jit::Graph> script_graph() const;
 
  private:
+  torch::Tensor run(const torch::Tensor& images);
+
   std::shared_ptr<const ExportedProgram> program_;
   std::vector<at::Tensor> tensors_;  // of each input of the graph; undefined for the images
   std::vector<Alias> aliases_;
@@ -37,8 +40,7 @@ class ExportedNetwork : public Network {
 std::shared_ptr<Network> make_exported_network(const NetworkSpec& spec);
 
 /// Runs the network on images of spec.input. Throws Error naming the file where it takes others, does not give a row of
-/// at least spec.classes logits for each, changes its own tensors, or has other logits for an image in a batch of
-/// another size.
+/// at least spec.classes logits for each, changes its own tensors, or has other logits for an image beside others.
 void check_exported_network(const NetworkSpec& spec);
 
 }  // namespace lossatlas

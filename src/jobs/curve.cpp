@@ -159,7 +159,11 @@ CurveInputs read_inputs(const CurveRequest& request, const LandscapeOptions& opt
   recalibrating.batch_norm = "recalibrate";
   CurveInputs inputs{read_inputs(recalibrating, options, request.from, device), {}, {}, nullptr};
   auto& landscape = inputs.landscape;
-  if (!landscape.spec.script.empty() || landscape.recalibration) landscape.problem->check_recalibration();
+  if (!landscape.spec.script.empty()) {
+    throw Error("{}: a curve cannot be trained through a {} file; name its `arch`, or write a problem file",
+                request.from.string(), landscape.spec.file_kind());
+  }
+  if (landscape.recalibration) landscape.problem->check_recalibration();
   inputs.recalibration = landscape.recalibration;
   if (request.landscape.batch_norm == "stored") landscape.recalibration = nullptr;
   inputs.from = {request.from.string(), landscape.origin};

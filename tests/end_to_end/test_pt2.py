@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.export import Dim
 
-DYNAMIC = ({0: Dim.DYNAMIC},)
+DYNAMIC = ({0: Dim("batch")},)
 
 
 class Net(nn.Module):
@@ -107,12 +107,18 @@ def check_losses(net, pictures, out, directions):
     assert np.ptp(found["train_loss"]) > 1e-3
 
 
-@pytest.mark.parametrize("engine", ["fused", "eager"])
-@pytest.mark.parametrize("how", ["dynamic", "of four", "of one"])
-def test_its_losses_are_pythons(surface, save, pictures, tmp_path, how, engine):
-    net = network(flatten=how != "dynamic")
-    file = save(net, images=1 if how == "of one" else 4, dynamic=DYNAMIC if how == "dynamic" else None)
-    result, out = surface(file, "--engine", engine)
+@pytest.mark.parametrize("images, dynamic, flatten, engine", [
+    (4, DYNAMIC, False, "fused"),
+    (4, DYNAMIC, False, "eager"),
+    (4, ({0: Dim("batch", max=7)},), False, "eager"),
+    (7, None, True, "fused"),
+    (7, None, False, "eager"),  # the graph holds the number 7
+    (1, None, True, "fused"),
+    (1, None, False, "eager"),
+])
+def test_its_losses_are_pythons(surface, save, pictures, tmp_path, images, dynamic, flatten, engine):
+    net = network(flatten=flatten)
+    result, out = surface(save(net, images=images, dynamic=dynamic), "--engine", engine)
     result.ok()
     check_losses(net, pictures, out, helpers.plane_of(tmp_path / "d.h5"))
     assert helpers.settings(out)["engine"] == engine and helpers.settings(out)["arch"] == "torch.export"
@@ -185,6 +191,11 @@ class Cond(Net):
         return torch.cond(x.sum() > 0, lambda x: x.mean((2, 3)), lambda x: x.sum((2, 3)), (x,))
 
 
+class Branch(Net):
+    def forward(self, x):
+        return super().forward(x) * (1 if x.size(0) < 8 else 2)
+
+
 class Two(Net):
     def forward(self, x):
         return super().forward(x), x
@@ -211,8 +222,8 @@ class Noisy(Net):
 
 
 @pytest.mark.parametrize("make, options, message", [
-    (lambda: network(), {"dynamic": None}, "takes a batch of 4 alone, with which it was exported; export it with two "
-     "images or more and dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)"),
+    (lambda: network(Branch), {"dynamic": ({0: Dim.DYNAMIC},)}, "only if \"L['x'].size()[0] < 8\""),
+    (lambda: network(), {"dynamic": ({0: 2 * Dim("half")},)}, "export it with torch.export.Dim('batch')"),
     (lambda: network().train(), {}, "draws random numbers; export the network in eval() mode"),
     (lambda: nn.Sequential(nn.Conv2d(3, 10, 3), nn.BatchNorm2d(10), nn.AdaptiveAvgPool2d(1), nn.Flatten()), {},
      "changes its 1.num_batches_tracked when it runs; call model.eval() before torch.export.export"),
@@ -224,7 +235,8 @@ class Noisy(Net):
     (lambda: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10)), {"shape": (3, 64, 64)},
      "takes images of 3x64x64, these are 3x32x32"),
     (lambda: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 7)), {},
-     "gives [3, 7] for 3 images, not [images, classes] with 10 classes or more"),
+     "gives 7 logits for each image, not those of 10 classes"),
+    (lambda: nn.Conv2d(3, 10, 3), {}, "gives [3, 10, 30, 30] for 3 images, not [images, classes]"),
     (lambda: nn.Linear(5, 10), {"shape": (5,)}, "a tensor that is no batch of images [N, C, H, W] in float32"),
 ])
 def test_what_has_no_landscape_is_refused(surface, save, make, options, message):
@@ -243,7 +255,7 @@ def test_statistics_are_not_estimated_anew(lossatlas, surface, save, pictures, t
                      tmp_path / "l.h5").ok()
     assert "those of a torch.export file cannot be estimated anew" in done.err
     done = lossatlas("curve", "--from", file, "--to", other, "--data", pictures.words, "--out", tmp_path / "c.h5")
-    assert done.status == 1 and "in a torch.export file" in done.line()
+    assert done.status == 1 and "through a torch.export file" in done.line()
 
 
 def rewrite(file, change):
