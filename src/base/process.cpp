@@ -1,10 +1,13 @@
 #include "base/process.h"
 
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
 
+#include <algorithm>
 #include <array>
 #include <climits>
 #include <ctime>
@@ -71,6 +74,19 @@ Life life_of(const ProcessName& process) {
   if (process.pid_space != pid_space()) return Life::unknown;
   const auto start = start_of(process.pid);
   return start && *start == process.start ? Life::alive : Life::dead;
+}
+
+std::uint64_t memory_of_machine() {
+  struct sysinfo machine {};
+  ::sysinfo(&machine);
+  return (static_cast<std::uint64_t>(machine.totalram) + machine.totalswap) * machine.mem_unit;
+}
+
+void limit_memory() {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_DATA, &limit) != 0) return;
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_cur, memory_of_machine());
+  ::setrlimit(RLIMIT_DATA, &limit);
 }
 
 void release_free_memory() {

@@ -29,6 +29,12 @@ enum class Life {
 ProcessName this_process();
 Life life_of(const ProcessName& process);
 
+/// Bytes of main memory and swap.
+std::uint64_t memory_of_machine();
+
+/// From now on what this process asks for beyond that fails (std::bad_alloc), and the system need not end a process.
+void limit_memory();
+
 /// Gives memory that was freed back to the system, where the C library can.
 void release_free_memory();
 

@@ -50,10 +50,13 @@ ExportedGraph::ExportedGraph(const json& model) {
     if (body->inputs[i]) inputs_.push_back(input);
   }
   body_ = std::move(body);
+  is_cloned_ = std::make_unique<std::atomic<bool>[]>(inputs_.size());
 }
 
 ExportedGraph::ExportedGraph(GraphBody body, std::vector<GraphInput> inputs)
-    : body_(std::make_unique<const GraphBody>(std::move(body))), inputs_(std::move(inputs)) {}
+    : body_(std::make_unique<const GraphBody>(std::move(body))),
+      inputs_(std::move(inputs)),
+      is_cloned_(std::make_unique<std::atomic<bool>[]>(inputs_.size())) {}
 
 ExportedGraph::~ExportedGraph() = default;
 ExportedGraph::ExportedGraph(ExportedGraph&&) noexcept = default;
@@ -65,15 +68,38 @@ const std::vector<GraphInput>& ExportedGraph::inputs() const { return inputs_; }
 
 std::size_t ExportedGraph::outputs() const { return body_->outputs.size(); }
 
-std::vector<at::Tensor> ExportedGraph::run(std::span<const at::Tensor> inputs, const at::Device& device) const {
+std::vector<at::Tensor> ExportedGraph::run(std::span<const at::Tensor> inputs, const at::Device& device,
+                                           const std::vector<bool>& may_change) const {
   if (inputs.size() != inputs_.size()) throw Error("a graph of {} inputs is given {}", inputs_.size(), inputs.size());
+  std::vector<std::pair<at::Tensor, at::Tensor>> before;  // of what a run changes that has to begin again
+  for (std::size_t i = 0; i < may_change.size(); ++i) {
+    if (may_change[i]) before.emplace_back(inputs[i], inputs[i].clone());
+  }
+  for (;;) {
+    try {
+      return run_once(inputs, device, may_change);
+    } catch (const WritesInput& written) {
+      is_cloned_[written.input] = true;
+      for (const auto& [tensor, content] : before) tensor.copy_(content);
+    }
+  }
+}
+
+std::vector<at::Tensor> ExportedGraph::run_once(std::span<const at::Tensor> inputs, const at::Device& device,
+                                                const std::vector<bool>& may_change) const {
+  RunContext context{device, std::vector<const c10::StorageImpl*>(inputs.size())};
   std::vector<c10::IValue> values(body_->slots);
   std::size_t next = 0;
   for (const auto& slot : body_->inputs) {
-    if (slot) values[*slot] = inputs[next++];
+    if (!slot) continue;
+    const at::Tensor& input = inputs[next];
+    const bool is_cloned = is_cloned_[next], is_kept = !is_cloned && (may_change.empty() || !may_change[next]);
+    if (is_kept && input.defined()) context.kept[next] = input.storage().unsafeGetStorageImpl();
+    values[*slot] = is_cloned ? input.clone() : input;
+    ++next;
   }
   std::vector<at::Tensor> outputs;
-  for (const c10::IValue& value : run_body(*body_, std::move(values), device)) {
+  for (const c10::IValue& value : run_body(*body_, std::move(values), context)) {
     if (!value.isTensor()) throw Error("the graph gives what is no tensor");
     outputs.push_back(value.toTensor());
   }

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <atomic>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <span>
@@ -46,13 +47,19 @@ class ExportedGraph {
   std::size_t outputs() const;
 
   /// One tensor for each of inputs(), on `device`, where the graph makes new tensors too; the outputs in their order.
-  /// Inputs may be changed by operators that do (batch norm in training mode): give copies of what must stay. Throws
-  /// Error, with the operator's name, if one fails.
-  std::vector<at::Tensor> run(std::span<const at::Tensor> inputs, const at::Device& device) const;
+  /// Operators may change inputs (relu_ its own, batch norm in training mode its statistics): they change those of
+  /// which `may_change` is true (none if it is empty), and clones of others. Throws Error, with the operator's name, if
+  /// one fails.
+  std::vector<at::Tensor> run(std::span<const at::Tensor> inputs, const at::Device& device,
+                              const std::vector<bool>& may_change = {}) const;
 
  private:
+  std::vector<at::Tensor> run_once(std::span<const at::Tensor> inputs, const at::Device& device,
+                                   const std::vector<bool>& may_change) const;
+
   std::unique_ptr<const GraphBody> body_;
   std::vector<GraphInput> inputs_;
+  std::unique_ptr<std::atomic<bool>[]> is_cloned_;  // of each input: an operator was about to change it
 };
 
 }  // namespace lossatlas

@@ -34,6 +34,7 @@ struct GraphBody;
 struct OperatorCall {
   c10::OperatorHandle handle;
   std::vector<c10::TypeKind> takes;  // of each argument: a size may be computed for a tensor or a float
+  std::vector<std::size_t> writes;   // arguments whose tensors it changes
 };
 /// A number of sizes: the shapes of outputs are computed as the graph says.
 struct SizeCall {
@@ -74,7 +75,18 @@ at::Tensor wrapped_number(const c10::Scalar& value);
 /// Throws Error: see ExportedGraph.
 GraphBody read_body(const nlohmann::json& graph);
 
-/// Runs the nodes; `values` holds the inputs in their slots.
-std::vector<c10::IValue> run_body(const GraphBody& body, std::vector<c10::IValue> values, const at::Device& device);
+/// How a graph is run.
+struct RunContext {
+  at::Device device;
+  std::vector<const c10::StorageImpl*> kept;  // memory of each input that must stay as it is; null for others
+};
+
+/// An operator is about to change an input that must stay as it is.
+struct WritesInput {
+  std::size_t input;
+};
+
+/// Runs the nodes; `values` holds the inputs in their slots. Throws WritesInput before an input is changed.
+std::vector<c10::IValue> run_body(const GraphBody& body, std::vector<c10::IValue> values, const RunContext& context);
 
 }  // namespace lossatlas

@@ -226,7 +226,7 @@ class Reader {
     const auto handle = dispatcher.findSchema({"aten::" + name, overload});
     if (!handle) throw Error("this LibTorch has no such operator");
     const auto& schema = handle->schema();
-    OperatorCall call{.handle = *handle, .takes = {}};
+    OperatorCall call{.handle = *handle, .takes = {}, .writes = {}};
     // Attention gives strides that differ from one implementation to the other, on which a view may fail.
     if (name == "view" && overload.empty()) call.handle = *dispatcher.findSchema({"aten::reshape", ""});
     std::map<std::string, const json*> given;
@@ -239,6 +239,7 @@ class Reader {
       const auto found = given.find(argument.name());
       call.takes.push_back(type->kind());
       if (found != given.end()) {
+        check_enumeration(argument, *found->second);
         node.operands.push_back(operand(*found->second, type, argument.N().value_or(0)));
         ++taken;
       } else if (argument.default_value()) {
@@ -249,8 +250,46 @@ class Reader {
       refuse_randomness(name, argument.name(), node.operands.back());
     }
     if (taken != given.size()) throw Error("has arguments that this LibTorch does not know");
+    call.writes = written(schema, node.operands);
     node.call = std::move(call);
     return true;
+  }
+
+  /// Types, layouts and memory formats are numbers to LibTorch, which trusts them.
+  static void check_enumeration(const c10::Argument& argument, const json& given) {
+    const auto kind = inner(argument.real_type())->kind();
+    const std::string wanted = kind == c10::TypeKind::ScalarTypeType     ? "as_scalar_type"
+                               : kind == c10::TypeKind::LayoutType       ? "as_layout"
+                               : kind == c10::TypeKind::MemoryFormatType ? "as_memory_format"
+                                                                         : "";
+    const std::string found = alternative(given).first;
+    if (wanted.empty() || found == wanted || found == "as_none") return;
+    throw Error("has {} as its argument {}", json_text(given).substr(0, 60), argument.name());
+  }
+
+  /// Arguments whose tensors the operator changes. The schemas of some batch norms do not say so.
+  static std::vector<std::size_t> written(const c10::FunctionSchema& schema, const std::vector<Operand>& operands) {
+    std::vector<std::size_t> arguments;
+    bool trains = false;
+    for (std::size_t i = 0; i < operands.size(); ++i) {
+      const std::string& name = schema.arguments()[i].name();
+      if (name != "training" && name != "train" && name != "use_input_stats") continue;
+      const auto* constant = std::get_if<IValue>(&operands[i]);
+      trains = constant == nullptr || !constant->isBool() || constant->toBool();
+    }
+    for (std::size_t i = 0; i < operands.size(); ++i) {
+      const auto& argument = schema.arguments()[i];
+      const bool is_statistic = argument.name() == "running_mean" || argument.name() == "running_var";
+      const bool is_written = argument.alias_info() != nullptr && argument.alias_info()->isWrite();
+      if (is_statistic ? !trains : !is_written) continue;
+      const auto* constant = std::get_if<IValue>(&operands[i]);
+      const bool is_none = constant != nullptr && constant->isNone();
+      if (argument.kwarg_only() || (!is_none && !std::holds_alternative<Slot>(operands[i]))) {
+        throw Error("writes into what is no value of the graph");  // the overloads with `out` too
+      }
+      if (!is_none) arguments.push_back(i);
+    }
+    return arguments;
   }
 
   static void refuse_randomness(const std::string& name, const std::string& argument, const Operand& operand) {
@@ -285,10 +324,11 @@ class Reader {
     } else {
       const auto device = value_as<std::string>(*setting(0).second, "a device");
       if (device != "cpu" && device != "cuda") throw Error("asks for autocast on {}, which is not supported", device);
-      GuardedCall::Autocast autocast{.device = device == "cpu" ? c10::kCPU : c10::kCUDA,
-                                     .type = {},
-                                     .enabled = value_as<bool>(*setting(2).second, "true or false"),
-                                     .caches = setting(3).first == "as_none" || setting(3).second->get<bool>()};
+      GuardedCall::Autocast autocast{
+          .device = device == "cpu" ? c10::kCPU : c10::kCUDA,
+          .type = {},
+          .enabled = value_as<bool>(*setting(2).second, "true or false"),
+          .caches = setting(3).first == "as_none" || value_as<bool>(*setting(3).second, "true or false")};
       if (setting(1).first == "as_scalar_type") autocast.type = scalar_type_of(*setting(1).second);
       call.autocast = autocast;
     }

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <span>
 
 #include "base/error.h"
@@ -135,7 +136,10 @@ void ProblemFile::read(const json& manifest) {
   is_coupled_ = value_as<bool>(member(manifest, "coupled"), "true or false");
   is_fixed_batch_ = member(manifest, "batch") != "any";
   batch_size_ = value_as<std::int64_t>(member(manifest, "batch_size"), "a number of samples");
-  if (batch_size_ < 1) throw Error("gives a batch of {} samples", batch_size_);
+  constexpr std::int64_t kMostOfBatch = 1'000'000;
+  if (batch_size_ < 1 || batch_size_ > kMostOfBatch) throw Error("gives a batch of {} samples", batch_size_);
+  if (is_fixed_batch_ && manifest.at("batch") != batch_size_) throw Error("gives two sizes of a batch");
+  if (is_coupled_ && !is_fixed_batch_) throw Error("couples the samples of a batch, whose size it does not give");
   for (const json& entry : member(manifest, "parameters")) {
     parameters_.push_back(parameter_of(entry, tensor_of(entry)));
   }
@@ -151,9 +155,11 @@ void ProblemFile::read(const json& manifest) {
                             .num_batches_tracked = text(entry, "num_batches_tracked"),
                             .momentum = number_or_null<double>(member(entry, "momentum"))});
   }
+  check_tensors();
   for (const json& entry : member(manifest, "inputs")) {
     inputs_.push_back({text(entry, "name"), type_of(member(entry, "dtype")), shape_of(member(entry, "shape"))});
   }
+  if (inputs_.empty()) throw Error("has samples of no tensor");
   const json& graphs = member(manifest, "graphs");
   eval_.emplace(read_graph(member(graphs, "eval")));
   if (!member(graphs, "train").is_null()) train_.emplace(read_graph(graphs.at("train")));
@@ -167,6 +173,37 @@ void ProblemFile::read(const json& manifest) {
   for (const std::string& output : outputs_) {
     reference_.push_back(value_as<std::vector<double>>(member(reference, output.c_str()), "losses"));
     if (reference_.back().size() != reference_.front().size()) throw Error("has references of unequal lengths");
+  }
+}
+
+/// Every name is that of one tensor, and what refers to one does.
+void ProblemFile::check_tensors() const {
+  std::set<std::string> names;
+  const auto add = [&](const std::string& name) {
+    if (!names.insert(name).second) throw Error("has two tensors of the name {}", name);
+  };
+  for (const ProblemParameter& parameter : parameters_) add(parameter.name);
+  for (const ProblemBuffer& buffer : buffers_) add(buffer.name);
+  const std::set<std::string> listed = names;
+  for (const auto& [name, of] : aliases_) {
+    if (!listed.contains(of)) throw Error("ties {} to {}, which it does not have", name, of);
+    add(name);
+  }
+  for (const ProblemBatchNorm& norm : batch_norms_) {
+    for (const std::string* statistic : {&norm.running_mean, &norm.running_var, &norm.num_batches_tracked}) {
+      const std::string& name = *statistic;
+      const auto found = std::find_if(buffers_.begin(), buffers_.end(),
+                                      [&](const ProblemBuffer& buffer) { return buffer.name == name; });
+      if (found == buffers_.end()) throw Error("has no {}, a statistic of {}", name, norm.module);
+      const bool is_count = statistic == &norm.num_batches_tracked;
+      const at::Tensor& tensor = found->tensor;
+      if (is_count ? tensor.dim() == 0 && tensor.scalar_type() == at::kLong
+                   : tensor.dim() == 1 && tensor.is_floating_point()) {
+        continue;
+      }
+      throw Error("{} is {} [{}], and no statistic of a batch norm", name, c10::toString(tensor.scalar_type()),
+                  fmt::join(tensor.sizes(), ", "));
+    }
   }
 }
 
@@ -206,6 +243,9 @@ ProblemSamples ProblemFile::read_samples(const json& split) const {
   samples.count = value_as<std::int64_t>(member(split, "samples"), "a number of samples");
   const auto members = value_as<std::vector<std::string>>(member(split, "members"), "names");
   if (samples.count < 1 || members.size() != inputs_.size()) throw Error("holds no samples that fit its network");
+  if (is_coupled_ && samples.count % batch_size_ != 0) {
+    throw Error("holds {} samples, which are no batches of {}", samples.count, batch_size_);
+  }
   for (std::size_t i = 0; i < members.size(); ++i) {
     std::vector<std::int64_t> shape = inputs_[i].shape;
     shape.insert(shape.begin(), samples.count);
@@ -229,14 +269,24 @@ at::Tensor ProblemFile::tensor_of(const json& entry) const {
 }
 
 at::Tensor ProblemFile::tensor(const std::string& name, at::ScalarType type, std::vector<std::int64_t> shape) const {
+  constexpr std::size_t kMostAxes = 64;  // that LibTorch's operators take
+  if (shape.size() > kMostAxes) throw Error("{} has {} axes", name, shape.size());
   const auto bytes = zip_.bytes(name);
-  std::size_t wanted = c10::elementSize(type);
-  for (const std::int64_t size : shape) {
-    if (__builtin_mul_overflow(wanted, static_cast<std::size_t>(size), &wanted)) throw Error("{} is too large", name);
+  std::int64_t wanted_bytes = static_cast<std::int64_t>(c10::elementSize(type));
+  for (const std::int64_t size : shape) {  // of an empty tensor too: its strides must not overflow
+    if (__builtin_mul_overflow(wanted_bytes, std::max<std::int64_t>(size, 1), &wanted_bytes)) {
+      throw Error("{} is too large", name);
+    }
   }
+  const bool is_empty = std::count(shape.begin(), shape.end(), 0) > 0;
+  const std::size_t wanted = is_empty ? 0 : static_cast<std::size_t>(wanted_bytes);
   if (bytes.size() != wanted) throw Error("{} has {} bytes, and its shape takes {}", name, bytes.size(), wanted);
   if (reinterpret_cast<std::uintptr_t>(bytes.data()) % c10::elementSize(type) != 0) {
     throw Error("{} is not aligned; write the file again", name);
+  }
+  const auto is_truth = [](std::byte value) { return value <= std::byte{1}; };
+  if (type == at::kBool && !std::all_of(bytes.begin(), bytes.end(), is_truth)) {
+    throw Error("{} holds what is neither true nor false", name);
   }
   auto* begin = const_cast<std::byte*>(bytes.data());  // at::from_blob has no form for what is only read
   return at::from_blob(
@@ -250,15 +300,26 @@ std::vector<at::Tensor> ProblemFile::run(const std::vector<at::Tensor>& paramete
   std::vector<at::Tensor> users;
   for (const auto* some : {&parameters, &buffers, &batch}) users.insert(users.end(), some->begin(), some->end());
   std::vector<at::Tensor> all;
+  std::vector<bool> may_change;
   std::size_t user = 0, constant = 0;
   for (const GraphInput& input : graph.graph.inputs()) {
-    all.push_back(input.kind == InputKind::user ? users.at(user++) : graph.constants[constant++].to(device));
+    const bool is_user = input.kind == InputKind::user;
+    const std::size_t buffer = user - parameters.size();  // or no buffer: then it is large
+    may_change.push_back(train && is_user && buffer < buffers.size());
+    all.push_back(is_user ? users.at(user++) : graph.constants[constant++].to(device));
   }
-  auto outputs = graph.graph.run(all, device);
+  std::vector<at::Tensor> outputs;
+  try {
+    outputs = graph.graph.run(all, device, may_change);
+  } catch (const Error& error) {
+    throw Error("{}: {}", path_.string(), error.what());
+  }
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    if (outputs[i].dim() != 1 || outputs[i].size(0) != batch.at(0).size(0)) {
-      throw Error("{}: {} is no list of one number a sample", path_.string(), outputs_[i]);
-    }
+    const at::ScalarType type = outputs[i].scalar_type();
+    const bool is_real = type == at::kFloat || type == at::kDouble;
+    if (is_real && outputs[i].dim() == 1 && outputs[i].size(0) == batch.at(0).size(0)) continue;
+    throw Error("{}: {} is {} [{}], and not one number of float32 or float64 for each of {} samples", path_.string(),
+                outputs_[i], c10::toString(type), fmt::join(outputs[i].sizes(), ", "), batch.at(0).size(0));
   }
   return outputs;
 }
@@ -295,6 +356,25 @@ void ProblemFile::check_members() const {
     sum.add(zip_.bytes(name));
     if (member(member_json, "sha256") != sum.finish()) {
       throw Error("{}: {} does not have its SHA-256: the file is damaged", path_.string(), name);
+    }
+  }
+  check_numbers(data_);
+  if (test_) check_numbers(*test_);
+}
+
+void ProblemFile::check_numbers(const ProblemSamples& samples) const {
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    constexpr std::int64_t kAtOnce = 256;
+    const auto has_nan = [&](std::int64_t first, std::int64_t count) {
+      return samples.inputs[i].slice(0, first, first + count).isnan().any().item<bool>();
+    };
+    for (std::int64_t row = 0; row < samples.count; ++row) {
+      if (row % kAtOnce == 0 && !has_nan(row, kAtOnce))
+        row += kAtOnce - 1;
+      else if (has_nan(row, 1)) {
+        throw Error("{}: sample {} of the {} split has NaN in {}: leave it out, or replace the NaN", path_.string(),
+                    row, &samples == &data_ ? "train" : "test", inputs_[i].name);
+      }
     }
   }
 }

@@ -103,7 +103,8 @@ class ProblemFile {
   /// Runs the stored parameters on the first samples and compares with what PyTorch had there. Throws Error if an
   /// output differs by more than float32 leaves.
   void check_reference() const;
-  /// Throws Error if a member does not have the SHA-256 that the manifest gives. Reads the whole file.
+  /// Throws Error if a member does not have the SHA-256 that the manifest gives, or a sample has NaN. Reads the whole
+  /// file.
   void check_members() const;
 
  private:
@@ -112,6 +113,8 @@ class ProblemFile {
     std::vector<at::Tensor> constants;
   };
   void read(const nlohmann::json& manifest);
+  void check_tensors() const;
+  void check_numbers(const ProblemSamples& samples) const;
   Graph read_graph(const nlohmann::json& entry) const;
   ProblemSamples read_samples(const nlohmann::json& split) const;
   std::string digest_of_samples(const nlohmann::json& manifest, const nlohmann::json& split) const;

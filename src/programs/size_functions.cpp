@@ -24,9 +24,13 @@ bool is_whole(const IValue& value) { return value.isInt() || value.isBool(); }
 
 std::int64_t whole(const IValue& value) { return value.isBool() ? value.toBool() : value.toInt(); }
 
+// Sizes that overflow wrap around, and the operator that gets them refuses them.
+std::int64_t negative(std::int64_t a) { return static_cast<std::int64_t>(-static_cast<std::uint64_t>(a)); }
+
 /// Python's: rounded down.
 std::int64_t floor_div(std::int64_t a, std::int64_t b) {
   if (b == 0) throw Error("divides a size by zero");
+  if (b == -1) return negative(a);
   return a / b - (a % b != 0 && (a < 0) != (b < 0) ? 1 : 0);
 }
 
@@ -66,7 +70,6 @@ Function rounded(double (*round)(double)) {
 }
 
 std::map<std::string, Function> make_functions() {
-  // Sizes that overflow wrap around, and the operator that gets them refuses them.
   const auto wrap = [](auto f) {
     return [f](std::int64_t a, std::int64_t b) {
       return static_cast<std::int64_t>(f(static_cast<std::uint64_t>(a), static_cast<std::uint64_t>(b)));
@@ -77,7 +80,7 @@ std::map<std::string, Function> make_functions() {
   f["_operator.sub"] = of_two(wrap(std::minus<>()), std::minus<>());
   f["_operator.mul"] = of_two(wrap(std::multiplies<>()), std::multiplies<>());
   f["_operator.floordiv"] = of_two(floor_div, [](double a, double b) { return std::floor(a / b); });
-  f["_operator.mod"] = of_two([](std::int64_t a, std::int64_t b) { return a - floor_div(a, b) * b; },
+  f["_operator.mod"] = of_two([](std::int64_t a, std::int64_t b) { return b == -1 ? 0 : a - floor_div(a, b) * b; },
                               [](double a, double b) { return a - std::floor(a / b) * b; });
   f["_operator.truediv"] = [](const Arguments& arguments) {
     take(arguments, 2);
@@ -90,7 +93,8 @@ std::map<std::string, Function> make_functions() {
     const bool stays_whole = is_whole(arguments[0]) && is_whole(arguments[1]) && whole(arguments[1]) >= 0;
     return stays_whole && std::abs(power) < 0x1p53 ? IValue(static_cast<std::int64_t>(power)) : IValue(power);
   };
-  f["_operator.neg"] = of_one([](const IValue& a) { return is_whole(a) ? IValue(-whole(a)) : IValue(-real(a)); });
+  f["_operator.neg"] =
+      of_one([](const IValue& a) { return is_whole(a) ? IValue(negative(whole(a))) : IValue(-real(a)); });
   f["_operator.pos"] = of_one([](const IValue& a) { return a; });
   f["_operator.eq"] = of_two(std::equal_to<>());
   f["_operator.ne"] = of_two(std::not_equal_to<>());
