@@ -10,11 +10,13 @@
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <cstdlib>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <sstream>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -32,6 +34,15 @@ std::string first_line(const char* file) {
   std::string line;
   std::getline(stream, line);
   return line;
+}
+
+/// Of a file of lines like "MemAvailable:   123 kB"; 0 if it has none of this name.
+std::uint64_t bytes_of(const char* file, std::string_view name) {
+  std::ifstream stream(file);
+  for (std::string line; std::getline(stream, line);) {
+    if (line.starts_with(name)) return std::strtoull(line.c_str() + name.size(), nullptr, 10) * 1024;
+  }
+  return 0;
 }
 
 std::string pid_space() {
@@ -82,10 +93,20 @@ std::uint64_t memory_of_machine() {
   return (static_cast<std::uint64_t>(machine.totalram) + machine.totalswap) * machine.mem_unit;
 }
 
-void limit_memory() {
+MemoryLimit::MemoryLimit() {
   struct rlimit limit {};
-  if (::getrlimit(RLIMIT_DATA, &limit) != 0) return;
-  limit.rlim_cur = std::min<rlim_t>(limit.rlim_cur, memory_of_machine());
+  ::getrlimit(RLIMIT_DATA, &limit);
+  before_ = limit.rlim_cur;
+  const std::uint64_t available = bytes_of("/proc/meminfo", "MemAvailable:");
+  if (available == 0) return;  // an older kernel
+  limit.rlim_cur = std::min<rlim_t>(before_, bytes_of("/proc/self/status", "VmData:") + available / 2);
+  ::setrlimit(RLIMIT_DATA, &limit);
+}
+
+MemoryLimit::~MemoryLimit() {
+  struct rlimit limit {};
+  ::getrlimit(RLIMIT_DATA, &limit);
+  limit.rlim_cur = before_;
   ::setrlimit(RLIMIT_DATA, &limit);
 }
 

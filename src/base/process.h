@@ -32,8 +32,18 @@ Life life_of(const ProcessName& process);
 /// Bytes of main memory and swap.
 std::uint64_t memory_of_machine();
 
-/// From now on what this process asks for beyond that fails (std::bad_alloc), and the system need not end a process.
-void limit_memory();
+/// As long as it lives, this process gets half of the memory that was free when it began, and is refused more
+/// (std::bad_alloc): before the system ends processes to get memory.
+class MemoryLimit {
+ public:
+  MemoryLimit();
+  MemoryLimit(const MemoryLimit&) = delete;
+  MemoryLimit& operator=(const MemoryLimit&) = delete;
+  ~MemoryLimit();
+
+ private:
+  std::uint64_t before_ = 0;
+};
 
 /// Gives memory that was freed back to the system, where the C library can.
 void release_free_memory();

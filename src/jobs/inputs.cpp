@@ -6,7 +6,6 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "base/process.h"
 #include "data/data_digest.h"
 #include "evaluation/graph_problem.h"
 #include "jobs/metadata.h"
@@ -271,7 +270,6 @@ KnownCheckpoint read_weights(const ProblemFile& problem, const std::filesystem::
 LandscapeInputs read_problem(const LandscapeRequest& request, const LandscapeOptions& options,
                              const std::filesystem::path& checkpoint, at::Device device, bool is_nested) {
   check_problem(request);
-  if (device.is_cpu()) limit_memory();  // a stranger's graph may ask for any
   LandscapeInputs inputs;
   inputs.file = std::make_shared<const ProblemFile>(request.problem);
   const ProblemFile& file = *inputs.file;

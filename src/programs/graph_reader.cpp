@@ -229,6 +229,9 @@ class Reader {
     OperatorCall call{.handle = *handle, .takes = {}, .writes = {}};
     // Attention gives strides that differ from one implementation to the other, on which a view may fail.
     if (name == "view" && overload.empty()) call.handle = *dispatcher.findSchema({"aten::reshape", ""});
+    // The same, with a look at whether the memory is the tensor's.
+    const bool is_alias = name == "_reshape_alias";
+    if (is_alias) call.handle = *dispatcher.findSchema({"aten::as_strided", ""});
     std::map<std::string, const json*> given;
     for (const json& input : array(member(json_node, "inputs"))) {
       given[value_as<std::string>(member(input, "name"), "a name")] = &member(input, "arg");
@@ -251,6 +254,10 @@ class Reader {
     }
     if (taken != given.size()) throw Error("has arguments that this LibTorch does not know");
     call.writes = written(schema, node.operands);
+    if (is_alias) {
+      node.operands.emplace_back(IValue());  // the offset in the memory: its own
+      call.takes.push_back(c10::TypeKind::IntType);
+    }
     node.call = std::move(call);
     return true;
   }

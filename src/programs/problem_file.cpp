@@ -8,12 +8,14 @@
 #include <cctype>
 #include <cmath>
 #include <map>
+#include <new>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <span>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/process.h"
 #include "base/sha256.h"
 #include "programs/graph_json.h"
 
@@ -326,13 +328,19 @@ std::vector<at::Tensor> ProblemFile::run(const std::vector<at::Tensor>& paramete
 
 void ProblemFile::check_reference() const {
   const at::NoGradGuard no_gradient;
+  const MemoryLimit limit;  // a stranger's graph may ask for any
   const auto samples = static_cast<std::int64_t>(reference_.front().size());
   if (samples < 1 || samples > data_.count) throw Error("{}: has no reference for its samples", path_.string());
   std::vector<at::Tensor> parameters, buffers, batch;
   for (const auto& parameter : parameters_) parameters.push_back(parameter.tensor);
   for (const auto& buffer : buffers_) buffers.push_back(buffer.tensor.clone());
   for (const auto& input : data_.inputs) batch.push_back(input.slice(0, 0, samples).clone());
-  const auto outputs = run(parameters, buffers, batch, at::kCPU);
+  std::vector<at::Tensor> outputs;
+  try {
+    outputs = run(parameters, buffers, batch, at::kCPU);
+  } catch (const std::bad_alloc&) {
+    throw Error("{}: its graph asks for more memory than is free", path_.string());
+  }
   const double tolerance = tolerance_of(parameters_);
   for (std::size_t k = 0; k < outputs.size(); ++k) {
     const at::Tensor found = outputs[k].to(at::kDouble).contiguous();
