@@ -1,7 +1,9 @@
 #include "base/process.h"
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -9,15 +11,20 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <climits>
+#include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <new>
 #include <optional>
 #include <sstream>
 #include <string_view>
 
+#include "base/descriptor.h"
 #include "base/error.h"
 #include "base/json.h"
 
@@ -63,6 +70,35 @@ std::optional<std::uint64_t> start_of(std::int64_t pid) {
   return std::stoull(field);
 }
 
+void limit(int resource, rlim_t most) {
+  struct rlimit now {};
+  ::getrlimit(resource, &now);
+  now.rlim_cur = std::min(now.rlim_cur, most);
+  ::setrlimit(resource, &now);
+}
+
+/// Writes the text of what `work` throws.
+[[noreturn]] void in_child(const std::string& what, const std::function<void()>& work, unsigned seconds, int out) {
+  const int nowhere = ::open("/dev/null", O_WRONLY);
+  for (const int stream : {STDOUT_FILENO, STDERR_FILENO}) ::dup2(nowhere, stream);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, SIG_DFL);
+  limit(RLIMIT_CORE, 0);
+  limit(RLIMIT_CPU, seconds);
+  const std::uint64_t available = bytes_of("/proc/meminfo", "MemAvailable:");
+  if (available > 0) limit(RLIMIT_DATA, bytes_of("/proc/self/status", "VmData:") + available / 2);
+  std::string text;
+  try {
+    work();
+    ::_exit(0);
+  } catch (const std::bad_alloc&) {
+    text = what + " asks for more memory than is free";
+  } catch (const std::exception& error) {
+    text = error.what();
+  }
+  if (::write(out, text.data(), text.size()) < 0) ::_exit(2);
+  ::_exit(1);
+}
+
 }  // namespace
 
 bool same_process(const ProcessName& a, const ProcessName& b) {
@@ -93,21 +129,28 @@ std::uint64_t memory_of_machine() {
   return (static_cast<std::uint64_t>(machine.totalram) + machine.totalswap) * machine.mem_unit;
 }
 
-MemoryLimit::MemoryLimit() {
-  struct rlimit limit {};
-  ::getrlimit(RLIMIT_DATA, &limit);
-  before_ = limit.rlim_cur;
-  const std::uint64_t available = bytes_of("/proc/meminfo", "MemAvailable:");
-  if (available == 0) return;  // an older kernel
-  limit.rlim_cur = std::min<rlim_t>(before_, bytes_of("/proc/self/status", "VmData:") + available / 2);
-  ::setrlimit(RLIMIT_DATA, &limit);
-}
-
-MemoryLimit::~MemoryLimit() {
-  struct rlimit limit {};
-  ::getrlimit(RLIMIT_DATA, &limit);
-  limit.rlim_cur = before_;
-  ::setrlimit(RLIMIT_DATA, &limit);
+void run_apart(const std::string& what, const std::function<void()>& work, unsigned seconds) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw Error("no pipe: {}", std::strerror(errno));
+  Descriptor reader(ends[0]);
+  std::optional<Descriptor> writer(std::in_place, ends[1]);
+  const pid_t child = ::fork();
+  if (child < 0) throw Error("no process can be started: {}", std::strerror(errno));
+  if (child == 0) in_child(what, work, seconds, ends[1]);
+  writer.reset();
+  std::string text;
+  std::array<char, 4096> part{};
+  for (ssize_t count = 0; (count = ::read(reader.get(), part.data(), part.size())) != 0;) {
+    if (count > 0) text.append(part.data(), static_cast<std::size_t>(count));
+    if (count < 0 && errno != EINTR) break;
+  }
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  if (signal == SIGXCPU) throw Error("{} takes more than {} s", what, seconds);
+  if (signal != 0) throw Error("{} ends its process ({})", what, ::strsignal(signal));
+  if (WEXITSTATUS(status) != 0) throw Error("{}", text);
 }
 
 void release_free_memory() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace lossatlas {
@@ -32,18 +33,10 @@ Life life_of(const ProcessName& process);
 /// Bytes of main memory and swap.
 std::uint64_t memory_of_machine();
 
-/// As long as it lives, this process gets half of the memory that was free when it began, and is refused more
-/// (std::bad_alloc): before the system ends processes to get memory.
-class MemoryLimit {
- public:
-  MemoryLimit();
-  MemoryLimit(const MemoryLimit&) = delete;
-  MemoryLimit& operator=(const MemoryLimit&) = delete;
-  ~MemoryLimit();
-
- private:
-  std::uint64_t before_ = 0;
-};
+/// Runs `work` in a child process, which gets half of the memory that is free and `seconds` of processor time, and none
+/// of this process's threads: work that a stranger's file decides, and that may end the process. Throws Error with the
+/// text of the exception that `work` threw, or with what ended the child: "WHAT takes more than 60 s".
+void run_apart(const std::string& what, const std::function<void()>& work, unsigned seconds);
 
 /// Gives memory that was freed back to the system, where the C library can.
 void release_free_memory();

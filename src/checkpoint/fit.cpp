@@ -14,7 +14,7 @@
 namespace lossatlas {
 namespace {
 
-constexpr std::size_t kShown = 3;
+constexpr std::size_t kShown = 5;  // of each kind
 
 using Named = std::map<std::string_view, at::Tensor>;
 
@@ -77,24 +77,16 @@ bool are_equal(const CheckpointIndex& index, const StoredTensor& a, const Stored
   return first == second;
 }
 
-/// A name of the file's that the network does not know, the one most like `wanted` from its end: a prefix shows. "" if
-/// there is none.
-std::string_view most_alike(std::string_view wanted, const std::vector<Shaped>& given,
-                            const std::map<std::string_view, at::IntArrayRef>& known) {
-  const auto alike = [&](std::string_view name) {
-    return std::mismatch(wanted.rbegin(), wanted.rend(), name.rbegin(), name.rend()).first - wanted.rbegin();
-  };
-  std::string_view best;
-  for (const Shaped& source : given) {
-    if (!known.contains(source.name) && (best.empty() || alike(source.name) > alike(best))) best = source.name;
-  }
-  return best;
-}
+/// Tensors that do not fit, by what is wrong: those of the network in its order, then what is left over.
+struct Differences {
+  std::vector<std::string> sizes, tied, missing, unknown;
 
-/// One line for each tensor that does not fit: those of the network in its order, then what is left over.
-std::vector<std::string> differences(const std::vector<Shaped>& wanted, const std::vector<Shaped>& given,
-                                     const std::vector<Alias>& tied) {
-  std::vector<std::string> lines;
+  bool empty() const { return sizes.empty() && tied.empty() && missing.empty() && unknown.empty(); }
+};
+
+Differences differences(const std::vector<Shaped>& wanted, const std::vector<Shaped>& given,
+                        const std::vector<Alias>& tied) {
+  Differences found;
   std::map<std::string_view, at::IntArrayRef> from, to;
   for (const Shaped& source : given) from[source.name] = source.sizes;
   for (const Shaped& target : wanted) to[target.name] = target.sizes;
@@ -103,23 +95,19 @@ std::vector<std::string> differences(const std::vector<Shaped>& wanted, const st
     if (source == from.end()) {
       const auto alias = std::find_if(tied.begin(), tied.end(), [&](const Alias& a) { return a.name == target.name; });
       if (alias != tied.end()) {
-        lines.push_back(fmt::format("{} and {} are one tensor there, two in the network", alias->of, alias->name));
+        found.tied.push_back(fmt::format("{} and {} are one tensor there, two in the network", alias->of, alias->name));
       } else if (!may_be_missing(target.name)) {
-        lines.push_back(fmt::format("{} {} is missing", target.name, text_of(target.sizes)));
-        const auto other = lines.size() == 1 ? most_alike(target.name, given, to) : std::string_view();
-        if (!other.empty()) lines.back() += fmt::format(" (the file has {})", other);
+        found.missing.push_back(fmt::format("{} {}", target.name, text_of(target.sizes)));
       }
     } else if (source->second != target.sizes) {
-      lines.push_back(fmt::format("{} is {} there, {} in the network", target.name, text_of(source->second),
-                                  text_of(target.sizes)));
+      found.sizes.push_back(fmt::format("{} is {} there, {} in the network", target.name, text_of(source->second),
+                                        text_of(target.sizes)));
     }
   }
   for (const Shaped& source : given) {
-    if (!to.contains(source.name)) {
-      lines.push_back(fmt::format("{} {} is unknown to the network", source.name, text_of(source.sizes)));
-    }
+    if (!to.contains(source.name)) found.unknown.push_back(fmt::format("{} {}", source.name, text_of(source.sizes)));
   }
-  return lines;
+  return found;
 }
 
 /// Leaves out what the network never moves; `are_equal` compares an entry with the network's numbers.
@@ -160,18 +148,23 @@ void check_statistic(const NamedTensor& buffer, const std::filesystem::path& fil
   }
 }
 
-/// Throws Error where there are lines.
-void refuse(const std::vector<std::string>& lines, const std::string& file, const std::string& network) {
-  if (lines.empty()) {
-    return;
+/// "a, b, and 3 more"
+std::string first_of(const std::vector<std::string>& texts, const char* separator) {
+  const auto shown = static_cast<std::ptrdiff_t>(std::min(texts.size(), kShown));
+  std::string text = fmt::format("{}", fmt::join(texts.begin(), texts.begin() + shown, separator));
+  if (texts.size() > kShown) text += fmt::format("{}and {} more", separator, texts.size() - kShown);
+  return text;
+}
+
+/// Throws Error where something does not fit.
+void refuse(const Differences& found, const std::string& file, const std::string& network) {
+  std::vector<std::string> parts;
+  for (const auto* texts : {&found.sizes, &found.tied}) {
+    if (!texts->empty()) parts.push_back(first_of(*texts, "; "));
   }
-  const std::size_t shown = std::min(lines.size(), kShown);
-  std::string text = fmt::format("{} does not fit {}: {}", file, network,
-                                 fmt::join(lines.begin(), lines.begin() + static_cast<std::ptrdiff_t>(shown), "; "));
-  if (lines.size() > shown) {
-    text += fmt::format("; and {} more", lines.size() - shown);
-  }
-  throw Error("{}", text);
+  if (!found.missing.empty()) parts.push_back("missing: " + first_of(found.missing, ", "));
+  if (!found.unknown.empty()) parts.push_back("unknown to the network: " + first_of(found.unknown, ", "));
+  if (!parts.empty()) throw Error("{} does not fit {}: {}", file, network, fmt::join(parts, "; "));
 }
 
 }  // namespace

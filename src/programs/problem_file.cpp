@@ -1,5 +1,6 @@
 #include "programs/problem_file.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/from_blob.h>
 #include <fmt/format.h>
@@ -8,7 +9,6 @@
 #include <cctype>
 #include <cmath>
 #include <map>
-#include <new>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <span>
@@ -327,20 +327,24 @@ std::vector<at::Tensor> ProblemFile::run(const std::vector<at::Tensor>& paramete
 }
 
 void ProblemFile::check_reference() const {
+  constexpr unsigned kSeconds = 600;
+  const auto compare = [&] {
+    at::set_num_threads(1);  // those of a pool stayed in the other process
+    compare_with_reference();
+  };
+  run_apart(path_.string() + ": its graph", compare, kSeconds);
+}
+
+void ProblemFile::compare_with_reference() const {
   const at::NoGradGuard no_gradient;
-  const MemoryLimit limit;  // a stranger's graph may ask for any
   const auto samples = static_cast<std::int64_t>(reference_.front().size());
   if (samples < 1 || samples > data_.count) throw Error("{}: has no reference for its samples", path_.string());
   std::vector<at::Tensor> parameters, buffers, batch;
   for (const auto& parameter : parameters_) parameters.push_back(parameter.tensor);
   for (const auto& buffer : buffers_) buffers.push_back(buffer.tensor.clone());
-  for (const auto& input : data_.inputs) batch.push_back(input.slice(0, 0, samples).clone());
-  std::vector<at::Tensor> outputs;
-  try {
-    outputs = run(parameters, buffers, batch, at::kCPU);
-  } catch (const std::bad_alloc&) {
-    throw Error("{}: its graph asks for more memory than is free", path_.string());
-  }
+  for (const auto& input : data_.inputs) batch.push_back(input.slice(0, 0, samples));
+  const auto outputs = run(parameters, buffers, batch, at::kCPU);
+  if (train_ && samples > 1) run(parameters, buffers, batch, at::kCPU, true);
   const double tolerance = tolerance_of(parameters_);
   for (std::size_t k = 0; k < outputs.size(); ++k) {
     const at::Tensor found = outputs[k].to(at::kDouble).contiguous();

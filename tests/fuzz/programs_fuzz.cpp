@@ -131,7 +131,10 @@ void use(const std::filesystem::path& path) {
     file.check_members();
   } catch (const Error&) {  // the fuzzer cannot guess digests
   }
-  file.check_reference();
+  try {
+    file.compare_with_reference();
+  } catch (const std::bad_alloc&) {  // it asked for more than there is
+  }
 }
 
 }  // namespace
