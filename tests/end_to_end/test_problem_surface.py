@@ -52,5 +52,8 @@ def test_bench_problems_compares_networks_with_pytorch(tmp_path):
     rows = [line.split() for line in done.out.splitlines() if line.startswith(("mlp", "pinn"))]
     assert [row[0] for row in rows] == ["mlp", "pinn"]
     assert all(0 <= float(row[-1]) < TOLERANCE and float(row[-2]) > 0 for row in rows)
+    done = helpers.run_program(tool, "--two-minutes", "--quick", cwd=tmp_path).ok()
+    steps = [line.split("s  ")[1] for line in done.out.splitlines()[1:]]
+    assert steps == ["export_problem", "lossatlas surface", "lossatlas plot", "from the network to the picture"]
     done = helpers.run_program(tool, "--networks", "mpl", cwd=tmp_path)
     assert done.status == 2 and "there is no network mpl" in done.err

@@ -44,7 +44,7 @@ def randomize_batch_norms(model: nn.Module) -> None:
 
 
 class Landscape:
-    """`loss` is a function as export_problem takes it, or one of NAMED; `data` are tensors, as in (x, y) or {"x": x}"""
+    """`loss` is a function as export_problem takes it, or one of NAMED; `data` is a tensor, a tuple or a dictionary."""
 
     def __init__(self, model: nn.Module, loss: str | Callable[..., Any], data: Any, batch_size: int) -> None:
         self.model, self.loss, self.batch_size = model.eval(), NAMED.get(loss, loss), batch_size

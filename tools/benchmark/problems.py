@@ -28,7 +28,7 @@ from torch import nn  # noqa: E402
 
 from lossatlas import export_problem  # noqa: E402
 
-BINARY = os.environ.get("LOSSATLAS_BINARY", ROOT / "build" / "release" / "lossatlas")
+BINARY = pathlib.Path(os.environ.get("LOSSATLAS_BINARY", ROOT / "build" / "release" / "lossatlas"))
 PLOT = ROOT / "tools" / "plot"
 INSTALL = "tools/setup --all-tests installs it"
 
@@ -46,17 +46,17 @@ def torchvision_network(name, own):
     return getattr(torchvision.models, name)(num_classes=10)
 
 
-def resnet18(samples=256):
+def resnet18(samples):
     model = torchvision_network("resnet18", lambda: ResNet((64, 64, 128, 128, 256, 256, 512, 512), 10))
     return model, classification, images(samples)
 
 
-def mobilenet_v2(samples=256):
+def mobilenet_v2():
     stages = ((32, 16, 1, 1, 1), (16, 24, 2, 2, 6), (24, 32, 3, 2, 6), (32, 64, 4, 2, 6), (64, 96, 3, 1, 6),
               (96, 160, 3, 2, 6), (160, 320, 1, 1, 6))  # fan-in, width, blocks, stride of the first, expansion
     blocks = tuple((width if i else fan_in, width, 1 if i else stride, expansion)
                    for fan_in, width, count, stride, expansion in stages for i in range(count))
-    return torchvision_network("mobilenet_v2", lambda: MobileNet(blocks, 10)), classification, images(samples)
+    return torchvision_network("mobilenet_v2", lambda: MobileNet(blocks, 10)), classification, images(256)
 
 
 def images(samples, size=32):
@@ -76,7 +76,7 @@ def maps(samples, size=64):
 
 
 LARGE = {
-    "resnet18": resnet18,
+    "resnet18": lambda: resnet18(256),
     "mobilenet_v2": mobilenet_v2,
     "vit": lambda: (ViT(128, 4, 64, 10), classification, images(256)),
     "mlp": lambda: (mlp(54, 128, 64, 7), "cross-entropy", rows(4096, 54, 7)),
@@ -232,6 +232,8 @@ def main():
     for name in names:
         if name not in LARGE:
             parser.error(f"there is no network {name}; there are: {', '.join(LARGE)}")
+    if not BINARY.exists():
+        sys.exit(f"bench-problems: {BINARY} is not built: run tools/build release lossatlas")
     warnings.filterwarnings("ignore", category=DeprecationWarning)  # of torch.export itself
     if options.two_minutes:
         return two_minutes(options)
