@@ -101,8 +101,9 @@ class ToScript {
  private:
   void translate(const GraphNode& node) {
     const auto* call = std::get_if<OperatorCall>(&node.call);
-    if (!call) throw CannotCut("{}", node.name);
-    if (node.results.size() != 1 || node.unpacks_list || !node.results[0]) throw CannotCut("{}", node.name);
+    if (!call) throw CannotCut("the operator {}", node.name);
+    if (node.results.size() != 1 || node.unpacks_list || !node.results[0])
+      throw CannotCut("the operator {}", node.name);
     std::vector<jit::Value*> inputs;
     for (const Operand& operand : node.operands) inputs.push_back(input(operand));
     const std::string& name = call->handle.schema().name();

@@ -63,9 +63,9 @@ def network(kind=Net, seed=3, **options):
     return net
 
 
-def export(net, file, images=4, shape=(3, 32, 32), dynamic=DYNAMIC):
+def export(net, file, images=4, shape=(3, 32, 32), dynamic=DYNAMIC, decompose=False):
     program = torch.export.export(net, (torch.zeros(images, *shape),), dynamic_shapes=dynamic)
-    torch.export.save(program, file)
+    torch.export.save(program.run_decompositions() if decompose else program, file)
     return file
 
 
@@ -148,9 +148,12 @@ def test_tied_weights_move_once_and_other_tensors_stay(lossatlas, surface, save,
     assert described["numbers"] == sum(p.numel() for p in net.parameters()) + 1
 
 
-def test_info_says_what_a_file_holds(lossatlas, save):
+def test_info_says_what_a_file_holds(lossatlas, save, tmp_path):
     out = lossatlas("info", save(network())).ok().out
     assert "torch.export" in out and "fused (" in out and "stem.0.weight" in out
+    export(network(), tmp_path / "net.pt2", decompose=True)
+    out = lossatlas("info", tmp_path / "net.pt2").ok().out
+    assert "eager: the network has the operator torch.ops.aten._native_batch_norm_legit_no_training.default" in out
     small = save(nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(24, 2)), shape=(1, 5, 4))
     assert "fused (" in lossatlas("info", small).ok().out  # of its own images and classes
 
