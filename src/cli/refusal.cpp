@@ -66,6 +66,10 @@ std::string meant_option(const std::string& word, const std::vector<std::string>
 std::string unknown_option(const CLI::App& app, const std::string& typed) {
   const CLI::App& where = chosen(app);
   const std::string word = typed.substr(0, typed.find('='));
+  if (word == "--problem" && where.get_name() == "train") {
+    return "--problem: train takes networks of its own; train yours in PyTorch, and give its checkpoints to `lossatlas "
+           "trajectory --problem FILE --checkpoints …`";
+  }
   const std::string meant =
       meant_option(word.substr(std::min(word.find_first_not_of('-'), word.size())), option_names(where));
   return fmt::format("unknown option '{}'{}; see {}", word,

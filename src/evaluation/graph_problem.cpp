@@ -375,7 +375,7 @@ NetworkTensors state_of(const ProblemFile& file) {
 
 std::shared_ptr<const SampleSource> samples_of(const ProblemFile& file, Split split, at::Device device) {
   if (split == Split::test && !file.test()) {
-    throw Error("{}: has no test split; export it with test=…", file.file().string());
+    throw Error("{}: has no test split: choose `split` train, or export it with test=…", file.file().string());
   }
   const ProblemSamples& samples = split == Split::test ? *file.test() : file.data();
   constexpr std::int64_t kLeast = 2;  // a graph for any number of samples takes 2 or more

@@ -274,6 +274,7 @@ LandscapeInputs read_problem(const LandscapeRequest& request, const LandscapeOpt
   inputs.file = std::make_shared<const ProblemFile>(request.problem);
   const ProblemFile& file = *inputs.file;
   file.check_members();
+  file.check_samples();
   file.check_reference();
   inputs.checkpoint = checkpoint.empty() ? request.problem : checkpoint;
   inputs.metadata = json::object();
@@ -287,7 +288,11 @@ LandscapeInputs read_problem(const LandscapeRequest& request, const LandscapeOpt
   inputs.origin = known.state;
   inputs.known->emplace(inputs.checkpoint, known);
   inputs.batch_norms = static_cast<std::int64_t>(file.batch_norms().size());
-  if (inputs.batch_norms == 0) return inputs;
+  if (inputs.batch_norms == 0) {
+    if (request.batch_norm != "recalibrate" && request.batch_norm_images == 0) return inputs;
+    throw UsageError("`{}`: this network has no batch norm that keeps statistics",
+                     request.batch_norm_images > 0 ? "bn_images" : "bn");
+  }
   choose_statistics(request, options, inputs, [&] {
     inputs.recalibration_sha256 = file.data_sha256(false);
     return choose_for_statistics(request, samples_of(file, Split::train, device), file.file().string());

@@ -10,7 +10,8 @@
 namespace lossatlas {
 
 LayerTimes time_layers(const LayersRequest& request) {
-  if (request.arch.empty() == request.problem.empty()) {
+  if (!request.arch.empty() && !request.problem.empty()) throw UsageError("`arch`: a problem file holds its network");
+  if (request.arch.empty() && request.problem.empty()) {
     throw UsageError("what is timed? Name it with `arch` (`lossatlas info --archs` lists them), or with `problem`");
   }
   const auto [set, precision] = arithmetic_of(request.instruction_set, request.dtype);

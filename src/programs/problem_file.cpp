@@ -79,13 +79,16 @@ ProblemParameter parameter_of(const json& entry, at::Tensor tensor) {
   return parameter;
 }
 
-/// Names of measures are those of datasets.
+/// Names of measures are those of datasets, among others of ours.
 void check_name(const std::string& name, const std::vector<std::string>& all) {
   const auto is_fine = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-' || c == '.'; };
   if (name.empty() || name.size() > 64 || name == "." || name == ".." ||
       !std::all_of(name.begin(), name.end(), is_fine)) {
     throw Error("has {} as the name of a measure: letters, digits, _, - and . make one", json_text(json(name)));
   }
+  const bool is_ours = name == "acc" || name == "acc_top5" || name == "images" || name.ends_with("_se") ||
+                       name.ends_with("_error") || name.ends_with("_spread");
+  if (is_ours) throw Error("has {} as the name of a measure, which stands for something else in files", name);
   if (std::count(all.begin(), all.end(), name) > 1) throw Error("has two measures of the name {}", name);
 }
 
@@ -111,10 +114,7 @@ bool ProblemFile::is_problem(const std::filesystem::path& file) {
 
 ProblemFile::ProblemFile(const std::filesystem::path& file) : path_(file), zip_(file) {
   try {
-    const json manifest = parse_json(zip_.text("manifest.json"));
-    Sha256 sum;
-    sum.add(zip_.bytes("manifest.json"));
-    sha256_ = sum.finish();
+    const json manifest = zip_.has("manifest.json") ? parse_json(zip_.text("manifest.json")) : json();
     if (!manifest.is_object() || manifest.value("format", json()) != "lossatlas-problem") {
       throw Error("is no problem file: export_problem of the Python package writes one");
     }
@@ -123,6 +123,9 @@ ProblemFile::ProblemFile(const std::filesystem::path& file) : path_(file), zip_(
       throw Error("a problem file of version {}: this version of lossatlas reads version {}", json_text(version),
                   kVersion);
     }
+    Sha256 sum;
+    sum.add(zip_.bytes("manifest.json"));
+    sha256_ = sum.finish();
     read(manifest);
   } catch (const Error& error) {
     throw Error("{}: {}", file.string(), error.what());
@@ -370,6 +373,9 @@ void ProblemFile::check_members() const {
       throw Error("{}: {} does not have its SHA-256: the file is damaged", path_.string(), name);
     }
   }
+}
+
+void ProblemFile::check_samples() const {
   check_numbers(data_);
   if (test_) check_numbers(*test_);
 }

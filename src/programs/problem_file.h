@@ -101,14 +101,15 @@ class ProblemFile {
   /// Samples whose outputs PyTorch had when the file was written.
   std::size_t reference_samples() const { return reference_.front().size(); }
   /// Runs the stored parameters on the first samples and compares with what PyTorch had there. Throws Error if an
-  /// output differs by more than float32 leaves. In a process of its own: LibTorch trusts what a graph asks for, and some
-  /// operators end the process.
+  /// output differs by more than float32 leaves. In a process of its own: LibTorch trusts what a graph asks for, and
+  /// some operators end the process.
   void check_reference() const;
   /// The same in this process.
   void compare_with_reference() const;
-  /// Throws Error if a member does not have the SHA-256 that the manifest gives, or a sample has NaN. Reads the whole
-  /// file.
+  /// Throws Error if a member does not have the SHA-256 that the manifest gives. Reads the whole file.
   void check_members() const;
+  /// Throws Error if a sample has NaN.
+  void check_samples() const;
 
  private:
   struct Graph {

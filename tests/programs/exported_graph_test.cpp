@@ -161,3 +161,79 @@ TEST_CASE("An operator that fails at run time is named") {
                     Catch::Matchers::StartsWith("torch.ops.aten.linear.default: "));
   CHECK_THROWS_WITH(ExportedGraph(reference["graph"]).run({}, at::kCPU), "a graph of 6 inputs is given 0");
 }
+
+namespace {
+
+json value(const std::string& name) { return {{"as_tensor", {{"name", name}}}}; }
+
+json node(const std::string& target, const std::vector<std::pair<std::string, json>>& arguments) {
+  json inputs = json::array();
+  for (const auto& [name, argument] : arguments) inputs.push_back({{"name", name}, {"arg", argument}, {"kind", 1}});
+  return {{"target", "torch.ops.aten." + target},
+          {"inputs", inputs},
+          {"outputs", {value("y")}},
+          {"metadata", json::object()}};
+}
+
+/// y = the operator; the graph of two inputs x and z gives y.
+ExportedGraph graph_of(const json& one) {
+  const json spec = {{"user_input", {{"arg", value("x")}}}};
+  return ExportedGraph(
+      {{"schema_version", {{"major", 8}, {"minor", 0}}},
+       {"graph_module",
+        {{"graph", {{"inputs", {value("x"), value("z")}}, {"nodes", {one}}, {"outputs", {value("y")}}}},
+         {"signature", {{"input_specs", {spec, spec}}}}}}});
+}
+
+}  // namespace
+
+TEST_CASE("Operators change clones of a graph's inputs, but for those that may change") {
+  const at::Tensor x = torch::tensor({1., 2., 3.}), z = torch::tensor({10., 20., 30.});
+  const auto graph = graph_of(node("add_.Tensor", {{"self", value("x")}, {"other", value("z")}}));
+  for (int run = 0; run < 2; ++run) {
+    CHECK(at::equal(graph.run(Tensors{x, z}, at::kCPU).front(), torch::tensor({11., 22., 33.})));
+    CHECK(at::equal(x, torch::tensor({1., 2., 3.})));
+  }
+  CHECK(at::equal(graph.run(Tensors{x, x}, at::kCPU).front(), torch::tensor({2., 4., 6.})));
+  graph_of(node("add_.Tensor", {{"self", value("x")}, {"other", value("z")}}))
+      .run(Tensors{x, z}, at::kCPU, {true, false});
+  CHECK(at::equal(x, torch::tensor({11., 22., 33.})));
+  const auto transposed = graph_of(node("t_.default", {{"self", value("x")}}));
+  const at::Tensor matrix = torch::zeros({2, 3});
+  CHECK(transposed.run(Tensors{matrix, z}, at::kCPU).front().sizes() == at::IntArrayRef{3, 2});
+  CHECK(matrix.sizes() == at::IntArrayRef{2, 3});
+}
+
+TEST_CASE("Batch norm in training mode changes clones of statistics too, which its schema does not say") {
+  const at::Tensor x = torch::tensor({{1., 2.}, {3., 6.}}), z = torch::zeros({2});
+  const json none = {{"as_none", true}}, on = {{"as_bool", true}};
+  const auto graph = graph_of(node("batch_norm.default", {{"input", value("x")},
+                                                          {"weight", none},
+                                                          {"bias", none},
+                                                          {"running_mean", value("z")},
+                                                          {"running_var", value("z")},
+                                                          {"training", on},
+                                                          {"momentum", {{"as_float", 0.5}}},
+                                                          {"eps", {{"as_float", 0.0}}},
+                                                          {"cudnn_enabled", on}}));
+  CHECK(at::allclose(graph.run(Tensors{x, z}, at::kCPU).front(), torch::tensor({{-1., -1.}, {1., 1.}})));
+  CHECK(z.sum().item<double>() == 0);
+}
+
+TEST_CASE("What LibTorch trusts is looked at") {
+  const json number = {{"as_int", 3}}, many = {{"as_ints", {1 << 20}}}, one = {{"as_ints", {1}}};
+  CHECK_THROWS_WITH(graph_of(node("zero_.default", {{"self", number}})),
+                    "torch.ops.aten.zero_.default: writes into what is no value of the graph");
+  CHECK_THROWS_WITH(graph_of(node("add.out", {{"self", value("x")}, {"other", value("x")}, {"out", value("x")}})),
+                    "torch.ops.aten.add.out: writes into what is no value of the graph");
+  CHECK_THROWS_WITH(graph_of(node("zeros.default", {{"size", one}, {"dtype", number}})),
+                    "torch.ops.aten.zeros.default: has {\"as_int\":3} as its argument dtype");
+  const Tensors inputs{torch::zeros({3}), torch::zeros({3})};
+  CHECK_THROWS_WITH(graph_of(node("_reshape_alias.default", {{"self", value("x")}, {"size", many}, {"stride", one}}))
+                        .run(inputs, at::kCPU),
+                    Catch::Matchers::Contains("out of bounds for storage"));
+  const json huge = {{"as_ints", {std::int64_t{1} << 50, 3}}};
+  CHECK_THROWS_WITH(graph_of(node("expand.default", {{"self", value("x")}, {"size", huge}})).run(inputs, at::kCPU),
+                    Catch::Matchers::EndsWith("more than this machine's memory"));
+  CHECK_THROWS_AS(graph_of(node("zeros.default", {{"size", huge}})).run(inputs, at::kCPU), std::bad_alloc);
+}

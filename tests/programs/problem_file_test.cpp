@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 #include <torch/types.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -122,8 +123,31 @@ TEST_CASE("A damaged problem file is refused with what is wrong") {
   refused(replace("\"parameters/0000\"", "\"parameters/9999\""),
           EndsWith("has no parameters/9999: it is damaged or incomplete"));
   refused(replace("\"graph.json\"", "\"nowhere.js\""), Contains("has no nowhere.js"));
+  refused(replace("\"embed.weight\"", "\"other.weight\"", "\"parameters\": ["),
+          EndsWith("ties head.weight to embed.weight, which it does not have"));
+  refused(replace("\"accuracy\"", "\"train_se\"", "\"outputs\": ["), EndsWith("stands for something else in files"));
+  refused(replace("\"batch_size\": 20", "\"batch_size\": -2"), EndsWith("gives a batch of -2 samples"));
   CHECK_THROWS_WITH(ProblemFile("nowhere.lossatlas"), Contains("cannot be opened: No such file"));
   CHECK_THROWS_WITH(ProblemFile("."), EndsWith("a folder, not a file"));
+}
+
+TEST_CASE("A batch norm's statistics are tensors of the file") {
+  const Changed changed("convolutions", replace("\"1.running_var\"", "\"1.running_vor\"", "\"batch_norms\": ["));
+  CHECK_THROWS_WITH(ProblemFile(changed.path()), EndsWith("has no 1.running_vor, a statistic of 1"));
+}
+
+TEST_CASE("Samples with NaN are refused") {
+  const ProblemFile whole(file("convolutions"));
+  const float first = whole.data().inputs[0][17].flatten()[3].item<float>(), nan = std::nanf("");
+  const auto as_text = [](const float& number) { return std::string(reinterpret_cast<const char*>(&number), 4); };
+  const auto put_nan = [&](std::string& bytes) {
+    const std::size_t at = bytes.find(as_text(first), bytes.find("data/0000"));
+    REQUIRE(at != bytes.npos);
+    bytes.replace(at, 4, as_text(nan));
+  };
+  const Changed changed("convolutions", put_nan);
+  CHECK_THROWS_WITH(ProblemFile(changed.path()).check_samples(),
+                    EndsWith("sample 17 of the train split has NaN in input: leave it out, or replace the NaN"));
 }
 
 TEST_CASE("Other numbers in a problem file are found") {

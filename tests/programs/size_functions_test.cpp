@@ -1,6 +1,7 @@
 #include "programs/size_functions.h"
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "catch.h"
@@ -33,6 +34,13 @@ TEST_CASE("Sizes are computed as Python computes them") {
   CHECK(whole("torch.sym_max", {4, 9}) == 9);
   CHECK(size_function("_operator.lt")({4, 9}).toBool());
   CHECK(whole("torch.sym_ite", {false, 4, 9}) == 9);
+}
+
+TEST_CASE("Sizes that overflow wrap around") {
+  constexpr auto kLeast = std::numeric_limits<std::int64_t>::min();
+  CHECK(whole("_operator.floordiv", {kLeast, -1}) == kLeast);
+  CHECK(whole("_operator.mod", {kLeast, -1}) == 0);
+  CHECK(whole("_operator.neg", {kLeast}) == kLeast);
 }
 
 TEST_CASE("What cannot be computed of sizes is refused") {

@@ -60,6 +60,8 @@ REFUSALS: dict[str, tuple[Callable[[], nn.Module] | None, Any, Any, dict[str, An
                 r'the measure "top5" is \[11, 3\]: make it a tensor \[11\]'),
     "measure's name": (None, logits_then(lambda z, y: (cross_entropy(z, y), {"Top 5": y})), (X, Y), {},
                        'a measure is named "Top 5"'),
+    "taken name": (None, logits_then(lambda z, y: (cross_entropy(z, y), {"acc": y})), (X, Y), {},
+                   'a measure is named "acc", which stands for something else'),
     "weight": (None, logits_then(lambda z, y: (cross_entropy(z, y), {"weight": y - 1})), (X, Y), {}, "is negative"),
     "random": (None, logits_then(lambda z, y: cross_entropy(F.dropout(z), y)), (X, Y), {}, "the loss is random: use"),
     "no gradient": (None, logits_then(lambda z, y: cross_entropy(z.detach(), y)), (X, Y), {},
