@@ -52,7 +52,8 @@ NetworkSpec spec_of(const Checkpoint& checkpoint, const std::filesystem::path& f
     spec.script = file;
     spec.exported = checkpoint.exported;
     spec.classes = 1;  // or more
-    for (std::size_t axis = 0; axis < spec.input.size(); ++axis) spec.input[axis] = spec.exported->sizes[axis + 1].example;
+    for (std::size_t axis = 0; axis < spec.input.size(); ++axis)
+      spec.input[axis] = spec.exported->sizes[axis + 1].example;
   }
   const auto input = checkpoint.metadata.find("input");
   const auto is_count = [](const nlohmann::json& value) { return value.is_number_integer(); };

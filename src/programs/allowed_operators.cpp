@@ -27,7 +27,7 @@ constexpr std::string_view kAllowed[] = {
     "abs_ add_ addcdiv_ addcmul_ clamp_ clamp_max_ clamp_min_ copy_ div_ elu_ exp_ fill_ floor_ hardswish_ hardtanh_ "
     "hardsigmoid_ leaky_relu_ log_ masked_fill_ mul_ neg_ pow_ reciprocal_ relu_ relu6_ round_ rsqrt_ sigmoid_ silu_ "
     "sin_ cos_ sqrt_ sub_ tanh_ threshold_ tril_ triu_ zero_ index_put_ index_add_ scatter_ scatter_add_ index_copy_ "
-    "index_fill_ squeeze_ unsqueeze_ transpose_ t_ detach_ ",
+    "index_fill_ squeeze_ unsqueeze_ transpose_ t_ detach_ celu_ selu_ mish_ rrelu_ dropout_ feature_dropout_ ",
     // Comparisons and choices.
     "eq ne lt le gt ge equal not_equal less less_equal greater greater_equal isclose isfinite isinf isnan isposinf "
     "isneginf logical_and logical_not logical_or logical_xor bitwise_and bitwise_not bitwise_or bitwise_xor where "
@@ -60,7 +60,8 @@ constexpr std::string_view kAllowed[] = {
     // Products and linear algebra.
     "addbmm addmm addmv addr baddbmm bilinear bmm chain_matmul cdist cosine_similarity cov corrcoef cross det dot "
     "einsum ger inner inverse kron linalg_cholesky linalg_cross linalg_det linalg_eigh linalg_eigvalsh linalg_inv "
-    "linalg_lu_factor linalg_matrix_norm linalg_matrix_power linalg_multi_dot linalg_norm linalg_pinv linalg_qr "
+    "linalg_lu_factor linalg_matrix_norm linalg_matrix_power matrix_exp linalg_matrix_exp linalg_multi_dot linalg_norm "
+    "linalg_pinv linalg_qr "
     "linalg_slogdet linalg_solve linalg_solve_triangular linalg_svd linalg_svdvals linalg_tensorinv logdet "
     "_cholesky_solve_helper cholesky cholesky_solve triangular_solve slogdet linear matmul mm mv outer "
     "pairwise_distance pdist renorm tensordot vdot vander ",

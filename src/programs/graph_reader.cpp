@@ -302,8 +302,8 @@ class Reader {
   static void refuse_randomness(const std::string& name, const std::string& argument, const Operand& operand) {
     const auto* value = std::get_if<IValue>(&operand);
     if (value == nullptr) return;
-    const bool draws = name.find("dropout") != name.npos || name == "rrelu" || name == "lstm" || name == "gru" ||
-                       name.starts_with("rnn_");
+    const bool draws = name.find("dropout") != name.npos || name == "rrelu" || name == "rrelu_" || name == "lstm" ||
+                       name == "gru" || name.starts_with("rnn_");
     const bool trains = draws && (argument == "train" || argument == "training") && value->isBool() && value->toBool();
     const bool drops = argument == "dropout_p" && value->isDouble() && value->toDouble() != 0;
     if (trains || drops) throw Error("draws random numbers; export the network in eval() mode");

@@ -22,7 +22,7 @@ TEST_CASE("work apart cannot end the process") {
   CHECK_THROWS_WITH(run_apart(
                         "it",
                         [] {
-                          for (volatile int i = 0;; i = 1 - i) {
+                          for (volatile bool goes_on = true; goes_on;) {
                           }
                         },
                         1),

@@ -85,8 +85,9 @@ TEST_CASE("tensors that do not fit are named, and the network is left alone") {
   erase(checkpoint, "linear.bias");
   erase(checkpoint, "linear.weight");
   const std::string message = misfit(checkpoint, network);
-  CHECK_THAT(message, EndsWith("missing: bn.weight [2], linear.weight [3, 2], linear.bias [3]; unknown to the network: "
-                               "fc.weight [2, 2]"));
+  CHECK_THAT(message, Catch::Matchers::EndsWith(
+                          "missing: bn.weight [2], linear.weight [3, 2], linear.bias [3]; unknown to the network: "
+                          "fc.weight [2, 2]"));
   erase(checkpoint, "conv.bias");
   CHECK(find(state_of(network).parameters, "conv.weight").equal(before));
 }
@@ -95,11 +96,11 @@ TEST_CASE("the first five of what is missing and of what is unknown are named") 
   SmallNetwork network;
   Checkpoint checkpoint = checkpoint_for(network);
   for (NamedTensor& tensor : checkpoint.tensors) tensor.name.insert(0, "_orig_mod.");
-  CHECK_THAT(
-      misfit(checkpoint, network),
-      EndsWith("missing: conv.weight [2, 1, 3, 3], conv.bias [2], bn.weight [2], bn.bias [2], linear.weight [3, 2], "
-               "and 3 more; unknown to the network: _orig_mod.conv.weight [2, 1, 3, 3], _orig_mod.conv.bias [2], "
-               "_orig_mod.bn.weight [2], _orig_mod.bn.bias [2], _orig_mod.linear.weight [3, 2], and 4 more"));
+  CHECK_THAT(misfit(checkpoint, network),
+             Catch::Matchers::EndsWith(
+                 "missing: conv.weight [2, 1, 3, 3], conv.bias [2], bn.weight [2], bn.bias [2], linear.weight [3, 2], "
+                 "and 3 more; unknown to the network: _orig_mod.conv.weight [2, 1, 3, 3], _orig_mod.conv.bias [2], "
+                 "_orig_mod.bn.weight [2], _orig_mod.bn.bias [2], _orig_mod.linear.weight [3, 2], and 4 more"));
 }
 
 TEST_CASE("what the network does not know is named") {

@@ -13,10 +13,7 @@ sys.path += [str(ROOT / "python"), str(ROOT / "tests" / "python")]
 from eager import TOLERANCE, Landscape, largest_error, randomize_batch_norms, read_plane  # noqa: E402
 from lossatlas import export_problem  # noqa: E402
 from networks import CASES  # noqa: E402
-from other_networks import PACKAGES, bert  # noqa: E402
-
-# torch.tensor(...) in a network becomes aten.detach_, which graphs may not call yet.
-REFUSED = pytest.mark.xfail(reason="graphs may not call aten.detach_", strict=True)
+from other_networks import PACKAGES  # noqa: E402
 
 
 def check(case, lossatlas, folder):
@@ -37,8 +34,7 @@ def test_surface_is_that_of_a_loop_in_python(lossatlas, tmp_path, name):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("network", [
-    pytest.param(network, id=network.__name__, marks=[REFUSED] if network is bert else []) for network in PACKAGES])
+@pytest.mark.parametrize("network", PACKAGES, ids=lambda network: network.__name__)
 def test_surface_of_networks_of_other_packages(lossatlas, tmp_path, network):
     package = PACKAGES[network]
     pytest.importorskip(package, reason=f"{package} is not installed: tools/setup --all-tests installs it")

@@ -147,5 +147,7 @@ TEST_CASE("what cannot be done is refused before a job begins, by the names of f
 
   LineRequest line;
   line.landscape = small_surface("", folder / "line.h5").landscape;
-  CHECK_THROWS_WITH(prepare(line, kCaller), "`checkpoint` is required: a file, or a run folder for its last epoch");
+  CHECK_THROWS_WITH(
+      prepare(line, kCaller),
+      "`checkpoint` is required: a file, or a run folder for its last epoch; or `problem`, for a network of your own");
 }
