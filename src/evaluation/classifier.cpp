@@ -72,9 +72,11 @@ std::shared_ptr<const Problem> make_classifier(const NetworkSpec& network, LossF
   return std::make_shared<Classifier>(network, loss, extras);
 }
 
-std::string why_not_fused(const NetworkSpec& network) {
+std::string why_not_fused(const NetworkSpec& network) { return why_not_fused(*make_classifier(network)); }
+
+std::string why_not_fused(const Problem& problem) {
   try {
-    make_classifier(network)->lower();
+    problem.lower();
     return "";
   } catch (const CannotLower& reason) {
     return reason.what();

@@ -17,6 +17,7 @@ std::shared_ptr<const Problem> make_classifier(const NetworkSpec& network,
 /// What keeps the fused engine from a network: "the operator aten::…"; "" if nothing does. Costs as much as an Engine.
 /// Throws as make_network does.
 std::string why_not_fused(const NetworkSpec& network);
+std::string why_not_fused(const Problem& problem);
 
 /// Whether the outputs of a network of a file are no logits: in each row of a few images they are 0 or more and sum
 /// to 1, as after a softmax.

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "checkpoint/checkpoint.h"
 #include "evaluation/classifier.h"
+#include "evaluation/graph_problem.h"
 #include "jobs/metadata.h"
 #include "jobs/run_files.h"
 #include "jobs/summary_text.h"
@@ -104,15 +105,34 @@ ordered_json describe_checkpoint(const std::filesystem::path& file, bool as_json
   return description;
 }
 
+/// A parameter, and what its filters and heads are.
+ordered_json parameter_entry(const ProblemParameter& parameter) {
+  const at::Tensor& tensor = parameter.tensor;
+  ordered_json entry = tensor_entry(parameter.name, tensor.sizes(), tensor.scalar_type());
+  entry["of"] = parameter.module_class;
+  if (!parameter.is_trained) entry["trained"] = false;
+  if (parameter.slice_axis) entry["filters"] = fmt::format("{} along axis {}", tensor.size(*parameter.slice_axis), *parameter.slice_axis);
+  if (parameter.has_unknown_heads) entry["heads"] = "unknown";
+  if (const auto& head = parameter.head) entry["heads"] = fmt::format("{} along axis {}", tensor.size(head->axis) / head->size, head->axis);
+  return entry;
+}
+
+std::string engine_for(const Problem& problem) {
+  const std::string reason = why_not_fused(problem);
+  return reason.empty() ? fmt::format("fused ({})", name_of(best_instruction_set()))
+                        : fmt::format("eager: the network has {}", reason);
+}
+
 /// The tensors of a problem file, and whether it gives PyTorch's losses here.
 ordered_json describe_problem(const std::filesystem::path& file) {
-  const ProblemFile problem(file);
+  const auto shared = std::make_shared<const ProblemFile>(file);
+  const ProblemFile& problem = *shared;
   problem.check_reference();
   ordered_json tensors = ordered_json::array(), inputs = ordered_json::array();
   std::int64_t numbers = 0, trained = 0;
   for (const ProblemParameter& parameter : problem.parameters()) {
     const at::Tensor& tensor = parameter.tensor;
-    tensors.push_back(tensor_entry(parameter.name, tensor.sizes(), tensor.scalar_type()));
+    tensors.push_back(parameter_entry(parameter));
     numbers += tensor.numel();
     trained += parameter.is_trained ? tensor.numel() : 0;
   }
@@ -126,6 +146,7 @@ ordered_json describe_problem(const std::filesystem::path& file) {
   description["inputs"] = inputs;
   if (problem.is_fixed_batch()) description["batch_size"] = problem.batch_size();
   description.update({{"parameters", numbers}, {"trained", trained}, {"batch_norms", problem.batch_norms().size()}});
+  if (problem.inputs().front().shape.size() == 3) description["engine"] = engine_for(*make_problem(shared));
   description["reference"] = fmt::format("the first {} samples have PyTorch's losses", problem.reference_samples());
   description["tensors"] = tensors;
   for (const auto& [name, of] : problem.aliases()) description["tied"].push_back({{"name", name}, {"tensor", of}});
