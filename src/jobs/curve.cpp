@@ -157,7 +157,9 @@ struct CurveInputs {
 CurveInputs read_inputs(const CurveRequest& request, const LandscapeOptions& options, at::Device device) {
   LandscapeRequest recalibrating = request.landscape;
   recalibrating.batch_norm = "recalibrate";
-  CurveInputs inputs{read_inputs(recalibrating, options, request.from, device), {}, {}, nullptr};
+  LandscapeOptions between = options;
+  between.is_between_networks = true;
+  CurveInputs inputs{read_inputs(recalibrating, between, request.from, device), {}, {}, nullptr};
   auto& landscape = inputs.landscape;
   if (!landscape.spec.script.empty()) {
     throw Error("{}: a curve cannot be trained through a {} file; name its `arch`, or write a problem file",

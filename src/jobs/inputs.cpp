@@ -289,7 +289,8 @@ LandscapeInputs read_problem(const LandscapeRequest& request, const LandscapeOpt
   inputs.known->emplace(inputs.checkpoint, known);
   inputs.batch_norms = static_cast<std::int64_t>(file.batch_norms().size());
   if (inputs.batch_norms == 0) {
-    if (request.batch_norm != "recalibrate" && request.batch_norm_images == 0) return inputs;
+    const bool asks = request.batch_norm == "recalibrate" && !options.is_between_networks;  // there it is the default
+    if (!asks && request.batch_norm_images == 0) return inputs;
     throw UsageError("`{}`: this network has no batch norm that keeps statistics",
                      request.batch_norm_images > 0 ? "bn_images" : "bn");
   }
