@@ -16,9 +16,12 @@ using nlohmann::ordered_json;
 
 // Settings and metadata that stand for all: what was evaluated, where, and how it was trained.
 constexpr std::array<std::string_view, 27> kFirst{
-    "arch",  "width",   "classes",    "epoch",     "acc",    "optimizer",         "lr",      "batch_size", "data",
-    "split", "samples", "problem", "checkpoint", "plane",     "seed",   "normalization",     "ignore",  "runs",       "dir_type",
-    "bn",    "loss",    "curve",      "tolerance", "budget", "image_evaluations", "seconds", "command"};
+    "arch",          "width",   "classes",    "epoch",    "acc",
+    "optimizer",     "lr",      "batch_size", "data",     "split",
+    "samples",       "problem", "checkpoint", "plane",    "seed",
+    "normalization", "ignore",  "runs",       "dir_type", "bn",
+    "loss",          "curve",   "tolerance",  "budget",   "image_evaluations",
+    "seconds",       "command"};
 
 ordered_json first_of(const ordered_json& object) {
   ordered_json first = ordered_json::object();

@@ -401,7 +401,9 @@ Job prepare(CurveRequest request, Caller caller) {
   if (!request.landscape.problem.empty() && request.augment) {
     throw UsageError("`augment`: a problem file holds its data; store augmented samples in it");
   }
-  CheckedCurve checked{request, check(request.landscape), curve_shape_of(request.shape), {}};
+  std::vector<std::string> notes;
+  settle_split(request.landscape, notes);
+  CheckedCurve checked{request, check(request.landscape), curve_shape_of(request.shape), notes};
   for (auto* end : {&checked.request.from, &checked.request.to}) *end = checkpoint_of(*end, checked.notes);
   check_files(checked.request);
   return [checked = std::move(checked), caller = std::move(caller)](Observer& observer) {

@@ -111,9 +111,11 @@ ordered_json parameter_entry(const ProblemParameter& parameter) {
   ordered_json entry = tensor_entry(parameter.name, tensor.sizes(), tensor.scalar_type());
   entry["of"] = parameter.module_class;
   if (!parameter.is_trained) entry["trained"] = false;
-  if (parameter.slice_axis) entry["filters"] = fmt::format("{} along axis {}", tensor.size(*parameter.slice_axis), *parameter.slice_axis);
+  if (parameter.slice_axis)
+    entry["filters"] = fmt::format("{} along axis {}", tensor.size(*parameter.slice_axis), *parameter.slice_axis);
   if (parameter.has_unknown_heads) entry["heads"] = "unknown";
-  if (const auto& head = parameter.head) entry["heads"] = fmt::format("{} along axis {}", tensor.size(head->axis) / head->size, head->axis);
+  if (const auto& head = parameter.head)
+    entry["heads"] = fmt::format("{} along axis {}", tensor.size(head->axis) / head->size, head->axis);
   return entry;
 }
 

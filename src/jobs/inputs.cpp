@@ -128,6 +128,12 @@ bool recalibrates(const LandscapeRequest& request, const LandscapeOptions& optio
     }
     return false;
   }
+  try {
+    if (inputs.file) inputs.problem->check_recalibration();
+  } catch (const Error& error) {
+    inputs.notes.push_back(fmt::format("{}; they stay as stored", error.what()));
+    return false;
+  }
   const auto before = request.goes_on() ? read_remains(request.out) : std::nullopt;
   if (!before || settings_from(before->surface.settings).bn != "stored") return true;
   inputs.notes.push_back(
@@ -336,6 +342,12 @@ LandscapeInputs read_inputs(const LandscapeRequest& request, const LandscapeOpti
     return chosen;
   });
   return inputs;
+}
+
+void settle_split(LandscapeRequest& request, std::vector<std::string>& notes) {
+  if (request.problem.empty() || request.split != "both" || ProblemFile(request.problem).test()) return;
+  request.split = name_of(Split::train);
+  notes.push_back(fmt::format("{} has no test split: training samples alone are evaluated", request.problem.string()));
 }
 
 std::vector<Slices> slices_of(const LandscapeInputs& inputs) {

@@ -86,6 +86,9 @@ LandscapeInputs read_inputs(const LandscapeRequest& request, const LandscapeOpti
 /// What a filter of each parameter is, by the module that owns it; empty if nobody says.
 std::vector<Slices> slices_of(const LandscapeInputs& inputs);
 
+/// Of a request for both splits, and a problem file that has one: that one, with a note.
+void settle_split(LandscapeRequest& request, std::vector<std::string>& notes);
+
 /// What samples are called.
 std::string_view samples_word(const LandscapeInputs& inputs);
 

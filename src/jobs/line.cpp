@@ -46,8 +46,10 @@ struct CheckedLine {
   std::vector<std::string> notes;
 };
 
-CheckedLine check(const LineRequest& request) {
-  CheckedLine checked{request, check(request.landscape), check(request.direction), {}, {}};
+CheckedLine check(LineRequest request) {
+  std::vector<std::string> notes;
+  settle_split(request.landscape, notes);
+  CheckedLine checked{request, check(request.landscape), check(request.direction), {}, notes};
   const bool has_end = !request.to.empty(), has_file = request.direction.source == PlaneSource::file;
   if (request.lines > 1 && (has_end || has_file || !request.direction.save_directions.empty())) {
     throw UsageError("`lines` {}: draws its directions; goes with neither `to` nor a file of directions",

@@ -237,3 +237,12 @@ def test_tolerance_takes_a_part_of_the_samples_and_states_its_error(lossatlas, t
     span = np.log(every).max() - np.log(every).min()
     assert np.abs(np.log(few) - np.log(every)).max() < 0.02 * span
     assert "train_acc" not in h5py.File(tmp_path / "few.h5")
+
+
+def test_without_a_test_split_lines_are_of_training_samples(lossatlas, tmp_path):
+    data, model = table(), network(norm=False).eval()
+    export_problem(model, "cross-entropy", data, tmp_path / "p.lossatlas", quiet=True)
+    done = lossatlas("line", "--problem", tmp_path / "p.lossatlas", "--points", 3, "--out", tmp_path / "l.h5").ok()
+    assert "has no test split: training samples alone are evaluated" in done.err
+    assert read(tmp_path / "l.h5", "train_loss")[1] == pytest.approx(mean_loss(model, data), rel=1e-5)
+    assert "test_loss" not in h5py.File(tmp_path / "l.h5")
