@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "models/spec.h"
@@ -22,11 +23,18 @@ inline constexpr std::string_view kScriptFormat = "TorchScript";
 /// The same of what torch.export.save wrote.
 inline constexpr std::string_view kExportedFormat = "torch.export";
 
+/// An entry of a checkpoint that holds tensors: "model", or one inside another, "model.ema".
+struct CheckpointEntry {
+  std::string name;
+  std::size_t tensors;
+  std::int64_t numbers;  // in all of them
+};
+
 /// A checkpoint as read from a file: tensors by name, in file order, and the plain values beside them.
 /// Tensors are on the CPU, contiguous, of the type they have in the file, and share no memory with one another.
 struct Checkpoint {
   std::string format;                // "PyTorch zip", "PyTorch legacy", "safetensors", "TorchScript", "torch.export"
-  std::vector<NamedTensor> tensors;  // the state_dict; a "module." prefix is removed when every name has it
+  std::vector<NamedTensor> tensors;  // the state_dict, without `prefix`
   TensorGroups groups;               // every other dictionary that holds tensors alone, by its name; none is empty
   nlohmann::json metadata;           // an object: numbers, strings, None, and lists and dictionaries of them that stood
                                      // beside the state_dict: epoch, acc, and what `train` writes (arch, classes,
@@ -36,15 +44,20 @@ struct Checkpoint {
   std::shared_ptr<const std::string> script;             // these bytes, of a TorchScript file; null for others
   std::shared_ptr<const ExportedProgram> exported = {};  // of a file of torch.export; null for others
   std::vector<Alias> aliases = {};                       // of either: further names of its tensors
+  std::string prefix = {};                               // removed from each name: "module.", if every name has it
+  std::string key = {};                                  // the entry that is the state_dict; "" for the whole
+  std::vector<CheckpointEntry> entries = {};             // all that hold tensors
+  std::vector<std::string> notes = {};  // for people, on what was chosen, without the file's name
 };
 
 /// Reads a checkpoint, which is recognised by its content: what torch.save wrote (zip or the format before PyTorch 1.6;
-/// a state_dict, or a dictionary that holds one under "state_dict"; "model_state_dict", "model" and "net" serve too),
-/// safetensors, TorchScript (see ScriptNetwork), or torch.export (see ExportedProgram). Runs no code: a pickle that
-/// names a global other than those that make up tensors and dictionaries is refused by that name. The file is read
-/// once, whole: what becomes of it later does not matter. Memory taken is bounded by a small multiple of its size.
-/// Every entry of a zip must have the CRC-32 that the zip's directory gives it (0: none). Throws Error naming the file.
-Checkpoint read_checkpoint(const std::filesystem::path& file);
+/// a state_dict, or a dictionary that holds one under "state_dict"; further names are in contents.cpp), safetensors,
+/// TorchScript (see ScriptNetwork), or torch.export (see ExportedProgram). `key`: the entry to take, "" for the usual ones. Runs no code: objects of a pickle
+/// that are not tensors, dictionaries, lists, numbers or text are passed over. If there is one in place of the
+/// state_dict or of a tensor in it, the file is refused. The file is read once, whole: what becomes of it later does
+/// not matter. Memory taken is bounded by a small multiple of its size. Every entry of a zip must have the CRC-32 that
+/// the zip's directory gives it (0: none). Throws Error naming the file.
+Checkpoint read_checkpoint(const std::filesystem::path& file, std::string_view key = {});
 
 /// Writes {"state_dict": …, each group, and each entry of metadata} as torch.load(weights_only=True) reads it: the same
 /// input gives the same bytes. `metadata` is an object or null. An empty group is not written. Metadata and groups

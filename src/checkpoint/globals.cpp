@@ -1,5 +1,6 @@
 #include "checkpoint/globals.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <span>
@@ -15,6 +16,8 @@ namespace {
 using Arguments = std::span<const Ref>;
 
 constexpr std::size_t kMaxDimensions = 64;  // LibTorch's own limit
+constexpr std::string_view kDefaultDict = "collections.defaultdict";
+constexpr std::string_view kFromType = "torch._tensor._rebuild_from_type";
 constexpr std::string_view kOnMeta =
     "a tensor on the meta device, which has no values; load the weights into the network before it is saved";
 
@@ -52,6 +55,18 @@ std::vector<std::int64_t> integers(Arguments arguments, std::size_t index, std::
     numbers.push_back(*number);
   }
   return numbers;
+}
+
+/// The first of them that is not read; null if there is none.
+Ref foreign_of(Arguments arguments) {
+  const auto found = std::find_if(arguments.begin(), arguments.end(),
+                                  [](const Value* value) { return value->as<Foreign>() != nullptr; });
+  return found == arguments.end() ? nullptr : *found;
+}
+
+/// The same, as a tensor whose values are lost with it.
+Ref foreign_tensor(const Foreign& foreign, Arena& arena) {
+  return arena.make_foreign({foreign.name, foreign.why, true});
 }
 
 struct TypeName {
@@ -198,6 +213,9 @@ Ref rebuild_from_type(Arguments arguments, Arena& arena) {
   check_attributes(arguments, 3);
   const std::string& function = argument<Global>(arguments, 0, "a tensor").name;
   const Arguments inner = argument<Tuple>(arguments, 2, "a tensor").items;
+  if (const Ref foreign = foreign_of(inner)) {
+    return foreign_tensor(*foreign->as<Foreign>(), arena);
+  }
   // By name rather than through call(), so that a pickle cannot make us recurse.
   if (function == "torch._utils._rebuild_tensor_v2") {
     return rebuild_tensor(inner, arena);
@@ -232,6 +250,19 @@ Ref make_dict(Arguments arguments, Arena& arena) {
   return arena.make(std::move(dict));
 }
 
+/// collections.defaultdict(factory), filled afterwards.
+Ref make_default_dict(Arguments, Arena& arena) { return arena.make(Dict{}); }
+
+/// set([…]), frozenset([…]), set().
+Ref make_set(Arguments arguments, Arena& arena) {
+  List list;
+  if (!arguments.empty()) {
+    list = argument<List>(arguments, 0, "a set");
+    arena.charge(list.items.size());
+  }
+  return arena.make(std::move(list));
+}
+
 /// torch.Size((2, 3)).
 Ref make_size(Arguments arguments, Arena& arena) {
   Tuple size;
@@ -257,6 +288,11 @@ const std::unordered_map<std::string_view, Builder>& builders() {
   static const std::unordered_map<std::string_view, Builder> table{
       {"collections.OrderedDict", make_dict},
       {"collections.Counter", make_dict},
+      {kDefaultDict, make_default_dict},
+      {"builtins.set", make_set},
+      {"__builtin__.set", make_set},
+      {"builtins.frozenset", make_set},
+      {"__builtin__.frozenset", make_set},
       {"torch._utils._rebuild_tensor", rebuild_tensor},
       {"torch._utils._rebuild_tensor_v2", rebuild_tensor},
       {"torch._utils._rebuild_tensor_v3", rebuild_tensor_v3},
@@ -311,6 +347,8 @@ constexpr std::array kUnread{
     Unread{"torch.nn.parameter.Uninitialized", kUninitialized},
     Unread{"numpy.core.multiarray._reconstruct", kNumpyArray},
     Unread{"numpy._core.multiarray._reconstruct", kNumpyArray},
+    Unread{"numpy.core.numeric._frombuffer", kNumpyArray},
+    Unread{"numpy._core.numeric._frombuffer", kNumpyArray},
 };
 
 }  // namespace
@@ -321,24 +359,44 @@ bool makes_tensors(std::string_view name) {
   return name.starts_with("torch._utils.") || name.starts_with("torch._tensor.");
 }
 
-void check_allowed(std::string_view name) {
-  if (is_allowed(name)) {
-    return;
-  }
+Ref foreign_global(std::string name, Arena& arena) {
   for (const Unread& unread : kUnread) {
-    if (name.starts_with(unread.name)) throw Error("{}", unread.text);
+    if (name.starts_with(unread.name)) return arena.make_foreign({std::move(name), std::string(unread.text), true});
   }
-  if (name.starts_with("torch.") && name.find('.', 6) == std::string_view::npos) {
-    throw Error("the pickle holds '{}', a type that is not read; save it as another, as float32", printable(name));
-  }
-  throw Error(
-      "the pickle asks for '{}', which Lossatlas does not run; save the weights alone with "
-      "torch.save(model.state_dict(), ...)",
-      printable(name));
+  const bool is_type = name.starts_with("torch.") && name.find('.', 6) == std::string::npos;
+  std::string why = is_type
+                        ? fmt::format("the pickle holds '{}', a type that is not read; save it as another, as float32",
+                                      printable(name))
+                        : fmt::format(
+                              "the pickle asks for '{}', which Lossatlas does not run; save the weights alone with "
+                              "torch.save(model.state_dict(), ...)",
+                              printable(name));
+  const bool is_tensor = makes_tensors(name);
+  return arena.make_foreign({std::move(name), std::move(why), is_tensor});
 }
 
-Ref call(const Value& function, const Value& arguments, Arena& arena) {
-  const Global* global = function.as<Global>();
+namespace {
+
+/// What a function that is read makes of an argument that is not.
+Ref call_of_foreign(const std::string& function, Ref argument, Arena& arena) {
+  const Foreign& foreign = *argument->as<Foreign>();
+  if (function.starts_with(kFromType) && !foreign.is_tensor) {
+    return arena.make_foreign({foreign.name,
+                               fmt::format("a tensor of class '{}', which is not read; save its "
+                                           ".as_subclass(torch.Tensor)",
+                                           printable(foreign.name)),
+                               true});
+  }
+  return makes_tensors(function) ? foreign_tensor(foreign, arena) : argument;
+}
+
+}  // namespace
+
+Ref call(Ref function, const Value& arguments, Arena& arena) {
+  if (function->as<Foreign>() != nullptr) {
+    return function;
+  }
+  const Global* global = function->as<Global>();
   const Tuple* tuple = arguments.as<Tuple>();
   if (global == nullptr || tuple == nullptr) {
     throw Error("the pickle is damaged: it calls what is not a function");
@@ -347,13 +405,14 @@ Ref call(const Value& function, const Value& arguments, Arena& arena) {
   if (builder == builders().end()) {
     throw Error("the pickle is damaged: it calls '{}'", printable(global->name));
   }
-  return builder->second(tuple->items, arena);
+  const Ref foreign = global->name == kDefaultDict ? nullptr : foreign_of(tuple->items);
+  return foreign ? call_of_foreign(global->name, foreign, arena) : builder->second(tuple->items, arena);
 }
 
 void set_state(Value& object, const Value& state) {
   if (NumpyType* type = object.as<NumpyType>()) {
     set_byte_order(*type, state);
-  } else if (object.as<Dict>() == nullptr) {
+  } else if (object.as<Dict>() == nullptr && object.as<Foreign>() == nullptr) {
     throw Error("the pickle is damaged: it gives a state to what has none");
   }
 }
@@ -365,14 +424,15 @@ Ref storage_of(const Value& persistent_id, Arena& arena) {
     unsuited(what);
   }
   const Arguments arguments = tuple->items;
-  const std::string& name = argument<Global>(arguments, 1, what).name;
-  check_allowed(name);
-  const auto type = storage_type(name);
+  if (const Ref foreign = foreign_of(arguments)) {
+    return foreign_tensor(*foreign->as<Foreign>(), arena);
+  }
+  const auto type = storage_type(argument<Global>(arguments, 1, what).name);
   if (argument<Text>(arguments, 0, what).text != "storage" || !type) {
     unsuited(what);
   }
   if (argument<Text>(arguments, 3, what).text == "meta") {
-    throw Error("{}", kOnMeta);
+    return arena.make_foreign({"", std::string(kOnMeta), true});
   }
   arena.charge(argument<Text>(arguments, 2, what).text.size());
   Storage storage{.key = argument<Text>(arguments, 2, what).text,

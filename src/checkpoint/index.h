@@ -40,11 +40,13 @@ struct CheckpointIndex {
   nlohmann::json metadata;            // as in Checkpoint
   std::string checksums;              // of all that is in it, as the file itself gives them; "" where it does not
   std::string sha256;                 // of all its bytes, where it gives no checksums
-  std::vector<Alias> aliases = {};    // as in Checkpoint
+  std::vector<Alias> aliases = {};    // as in Checkpoint, and so are these
+  std::string prefix = {};
+  std::vector<std::string> notes = {};
 };
 
 /// Throws Error naming the file, as read_checkpoint does.
-CheckpointIndex index_checkpoint(const std::filesystem::path& file);
+CheckpointIndex index_checkpoint(const std::filesystem::path& file, std::string_view key = {});
 
 /// True for a checkpoint whose metadata has all these entries; false for any other file.
 bool has_entries(const std::filesystem::path& file, std::initializer_list<const char*> entries);

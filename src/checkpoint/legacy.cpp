@@ -110,7 +110,7 @@ void check_protocol(const pickle::Value& value) {
 
 /// What `use` makes of the state_dict's pickle and the storages.
 template <class Use>
-auto read(InputFile& file, const Use& use) {
+auto read(InputFile& file, std::string_view key, const Use& use) {
   file.load();
   const std::string& content = *file.content();
   pickle::Arena arena;
@@ -122,15 +122,15 @@ auto read(InputFile& file, const Use& use) {
   const pickle::Ref keys = pickles.next();
   RawStorages storages(content, pickles.rest(), *keys, arena);
   pickle::TensorLoader loader(storages, content.size());
-  auto result = use(*root, loader);
+  auto result = use(*root, loader, key);
   result.format = "PyTorch legacy";
   return result;
 }
 
 }  // namespace
 
-Checkpoint read_legacy(InputFile& file) { return read(file, pickle::checkpoint_of); }
+Checkpoint read_legacy(InputFile& file, std::string_view key) { return read(file, key, pickle::checkpoint_of); }
 
-CheckpointIndex index_legacy(InputFile& file) { return read(file, pickle::index_of); }
+CheckpointIndex index_legacy(InputFile& file, std::string_view key) { return read(file, key, pickle::index_of); }
 
 }  // namespace lossatlas

@@ -47,7 +47,9 @@ Ref numpy_type(std::span<const Ref> arguments, Arena& arena) {
   const std::string_view name = arguments.empty() ? std::string_view() : bytes_of(*arguments[0]);
   const bool has_size = name.size() == 2 && name[1] >= '0' && name[1] <= '9';
   if (!has_size || !is_supported(name[0], name[1] - '0')) {
-    throw Error("the pickle holds a NumPy value of type '{}'; only plain numbers are read", printable(name));
+    return arena.make_foreign(
+        {"", fmt::format("the pickle holds a NumPy value of type '{}'; only plain numbers are read", printable(name)),
+         false});
   }
   return arena.make(NumpyType{name[0], name[1] - '0', false});
 }

@@ -7,7 +7,7 @@
 /// NumPy scalars, which many trainers store as `acc` or `loss`.
 namespace lossatlas::pickle {
 
-/// numpy.dtype("f8", align, copy): a NumpyType, little-endian until set_byte_order. Throws Error for what is not a
+/// numpy.dtype("f8", align, copy): a NumpyType, little-endian until set_byte_order; a Foreign for what is not a
 /// number of 8 bytes or fewer.
 Ref numpy_type(std::span<const Ref> arguments, Arena& arena);
 

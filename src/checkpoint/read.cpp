@@ -19,8 +19,8 @@ namespace {
 
 /// How one format is read: whole, and without the tensors' numbers.
 struct Reader {
-  Checkpoint (*checkpoint)(InputFile&);
-  CheckpointIndex (*index)(InputFile&);
+  Checkpoint (*checkpoint)(InputFile&, std::string_view key);
+  CheckpointIndex (*index)(InputFile&, std::string_view key);
 };
 
 bool is_text(std::string_view start) {
@@ -137,21 +137,25 @@ void add_checksums(const InputFile& file, CheckpointIndex& index) {
 
 }  // namespace
 
-Checkpoint read_checkpoint(const std::filesystem::path& file) {
+void refuse_key(std::string_view key) {
+  if (!key.empty()) throw Error("has no entries to choose from: leave out `key` {}", key);
+}
+
+Checkpoint read_checkpoint(const std::filesystem::path& file, std::string_view key) {
   return with_name(file, [&] {
     InputFile input(file);
     const Reader reader = reader_for(input);
     input.load();
-    Checkpoint checkpoint = reader.checkpoint(input);
+    Checkpoint checkpoint = reader.checkpoint(input, key);
     checkpoint.sha256 = sha256_of_text(*input.content());
     return checkpoint;
   });
 }
 
-CheckpointIndex index_checkpoint(const std::filesystem::path& file) {
+CheckpointIndex index_checkpoint(const std::filesystem::path& file, std::string_view key) {
   return with_name(file, [&] {
     InputFile input(file);
-    CheckpointIndex index = reader_for(input).index(input);
+    CheckpointIndex index = reader_for(input).index(input, key);
     if (index.checksums.empty()) add_checksums(input, index);
     index.file = file;
     return index;

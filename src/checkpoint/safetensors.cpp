@@ -146,6 +146,7 @@ at::Tensor read_tensor(InputFile& file, const Entry& entry, std::uint64_t data_b
 struct Header {
   std::vector<Entry> entries;  // in file order
   json metadata = json::object();
+  std::string prefix;  // that was removed from each name
   std::uint64_t data_begin = 0;
 };
 
@@ -165,28 +166,32 @@ Header parse(InputFile& file) {
     return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
   });
   check(entries, file.size() - result.data_begin);
-  remove_module_prefix(entries);
+  result.prefix = remove_module_prefix(entries);
   return result;
 }
 
 }  // namespace
 
-Checkpoint read_safetensors(InputFile& file) {
+Checkpoint read_safetensors(InputFile& file, std::string_view key) {
+  refuse_key(key);
   Header header = parse(file);
   Checkpoint checkpoint;
   checkpoint.format = kFormat;
   checkpoint.metadata = std::move(header.metadata);
+  checkpoint.prefix = header.prefix;
   for (const Entry& entry : header.entries) {
     checkpoint.tensors.push_back({entry.name, read_tensor(file, entry, header.data_begin)});
   }
   return checkpoint;
 }
 
-CheckpointIndex index_safetensors(InputFile& file) {
+CheckpointIndex index_safetensors(InputFile& file, std::string_view key) {
+  refuse_key(key);
   Header header = parse(file);
   CheckpointIndex index;
   index.format = kFormat;
   index.metadata = std::move(header.metadata);
+  index.prefix = header.prefix;
   for (const Entry& entry : header.entries) {
     index.tensors.push_back(
         {.name = entry.name, .sizes = entry.sizes, .type = entry.type, .offset = header.data_begin + entry.begin});

@@ -144,10 +144,8 @@ class Unpickler {
         return push_global(text_of(names[0]), text_of(names[1]));
       }
       case kReduce:
-      case kNewObj: {
-        const std::vector<Ref> call = pop_last(2);
-        return is_passed_over(*call[0]) ? push(None{}) : push_ref(pickle::call(*call[0], *call[1], arena_));
-      }
+      case kNewObj: return push_call(pop_last(2));
+      case kNewObjEx: return push_call(pop_last(3));
       case kBuild: {
         const Ref state = pop();
         if (globals_ == Globals::known || top()->as<None>() == nullptr) {
@@ -155,7 +153,7 @@ class Unpickler {
         }
         return true;
       }
-      case kBinPersId: return push_ref(storage_of(*pop(), arena_));
+      case kBinPersId: return push_made(storage_of(*pop(), arena_));
       default: return false;
     }
   }
@@ -168,6 +166,26 @@ class Unpickler {
   bool push_ref(Ref value) {
     stack_.push_back(value);
     return true;
+  }
+
+  /// What must be a tensor or nothing where LibTorch reads the same pickle.
+  bool push_made(Ref value) {
+    const Foreign* foreign = value->as<Foreign>();
+    if (globals_ == Globals::any && foreign != nullptr) {
+      throw Error("{}", foreign->why);
+    }
+    return push_ref(value);
+  }
+
+  /// `call`: the function, its arguments, and perhaps those with keywords, which only a Foreign may have.
+  bool push_call(const std::vector<Ref>& call) {
+    if (is_passed_over(*call[0])) {
+      return push(None{});
+    }
+    if (call.size() > 2 && call[0]->as<Foreign>() == nullptr) {
+      fail("it calls a function with keywords that takes none");
+    }
+    return push_made(pickle::call(call[0], *call[1], arena_));
   }
 
   /// Little-endian two's complement of any length, as Python writes its integers.
@@ -195,20 +213,8 @@ class Unpickler {
 
   bool push_global(std::string_view module, std::string_view name) {
     std::string dotted = fmt::format("{}.{}", module, name);
-    if (globals_ == Globals::known || makes_tensors(dotted)) {
-      if (!is_allowed(dotted) && is_class_of_tensor()) {
-        throw Error("a tensor of class '{}', which is not read; save its .as_subclass(torch.Tensor)",
-                    printable(dotted));
-      }
-      check_allowed(dotted);
-    }
-    return push(Global{std::move(dotted)});
-  }
-
-  /// Whether the next value is the second argument of torch._tensor._rebuild_from_type.
-  bool is_class_of_tensor() const {
-    const Global* function = stack_.size() < 2 ? nullptr : stack_[stack_.size() - 2]->as<Global>();
-    return function != nullptr && function->name.starts_with("torch._tensor._rebuild_from_type");
+    const bool is_read = is_allowed(dotted) || (globals_ == Globals::any && !makes_tensors(dotted));
+    return is_read ? push(Global{std::move(dotted)}) : push_made(foreign_global(std::move(dotted), arena_));
   }
 
   bool is_passed_over(const Value& function) const {
@@ -217,6 +223,9 @@ class Unpickler {
   }
 
   bool append(const std::vector<Ref>& items) {
+    if (top()->as<Foreign>() != nullptr) {
+      return true;
+    }
     List* list = top()->as<List>();
     if (list == nullptr) {
       fail("it appends to what is not a list");
@@ -226,6 +235,9 @@ class Unpickler {
   }
 
   bool set_items(const std::vector<Ref>& items) {
+    if (top()->as<Foreign>() != nullptr) {
+      return true;
+    }
     Dict* dict = top()->as<Dict>();
     if (dict == nullptr || items.size() % 2 != 0) {
       fail("it sets items of what is not a dictionary");

@@ -14,7 +14,7 @@ struct Loaded {
 
 /// Which functions and classes a pickle may ask for.
 enum class Globals {
-  known,  // those of globals.h; others are refused by name
+  known,  // those of globals.h; others, and what calling them gives, become Foreign
   any,    // others are passed over, none is called, and what they would have made is None: to look for tensors only
 };
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <string>
 #include <utility>
 #include <variant>
@@ -41,6 +42,12 @@ struct Dict {
 struct Global {
   std::string name;
 };
+/// A function or class that is not read, and whatever calling it would have given. None of it is kept.
+struct Foreign {
+  std::string name;  // as a Global's; "" if there is none
+  std::string why;   // it is not read, and what to do
+  bool is_tensor;    // values of a tensor are lost with it
+};
 /// numpy.dtype of a scalar: kind is NumPy's letter (f, i, u, b), size is in bytes.
 struct NumpyType {
   char kind;
@@ -69,8 +76,8 @@ struct TensorView {
 };
 
 struct Value {
-  std::variant<None, bool, std::int64_t, std::uint64_t, double, Text, Bytes, List, Tuple, Dict, Global, NumpyType,
-               const Storage*, const TensorView*>
+  std::variant<None, bool, std::int64_t, std::uint64_t, double, Text, Bytes, List, Tuple, Dict, Global, Foreign,
+               NumpyType, const Storage*, const TensorView*>
       data;
 
   /// The content if it is a T, else null.
@@ -90,6 +97,11 @@ class Arena {
   template <class T>
   Ref make(T content) {
     return &values_.emplace_back(Value{std::move(content)});
+  }
+  /// One value for all that are alike: a pickle can name one any number of times.
+  Ref make_foreign(Foreign foreign) {
+    Ref& known = foreign_[{foreign.why, foreign.is_tensor}];
+    return known ? known : known = make(std::move(foreign));
   }
   const Storage* keep(Storage storage) { return &storages_.emplace_back(std::move(storage)); }
   const TensorView* keep(TensorView tensor) { return &tensors_.emplace_back(std::move(tensor)); }
@@ -111,6 +123,7 @@ class Arena {
   std::deque<Value> values_;
   std::deque<Storage> storages_;
   std::deque<TensorView> tensors_;
+  std::map<std::pair<std::string, bool>, Ref> foreign_;
   std::size_t copied_ = 0;
 };
 

@@ -216,7 +216,8 @@ void check_script(const InputFile& file) {
 }
 
 /// What torch.jit.save wrote: the tensors of the module.
-Checkpoint read_script(InputFile& file) {
+Checkpoint read_script(InputFile& file, std::string_view key) {
+  refuse_key(key);
   file.load();
   check_script(file);
   NetworkTensors state = read_script_state(*file.content());
@@ -232,7 +233,8 @@ Checkpoint read_script(InputFile& file) {
 }
 
 /// What torch.export.save wrote.
-Checkpoint read_export(const InputFile& file) {
+Checkpoint read_export(const InputFile& file, std::string_view key) {
+  refuse_key(key);
   Archive records(file, "");
   check_byte_order(records);
   if (!records.has("models/model.json")) {
@@ -265,31 +267,32 @@ CheckpointIndex index_of_network(Checkpoint checkpoint) {
 
 /// What `take` makes of the archive's pickle and its tensors: checkpoint_of or index_of.
 template <class Found>
-Found unpickle_archive(Archive& archive, Found (*take)(const pickle::Value&, pickle::TensorLoader&)) {
+Found unpickle_archive(Archive& archive, std::string_view key,
+                       Found (*take)(const pickle::Value&, pickle::TensorLoader&, std::string_view)) {
   check_kind(archive);
   pickle::Arena arena;
   const pickle::Loaded loaded = pickle::unpickle(archive.text("data.pkl"), arena);
   pickle::TensorLoader loader(archive, archive.most());
-  Found found = take(*loaded.root, loader);
+  Found found = take(*loaded.root, loader, key);
   found.format = kZipFormat;
   return found;
 }
 
 }  // namespace
 
-Checkpoint read_zip(InputFile& file) {
+Checkpoint read_zip(InputFile& file, std::string_view key) {
   if (is_old_export(file)) refuse_old_export();
   Archive archive(file);
-  if (archive.has("archive_format")) return read_export(file);
-  return archive.has("constants.pkl") ? read_script(file) : unpickle_archive(archive, pickle::checkpoint_of);
+  if (archive.has("archive_format")) return read_export(file, key);
+  return archive.has("constants.pkl") ? read_script(file, key) : unpickle_archive(archive, key, pickle::checkpoint_of);
 }
 
-CheckpointIndex index_zip(InputFile& file) {
+CheckpointIndex index_zip(InputFile& file, std::string_view key) {
   if (is_old_export(file)) refuse_old_export();
   Archive archive(file);
-  CheckpointIndex index = archive.has("archive_format")  ? index_of_network(read_export(file))
-                          : archive.has("constants.pkl") ? index_of_network(read_script(file))
-                                                         : unpickle_archive(archive, pickle::index_of);
+  CheckpointIndex index = archive.has("archive_format")  ? index_of_network(read_export(file, key))
+                          : archive.has("constants.pkl") ? index_of_network(read_script(file, key))
+                                                         : unpickle_archive(archive, key, pickle::index_of);
   index.checksums = archive.checksums();
   return index;
 }

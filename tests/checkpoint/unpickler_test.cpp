@@ -62,7 +62,7 @@ TEST_CASE("NumPy scalars of either byte order") {
   CHECK(value_of<bool>(scalar("b1", "|", "\x01"s)));
   CHECK(value_of<double>(scalar("f4", "<", "\x00\x00\xc0\x3f"s)) == 1.5);
   CHECK_THAT(refusal(scalar("f4", "<", "\x00\x00"s)), ContainsSubstring("NumPy"));
-  CHECK_THAT(refusal(scalar("O8", "|", "\x00\x00"s)), ContainsSubstring("'O8'"));
+  CHECK_THAT(value_of<Foreign>(scalar("O8", "|", "\x00\x00"s)).why, ContainsSubstring("'O8'"));
 }
 
 TEST_CASE("lists and dictionaries are built in place, also through the memo") {
@@ -73,14 +73,43 @@ TEST_CASE("lists and dictionaries are built in place, also through the memo") {
   CHECK(list->as<List>()->items.at(0) == list);
 }
 
-TEST_CASE("globals that make up no checkpoint are refused by name") {
-  CHECK_THAT(refusal("cos\nsystem\nU\x04true\x85R."s),
+TEST_CASE("objects that make up no checkpoint are passed over, with their names") {
+  const auto why = [](const std::string& pickle) {
+    const auto foreign = value_of<Foreign>(pickle);
+    CHECK_FALSE(foreign.is_tensor);
+    return foreign.why;
+  };
+  CHECK_THAT(why("cos\nsystem\nU\x04true\x85R."s),
              ContainsSubstring("asks for 'os.system', which Lossatlas does not run"));
-  CHECK_THAT(refusal("\x8c\x08"s + "builtins"s + "\x8c\x04"s + "eval"s + "\x93."s),
-             ContainsSubstring("'builtins.eval'"));
-  CHECK_THAT(refusal("ctorch.nn.modules.linear\nLinear\n)\x81}b."s), ContainsSubstring("modules.linear.Linear"));
-  CHECK_THAT(refusal("ctorch\nQInt8Storage\n."s), ContainsSubstring("'torch.QInt8Storage', a type that is not read"));
-  CHECK_THAT(refusal("c\x1b[2J\nx\n."s), ContainsSubstring("'?[2J.x'"));
+  CHECK_THAT(why("\x8c\x08"s + "builtins"s + "\x8c\x04"s + "eval"s + "\x93."s), ContainsSubstring("'builtins.eval'"));
+  CHECK_THAT(why("ctorch.nn.modules.linear\nLinear\n)\x81}b."s), ContainsSubstring("modules.linear.Linear"));
+  CHECK_THAT(why("ctorch\nQInt8Storage\n."s), ContainsSubstring("'torch.QInt8Storage', a type that is not read"));
+  CHECK_THAT(why("c\x1b[2J\nx\n."s), ContainsSubstring("'?[2J.x'"));
+  // Whatever is done to it: items, a state, a call of what it gave, a call with keywords.
+  CHECK_THAT(why("ca\nB\n)R(K\x01K\x02uK\x01"s + "a(K\x01"s + "e(K\x01\x90}b)R."s), ContainsSubstring("'a.B'"));
+  CHECK_THAT(why("ca\nB\n)}\x92."s), ContainsSubstring("'a.B'"));
+  CHECK_THAT(why("ctorch\nSize\nca\nB\n\x85R."s), ContainsSubstring("'a.B'"));
+  CHECK_FALSE(refusal("ctorch\nSize\n)}\x92."s).empty());
+}
+
+TEST_CASE("an object in the place of a tensor's class, storage or type is a tensor that is not read") {
+  const std::string storage = "(U\x07storagectorch\n", rest = "U\x01"s + "0U\x03"s + "cpuK\x01NtQ"s;
+  const auto quantized = value_of<Foreign>(storage + "QInt8Storage\n" + rest + ".");
+  CHECK(quantized.is_tensor);
+  CHECK_THAT(quantized.why, ContainsSubstring("torch.QInt8Storage"));
+  const auto complex = value_of<Foreign>("ctorch._utils\n_rebuild_tensor\n(" + storage + "ComplexFloatStorage\n" +
+                                         rest + "K\x00K\x01\x85K\x01\x85tR."s);
+  CHECK(complex.is_tensor);
+  CHECK_THAT(complex.why, ContainsSubstring("a complex tensor"));
+  const auto of_class = value_of<Foreign>("ca\nB\nq\x01"s + "0ctorch._tensor\n_rebuild_from_type_v2\n(NNh\x01NtR."s);
+  CHECK(of_class.is_tensor);
+  CHECK_THAT(of_class.why, ContainsSubstring("a tensor of class 'a.B'"));
+}
+
+TEST_CASE("a defaultdict is a dictionary, a set a list") {
+  CHECK(value_of<Dict>("ccollections\ndefaultdict\nca\nfactory\n\x85RU\x01"s + "aK\x01s."s).items.size() == 1);
+  CHECK(value_of<List>("c__builtin__\nset\n](K\x01K\x02"s + "e\x85R."s).items.size() == 2);
+  CHECK(value_of<List>("cbuiltins\nset\n)R."s).items.empty());
 }
 
 TEST_CASE("damaged pickles are refused") {

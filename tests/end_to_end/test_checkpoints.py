@@ -146,7 +146,6 @@ REFUSED = {
     "wrapper": (lambda w: TensorOnly(w), "plain tensor"),
     "lazy": (lambda w: torch.nn.LazyLinear(3).weight, "not initialized"),
     "numpy": (lambda w: w.numpy(), "torch.from_numpy()"),
-    "function": (lambda w: print, "'__builtin__.print'"),
 }
 
 
