@@ -67,12 +67,20 @@ Checkpoint read_checkpoint(const std::filesystem::path& file, std::string_view k
 void write_checkpoint(const std::filesystem::path& file, const std::vector<NamedTensor>& state,
                       const nlohmann::json& metadata, const TensorGroups& groups = {});
 
+/// Writes the tensors as safetensors, those of wider elements first, and `metadata` (an object or null), of which what
+/// is no text becomes JSON's. The file is replaced as write_checkpoint does. Throws Error naming the file, and the
+/// tensor whose type the format lacks.
+void write_safetensors(const std::filesystem::path& file, std::vector<NamedTensor> tensors,
+                       const nlohmann::json& metadata);
+
 /// Copies the checkpoint's state_dict into the tensors of a network's state, converting to their types and devices.
 /// Throws Error naming the first few tensors that are missing, left over or of another shape, with both shapes; the
 /// state is then unchanged. num_batches_tracked may be missing (PyTorch before 0.4.1 did not write it). A tensor that
 /// the network knows by several names may have any of them; under several, its numbers must be the same.
-void load_into(const Checkpoint& checkpoint, const NetworkTensors& state, const std::string& architecture,
-               const std::filesystem::path& file);
+/// Prefixes of all names are adapted, and two tensors that stand for one (adapt.h) put together: the notes that it
+/// returns say so, without the file's name.
+std::vector<std::string> load_into(const Checkpoint& checkpoint, const NetworkTensors& state,
+                                   const std::string& architecture, const std::filesystem::path& file);
 
 /// The architectures that the checkpoint fits, for the classes, width and images of a spec whose own name does not
 /// count. Makes many networks: some seconds.

@@ -35,6 +35,15 @@ bool holds_tensors(const Dict& dict) {
   });
 }
 
+/// A tensor of more than one number.
+bool holds_weights(const Dict& dict) {
+  return std::any_of(dict.items.begin(), dict.items.end(), [](const auto& item) {
+    const auto* view = item.second->template as<const TensorView*>();
+    return view != nullptr &&
+           std::any_of((*view)->sizes.begin(), (*view)->sizes.end(), [](std::int64_t size) { return size != 1; });
+  });
+}
+
 bool holds_tensors_alone(const Dict& dict) {
   return !dict.items.empty() && std::all_of(dict.items.begin(), dict.items.end(), [](const auto& item) {
     return text_of(*item.first) != nullptr && item.second->template as<const TensorView*>() != nullptr;
@@ -264,7 +273,7 @@ std::string_view choose(const Dict& dict, Contents& contents) {
     contents.notes.push_back(fmt::format("took '{}', not the averaged weights; `key` {} takes those",
                                          joined(contents.key, raw), joined(contents.key, averaged)));
   }
-  if (!raw.empty() || averaged.empty() || holds_tensors(dict)) return raw;
+  if (!raw.empty() || averaged.empty() || holds_weights(dict)) return raw;
   contents.notes.push_back(
       fmt::format("took the averaged weights '{}': there are no others", joined(contents.key, averaged)));
   return averaged;

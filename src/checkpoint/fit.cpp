@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "checkpoint/adapt.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/index.h"
 #include "models/network.h"
@@ -32,10 +33,6 @@ Named by_name(const std::vector<NamedTensor>& tensors) {
   return named;
 }
 
-bool may_be_missing(std::string_view name) {
-  return name == "num_batches_tracked" || name.ends_with(".num_batches_tracked");
-}
-
 std::vector<Shaped> shapes_of(const std::vector<NamedTensor>& tensors) {
   std::vector<Shaped> shapes;
   for (const NamedTensor& named : tensors) {
@@ -45,6 +42,63 @@ std::vector<Shaped> shapes_of(const std::vector<NamedTensor>& tensors) {
 }
 
 std::string text_of(at::IntArrayRef sizes) { return fmt::format("[{}]", fmt::join(sizes, ", ")); }
+
+template <class T>
+std::vector<std::string> names_of(const std::vector<T>& tensors) {
+  std::vector<std::string> names;
+  for (const T& tensor : tensors) names.push_back(tensor.name);
+  return names;
+}
+
+/// `tensors` with one in the place of each two; `join` makes it of them.
+template <class T, class Join>
+std::vector<T> joined(std::vector<T> tensors, const std::vector<Halves>& all, const Join& join) {
+  for (const Halves& halves : all) {
+    const auto find = [&](const std::string& name) {
+      return std::find_if(tensors.begin(), tensors.end(), [&](const T& tensor) { return tensor.name == name; });
+    };
+    const auto first = find(halves.first), second = find(halves.second);
+    *first = join(halves, *first, *second);
+    tensors.erase(second);
+  }
+  return tensors;
+}
+
+NamedTensor join_tensors(const Halves& halves, const NamedTensor& first, const NamedTensor& second) {
+  return {halves.whole, put_together(halves, first.tensor, second.tensor)};
+}
+
+/// Gives the file's tensors the network's names, and puts two together that stand for one of its. Leaves all as they
+/// are if that does not give all that the network requires. Returns notes for people.
+template <class T, class Join>
+std::vector<std::string> adapt(std::vector<T>& tensors, std::vector<Alias>& aliases, const std::string& removed,
+                               const NetworkTensors& state, const Join& join) {
+  std::vector<std::string> notes;
+  auto renaming = renaming_for(names_of(tensors), state);
+  if (const auto halves = renaming ? std::vector<Halves>() : halves_in(names_of(tensors)); !halves.empty()) {
+    renaming = renaming_for(joined_names(names_of(tensors), halves), state);
+    if (!renaming) return {};
+    tensors = joined(tensors, halves, join);
+    notes = notes_of(halves);
+  }
+  if (!renaming) return {};
+  for (T& tensor : tensors) tensor.name = (*renaming)(tensor.name);
+  for (Alias& alias : aliases) alias = {(*renaming)(alias.name), (*renaming)(alias.of)};
+  if (auto note = note_of(*renaming, removed); !note.empty()) notes.insert(notes.begin(), std::move(note));
+  return notes;
+}
+
+/// What `work` returns, with the file's name in whatever Error it throws.
+template <class Work>
+auto in_file(const std::string& file, const Work& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    const std::string_view text = error.what();
+    if (text.starts_with(file)) throw;
+    throw Error("{}: {}", file, text);
+  }
+}
 
 /// Leaves one of the names that a network has for a tensor, the one that it lists. `are_equal` compares two entries.
 template <class T, class Equal>
@@ -169,10 +223,12 @@ void refuse(const Differences& found, const std::string& file, const std::string
 
 }  // namespace
 
-void load_into(const Checkpoint& checkpoint, const NetworkTensors& state, const std::string& architecture,
-               const std::filesystem::path& file) {
+std::vector<std::string> load_into(const Checkpoint& checkpoint, const NetworkTensors& state,
+                                   const std::string& architecture, const std::filesystem::path& file) {
   const std::vector<NamedTensor> targets = all_tensors(state);
   std::vector<NamedTensor> given = checkpoint.tensors;
+  std::vector<Alias> tied = checkpoint.aliases;
+  const auto notes = in_file(file.string(), [&] { return adapt(given, tied, checkpoint.prefix, state, join_tensors); });
   const auto equal = [](const NamedTensor& a, const NamedTensor& b) {
     return a.tensor.scalar_type() == b.tensor.scalar_type() && at::equal(a.tensor, b.tensor);
   };
@@ -181,7 +237,7 @@ void load_into(const Checkpoint& checkpoint, const NetworkTensors& state, const 
     return entry.tensor.sizes() == fixed.sizes() && at::equal(entry.tensor.to(fixed.scalar_type()), fixed);
   };
   drop_fixed(given, state.fixed, is_fixed, file.string(), architecture);
-  refuse(differences(shapes_of(targets), shapes_of(given), checkpoint.aliases), file.string(), architecture);
+  refuse(differences(shapes_of(targets), shapes_of(given), tied), file.string(), architecture);
   const at::NoGradGuard no_gradients;
   const Named sources = by_name(given);
   for (const NamedTensor& target : targets) {
@@ -189,9 +245,23 @@ void load_into(const Checkpoint& checkpoint, const NetworkTensors& state, const 
       at::Tensor(target.tensor).copy_(source->second);
     }
   }
+  return notes;
 }
 
-void check_fit(CheckpointIndex& index, const NetworkTensors& state, const std::string& architecture) {
+std::vector<std::string> check_fit(CheckpointIndex& index, const NetworkTensors& state,
+                                   const std::string& architecture) {
+  const auto numbers_of = [&](const std::string& name) {
+    const StoredTensor& stored = *find_tensor(index, name);
+    const at::Tensor numbers = at::empty(stored.sizes, at::kFloat);
+    TensorReader(index).read(stored, 0, {numbers.data_ptr<float>(), static_cast<std::size_t>(numbers.numel())});
+    return numbers;
+  };
+  const auto join = [&](const Halves& halves, const StoredTensor& first, const StoredTensor& second) {
+    const at::Tensor whole = put_together(halves, numbers_of(first.name), numbers_of(second.name));
+    return StoredTensor{.name = halves.whole, .sizes = whole.sizes().vec(), .type = at::kFloat, .tensor = whole};
+  };
+  const auto notes =
+      in_file(index.file.string(), [&] { return adapt(index.tensors, index.aliases, index.prefix, state, join); });
   const auto equal = [&](const StoredTensor& a, const StoredTensor& b) { return are_equal(index, a, b); };
   keep_first_names(index.tensors, state.aliases, equal, index.file.string(), architecture);
   const auto is_fixed = [&](const StoredTensor& entry, const at::Tensor& fixed) {
@@ -209,14 +279,23 @@ void check_fit(CheckpointIndex& index, const NetworkTensors& state, const std::s
     given.push_back({stored.name, stored.sizes});
   }
   refuse(differences(shapes_of(targets), given, index.aliases), index.file.string(), architecture);
+  return notes;
 }
 
 std::vector<std::string> fitting_architectures(const Checkpoint& checkpoint, NetworkSpec spec) {
-  const std::vector<Shaped> given = shapes_of(checkpoint.tensors);
-  std::vector<std::string> names;
-  for (const Shaped& tensor : given) names.emplace_back(tensor.name);
-  const auto lacks = [&](const NamedTensor& tensor) {
-    return !may_be_missing(tensor.name) && std::find(names.begin(), names.end(), tensor.name) == names.end();
+  std::vector<std::vector<NamedTensor>> forms{checkpoint.tensors};
+  const auto halves = halves_in(names_of(checkpoint.tensors));
+  const auto sized = [](const Halves& of, const NamedTensor&, const NamedTensor& second) {
+    return NamedTensor{of.whole, second.tensor};  // of the right size
+  };
+  if (!halves.empty()) forms.push_back(joined(checkpoint.tensors, halves, sized));
+  const auto fits = [&](const NetworkTensors& state, bool by_names_alone) {
+    return std::any_of(forms.begin(), forms.end(), [&](std::vector<NamedTensor> tensors) {
+      const auto renaming = renaming_for(names_of(tensors), state);
+      if (!renaming || by_names_alone) return renaming.has_value();
+      for (NamedTensor& tensor : tensors) tensor.name = (*renaming)(tensor.name);
+      return differences(shapes_of(all_tensors(state)), shapes_of(tensors), {}).empty();
+    });
   };
   std::vector<std::string> fitting;
   for (const ArchitectureInfo& info : architectures()) {
@@ -225,11 +304,10 @@ std::vector<std::string> fitting_architectures(const Checkpoint& checkpoint, Net
       if (info.defaults.width > 0) {  // the names alone, by a narrow network that is soon made
         NetworkSpec narrow = spec;
         narrow.width = 1;
-        const auto targets = all_tensors(state_of(*make_network(narrow)));
-        if (std::any_of(targets.begin(), targets.end(), lacks)) continue;
+        if (!fits(state_of(*make_network(narrow)), true)) continue;
       }
       const auto network = make_network(spec);
-      if (differences(shapes_of(all_tensors(state_of(*network))), given, {}).empty()) fitting.push_back(info.name);
+      if (fits(state_of(*network), false)) fitting.push_back(info.name);
     } catch (const UsageError&) {  // it takes no such images, or has no width to choose
     }
   }

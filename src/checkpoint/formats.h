@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,16 @@ CheckpointIndex index_safetensors(InputFile& file, std::string_view key);
 
 /// The magic number that a legacy file starts with, as a pickle after the two bytes of its protocol.
 inline constexpr std::string_view kLegacyMagic{"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", 13};
+
+/// The index of a checkpoint in several files, as Hugging Face writes them: JSON with the file of each tensor.
+bool is_index_of_shards(const InputFile& file);
+/// All of them: the files are in `folder`. `file` is loaded.
+Checkpoint read_shards(const InputFile& file, const std::filesystem::path& folder);
+/// read_checkpoint of anything but such an index.
+Checkpoint read_one_file(const std::filesystem::path& file, std::string_view key);
+
+/// A checkpoint as an index whose tensors are in memory. `file` and checksums are left empty.
+CheckpointIndex in_memory(Checkpoint checkpoint);
 
 /// Throws Error if there is a key: this format has no entries.
 void refuse_key(std::string_view key);

@@ -83,6 +83,17 @@ constexpr std::array kStorageTypes{
     TypeName{"UntypedStorage", c10::kByte},
 };
 
+/// Not read, but of a known width: what follows them in a file before PyTorch 1.6 is found by it.
+constexpr std::array kUnreadStorageTypes{
+    TypeName{"ComplexFloatStorage", c10::kComplexFloat},
+    TypeName{"ComplexDoubleStorage", c10::kComplexDouble},
+    TypeName{"QInt8Storage", c10::kQInt8},
+    TypeName{"QUInt8Storage", c10::kQUInt8},
+    TypeName{"QInt32Storage", c10::kQInt32},
+    TypeName{"QUInt4x2Storage", c10::kQUInt4x2},
+    TypeName{"QUInt2x4Storage", c10::kQUInt2x4},
+};
+
 constexpr std::array kTensorTypes{
     TypeName{"float64", c10::kDouble},
     TypeName{"double", c10::kDouble},
@@ -121,16 +132,19 @@ std::optional<c10::ScalarType> find_type(const std::array<TypeName, N>& types, s
 }
 
 /// "torch.FloatStorage", as well as the torch.cuda and torch.storage of some versions.
-std::optional<c10::ScalarType> storage_type(std::string_view name) {
+template <std::size_t N>
+std::optional<c10::ScalarType> storage_type(std::string_view name, const std::array<TypeName, N>& types) {
   for (const std::string_view module : {"torch.", "torch.cuda.", "torch.storage."}) {
     if (name.starts_with(module)) {
-      if (const auto type = find_type(kStorageTypes, name.substr(module.size()))) {
+      if (const auto type = find_type(types, name.substr(module.size()))) {
         return type;
       }
     }
   }
   return std::nullopt;
 }
+
+std::optional<c10::ScalarType> storage_type(std::string_view name) { return storage_type(name, kStorageTypes); }
 
 std::optional<c10::ScalarType> tensor_type(std::string_view name) {
   constexpr std::string_view module = "torch.";
@@ -425,6 +439,12 @@ Ref storage_of(const Value& persistent_id, Arena& arena) {
   }
   const Arguments arguments = tuple->items;
   if (const Ref foreign = foreign_of(arguments)) {
+    const auto type = storage_type(foreign->as<Foreign>()->name, kUnreadStorageTypes);
+    const Text* key = arguments.size() > 2 ? arguments[2]->as<Text>() : nullptr;
+    if (type && key != nullptr) {
+      arena.charge(key->text.size());
+      arena.keep(Storage{key->text, *type, 0, 0, 0});
+    }
     return foreign_tensor(*foreign->as<Foreign>(), arena);
   }
   const auto type = storage_type(argument<Global>(arguments, 1, what).name);

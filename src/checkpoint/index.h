@@ -91,9 +91,10 @@ void read_state(const CheckpointIndex& index, const NetworkTensors& state);
 /// The tensor of that name; null where there is none.
 const StoredTensor* find_tensor(const CheckpointIndex& index, std::string_view name);
 
-/// Throws the Error that load_into would, of a network with such a state; leaves each tensor under the name that the
-/// network lists.
-void check_fit(CheckpointIndex& index, const NetworkTensors& state, const std::string& architecture);
+/// Throws the Error that load_into would, of a network with such a state, and returns its notes; leaves each tensor
+/// under the name that the network lists, whole: one of two is in memory.
+std::vector<std::string> check_fit(CheckpointIndex& index, const NetworkTensors& state,
+                                   const std::string& architecture);
 
 /// Throws the Error that check_numbers would for the batch-norm statistics of such a state. Reads these alone.
 void check_statistics(const CheckpointIndex& index, const NetworkTensors& state);

@@ -10,6 +10,7 @@
 namespace lossatlas::pickle {
 namespace {
 
+/// "" for a type that has none.
 std::string_view storage_name(c10::ScalarType type) {
   switch (type) {
     case c10::kDouble: return "DoubleStorage";
@@ -22,6 +23,21 @@ std::string_view storage_name(c10::ScalarType type) {
     case c10::kChar: return "CharStorage";
     case c10::kByte: return "ByteStorage";
     case c10::kBool: return "BoolStorage";
+    default: return "";
+  }
+}
+
+/// torch's name of a type without a storage of its own.
+std::string_view type_name(c10::ScalarType type) {
+  switch (type) {
+    case c10::kUInt16: return "uint16";
+    case c10::kUInt32: return "uint32";
+    case c10::kUInt64: return "uint64";
+    case c10::kFloat8_e4m3fn: return "float8_e4m3fn";
+    case c10::kFloat8_e4m3fnuz: return "float8_e4m3fnuz";
+    case c10::kFloat8_e5m2: return "float8_e5m2";
+    case c10::kFloat8_e5m2fnuz: return "float8_e5m2fnuz";
+    case c10::kFloat8_e8m0fnu: return "float8_e8m0fnu";
     default: throw Error("tensors of type {} cannot be written", c10::toString(type));
   }
 }
@@ -85,20 +101,25 @@ void Pickler::tensor(std::string_view key, c10::ScalarType type, std::span<const
   for (const std::int64_t size : sizes) {
     count *= size;
   }
-  global("torch._utils", "_rebuild_tensor_v2");
+  const std::string_view storage = storage_name(type);
+  const bool is_typed = !storage.empty();
+  const std::string_view dtype = is_typed ? "" : type_name(type);
+  global("torch._utils", is_typed ? "_rebuild_tensor_v2" : "_rebuild_tensor_v3");
   bytes_ += "((";
   text("storage");
-  global("torch", storage_name(type));
+  global(is_typed ? "torch" : "torch.storage", is_typed ? storage : "UntypedStorage");
   text(key);
   text("cpu");
-  integer(count);
+  integer(is_typed ? count : count * static_cast<std::int64_t>(c10::elementSize(type)));
   bytes_ += "tQ";
   integer(0);  // offset
   tuple(sizes);
   tuple(contiguous_strides(sizes));
   bytes_ += '\x89';  // requires_grad=False
   global("collections", "OrderedDict");
-  bytes_ += ")RtR";  // no backward hooks
+  bytes_ += ")R";  // no backward hooks
+  if (!is_typed) global("torch", dtype);
+  bytes_ += "tR";
 }
 
 std::string Pickler::finish() {

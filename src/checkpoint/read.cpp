@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
@@ -39,9 +40,6 @@ std::string_view guess(std::string_view start) {
   }
   if (start.starts_with("<!DOCTYPE") || start.starts_with("<!doctype") || start.starts_with("<html")) {
     return "is a web page, not a checkpoint: the download went wrong";
-  }
-  if (start.starts_with('{') && start.find("weight_map") != start.npos) {
-    return "is the index of a checkpoint in several files, which is not read; save it in one file";
   }
   if (start.starts_with("\x1f\x8b")) {
     return "is compressed with gzip; unpack it first";
@@ -141,7 +139,22 @@ void refuse_key(std::string_view key) {
   if (!key.empty()) throw Error("has no entries to choose from: leave out `key` {}", key);
 }
 
-Checkpoint read_checkpoint(const std::filesystem::path& file, std::string_view key) {
+CheckpointIndex in_memory(Checkpoint checkpoint) {
+  CheckpointIndex index;
+  index.format = std::move(checkpoint.format);
+  index.metadata = std::move(checkpoint.metadata);
+  index.sha256 = std::move(checkpoint.sha256);
+  index.aliases = std::move(checkpoint.aliases);
+  index.prefix = std::move(checkpoint.prefix);
+  index.notes = std::move(checkpoint.notes);
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    index.tensors.push_back(
+        {.name = name, .sizes = tensor.sizes().vec(), .type = tensor.scalar_type(), .tensor = tensor});
+  }
+  return index;
+}
+
+Checkpoint read_one_file(const std::filesystem::path& file, std::string_view key) {
   return with_name(file, [&] {
     InputFile input(file);
     const Reader reader = reader_for(input);
@@ -152,8 +165,33 @@ Checkpoint read_checkpoint(const std::filesystem::path& file, std::string_view k
   });
 }
 
+namespace {
+
+/// All files of an index; nothing for any other file.
+std::optional<Checkpoint> read_if_shards(const std::filesystem::path& file, std::string_view key) {
+  return with_name(file, [&]() -> std::optional<Checkpoint> {
+    InputFile input(file);
+    if (!is_index_of_shards(input)) return std::nullopt;
+    refuse_key(key);
+    input.load();
+    return read_shards(input, file.parent_path());
+  });
+}
+
+}  // namespace
+
+Checkpoint read_checkpoint(const std::filesystem::path& file, std::string_view key) {
+  auto shards = read_if_shards(file, key);
+  return shards ? std::move(*shards) : read_one_file(file, key);
+}
+
 CheckpointIndex index_checkpoint(const std::filesystem::path& file, std::string_view key) {
   return with_name(file, [&] {
+    if (auto shards = read_if_shards(file, key)) {
+      CheckpointIndex index = in_memory(std::move(*shards));
+      index.file = file;
+      return index;
+    }
     InputFile input(file);
     CheckpointIndex index = reader_for(input).index(input, key);
     if (index.checksums.empty()) add_checksums(input, index);

@@ -4,8 +4,10 @@
 #include <array>
 #include <bit>
 #include <set>
+#include <utility>
 
 #include "base/error.h"
+#include "base/files.h"
 #include "base/json.h"
 #include "checkpoint/formats.h"
 #include "checkpoint/globals.h"
@@ -28,32 +30,40 @@ struct Entry {
   std::uint64_t end;
 };
 
+constexpr std::array<std::pair<std::string_view, c10::ScalarType>, 16> kTypes{{
+    {"F64", c10::kDouble},
+    {"F32", c10::kFloat},
+    {"F16", c10::kHalf},
+    {"BF16", c10::kBFloat16},
+    {"I64", c10::kLong},
+    {"I32", c10::kInt},
+    {"I16", c10::kShort},
+    {"I8", c10::kChar},
+    {"U8", c10::kByte},
+    {"BOOL", c10::kBool},
+    {"U64", c10::kUInt64},
+    {"U32", c10::kUInt32},
+    {"U16", c10::kUInt16},
+    {"F8_E4M3", c10::kFloat8_e4m3fn},
+    {"F8_E5M2", c10::kFloat8_e5m2},
+    {"F8_E8M0", c10::kFloat8_e8m0fnu},
+}};
+
 c10::ScalarType type_of(const std::string& tensor, const std::string& name) {
-  static constexpr std::array<std::pair<std::string_view, c10::ScalarType>, 16> types{{
-      {"F64", c10::kDouble},
-      {"F32", c10::kFloat},
-      {"F16", c10::kHalf},
-      {"BF16", c10::kBFloat16},
-      {"I64", c10::kLong},
-      {"I32", c10::kInt},
-      {"I16", c10::kShort},
-      {"I8", c10::kChar},
-      {"U8", c10::kByte},
-      {"BOOL", c10::kBool},
-      {"U64", c10::kUInt64},
-      {"U32", c10::kUInt32},
-      {"U16", c10::kUInt16},
-      {"F8_E4M3", c10::kFloat8_e4m3fn},
-      {"F8_E5M2", c10::kFloat8_e5m2},
-      {"F8_E8M0", c10::kFloat8_e8m0fnu},
-  }};
-  for (const auto& [known, type] : types) {
+  for (const auto& [known, type] : kTypes) {
     if (known == name) {
       return type;
     }
   }
   throw Error("'{}': of type '{}', which is not read; save it as another, as F32", pickle::printable(tensor),
               pickle::printable(name));
+}
+
+std::string_view name_of(const std::string& tensor, c10::ScalarType type) {
+  for (const auto& [name, known] : kTypes) {
+    if (known == type) return name;
+  }
+  throw Error("'{}': of type {}, which safetensors does not have", pickle::printable(tensor), c10::toString(type));
 }
 
 /// Of names that stand twice a JSON parser would keep one.
@@ -197,6 +207,40 @@ CheckpointIndex index_safetensors(InputFile& file, std::string_view key) {
         {.name = entry.name, .sizes = entry.sizes, .type = entry.type, .offset = header.data_begin + entry.begin});
   }
   return index;
+}
+
+void write_safetensors(const std::filesystem::path& file, std::vector<NamedTensor> tensors, const json& metadata) {
+  for (NamedTensor& named : tensors) named.tensor = named.tensor.detach().to(at::kCPU).contiguous();
+  const auto is_wider = [](const NamedTensor& a, const NamedTensor& b) {
+    return a.tensor.element_size() > b.tensor.element_size();
+  };
+  std::stable_sort(tensors.begin(), tensors.end(), is_wider);  // so that each begins at a multiple of its element
+  nlohmann::ordered_json header;
+  for (const auto& [name, value] : metadata.items()) {
+    header["__metadata__"][name] = value.is_string() ? value.get<std::string>() : json_text(value);
+  }
+  std::uint64_t end = 0;
+  for (const auto& [name, tensor] : tensors) {
+    if (header.contains(name)) throw Error("{}: tensor '{}' is there twice", file.string(), pickle::printable(name));
+    const std::uint64_t begin = std::exchange(end, end + tensor.nbytes());
+    try {
+      header[name] = {{"dtype", name_of(name, tensor.scalar_type())},
+                      {"shape", tensor.sizes().vec()},
+                      {"data_offsets", {begin, end}}};
+    } catch (const Error& error) {
+      throw Error("{}: {}", file.string(), error.what());
+    }
+  }
+  std::string text = header.empty() ? "{}" : json_text(header);
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  write_atomically(file, [&](const ByteSink& sink) {
+    const std::uint64_t length = text.size();
+    sink(std::as_bytes(std::span(&length, 1)));
+    sink(std::as_bytes(std::span(text)));
+    for (const auto& [name, tensor] : tensors) {
+      sink({static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()});
+    }
+  });
 }
 
 }  // namespace lossatlas

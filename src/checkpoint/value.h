@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -100,7 +101,7 @@ class Arena {
   }
   /// One value for all that are alike: a pickle can name one any number of times.
   Ref make_foreign(Foreign foreign) {
-    Ref& known = foreign_[{foreign.why, foreign.is_tensor}];
+    Ref& known = foreign_[{foreign.name, foreign.why, foreign.is_tensor}];
     return known ? known : known = make(std::move(foreign));
   }
   const Storage* keep(Storage storage) { return &storages_.emplace_back(std::move(storage)); }
@@ -123,7 +124,7 @@ class Arena {
   std::deque<Value> values_;
   std::deque<Storage> storages_;
   std::deque<TensorView> tensors_;
-  std::map<std::pair<std::string, bool>, Ref> foreign_;
+  std::map<std::tuple<std::string, std::string, bool>, Ref> foreign_;
   std::size_t copied_ = 0;
 };
 

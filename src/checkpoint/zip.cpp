@@ -252,19 +252,6 @@ Checkpoint read_export(const InputFile& file, std::string_view key) {
   return checkpoint;
 }
 
-/// What is in memory, of a file that holds its network.
-CheckpointIndex index_of_network(Checkpoint checkpoint) {
-  CheckpointIndex index;
-  index.format = checkpoint.format;
-  index.metadata = std::move(checkpoint.metadata);
-  index.aliases = std::move(checkpoint.aliases);
-  for (const auto& [name, tensor] : checkpoint.tensors) {
-    index.tensors.push_back(
-        {.name = name, .sizes = tensor.sizes().vec(), .type = tensor.scalar_type(), .tensor = tensor});
-  }
-  return index;
-}
-
 /// What `take` makes of the archive's pickle and its tensors: checkpoint_of or index_of.
 template <class Found>
 Found unpickle_archive(Archive& archive, std::string_view key,
@@ -290,8 +277,8 @@ Checkpoint read_zip(InputFile& file, std::string_view key) {
 CheckpointIndex index_zip(InputFile& file, std::string_view key) {
   if (is_old_export(file)) refuse_old_export();
   Archive archive(file);
-  CheckpointIndex index = archive.has("archive_format")  ? index_of_network(read_export(file, key))
-                          : archive.has("constants.pkl") ? index_of_network(read_script(file, key))
+  CheckpointIndex index = archive.has("archive_format")  ? in_memory(read_export(file, key))
+                          : archive.has("constants.pkl") ? in_memory(read_script(file, key))
                                                          : unpickle_archive(archive, key, pickle::index_of);
   index.checksums = archive.checksums();
   return index;

@@ -25,5 +25,6 @@ void add_curve(CLI::App& app, CommandContext& context);
 void add_descend(CLI::App& app, CommandContext& context);
 void add_export(CLI::App& app, CommandContext& context);
 void add_info(CLI::App& app, CommandContext& context);
+void add_convert(CLI::App& app, CommandContext& context);
 
 }  // namespace lossatlas

@@ -22,6 +22,7 @@ struct InfoWords {
   bool architectures = false;
   bool as_json = false;
   bool whole = false;
+  std::string key;  // of a checkpoint
 };
 
 void print_architectures(const ordered_json& list) {
@@ -84,9 +85,10 @@ int info(const InfoWords& words) {
     throw UsageError("info: name a file, or ask for --archs, or for --diff of two surfaces");
   }
   std::vector<std::string> notes;
-  const ordered_json description = compares              ? describe_difference(words.compared[0], words.compared[1])
-                                   : words.architectures ? describe_architectures()
-                                                         : describe(checkpoint_of(words.file, notes), words.as_json);
+  const ordered_json description = compares ? describe_difference(words.compared[0], words.compared[1])
+                                   : words.architectures
+                                       ? describe_architectures()
+                                       : describe(checkpoint_of(words.file, notes), words.as_json, words.key);
   for (const std::string& note : notes) print_message("note: " + note);
   if (words.as_json) {
     print_json(json_text(description, 2));
@@ -111,6 +113,7 @@ void add_info(CLI::App& app, CommandContext& context) {
   command->add_option("--diff", words->compared, "what differs between two surfaces")
       ->expected(2)
       ->type_name("A.h5 B.h5");
+  command->add_option("--key", words->key, "of a checkpoint, the entry to describe")->type_name("NAME");
   command->add_flag("--archs", words->architectures, "list the architectures");
   command->option_defaults()->group("Output");
   command->add_flag("--all", words->whole, "each tensor, setting and row, where a few stand for all");

@@ -23,6 +23,12 @@ void add_problem(CLI::App& command, LandscapeRequest& request) {
 }
 
 void add_network_and_data(CLI::App& command, LandscapeRequest& request) {
+  command
+      .add_option(
+          "--key", request.key,
+          "the entry of checkpoints that holds the weights, as model_ema (`lossatlas info F` lists them; default: "
+          "the usual names)")
+      ->type_name("NAME");
   add_network(command, request.network, false);
   add_data(command, request.data, false);
 }

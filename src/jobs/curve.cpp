@@ -235,7 +235,9 @@ std::optional<json> train_curve(const CurveRequest& request, CurveShape shape, c
 /// The bends as they were saved.
 std::vector<NamedState> read_bends(const CurveRequest& request, const CurveInputs& inputs) {
   std::vector<NamedState> bends;
-  for (const auto& file : bend_files(request)) bends.push_back({file.string(), read_state(file, inputs.landscape)});
+  LandscapeInputs ours = inputs.landscape;
+  ours.key.clear();
+  for (const auto& file : bend_files(request)) bends.push_back({file.string(), read_state(file, ours)});
   return bends;
 }
 

@@ -84,8 +84,8 @@ ordered_json tensor_entry(const std::string& name, at::IntArrayRef shape, at::Sc
   return {{"name", name}, {"shape", shape.vec()}, {"type", c10::toString(type)}};
 }
 
-ordered_json describe_checkpoint(const std::filesystem::path& file, bool as_json) {
-  const Checkpoint checkpoint = read_checkpoint(file);
+ordered_json describe_checkpoint(const std::filesystem::path& file, bool as_json, const std::string& key) {
+  const Checkpoint checkpoint = read_checkpoint(file, key);
   const NetworkSpec spec = spec_of(checkpoint, file);
   ordered_json tensors = ordered_json::array();
   std::int64_t numbers = 0;
@@ -98,6 +98,12 @@ ordered_json describe_checkpoint(const std::filesystem::path& file, bool as_json
     const std::string optimizer = optimizer_of(file);
     if (!spec.architecture.empty() && spec.script.empty()) description["parameters"] = count_parameters(spec);
     if (!optimizer.empty()) description["optimizer"] = optimizer;
+  }
+  if (checkpoint.entries.size() > 1) {
+    description["key"] = checkpoint.key;
+    for (const auto& [name, count, of_all] : checkpoint.entries) {
+      description["groups"].push_back({{"key", name}, {"tensors", count}, {"numbers", of_all}});
+    }
   }
   description.update({{"metadata", checkpoint.metadata}, {"numbers", numbers}, {"tensors", tensors}});
   for (const auto& [name, of] : checkpoint.aliases) description["tied"].push_back({{"name", name}, {"tensor", of}});
@@ -357,9 +363,11 @@ ordered_json describe_architectures() {
   return list;
 }
 
-ordered_json describe(const std::filesystem::path& file, bool as_json) {
-  if (ProblemFile::is_problem(file)) return describe_problem(file);
-  if (!Hdf5Reader::is_hdf5(file)) return describe_checkpoint(file, as_json);
+ordered_json describe(const std::filesystem::path& file, bool as_json, const std::string& key) {
+  const bool is_problem = ProblemFile::is_problem(file), is_hdf5 = !is_problem && Hdf5Reader::is_hdf5(file);
+  if (!key.empty() && (is_problem || is_hdf5)) throw UsageError("`key` {}: {} is no checkpoint", key, file.string());
+  if (is_problem) return describe_problem(file);
+  if (!is_hdf5) return describe_checkpoint(file, as_json, key);
   const Hdf5Reader reader(file);
   if (reader.has("/epoch")) return describe_history(file);
   if (reader.has("/lossatlas/derivative") || reader.has("/lossatlas/gradient_x")) return describe_descents(reader);

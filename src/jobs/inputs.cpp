@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <set>
 
 #include "base/error.h"
 #include "data/data_digest.h"
@@ -142,17 +143,19 @@ bool recalibrates(const LandscapeRequest& request, const LandscapeOptions& optio
 }
 
 /// The checkpoint's numbers in a state like those of its network.
-NetworkState load_state(const Checkpoint& checkpoint, const NetworkTensors& like, const std::string& architecture,
-                        const std::filesystem::path& file) {
-  NetworkState state = zeros_like(like, StatePart::all);
-  load_into(checkpoint, state, architecture, file);
+KnownCheckpoint load_state(const Checkpoint& checkpoint, const NetworkTensors& like, const std::string& architecture,
+                           const std::filesystem::path& file) {
+  KnownCheckpoint known{zeros_like(like, StatePart::all), checkpoint.sha256, checkpoint.notes};
+  NetworkState& state = known.state;
+  const auto notes = load_into(checkpoint, state, architecture, file);
+  known.notes.insert(known.notes.end(), notes.begin(), notes.end());
   check_numbers(state, file);
   const auto is_empty = [](const NamedTensor& parameter) { return parameter.tensor.numel() == 0; };
   if (std::all_of(state.parameters.begin(), state.parameters.end(), is_empty)) {
     throw Error("{}: has no parameters to move; save the network before torch.jit.freeze makes them constants",
                 file.string());
   }
-  return state;
+  return known;
 }
 
 }  // namespace
@@ -258,8 +261,8 @@ ChosenSamples sample(const ProblemFile& file, Split split, std::int64_t count, s
 }
 
 /// The parameters of the problem file itself, or of a checkpoint of its network.
-KnownCheckpoint read_weights(const ProblemFile& problem, const std::filesystem::path& file) {
-  if (file == problem.file()) return {copy_state(state_of(problem), at::kCPU), problem.sha256()};
+KnownCheckpoint read_weights(const ProblemFile& problem, const std::filesystem::path& file, const std::string& key) {
+  if (file == problem.file()) return {copy_state(state_of(problem), at::kCPU), problem.sha256(), {}};
   const NetworkTensors like = state_of(problem);
   if (ProblemFile::is_problem(file)) {  // of another problem, perhaps with other data
     const ProblemFile other(file);
@@ -267,10 +270,10 @@ KnownCheckpoint read_weights(const ProblemFile& problem, const std::filesystem::
     const NetworkTensors state = state_of(other);
     checkpoint.tensors = all_tensors(state);
     checkpoint.tensors.insert(checkpoint.tensors.end(), state.fixed.begin(), state.fixed.end());
-    return {load_state(checkpoint, like, problem.model(), file), other.sha256()};
+    checkpoint.sha256 = other.sha256();
+    return load_state(checkpoint, like, problem.model(), file);
   }
-  const Checkpoint checkpoint = read_checkpoint(file);
-  return {load_state(checkpoint, like, problem.model(), file), checkpoint.sha256};
+  return load_state(read_checkpoint(file, key), like, problem.model(), file);
 }
 
 LandscapeInputs read_problem(const LandscapeRequest& request, const LandscapeOptions& options,
@@ -283,6 +286,7 @@ LandscapeInputs read_problem(const LandscapeRequest& request, const LandscapeOpt
   file.check_samples();
   file.check_reference();
   inputs.checkpoint = checkpoint.empty() ? request.problem : checkpoint;
+  inputs.key = request.key;
   inputs.metadata = json::object();
   inputs.problem = make_problem(inputs.file);
   inputs.images = sample(file, options.split, request.samples, request.sample_seed, is_nested, device);
@@ -290,7 +294,7 @@ LandscapeInputs read_problem(const LandscapeRequest& request, const LandscapeOpt
     const auto most = file.test() ? std::min(request.samples, file.test()->count) : 0;
     inputs.second = sample(file, *options.second, most, request.sample_seed, false, device);
   }
-  const KnownCheckpoint known = read_weights(file, inputs.checkpoint);
+  const KnownCheckpoint known = read_weights(file, inputs.checkpoint, inputs.key);
   inputs.origin = known.state;
   inputs.known->emplace(inputs.checkpoint, known);
   inputs.batch_norms = static_cast<std::int64_t>(file.batch_norms().size());
@@ -317,10 +321,11 @@ LandscapeInputs read_inputs(const LandscapeRequest& request, const LandscapeOpti
   check_count("`samples`", request.samples, static_cast<std::int64_t>(data.size()),
               split_text(options.split, data.name), "images");
   DataSet second = options.second ? load(request.data, *options.second) : DataSet();
-  const Checkpoint checkpoint = read_checkpoint(file);
+  const Checkpoint checkpoint = read_checkpoint(file, request.key);
   normalize(request.data, data, checkpoint.metadata);
   LandscapeInputs inputs;
   inputs.checkpoint = file;
+  inputs.key = request.key;
   inputs.metadata = checkpoint.metadata;
   inputs.normalization = data.normalization;
   inputs.spec = spec_of(request.network, data, checkpoint, file);
@@ -331,8 +336,10 @@ LandscapeInputs read_inputs(const LandscapeRequest& request, const LandscapeOpti
     const auto most = std::min(request.samples, static_cast<std::int64_t>(second.size()));
     inputs.second = sample(std::move(second), most, request.sample_seed, false, device);
   }
-  inputs.origin = load_state(checkpoint, state_of(*make_network(inputs.spec)), inputs.spec.architecture, file);
-  inputs.known->emplace(file, KnownCheckpoint{inputs.origin, checkpoint.sha256});
+  const KnownCheckpoint known =
+      load_state(checkpoint, state_of(*make_network(inputs.spec)), inputs.spec.architecture, file);
+  inputs.origin = known.state;
+  inputs.known->emplace(file, known);
   inputs.problem = make_classifier(inputs.spec, options.loss, request.extras);
   inputs.batch_norms = batch_norms_of(inputs.origin);
   choose_statistics(request, options, inputs, [&] {
@@ -366,15 +373,34 @@ std::string_view samples_word(const LandscapeInputs& inputs) { return inputs.fil
 
 NetworkState read_state(const std::filesystem::path& file, const LandscapeInputs& inputs) {
   if (const auto known = inputs.known->find(file); known != inputs.known->end()) return known->second.state;
-  KnownCheckpoint read;
-  if (inputs.file) {
-    read = read_weights(*inputs.file, file);
-  } else {
-    const Checkpoint checkpoint = read_checkpoint(file);
-    read = {load_state(checkpoint, inputs.origin, inputs.problem->name(), file), checkpoint.sha256};
-  }
+  const KnownCheckpoint read =
+      inputs.file ? read_weights(*inputs.file, file, inputs.key)
+                  : load_state(read_checkpoint(file, inputs.key), inputs.origin, inputs.problem->name(), file);
   inputs.known->emplace(file, read);
   return read.state;
+}
+
+std::vector<std::string> gathered(const std::vector<FileNote>& notes) {
+  std::vector<std::string> lines;
+  std::set<std::string> said;
+  for (const FileNote& note : notes) {
+    if (!said.insert(note.text).second) continue;
+    const auto files =
+        std::count_if(notes.begin(), notes.end(), [&](const FileNote& other) { return other.text == note.text; });
+    const std::string more = files > 1 ? fmt::format(" and {} more", files - 1) : "";
+    lines.push_back(fmt::format("{}{}: {}", note.file.string(), more, note.text));
+  }
+  return lines;
+}
+
+std::vector<std::string> notes_of(const LandscapeInputs& inputs) {
+  std::vector<FileNote> of_files;
+  for (const auto& [file, known] : *inputs.known) {
+    for (const std::string& text : known.notes) of_files.push_back({file, text});
+  }
+  std::vector<std::string> notes = inputs.notes, lines = gathered(of_files);
+  notes.insert(notes.end(), lines.begin(), lines.end());
+  return notes;
 }
 
 Engine make_engine(const LandscapeRequest& request, const LandscapeOptions& options, const LandscapeInputs& inputs,
@@ -428,6 +454,7 @@ Settings settings_of(const LandscapeRequest& request, const LandscapeOptions& op
                      const Engine& engine) {
   Settings settings = settings_of_problem(inputs);
   settings.checkpoint = identity_of_checkpoint(inputs.checkpoint, inputs);
+  if (!inputs.key.empty()) settings.key = inputs.key;
   settings.split = request.split;
   settings.samples = inputs.images.samples.size();
   settings.samples_sha256 = inputs.images.sha256;

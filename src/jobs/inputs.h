@@ -48,8 +48,9 @@ struct ChosenSamples {
 
 /// A checkpoint as it was read.
 struct KnownCheckpoint {
-  NetworkState state;  // on the CPU
-  std::string sha256;  // of the file's bytes
+  NetworkState state;                   // on the CPU
+  std::string sha256;                   // of the file's bytes
+  std::vector<std::string> notes = {};  // for people, without the file's name
 };
 
 inline constexpr auto kNoCheckpoint =
@@ -58,6 +59,7 @@ inline constexpr auto kNoCheckpoint =
 /// What is read before anything is computed.
 struct LandscapeInputs {
   std::filesystem::path checkpoint;
+  std::string key;          // as of the request
   nlohmann::json metadata;  // the checkpoint's
   ChosenSamples images;
   ChosenSamples second;  // of both splits: the test samples; else without data
@@ -95,6 +97,18 @@ std::string_view samples_word(const LandscapeInputs& inputs);
 /// Another checkpoint of the same network, on the CPU, as it was when it was first asked for. Throws Error naming the
 /// file where it does not fit.
 NetworkState read_state(const std::filesystem::path& file, const LandscapeInputs& inputs);
+
+/// The notes of the inputs, and of each checkpoint that was read.
+std::vector<std::string> notes_of(const LandscapeInputs& inputs);
+
+/// A note on a file, without its name.
+struct FileNote {
+  std::filesystem::path file;
+  std::string text;
+};
+
+/// One line for each text: "a.pt and 3 more: …".
+std::vector<std::string> gathered(const std::vector<FileNote>& notes);
 
 Engine make_engine(const LandscapeRequest& request, const LandscapeOptions& options, const LandscapeInputs& inputs,
                    at::Device device);

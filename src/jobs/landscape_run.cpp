@@ -284,8 +284,8 @@ Outcome run_landscape(LandscapeTask task, const Caller& caller, Observer& observ
   for (std::size_t k = 0; k < task.surface.grid.dimensions(); ++k) {
     check_range(range_field(k), task.surface.grid.axes[k]);
   }
-  for (const auto* notes : {&task.inputs.notes, &task.plane.notes}) {
-    for (const std::string& note : *notes) observer.on_note("note: " + note);
+  for (const auto& notes : {notes_of(task.inputs), task.plane.notes}) {
+    for (const std::string& note : notes) observer.on_note("note: " + note);
   }
   const Planes planes(state_on(task.inputs.origin, task.engine.device()), task.plane.directions, task.plane.locate);
   describe(task, planes, caller);

@@ -95,6 +95,7 @@ inline constexpr std::int64_t kDefaultBatch = 128;  // images
 struct LandscapeRequest {
   std::filesystem::path problem = {};     // a file of export_problem: network, loss and data
   std::filesystem::path checkpoint = {};  // "": the problem's own parameters
+  std::string key = {};                   // the entry of checkpoints that holds the weights; "": the usual ones
   NetworkRequest network = {};
   DataRequest data = {};
   std::filesystem::path out = "outputs/surface.h5";
@@ -120,6 +121,7 @@ struct LandscapeRequest {
     using R = LandscapeRequest;
     visit("problem", &R::problem);
     visit("checkpoint", &R::checkpoint);
+    visit("key", &R::key);
     visit(kInPlace, &R::network);
     visit(kInPlace, &R::data);
     visit("out", &R::out);

@@ -86,14 +86,16 @@ std::vector<const CheckpointIndex*> IndexedRuns::all() const {
 
 IndexedRuns index_runs(const std::vector<RunFiles>& runs, const LandscapeInputs& inputs) {
   IndexedRuns indexed{runs, {}, {}, {}};
+  std::vector<FileNote> notes;
   for (const RunFiles& run : runs) {
     auto& checkpoints = indexed.checkpoints.emplace_back(run.files.size());
     std::vector<std::exception_ptr> failures(run.files.size());
+    std::vector<std::vector<std::string>> of_fit(run.files.size());
 #pragma omp parallel for schedule(dynamic) num_threads(kFilesAtOnce)
     for (std::size_t i = 0; i < run.files.size(); ++i) {
       try {
-        checkpoints[i] = index_checkpoint(run.files[i]);
-        check_fit(checkpoints[i], inputs.origin, inputs.problem->name());
+        checkpoints[i] = index_checkpoint(run.files[i], inputs.key);
+        of_fit[i] = check_fit(checkpoints[i], inputs.origin, inputs.problem->name());
         check_statistics(checkpoints[i], inputs.origin);
       } catch (...) {
         failures[i] = std::current_exception();
@@ -102,7 +104,14 @@ IndexedRuns index_runs(const std::vector<RunFiles>& runs, const LandscapeInputs&
     for (const std::exception_ptr& failure : failures) {
       if (failure) std::rethrow_exception(failure);
     }
+    for (std::size_t i = 0; i < run.files.size(); ++i) {
+      if (inputs.known->contains(run.files[i])) continue;  // whose notes are the inputs'
+      for (const auto* texts : {&checkpoints[i].notes, &of_fit[i]}) {
+        for (const std::string& text : *texts) notes.push_back({run.files[i], text});
+      }
+    }
   }
+  indexed.notes = gathered(notes);
   find_epochs(indexed);
   return indexed;
 }

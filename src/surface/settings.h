@@ -61,6 +61,7 @@ struct Settings {
   std::optional<std::vector<double>> mean, std;  // a channel
   std::optional<FileIdentity> problem;           // that holds both
   std::optional<FileIdentity> checkpoint;        // at the origin
+  std::optional<std::string> key;                // the entry of checkpoints, if one was named
 
   // The images.
   std::optional<std::string> split;  // train, test or both
@@ -129,6 +130,7 @@ struct Settings {
     visit("std", &S::std);
     visit("problem", &S::problem);
     visit("checkpoint", &S::checkpoint);
+    visit("key", &S::key);
     visit("split", &S::split);
     visit("samples", &S::samples);
     visit("samples_sha256", &S::samples_sha256);

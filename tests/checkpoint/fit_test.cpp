@@ -95,6 +95,7 @@ TEST_CASE("tensors that do not fit are named, and the network is left alone") {
 TEST_CASE("the first five of what is missing and of what is unknown are named") {
   SmallNetwork network;
   Checkpoint checkpoint = checkpoint_for(network);
+  erase(checkpoint, "linear.bias");  // or the prefix would be stripped
   for (NamedTensor& tensor : checkpoint.tensors) tensor.name.insert(0, "_orig_mod.");
   CHECK_THAT(misfit(checkpoint, network),
              Catch::Matchers::EndsWith(

@@ -152,7 +152,7 @@ TEST_CASE("what is no checkpoint is refused by what it looks like") {
 TEST_CASE("the first bytes of a file that is no checkpoint say what it is") {
   const auto [content, text] = GENERATE(table<std::string, std::string>({
       {"", "is empty"},
-      {R"({"metadata": {"total_size": 8}, "weight_map": {}})", "in several files"},
+      {R"({"metadata": {"total_size": 8}, "weight_map": {}})", "in several files, but names none"},
       {"\x89HDF\r\n\x1a\n and more", "is an HDF5 file"},
       {"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"},
       {"<!DOCTYPE html><html></html>", "web page"},
