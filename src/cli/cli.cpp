@@ -85,8 +85,8 @@ int run_command_line(int argc, char** argv) {
   add_curve(app, context);
   add_descend(app, context);
   add_export(app, context);
-  add_info(app, context);
   add_convert(app, context);
+  add_info(app, context);
   app.add_subcommand(kPlot, "Draw a file: runs tools/plot with all arguments");
   try {
     if (argc > 1 && context.words[1] == kPlot) become(plotter(), {argv + 2, argv + argc});

@@ -94,6 +94,7 @@ std::string unknown_word(const CLI::App& app, const std::string& word, const std
   };
   if (word == "help") return fmt::format("unknown word 'help'; type {}", help_of(app, where));
   if (where.get_name() == "info") return line(": info takes one file, and --diff two");
+  if (where.get_name() == "convert") return line(": convert takes two files, IN and OUT");
   const std::string option = option_for_word(where.get_name());
   if (std::find(typed.begin(), typed.end(), option) == typed.end())
     return line(fmt::format(", did you mean '{} {}'?", option, word));

@@ -228,3 +228,29 @@ TEST_CASE("a dictionary that holds itself ends") {
   write_file(folder / "loop.pt", legacy_file("}q\x01U\x03neth\x01s"s, {}));
   CHECK_THAT(refusal(folder / "loop.pt"), ContainsSubstring("holds no state_dict"));
 }
+
+TEST_CASE("dictionaries that hold one another many times over are looked into once") {
+  const TemporaryFolder folder;
+  const auto file = folder / "wide.pt";
+  std::string pickle = "}q\x01(";
+  for (const std::string name : {"model", "net", "ema", "state_dict"}) {
+    pickle += "U"s + static_cast<char>(name.size()) + name + "h\x01"s;
+  }
+  for (int i = 1000; i < 10'000; ++i) pickle += "U\x04"s + std::to_string(i) + "h\x01"s;
+  const std::string weights = one_tensor("K\x06", "K\x00"s, "K\x06", "K\x01");
+  write_file(file, legacy_file(pickle + "U\x04mine"s + weights + "u", {std::string(24, '\0')}));
+  CHECK_THAT(refusal(file),
+             ContainsSubstring("holds no state_dict") && ContainsSubstring("`key` mine takes that entry"));
+}
+
+TEST_CASE("objects that are passed over take no memory however often they are made") {
+  const TemporaryFolder folder;
+  const auto file = folder / "objects.pt";
+  std::string calls;
+  for (int i = 0; i < 1'000'000; ++i) calls += "h\x02)R0";
+  const std::string weights = one_tensor("K\x06", "K\x00"s, "K\x06", "K\x01");
+  write_file(file,
+             legacy_file("}(U\x03net"s + weights + "U\x01xca\n"s + std::string(1000, 'B') + "\nq\x02" + calls + "u",
+                         {std::string(24, '\0')}));
+  CHECK(read_checkpoint(file).metadata.empty());
+}

@@ -118,12 +118,15 @@ def test_checkpoint_of_another_width(refused, surface_words):
     refused(1, ["conv1.weight", "[4, 3, 3, 3]", "[8, 3, 3, 3]"], *surface_words, "--width", 8)
 
 
-def test_pickle_that_runs_code(refused, folder, pictures):
+def test_pickle_that_runs_code(refused, lossatlas, folder, pictures):
     state = {"conv1.weight": torch.zeros(4, 3, 3, 3)}
-    torch.save({"state_dict": state, "trap": Trap("touch sprung")}, folder / "trap.pt")
+    torch.save({"state_dict": Trap("touch sprung"), "more": state}, folder / "trap.pt")
     refused(1, ["trap.pt", "system"], "surface", "--checkpoint", "trap.pt", "--arch", "resnet20",
             "--data", pictures.words, "--out", "s.h5")
     refused(1, ["trap.pt", "system"], "info", "trap.pt")
+    torch.save({"state_dict": state, "trap": Trap("touch sprung")}, folder / "trap.pt")  # beside the weights
+    lossatlas("info", "trap.pt", cwd=folder).ok()
+    assert not (folder / "sprung").exists()
 
 
 # --- other files -------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import helpers
 # Command, exit status, and the answer or its beginning. Here are: run/ (of train, resnet20), m.pt (its last checkpoint),
 # s.h5 (a surface), empty/, notes.txt.
 COMMANDS = """
-lossatlas | 2 | no command given; there are train, surface, line, trajectory, layers, curve, descend, export, info, plot
+lossatlas | 2 | no command given; there are train, surface, line, trajectory, layers, curve, descend, export, convert, info, plot
 lossatlas help | 2 | unknown command 'help'; type lossatlas --help, or lossatlas COMMAND --help
 lossatlas surface help | 2 | unknown word 'help'; type lossatlas surface --help
 lossatlas -v | 2 | unknown option '-v', did you mean '--version'?; see lossatlas --help
@@ -94,6 +94,7 @@ lossatlas info | 2 | info: name a file, or ask for --archs, or for --diff of two
 lossatlas info --arch resnet20 | 2 | unknown option '--arch', did you mean '--archs'?
 lossatlas info s.h5 m.pt | 2 | unknown word 'm.pt': info takes one file, and --diff two
 lossatlas info --diff s.h5 | 2 | --diff requires two values (what differs between two surfaces)
+lossatlas convert m.pt a.safetensors b.pt | 2 | unknown word 'b.pt': convert takes two files, IN and OUT
 lossatlas layers --checkpoint m.pt | 2 | unknown option '--checkpoint', did you mean '--arch'?
 
 lossatlas plot | 2 | the following arguments are required: FILE.h5
