@@ -47,16 +47,16 @@ struct Checkpoint {
   std::string prefix = {};                               // removed from each name: "module.", if every name has it
   std::string key = {};                                  // the entry that is the state_dict; "" for the whole
   std::vector<CheckpointEntry> entries = {};             // all that hold tensors
-  std::vector<std::string> notes = {};  // for people, on what was chosen, without the file's name
+  std::vector<std::string> notes = {};                   // for people, on what was chosen, without the file's name
 };
 
 /// Reads a checkpoint, which is recognised by its content: what torch.save wrote (zip or the format before PyTorch 1.6;
 /// a state_dict, or a dictionary that holds one under "state_dict"; further names are in contents.cpp), safetensors,
-/// TorchScript (see ScriptNetwork), or torch.export (see ExportedProgram). `key`: the entry to take, "" for the usual ones. Runs no code: objects of a pickle
-/// that are not tensors, dictionaries, lists, numbers or text are passed over. If there is one in place of the
-/// state_dict or of a tensor in it, the file is refused. The file is read once, whole: what becomes of it later does
-/// not matter. Memory taken is bounded by a small multiple of its size. Every entry of a zip must have the CRC-32 that
-/// the zip's directory gives it (0: none). Throws Error naming the file.
+/// TorchScript (see ScriptNetwork), or torch.export (see ExportedProgram). `key`: the entry to take, "" for the usual
+/// ones. Runs no code: objects of a pickle that are not tensors, dictionaries, lists, numbers or text are passed over.
+/// If there is one in place of the state_dict or of a tensor in it, the file is refused. The file is read once, whole:
+/// what becomes of it later does not matter. Memory taken is bounded by a small multiple of its size. Every entry of a
+/// zip must have the CRC-32 that the zip's directory gives it (0: none). Throws Error naming the file.
 Checkpoint read_checkpoint(const std::filesystem::path& file, std::string_view key = {});
 
 /// Writes {"state_dict": …, each group, and each entry of metadata} as torch.load(weights_only=True) reads it: the same

@@ -204,7 +204,8 @@ void mark_points(Surface& surface, const LandscapeTask& task, const std::atomic<
   const auto evaluator = engine.make_evaluator();
   for (std::size_t i = 0; i < surface.points.size() && !stop; ++i) {
     MarkedPoint& point = surface.points[i];
-    if (point.values.contains(path_values(surface.split()).loss)) continue;
+    const PathValues first = path_values(surface.split());
+    if (point.is_known(first.loss, first.accuracy)) continue;
     const auto own = evaluator->evaluate(state_on(read_state(task.plane.files[i], task.inputs), engine.device()));
     for (std::size_t s = 0; s < surface.samples.size(); ++s) {
       const PathValues names = path_values(surface.samples[s].split, s > 0);
@@ -226,7 +227,8 @@ void evaluate_ends(Surface& surface, const Planes& planes, const LandscapeTask& 
   NetworkState state = copy_state(planes.origin(), task.engine.device());
   for (MarkedPoint& point : surface.points) {
     const double t = point.coordinates[0];
-    if (stop || axis.index_of(t) || point.values.contains(path_values(surface.split()).plane_loss)) continue;
+    const PathValues first = path_values(surface.split());
+    if (stop || axis.index_of(t) || point.is_known(first.plane_loss, first.plane_accuracy)) continue;
     observer.on_note(fmt::format(
         "note: {:g} ({}) is not among the points of the range {}:{}; it is evaluated as well, for the barrier", t,
         point.name, axis.low, axis.high));

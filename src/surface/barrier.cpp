@@ -38,9 +38,9 @@ nlohmann::ordered_json interpolation_json(const Surface& surface) {
   if (!is_way || surface.evaluated() < surface.size()) return nullptr;
   const Axis& axis = surface.grid.axes[0];
   const std::array at_ends{axis.index_of(0), axis.index_of(1)};
-  const auto plane_loss = path_values(surface.split()).plane_loss;
+  const PathValues first = path_values(surface.split());
   for (std::size_t end = 0; end < 2; ++end) {
-    if (!at_ends[end] && !surface.points[end].values.contains(plane_loss)) return nullptr;
+    if (!at_ends[end] && !surface.points[end].is_known(first.plane_loss, first.plane_accuracy)) return nullptr;
   }
   nlohmann::ordered_json all = nlohmann::ordered_json::object();
   const auto t = axis.coordinates();

@@ -30,6 +30,10 @@ double MarkedPoint::value(const std::string& dataset) const {
   return found == values.end() ? kNotKnown : found->second;
 }
 
+bool MarkedPoint::is_known(const std::string& loss, const std::string& accuracy) const {
+  return !std::isnan(value(loss)) || !std::isnan(value(accuracy));
+}
+
 Surface::Surface(Grid of, const std::vector<Measure>& measures, Form is) : grid(std::move(of)), form(std::move(is)) {
   const std::size_t count = members() * grid.size();
   state.assign(count, PointState::missing);

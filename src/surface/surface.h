@@ -43,6 +43,8 @@ struct MarkedPoint {
 
   /// NaN if it is not known.
   double value(const std::string& dataset) const;
+  /// Whether a loss was evaluated: it may be NaN itself, and there may be no accuracy.
+  bool is_known(const std::string& loss, const std::string& accuracy) const;
 };
 
 /// A curve in the plane, or its projection: a point for each t.
