@@ -230,23 +230,6 @@ void choose_statistics(const LandscapeRequest& request, const LandscapeOptions& 
   }
 }
 
-/// A problem file answers what else is asked for by fields of the request.
-void check_problem(const LandscapeRequest& request) {
-  const auto refuse = [](const char* field, const char* why) { throw UsageError("`{}`: {}", field, why); };
-  constexpr const char* kNetwork = "a problem file holds its network";
-  constexpr const char* kData = "a problem file holds its data";
-  constexpr const char* kLoss = "a problem file holds its loss and its measures";
-  if (!request.network.arch.empty()) refuse("arch", kNetwork);
-  if (request.network.classes > 0) refuse("classes", kNetwork);
-  if (request.network.width > 0) refuse("width", kNetwork);
-  if (!request.data.data.empty()) refuse("data", kData);
-  if (!request.data.mean.empty()) refuse("mean", kData);
-  if (!request.data.std.empty()) refuse("std", kData);
-  if (!request.loss.empty()) refuse("loss", kLoss);
-  if (request.extras.class_losses) refuse("class_loss", kLoss);
-  if (request.extras.top5) refuse("top5", kLoss);
-}
-
 ChosenSamples sample(const ProblemFile& file, Split split, std::int64_t count, std::uint64_t seed, bool is_nested,
                      at::Device device) {
   if (file.is_coupled() && count % file.batch_size() != 0) {
@@ -278,7 +261,6 @@ KnownCheckpoint read_weights(const ProblemFile& problem, const std::filesystem::
 
 LandscapeInputs read_problem(const LandscapeRequest& request, const LandscapeOptions& options,
                              const std::filesystem::path& checkpoint, at::Device device, bool is_nested) {
-  check_problem(request);
   LandscapeInputs inputs;
   inputs.file = std::make_shared<const ProblemFile>(request.problem);
   const ProblemFile& file = *inputs.file;

@@ -44,6 +44,8 @@ class ExportedGraph {
 
   const GraphBody& body() const;
   const std::vector<GraphInput>& inputs() const;
+  /// Whether an operator was about to change an input that it may not change, in any run so far.
+  bool has_written(std::size_t input) const { return is_cloned_[input]; }
   std::size_t outputs() const;
 
   /// One tensor for each of inputs(), on `device`, where the graph makes new tensors too; the outputs in their order.
