@@ -229,7 +229,7 @@ class Noisy(Net):
     (lambda: network(), {"dynamic": ({0: 2 * Dim("half")},)}, "export it with torch.export.Dim('batch')"),
     (lambda: network().train(), {}, "draws random numbers; export the network in eval() mode"),
     (lambda: nn.Sequential(nn.Conv2d(3, 10, 3), nn.BatchNorm2d(10), nn.AdaptiveAvgPool2d(1), nn.Flatten()), {},
-     "changes its 1.num_batches_tracked when it runs; call model.eval() before torch.export.export"),
+     "changes its 1.running_mean when it runs; call model.eval() before torch.export.export"),
     (lambda: network(Counted), {}, "changes its calls when it runs"),
     (lambda: network(Coupled), {}, "the logits of an image depend on the others of its batch"),
     (lambda: network(Noisy), {}, "randn_like.default: graphs may not call this operator"),
