@@ -52,7 +52,7 @@ void add_values(CLI::App& command, LandscapeRequest& request) {
       ->type_name("λ");
   command
       .add_option("--bn", request.batch_norm,
-                  "batch-norm statistics: stored, or recalibrate: estimated anew at each point (default: recalibrate "
+                  "batch-norm statistics: stored, or recalibrate: estimated again at each point (default: recalibrate "
                   "between networks, else stored)")
       ->check(CLI::IsMember({"stored", "recalibrate"}));
   command

@@ -30,6 +30,12 @@ bool is_in_nats(const std::string& loss) {
   return loss == "cross-entropy" || loss == "next-token" || loss == "bce-with-logits";
 }
 
+/// Outputs [N] of a graph beside one another, [N, outputs] in double.
+at::Tensor columns_of(std::vector<at::Tensor> outputs) {
+  for (at::Tensor& output : outputs) output = output.to(at::kDouble);
+  return at::stack(outputs, 1);
+}
+
 /// The outputs of a graph as they are: losses, measures and perhaps weights.
 class OutputCriterion : public Criterion {
  public:
@@ -105,9 +111,7 @@ class LogitsCriterion : public Criterion {
       inputs[1] = at::zeros({}, logits.options()).expand(shape);
     }
     for (const at::Tensor& constant : file_->constants()) inputs.push_back(constant.to(logits.device()));
-    auto outputs = loss_.run(inputs, logits.device());
-    for (at::Tensor& output : outputs) output = output.to(at::kDouble);
-    return at::stack(outputs, 1);
+    return columns_of(loss_.run(inputs, logits.device()));
   }
 
   std::shared_ptr<const ProblemFile> file_;
@@ -172,8 +176,7 @@ class GraphProgram : public Program {
       const at::NoGradGuard no_gradients;
       buffers_[source.index].tensor.copy_(buffers[b]);
     }
-    for (at::Tensor& output : outputs) output = output.to(at::kDouble);
-    return at::stack(outputs, 1);
+    return columns_of(std::move(outputs));
   }
 
  private:
@@ -327,10 +330,7 @@ class GraphProblem : public Problem {
     const at::NoGradGuard no_gradients;
     constexpr double kTolerance = 1e-3;  // of the largest loss: a mistake, not a rounding
     NetworkState moved = copy_state(state, at::kCPU);
-    for (const auto& [name, buffer] : moved.buffers) {
-      if (buffer.is_floating_point())
-        buffer.add_(0.25 * (1 + at::arange(buffer.numel()).remainder(5)).view(buffer.sizes()));
-    }
+    disturb(moved.buffers);
     const auto samples = samples_of(*file_, Split::train, at::kCPU);
     const std::int64_t count = std::min<std::int64_t>(fixed_batch() > 0 ? fixed_batch() : 3, samples->size());
     const auto losses = [&](Objective& objective) {

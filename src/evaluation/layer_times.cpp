@@ -67,9 +67,7 @@ FusedPart lower(const Problem& problem) {
 LayerTimes time_layers(const Problem& problem, const NetworkTensors& state, InstructionSet set, Precision precision,
                        std::int64_t batch_size, std::int64_t repeats) {
   const FusedPart part = lower(problem);
-  NetworkTensors all = state;
-  all.buffers.insert(all.buffers.end(), part.fixed.begin(), part.fixed.end());
-  const Tensors tensors = tensors_of(all);
+  const Tensors tensors = tensors_of(state, part.fixed);
   Plan plan(part.graph, {set, batch_size, precision});
   plan.load(tensors);  // the first time, memory is still to be had
   LayerTimes times;

@@ -16,7 +16,7 @@ struct Graph;
 /// Throws Error for a network from TorchScript, whose batch norms cannot be reached.
 void check_recalibration(const NetworkSpec& network);
 
-/// Estimates batch-norm statistics anew for given parameters: one pass over training samples with batch norm in
+/// Estimates batch-norm statistics again for given parameters: one pass over training samples with batch norm in
 /// training mode and everything else in evaluation mode. Means and variances are averages over the batches, weighted by
 /// their samples (as Garipov et al. 2018 do after moving between networks). One a thread.
 class Recalibration {

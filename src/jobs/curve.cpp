@@ -404,7 +404,6 @@ Job prepare(CurveRequest request, Caller caller) {
     throw UsageError("`augment`: a problem file holds its data; store augmented samples in it");
   }
   std::vector<std::string> notes;
-  check(request.landscape);  // before the problem file is read
   settle_split(request.landscape, notes);
   CheckedCurve checked{request, check(request.landscape), curve_shape_of(request.shape), notes};
   for (auto* end : {&checked.request.from, &checked.request.to}) *end = checkpoint_of(*end, checked.notes);

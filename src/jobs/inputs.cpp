@@ -124,7 +124,7 @@ bool recalibrates(const LandscapeRequest& request, const LandscapeOptions& optio
     if (inputs.batch_norms > 0) {
       inputs.notes.push_back(
           fmt::format("{}: batch-norm statistics stay as stored: those of a {} file cannot be "
-                      "estimated anew; if its `arch` is named, they are",
+                      "estimated again; if its `arch` is named, they are",
                       inputs.checkpoint.string(), inputs.spec.file_kind()));
     }
     return false;
@@ -334,7 +334,9 @@ LandscapeInputs read_inputs(const LandscapeRequest& request, const LandscapeOpti
 }
 
 void settle_split(LandscapeRequest& request, std::vector<std::string>& notes) {
-  if (request.problem.empty() || request.split != "both" || ProblemFile(request.problem).test()) return;
+  if (request.problem.empty() || request.split != "both") return;
+  check(request);  // before a file is read
+  if (ProblemFile(request.problem).test()) return;
   request.split = name_of(Split::train);
   notes.push_back(fmt::format("{} has no test split: training samples alone are evaluated", request.problem.string()));
 }

@@ -139,7 +139,7 @@ void warn_of_variances(const Planes& planes, const Surface& surface, Observer& o
       const std::string advice = recalibration_advice(surface);
       return observer.on_note(fmt::format(
           "note: at an end of the range a batch-norm variance falls below 0, and the loss is not a number; {} "
-          "estimates statistics anew, `dir_type` weights keeps those of the origin",
+          "estimates statistics again, `dir_type` weights keeps those of the origin",
           advice.empty() ? "`bn` recalibrate" : advice));
     }
   }
@@ -196,8 +196,6 @@ Evaluation evaluate_checkpoint(const LandscapeInputs& inputs, const Engine& engi
   return eager.make_evaluator()->evaluate(state, std::array{images}).front();
 }
 
-bool has_accuracy(const Surface& surface) { return surface.find(measure_name("accuracy", surface.split())) != nullptr; }
-
 /// The marked checkpoints' own losses, each with its own statistics, where they are not there yet.
 void mark_points(Surface& surface, const LandscapeTask& task, const std::atomic<bool>& stop) {
   const Engine engine = task.engine.plain();
@@ -211,7 +209,7 @@ void mark_points(Surface& surface, const LandscapeTask& task, const std::atomic<
       const PathValues names = path_values(surface.samples[s].split, s > 0);
       const Evaluation& part = s > 0 ? own.second.at(0) : own;
       point.values[names.loss] = part.loss;
-      if (has_accuracy(surface)) point.values[names.accuracy] = part.accuracy;
+      if (surface.has_accuracy()) point.values[names.accuracy] = part.accuracy;
     }
   }
 }
@@ -238,7 +236,7 @@ void evaluate_ends(Surface& surface, const Planes& planes, const LandscapeTask& 
       const PathValues names = path_values(surface.samples[s].split, s > 0);
       const Evaluation& part = s > 0 ? found.second.at(0) : found;
       point.values[names.plane_loss] = part.loss;
-      if (has_accuracy(surface)) point.values[names.plane_accuracy] = part.accuracy;
+      if (surface.has_accuracy()) point.values[names.plane_accuracy] = part.accuracy;
     }
   }
   at::set_num_threads(threads);
@@ -300,7 +298,7 @@ Outcome run_landscape(LandscapeTask task, const Caller& caller, Observer& observ
   const auto judge_centre = [&](const Evaluation& centre) {
     if (moves_variances) warn_of_variances(planes, task.surface, observer);
     const double loss = std::isnan(centre.loss) ? std::nan("") : centre.loss;  // without a sign
-    const std::string accuracy = has_accuracy(task.surface) ? fmt::format(", accuracy {:.2f} %", centre.accuracy) : "";
+    const std::string accuracy = task.surface.has_accuracy() ? fmt::format(", accuracy {:.2f} %", centre.accuracy) : "";
     observer.on_note(fmt::format("centre: loss {:.6g}{}", loss, accuracy));
     const auto& inputs = task.inputs;
     if (!std::isfinite(loss) || inputs.file) return;  // the summary has a hint for a loss that is not finite

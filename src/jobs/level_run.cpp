@@ -53,7 +53,7 @@ LevelRun::LevelRun(SurfaceJob& job, const std::vector<std::int64_t>& order_of_en
       surface_(job.surface),
       levels_(*surface_.levels()),
       engine_(in_order(job, order_of_engine)),
-      has_accuracy_(surface_.find(measure_name("accuracy", surface_.split())) != nullptr),
+      has_accuracy_(surface_.has_accuracy()),
       is_balanced_(surface_.samples[0].indices != order_of_engine),
       journal_(journal),
       observer_(observer),

@@ -48,7 +48,6 @@ struct CheckedLine {
 
 CheckedLine check(LineRequest request) {
   std::vector<std::string> notes;
-  check(request.landscape);  // before the problem file is read
   settle_split(request.landscape, notes);
   CheckedLine checked{request, check(request.landscape), check(request.direction), {}, notes};
   const bool has_end = !request.to.empty(), has_file = request.direction.source == PlaneSource::file;

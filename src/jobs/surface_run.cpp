@@ -311,7 +311,7 @@ class OwnerRun {
     if (text.empty() || surface_.centre_check.at("equal") == true) return;
     if (job_.engine.samples().recalibration) {
       observer_.on_note(
-          fmt::format("note: {}: with batch-norm statistics estimated anew they are meant to differ", text));
+          fmt::format("note: {}: with batch-norm statistics estimated again they are meant to differ", text));
     } else {
       observer_.on_note(fmt::format("warning: {}: the surface is not that of this checkpoint{}", text,
                                     job_.engine.is_fused() ? "; try `engine` eager" : ""));

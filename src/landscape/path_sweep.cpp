@@ -21,9 +21,8 @@ std::vector<Target> targets_of(const Surface& surface, bool own) {
   std::vector<Target> targets;
   for (std::size_t s = 0; s < surface.samples.size(); ++s) {
     const PathValues names = path_values(surface.samples[s].split, s > 0);
-    const bool has_accuracy = surface.find(measure_name("accuracy", surface.split())) != nullptr;
     const std::string accuracy = own ? names.accuracy : names.plane_accuracy;
-    targets.push_back({own ? names.loss : names.plane_loss, has_accuracy ? accuracy : "", s > 0});
+    targets.push_back({own ? names.loss : names.plane_loss, surface.has_accuracy() ? accuracy : "", s > 0});
   }
   return targets;
 }

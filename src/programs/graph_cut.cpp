@@ -127,7 +127,7 @@ class ToScript {
       graph_->insertNode(made);
       return made->output();
     }
-    throw CannotCut("a tensor that is made anew");
+    throw CannotCut("an operator that makes a new tensor");
   }
 
   jit::Value* value(Slot slot) const {

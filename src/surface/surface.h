@@ -128,6 +128,7 @@ struct Surface {
   const std::vector<double>& loss() const { return fields[0].values; }
   const std::vector<double>& loss_errors() const { return fields[0].standard_errors; }
   std::vector<double> accuracy() const;
+  bool has_accuracy() const { return find(measure_name("accuracy", split())) != nullptr; }
 
   void set(std::size_t index, const Evaluation& evaluation);
   Evaluation at(std::size_t index) const;

@@ -177,15 +177,7 @@ def test_lines_and_trajectories_go_through_files(lossatlas, save, pictures, tmp_
 
 
 def test_its_parameters_fit_an_architecture(surface, save):
-    class Linear(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.linear = nn.Linear(3072, 10)
-
-        def forward(self, x):
-            return self.linear(torch.flatten(x, 1))
-
-    result, out = surface(save(Linear()), "--arch", "linear")
+    result, out = surface(save(helpers.Linear()), "--arch", "linear")
     assert helpers.settings(result.ok() and out)["arch"] == "linear"
 
 
@@ -256,7 +248,7 @@ def test_statistics_are_not_estimated_anew(lossatlas, surface, save, pictures, t
     other = save(network(seed=1), "other.pt2")
     done = lossatlas("line", "--checkpoint", file, "--to", other, "--points", 3, "--data", pictures.words, "--out",
                      tmp_path / "l.h5").ok()
-    assert "those of a torch.export file cannot be estimated anew" in done.err
+    assert "those of a torch.export file cannot be estimated again" in done.err
     done = lossatlas("curve", "--from", file, "--to", other, "--data", pictures.words, "--out", tmp_path / "c.h5")
     assert done.status == 1 and "through a torch.export file" in done.line()
 

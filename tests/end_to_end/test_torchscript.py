@@ -79,15 +79,7 @@ def test_an_unknown_operator_is_named_and_left_to_libtorch(lossatlas, pictures, 
 
 
 def test_parameters_of_a_script_fit_an_architecture(lossatlas, pictures, tmp_path):
-    class Linear(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.linear = nn.Linear(3072, 10)
-
-        def forward(self, x):
-            return self.linear(torch.flatten(x, 1))
-
-    file = save(Linear(), "scripted", tmp_path / "net.pt")
+    file = save(helpers.Linear(), "scripted", tmp_path / "net.pt")
     result, out = surface(lossatlas, pictures, tmp_path, file, "--arch", "linear")
     assert helpers.settings(result.ok() and out)["arch"] == "linear"
 

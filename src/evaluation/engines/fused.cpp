@@ -31,11 +31,7 @@ class FusedObjective : public Objective {
 
   Capabilities capabilities() const override { return {.per_sample = true}; }
 
-  void load(const NetworkTensors& state) override {
-    NetworkTensors all = state;
-    all.buffers.insert(all.buffers.end(), fixed_.begin(), fixed_.end());
-    plan_.load(tensors_of(all));
-  }
+  void load(const NetworkTensors& state) override { plan_.load(tensors_of(state, fixed_)); }
 
  private:
   void add_batches(const SampleSource& samples, SampleRange range, Tally& tally, const Wanted&) override {
@@ -56,14 +52,6 @@ class FusedObjective : public Objective {
   at::Tensor logits_;
 };
 
-/// Moves batch-norm statistics off 0 and 1, where a fault in their folding would not show.
-void disturb(Network& network) {
-  for (const auto& [name, buffer] : state_of(network).buffers) {
-    if (buffer.is_floating_point())
-      buffer.add_(0.25 * (1 + at::arange(buffer.numel()).remainder(5)).view(buffer.sizes()));
-  }
-}
-
 void check(Network& network, const std::array<std::int64_t, 3>& input, const std::shared_ptr<const Graph>& graph) {
   constexpr std::int64_t kImages = 3;  // another number than that of the trace
   constexpr double kTolerance = 1e-3;  // of the largest logit: a mistake, not a rounding
@@ -83,9 +71,16 @@ void check(Network& network, const std::array<std::int64_t, 3>& input, const std
 
 }  // namespace
 
-Tensors tensors_of(const NetworkTensors& state) {
+void disturb(const std::vector<NamedTensor>& buffers) {
+  for (const auto& [name, buffer] : buffers) {
+    if (buffer.is_floating_point())
+      buffer.add_(0.25 * (1 + at::arange(buffer.numel()).remainder(5)).view(buffer.sizes()));
+  }
+}
+
+Tensors tensors_of(const NetworkTensors& state, const std::vector<NamedTensor>& fixed) {
   Tensors tensors;
-  for (const auto* list : {&state.parameters, &state.buffers}) {
+  for (const auto* list : {&state.parameters, &state.buffers, &fixed}) {
     for (const auto& [name, tensor] : *list) {
       tensors.push_back(tensor.scalar_type() == at::kFloat ? tensor.data_ptr<float>() : nullptr);
     }
@@ -97,7 +92,7 @@ std::shared_ptr<const Graph> make_fused_graph(Network& network, const std::array
   const at::NoGradGuard no_gradients;
   network.eval();
   for (at::Tensor& parameter : network.parameters()) parameter.requires_grad_(false);
-  disturb(network);
+  disturb(state_of(network).buffers);
   auto graph = std::make_shared<const Graph>(fuse(lower(network, input)));
   check(network, input, graph);
   return graph;

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "base/instruction_set.h"
 #include "evaluation/objective.h"
@@ -16,8 +17,11 @@ namespace lossatlas {
 /// does not agree.
 std::shared_ptr<const Graph> make_fused_graph(Network& network, const std::array<std::int64_t, 3>& input);
 
-/// Pointers to the floats of a state, by TensorIndex; they live as long as the state.
-Tensors tensors_of(const NetworkTensors& state);
+/// Pointers to the floats of a state and of what follows it in the graph, by TensorIndex; they live as long as these.
+Tensors tensors_of(const NetworkTensors& state, const std::vector<NamedTensor>& fixed = {});
+
+/// Moves batch-norm statistics off 0 and 1, where a fault in their folding would not show.
+void disturb(const std::vector<NamedTensor>& buffers);
 
 struct FusedOptions {
   InstructionSet instruction_set = best_instruction_set();  // on the CPU
