@@ -12,8 +12,8 @@ namespace lossatlas {
 
 void add_data(CLI::App& command, DataRequest& request, bool required) {
   command.option_defaults()->group("Data");
-  command.add_option("--data", request.data, "synthetic[:N], cifar10:DIR, cifar100:DIR[:coarse] or mnist:DIR")
-      ->required(required)
+  command.add_option("--data", request.data, list_of_data_kinds())->required(required)->type_name("DATA");
+  command.add_option("--test-data", request.test_data, "the test split, if --data has none or another is wanted")
       ->type_name("DATA");
   const auto add_numbers = [&](const std::string& option, std::vector<double>& numbers, const char* text) {
     const auto take = [&numbers, option](const std::string& given) { numbers = parse_numbers(option, given); };
@@ -21,6 +21,19 @@ void add_data(CLI::App& command, DataRequest& request, bool required) {
   };
   add_numbers("--mean", request.mean, "mean of each channel, of pixel values in 0 … 1: R,G,B");
   add_numbers("--std", request.std, "deviation of each channel, also of pixel values in 0 … 1");
+  const auto add_size = [&](const std::string& option, std::vector<std::int64_t>& size, const char* text) {
+    const auto take = [&size, option](const std::string& given) { size = parse_image_size(option, given); };
+    command.add_option_function<std::string>(option, take, text)->type_name("N|HxW");
+  };
+  add_size("--resize", request.resize,
+           "of images:DIR: the shorter side, or height and width; 0: as they are (default: 256)");
+  add_size("--crop", request.crop, "of images:DIR: the centre that is kept; 0: all (default: 224)");
+  command.add_option("--interpolation", request.interpolation, "of --resize: bilinear, bicubic or nearest")
+      ->type_name("NAME")
+      ->capture_default_str();
+  command.add_flag("--skip-bad", request.skip_bad, "leave out pictures that cannot be decoded");
+  command.add_option("--image-cache", request.image_cache, "folder of decoded pictures (default: ~/.cache/lossatlas)")
+      ->type_name("DIR");
 }
 
 void add_network(CLI::App& command, NetworkRequest& request, bool arch_required) {

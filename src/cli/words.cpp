@@ -112,4 +112,19 @@ std::vector<std::int64_t> parse_times(const std::string& option, const std::stri
   return times;
 }
 
+std::vector<std::int64_t> parse_image_size(const std::string& option, const std::string& words) {
+  constexpr std::int64_t kMost = 10'000;
+  if (words == "0") return {};
+  std::vector<std::int64_t> size;
+  for (const std::string_view part : split_at(words, 'x')) {
+    const auto side = parse_whole<std::int64_t>(part);
+    if (!side || *side < 1 || *side > kMost || size.size() == 2) {
+      throw UsageError("{} {}: requires pixels from 1 to {}, as in 224, or height and width, as in 224x288", option,
+                       words, kMost);
+    }
+    size.push_back(*side);
+  }
+  return size;
+}
+
 }  // namespace lossatlas

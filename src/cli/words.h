@@ -38,4 +38,7 @@ std::vector<std::vector<double>> parse_points(const std::string& option, const s
 /// "60,120": epochs or steps, increasing whole numbers above 0; empty for none. Throws UsageError naming the option.
 std::vector<std::int64_t> parse_times(const std::string& option, const std::string& words);
 
+/// "224": one side; "224x288": height and width, in pixels; empty for "0". Throws UsageError naming the option.
+std::vector<std::int64_t> parse_image_size(const std::string& option, const std::string& words);
+
 }  // namespace lossatlas

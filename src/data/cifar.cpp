@@ -59,7 +59,8 @@ const Kind& layout_of(Cifar kind) {
   return kind == Cifar::ten ? ten : kind == Cifar::hundred ? hundred : coarse;
 }
 
-void append_batch(const std::filesystem::path& file, const Kind& kind, DataSet& data) {
+void append_batch(const std::filesystem::path& file, const Kind& kind, DataSet& data,
+                  std::vector<std::uint8_t>& pixels) {
   const std::size_t size = kind.labels + kPixels;
   if (const auto other = kind_of(file); !other.empty()) throw Error("{}: {}, not a file", file.string(), other);
   std::error_code code;
@@ -83,7 +84,7 @@ void append_batch(const std::filesystem::path& file, const Kind& kind, DataSet& 
                   kind.name, kind.classes - 1);
     }
     data.labels.push_back(label);
-    data.pixels.insert(data.pixels.end(), record.begin() + static_cast<std::ptrdiff_t>(kind.labels), record.end());
+    pixels.insert(pixels.end(), record.begin() + static_cast<std::ptrdiff_t>(kind.labels), record.end());
   }
 }
 
@@ -128,7 +129,9 @@ DataSet load_cifar(Cifar which, const std::filesystem::path& folder, Split split
   data.shape = {3, 32, 32};
   data.classes = kind.classes;
   data.normalization = kind.normalization;
-  for (const std::string& name : names_of(kind, split)) append_batch(*where / name, kind, data);
+  std::vector<std::uint8_t> pixels;
+  for (const std::string& name : names_of(kind, split)) append_batch(*where / name, kind, data, pixels);
+  data.pixels = Array({static_cast<std::int64_t>(data.size()), 3, 32, 32}, std::move(pixels));
   return data;
 }
 

@@ -33,9 +33,9 @@ std::string short_text(const json& digest) {
 
 std::string digest_of(const DataSet& data) {
   Sha256 digest;
-  const auto pixels = std::as_bytes(std::span(data.pixels));
+  const auto pixels = data.pixels.bytes();
   const std::size_t label_bytes = data.classes <= 256 ? 1 : sizeof(std::int64_t);
-  const std::size_t bytes = data.image_bytes();
+  const std::size_t bytes = data.pixels.row_bytes();
   for (std::size_t i = 0; i < data.size(); ++i) {
     digest.add(std::as_bytes(std::span(&data.labels[i], 1)).first(label_bytes));  // the low bytes: little-endian
     digest.add(pixels.subspan(i * bytes, bytes));

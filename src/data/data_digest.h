@@ -9,7 +9,8 @@
 
 namespace lossatlas {
 
-/// SHA-256 of what was read: for each image, in order, its label (one byte) and its pixels [C, H, W]. These are records
+/// SHA-256 of what was read: for each image, in order, its label (one byte) and its pixels [C, H, W]
+/// as they lie in memory. Of bytes these are records
 /// of CIFAR-10's binary files, so that of a whole split is what `cat data_batch_?.bin | sha256sum` prints.
 std::string digest_of(const DataSet& data);
 

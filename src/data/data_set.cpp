@@ -1,16 +1,13 @@
 #include "data/data_set.h"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/philox.h"
-#include "data/cifar.h"
-#include "data/idx.h"
-#include "data/synthetic.h"
+#include "data/kinds.h"
 
 namespace lossatlas {
 
@@ -20,80 +17,73 @@ namespace {
 
 constexpr std::int64_t kRankStream = 256;  // of a sample's random numbers: what orders the classes
 
-/// Data that are files in a folder.
-struct FolderKind {
-  std::string name;   // "cifar10"
-  std::string shown;  // in messages: "cifar10:DIR"
-  DataSet (*load)(const std::filesystem::path& folder, Split split);
-  std::vector<std::filesystem::path> (*files)(const std::filesystem::path& folder);
+struct NamedData {
+  const DataKind* kind;
+  std::string rest;  // after the colon
 };
 
-const std::vector<FolderKind>& folder_kinds() {
-  using Folder = const std::filesystem::path&;
-  static const std::vector<FolderKind> kinds{
-      {"cifar10", "cifar10:DIR", [](Folder folder, Split split) { return load_cifar(Cifar::ten, folder, split); },
-       [](Folder folder) { return cifar_files(Cifar::ten, folder); }},
-      {"cifar100", "cifar100:DIR[:coarse]",
-       [](Folder folder, Split split) { return load_cifar(Cifar::hundred, folder, split); },
-       [](Folder folder) { return cifar_files(Cifar::hundred, folder); }},
-      {"cifar100-coarse", "",
-       [](Folder folder, Split split) { return load_cifar(Cifar::hundred_coarse, folder, split); },
-       [](Folder folder) { return cifar_files(Cifar::hundred_coarse, folder); }},
-      {"mnist", "mnist:DIR", load_idx, idx_files}};
-  return kinds;
-}
-
-struct Words {
-  const FolderKind* kind = nullptr;  // null: synthetic
-  std::string rest;                  // after the colon
-};
-
-Words parse(const std::string& words) {
-  constexpr std::string_view kCoarse = ":coarse";
+NamedData parse(const std::string& words) {
   const auto colon = words.find(':');
-  std::string name = words.substr(0, colon), rest = colon == words.npos ? "" : words.substr(colon + 1);
-  if (name == "synthetic") return {nullptr, colon == words.npos ? "5000" : rest};
-  if (name == "cifar100" && rest.ends_with(kCoarse)) {
-    rest.resize(rest.size() - kCoarse.size());
-    name += "-coarse";
-  }
-  std::string known = "synthetic[:N]";
-  for (const FolderKind& kind : folder_kinds()) {
-    if (kind.name == name && colon != words.npos) {
-      if (!rest.empty()) return {&kind, rest};
-    }
-    if (kind.name == name) {
-      throw UsageError("`data` {}: requires the folder of its files, as in {}:DIR", words, name);
-    }
-    if (!kind.shown.empty()) known += (&kind == &folder_kinds().back() ? " and " : ", ") + kind.shown;
+  const std::string name = words.substr(0, colon), rest = colon == words.npos ? "" : in_home(words.substr(colon + 1));
+  for (const DataKind& kind : data_kinds()) {
+    const bool is_optional = kind.shown.find("[:") == kind.name.size();
+    if (kind.name == name && (!rest.empty() || (is_optional && colon == words.npos))) return {&kind, rest};
+    if (kind.name == name) throw UsageError("`data` {}: requires what follows the colon, as in {}", words, kind.shown);
   }
   const bool is_folder = std::filesystem::is_directory(in_home(words));
-  throw UsageError("`data` {}: unknown kind of data; there are {}{}", words, known,
+  throw UsageError("`data` {}: unknown kind of data; there are {}{}", words, list_of_data_kinds(),
                    is_folder ? fmt::format("; of a folder as in cifar10:{}", words) : "");
+}
+
+bool has_test(const NamedData& data) { return !data.kind->has_test || data.kind->has_test(data.rest); }
+
+/// What a split is read from. Words for the test split name data that have one, or that are one.
+std::pair<std::string, Split> source_of(const DataSpec& spec, Split split) {
+  if (split == Split::train || spec.test_words.empty()) return {spec.words, split};
+  return {spec.test_words, has_test(parse(spec.test_words)) ? Split::test : Split::train};
 }
 
 }  // namespace
 
-DataSet load_data(const std::string& words, Split split) {
+DataSet load_data(const DataSpec& spec, Split split, const DataObserver& observer) {
+  const auto [words, part] = source_of(spec, split);
   const auto [kind, rest] = parse(words);
-  DataSet data;
-  if (kind) {
-    data = kind->load(in_home(rest), split);
-  } else {
-    std::uint32_t count = 5000;
-    const auto [end, failure] = std::from_chars(rest.data(), rest.data() + rest.size(), count);
-    if (failure != std::errc{} || end != rest.data() + rest.size() || count < 40 || count > 1'000'000) {
-      throw UsageError("`data` {}: wants a number of training images from 40 to 1000000, as in synthetic:2000", words);
-    }
-    data = make_synthetic(count, split);
-  }
+  if (!kind->load) throw UsageError("`data` {}: has no class labels; it requires `problem`", words);
+  DataSet data = kind->load(rest, part, spec.images, observer);
   data.name = words;
   return data;
 }
 
-std::vector<std::filesystem::path> data_files(const std::string& words) {
+ArrayData load_arrays(const DataSpec& spec, Split split) {
+  const auto [words, part] = source_of(spec, split);
   const auto [kind, rest] = parse(words);
-  return kind ? kind->files(in_home(rest)) : std::vector<std::filesystem::path>{};
+  if (!kind->load_arrays) throw UsageError("`data` {}: images, not arrays", words);
+  ArrayData data = kind->load_arrays(rest, part);
+  data.name = words;
+  return data;
+}
+
+std::string list_of_data_kinds() {
+  std::string list;
+  for (const DataKind& kind : data_kinds()) {
+    list += (list.empty() ? "" : &kind == &data_kinds().back() ? " and " : ", ") + kind.shown;
+  }
+  return list;
+}
+
+bool is_arrays(const std::string& words) { return parse(words).kind->load_arrays != nullptr; }
+
+bool has_test_split(const DataSpec& spec) { return !spec.test_words.empty() || has_test(parse(spec.words)); }
+
+std::vector<std::filesystem::path> data_files(const DataSpec& spec) {
+  std::vector<std::filesystem::path> files;
+  for (const std::string& words : {spec.words, spec.test_words}) {
+    if (words.empty()) continue;
+    const auto [kind, rest] = parse(words);
+    const auto own = kind->files(rest);
+    files.insert(files.end(), own.begin(), own.end());
+  }
+  return files;
 }
 
 nlohmann::json settings_of(const DataSet& data) {
@@ -101,20 +91,10 @@ nlohmann::json settings_of(const DataSet& data) {
 }
 
 DataSet subset(const DataSet& data, std::span<const std::int64_t> indices) {
-  DataSet part{.name = data.name,
-               .shape = data.shape,
-               .classes = data.classes,
-               .pixels = {},
-               .labels = {},
-               .normalization = data.normalization};
-  const std::size_t bytes = data.image_bytes();
-  part.pixels.reserve(indices.size() * bytes);
-  part.labels.reserve(indices.size());
-  for (const std::int64_t index : indices) {
-    const auto first = data.pixels.begin() + index * static_cast<std::ptrdiff_t>(bytes);
-    part.pixels.insert(part.pixels.end(), first, first + static_cast<std::ptrdiff_t>(bytes));
-    part.labels.push_back(data.labels[static_cast<std::size_t>(index)]);
-  }
+  DataSet part = data;
+  part.pixels = data.pixels.rows(indices);
+  part.labels.clear();
+  for (const std::int64_t index : indices) part.labels.push_back(data.labels[static_cast<std::size_t>(index)]);
   return part;
 }
 

@@ -4,12 +4,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "data/array.h"
 #include "data/split.h"
 
 namespace lossatlas {
@@ -20,30 +23,75 @@ struct PixelNormalization {
   std::vector<double> deviation;
 };
 
-/// Labelled images in memory, one copy, as bytes: batches are normalized when they are used.
+/// Labelled images in memory, one copy: batches are normalized when they are used.
 struct DataSet {
   std::string name;                     // the words that named it: "cifar10:DIR"
   std::array<std::int64_t, 3> shape{};  // [C, H, W] of one image
   std::int64_t classes = 0;
-  std::vector<std::uint8_t> pixels;  // [N, C, H, W]
+  Array pixels;                      // [N, C, H, W]: uint8, or float32 of values
   std::vector<std::int64_t> labels;  // [N], each below classes
+  /// A value v of float32 enters as (v - mean[c]) / deviation[c].
   PixelNormalization normalization;
 
   std::size_t size() const { return labels.size(); }
-  std::size_t image_bytes() const { return static_cast<std::size_t>(shape[0] * shape[1] * shape[2]); }
+  std::size_t image_size() const { return static_cast<std::size_t>(shape[0] * shape[1] * shape[2]); }  // numbers
 };
 
-/// Loads one split of the data that `words` name:
+/// Samples of any type and shape, as a file holds them.
+struct ArrayData {
+  std::string name;           // the words that named it: "npz:FILE"
+  std::vector<Array> inputs;  // the first axis of each is the sample
+  std::optional<Array> targets;
+};
+
+/// How the pictures of files become images of one size, in the words of torchvision's transforms.
+struct ImageOptions {
+  std::vector<std::int64_t> resize = {256};  // the shorter side; or height and width; empty: as they are
+  std::vector<std::int64_t> crop = {224};    // of the centre: a side, or height and width; empty: none
+  std::string interpolation = "bilinear";    // or bicubic, nearest
+  bool skip_bad = false;                     // leave out what cannot be decoded
+  std::filesystem::path cache;               // the folder of decoded images; "": XDG_CACHE_HOME/lossatlas
+};
+
+/// What names data and says how they are read.
+struct DataSpec {
+  DataSpec(std::string of_data) : words(std::move(of_data)) {}
+  DataSpec(const char* of_data) : words(of_data) {}
+
+  std::string words;
+  std::string test_words = {};  // of the test split: what these name has one, or is one; "": that of `words`
+  ImageOptions images = {};
+};
+
+/// Hears what happens while data are read that takes its time. Either may be empty.
+struct DataObserver {
+  std::function<void(std::int64_t done, std::int64_t all)> on_progress;  // images decoded; from one thread at a time
+  std::function<void(const std::string&)> on_note;
+};
+
+/// Loads labelled images, one split of the data that `spec.words` name:
 ///   synthetic[:N]   made by the program: N training images (default 5000) and N/4 test images
 ///   cifar10:DIR     the official binary layout, in DIR or DIR/cifar-10-batches-bin; ~/ in front is the home folder
 ///   cifar100:DIR    the same of CIFAR-100, by its 100 fine labels; cifar100:DIR:coarse by its 20 coarse ones
 ///   mnist:DIR       MNIST, Fashion-MNIST, KMNIST, as IDX files, plain or compressed (idx.h)
 /// Throws UsageError for an unknown kind, Error for files that are missing or damaged.
-DataSet load_data(const std::string& words, Split split);
+DataSet load_data(const DataSpec& spec, Split split, const DataObserver& observer = {});
 
-/// The files that load_data would read for these words, of both splits, as far as they are there. Throws UsageError for
-/// an unknown kind.
-std::vector<std::filesystem::path> data_files(const std::string& words);
+/// Loads one split of arrays: no normalization, no conversion. Throws UsageError for words of another kind (is_arrays).
+ArrayData load_arrays(const DataSpec& spec, Split split);
+
+/// The words name arrays or tokens, not images. Throws UsageError for an unknown kind.
+bool is_arrays(const std::string& words);
+
+/// "synthetic[:N], cifar10:DIR, … and mnist:DIR"
+std::string list_of_data_kinds();
+
+/// False if the data are of one split alone. Throws as load_data.
+bool has_test_split(const DataSpec& spec);
+
+/// The files that load_data would read, of both splits, as far as they are there. Throws UsageError for an unknown
+/// kind.
+std::vector<std::filesystem::path> data_files(const DataSpec& spec);
 
 /// The entries of a file's settings that name the data and how pixels enter the network: data, mean, std.
 nlohmann::json settings_of(const DataSet& data);

@@ -97,7 +97,7 @@ DataSet load_idx(const std::filesystem::path& folder, Split split) {
   DataSet data;
   data.shape = {1, sizes[1], sizes[2]};
   data.normalization = {{0.1307}, {0.3081}};
-  data.pixels.assign(bytes.begin() + 16, bytes.end());
+  data.pixels = Array({sizes[0], 1, sizes[1], sizes[2]}, std::vector(bytes.begin() + 16, bytes.end()));
   data.labels.assign(own.begin(), own.end());
   data.classes = std::max<std::int64_t>(kFewestClasses, *std::max_element(own.begin(), own.end()) + 1);
   const Split other = split == Split::train ? Split::test : Split::train;

@@ -127,12 +127,13 @@ DataSet make_synthetic(std::uint32_t count, Split split) {
   const std::uint32_t images = split == Split::train ? count : count / 4;
   const Purpose purpose = split == Split::train ? Purpose::synthetic_train : Purpose::synthetic_test;
   data.labels.resize(images);
-  data.pixels.resize(images * data.image_bytes());
+  std::vector<std::uint8_t> pixels(images * data.image_size());
   for (std::uint32_t i = 0; i < images; ++i) {
     const int label = static_cast<int>(i % kShapes);
     data.labels[i] = static_cast<std::int64_t>(label);
-    draw(label, RandomStream(kSeed, purpose, i), data.pixels.data() + i * data.image_bytes());
+    draw(label, RandomStream(kSeed, purpose, i), pixels.data() + i * data.image_size());
   }
+  data.pixels = Array({images, 3, kSide, kSide}, std::move(pixels));
   return data;
 }
 

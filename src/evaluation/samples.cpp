@@ -75,15 +75,10 @@ std::shared_ptr<const SampleSource> TensorSamples::subset(std::span<const std::i
   return std::make_shared<TensorSamples>(std::move(some), device_, fixed_batch_);
 }
 
-std::vector<std::array<float, 256>> pixel_table(const PixelNormalization& normalization) {
-  std::vector<std::array<float, 256>> table(normalization.mean.size());
-  for (std::size_t c = 0; c < table.size(); ++c) {
-    for (std::size_t p = 0; p < 256; ++p) {
-      const double value = (static_cast<double>(p) / 255 - normalization.mean[c]) / normalization.deviation[c];
-      table[c][p] = static_cast<float>(value);
-    }
+PixelValues::PixelValues(const DataSet& data) : data_(data), table_(data.normalization.mean.size()) {
+  for (std::size_t c = 0; c < table_.size(); ++c) {
+    for (std::size_t p = 0; p < 256; ++p) table_[c][p] = normalized(c, static_cast<double>(p) / 255);
   }
-  return table;
 }
 
 Images::Images(std::shared_ptr<const DataSet> data, at::Device device)
@@ -91,17 +86,18 @@ Images::Images(std::shared_ptr<const DataSet> data, at::Device device)
       device_(device),
       mean_(per_channel(data_->normalization.mean, device)),
       deviation_(per_channel(data_->normalization.deviation, device)),
-      table_(pixel_table(data_->normalization)) {
+      values_(*data_) {
   const auto [channels, height, width] = data_->shape;
   // from_blob wants pointers to non-const; nothing writes through them.
-  pixels_ = at::from_blob(const_cast<std::uint8_t*>(data_->pixels.data()), {size(), channels, height, width}, at::kByte)
-                .to(device);
+  void* pixels = const_cast<std::byte*>(data_->pixels.bytes().data());
+  pixels_ = at::from_blob(pixels, {size(), channels, height, width}, is_bytes() ? at::kByte : at::kFloat).to(device);
   labels_ = at::from_blob(const_cast<std::int64_t*>(data_->labels.data()), {size()}, at::kLong);
 }
 
 at::Tensor Images::normalized(std::int64_t first, std::int64_t count) const {
-  const auto pixels = pixels_.narrow(0, first, count).to(at::kDouble);
-  return pixels.div(255).sub_(mean_).div_(deviation_).to(at::kFloat);
+  at::Tensor pixels = pixels_.narrow(0, first, count).to(at::kDouble);
+  if (is_bytes()) pixels.div_(255);
+  return pixels.sub(mean_).div_(deviation_).to(at::kFloat);
 }
 
 Batch Images::batch(std::int64_t first, std::int64_t count) const {
@@ -109,14 +105,16 @@ Batch Images::batch(std::int64_t first, std::int64_t count) const {
 }
 
 Batch Images::read(std::int64_t first, std::int64_t count, std::span<float> out) const {
-  const auto pixels = static_cast<std::size_t>(data_->shape[1] * data_->shape[2]);
-  const std::uint8_t* from = data_->pixels.data() + static_cast<std::size_t>(first) * data_->image_bytes();
-  float* to = out.data();
-  for (std::int64_t n = 0; n < count; ++n) {
-    for (const auto& values : table_) {
-      for (std::size_t p = 0; p < pixels; ++p) *to++ = values[*from++];
+  values_.visit([&](const auto& value) {
+    const auto pixels = static_cast<std::size_t>(data_->shape[1] * data_->shape[2]);
+    std::size_t from = static_cast<std::size_t>(first) * data_->image_size();
+    float* to = out.data();
+    for (std::int64_t n = 0; n < count; ++n) {
+      for (std::size_t c = 0; c < data_->normalization.mean.size(); ++c) {
+        for (std::size_t p = 0; p < pixels; ++p) *to++ = value(c, from++);
+      }
     }
-  }
+  });
   return {{at::Tensor()}, labels_.narrow(0, first, count)};
 }
 

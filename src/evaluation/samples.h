@@ -59,6 +59,35 @@ class TensorSamples : public SampleSource {
   at::Device device_;
 };
 
+/// The numbers of a data set's images as they enter the network, rounded once: what mean and deviation make of v, which
+/// is p / 255 of a byte p.
+class PixelValues {
+ public:
+  explicit PixelValues(const DataSet& data);
+
+  /// f(value), where value(c, i) is number i of data.pixels, which belongs to channel c.
+  template <class Function>
+  void visit(const Function& function) const {
+    if (data_.pixels.type() == NumberType::uint8) {
+      const auto bytes = data_.pixels.numbers<std::uint8_t>();
+      function([this, bytes](std::size_t c, std::size_t i) { return table_[c][bytes[i]]; });
+    } else {
+      const auto values = data_.pixels.numbers<float>();
+      function([this, values](std::size_t c, std::size_t i) { return normalized(c, values[i]); });
+    }
+  }
+  /// Of v = 0.
+  float black(std::size_t c) const { return table_[c][0]; }
+
+ private:
+  float normalized(std::size_t c, double value) const {
+    return static_cast<float>((value - data_.normalization.mean[c]) / data_.normalization.deviation[c]);
+  }
+
+  const DataSet& data_;
+  std::vector<std::array<float, 256>> table_;  // [C], of bytes
+};
+
 /// Labelled images of a data set, normalized when they are asked for. On the CPU the pixels stay in the data set; on
 /// another device one copy of them lives there. Inputs are [N, C, H, W] float32, targets [N] int64.
 class Images : public SampleSource {
@@ -76,15 +105,14 @@ class Images : public SampleSource {
   at::Tensor normalized(std::int64_t first, std::int64_t count) const;
 
  private:
+  bool is_bytes() const { return data_->pixels.type() == NumberType::uint8; }
+
   std::shared_ptr<const DataSet> data_;
   at::Device device_;
-  at::Tensor pixels_;            // uint8 [N, C, H, W]: the data set's memory on the CPU, a copy elsewhere
+  at::Tensor pixels_;            // [N, C, H, W]: the data set's memory on the CPU, a copy elsewhere
   at::Tensor labels_;            // int64 [N]: the data set's memory
   at::Tensor mean_, deviation_;  // float64 [1, C, 1, 1]
-  std::vector<std::array<float, 256>> table_;
+  PixelValues values_;
 };
-
-/// The value that each pixel value takes, [C][256]: (p / 255 - mean[c]) / deviation[c], rounded once.
-std::vector<std::array<float, 256>> pixel_table(const PixelNormalization& normalization);
 
 }  // namespace lossatlas

@@ -160,8 +160,19 @@ KnownCheckpoint load_state(const Checkpoint& checkpoint, const NetworkTensors& l
 
 }  // namespace
 
+DataSpec spec_of(const DataRequest& request) {
+  DataSpec spec(request.data);
+  spec.test_words = request.test_data;
+  spec.images = {.resize = request.resize,
+                 .crop = request.crop,
+                 .interpolation = request.interpolation,
+                 .skip_bad = request.skip_bad,
+                 .cache = request.image_cache};
+  return spec;
+}
+
 DataSet load(const DataRequest& request, Split split, const json& metadata) {
-  DataSet set = load_data(request.data, split);
+  DataSet set = load_data(spec_of(request), split);
   normalize(request, set, metadata);
   return set;
 }

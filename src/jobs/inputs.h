@@ -23,6 +23,8 @@
 
 namespace lossatlas {
 
+DataSpec spec_of(const DataRequest& request);
+
 /// Loads a split; what the request or, of a checkpoint, its metadata say of the normalization replaces the data's own.
 DataSet load(const DataRequest& request, Split split, const nlohmann::json& metadata = nlohmann::json::object());
 /// Sets that normalization, of data that were loaded before the checkpoint was read.

@@ -273,7 +273,7 @@ void check_files(const LandscapeRequest& request, const std::filesystem::path& s
     if (request.data.data.empty()) {
       throw UsageError("`data` is required: synthetic[:N] or cifar10:DIR");
     }
-    for (const auto& file : data_files(request.data.data)) inputs.push_back(file);
+    for (const auto& file : data_files(spec_of(request.data))) inputs.push_back(file);
   }
   check_apart(outputs, inputs);
   check_beside(out);

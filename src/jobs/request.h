@@ -12,6 +12,7 @@
 
 #include "base/fields.h"
 #include "base/processors.h"
+#include "data/data_set.h"
 #include "evaluation/loss.h"
 #include "optimizers/options.h"
 #include "optimizers/schedule.h"
@@ -60,17 +61,29 @@ struct FieldsOf<RateSchedule> {
   }
 };
 
-/// Images, and how their pixels enter the network.
+/// Samples, and how pixels enter the network.
 struct DataRequest {
-  std::string data;               // "synthetic[:N]" or "cifar10:DIR"
+  std::string data;               // "cifar10:DIR" and others (data/data_set.h)
+  std::string test_data = {};     // of the test split; "": that of `data`
   std::vector<double> mean, std;  // one a channel, or one for all; empty: the checkpoint's, else the data's own
+  std::vector<std::int64_t> resize = ImageOptions().resize;  // of pictures: a side, or two; 0: none
+  std::vector<std::int64_t> crop = ImageOptions().crop;
+  std::string interpolation = ImageOptions().interpolation;
+  bool skip_bad = false;
+  std::filesystem::path image_cache = {};  // "": the user's
 
   template <class Visit>
   static constexpr void fields(Visit&& visit) {
     using R = DataRequest;
     visit("data", &R::data);
+    visit("test_data", &R::test_data);
     visit("mean", &R::mean);
     visit("std", &R::std);
+    visit("resize", &R::resize);
+    visit("crop", &R::crop);
+    visit("interpolation", &R::interpolation);
+    visit("skip_bad", &R::skip_bad);
+    visit("image_cache", &R::image_cache);
   }
 };
 

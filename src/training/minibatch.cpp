@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "base/philox.h"
-#include "evaluation/samples.h"
 
 namespace lossatlas {
 namespace {
@@ -25,7 +24,7 @@ MinibatchSampler::MinibatchSampler(const DataSet& data, std::int64_t batch_size,
       seed_(seed),
       augment_(augment),
       steps_(count_steps(static_cast<std::int64_t>(data.size()), batch_size_)),
-      table_(pixel_table(data.normalization)) {}
+      values_(data) {}
 
 std::int64_t MinibatchSampler::images() const {
   return std::min(steps_ * batch_size_, static_cast<std::int64_t>(data_.size()));
@@ -44,7 +43,7 @@ Minibatch MinibatchSampler::at(std::int64_t epoch, std::int64_t step) {
   std::int64_t* labels = batch.labels.data_ptr<std::int64_t>();
   for (std::int64_t i = 0; i < count; ++i) {
     const std::uint32_t index = order_[static_cast<std::size_t>(first + i)];
-    copy_image(epoch, index, images + i * static_cast<std::int64_t>(data_.image_bytes()));
+    copy_image(epoch, index, images + i * static_cast<std::int64_t>(data_.image_size()));
     labels[i] = data_.labels[index];
   }
   return batch;
@@ -60,18 +59,21 @@ void MinibatchSampler::copy_image(std::int64_t epoch, std::uint32_t index, float
     flip = random.below(2) == 1;
   }
   const auto [channels, height, width] = data_.shape;
-  const std::uint8_t* pixels = data_.pixels.data() + index * data_.image_bytes();
-  for (std::int64_t c = 0; c < channels; ++c) {
-    const auto& values = table_[static_cast<std::size_t>(c)];
-    for (std::int64_t row = 0; row < height; ++row) {
-      const std::int64_t from_row = row + down;
-      for (std::int64_t column = 0; column < width; ++column) {
-        const std::int64_t from_column = (flip ? width - 1 - column : column) + right;
-        const bool within = from_row >= 0 && from_row < height && from_column >= 0 && from_column < width;
-        *out++ = values[within ? pixels[(c * height + from_row) * width + from_column] : 0];
+  const auto first = static_cast<std::int64_t>(index * data_.image_size());
+  values_.visit([&](const auto& value) {
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const auto channel = static_cast<std::size_t>(c);
+      for (std::int64_t row = 0; row < height; ++row) {
+        const std::int64_t from_row = row + down;
+        for (std::int64_t column = 0; column < width; ++column) {
+          const std::int64_t from_column = (flip ? width - 1 - column : column) + right;
+          const bool within = from_row >= 0 && from_row < height && from_column >= 0 && from_column < width;
+          const std::int64_t from = first + (c * height + from_row) * width + from_column;
+          *out++ = within ? value(channel, static_cast<std::size_t>(from)) : values_.black(channel);
+        }
       }
     }
-  }
+  });
 }
 
 }  // namespace lossatlas

@@ -2,11 +2,11 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <array>
 #include <cstdint>
 #include <vector>
 
 #include "data/data_set.h"
+#include "evaluation/samples.h"
 
 namespace lossatlas {
 
@@ -40,7 +40,7 @@ class MinibatchSampler {
   std::uint64_t seed_;
   bool augment_;
   std::int64_t steps_;
-  std::vector<std::array<float, 256>> table_;
+  PixelValues values_;
   std::int64_t ordered_epoch_ = -1;
   std::vector<std::uint32_t> order_;
 };

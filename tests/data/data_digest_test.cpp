@@ -26,7 +26,7 @@ TEST_CASE("a digest is that of each image's label and pixels in turn") {
   DataSet data;
   data.shape = {1, 1, 2};
   data.labels = {'a', 'd'};
-  data.pixels = {'b', 'c', 'e', 'f'};
+  data.pixels = Array({2, 1, 1, 2}, std::vector<std::uint8_t>{'b', 'c', 'e', 'f'});
   CHECK(digest_of(data) == sha256_of_text("abcdef"));
   data.classes = 257;  // a label is then eight bytes
   CHECK(digest_of(data) == sha256_of_text(std::string("a\0\0\0\0\0\0\0bcd\0\0\0\0\0\0\0ef", 20)));

@@ -166,8 +166,9 @@ void check_statistics(Breadth breadth) {
     data.classes = 2;
     data.normalization = {std::vector<double>(static_cast<std::size_t>(spec.input[0]), 0.4),
                           std::vector<double>(static_cast<std::size_t>(spec.input[0]), 0.3)};
-    for (std::size_t i = 0; i < 5 * data.image_bytes(); ++i)
-      data.pixels.push_back(static_cast<std::uint8_t>(i * i % 253));
+    std::vector<std::uint8_t> pixels;
+    for (std::size_t i = 0; i < 5 * data.image_size(); ++i) pixels.push_back(static_cast<std::uint8_t>(i * i % 253));
+    data.pixels = Array({5, spec.input[0], spec.input[1], spec.input[2]}, std::move(pixels));
     data.labels.assign(5, 0);
     const auto images = std::make_shared<const DataSet>(data);
     const NetworkTensors wanted = make_eager_recalibration(spec, source_of(images), torch::kCPU)->apply(state);

@@ -49,8 +49,9 @@ TEST_CASE("augmentation shifts by up to 4 pixels, with black coming in, and flip
   data.labels.assign(200, 0);
   data.labels[0] = 1;
   data.normalization = {{0.0}, {1.0}};
-  data.pixels.assign(200 * 1024, 0);
-  for (std::size_t i = 0; i < 200; ++i) data.pixels[i * 1024 + 10 * 32 + 12] = 255;  // one light
+  std::vector<std::uint8_t> pixels(200 * 1024);
+  for (std::size_t i = 0; i < 200; ++i) pixels[i * 1024 + 10 * 32 + 12] = 255;  // one light
+  data.pixels = Array({200, 1, 32, 32}, std::move(pixels));
   MinibatchSampler sampler(data, 200, 1, true);
   const auto images = sampler.at(0, 0).images;
   std::map<std::int64_t, int> rows, columns;

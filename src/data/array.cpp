@@ -1,0 +1,66 @@
+#include "data/array.h"
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+
+#include "base/names.h"
+
+namespace lossatlas {
+namespace {
+
+constexpr NameTable<NumberType, 11> kTypes{{
+    {NumberType::boolean, "bool"},
+    {NumberType::uint8, "uint8"},
+    {NumberType::int8, "int8"},
+    {NumberType::uint16, "uint16"},
+    {NumberType::int16, "int16"},
+    {NumberType::int32, "int32"},
+    {NumberType::int64, "int64"},
+    {NumberType::float16, "float16"},
+    {NumberType::bfloat16, "bfloat16"},
+    {NumberType::float32, "float32"},
+    {NumberType::float64, "float64"},
+}};
+
+}  // namespace
+
+std::string_view name_of(NumberType type) { return kTypes.name_of(type); }
+
+std::size_t bytes_of(NumberType type) {
+  switch (type) {
+    case NumberType::boolean:
+    case NumberType::uint8:
+    case NumberType::int8: return 1;
+    case NumberType::uint16:
+    case NumberType::int16:
+    case NumberType::float16:
+    case NumberType::bfloat16: return 2;
+    case NumberType::int32:
+    case NumberType::float32: return 4;
+    case NumberType::int64:
+    case NumberType::float64: return 8;
+  }
+  throw std::logic_error("bytes_of: unknown type");
+}
+
+std::size_t Array::size() const {
+  if (shape_.empty()) return 0;
+  return static_cast<std::size_t>(
+      std::accumulate(shape_.begin(), shape_.end(), std::int64_t{1}, std::multiplies<std::int64_t>()));
+}
+
+Array Array::rows(std::span<const std::int64_t> indices) const {
+  const std::size_t row = row_bytes();
+  const auto copy = std::make_shared<std::vector<std::byte>>(indices.size() * row);
+  const std::byte* from = bytes().data();
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    std::copy_n(from + static_cast<std::size_t>(indices[i]) * row, row,
+                copy->begin() + static_cast<std::ptrdiff_t>(i * row));
+  }
+  std::vector<std::int64_t> shape = shape_;
+  shape.front() = static_cast<std::int64_t>(indices.size());
+  return {type_, std::move(shape), std::shared_ptr<const void>(copy, copy->data())};
+}
+
+}  // namespace lossatlas
