@@ -35,6 +35,7 @@ DEFAULT_BATCH = 64  # samples of a batch if nothing else says how many
 def export_problem(model: nn.Module, loss: str | Callable[..., Any], data: Any, path: str | os.PathLike, *,
                    test: Any = None, samples: int | None = None, seed: int = 0, batch_size: int | None = None,
                    label_smoothing: float = 0.0, ignore_index: int = -100, delta: float = 1.0,
+                   mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
                    quiet: bool = False) -> dict[str, Any]:
     """Writes `path`, which Lossatlas reads. Returns what the file's manifest says.
 
@@ -45,6 +46,8 @@ def export_problem(model: nn.Module, loss: str | Callable[..., Any], data: Any, 
     samples     stores a subset of each split, chosen by `seed`. Default: all
     batch_size  of losses that couple the samples of a batch, and of graphs of one batch size. Default: the loader's
     label_smoothing, ignore_index (cross-entropy, next-token), delta (huber): as in torch.nn.functional
+    mean, std   how pixels 0 … 1 of images became the network's inputs: (pixel - mean) / std, one number a channel. The
+                samples here are as they are; this is for images that lossatlas reads itself, by --data
 
     Raises ProblemError, whose text says what to do, if the file would not give the network's values and gradients.
     """
@@ -59,6 +62,7 @@ def export_problem(model: nn.Module, loss: str | Callable[..., Any], data: Any, 
         raise ProblemError(f"{path} exists and is not a problem file: choose another name, or remove it")
     if any(number is not None and number < 1 for number in (samples, batch_size)):
         raise ProblemError("samples and batch_size must be at least 1")
+    normalization = _normalization(mean, std)
     if isinstance(loss, str):
         loss = NamedLoss(loss, label_smoothing, ignore_index, delta)
     elif (label_smoothing, ignore_index, delta) != (0.0, -100, 1.0):
@@ -82,12 +86,23 @@ def export_problem(model: nn.Module, loss: str | Callable[..., Any], data: Any, 
         graphs, batch = _export_graphs(problem, splits, batch_size or splits["data"].batch_size, say)
         named = {"name": loss.name, **loss.options} if isinstance(loss, NamedLoss) else {"name": "function"}
         manifest = {"format": FORMAT, "version": VERSION, "torch": torch.__version__, "model": type(model).__qualname__,
-                    "loss": named, "outputs": problem.outputs, **batch}
+                    "loss": named, "outputs": problem.outputs, "target": problem.target(),
+                    "normalization": normalization, **batch}
         _write(path, problem, splits, graphs, manifest, seed)
     errors = ", ".join(f"{name} {error:.1g}" for name, error in graphs["eval"].errors.items())
     size = "any size" if manifest["batch"] == "any" else f"{manifest['batch']} samples"
     say(f"written, by {graphs['eval'].way}, for batches of {size}; largest relative errors: {errors}")
     return manifest
+
+
+def _normalization(mean: Sequence[float] | None, std: Sequence[float] | None) -> dict[str, list[float]] | None:
+    if mean is None and std is None:
+        return None
+    if mean is None or std is None or len(mean) != len(std):
+        raise ProblemError("mean and std go together, one number a channel each")
+    if not all(0 <= m <= 1 and 0 < s <= 1 for m, s in zip(mean, std)):
+        raise ProblemError("mean and std are those of pixels from 0 to 1")
+    return {"mean": [float(m) for m in mean], "std": [float(s) for s in std]}
 
 
 def _is_problem(path: str) -> bool:

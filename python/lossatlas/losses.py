@@ -65,6 +65,12 @@ class NamedLoss:
             return tuple(batch), entries, batch[0]  # an autoencoder
         raise ProblemError(f'{self.name} finds no target: give samples (input, target), or dictionaries with "labels"')
 
+    def target_of(self, samples: Any) -> Any:
+        """What of a batch holds the labels; None if the inputs do."""
+        entries, args = (samples, ()) if isinstance(samples, dict) else ({}, as_tuple(samples))
+        key = next((key for key in TARGETS if key in entries), None)
+        return entries[key] if key is not None else args[-1] if len(args) > 1 else None
+
     def shifted(self, tokens: Tensor, entries: Mapping[str, Any]) -> Tensor:
         """The token after each one; padding, which the attention mask shows, does not count."""
         target = tokens[:, 1:]

@@ -56,6 +56,16 @@ class Problem:
     def describe(self, leaves: Sequence[Tensor]) -> str:
         return ", ".join(f"{name} {dtype_name(t.dtype)} {list(t.shape)}" for name, t in zip(self.inputs, leaves))
 
+    def target(self) -> dict[str, Any] | None:
+        """Which input holds class labels, how many classes there are, and the label that does not count."""
+        if not isinstance(self.loss, NamedLoss) or self.loss.classes is None:
+            return None
+        place = self.loss.target_of(self.samples.batch(range(len(self.inputs))))
+        if not isinstance(place, int):
+            return None
+        return {"input": self.inputs[place], "classes": self.loss.classes,
+                "ignore_index": self.loss.options["ignore_index"]}
+
     def eager(self, leaves: Sequence[Tensor]) -> Values:
         """By the network as it is, with its own parameters."""
         buffers = [tied[0] for tied in self.buffers.values()]

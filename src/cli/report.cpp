@@ -147,6 +147,13 @@ void Report::on_progress(const SweepProgress& now, const std::filesystem::path& 
 
 void Report::on_progress(const TrainingProgress& now) { show(progress_text(now), json_of(now)); }
 
+void Report::on_progress(const DataProgress& now) {
+  const double rate = static_cast<double>(now.done) / std::max(now.seconds, 1e-3);
+  const double left = static_cast<double>(now.all - now.done) / std::max(rate, 1e-3);
+  show(fmt::format("decoding  {}/{} images  {:.0f} images/s  {} left", now.done, now.all, rate, duration_text(left)),
+       {{"decoded", now.done}, {"images", now.all}, {"images_per_second", rate}, {"seconds_left", left}});
+}
+
 void Report::show(const std::string& text, const nlohmann::ordered_json& object) {
   if (style_ == ProgressStyle::line) line_.update(text);
   if (style_ == ProgressStyle::json) print_json(object);

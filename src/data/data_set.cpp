@@ -39,7 +39,11 @@ bool has_test(const NamedData& data) { return !data.kind->has_test || data.kind-
 
 /// What a split is read from. Words for the test split name data that have one, or that are one.
 std::pair<std::string, Split> source_of(const DataSpec& spec, Split split) {
-  if (split == Split::train || spec.test_words.empty()) return {spec.words, split};
+  if (split == Split::train) return {spec.words, split};
+  if (spec.test_words.empty()) {
+    if (has_test(parse(spec.words))) return {spec.words, split};
+    throw Error("{}: has no test split; name one with `test_data`, or choose `split` train", spec.words);
+  }
   return {spec.test_words, has_test(parse(spec.test_words)) ? Split::test : Split::train};
 }
 

@@ -374,14 +374,17 @@ NetworkTensors state_of(const ProblemFile& file) {
   return state;
 }
 
+std::int64_t least_batch(const ProblemFile& file) {
+  constexpr std::int64_t kLeast = 2;  // a graph for any number of samples takes 2 or more
+  return file.is_fixed_batch() ? file.batch_size() : kLeast;
+}
+
 std::shared_ptr<const SampleSource> samples_of(const ProblemFile& file, Split split, at::Device device) {
   if (split == Split::test && !file.test()) {
     throw Error("{}: has no test split: choose `split` train, or export it with test=…", file.file().string());
   }
   const ProblemSamples& samples = split == Split::test ? *file.test() : file.data();
-  constexpr std::int64_t kLeast = 2;  // a graph for any number of samples takes 2 or more
-  return std::make_shared<TensorSamples>(Batch{samples.inputs}, device,
-                                         file.is_fixed_batch() ? file.batch_size() : kLeast);
+  return std::make_shared<TensorSamples>(Batch{samples.inputs}, device, least_batch(file));
 }
 
 }  // namespace lossatlas

@@ -19,6 +19,9 @@ std::unique_ptr<Program> make_training_program(std::shared_ptr<const ProblemFile
 /// That state as it is in the file, with the tensors that do not move as `fixed`: copies of nothing.
 NetworkTensors state_of(const ProblemFile& file);
 
+/// What batches are padded to: the only size that the graph takes, or the least.
+std::int64_t least_batch(const ProblemFile& file);
+
 /// The samples of a split, mapped from the file; on another device, copies. Throws Error if it has no such split.
 std::shared_ptr<const SampleSource> samples_of(const ProblemFile& file, Split split, at::Device device);
 

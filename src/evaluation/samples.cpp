@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/sha256.h"
 
 namespace lossatlas {
 namespace {
@@ -27,7 +28,41 @@ void for_each_tensor(AnyBatch& batch, const Function& function) {
   }
 }
 
+at::ScalarType scalar_type(NumberType type) {
+  switch (type) {
+    case NumberType::boolean: return at::kBool;
+    case NumberType::uint8: return at::kByte;
+    case NumberType::int8: return at::kChar;
+    case NumberType::uint16: return at::kUInt16;
+    case NumberType::int16: return at::kShort;
+    case NumberType::int32: return at::kInt;
+    case NumberType::int64: return at::kLong;
+    case NumberType::float16: return at::kHalf;
+    case NumberType::bfloat16: return at::kBFloat16;
+    case NumberType::float32: return at::kFloat;
+    case NumberType::float64: return at::kDouble;
+  }
+  throw std::logic_error("scalar_type: unknown type");
+}
+
 }  // namespace
+
+at::Tensor tensor_of(const Array& array) {
+  // from_blob wants a pointer to non-const; nothing writes through it.
+  void* numbers = const_cast<std::byte*>(array.bytes().data());
+  return at::from_blob(
+      numbers, array.shape(), [array](void*) {}, scalar_type(array.type()));
+}
+
+Batch padded(Batch samples, std::int64_t least) {
+  const std::int64_t count = samples.inputs.front().size(0);
+  if (count >= least) return samples;
+  if (!samples.weights.defined()) samples.weights = at::ones({count}, at::kDouble);
+  const auto rows = at::arange(least).clamp_max(count - 1);
+  for_each_tensor(samples, [&](at::Tensor& tensor) { tensor = tensor.index_select(0, rows.to(tensor.device())); });
+  samples.weights.narrow(0, count, least - count).zero_();
+  return samples;
+}
 
 std::vector<double> weights_of(const Batch& batch) {
   if (!batch.weights.defined()) return {};
@@ -60,12 +95,7 @@ TensorSamples::TensorSamples(Batch all, at::Device device, std::int64_t fixed_ba
 Batch TensorSamples::batch(std::int64_t first, std::int64_t count) const {
   Batch samples = all_;
   for_each_tensor(samples, [&](at::Tensor& tensor) { tensor = tensor.narrow(0, first, count); });
-  if (count >= fixed_batch_) return samples;
-  if (!samples.weights.defined()) samples.weights = at::ones({count}, at::kDouble);
-  const auto rows = at::arange(fixed_batch_).clamp_max(count - 1);
-  for_each_tensor(samples, [&](at::Tensor& tensor) { tensor = tensor.index_select(0, rows.to(tensor.device())); });
-  samples.weights.narrow(0, count, fixed_batch_ - count).zero_();
-  return samples;
+  return padded(std::move(samples), fixed_batch_);
 }
 
 std::shared_ptr<const SampleSource> TensorSamples::subset(std::span<const std::int64_t> indices) const {
@@ -73,6 +103,15 @@ std::shared_ptr<const SampleSource> TensorSamples::subset(std::span<const std::i
   Batch some = all_;
   for_each_tensor(some, [&](at::Tensor& tensor) { tensor = tensor.index_select(0, rows.to(tensor.device())); });
   return std::make_shared<TensorSamples>(std::move(some), device_, fixed_batch_);
+}
+
+std::string TensorSamples::sha256() const {
+  Sha256 digest;
+  for_each_tensor(all_, [&](const at::Tensor& tensor) {
+    const at::Tensor bytes = tensor.cpu().contiguous();
+    digest.add({static_cast<const std::byte*>(bytes.const_data_ptr()), bytes.nbytes()});
+  });
+  return digest.finish();
 }
 
 PixelValues::PixelValues(const DataSet& data) : data_(data), table_(data.normalization.mean.size()) {
@@ -116,6 +155,13 @@ Batch Images::read(std::int64_t first, std::int64_t count, std::span<float> out)
     }
   });
   return {{at::Tensor()}, labels_.narrow(0, first, count)};
+}
+
+Batch ImageInputs::batch(std::int64_t first, std::int64_t count) const {
+  const Batch images = images_->batch(first, count);
+  Batch samples{images.inputs};
+  if (has_labels_) samples.inputs.push_back(images.targets.to(images.inputs.front().device()));
+  return padded(std::move(samples), least_);
 }
 
 std::shared_ptr<const SampleSource> Images::subset(std::span<const std::int64_t> indices) const {

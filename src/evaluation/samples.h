@@ -6,8 +6,11 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
+#include "data/data_digest.h"
 #include "data/data_set.h"
 
 namespace lossatlas {
@@ -21,6 +24,12 @@ struct Batch {
   /// all 1.
   at::Tensor weights = {};
 };
+
+/// Of an array, without a copy: the tensor holds the array.
+at::Tensor tensor_of(const Array& array);
+
+/// A batch of at least that many samples: copies of its last one, of weight 0, follow.
+Batch padded(Batch samples, std::int64_t least);
 
 /// On the CPU, in double; empty if they are all 1.
 std::vector<double> weights_of(const Batch& batch);
@@ -40,6 +49,8 @@ class SampleSource {
   virtual std::shared_ptr<const SampleSource> subset(std::span<const std::int64_t> indices) const = 0;
   /// Of labelled samples the class of each: a sample of them takes its share of each. Empty for others.
   virtual std::vector<std::int64_t> classes() const { return {}; }
+  /// SHA-256 of the samples, in order.
+  virtual std::string sha256() const = 0;
 };
 
 /// Tensors: tables, sequences, whatever is held in memory or mapped from a file.
@@ -52,6 +63,8 @@ class TensorSamples : public SampleSource {
   std::int64_t size() const override { return all_.inputs.front().size(0); }
   Batch batch(std::int64_t first, std::int64_t count) const override;
   std::shared_ptr<const SampleSource> subset(std::span<const std::int64_t> indices) const override;
+  /// Of the tensors' bytes, one after the other.
+  std::string sha256() const override;
 
  private:
   Batch all_;
@@ -99,6 +112,7 @@ class Images : public SampleSource {
   Batch read(std::int64_t first, std::int64_t count, std::span<float> out) const override;
   std::shared_ptr<const SampleSource> subset(std::span<const std::int64_t> indices) const override;
   std::vector<std::int64_t> classes() const override { return data_->labels; }
+  std::string sha256() const override { return digest_of(*data_); }
 
   const DataSet& data() const { return *data_; }
   /// The inputs alone, [count, C, H, W] on the device.
@@ -113,6 +127,27 @@ class Images : public SampleSource {
   at::Tensor labels_;            // int64 [N]: the data set's memory
   at::Tensor mean_, deviation_;  // float64 [1, C, 1, 1]
   PixelValues values_;
+};
+
+/// The same images as a graph takes them: the labels, if it takes them, are its second input.
+class ImageInputs : public SampleSource {
+ public:
+  /// `least`: what batches are padded to.
+  ImageInputs(std::shared_ptr<const SampleSource> images, bool has_labels, std::int64_t least)
+      : images_(std::move(images)), has_labels_(has_labels), least_(least) {}
+
+  std::int64_t size() const override { return images_->size(); }
+  Batch batch(std::int64_t first, std::int64_t count) const override;
+  std::shared_ptr<const SampleSource> subset(std::span<const std::int64_t> indices) const override {
+    return std::make_shared<ImageInputs>(images_->subset(indices), has_labels_, least_);
+  }
+  std::vector<std::int64_t> classes() const override { return images_->classes(); }
+  std::string sha256() const override { return images_->sha256(); }
+
+ private:
+  std::shared_ptr<const SampleSource> images_;
+  bool has_labels_;
+  std::int64_t least_;
 };
 
 }  // namespace lossatlas

@@ -47,14 +47,15 @@ std::int64_t default_batch_size(const std::string& device, Precision precision) 
 void check_problem(const LandscapeRequest& request) {
   const auto refuse = [](const char* field, const char* why) { throw UsageError("`{}`: {}", field, why); };
   constexpr const char* kNetwork = "a problem file holds its network";
-  constexpr const char* kData = "a problem file holds its data";
   constexpr const char* kLoss = "a problem file holds its loss and its measures";
   if (!request.network.arch.empty()) refuse("arch", kNetwork);
   if (request.network.classes > 0) refuse("classes", kNetwork);
   if (request.network.width > 0) refuse("width", kNetwork);
-  if (!request.data.data.empty()) refuse("data", kData);
-  if (!request.data.mean.empty()) refuse("mean", kData);
-  if (!request.data.std.empty()) refuse("std", kData);
+  if (request.data.data.empty() && request.data.test_data.empty()) {
+    constexpr const char* kData = "goes with `data`: a problem file's own samples are as its network takes them";
+    if (!request.data.mean.empty()) refuse("mean", kData);
+    if (!request.data.std.empty()) refuse("std", kData);
+  }
   if (!request.loss.empty()) refuse("loss", kLoss);
   if (request.extras.class_losses) refuse("class_loss", kLoss);
   if (request.extras.top5) refuse("top5", kLoss);

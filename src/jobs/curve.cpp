@@ -95,8 +95,9 @@ void check_files(const CurveRequest& request) {
 
 /// What the bends are trained on.
 struct TrainingData {
-  std::shared_ptr<const DataSet> images;  // null for a problem file's own
-  std::int64_t samples = 0;
+  std::shared_ptr<const DataSet> images;        // of networks of ours
+  std::shared_ptr<const SampleSource> samples;  // of a problem file's
+  std::int64_t size = 0;
   std::int64_t batch_size = 0;
   std::string sha256;
 };
@@ -107,7 +108,7 @@ Settings curve_settings(const CurveRequest& request, const LandscapeInputs& inpu
   Settings settings = settings_of_problem(inputs);
   settings.from = identity_of_checkpoint(request.from, inputs);
   settings.to = identity_of_checkpoint(request.to, inputs);
-  settings.train_images = train.samples;
+  settings.train_images = train.size;
   settings.train_images_sha256 = train.sha256;
   settings.curve = request.shape;
   settings.bends = request.bends;
@@ -154,12 +155,13 @@ struct CurveInputs {
   std::shared_ptr<const SampleSource> recalibration;  // for the statistics of bends, with --bn stored too
 };
 
-CurveInputs read_inputs(const CurveRequest& request, const LandscapeOptions& options, at::Device device) {
+CurveInputs read_inputs(const CurveRequest& request, const LandscapeOptions& options, at::Device device,
+                        Observer& observer) {
   LandscapeRequest recalibrating = request.landscape;
   recalibrating.batch_norm = "recalibrate";
   LandscapeOptions between = options;
   between.is_between_networks = true;
-  CurveInputs inputs{read_inputs(recalibrating, between, request.from, device), {}, {}, nullptr};
+  CurveInputs inputs{read_inputs(recalibrating, between, request.from, device, observer), {}, {}, nullptr};
   auto& landscape = inputs.landscape;
   if (!landscape.spec.script.empty()) {
     throw Error("{}: a curve cannot be trained through a {} file; name its `arch`, or write a problem file",
@@ -201,7 +203,7 @@ std::optional<json> train_curve(const CurveRequest& request, CurveShape shape, c
   const FileLock lock(lock_of(request.landscape.out));
   const MinibatchOptions minibatches{.batch_size = train.batch_size, .seed = request.seed, .augment = request.augment};
   const auto trainee = [&]() -> std::unique_ptr<Trainee> {
-    if (inputs.landscape.file) return make_trainee(inputs.landscape.file, minibatches, device);
+    if (inputs.landscape.file) return make_trainee(inputs.landscape.file, train.samples, minibatches, device);
     const auto network = make_network(inputs.landscape.spec);
     network->to(device);
     return make_trainee(network, train.images, minibatches, device);
@@ -223,7 +225,7 @@ std::optional<json> train_curve(const CurveRequest& request, CurveShape shape, c
   }
   observer.on_note(fmt::format("{} curve with {} bend{} from {} to {}: {} of {} epochs are there, {} {} each",
                                request.shape, request.bends, request.bends == 1 ? "" : "s", request.from.string(),
-                               request.to.string(), run.history().size(), options.epochs, train.samples,
+                               request.to.string(), run.history().size(), options.epochs, train.size,
                                samples_word(inputs.landscape)));
   const bool finished = run.run(hooks_of_curve(observer));
   observer.on_progress_end();
@@ -350,16 +352,19 @@ Outcome draw_plane(const CurveRequest& request, const CheckedCurve& checked, con
                        caller, observer);
 }
 
-TrainingData training_data(const CurveRequest& request, const LandscapeInputs& inputs, std::optional<DataSet> images) {
+TrainingData training_data(const CurveRequest& request, const LandscapeInputs& inputs, std::optional<DataSet> images,
+                           at::Device device, Observer& observer) {
   const std::int64_t asked = request.landscape.batch_size;
   if (inputs.file) {
     const std::int64_t batch_size = asked > 0 && !inputs.file->is_fixed_batch() ? asked : inputs.file->batch_size();
-    return {nullptr, inputs.file->data().count, batch_size, inputs.file->data_sha256(false)};
+    const ProblemSplit train = problem_split(*inputs.file, request.landscape.data, Split::train, device, observer);
+    const std::string sha256 = train.sha256.empty() ? train.source->sha256() : train.sha256;
+    return {nullptr, train.source, train.source->size(), batch_size, sha256};
   }
   normalize(request.landscape.data, *images, inputs.metadata);
   const auto size = static_cast<std::int64_t>(images->size());
   const std::string sha256 = digest_of(*images);
-  return {std::make_shared<const DataSet>(std::move(*images)), size, asked, sha256};
+  return {std::make_shared<const DataSet>(std::move(*images)), nullptr, size, asked, sha256};
 }
 
 Outcome run(const CheckedCurve& checked, const Caller& caller, Observer& observer) {
@@ -367,9 +372,9 @@ Outcome run(const CheckedCurve& checked, const Caller& caller, Observer& observe
   for (const std::string& note : checked.notes) observer.on_note("note: " + note);
   const auto device = open_device(request.landscape.device);
   std::optional<DataSet> images;  // before the checkpoints: wrong data are said at once
-  if (request.landscape.problem.empty()) images = load(request.landscape.data, Split::train);
-  const CurveInputs inputs = read_inputs(request, checked.landscape, device);
-  const TrainingData train = training_data(request, inputs.landscape, std::move(images));
+  if (request.landscape.problem.empty()) images = load(request.landscape.data, Split::train, observer);
+  const CurveInputs inputs = read_inputs(request, checked.landscape, device, observer);
+  const TrainingData train = training_data(request, inputs.landscape, std::move(images), device, observer);
   const Settings settings = curve_settings(request, inputs.landscape, train, device);
   const auto state = state_file(request);
   json history;

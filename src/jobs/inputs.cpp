@@ -3,11 +3,9 @@
 #include <torch/version.h>
 
 #include <algorithm>
-#include <numeric>
 #include <set>
 
 #include "base/error.h"
-#include "data/data_digest.h"
 #include "evaluation/graph_problem.h"
 #include "jobs/metadata.h"
 #include "models/exported.h"
@@ -20,13 +18,6 @@ namespace {
 
 using nlohmann::json;
 
-std::vector<double> channel_values(const char* field, std::vector<double> values, std::size_t channels) {
-  const auto given = values;
-  if (values.size() == 1) values.resize(channels, values[0]);
-  if (values.size() == channels) return values;
-  throw UsageError("`{}` {}: wants {} numbers, one a channel", field, fmt::join(given, ","), channels);
-}
-
 [[noreturn]] void refuse_unnamed(const std::vector<std::string>& fitting) {
   constexpr const char* start = "the checkpoint does not say which network it belongs to";
   if (fitting.empty()) throw UsageError("{}; name it with `arch` (`lossatlas info --archs` lists them)", start);
@@ -34,57 +25,18 @@ std::vector<double> channel_values(const char* field, std::vector<double> values
                    fitting.size() == 1 ? "it" : "the right one");
 }
 
-/// `given`: what was asked for; empty where the values are those that the checkpoint recorded.
-void check_normalization(const std::vector<double>& values, const char* field, const std::vector<double>& given,
-                         bool (*is_fine)(double)) {
-  if (std::all_of(values.begin(), values.end(), is_fine)) return;
-  constexpr auto kScale = "pixel values are 0 … 1, not 0 … 255";
-  if (given.empty()) {
-    throw Error("the checkpoint records {} {}, but {}; give `{}`", field, fmt::join(values, ","), kScale, field);
-  }
-  throw UsageError("`{}` {}: requires numbers {} 1: {}", field, fmt::join(given, ","),
-                   std::string(field) == "std" ? "above 0, up to" : "from 0 to", kScale);
-}
-
-/// `of`: "the train split of cifar10:DIR"; `word`: what samples are called.
-void check_count(const char* option, std::int64_t count, std::int64_t all, const std::string& of, const char* word) {
-  if (count > all) throw UsageError("{} {}: {} has {} {}", option, count, of, all, word);
-}
-
-std::string split_text(Split split, const std::string& data) {
-  return fmt::format("the {} split of {}", name_of(split), data);
-}
-
-/// `count` samples, or all; with `is_nested` all in the order of a sample. Without a digest.
-ChosenSamples sample(std::shared_ptr<const SampleSource> source, std::int64_t count, std::uint64_t seed,
-                     bool is_nested) {
-  ChosenSamples chosen;
-  chosen.is_sample = count > 0 || is_nested;
-  chosen.population = source->size();
-  if (chosen.is_sample) {
-    std::vector<std::int64_t> classes = source->classes();
-    classes.resize(static_cast<std::size_t>(chosen.population));  // of samples without, one
-    chosen.samples = stratified_sample(classes, static_cast<std::size_t>(count > 0 ? count : chosen.population), seed);
-    source = source->subset(chosen.samples);
-  } else {
-    chosen.samples.resize(static_cast<std::size_t>(chosen.population));
-    std::iota(chosen.samples.begin(), chosen.samples.end(), 0);
-  }
-  chosen.source = std::move(source);
-  return chosen;
-}
-
-ChosenSamples sample(DataSet data, std::int64_t count, std::uint64_t seed, bool is_nested, at::Device device) {
-  auto chosen = sample(std::make_shared<Images>(std::make_shared<const DataSet>(std::move(data)), device), count, seed,
-                       is_nested);
-  chosen.sha256 = digest_of(dynamic_cast<const Images&>(*chosen.source).data());
+/// Images of a data set, with their digest.
+ChosenSamples choose(DataSet data, std::int64_t count, std::uint64_t seed, bool is_nested, at::Device device) {
+  const auto images = std::make_shared<Images>(std::make_shared<const DataSet>(std::move(data)), device);
+  ChosenSamples chosen = choose(images, count, seed, is_nested);
+  chosen.sha256 = chosen.source->sha256();
   return chosen;
 }
 
 /// For the statistics; of a data set that may lack them.
-DataSet read_training_images(const LandscapeRequest& request, const json& metadata) {
+DataSet read_training_images(const LandscapeRequest& request, Observer& observer, const json& metadata) {
   try {
-    return load(request.data, Split::train, metadata);
+    return load(request.data, Split::train, observer, metadata);
   } catch (const UsageError&) {
     throw;
   } catch (const Error& error) {
@@ -97,12 +49,12 @@ constexpr std::int64_t kStatisticsSamples = 1000;  // for batch-norm statistics
 /// Some training samples, or as many as there are.
 std::shared_ptr<const SampleSource> choose_for_statistics(const LandscapeRequest& request,
                                                           std::shared_ptr<const SampleSource> train,
-                                                          const std::string& data) {
-  check_count("`bn_images`", request.batch_norm_images, train->size(), split_text(Split::train, data),
+                                                          const std::string& text) {
+  check_count("`bn_images`", request.batch_norm_images, train->size(), text,
               request.problem.empty() ? "images" : "samples");
   const auto count =
       request.batch_norm_images > 0 ? request.batch_norm_images : std::min(kStatisticsSamples, train->size());
-  return sample(std::move(train), count, request.sample_seed, false).source;
+  return choose(std::move(train), count, request.sample_seed, false).source;
 }
 
 bool has_statistics(const NetworkTensors& state) {
@@ -160,41 +112,6 @@ KnownCheckpoint load_state(const Checkpoint& checkpoint, const NetworkTensors& l
 
 }  // namespace
 
-DataSpec spec_of(const DataRequest& request) {
-  DataSpec spec(request.data);
-  spec.test_words = request.test_data;
-  spec.images = {.resize = request.resize,
-                 .crop = request.crop,
-                 .interpolation = request.interpolation,
-                 .skip_bad = request.skip_bad,
-                 .cache = request.image_cache};
-  return spec;
-}
-
-DataSet load(const DataRequest& request, Split split, const json& metadata) {
-  DataSet set = load_data(spec_of(request), split);
-  normalize(request, set, metadata);
-  return set;
-}
-
-void normalize(const DataRequest& request, DataSet& set, const json& metadata) {
-  const auto channels = static_cast<std::size_t>(set.shape[0]);
-  const auto recorded = [&](const char* key, std::vector<double>& values) {
-    const auto found = metadata.find(key);
-    const auto is_number = [](const nlohmann::json& value) { return value.is_number(); };
-    if (found == metadata.end() || !found->is_array() || found->size() != channels) return;
-    if (std::all_of(found->begin(), found->end(), is_number)) values = found->get<std::vector<double>>();
-  };
-  recorded("mean", set.normalization.mean);
-  recorded("std", set.normalization.deviation);
-  if (!request.mean.empty()) set.normalization.mean = channel_values("mean", request.mean, channels);
-  if (!request.std.empty()) set.normalization.deviation = channel_values("std", request.std, channels);
-  check_normalization(set.normalization.mean, "mean", request.mean,
-                      [](double value) { return value >= 0 && value <= 1; });
-  check_normalization(set.normalization.deviation, "std", request.std,
-                      [](double value) { return value > 0 && value <= 1; });
-}
-
 NetworkSpec spec_of(const NetworkRequest& request, const DataSet& data, const json& metadata) {
   NetworkSpec spec;
   spec.architecture = !request.arch.empty() ? request.arch : metadata_value<std::string>(metadata, "arch", "");
@@ -241,16 +158,15 @@ void choose_statistics(const LandscapeRequest& request, const LandscapeOptions& 
   }
 }
 
-ChosenSamples sample(const ProblemFile& file, Split split, std::int64_t count, std::uint64_t seed, bool is_nested,
-                     at::Device device) {
+ChosenSamples choose(const ProblemFile& file, const ProblemSplit& split, std::int64_t count, std::uint64_t seed,
+                     bool is_nested) {
   if (file.is_coupled() && count % file.batch_size() != 0) {
     throw UsageError("`samples` {}: the samples of a batch go together here: requires a multiple of {}", count,
                      file.batch_size());
   }
-  auto source = samples_of(file, split, device);
-  check_count("`samples`", count, source->size(), split_text(split, file.file().string()), "samples");
-  auto chosen = sample(std::move(source), count, seed, is_nested);
-  chosen.sha256 = file.data_sha256(split == Split::test);
+  check_count("`samples`", count, split.source->size(), split.text, "samples");
+  auto chosen = choose(split.source, count, seed, is_nested);
+  chosen.sha256 = split.sha256.empty() ? chosen.source->sha256() : split.sha256;
   return chosen;
 }
 
@@ -271,7 +187,8 @@ KnownCheckpoint read_weights(const ProblemFile& problem, const std::filesystem::
 }
 
 LandscapeInputs read_problem(const LandscapeRequest& request, const LandscapeOptions& options,
-                             const std::filesystem::path& checkpoint, at::Device device, bool is_nested) {
+                             const std::filesystem::path& checkpoint, at::Device device, Observer& observer,
+                             bool is_nested) {
   LandscapeInputs inputs;
   inputs.file = std::make_shared<const ProblemFile>(request.problem);
   const ProblemFile& file = *inputs.file;
@@ -280,12 +197,15 @@ LandscapeInputs read_problem(const LandscapeRequest& request, const LandscapeOpt
   file.check_reference();
   inputs.checkpoint = checkpoint.empty() ? request.problem : checkpoint;
   inputs.key = request.key;
+  inputs.data = request.data;
   inputs.metadata = json::object();
   inputs.problem = make_problem(inputs.file);
-  inputs.images = sample(file, options.split, request.samples, request.sample_seed, is_nested, device);
+  const auto split = [&](Split which) { return problem_split(file, request.data, which, device, observer); };
+  inputs.images = choose(file, split(options.split), request.samples, request.sample_seed, is_nested);
   if (options.second) {
-    const auto most = file.test() ? std::min(request.samples, file.test()->count) : 0;
-    inputs.second = sample(file, *options.second, most, request.sample_seed, false, device);
+    const ProblemSplit second = split(*options.second);
+    const auto most = std::min(request.samples, second.source->size());
+    inputs.second = choose(file, second, most, request.sample_seed, false);
   }
   const KnownCheckpoint known = read_weights(file, inputs.checkpoint, inputs.key);
   inputs.origin = known.state;
@@ -298,8 +218,10 @@ LandscapeInputs read_problem(const LandscapeRequest& request, const LandscapeOpt
                      request.batch_norm_images > 0 ? "bn_images" : "bn");
   }
   choose_statistics(request, options, inputs, [&] {
-    inputs.recalibration_sha256 = file.data_sha256(false);
-    return choose_for_statistics(request, samples_of(file, Split::train, device), file.file().string());
+    const ProblemSplit train = split(Split::train);
+    auto chosen = choose_for_statistics(request, train.source, train.text);
+    inputs.recalibration_sha256 = train.sha256.empty() ? chosen->sha256() : train.sha256;
+    return chosen;
   });
   return inputs;
 }
@@ -307,27 +229,28 @@ LandscapeInputs read_problem(const LandscapeRequest& request, const LandscapeOpt
 }  // namespace
 
 LandscapeInputs read_inputs(const LandscapeRequest& request, const LandscapeOptions& options,
-                            const std::filesystem::path& file, at::Device device, bool is_nested) {
-  if (!request.problem.empty()) return read_problem(request, options, file, device, is_nested);
+                            const std::filesystem::path& file, at::Device device, Observer& observer, bool is_nested) {
+  if (!request.problem.empty()) return read_problem(request, options, file, device, observer, is_nested);
   // Before the checkpoint, which may be large: a wrong --data is said at once.
-  DataSet data = load(request.data, options.split);
+  DataSet data = load(request.data, options.split, observer);
   check_count("`samples`", request.samples, static_cast<std::int64_t>(data.size()),
               split_text(options.split, data.name), "images");
-  DataSet second = options.second ? load(request.data, *options.second) : DataSet();
+  DataSet second = options.second ? load(request.data, *options.second, observer) : DataSet();
   const Checkpoint checkpoint = read_checkpoint(file, request.key);
   normalize(request.data, data, checkpoint.metadata);
   LandscapeInputs inputs;
   inputs.checkpoint = file;
   inputs.key = request.key;
+  inputs.data = request.data;
   inputs.metadata = checkpoint.metadata;
   inputs.normalization = data.normalization;
   inputs.spec = spec_of(request.network, data, checkpoint, file);
   const std::string name = data.name;
-  inputs.images = sample(std::move(data), request.samples, request.sample_seed, is_nested, device);
+  inputs.images = choose(std::move(data), request.samples, request.sample_seed, is_nested, device);
   if (options.second) {
     normalize(request.data, second, checkpoint.metadata);
     const auto most = std::min(request.samples, static_cast<std::int64_t>(second.size()));
-    inputs.second = sample(std::move(second), most, request.sample_seed, false, device);
+    inputs.second = choose(std::move(second), most, request.sample_seed, false, device);
   }
   const KnownCheckpoint known =
       load_state(checkpoint, state_of(*make_network(inputs.spec)), inputs.spec.architecture, file);
@@ -336,20 +259,13 @@ LandscapeInputs read_inputs(const LandscapeRequest& request, const LandscapeOpti
   inputs.problem = make_classifier(inputs.spec, options.loss, request.extras);
   inputs.batch_norms = batch_norms_of(inputs.origin);
   choose_statistics(request, options, inputs, [&] {
-    const auto train = std::make_shared<const DataSet>(read_training_images(request, checkpoint.metadata));
-    auto chosen = choose_for_statistics(request, std::make_shared<Images>(train, device), train->name);
-    inputs.recalibration_sha256 = digest_of(dynamic_cast<const Images&>(*chosen).data());
+    const auto train = std::make_shared<const DataSet>(read_training_images(request, observer, checkpoint.metadata));
+    auto chosen =
+        choose_for_statistics(request, std::make_shared<Images>(train, device), split_text(Split::train, train->name));
+    inputs.recalibration_sha256 = chosen->sha256();
     return chosen;
   });
   return inputs;
-}
-
-void settle_split(LandscapeRequest& request, std::vector<std::string>& notes) {
-  if (request.problem.empty() || request.split != "both") return;
-  check(request);  // before a file is read
-  if (ProblemFile(request.problem).test()) return;
-  request.split = name_of(Split::train);
-  notes.push_back(fmt::format("{} has no test split: training samples alone are evaluated", request.problem.string()));
 }
 
 std::vector<Slices> slices_of(const LandscapeInputs& inputs) {
@@ -434,12 +350,17 @@ Settings settings_of_problem(const LandscapeInputs& inputs) {
   if (inputs.file) {
     settings.arch = inputs.problem->name();
     settings.problem = identity_of(inputs.file->file(), inputs.file->sha256());
+    if (!inputs.data.data.empty()) settings.data = inputs.data.data;
+    if (!inputs.data.test_data.empty()) settings.test_data = inputs.data.test_data;
+    if (!inputs.data.mean.empty()) settings.mean = inputs.data.mean;
+    if (!inputs.data.std.empty()) settings.std = inputs.data.std;
     return settings;
   }
   settings.arch = inputs.spec.architecture;
   settings.classes = inputs.spec.classes;
   settings.width = inputs.spec.width;
-  settings.data = dynamic_cast<const Images&>(*inputs.images.source).data().name;
+  settings.data = inputs.data.data;
+  if (!inputs.data.test_data.empty()) settings.test_data = inputs.data.test_data;
   settings.mean = inputs.normalization.mean;
   settings.std = inputs.normalization.deviation;
   return settings;

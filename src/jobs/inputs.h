@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
-#include "data/data_set.h"
 #include "evaluation/classifier.h"
 #include "evaluation/evaluator.h"
 #include "jobs/arithmetic.h"
 #include "jobs/request.h"
+#include "jobs/samples.h"
 #include "landscape/direction.h"
 #include "models/spec.h"
 #include "models/state.h"
@@ -23,13 +23,6 @@
 
 namespace lossatlas {
 
-DataSpec spec_of(const DataRequest& request);
-
-/// Loads a split; what the request or, of a checkpoint, its metadata say of the normalization replaces the data's own.
-DataSet load(const DataRequest& request, Split split, const nlohmann::json& metadata = nlohmann::json::object());
-/// Sets that normalization, of data that were loaded before the checkpoint was read.
-void normalize(const DataRequest& request, DataSet& set, const nlohmann::json& metadata);
-
 /// Its architecture is "" if neither the request nor the metadata name one.
 NetworkSpec spec_of(const NetworkRequest& request, const DataSet& data,
                     const nlohmann::json& metadata = nlohmann::json::object());
@@ -38,15 +31,6 @@ NetworkSpec spec_of(const NetworkRequest& request, const DataSet& data,
 /// none. Throws UsageError if nothing names an architecture, with those that the checkpoint fits.
 NetworkSpec spec_of(const NetworkRequest& request, const DataSet& data, const Checkpoint& checkpoint,
                     const std::filesystem::path& file);
-
-/// Samples of one split.
-struct ChosenSamples {
-  std::shared_ptr<const SampleSource> source;
-  std::vector<std::int64_t> samples;  // indices within the split
-  bool is_sample = false;             // a seeded one, stratified if there are classes
-  std::int64_t population = 0;        // samples in the whole split
-  std::string sha256;                 // of the data; "" without
-};
 
 /// A checkpoint as it was read.
 struct KnownCheckpoint {
@@ -62,6 +46,7 @@ inline constexpr auto kNoCheckpoint =
 struct LandscapeInputs {
   std::filesystem::path checkpoint;
   std::string key;          // as of the request
+  DataRequest data;         // the same
   nlohmann::json metadata;  // the checkpoint's
   ChosenSamples images;
   ChosenSamples second;  // of both splits: the test samples; else without data
@@ -85,13 +70,11 @@ struct LandscapeInputs {
 /// parameters that it holds. `is_nested`: all samples in the order of a stratified sample, so that the first of them
 /// are one too.
 LandscapeInputs read_inputs(const LandscapeRequest& request, const LandscapeOptions& options,
-                            const std::filesystem::path& checkpoint, at::Device device, bool is_nested = false);
+                            const std::filesystem::path& checkpoint, at::Device device, Observer& observer,
+                            bool is_nested = false);
 
 /// What a filter of each parameter is, by the module that owns it; empty if nobody says.
 std::vector<Slices> slices_of(const LandscapeInputs& inputs);
-
-/// Of a request for both splits, and a problem file that has one: that one, with a note.
-void settle_split(LandscapeRequest& request, std::vector<std::string>& notes);
 
 /// What samples are called.
 std::string_view samples_word(const LandscapeInputs& inputs);

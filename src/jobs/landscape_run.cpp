@@ -269,12 +269,10 @@ void check_files(const LandscapeRequest& request, const std::filesystem::path& s
   outputs.insert(outputs.end(), more.begin(), more.end());
   inputs.push_back(request.checkpoint);
   inputs.push_back(request.problem);
-  if (request.problem.empty()) {
-    if (request.data.data.empty()) {
-      throw UsageError("`data` is required: synthetic[:N] or cifar10:DIR");
-    }
-    for (const auto& file : data_files(spec_of(request.data))) inputs.push_back(file);
+  if (request.problem.empty() && request.data.data.empty()) {
+    throw UsageError("`data` is required: {}", list_of_data_kinds());
   }
+  for (const auto& file : data_files(spec_of(request.data))) inputs.push_back(file);
   check_apart(outputs, inputs);
   check_beside(out);
 }

@@ -73,7 +73,7 @@ Outcome run(const CheckedLine& checked, const Caller& caller, Observer& observer
   const LandscapeOptions& options = checked.landscape;
   for (const std::string& note : checked.notes) observer.on_note("note: " + note);
   const auto device = open_device(landscape.device);
-  const LandscapeInputs inputs = read_inputs(landscape, options, landscape.checkpoint, device);
+  const LandscapeInputs inputs = read_inputs(landscape, options, landscape.checkpoint, device, observer);
   check_writable(landscape.out);
   const ChosenPlane plane = choose_plane(checked.direction, 1, inputs, sums_of(landscape, options));
   const Engine engine = make_engine(landscape, options, inputs, device);

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -10,6 +11,12 @@ namespace lossatlas {
 struct Evaluation;
 struct SweepProgress;
 struct TrainingProgress;
+
+/// Of data that are read: images so far, of all, after `seconds`.
+struct DataProgress {
+  std::int64_t done = 0, all = 0;
+  double seconds = 0;
+};
 
 /// Whoever asked for a job: hears what happens, and may end it. One call at a time, but from any thread.
 class Observer {
@@ -23,7 +30,9 @@ class Observer {
   virtual void on_progress(const SweepProgress&, const std::filesystem::path& file) { static_cast<void>(file); }
   /// Of a training, after each minibatch.
   virtual void on_progress(const TrainingProgress&) {}
-  /// The last progress of a sweep or a training was given.
+  /// Of data, while they are decoded.
+  virtual void on_progress(const DataProgress&) {}
+  /// The last progress of a sweep, a training or data was given.
   virtual void on_progress_end() {}
   /// A point that was evaluated and is on disk; `index` in the surface of `file`.
   virtual void on_point(const std::filesystem::path& file, std::size_t index, const Evaluation&) {

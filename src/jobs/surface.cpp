@@ -143,7 +143,8 @@ Outcome run(const CheckedSurface& checked, const Caller& caller, Observer& obser
   const LandscapeRequest& landscape = request.landscape;
   for (const std::string& note : checked.notes) observer.on_note("note: " + note);
   const auto device = open_device(landscape.device);
-  const LandscapeInputs inputs = read_inputs(landscape, checked.landscape, checked.origin, device, request.in_levels());
+  const LandscapeInputs inputs =
+      read_inputs(landscape, checked.landscape, checked.origin, device, observer, request.in_levels());
   check_writable(landscape.out);
   const ChosenPlane plane = choose_plane(checked.plane, request.axes, inputs, sums_of(landscape, checked.landscape));
   const Engine engine = make_engine(landscape, checked.landscape, inputs, device);

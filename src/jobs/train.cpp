@@ -1,3 +1,4 @@
+#include <cmath>
 #include <memory>
 
 #include "base/error.h"
@@ -66,9 +67,11 @@ TrainingHooks hooks_for(Observer& observer) {
   hooks.stop = &observer.should_stop();
   hooks.on_step = [&observer](const TrainingProgress& now) { observer.on_progress(now); };
   hooks.on_epoch = [&observer](const HistoryRow& row) {
-    observer.on_note(
-        fmt::format("epoch {}: train loss {:.4f}, accuracy {:.2f} %; test loss {:.4f}, accuracy {:.2f} % ({})",
-                    row.epoch, row.train_loss, row.train_acc, row.test_loss, row.test_acc, duration_text(row.seconds)));
+    const std::string test = std::isnan(row.test_loss)
+                                 ? std::string()
+                                 : fmt::format("; test loss {:.4f}, accuracy {:.2f} %", row.test_loss, row.test_acc);
+    observer.on_note(fmt::format("epoch {}: train loss {:.4f}, accuracy {:.2f} %{} ({})", row.epoch, row.train_loss,
+                                 row.train_acc, test, duration_text(row.seconds)));
   };
   return hooks;
 }
@@ -88,8 +91,14 @@ TrainingOptions options_of(const TrainRequest& request, const DataSet& train) {
 
 Outcome run(const TrainRequest& request, Observer& observer) {
   const auto device = open_device(request.device);
-  const auto train_data = std::make_shared<const DataSet>(load(request.data, Split::train));
-  const auto test_data = std::make_shared<const DataSet>(load(request.data, Split::test));
+  const auto train_data = std::make_shared<const DataSet>(load(request.data, Split::train, observer));
+  std::shared_ptr<const DataSet> test_data;
+  if (has_test_split(spec_of(request.data))) {
+    test_data = std::make_shared<const DataSet>(load(request.data, Split::test, observer));
+  } else {
+    observer.on_note(fmt::format("note: {} has no test split, so no test loss is measured; `test_data` names one",
+                                 request.data.data));
+  }
   TrainingRun run(options_of(request, *train_data), train_data, test_data, device, request.out);
   const FileLock lock = lock_folder(request.out);
   check_folder(request);  // again: another process may have come and gone
@@ -103,8 +112,9 @@ Outcome run(const TrainRequest& request, Observer& observer) {
   } else if (!run.resume()) {
     observer.on_note("note: " + no_digest_text(request.out));
   }
-  observer.on_note(fmt::format("{} on {}: {} training and {} test images, {} epoch{} into {}", request.network.arch,
-                               request.data.data, train_data->size(), test_data->size(), request.epochs,
+  const std::string test_images = test_data ? fmt::format(" and {} test", test_data->size()) : "";
+  observer.on_note(fmt::format("{} on {}: {} training{} images, {} epoch{} into {}", request.network.arch,
+                               request.data.data, train_data->size(), test_images, request.epochs,
                                request.epochs == 1 ? "" : "s", request.out.string()));
   const TrainingSummary summary = run.run(hooks_for(observer));
   observer.on_progress_end();

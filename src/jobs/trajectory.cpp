@@ -118,7 +118,7 @@ Outcome run(const CheckedTrajectory& checked, const Caller& caller, Observer& ob
   const LandscapeRequest& landscape = request.landscape;
   const LandscapeOptions& options = checked.landscape;
   const auto device = open_device(landscape.device);
-  const LandscapeInputs inputs = read_inputs(landscape, options, checked.runs.front().files.back(), device);
+  const LandscapeInputs inputs = read_inputs(landscape, options, checked.runs.front().files.back(), device, observer);
   check_writable(landscape.out);
   const IndexedRuns runs = index_runs(checked.runs, inputs);
   const ChosenPlane plane = choose_plane(request, checked, runs, inputs);

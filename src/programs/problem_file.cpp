@@ -165,6 +165,7 @@ void ProblemFile::read(const json& manifest) {
     inputs_.push_back({text(entry, "name"), type_of(member(entry, "dtype")), shape_of(member(entry, "shape"))});
   }
   if (inputs_.empty()) throw Error("has samples of no tensor");
+  read_inputs(manifest);
   const json& graphs = member(manifest, "graphs");
   eval_.emplace(read_graph(member(graphs, "eval")));
   if (!member(graphs, "train").is_null()) train_.emplace(read_graph(graphs.at("train")));
@@ -178,6 +179,24 @@ void ProblemFile::read(const json& manifest) {
   for (const std::string& output : outputs_) {
     reference_.push_back(value_as<std::vector<double>>(member(reference, output.c_str()), "losses"));
     if (reference_.back().size() != reference_.front().size()) throw Error("has references of unequal lengths");
+  }
+}
+
+/// What files of older versions do not tell.
+void ProblemFile::read_inputs(const json& manifest) {
+  if (const json target = manifest.value("target", json()); !target.is_null()) {
+    const auto number = [&](const char* name) { return value_as<std::int64_t>(member(target, name), "a number"); };
+    const std::string name = text(target, "input");
+    const auto found =
+        std::find_if(inputs_.begin(), inputs_.end(), [&](const ProblemInput& input) { return input.name == name; });
+    if (found == inputs_.end()) throw Error("has no input {}, its target", name);
+    target_ = {static_cast<std::size_t>(found - inputs_.begin()), number("classes"), number("ignore_index")};
+  }
+  if (const json given = manifest.value("normalization", json()); !given.is_null()) {
+    const auto numbers = [&](const char* name) {
+      return value_as<std::vector<double>>(member(given, name), "numbers");
+    };
+    normalization_ = {numbers("mean"), numbers("std")};
   }
 }
 

@@ -48,6 +48,18 @@ struct ProblemInput {
   std::vector<std::int64_t> shape;
 };
 
+/// The input of class labels, of a loss by name.
+struct ProblemTarget {
+  std::size_t input = 0;
+  std::int64_t classes = 0;       // labels are below
+  std::int64_t ignore_index = 0;  // but for this one, which does not count
+};
+
+/// How pixels of images, p in 0 … 1, became its input: (p - mean[c]) / deviation[c].
+struct ProblemNormalization {
+  std::vector<double> mean, deviation;
+};
+
 /// One tensor for each input; their first dimension counts the samples.
 struct ProblemSamples {
   std::vector<at::Tensor> inputs;
@@ -75,6 +87,9 @@ class ProblemFile {
   const std::map<std::string, std::string>& aliases() const { return aliases_; }
   const std::vector<ProblemBatchNorm>& batch_norms() const { return batch_norms_; }
   const std::vector<ProblemInput>& inputs() const { return inputs_; }
+  const std::optional<ProblemTarget>& target() const { return target_; }
+  /// As it was told to the exporter.
+  const std::optional<ProblemNormalization>& normalization() const { return normalization_; }
   /// What the graph gives for each sample: "loss", then measures and perhaps "weight".
   const std::vector<std::string>& outputs() const { return outputs_; }
   const std::string& model() const { return model_; }
@@ -117,6 +132,7 @@ class ProblemFile {
     std::vector<at::Tensor> constants;
   };
   void read(const nlohmann::json& manifest);
+  void read_inputs(const nlohmann::json& manifest);
   void check_tensors() const;
   void check_numbers(const ProblemSamples& samples) const;
   Graph read_graph(const nlohmann::json& entry) const;
@@ -133,6 +149,8 @@ class ProblemFile {
   std::map<std::string, std::string> aliases_;
   std::vector<ProblemBatchNorm> batch_norms_;
   std::vector<ProblemInput> inputs_;
+  std::optional<ProblemTarget> target_;
+  std::optional<ProblemNormalization> normalization_;
   std::vector<std::string> outputs_;
   std::string model_, loss_;
   std::int64_t batch_size_ = 0;

@@ -88,11 +88,12 @@ class ClassifierTrainee : public Trainee {
 
 class ProblemTrainee : public Trainee {
  public:
-  ProblemTrainee(std::shared_ptr<const ProblemFile> file, const MinibatchOptions& options, at::Device device)
+  ProblemTrainee(std::shared_ptr<const ProblemFile> file, std::shared_ptr<const SampleSource> samples,
+                 const MinibatchOptions& options, at::Device device)
       : file_(std::move(file)),
         seed_(options.seed),
         criterion_(make_problem(file_)->criterion()),
-        samples_(samples_of(*file_, Split::train, device)),
+        samples_(std::move(samples)),
         batch_size_(std::min(file_->is_fixed_batch() ? file_->batch_size() : options.batch_size, samples_->size())),
         state_(copy_state(state_of(*file_), device)),
         program_(make_training_program(file_, device)) {
@@ -167,9 +168,10 @@ std::unique_ptr<Trainee> make_trainee(std::shared_ptr<Network> network, std::sha
   return std::make_unique<ClassifierTrainee>(std::move(network), std::move(train), options, device);
 }
 
-std::unique_ptr<Trainee> make_trainee(std::shared_ptr<const ProblemFile> file, const MinibatchOptions& options,
+std::unique_ptr<Trainee> make_trainee(std::shared_ptr<const ProblemFile> file,
+                                      std::shared_ptr<const SampleSource> samples, const MinibatchOptions& options,
                                       at::Device device) {
-  return std::make_unique<ProblemTrainee>(std::move(file), options, device);
+  return std::make_unique<ProblemTrainee>(std::move(file), std::move(samples), options, device);
 }
 
 }  // namespace lossatlas

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "data/data_set.h"
+#include "evaluation/samples.h"
 #include "models/state.h"
 
 namespace lossatlas {
@@ -52,10 +53,11 @@ class Trainee {
 std::unique_ptr<Trainee> make_trainee(std::shared_ptr<Network> network, std::shared_ptr<const DataSet> train,
                                       const MinibatchOptions& options, at::Device device);
 
-/// The network of a problem file with its own loss, on its own data; batch norm in training mode, everything else in
+/// The network of a problem file with its own loss; batch norm in training mode, everything else in
 /// evaluation mode. Minibatches of fixed size leave out what does not fill one; those of a loss that couples their
 /// samples are taken as a whole, in random order.
-std::unique_ptr<Trainee> make_trainee(std::shared_ptr<const ProblemFile> file, const MinibatchOptions& options,
+std::unique_ptr<Trainee> make_trainee(std::shared_ptr<const ProblemFile> file,
+                                      std::shared_ptr<const SampleSource> samples, const MinibatchOptions& options,
                                       at::Device device);
 
 }  // namespace lossatlas

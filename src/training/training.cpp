@@ -85,8 +85,8 @@ struct TrainingRun::Impl {
   std::shared_ptr<Network> network;
   std::unique_ptr<Optimizer> optimizer;
   std::optional<TrainingLoop> loop;
-  Engine test_engine;
-  std::shared_ptr<const DataSet> test;
+  std::shared_ptr<const DataSet> test;  // null without a test split
+  std::optional<Engine> test_engine;
   std::unique_ptr<Evaluator> test_evaluator;
   History history;
   bool length_is_given;  // of the schedule
@@ -98,12 +98,15 @@ struct TrainingRun::Impl {
         train(std::move(train_data)),
         device(where),
         folder(std::move(out)),
-        test_engine(make_classifier(options.network), {.first = std::make_shared<Images>(test_data, where)}, {}, where),
         test(std::move(test_data)),
         length_is_given(options.schedule.length > 0) {
     if (!length_is_given) options.schedule.length = options.epochs;
     at::set_num_threads(options.threads);
-    test_evaluator = test_engine.make_evaluator();
+    if (test) {
+      const EngineSamples samples{.first = std::make_shared<Images>(test, device)};
+      test_engine.emplace(make_classifier(options.network), samples, EngineOptions(), device);
+      test_evaluator = test_engine->make_evaluator();
+    }
     at::manual_seed(options.seed);
     network = make_network(options.network);
     network->to(device);
@@ -116,7 +119,7 @@ struct TrainingRun::Impl {
         TrainingLoop::Step{[this] { return learning_rate(); },
                            [this](double rate, const MinibatchShare& share) { optimizer->step(rate, share); }});
     optimizer = make_optimizer(options.optimizer, state_of(*network).parameters);
-    history.settings = settings_of(options, *train, *test, device);
+    history.settings = settings_of(options, *train, test.get(), device);
   }
 
   double learning_rate() const {
@@ -139,7 +142,8 @@ struct TrainingRun::Impl {
 
   void save_checkpoint() {
     json metadata = checkpoint_metadata(options.network, *train);
-    metadata.update({{"epoch", loop->epoch()}, {"acc", history.rows.back().test_acc}});
+    metadata["epoch"] = loop->epoch();
+    if (test) metadata["acc"] = history.rows.back().test_acc;
     last_checkpoint = checkpoint_path(loop->epoch());
     write_checkpoint(last_checkpoint, all_tensors(state_of(*network)), metadata);
   }
@@ -150,8 +154,10 @@ struct TrainingRun::Impl {
     write_checkpoint(folder / kResume, all_tensors(state_of(*network)), state, {{"optimizer", optimizer->memory()}});
   }
 
-  /// Writes the test values of the network as it is.
+  /// Writes the test values of the network as it is, NaN without a test split.
   void evaluate(HistoryRow& row) {
+    row.test_loss = row.test_acc = std::numeric_limits<double>::quiet_NaN();
+    if (!test) return;
     const Evaluation found = test_evaluator->evaluate(copy_state(state_of(*network), device));
     row.test_loss = found.loss;
     row.test_acc = found.accuracy;
@@ -168,12 +174,11 @@ struct TrainingRun::Impl {
   }
 };
 
-json settings_of(const TrainingOptions& options, const DataSet& train, const DataSet& test, const at::Device& device) {
+json settings_of(const TrainingOptions& options, const DataSet& train, const DataSet* test, const at::Device& device) {
   json settings = settings_of(options.network);
   settings.update(settings_of(train));
   settings.update({{"train_images", train.size()},
                    {"train_images_sha256", digest_of(train)},
-                   {"test_images_sha256", digest_of(test)},
                    {"optimizer", options.optimizer.name},
                    {"lr", options.learning_rate},
                    {"momentum", options.optimizer.momentum},
@@ -184,6 +189,7 @@ json settings_of(const TrainingOptions& options, const DataSet& train, const Dat
                    {"augment", options.augment},
                    {"seed", options.seed},
                    {"device", device.is_cuda() ? "cuda" : "cpu"}});
+  if (test) settings["test_images_sha256"] = digest_of(*test);
   const RateSchedule& schedule = options.schedule;
   if (schedule.name == "steps") {
     settings.update({{"lr_steps", schedule.drops}, {"lr_factor", schedule.drop_factor}});

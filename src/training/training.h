@@ -67,7 +67,7 @@ class TrainingRun {
 };
 
 /// Everything that decides the values of a run, but for the number of epochs.
-nlohmann::json settings_of(const TrainingOptions& options, const DataSet& train, const DataSet& test,
+nlohmann::json settings_of(const TrainingOptions& options, const DataSet& train, const DataSet* test,
                            const at::Device& device);
 
 }  // namespace lossatlas
