@@ -69,10 +69,11 @@ def refused(lossatlas, tmp_path):
 def test_options_that_the_problem_answers(refused, commands, command):
     words = [command, *commands[command]]
     for option, why in [(["--arch", "mlp"], "its network"), (["--classes", 3], "its network"),
-                        (["--width", 4], "its network"), (["--data", "synthetic"], "its data"),
-                        (["--mean", 0.5], "its data"), (["--std", 0.5], "its data"), (["--loss", "mse"], "its loss"),
+                        (["--width", 4], "its network"), (["--loss", "mse"], "its loss"),
                         (["--class-loss"], "its loss"), (["--top5"], "its loss")]:
         refused(2, f"{option[0]}: a problem file holds {why}", *words, *option)
+    for option in ("--mean", "--std"):
+        refused(2, f"{option}: goes with --data", *words, option, 0.5)
     refused(2, "--augment: a problem file holds" if command == "curve" else "unknown option '--augment'", *words, "--augment")
 
 
