@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path.insert(0, str(ROOT / "python"))
 
 SETTINGS = {
     "arch": "resnet18", "classes": 10, "checkpoint": {"file": "m.pt", "sha256": "00"},
@@ -241,7 +241,7 @@ class Run:
 @pytest.fixture
 def plot(capsys):
     """plot(words...) runs the plotter in this process."""
-    from plotting import command
+    from lossatlas.plotting import command
 
     def run(*words):
         capsys.readouterr()

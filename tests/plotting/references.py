@@ -75,7 +75,7 @@ CASES = {  # name: (files, words)
 
 def draw(name, folder):
     """The figure of that name, drawn now: float RGB [rows, columns, 3]."""
-    from plotting import command
+    from lossatlas.plotting import command
 
     write, words = CASES[name]
     out = folder / f"{name}.png"

@@ -15,7 +15,7 @@ from test_descents import write_descents
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     """Few frames: what is tested does not need more."""
-    from plotting import animation
+    from lossatlas.plotting import animation
 
     for name, seconds in (("SPIN", 0.5), ("RUN", 0.5), ("HOLD", 0.17), ("CHANGE", 0.34)):
         monkeypatch.setattr(animation, name, seconds)
@@ -52,8 +52,8 @@ def test_a_spin(frames, tmp_path):
 
 
 def test_the_box_fits_from_every_side_and_its_axis_stands_still(tmp_path):
-    from plotting import animation, command, reading, style
-    from plotting.frame import Frame
+    from lossatlas.plotting import animation, command, reading, style
+    from lossatlas.plotting.frame import Frame
 
     options = command.parse([write_surface(tmp_path / "s.h5"), "-o", "x.gif", "--dpi", "50"])
     style.apply()
@@ -78,7 +78,7 @@ def test_a_trajectory_runs(frames, tmp_path):
 
 
 def test_what_is_said_of_a_trajectory_is_off_its_plane(tmp_path):
-    from plotting import animation, command, reading, style
+    from lossatlas.plotting import animation, command, reading, style
 
     options = command.parse([write_trajectory(tmp_path / "s.h5", runs=2), "-o", "x.gif", "--dpi", "50"])
     style.apply()
@@ -104,7 +104,7 @@ def test_files_one_after_another_on_one_scale(frames, tmp_path):
 
 
 def test_the_epochs_are_named(tmp_path):
-    from plotting import animation, command, reading
+    from lossatlas.plotting import animation, command, reading
 
     options = command.parse([*write_epochs(tmp_path), "-o", "x.gif", "--dpi", "50"])
     files = [reading.open_file(path) for path in options.files]
@@ -123,7 +123,7 @@ def test_the_same_file_gives_the_same_bytes(plot, tmp_path):
 
 
 def test_the_default_name(plot, tmp_path, monkeypatch):
-    monkeypatch.setattr("plotting.animation.SPIN", 0.1)
+    monkeypatch.setattr("lossatlas.plotting.animation.SPIN", 0.1)
     assert plot(write_surface(tmp_path / "s.h5"), "--animate", "spin", "--dpi", "40").out == f"{tmp_path}/s_spin.gif\n"
 
 
@@ -171,7 +171,7 @@ def test_other_files_that_cannot_be_animated(plot, tmp_path):
 
 
 def test_files_of_one_epoch_are_told_apart_and_all_frames_say_the_same(tmp_path):
-    from plotting import animation, command, reading
+    from lossatlas.plotting import animation, command, reading
 
     mask = np.full((9, 9), 2)
     mask[::4, ::4] = 1
@@ -200,8 +200,8 @@ def test_descents_run(frames, tmp_path, variables):
 
 
 def test_what_descents_say_at_each_step(tmp_path):
-    from plotting import animation, command, reading
-    from plotting.descents import stage
+    from lossatlas.plotting import animation, command, reading
+    from lossatlas.plotting.descents import stage
 
     path = write_descents(tmp_path / "d.h5", 2, steps=200)
     with reading.open_file(path) as file:
@@ -225,7 +225,7 @@ def test_what_descents_say_at_each_step(tmp_path):
 
 @pytest.mark.parametrize("variables, gid", [(1, "tangent"), (2, "gradient")])
 def test_tangents_stand_beside_descents_that_run(tmp_path, variables, gid):
-    from plotting import animation, command, reading
+    from lossatlas.plotting import animation, command, reading
 
     path = write_descents(tmp_path / "d.h5", variables, tangents=1)
     with reading.open_file(path) as file:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import words_of, write_line, write_surface
 
-from plotting import style
+from lossatlas.plotting import style
 
 
 @pytest.mark.parametrize("kind", ["contourf", "surface"])

@@ -6,12 +6,12 @@ import h5py
 import numpy as np
 import pytest
 from conftest import add_points, words_of, write_curve, write_fan, write_history, write_line, write_surface
-from plotting import charts, reading, style
+from lossatlas.plotting import charts, reading, style
 
 
 def axes_of(tmp_path, write, *words):
     """The axes of the figure that would be written."""
-    from plotting import command, figures
+    from lossatlas.plotting import command, figures
 
     path = write(tmp_path / "c.h5")
     options = command.parse([path, *words])
@@ -171,7 +171,7 @@ def test_accuracies_stand_only_where_the_loss_is_finite(tmp_path):
 
 
 def test_long_names_of_several_paths_stay_on_a_narrow_page(tmp_path):
-    from plotting import curves, style
+    from lossatlas.plotting import curves, style
 
     style.apply()
     keys = [curves.Key("a rather long name of the first of the files", "k"), curves.Key("curve", "k"), curves.Key("line", "k")]

@@ -228,7 +228,7 @@ def test_options_without_effect_are_said(plot, tmp_path):
     ("x.gif", ["--kind", "heat", "--width", "2in", "--dpi", "20"], {"--kind"}),
 ])
 def test_options_without_effect_on_pages_and_animations(plot, tmp_path, monkeypatch, out, words, said):
-    from plotting import animation
+    from lossatlas.plotting import animation
 
     monkeypatch.setattr(animation, "SPIN", 0.1)
     result = plot(write_surface(tmp_path / "s.h5"), *words, "-o", tmp_path / out)
@@ -242,7 +242,7 @@ def test_a_name_near_no_colour_map(plot, tmp_path):
 
 
 def test_our_own_mistakes_are_one_line_too(plot, tmp_path, monkeypatch):
-    from plotting import reading
+    from lossatlas.plotting import reading
 
     monkeypatch.delenv("LOSSATLAS_TRACEBACK", raising=False)
     monkeypatch.setattr(reading, "open_file", lambda path: 1 / 0)

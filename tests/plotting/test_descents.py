@@ -103,9 +103,9 @@ def test_words_of_a_picture(svg, tmp_path):
 
 
 def figure_of(file, kind="paths", size=None, elev=None):
-    from plotting import reading, style
-    from plotting.descents import figures
-    from plotting.options import Look, Options
+    from lossatlas.plotting import reading, style
+    from lossatlas.plotting.descents import figures
+    from lossatlas.plotting.options import Look, Options
 
     style.apply()
     with reading.open_file(file) as opened:
@@ -261,8 +261,8 @@ def test_where_a_divergence_went_is_said(svg, tmp_path):
 
 
 def test_optimizers_differ_in_grey_print(tmp_path):
-    from plotting import reading
-    from plotting.descents.looks import looks_of
+    from lossatlas.plotting import reading
+    from lossatlas.plotting.descents.looks import looks_of
 
     rules = [(name, 0.05) for name in ("gd", "momentum", "nesterov", "adagrad", "rmsprop", "adam")]
     with reading.open_file(write_descents(tmp_path / "d.h5", 2, rules=rules)) as file:
@@ -271,8 +271,8 @@ def test_optimizers_differ_in_grey_print(tmp_path):
 
 
 def test_no_two_of_many_optimizers_look_alike(tmp_path):
-    from plotting import reading
-    from plotting.descents.looks import looks_of
+    from lossatlas.plotting import reading
+    from lossatlas.plotting.descents.looks import looks_of
 
     with reading.open_file(write_descents(tmp_path / "d.h5", 2, rules=[("gd", 0.01 + 0.001 * n) for n in range(24)])) as file:
         looks = looks_of(file.descents)

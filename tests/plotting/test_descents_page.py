@@ -158,9 +158,9 @@ def test_values_over_the_steps_go_below_those_of_the_grid(opened):
 def test_runs_have_the_colours_of_the_figures(theme):
     import os
 
-    from plotting import style
-    from plotting.descents import looks as figures
-    from plotting.page import descent, document
+    from lossatlas.plotting import style
+    from lossatlas.plotting.descents import looks as figures
+    from lossatlas.plotting.page import descent, document
 
     light, dark = open(os.path.join(document.FOLDER, "page.css"), encoding="utf-8").read().split("color-scheme: light")
     found = dict(re.findall(r"--(\w+): (#\w+)", light if theme == "paper" else dark.split("color-scheme: dark")[0]))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from conftest import SETTINGS, bowl, words_of, write_history, write_line, write_surface
-from plotting import wording
+from lossatlas.plotting import wording
 from test_figures import PLANES
 
 GRID = bowl(*np.meshgrid(np.linspace(-1, 1, 9), np.linspace(-1, 1, 9)))
@@ -102,7 +102,7 @@ FACTS = [
 
 
 def test_facts_of_a_summary():
-    from plotting import summary
+    from lossatlas.plotting import summary
 
     assert summary.facts(SUMMARY) == FACTS
     assert summary.facts({"repeats": [{}, SUMMARY]}, 2) == FACTS
@@ -132,7 +132,7 @@ def test_fields_of_curves(svg, tmp_path, write, kind):
 
 
 def test_no_text_leaves_the_page_at_few_pixels_an_inch(tmp_path):
-    from plotting import style
+    from lossatlas.plotting import style
 
     style.apply()
     for dpi in (40, 90, 300):

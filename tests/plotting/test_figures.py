@@ -183,8 +183,8 @@ def test_levels_are_those_asked_for(svg, tmp_path):
 
 
 def test_contour_labels_stay_inside_the_frame(tmp_path):
-    from plotting import planes, reading, scales, style
-    from plotting.options import Look
+    from lossatlas.plotting import planes, reading, scales, style
+    from lossatlas.plotting.options import Look
 
     style.apply()
     path = write_surface(tmp_path / "s.h5", lambda x, y: 0.05 + 20 * (x**2 + y**2), 31, 31)
@@ -204,8 +204,8 @@ def test_contour_labels_stay_inside_the_frame(tmp_path):
 @pytest.mark.parametrize("elev, azim", [(32, -57), (10, 40), (70, 130), (5, -45), (90, 0), (-20, 200), (30, 90)])
 @pytest.mark.parametrize("label", [(-1, 1), (-100000.5, 99999.5)])
 def test_texts_in_3d_stay_on_the_page_and_apart(tmp_path, elev, azim, label):
-    from plotting import reading, relief, scales, style
-    from plotting.options import Look
+    from lossatlas.plotting import reading, relief, scales, style
+    from lossatlas.plotting.options import Look
 
     style.apply()
     with reading.open_file(write_surface(tmp_path / "s.h5", x=label)) as file:
@@ -297,8 +297,8 @@ def test_values_too_far_apart_for_a_sheet(plot, tmp_path):
 
 
 def test_the_side_is_chosen_from_which_the_most_is_seen(tmp_path):
-    from plotting import raster, reading, relief, scales
-    from plotting.options import Look
+    from lossatlas.plotting import raster, reading, relief, scales
+    from lossatlas.plotting.options import Look
 
     def sides(values):
         """What is seen from each side, and the side that is chosen."""
@@ -320,7 +320,7 @@ def test_large_surfaces_are_drawn_in_time(tmp_path):
     """A generous limit: a machine may be slow and busy."""
     import time
 
-    from plotting import command
+    from lossatlas.plotting import command
 
     file = write_surface(tmp_path / "s.h5", nx=201, ny=201)
     for kind in PLANES:

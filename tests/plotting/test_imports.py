@@ -5,11 +5,11 @@ import graphlib
 
 from conftest import ROOT
 
-PACKAGE = ROOT / "tools" / "plotting"
+PACKAGE = ROOT / "python" / "lossatlas" / "plotting"
 
 
 def module_of(path):
-    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    parts = path.relative_to(PACKAGE.parents[1]).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
@@ -31,8 +31,9 @@ def imports_of(name, path):
 
 def test_no_module_imports_itself_by_way_of_others():
     graph = {name: set(imports_of(name, path)) - {name} for name, path in MODULES.items()}
-    assert graph["plotting.command"] >= {"plotting.options", "plotting.figures"}
-    assert graph["plotting.figures"] >= {"plotting.page.document", "plotting.animation"}  # within functions
+    assert graph["lossatlas.plotting.command"] >= {"lossatlas.plotting.options", "lossatlas.plotting.figures"}
+    within_functions = {"lossatlas.plotting.page.document", "lossatlas.plotting.animation"}
+    assert graph["lossatlas.plotting.figures"] >= within_functions
     graphlib.TopologicalSorter(graph).prepare()  # CycleError names the cycle
 
 
@@ -43,11 +44,11 @@ def test_imports_are_found_by_the_syntax_tree_alone():
 
 def test_modules_stand_in_the_order_in_which_they_use_each_other():
     """As plotting/__init__.py lists them; a folder is one of them."""
-    text = ast.get_docstring(ast.parse(MODULES["plotting"].read_text(encoding="utf-8")))
+    text = ast.get_docstring(ast.parse(MODULES["lossatlas.plotting"].read_text(encoding="utf-8")))
     listed = [line.split()[0] for line in text.splitlines()[4:]]
     place = {name: n for n, name in enumerate(listed)}
-    parts = {name: name.split(".")[1] for name in MODULES if name not in ("plotting", "plotting.__main__")}
+    parts = {name: name.split(".")[2] for name in MODULES if name not in ("lossatlas.plotting", "lossatlas.plotting.__main__")}
     assert sorted(set(parts.values())) == sorted(listed)
     for name, part in parts.items():
         for used in imports_of(name, MODULES[name]):
-            assert used == "plotting" or parts[used] == part or place[parts[used]] < place[part], f"{name} uses {used}"
+            assert used == "lossatlas.plotting" or parts[used] == part or place[parts[used]] < place[part], f"{name} uses {used}"

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from conftest import (bowl, write_curve, write_fan, write_history, write_line, write_repeats, write_surface,
                       write_trajectory, write_volume)
-from plotting import command, kinds, options, reading
+from lossatlas.plotting import command, kinds, options, reading
 from test_descents import write_descents
 
 

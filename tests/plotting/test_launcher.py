@@ -69,7 +69,7 @@ def bare_copy(tmp_path):
     tools = tmp_path / "copy" / "tools"
     tools.mkdir(parents=True)
     shutil.copy(LAUNCHER, tools / "plot")
-    shutil.copytree(ROOT / "tools" / "plotting", tools / "plotting",
+    shutil.copytree(ROOT / "python", tools.parent / "python",
                     ignore=shutil.ignore_patterns("__pycache__"))
     return tools / "plot"
 

@@ -48,7 +48,7 @@ LONG_TICKS = (lambda x, y: 2 + 1e-9 * bowl(x, y), lambda x, y: 1e-10 * bowl(x, y
     (kind, values) for kind in ("contour", "heat", "surface") for values in LONG_TICKS)])
 def test_no_text_leaves_the_page(tmp_path, kind, values):
     """At every width and in every style: what is written stays within the figure."""
-    from plotting import command, figures, reading, style
+    from lossatlas.plotting import command, figures, reading, style
 
     path = KINDS[kind](tmp_path / "s.h5", *([] if values is None else [values]))
     for words in ([], ["--width", "column"], ["--width", "7cm"], ["--width", "text", "--style", "slides"], ["--size", "5x5"]):
@@ -109,7 +109,7 @@ def test_uneven_colour_maps_are_noted(svg, tmp_path, name, noted, kind):
 
 def test_series_differ_in_grey_print():
     """Colours that look alike in grey have other markers and dashes."""
-    from plotting import style
+    from lossatlas.plotting import style
 
     for theme in style.THEMES:
         style.apply(theme)
@@ -123,7 +123,7 @@ def test_series_differ_in_grey_print():
 @pytest.mark.parametrize("name", ["viridis", "magma", "cividis", "gray"])
 def test_lines_are_seen_on_their_paper(theme, name):
     from matplotlib.colors import to_rgb
-    from plotting import style
+    from lossatlas.plotting import style
 
     style.apply(theme)
     ramp = style.for_lines(style.color_map(name))(np.linspace(0, 1, 50))[:, :3]
@@ -134,14 +134,14 @@ def test_lines_are_seen_on_their_paper(theme, name):
 
 
 def test_words_are_broken_behind_hyphens():
-    from plotting import style
+    from lossatlas.plotting import style
 
     assert style.wrapped("resnet56-noshort", style.text_width("resnet56-nosh", 8), 8) == ["resnet56-", "noshort"]
 
 
 @pytest.mark.parametrize("write", [write_curve, write_fan, write_history])
 def test_value_labels_of_neighbouring_panels_do_not_meet(tmp_path, write):
-    from plotting import command, figures, reading, style
+    from lossatlas.plotting import command, figures, reading, style
 
     options = command.parse([write(tmp_path / "s.h5"), "--style", "slides", "--width", "column"])
     style.apply("slides")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import (SETTINGS, add_curve, add_points, words_of, write_line, write_surface,
                       write_trajectory)
-from plotting import marks, reading
+from lossatlas.plotting import marks, reading
 
 
 def test_runs_come_in_their_order_with_their_values(tmp_path):
@@ -71,8 +71,8 @@ def test_several_runs_have_colours_markers_and_names(svg, tmp_path):
 
 
 def test_epochs_are_round_and_few(tmp_path):
-    from plotting import planes, scales, style
-    from plotting.options import Look
+    from lossatlas.plotting import planes, scales, style
+    from lossatlas.plotting.options import Look
 
     style.apply()
     with reading.open_file(write_trajectory(tmp_path / "t.h5", epochs=200)) as file:

@@ -485,7 +485,7 @@ def test_without_javascript_it_says_so(page_of, browser, tmp_path):
 
 
 def test_a_run_has_the_colour_that_it_has_in_figures(page_of, window, tmp_path):
-    from plotting import style
+    from lossatlas.plotting import style
 
     page = window(page_of(write_trajectory(tmp_path / "s.h5", runs=6))).page
     colors = page.evaluate("window.lossatlas.runs.map((run) => run.color)")

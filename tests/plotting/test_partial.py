@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from conftest import bowl, write_line, write_surface
-from plotting import points, reading, scales
+from lossatlas.plotting import points, reading, scales
 from test_figures import PLANES
 
 

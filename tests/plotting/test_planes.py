@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from conftest import add_points, bowl, words_of, write_fan, write_repeats, write_surface, write_trajectory
 from matplotlib import colormaps, colors
-from plotting import reading, smooth, style
+from lossatlas.plotting import reading, smooth, style
 
 
 def figure_of(files, *words):
-    from plotting import command, figures
+    from lossatlas.plotting import command, figures
 
     options = command.parse([*files, *words])
     style.apply()

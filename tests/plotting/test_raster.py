@@ -5,7 +5,7 @@ import math
 import matplotlib
 import numpy as np
 import pytest
-from plotting.raster import FINER, Picture, Sheet, View
+from lossatlas.plotting.raster import FINER, Picture, Sheet, View
 
 GRID = np.linspace(-1.0, 1.0, 21)
 NOTHING = np.zeros((20, 20), bool)

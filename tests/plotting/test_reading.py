@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 from conftest import bowl, write_curve, write_history, write_line, write_surface
-from plotting import reading
-from plotting.errors import PlotError
+from lossatlas.plotting import reading
+from lossatlas.plotting.errors import PlotError
 
 
 def field_of(path, name="train_loss"):

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 from conftest import words_of, write_repeats, write_surface
-from plotting import reading
+from lossatlas.plotting import reading
 
 
 def test_the_mean_is_drawn_and_named(svg, tmp_path):

@@ -64,7 +64,7 @@ def made_from(run, epoch=5, **more):
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch):
     """Figures of few pixels: what they look like is tested elsewhere."""
-    from plotting import report
+    from lossatlas.plotting import report
 
     monkeypatch.setattr(report, "DPI", 50)
 
@@ -272,7 +272,7 @@ def test_the_width_is_used(report, browser, tmp_path, width, beside):
      "--betas 0.9,0.95 --epochs 5"),
 ], ids=str)
 def test_the_command_of_a_run_holds_what_its_optimizer_reads(settings, words):
-    from plotting.report_page import _train_command
+    from lossatlas.plotting.report_page import _train_command
 
     assert _train_command(settings, 5, "run") == f"lossatlas train {words} --out run"
 
@@ -287,7 +287,7 @@ def test_descents_are_shown(report, tmp_path):
 
 
 def test_our_own_mistakes_cost_one_file(report, tmp_path, monkeypatch):
-    from plotting import plane_figures
+    from lossatlas.plotting import plane_figures
 
     run = write_run(tmp_path)
     write_surface(run / "s.h5")
@@ -306,7 +306,7 @@ def test_the_overview_says_what_was_computed_and_what_is_a_bound(report, tmp_pat
 
 
 def test_barriers_are_said_in_words():
-    from plotting import summary
+    from lossatlas.plotting import summary
 
     way = {"ends": [90.0, 39.5], "highest": 91.25, "at": 5.6e-17, "barrier": 26.5}
     assert summary.facts({"interpolation": {"test_err": way}, "curve": {"train_loss": way}}) == [

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from plotting import scales
-from plotting.errors import PlotError
+from lossatlas.plotting import scales
+from lossatlas.plotting.errors import PlotError
 
 
 # On a square a bowl of radius to the power p has this share of its values in the lowest tenth: 16 % (p = 2), 50 % (p = 4).

@@ -4,10 +4,10 @@ import re
 
 import pytest
 from conftest import ROOT, write_history, write_trajectory
-from plotting.page import scripts
+from lossatlas.plotting.page import scripts
 from test_descents import write_descents
 
-SOURCE = ROOT / "tools" / "plotting" / "page"
+SOURCE = ROOT / "python" / "lossatlas" / "plotting" / "page"
 
 
 def modules(folder, **texts):

@@ -25,7 +25,7 @@ def test_names_common_facts_and_what_differs(svg, tmp_path, kind):
 def test_one_scale(tmp_path):
     from contextlib import ExitStack
 
-    from plotting import command, figures, reading, style
+    from lossatlas.plotting import command, figures, reading, style
 
     options = command.parse([*two(tmp_path), "--kind", "heat"])
     style.apply()
@@ -83,7 +83,7 @@ def test_planes_of_different_axes_and_trajectories(svg, tmp_path, kind):
 
 
 def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
-    from plotting import command, heads, reading, wording
+    from lossatlas.plotting import command, heads, reading, wording
 
     assert wording.tell_apart(["/a/epoch-0004", "/b/epoch-0008"]) == ["epoch-0004", "epoch-0008"]
     assert wording.tell_apart(["/x/sgd/c/4", "/x/adam/c/4", "/x/adam/c/8"]) == ["sgd/c/4", "adam/c/4", "8"]
@@ -100,7 +100,7 @@ def sheets(paths, *words):
     """The widths of the sheets' images of a figure in 3D, in inches, and their texts' boxes that are turned."""
     from contextlib import ExitStack
 
-    from plotting import command, figures, reading, style
+    from lossatlas.plotting import command, figures, reading, style
 
     options = command.parse([*paths, "--kind", "surface", *words])
     style.apply(options.style)

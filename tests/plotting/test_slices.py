@@ -6,8 +6,8 @@ import h5py
 import numpy as np
 import pytest
 from conftest import SETTINGS, add_points, hollow, words_of, write_surface, write_trajectory, write_volume
-from plotting import figures, options, reading, report, style, summary
-from plotting.errors import PlotError
+from lossatlas.plotting import figures, options, reading, report, style, summary
+from lossatlas.plotting.errors import PlotError
 
 
 def figure_of(path, **chosen):

@@ -21,7 +21,7 @@ def replace(path, write=write_surface, *words, **more):
 @pytest.fixture
 def watch(plot, tmp_path, monkeypatch):
     """watch(steps, words...) runs with one of `steps` done at each sleep; then Ctrl-C is pressed."""
-    from plotting import watching
+    from lossatlas.plotting import watching
 
     def run(steps, *words):
         left = list(steps)
@@ -122,7 +122,7 @@ def test_lines_and_histories(watch, tmp_path):
 
 def test_interrupted_with_130_whatever_stands_after_the_option(tmp_path):
     process = subprocess.Popen(
-        [sys.executable, ROOT / "tools" / "plotting", "--watch", tmp_path / "none.h5"],
+        [sys.executable, ROOT / "python" / "lossatlas" / "plotting", "--watch", tmp_path / "none.h5"],
         stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )

@@ -1,12 +1,12 @@
-"""Entry point: `python tools/plotting FILE.h5`."""
+"""Entry point: `python python/lossatlas/plotting FILE.h5`."""
 
 import codecs
 import contextlib
 import os
 import sys
 
-# Run as a folder, Python puts the folder itself on the path; the package is found from its parent.
-sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# Run as a folder, Python puts the folder itself on the path; the package is found from where lossatlas lies.
+sys.path[0] = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # An interactive or misspelt backend must not stop a program that never opens a window.
 os.environ.pop("MPLBACKEND", None)
@@ -32,7 +32,7 @@ def as_they_are(error):
 
 def run():
     try:
-        from plotting import command
+        from lossatlas.plotting import command
     except ModuleNotFoundError as missing:
         print(
             f"plot: the Python module '{missing.name}' is missing from {sys.executable}: run tools/setup",
