@@ -63,11 +63,21 @@ class Array {
   }
   /// A copy of these rows, in this order.
   Array rows(std::span<const std::int64_t> indices) const;
+  /// The same numbers under another shape, of as many numbers.
+  Array reshaped(std::vector<std::int64_t> shape) const { return {type_, std::move(shape), data_}; }
 
  private:
   NumberType type_ = NumberType::uint8;
   std::vector<std::int64_t> shape_;
   std::shared_ptr<const void> data_;
 };
+
+/// Memory for so many bytes, not yet written. Throws Error if there is not that much.
+std::shared_ptr<std::byte[]> memory_for(std::uint64_t bytes);
+
+/// A copy in the order of C of numbers that lie anywhere, aligned or not: the number at an index is `from` plus the sum
+/// of index · stride, in numbers.
+Array gathered(NumberType type, const std::byte* from, std::vector<std::int64_t> shape,
+               std::span<const std::int64_t> strides);
 
 }  // namespace lossatlas

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/philox.h"
+#include "data/array_visit.h"
 #include "data/kinds.h"
 
 namespace lossatlas {
@@ -54,13 +55,32 @@ DataSet load_data(const DataSpec& spec, Split split, const DataObserver& observe
   return data;
 }
 
-ArrayData load_arrays(const DataSpec& spec, Split split) {
+ArrayData load_arrays(const DataSpec& spec, Split split, const TokenOptions& tokens) {
   const auto [words, part] = source_of(spec, split);
   const auto [kind, rest] = parse(words);
   if (!kind->load_arrays) throw UsageError("`data` {}: images, not arrays", words);
-  ArrayData data = kind->load_arrays(rest, part);
+  ArrayData data = kind->load_arrays(rest, part, tokens);
   data.name = words;
+  if (tokens.vocabulary > 0) check_ids(data, tokens.vocabulary);
   return data;
+}
+
+void check_ids(const ArrayData& data, std::int64_t vocabulary) {
+  const auto check = [&](const Array& array, std::string_view what) {
+    if (is_float(array.type())) return;
+    visit(array, [&](auto ids) {
+      const auto bad = std::find_if(ids.begin(), ids.end(), [&](auto id) {
+        return static_cast<double>(id) < 0 || static_cast<double>(id) >= static_cast<double>(vocabulary);
+      });
+      if (bad == ids.end()) return;
+      const auto position = static_cast<std::size_t>(bad - ids.begin());
+      throw Error("{}: id {} at position {} of its {} (sample {}) is not one of the vocabulary's 0 to {}",
+                  data.file.string(), static_cast<double>(*bad), position, what, position * array.rows() / array.size(),
+                  vocabulary - 1);
+    });
+  };
+  for (const Array& input : data.inputs) check(input, "inputs");
+  if (data.targets) check(*data.targets, "targets");
 }
 
 std::string list_of_data_kinds() {
