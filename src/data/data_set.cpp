@@ -29,10 +29,15 @@ NamedData parse(const std::string& words) {
   for (const DataKind& kind : data_kinds()) {
     const bool is_optional = kind.shown.find("[:") == kind.name.size();
     if (kind.name == name && (!rest.empty() || (is_optional && colon == words.npos))) return {&kind, rest};
-    if (kind.name == name) throw UsageError("`data` {}: requires what follows the colon, as in {}", words, kind.shown);
+    if (kind.name != name) continue;
+    const bool is_of_folder = kind.shown.find(":DIR") != kind.shown.npos;
+    const char* missing = is_of_folder  ? "the folder of its files"
+                          : is_optional ? "a number after the colon"
+                                        : "a file";
+    throw UsageError("`data` {}: requires {}, as in {}", words, missing, kind.shown);
   }
   const bool is_folder = std::filesystem::is_directory(in_home(words));
-  throw UsageError("`data` {}: unknown kind of data; there are {}{}", words, list_of_data_kinds(),
+  throw UsageError("`data` {}: unknown kind of data; requires {}{}", words, list_of_data_kinds(),
                    is_folder ? fmt::format("; of a folder as in cifar10:{}", words) : "");
 }
 
@@ -86,7 +91,7 @@ void check_ids(const ArrayData& data, std::int64_t vocabulary) {
 std::string list_of_data_kinds() {
   std::string list;
   for (const DataKind& kind : data_kinds()) {
-    list += (list.empty() ? "" : &kind == &data_kinds().back() ? " and " : ", ") + kind.shown;
+    list += (list.empty() ? "" : &kind == &data_kinds().back() ? " or " : ", ") + kind.shown;
   }
   return list;
 }

@@ -100,7 +100,7 @@ void check_ids(const ArrayData& data, std::int64_t vocabulary);
 /// The words name arrays or tokens, not images. Throws UsageError for an unknown kind.
 bool is_arrays(const std::string& words);
 
-/// "synthetic[:N], cifar10:DIR, … and mnist:DIR"
+/// "synthetic[:N], cifar10:DIR, … or tokens:FILE[:T]"
 std::string list_of_data_kinds();
 
 /// False if the data are of one split alone. Throws as load_data.

@@ -85,32 +85,39 @@ std::vector<std::int64_t> shape_of(std::string_view text) {
   return shape;
 }
 
-template <class Number>
-void swap_bytes(std::byte* numbers, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i)
-    std::reverse(numbers + i * sizeof(Number), numbers + (i + 1) * sizeof(Number));
+void swap_bytes(std::byte* numbers, std::size_t count, std::size_t size) {
+  for (std::byte* number = numbers; number < numbers + count * size; number += size)
+    std::reverse(number, number + size);
 }
 
-/// Of unsigned numbers, in the order of C and of the processor.
-template <class Number>
-Array widened(const Array& array) {
-  const std::size_t count = array.size();
-  const auto copy = memory_for(count * sizeof(std::int64_t));
-  for (std::size_t i = 0; i < count; ++i) {
-    Number number = 0;
-    std::memcpy(&number, array.bytes().data() + i * sizeof number, sizeof number);
-    if (std::uint64_t{number} > INT64_MAX) throw Error("holds {}, which does not fit in int64", number);
-    const auto wide = static_cast<std::int64_t>(number);
-    std::memcpy(copy.get() + i * sizeof wide, &wide, sizeof wide);
+/// In the order of C and of the processor.
+Array copy_of(const Array& array, bool is_fortran, bool is_big) {
+  const auto& shape = array.shape();
+  std::vector<std::int64_t> strides(shape.size(), 1);
+  for (std::size_t k = 1; k < shape.size(); ++k) {
+    const std::size_t axis = is_fortran ? k : shape.size() - 1 - k, before = is_fortran ? axis - 1 : axis + 1;
+    strides[axis] = strides[before] * shape[before];
   }
-  return {NumberType::int64, array.shape(), copy};
+  Array copy = gathered(array.type(), array.bytes().data(), shape, strides);
+  auto* bytes = const_cast<std::byte*>(copy.bytes().data());  // nobody else has it yet
+  if (is_big) swap_bytes(bytes, copy.size(), bytes_of(copy.type()));
+  return copy;
 }
 
-NumberType same_size(std::size_t bytes) {
-  return bytes == 1   ? NumberType::uint8
-         : bytes == 2 ? NumberType::uint16
-         : bytes == 4 ? NumberType::int32
-                      : NumberType::int64;
+/// Of uint32, which it holds as int32.
+Array widened(const Array& copy) {
+  const auto numbers = copy.numbers<std::int32_t>();
+  std::vector<std::int64_t> wide(numbers.size());
+  std::transform(numbers.begin(), numbers.end(), wide.begin(),
+                 [](std::int32_t x) { return static_cast<std::uint32_t>(x); });
+  return {copy.shape(), std::move(wide)};
+}
+
+/// Of uint64, which it holds as int64.
+void check_range(const Array& array) {
+  const auto numbers = array.numbers<std::int64_t>();
+  const auto large = std::find_if(numbers.begin(), numbers.end(), [](std::int64_t x) { return x < 0; });
+  if (large != numbers.end()) throw Error("holds {}, which does not fit in int64", static_cast<std::uint64_t>(*large));
 }
 
 }  // namespace
@@ -163,25 +170,12 @@ Array npy_array(const NpyHeader& header, std::shared_ptr<const void> numbers) {
   const std::vector<std::int64_t> shape = header.shape.empty() ? std::vector<std::int64_t>{1} : header.shape;
   const bool is_big = header.type.starts_with('>') && type.bytes > 1;
   const bool is_fortran = header.is_fortran && shape.size() > 1;
-  const bool is_wide = type.code == "u4" || type.code == "u8";
+  const bool is_uint32 = type.code == "u4";
   const bool is_aligned = reinterpret_cast<std::uintptr_t>(numbers.get()) % type.bytes == 0;
-  if (!is_big && !is_fortran && !is_wide && is_aligned) return {*type.becomes, shape, std::move(numbers)};
-  std::vector<std::int64_t> strides(shape.size(), 1);
-  for (std::size_t k = 1; k < shape.size(); ++k) {
-    const std::size_t axis = is_fortran ? k : shape.size() - 1 - k, before = is_fortran ? axis - 1 : axis + 1;
-    strides[axis] = strides[before] * shape[before];
-  }
-  const Array copy = gathered(same_size(type.bytes), static_cast<const std::byte*>(numbers.get()), shape, strides);
-  if (is_big) {
-    auto* bytes = const_cast<std::byte*>(copy.bytes().data());  // nobody else has it yet
-    const auto swap = type.bytes == 2   ? swap_bytes<std::uint16_t>
-                      : type.bytes == 4 ? swap_bytes<std::uint32_t>
-                                        : swap_bytes<std::uint64_t>;
-    swap(bytes, copy.size());
-  }
-  if (is_wide) return type.bytes == 4 ? widened<std::uint32_t>(copy) : widened<std::uint64_t>(copy);
-  const auto owner = std::make_shared<const Array>(copy);
-  return {*type.becomes, shape, std::shared_ptr<const void>(owner, owner->bytes().data())};
+  Array array(is_uint32 ? NumberType::int32 : *type.becomes, shape, numbers);
+  if (is_big || is_fortran || !is_aligned) array = copy_of(array, is_fortran, is_big);
+  if (type.code == "u8") check_range(array);
+  return is_uint32 ? widened(array) : array;
 }
 
 }  // namespace lossatlas

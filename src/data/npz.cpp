@@ -7,6 +7,7 @@
 
 #include "base/crc32.h"
 #include "base/error.h"
+#include "pickle/printable.h"
 
 namespace lossatlas {
 namespace {
@@ -46,7 +47,7 @@ NpzFile::NpzFile(const std::filesystem::path& file)
          })) {
       std::string name = entry.name;
       if (name.ends_with(".npy")) name.resize(name.size() - 4);
-      if (!members_.emplace(name, entry).second) throw Error("holds '{}' twice", name);
+      if (!members_.emplace(name, entry).second) throw Error("holds '{}' twice", pickle::printable(name));
       try {
         const NpyHeader header = header_of(entry);
         entries_.push_back({name, type_name(header.type), header.shape});

@@ -109,6 +109,17 @@ TEST_CASE("damaged .npz files are refused in one line") {
   CHECK_THAT(refusal_of(changed), ContainsSubstring("announces 216 bytes of numbers and holds 96"));
 }
 
+TEST_CASE("a member that cannot be as large as it says takes no memory") {
+  const TemporaryFolder folder;
+  std::ifstream in(kFiles / "deflated.npz", std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  const std::size_t entry = bytes.rfind("f4_little_C.npy") - 46;  // in the directory
+  bytes.replace(entry + 24, 4, "\xF0\xFF\xFF\xFF");
+  std::ofstream(folder / "a.npz", std::ios::binary) << bytes;
+  CHECK(refusal(NpzFile(folder / "a.npz"), "f4_little_C") ==
+        (folder / "a.npz").string() + ": f4_little_C: announces more bytes than it can unpack to");
+}
+
 namespace {
 
 /// Arrays in memory, under any names.
