@@ -1,5 +1,8 @@
 #include "data/hdf5_arrays.h"
 
+#include <memory>
+#include <new>
+
 #include "base/error.h"
 #include "data/npy.h"
 

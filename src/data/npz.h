@@ -3,6 +3,8 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <span>
+#include <string>
 
 #include "base/mapped_file.h"
 #include "base/zip_directory.h"

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <span>
+#include <utility>
 
 #include "base/error.h"
 #include "base/mapped_file.h"

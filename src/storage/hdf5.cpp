@@ -7,6 +7,7 @@
 #include <array>
 #include <functional>
 #include <numeric>
+#include <utility>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -307,7 +308,9 @@ struct Hdf5Reader::Impl {
   /// memory is taken for them.
   void check_size(hid_t opened, hid_t stored, const Shape& shape, const std::string& name) const {
     const Handle options(H5Dget_create_plist(opened), H5Pclose, where(name));
-    if (H5Pget_external_count(options) != 0) throw Error("{}: its values are in another file", where(name));
+    if (H5Pget_external_count(options) != 0 || H5Pget_layout(options) == H5D_VIRTUAL) {
+      throw Error("{}: its values are in another file", where(name));
+    }
     const auto in_file = std::min<std::uint64_t>(H5Dget_storage_size(opened), std::filesystem::file_size(path));
     const std::uint64_t most = in_file * (H5Pget_nfilters(options) > 0 ? kMostCompressed : 1);
     std::uint64_t bytes = H5Tget_size(stored);

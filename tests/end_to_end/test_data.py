@@ -101,9 +101,13 @@ LABELS = {"uint8": lambda y: y.astype(np.uint8), "int64": lambda y: y, "column o
           "big int16": lambda y: y.astype(">i2")}
 
 
-@pytest.mark.parametrize("kind, how", [("npz", {}), ("npz", {"compression": True}), ("hdf5", {}),
-                                       ("hdf5", {"compression": "gzip", "shuffle": True, "chunks": True})])
-@pytest.mark.parametrize("images, labels", [*((name, "uint8") for name in IMAGES), *(("grey", name) for name in LABELS)])
+PACKED = [("npz", {"compression": True}), ("hdf5", {"compression": "gzip", "shuffle": True, "chunks": True})]
+
+
+@pytest.mark.parametrize("kind, how, images, labels",
+                         [*((kind, {}, name, "uint8") for kind in ("npz", "hdf5") for name in IMAGES),
+                          *((kind, {}, "grey", name) for kind in ("npz", "hdf5") for name in LABELS),
+                          *((kind, how, "channels last", "int64") for kind, how in PACKED)])
 def test_labelled_arrays(lossatlas, tmp_path, kind, how, images, labels):
     rng = np.random.default_rng(5)
     x, y = rng.integers(0, 256, (30, 3, 5, 6), dtype=np.uint8), np.arange(30) % 7
@@ -122,7 +126,7 @@ def test_labelled_arrays(lossatlas, tmp_path, kind, how, images, labels):
 
 @pytest.mark.parametrize("kind", ["npz", "hdf5"])
 def test_training_on_arrays(lossatlas, tmp_path, kind):
-    """The test loss that the run recorded is PyTorch's of the network it wrote."""
+    """The test loss that the run recorded, and that of a surface, are PyTorch's of the network it wrote."""
     rng = np.random.default_rng(6)
     y = np.arange(80) % 4
     x = np.clip(rng.integers(60, 200, (4, 3, 32, 32))[y] + rng.normal(0, 20, (80, 3, 32, 32)), 0, 255).astype(np.uint8)
@@ -138,6 +142,10 @@ def test_training_on_arrays(lossatlas, tmp_path, kind):
     with torch.no_grad():
         wanted = F.cross_entropy(network(torch.from_numpy(x[60:].reshape(-1, 3072) / 255)), torch.from_numpy(y[60:])).item()
     assert found == pytest.approx(wanted, rel=1e-5)
+    lossatlas("surface", "--checkpoint", tmp_path / "run", "--data", words, "--grid", 3, "--split", "test", "--out",
+              tmp_path / "s.h5").ok()
+    with h5py.File(tmp_path / "s.h5") as h5:
+        assert h5["test_loss"][1, 1] == pytest.approx(wanted, rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["npz", "hdf5"])
@@ -251,3 +259,16 @@ def test_pickles_that_are_not_cifars(lossatlas, tmp_path):
     refused("its 'data' is no array of uint8 [N, 3072]", good | {"data": np.zeros((2, 3071), np.uint8)})
     refused("breaks off", pickle.dumps(good, 2)[:3000])
     refused("breaks off", b"")
+
+
+def test_datasets_that_are_elsewhere(lossatlas, tmp_path):
+    """A virtual dataset reads other files: they are not opened."""
+    with h5py.File(tmp_path / "other.h5", "w") as h5:
+        h5["x"] = np.zeros((3, 2, 2), np.uint8)
+    layout = h5py.VirtualLayout((3, 2, 2), np.uint8)
+    layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "x", (3, 2, 2))
+    with h5py.File(tmp_path / "a.h5", "w") as h5:
+        h5.create_virtual_dataset("x", layout)
+        h5["y"] = [0, 1, 2]
+    done = lossatlas("train", "--arch", "linear", "--data", f"hdf5:{tmp_path / 'a.h5'}", "--out", tmp_path / "run")
+    assert done.status == 1 and done.line() == f"lossatlas: {tmp_path / 'a.h5'}: x: its values are in another file"
