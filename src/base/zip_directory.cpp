@@ -76,9 +76,10 @@ std::vector<ZipEntry> read_zip_directory(std::uint64_t file_size, const Read& re
     ZipEntry& entry = entries.emplace_back();
     entry.name = rest.substr(kHeader, name_size);
     entry.is_stored = field<std::uint16_t>(rest, 10) == 0;
+    entry.is_deflated = field<std::uint16_t>(rest, 10) == 8;
     entry.checksum = field<std::uint32_t>(rest, 16);
     entry.size = large.value_of(field<std::uint32_t>(rest, 24));
-    large.value_of(field<std::uint32_t>(rest, 20));  // the packed size
+    entry.packed = large.value_of(field<std::uint32_t>(rest, 20));
     entry.header = large.value_of(field<std::uint32_t>(rest, 42));
     rest.remove_prefix(size);
   }

@@ -10,9 +10,11 @@ namespace lossatlas {
 /// What a zip's directory says of one of its members (PKWARE's APPNOTE.TXT 4.3.12, 4.5.3).
 struct ZipEntry {
   std::string name;
-  bool is_stored = true;       // not compressed
+  bool is_stored = true;  // not compressed
+  bool is_deflated = false;
   std::uint32_t checksum = 0;  // CRC-32 of the member as it is when unpacked; 0 if it was left out
   std::uint64_t size = 0;      // bytes of the member when unpacked
+  std::uint64_t packed = 0;    // bytes of it in the file
   std::uint64_t header = 0;    // where its local header begins
 };
 

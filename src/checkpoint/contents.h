@@ -7,7 +7,7 @@
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/index.h"
 #include "checkpoint/tensors.h"
-#include "checkpoint/value.h"
+#include "pickle/value.h"
 
 namespace lossatlas::pickle {
 

@@ -10,7 +10,7 @@
 #include "checkpoint/formats.h"
 #include "checkpoint/globals.h"
 #include "checkpoint/tensors.h"
-#include "checkpoint/value.h"
+#include "pickle/value.h"
 #include "programs/exported_program.h"
 #include "programs/graph_json.h"
 

@@ -1,5 +1,7 @@
 #include "checkpoint/globals.h"
 
+#include <c10/core/ScalarType.h>
+
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -8,7 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "checkpoint/numpy_scalar.h"
+#include "pickle/numpy_scalar.h"
 
 namespace lossatlas::pickle {
 namespace {
@@ -467,15 +469,6 @@ Ref storage_of(const Value& persistent_id, Arena& arena) {
     storage.view_numel = argument<std::int64_t>(view, 2, what);
   }
   return arena.make(arena.keep(std::move(storage)));
-}
-
-std::string printable(std::string_view text) {
-  constexpr std::size_t longest = 80;
-  std::string line;
-  for (const char letter : text.substr(0, longest)) {
-    line += letter >= ' ' && letter <= '~' ? letter : '?';
-  }
-  return text.size() > longest ? line + "..." : line;
 }
 
 }  // namespace lossatlas::pickle

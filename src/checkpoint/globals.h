@@ -3,7 +3,8 @@
 #include <string>
 #include <string_view>
 
-#include "checkpoint/value.h"
+#include "pickle/printable.h"
+#include "pickle/value.h"
 
 /// The functions and classes that a checkpoint's pickle may ask for, and what we do in their place.
 namespace lossatlas::pickle {
@@ -28,8 +29,5 @@ void set_state(Value& object, const Value& state);
 /// The storage that torch.save's persistent id stands for: ("storage", type, key, location, length[, view]); a Foreign
 /// for one of a type that is not read, or without values.
 Ref storage_of(const Value& persistent_id, Arena& arena);
-
-/// For messages: printable ASCII, and not too long.
-std::string printable(std::string_view text);
 
 }  // namespace lossatlas::pickle

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "checkpoint/tensors.h"
-#include "checkpoint/value.h"
+#include "pickle/value.h"
 
 namespace lossatlas::pickle {
 

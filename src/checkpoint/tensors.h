@@ -9,7 +9,7 @@
 #include <span>
 #include <string>
 
-#include "checkpoint/value.h"
+#include "pickle/value.h"
 
 namespace lossatlas::pickle {
 

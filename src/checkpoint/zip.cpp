@@ -13,7 +13,7 @@
 #include "checkpoint/globals.h"
 #include "checkpoint/input_file.h"
 #include "checkpoint/tensors.h"
-#include "checkpoint/unpickler.h"
+#include "checkpoint/torch_objects.h"
 #include "models/exported.h"
 #include "models/script.h"
 

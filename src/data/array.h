@@ -13,7 +13,20 @@
 
 namespace lossatlas {
 
-enum class NumberType { boolean, uint8, int8, uint16, int16, int32, int64, float16, bfloat16, float32, float64 };
+enum class NumberType {
+  boolean,
+  uint8,
+  int8,
+  uint16,
+  int16,
+  uint32,
+  int32,
+  int64,
+  float16,
+  bfloat16,
+  float32,
+  float64
+};
 
 /// As NumPy and PyTorch name it: "uint8", "bool".
 std::string_view name_of(NumberType type);
@@ -25,6 +38,7 @@ constexpr NumberType number_type() {
   if constexpr (std::is_same_v<Number, std::int8_t>) return NumberType::int8;
   if constexpr (std::is_same_v<Number, std::uint16_t>) return NumberType::uint16;
   if constexpr (std::is_same_v<Number, std::int16_t>) return NumberType::int16;
+  if constexpr (std::is_same_v<Number, std::uint32_t>) return NumberType::uint32;
   if constexpr (std::is_same_v<Number, std::int32_t>) return NumberType::int32;
   if constexpr (std::is_same_v<Number, std::int64_t>) return NumberType::int64;
   if constexpr (std::is_same_v<Number, float>) return NumberType::float32;
@@ -63,11 +77,21 @@ class Array {
   }
   /// A copy of these rows, in this order.
   Array rows(std::span<const std::int64_t> indices) const;
+  /// The same numbers under another shape, of as many numbers.
+  Array reshaped(std::vector<std::int64_t> shape) const { return {type_, std::move(shape), data_}; }
 
  private:
   NumberType type_ = NumberType::uint8;
   std::vector<std::int64_t> shape_;
   std::shared_ptr<const void> data_;
 };
+
+/// Memory for so many bytes, not yet written. Throws Error if there is not that much.
+std::shared_ptr<std::byte[]> memory_for(std::uint64_t bytes);
+
+/// A copy in the order of C of numbers that lie anywhere, aligned or not: the number at an index is `from` plus the sum
+/// of index · stride, in numbers.
+Array gathered(NumberType type, const std::byte* from, std::vector<std::int64_t> shape,
+               std::span<const std::int64_t> strides);
 
 }  // namespace lossatlas

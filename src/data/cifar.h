@@ -7,7 +7,8 @@
 namespace lossatlas {
 
 /// The data sets of Krizhevsky 2009 in their official binary layout: records of label bytes and 3072 pixel bytes
-/// ([3, 32, 32]). Files may hold any number of records.
+/// ([3, 32, 32]); or, where that is missing, in their Python version, as torchvision keeps them (cifar_python.h): the
+/// same names without .bin. Files may hold any number of records.
 enum class Cifar {
   ten,             // one label of 10; train: data_batch_1.bin … data_batch_5.bin, in this order; test: test_batch.bin
   hundred,         // the fine label, of 100; train.bin and test.bin

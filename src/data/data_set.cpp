@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/philox.h"
+#include "data/array_visit.h"
 #include "data/kinds.h"
 
 namespace lossatlas {
@@ -28,10 +29,15 @@ NamedData parse(const std::string& words) {
   for (const DataKind& kind : data_kinds()) {
     const bool is_optional = kind.shown.find("[:") == kind.name.size();
     if (kind.name == name && (!rest.empty() || (is_optional && colon == words.npos))) return {&kind, rest};
-    if (kind.name == name) throw UsageError("`data` {}: requires what follows the colon, as in {}", words, kind.shown);
+    if (kind.name != name) continue;
+    const bool is_of_folder = kind.shown.find(":DIR") != kind.shown.npos;
+    const char* missing = is_of_folder  ? "the folder of its files"
+                          : is_optional ? "a number after the colon"
+                                        : "a file";
+    throw UsageError("`data` {}: requires {}, as in {}", words, missing, kind.shown);
   }
   const bool is_folder = std::filesystem::is_directory(in_home(words));
-  throw UsageError("`data` {}: unknown kind of data; there are {}{}", words, list_of_data_kinds(),
+  throw UsageError("`data` {}: unknown kind of data; requires {}{}", words, list_of_data_kinds(),
                    is_folder ? fmt::format("; of a folder as in cifar10:{}", words) : "");
 }
 
@@ -58,22 +64,43 @@ DataSet load_data(const DataSpec& spec, Split split, const DataObserver& observe
   return data;
 }
 
-ArrayData load_arrays(const DataSpec& spec, Split split) {
+ArrayData load_arrays(const DataSpec& spec, Split split, const TokenOptions& tokens) {
   const auto [words, part] = source_of(spec, split);
   const auto [kind, rest] = parse(words);
   if (!kind->load_arrays) throw UsageError("`data` {}: images, not arrays", words);
-  ArrayData data = kind->load_arrays(rest, part);
+  ArrayData data = kind->load_arrays(rest, part, tokens);
   data.name = words;
+  if (tokens.vocabulary > 0) check_ids(data, tokens.vocabulary);
   return data;
+}
+
+void check_ids(const ArrayData& data, std::int64_t vocabulary) {
+  const auto check = [&](const Array& array, std::string_view what) {
+    if (is_float(array.type())) return;
+    visit(array, [&](auto ids) {
+      const auto bad = std::find_if(ids.begin(), ids.end(), [&](auto id) {
+        return static_cast<double>(id) < 0 || static_cast<double>(id) >= static_cast<double>(vocabulary);
+      });
+      if (bad == ids.end()) return;
+      const auto position = static_cast<std::size_t>(bad - ids.begin());
+      throw Error("{}: id {} at position {} of its {} (sample {}) is not one of the vocabulary's 0 to {}",
+                  data.file.string(), static_cast<double>(*bad), position, what, position * array.rows() / array.size(),
+                  vocabulary - 1);
+    });
+  };
+  for (const Array& input : data.inputs) check(input, "inputs");
+  if (data.targets) check(*data.targets, "targets");
 }
 
 std::string list_of_data_kinds() {
   std::string list;
   for (const DataKind& kind : data_kinds()) {
-    list += (list.empty() ? "" : &kind == &data_kinds().back() ? " and " : ", ") + kind.shown;
+    list += (list.empty() ? "" : &kind == &data_kinds().back() ? " or " : ", ") + kind.shown;
   }
   return list;
 }
+
+bool is_tokens(const std::string& words) { return parse(words).kind->name == "tokens"; }
 
 bool is_arrays(const std::string& words) { return parse(words).kind->load_arrays != nullptr; }
 

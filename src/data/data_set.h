@@ -39,9 +39,16 @@ struct DataSet {
 
 /// Samples of any type and shape, as a file holds them.
 struct ArrayData {
-  std::string name;           // the words that named it: "npz:FILE"
-  std::vector<Array> inputs;  // the first axis of each is the sample
+  std::string name;            // the words that named it: "npz:FILE"
+  std::filesystem::path file;  // that they were read from
+  std::vector<Array> inputs;   // the first axis of each is the sample
   std::optional<Array> targets;
+};
+
+/// What the reader of tokens knows of them.
+struct TokenOptions {
+  std::int64_t block = 0;       // tokens of a sample, unless the words say it; 0: unknown
+  std::int64_t vocabulary = 0;  // ids are below it; 0: unknown
 };
 
 /// How the pictures of files become images of one size, in the words of torchvision's transforms.
@@ -71,19 +78,32 @@ struct DataObserver {
 
 /// Loads labelled images, one split of the data that `spec.words` name:
 ///   synthetic[:N]   made by the program: N training images (default 5000) and N/4 test images
-///   cifar10:DIR     the official binary layout, in DIR or DIR/cifar-10-batches-bin; ~/ in front is the home folder
+///   cifar10:DIR     the binary or the Python version (cifar.h); ~/ in front is the home folder
 ///   cifar100:DIR    the same of CIFAR-100, by its 100 fine labels; cifar100:DIR:coarse by its 20 coarse ones
 ///   mnist:DIR       MNIST, Fashion-MNIST, KMNIST, as IDX files, plain or compressed (idx.h)
+///   npz:FILE        images and labels of numpy.savez, by their names (array_file.h)
+///   hdf5:FILE       the same of the datasets at the root of an HDF5 file
 /// Throws UsageError for an unknown kind, Error for files that are missing or damaged.
 DataSet load_data(const DataSpec& spec, Split split, const DataObserver& observer = {});
 
-/// Loads one split of arrays: no normalization, no conversion. Throws UsageError for words of another kind (is_arrays).
-ArrayData load_arrays(const DataSpec& spec, Split split);
+/// Loads one split of arrays: no normalization, no conversion.
+///   npz:FILE, hdf5:FILE                    by their names (array_file.h)
+///   tokens:FILE[:T], tokens:FOLDER[:T]     blocks of T token ids (tokens.h)
+/// Throws UsageError for words of another kind (is_arrays) and for tokens without a block length, Error for files that
+/// are missing or damaged, and for ids that are not in the vocabulary if `tokens` says it.
+ArrayData load_arrays(const DataSpec& spec, Split split, const TokenOptions& tokens = {});
+
+/// Throws Error, naming the file and the position, where whole numbers of the inputs or the targets are no ids of this
+/// vocabulary: from 0 to vocabulary - 1.
+void check_ids(const ArrayData& data, std::int64_t vocabulary);
+
+/// The words name tokens, which are arrays too.
+bool is_tokens(const std::string& words);
 
 /// The words name arrays or tokens, not images. Throws UsageError for an unknown kind.
 bool is_arrays(const std::string& words);
 
-/// "synthetic[:N], cifar10:DIR, … and mnist:DIR"
+/// "synthetic[:N], cifar10:DIR, … or tokens:FILE[:T]"
 std::string list_of_data_kinds();
 
 /// False if the data are of one split alone. Throws as load_data.

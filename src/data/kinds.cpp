@@ -4,8 +4,11 @@
 
 #include "base/error.h"
 #include "data/cifar.h"
+#include "data/hdf5_arrays.h"
 #include "data/idx.h"
+#include "data/npz.h"
 #include "data/synthetic.h"
+#include "data/tokens.h"
 
 namespace lossatlas {
 namespace {
@@ -28,6 +31,19 @@ std::pair<Cifar, std::string> cifar100(std::string rest) {
   if (!rest.ends_with(kCoarse)) return {Cifar::hundred, std::move(rest)};
   rest.resize(rest.size() - kCoarse.size());
   return {Cifar::hundred_coarse, std::move(rest)};
+}
+
+/// Named arrays in one file.
+template <class File>
+DataKind arrays_of(const std::string& name) {
+  using Rest = const std::string&;
+  return {.name = name,
+          .shown = name + ":FILE",
+          .load = [](Rest file, Split split, const ImageOptions&,
+                     const DataObserver&) { return labelled_images(File(file), split); },
+          .load_arrays = [](Rest file, Split split, const TokenOptions&) { return split_of(File(file), split); },
+          .has_test = [](Rest file) { return has_test_arrays(File(file)); },
+          .files = [](Rest file) { return std::vector<std::filesystem::path>{file}; }};
 }
 
 }  // namespace
@@ -62,6 +78,13 @@ const std::vector<DataKind>& data_kinds() {
        .shown = "mnist:DIR",
        .load = [](Rest folder, Split split, Options, Hears) { return load_idx(folder, split); },
        .files = [](Rest folder) { return idx_files(folder); }},
+      arrays_of<NpzFile>("npz"),
+      arrays_of<Hdf5Arrays>("hdf5"),
+      {.name = "tokens",
+       .shown = "tokens:FILE[:T]",
+       .load_arrays = load_tokens,
+       .has_test = has_test_tokens,
+       .files = token_files},
   };
   return kinds;
 }

@@ -13,9 +13,9 @@ struct DataKind {
   std::string name;
   std::string shown;  // in the list of kinds: "cifar10:DIR"
   DataSet (*load)(const std::string& rest, Split split, const ImageOptions& options,
-                  const DataObserver& observer) = nullptr;                   // null: no class labels
-  ArrayData (*load_arrays)(const std::string& rest, Split split) = nullptr;  // null: images
-  bool (*has_test)(const std::string& rest) = nullptr;                       // null: they always have
+                  const DataObserver& observer) = nullptr;  // null: no class labels
+  ArrayData (*load_arrays)(const std::string& rest, Split split, const TokenOptions& tokens) = nullptr;  // null: images
+  bool (*has_test)(const std::string& rest) = nullptr;  // null: they always have
   std::vector<std::filesystem::path> (*files)(const std::string& rest) = nullptr;
 };
 

@@ -35,6 +35,7 @@ at::ScalarType scalar_type(NumberType type) {
     case NumberType::int8: return at::kChar;
     case NumberType::uint16: return at::kUInt16;
     case NumberType::int16: return at::kShort;
+    case NumberType::uint32: return at::kUInt32;
     case NumberType::int32: return at::kInt;
     case NumberType::int64: return at::kLong;
     case NumberType::float16: return at::kHalf;
@@ -112,6 +113,15 @@ std::string TensorSamples::sha256() const {
     digest.add({static_cast<const std::byte*>(bytes.const_data_ptr()), bytes.nbytes()});
   });
   return digest.finish();
+}
+
+Batch TokenBlocks::batch(std::int64_t first, std::int64_t count) const {
+  Batch samples = ids_->batch(first, count);
+  for (at::Tensor& ids : samples.inputs) {
+    const std::int64_t bits = ids.scalar_type() == at::kShort ? 0xffff : 0xffffffff;
+    ids = ids.to(at::kLong).bitwise_and_(bits);
+  }
+  return samples;
 }
 
 PixelValues::PixelValues(const DataSet& data) : data_(data), table_(data.normalization.mean.size()) {

@@ -72,6 +72,24 @@ class TensorSamples : public SampleSource {
   at::Device device_;
 };
 
+/// Blocks of token ids, stored as integers of 16 or 32 bits, which become int64 when they are asked for: a file of many
+/// gigabytes is never all in memory.
+class TokenBlocks : public SampleSource {
+ public:
+  /// Ids without a sign in tensors of int16 or int32, whose bits they are: LibTorch hardly computes with the others.
+  explicit TokenBlocks(std::shared_ptr<const SampleSource> ids) : ids_(std::move(ids)) {}
+
+  std::int64_t size() const override { return ids_->size(); }
+  Batch batch(std::int64_t first, std::int64_t count) const override;
+  std::shared_ptr<const SampleSource> subset(std::span<const std::int64_t> indices) const override {
+    return std::make_shared<TokenBlocks>(ids_->subset(indices));
+  }
+  std::string sha256() const override { return ids_->sha256(); }
+
+ private:
+  std::shared_ptr<const SampleSource> ids_;
+};
+
 /// The numbers of a data set's images as they enter the network, rounded once: what mean and deviation make of v, which
 /// is p / 255 of a byte p.
 class PixelValues {

@@ -48,6 +48,31 @@ void check_labels(const ProblemFile& file, const at::Tensor& labels, const std::
               target.classes - 1);
 }
 
+/// Token ids are below the number of classes; of a loss that is a function, below the rows of the largest embedding.
+std::int64_t vocabulary_of(const ProblemFile& file) {
+  if (file.target()) return file.target()->classes;
+  std::int64_t largest = 0;
+  for (const ProblemParameter& parameter : file.parameters()) {
+    if (parameter.module_class == "Embedding") largest = std::max(largest, parameter.tensor.size(0));
+  }
+  return largest;
+}
+
+std::shared_ptr<const SampleSource> read_tokens(const ProblemFile& file, const DataSpec& spec, Split split,
+                                                const std::string& text, at::Device device) {
+  const ProblemInput& input = file.inputs().front();
+  const std::int64_t block = input.shape.size() == 1 ? input.shape.front() : 0;
+  const ArrayData blocks = load_arrays(spec, split, {.block = block, .vocabulary = vocabulary_of(file)});
+  Batch ids;
+  for (const Array* array : {&blocks.inputs.front(), &*blocks.targets}) {
+    if (ids.inputs.size() == file.inputs().size()) break;  // some networks take the tokens alone
+    ids.inputs.push_back(tensor_of(*array).view(bytes_of(array->type()) == 2 ? at::kShort : at::kInt));
+  }
+  auto source = std::make_shared<TokenBlocks>(std::make_shared<TensorSamples>(ids, device, least_batch(file)));
+  check_fit(file, source->batch(0, 1), text);
+  return source;
+}
+
 std::shared_ptr<const SampleSource> read_arrays(const ProblemFile& file, const DataSpec& spec, Split split,
                                                 const std::string& text, at::Device device) {
   const ArrayData arrays = load_arrays(spec, split);
@@ -85,8 +110,10 @@ ProblemSplit problem_split(const ProblemFile& file, const DataRequest& request, 
             file.data_sha256(split == Split::test)};
   }
   const std::string text = split_text(split, words);
-  auto source = is_arrays(words) ? read_arrays(file, spec_of(request), split, text, device)
-                                 : read_images(file, request, split, text, device, observer);
+  const DataSpec spec = spec_of(request);
+  auto source = is_tokens(words)   ? read_tokens(file, spec, split, text, device)
+                : is_arrays(words) ? read_arrays(file, spec, split, text, device)
+                                   : read_images(file, request, split, text, device, observer);
   if (file.is_coupled() && source->size() % file.batch_size() != 0) {
     throw Error("{}: {} samples are no batches of {}, whose samples go together here", text, source->size(),
                 file.batch_size());

@@ -7,6 +7,7 @@
 #include <array>
 #include <functional>
 #include <numeric>
+#include <utility>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -101,6 +102,46 @@ Stored kind_of_values(hid_t type) {
     case H5T_STRING: return Stored::text;
     default: return Stored::other;
   }
+}
+
+/// A copy of the type in little-endian order, the processor's.
+Handle little_endian(hid_t type) {
+  Handle copy(H5Tcopy(type), H5Tclose, "type");
+  if (H5Tget_class(type) != H5T_ENUM) checked(H5Tset_order(copy, H5T_ORDER_LE), "type");
+  return copy;
+}
+
+/// IEEE 754 binary16, which HDF5 has no name for.
+bool is_float16(hid_t type) {
+  std::size_t sign = 0, exponent = 0, exponent_bits = 0, fraction = 0, fraction_bits = 0;
+  return H5Tget_size(type) == 2 && H5Tget_precision(type) == 16 && H5Tget_ebias(type) == 15 &&
+         H5Tget_fields(type, &sign, &exponent, &exponent_bits, &fraction, &fraction_bits) >= 0 && sign == 15 &&
+         exponent == 10 && exponent_bits == 5 && fraction == 0 && fraction_bits == 10;
+}
+
+bool is_boolean(hid_t type) {
+  std::int8_t no = -1, yes = -1;
+  return H5Tget_size(type) == 1 && H5Tget_nmembers(type) == 2 && H5Tenum_valueof(type, "FALSE", &no) >= 0 &&
+         H5Tenum_valueof(type, "TRUE", &yes) >= 0 && no == 0 && yes == 1;
+}
+
+std::optional<NumberFormat> format_of(hid_t type) {
+  const std::size_t size = H5Tget_size(type);
+  const H5T_class_t kind = H5Tget_class(type);
+  if (kind == H5T_ENUM) return is_boolean(type) ? std::optional(NumberFormat{'b', 1}) : std::nullopt;
+  if (kind != H5T_INTEGER && kind != H5T_FLOAT) return std::nullopt;
+  const Handle copy = little_endian(type);
+  if (kind == H5T_FLOAT) {
+    const bool is_ieee = is_float16(copy) || H5Tequal(copy, H5T_IEEE_F32LE) > 0 || H5Tequal(copy, H5T_IEEE_F64LE) > 0;
+    return is_ieee ? std::optional(NumberFormat{'f', size}) : std::nullopt;
+  }
+  for (const hid_t known : {H5T_STD_U8LE, H5T_STD_U16LE, H5T_STD_U32LE, H5T_STD_U64LE}) {
+    if (H5Tequal(copy, known) > 0) return NumberFormat{'u', size};
+  }
+  for (const hid_t known : {H5T_STD_I8LE, H5T_STD_I16LE, H5T_STD_I32LE, H5T_STD_I64LE}) {
+    if (H5Tequal(copy, known) > 0) return NumberFormat{'i', size};
+  }
+  return std::nullopt;
 }
 
 Handle space_of(const Shape& shape) {
@@ -267,7 +308,9 @@ struct Hdf5Reader::Impl {
   /// memory is taken for them.
   void check_size(hid_t opened, hid_t stored, const Shape& shape, const std::string& name) const {
     const Handle options(H5Dget_create_plist(opened), H5Pclose, where(name));
-    if (H5Pget_external_count(options) != 0) throw Error("{}: its values are in another file", where(name));
+    if (H5Pget_external_count(options) != 0 || H5Pget_layout(options) == H5D_VIRTUAL) {
+      throw Error("{}: its values are in another file", where(name));
+    }
     const auto in_file = std::min<std::uint64_t>(H5Dget_storage_size(opened), std::filesystem::file_size(path));
     const std::uint64_t most = in_file * (H5Pget_nfilters(options) > 0 ? kMostCompressed : 1);
     std::uint64_t bytes = H5Tget_size(stored);
@@ -445,6 +488,21 @@ template std::vector<double> Hdf5Reader::read(const std::string&) const;
 template std::vector<float> Hdf5Reader::read(const std::string&) const;
 template std::vector<std::int64_t> Hdf5Reader::read(const std::string&) const;
 template std::vector<std::uint8_t> Hdf5Reader::read(const std::string&) const;
+
+std::optional<NumberFormat> Hdf5Reader::number_format(const std::string& dataset) const {
+  return format_of(Handle(H5Dget_type(impl_->dataset(dataset)), H5Tclose, impl_->where(dataset)));
+}
+
+std::unique_ptr<std::byte[]> Hdf5Reader::read_as_stored(const std::string& dataset) const {
+  const Handle opened = impl_->dataset(dataset);
+  const Handle stored(H5Dget_type(opened), H5Tclose, impl_->where(dataset));
+  if (!format_of(stored)) throw Error("{}: not numbers", impl_->where(dataset));
+  const Shape sizes = shape(dataset);
+  impl_->check_size(opened, stored, sizes, dataset);
+  std::unique_ptr<std::byte[]> numbers(new std::byte[product(sizes) * H5Tget_size(stored)]);
+  impl_->read_all(opened, little_endian(stored), numbers.get(), dataset);
+  return numbers;
+}
 
 std::string Hdf5Reader::read_text(const std::string& dataset) const {
   const Handle opened = impl_->dataset(dataset);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +16,12 @@ using Shape = std::vector<std::size_t>;
 
 /// What a dataset or an attribute holds. Floats of other sizes count as float64, whole numbers as int64.
 enum class Stored { float32, float64, int64, uint8, text, other };
+
+/// A type of numbers: 'b' bool (h5py's enumeration of FALSE and TRUE), 'i' and 'u' whole numbers, 'f' IEEE floats.
+struct NumberFormat {
+  char kind = 0;
+  std::size_t bytes = 0;  // 1, 2, 4 or 8
+};
 
 /// Builds an HDF5 file in memory; save() puts it on the disk whole or not at all, so that no reader ever sees half a
 /// file, a full disk harms nothing, and HDF5's file locks are never used. Paths are absolute ("/lossatlas/evaluated");
@@ -81,6 +88,10 @@ class Hdf5Reader {
   /// Numbers of any stored type, converted to T: double, float, std::int64_t, std::uint8_t.
   template <class T>
   std::vector<T> read(const std::string& dataset) const;
+  /// Nothing for what is not numbers of these types.
+  std::optional<NumberFormat> number_format(const std::string& dataset) const;
+  /// Numbers in the type that they are stored in, which has a number_format, in the processor's byte order.
+  std::unique_ptr<std::byte[]> read_as_stored(const std::string& dataset) const;
   std::string read_text(const std::string& dataset) const;
   /// All strings of a dataset, in the order of its rows.
   std::vector<std::string> read_texts(const std::string& dataset) const;

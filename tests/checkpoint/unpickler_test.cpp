@@ -1,7 +1,6 @@
-#include "checkpoint/unpickler.h"
-
 #include "base/error.h"
 #include "catch.h"
+#include "checkpoint/torch_objects.h"
 
 using namespace lossatlas;
 using namespace lossatlas::pickle;

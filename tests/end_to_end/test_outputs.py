@@ -381,15 +381,6 @@ def test_home_folder(data, folder, a):
         a.with_name("epoch-0000.pt").read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("where", [".", "cifar-10-batches-py"])
-def test_cifar10_as_pickles(refused, folder, where):
-    (folder / where).mkdir(exist_ok=True)
-    for name in ("data_batch_1", "test_batch", "batches.meta"):
-        (folder / where / name).touch()
-    words = ["train", "--arch", "linear", "--data", "cifar10:.", "--out", "r"]
-    refused(1, ["Python version", "cifar-10-binary.tar.gz"], *words)
-
-
 def test_files_named_twice(refused, data, folder, a, b):
     other = a.with_name("epoch-0000.pt")
     same = f"run/../{a.relative_to(folder)}"

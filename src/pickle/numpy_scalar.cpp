@@ -1,4 +1,4 @@
-#include "checkpoint/numpy_scalar.h"
+#include "pickle/numpy_scalar.h"
 
 #include <algorithm>
 #include <bit>
@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
-#include "checkpoint/globals.h"
+#include "pickle/printable.h"
 
 namespace lossatlas::pickle {
 namespace {

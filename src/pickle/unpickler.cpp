@@ -1,4 +1,4 @@
-#include "checkpoint/unpickler.h"
+#include "pickle/unpickler.h"
 
 #include <algorithm>
 #include <bit>
@@ -8,8 +8,8 @@
 #include <unordered_map>
 
 #include "base/error.h"
-#include "checkpoint/globals.h"
-#include "checkpoint/opcodes.h"
+#include "pickle/opcodes.h"
+#include "pickle/printable.h"
 
 namespace lossatlas::pickle {
 namespace {
@@ -19,7 +19,7 @@ constexpr std::size_t kMaxOpcodes = 16'000'000;
 
 class Unpickler {
  public:
-  Unpickler(std::string_view input, Arena& arena, Globals globals) : input_(input), arena_(arena), globals_(globals) {}
+  Unpickler(std::string_view input, Arena& arena, Objects& objects) : input_(input), arena_(arena), objects_(objects) {}
 
   Loaded load() {
     for (std::size_t count = 0; count < kMaxOpcodes; ++count) {
@@ -29,10 +29,10 @@ class Unpickler {
       }
       if (!framing(opcode) && !scalar(opcode) && !text(opcode) && !container(opcode) && !memo(opcode) &&
           !named_object(opcode)) {
-        fail(fmt::format("opcode 0x{:02x} is not one that torch.save writes", opcode));
+        fail(fmt::format("opcode 0x{:02x} is not one that is read", opcode));
       }
     }
-    throw Error("the pickle is larger than a checkpoint's can be ({} opcodes)", kMaxOpcodes);
+    throw Error("the pickle is larger than any that is read ({} opcodes)", kMaxOpcodes);
   }
 
  private:
@@ -144,16 +144,14 @@ class Unpickler {
         return push_global(text_of(names[0]), text_of(names[1]));
       }
       case kReduce:
-      case kNewObj: return push_call(pop_last(2));
-      case kNewObjEx: return push_call(pop_last(3));
+      case kNewObj: return push_ref(objects_.call(pop_last(2), arena_));
+      case kNewObjEx: return push_ref(objects_.call(pop_last(3), arena_));
       case kBuild: {
         const Ref state = pop();
-        if (globals_ == Globals::known || top()->as<None>() == nullptr) {
-          set_state(*top(), *state);
-        }
+        objects_.set_state(*top(), *state);
         return true;
       }
-      case kBinPersId: return push_made(storage_of(*pop(), arena_));
+      case kBinPersId: return push_ref(objects_.persistent(*pop(), arena_));
       default: return false;
     }
   }
@@ -166,26 +164,6 @@ class Unpickler {
   bool push_ref(Ref value) {
     stack_.push_back(value);
     return true;
-  }
-
-  /// What must be a tensor or nothing where LibTorch reads the same pickle.
-  bool push_made(Ref value) {
-    const Foreign* foreign = value->as<Foreign>();
-    if (globals_ == Globals::any && foreign != nullptr) {
-      throw Error("{}", foreign->why);
-    }
-    return push_ref(value);
-  }
-
-  /// `call`: the function, its arguments, and perhaps those with keywords, which only a Foreign may have.
-  bool push_call(const std::vector<Ref>& call) {
-    if (is_passed_over(*call[0])) {
-      return push(None{});
-    }
-    if (call.size() > 2 && call[0]->as<Foreign>() == nullptr) {
-      fail("it calls a function with keywords that takes none");
-    }
-    return push_made(pickle::call(call[0], *call[1], arena_));
   }
 
   /// Little-endian two's complement of any length, as Python writes its integers.
@@ -212,14 +190,7 @@ class Unpickler {
   }
 
   bool push_global(std::string_view module, std::string_view name) {
-    std::string dotted = fmt::format("{}.{}", module, name);
-    const bool is_read = is_allowed(dotted) || (globals_ == Globals::any && !makes_tensors(dotted));
-    return is_read ? push(Global{std::move(dotted)}) : push_made(foreign_global(std::move(dotted), arena_));
-  }
-
-  bool is_passed_over(const Value& function) const {
-    const Global* global = function.as<Global>();
-    return globals_ == Globals::any && global != nullptr && !is_allowed(global->name);
+    return push_ref(objects_.global(fmt::format("{}.{}", module, name), arena_));
   }
 
   bool append(const std::vector<Ref>& items) {
@@ -334,7 +305,7 @@ class Unpickler {
   std::string_view input_;
   std::size_t position_ = 0;
   Arena& arena_;
-  Globals globals_;
+  Objects& objects_;
   std::vector<Ref> stack_;
   std::vector<std::size_t> marks_;  // heights of the stack
   std::unordered_map<std::uint32_t, Ref> memo_;
@@ -342,8 +313,8 @@ class Unpickler {
 
 }  // namespace
 
-Loaded unpickle(std::string_view input, Arena& arena, Globals globals) {
-  return Unpickler(input, arena, globals).load();
+Loaded unpickle(std::string_view input, Arena& arena, Objects& objects) {
+  return Unpickler(input, arena, objects).load();
 }
 
 }  // namespace lossatlas::pickle

@@ -2,7 +2,7 @@
 
 #include <span>
 
-#include "checkpoint/value.h"
+#include "pickle/value.h"
 
 /// NumPy scalars, which many trainers store as `acc` or `loss`.
 namespace lossatlas::pickle {

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <c10/core/ScalarType.h>
-
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -13,7 +11,11 @@
 
 #include "base/error.h"
 
-/// What a pickle of a checkpoint can hold. Tensors are descriptions only: their bytes are read later, if wanted.
+namespace c10 {
+enum class ScalarType : std::int8_t;  // as LibTorch declares it, which few rooms see
+}
+
+/// What a pickle can hold. Tensors are descriptions only: their bytes are read later, if wanted.
 namespace lossatlas::pickle {
 
 struct Value;
@@ -95,6 +97,9 @@ struct Value {
 /// Owns what a pickle made. Nothing is freed before the arena, and freeing does not recurse.
 class Arena {
  public:
+  /// `most_copied`: what may be copied within the pickle (charge).
+  explicit Arena(std::size_t most_copied = 64'000'000) : most_copied_(most_copied) {}
+
   template <class T>
   Ref make(T content) {
     return &values_.emplace_back(Value{std::move(content)});
@@ -110,9 +115,8 @@ class Arena {
   /// To be called before copying `size` bytes or items of what is there already. The rest of the memory taken is in
   /// proportion to the pickle; copies are not, since a pickle can name one value any number of times.
   void charge(std::size_t size) {
-    constexpr std::size_t limit = 64'000'000;
     copied_ += size;
-    if (copied_ > limit) {
+    if (copied_ > most_copied_) {
       throw Error("the pickle repeats itself without end");
     }
   }
@@ -125,6 +129,7 @@ class Arena {
   std::deque<Storage> storages_;
   std::deque<TensorView> tensors_;
   std::map<std::tuple<std::string, std::string, bool>, Ref> foreign_;
+  std::size_t most_copied_;
   std::size_t copied_ = 0;
 };
 
