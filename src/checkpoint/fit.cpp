@@ -9,6 +9,7 @@
 #include "checkpoint/adapt.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/index.h"
+#include "checkpoint/input_file.h"
 #include "models/network.h"
 #include "models/registry.h"
 
@@ -86,18 +87,6 @@ std::vector<std::string> adapt(std::vector<T>& tensors, std::vector<Alias>& alia
   for (Alias& alias : aliases) alias = {(*renaming)(alias.name), (*renaming)(alias.of)};
   if (auto note = note_of(*renaming, removed); !note.empty()) notes.insert(notes.begin(), std::move(note));
   return notes;
-}
-
-/// What `work` returns, with the file's name in whatever Error it throws.
-template <class Work>
-auto in_file(const std::string& file, const Work& work) {
-  try {
-    return work();
-  } catch (const Error& error) {
-    const std::string_view text = error.what();
-    if (text.starts_with(file)) throw;
-    throw Error("{}: {}", file, text);
-  }
 }
 
 /// Leaves one of the names that a network has for a tensor, the one that it lists. `are_equal` compares two entries.
@@ -228,7 +217,7 @@ std::vector<std::string> load_into(const Checkpoint& checkpoint, const NetworkTe
   const std::vector<NamedTensor> targets = all_tensors(state);
   std::vector<NamedTensor> given = checkpoint.tensors;
   std::vector<Alias> tied = checkpoint.aliases;
-  const auto notes = in_file(file.string(), [&] { return adapt(given, tied, checkpoint.prefix, state, join_tensors); });
+  const auto notes = with_name(file, [&] { return adapt(given, tied, checkpoint.prefix, state, join_tensors); });
   const auto equal = [](const NamedTensor& a, const NamedTensor& b) {
     return a.tensor.scalar_type() == b.tensor.scalar_type() && at::equal(a.tensor, b.tensor);
   };
@@ -261,7 +250,7 @@ std::vector<std::string> check_fit(CheckpointIndex& index, const NetworkTensors&
     return StoredTensor{.name = halves.whole, .sizes = whole.sizes().vec(), .type = at::kFloat, .tensor = whole};
   };
   const auto notes =
-      in_file(index.file.string(), [&] { return adapt(index.tensors, index.aliases, index.prefix, state, join); });
+      with_name(index.file, [&] { return adapt(index.tensors, index.aliases, index.prefix, state, join); });
   const auto equal = [&](const StoredTensor& a, const StoredTensor& b) { return are_equal(index, a, b); };
   keep_first_names(index.tensors, state.aliases, equal, index.file.string(), architecture);
   const auto is_fixed = [&](const StoredTensor& entry, const at::Tensor& fixed) {
