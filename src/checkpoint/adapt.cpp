@@ -14,10 +14,10 @@ namespace {
 using Names = std::set<std::string, std::less<>>;
 
 /// What torch.compile, FSDP and activation checkpointing put before the names of the layer that they wrap.
-constexpr std::string_view kWrappers[]{"_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."};
+constexpr std::string_view kWrapperParts[]{"_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."};
 
 std::string unwrapped(std::string name) {
-  for (const std::string_view part : kWrappers) {
+  for (const std::string_view part : kWrapperParts) {
     for (auto at = name.find(part); at != name.npos; at = name.find(part, at)) name.erase(at, part.size());
   }
   return name;
@@ -26,7 +26,7 @@ std::string unwrapped(std::string name) {
 /// The wrappers' parts that are in the names: "_orig_mod.", or several with commas.
 std::string wrappers_in(const std::vector<std::string>& names) {
   std::vector<std::string_view> found;
-  for (const std::string_view part : kWrappers) {
+  for (const std::string_view part : kWrapperParts) {
     const auto has_part = [&](const std::string& name) { return name.find(part) != name.npos; };
     if (std::any_of(names.begin(), names.end(), has_part)) found.push_back(part);
   }

@@ -157,12 +157,13 @@ Differences differences(const std::vector<Shaped>& wanted, const std::vector<Sha
 template <class T, class Equal>
 void drop_fixed(std::vector<T>& tensors, const std::vector<NamedTensor>& fixed, const Equal& are_equal,
                 const std::string& file, const std::string& network) {
-  for (const auto& [name, tensor] : fixed) {
-    const auto found = std::find_if(tensors.begin(), tensors.end(), [&](const T& entry) { return entry.name == name; });
+  for (const NamedTensor& still : fixed) {
+    const auto is_named = [&](const T& entry) { return entry.name == still.name; };
+    const auto found = std::find_if(tensors.begin(), tensors.end(), is_named);
     if (found == tensors.end()) continue;
-    if (!are_equal(*found, tensor)) {
+    if (!are_equal(*found, still.tensor)) {
       throw Error("{} does not fit {}: {} is not trained there, and has other numbers or sizes in the checkpoint", file,
-                  network, name);
+                  network, still.name);
     }
     tensors.erase(found);
   }

@@ -71,8 +71,7 @@ std::optional<PlainValues::Extent> PlainValues::measure(const Value& value, int 
   if (text) {
     if (text->text.size() < kMostBytes && is_utf8(text->text)) extent = Extent{kBytesPerValue + text->text.size()};
   } else {
-    const auto found = dict ? measure_dict(*dict, depth) : measure_list(list ? list->items : tuple->items, depth);
-    extent = found;
+    extent = dict ? measure_dict(*dict, depth) : measure_list(list ? list->items : tuple->items, depth);
   }
   return extent;
 }

@@ -95,6 +95,22 @@ def moco(path, module):
         "module.queue": torch.ones(8, 4)}}, path)
 
 
+@row("openai-community/gpt2, downloaded", "model.safetensors", "no `transformer.`; attn.bias: the causal mask as a buffer", GPT2,
+     refusal="does not fit GPT: unknown to the network: transformer.h.0.attn.bias [1, 1, 8, 8]")
+def gpt2_downloaded(path, module):
+    state = {name.removeprefix("transformer."): tensor for name, tensor in module.state_dict().items() if "lm_head" not in name}
+    for number in range(2):
+        state[f"h.{number}.attn.bias"] = torch.ones(8, 8).tril()[None, None]
+    write_safetensors(path, state)
+
+
+@row("torch.nn.utils.spectral_norm", "spectral.pt", "weight_orig, weight_u, weight_v", RESNET20,
+     refusal="does not fit resnet20-a: missing: conv1.weight [2, 3, 3, 3]; unknown to the network: conv1.weight_orig")
+def spectral_norm(path, module):
+    torch.nn.utils.spectral_norm(module.conv1)
+    torch.save(module.state_dict(), path)
+
+
 # --- weights of kinds that are not read --------------------------------------------------------------------------
 
 
