@@ -76,14 +76,19 @@ std::string_view first_entry(std::string_view start) {
   return start.substr(kName, byte(kLength) + 256U * byte(kLength + 1));
 }
 
-Reader reader_for(const InputFile& file) {
+Reader reader_for(const InputFile& file, const std::filesystem::path& name) {
+  if (name.extension() == ".distcp") {
+    throw Error(
+        "is one part of what torch.distributed.checkpoint saved; put the folder's parts together: "
+        "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE");
+  }
   const std::string start = file.text(0, 512);
   if (start.empty()) {
     throw Error("is empty");
   }
   if (start.starts_with("PK\x03\x04")) {
-    if (const auto name = first_entry(start); !name.empty() && name.find('/') == name.npos) {
-      throw Error("is a zip archive that torch.save did not write: '{}' is not in a folder", pickle::printable(name));
+    if (const auto entry = first_entry(start); !entry.empty() && entry.find('/') == entry.npos) {
+      throw Error("is a zip archive that torch.save did not write: '{}' is not in a folder", pickle::printable(entry));
     }
     return {read_zip, index_zip};
   }
@@ -146,7 +151,7 @@ CheckpointIndex in_memory(Checkpoint checkpoint) {
 Checkpoint read_one_file(const std::filesystem::path& file, std::string_view key) {
   return with_name(file, [&] {
     InputFile input(file);
-    const Reader reader = reader_for(input);
+    const Reader reader = reader_for(input, file);
     input.load();
     Checkpoint checkpoint = reader.checkpoint(input, key);
     checkpoint.sha256 = sha256_of_text(*input.content());
@@ -182,7 +187,7 @@ CheckpointIndex index_checkpoint(const std::filesystem::path& file, std::string_
       return index;
     }
     InputFile input(file);
-    CheckpointIndex index = reader_for(input).index(input, key);
+    CheckpointIndex index = reader_for(input, file).index(input, key);
     if (index.checksums.empty()) add_checksums(input, index);
     index.file = file;
     return index;

@@ -13,7 +13,8 @@ def write_safetensors(path, state, metadata={"format": "pt"}):
     header, parts, end = {"__metadata__": metadata}, [], 0
     for name, tensor in state.items():
         part = tensor.detach().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
-        header[name] = {"dtype": TYPES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [end, end + len(part)]}
+        header[name] = {"dtype": TYPES[tensor.dtype], "shape": list(tensor.shape),
+                        "data_offsets": [end, end + len(part)]}
         parts.append(part)
         end += len(part)
     text = json.dumps(header).encode()
@@ -28,7 +29,7 @@ def write_shards(folder, state, base, ending):
     for number, part in enumerate((names[:half], names[half:]), 1):
         file = f"{base}-{number:05}-of-00002.{ending}"
         shard = {name: state[name] for name in part}
-        (write_safetensors if ending == "safetensors" else lambda path, shard: torch.save(shard, path))(folder / file, shard)
+        write_safetensors(folder / file, shard) if ending == "safetensors" else torch.save(shard, folder / file)
         index["weight_map"] |= dict.fromkeys(part, file)
     path = folder / f"{base}.{ending}.index.json"
     path.write_text(json.dumps(index, indent=2))

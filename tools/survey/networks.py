@@ -27,7 +27,8 @@ class Block(nn.Module):
         self.bn2 = nn.BatchNorm2d(planes)
         self.stride, self.pad, self.skip = stride, planes - inputs, skip
         if skip and (stride > 1 or inputs != planes):
-            self.add_module(skip, nn.Sequential(nn.Conv2d(inputs, planes, 1, stride, bias=False), nn.BatchNorm2d(planes)))
+            self.add_module(skip, nn.Sequential(nn.Conv2d(inputs, planes, 1, stride, bias=False),
+                                                nn.BatchNorm2d(planes)))
 
     def forward(self, x):
         out = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
@@ -39,8 +40,11 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
+    most_stages = 4
+
     def __init__(self, blocks, skip, head, has_large_stem=False):
         super().__init__()
+        blocks = blocks[: self.most_stages]
         stem = (7, 2, 3) if has_large_stem else (3, 1, 1)
         self.conv1 = nn.Conv2d(3, WIDTH, *stem, bias=False)
         self.bn1 = nn.BatchNorm2d(WIDTH)

@@ -1,9 +1,7 @@
 """What scripts write that Lossatlas refuses, or people give by mistake, with a part of the line that says so."""
 
-import copy
 import io
 import json
-import os
 import pickle
 import tarfile
 import zipfile
@@ -63,23 +61,28 @@ def detectron2_zoo(path, module):
     path.write_bytes(pickle.dumps({"model": arrays(module), "__author__": "Detectron2 Model Zoo"}))
 
 
-@row("NumPy arrays by torch.save", "arrays.pt", "", RESNET20, refusal="a NumPy array, which is not read; save torch.from_numpy()")
+@row("NumPy arrays by torch.save", "arrays.pt", "",
+     RESNET20, refusal="a NumPy array, which is not read; save torch.from_numpy()")
 def saved_arrays(path, module):
     torch.save({"model": arrays(module)}, path)
 
 
-@row("Megatron-LM", "model_optim_rng.pt", "args, a dictionary for each module, rng_state", GPT2, refusal="holds no state_dict")
+@row("Megatron-LM", "model_optim_rng.pt", "args, a dictionary for each module, rng_state",
+     GPT2, refusal="holds no state_dict")
 def megatron(path, module):
     state = module.state_dict()
     encoder = {name[14:]: tensor for name, tensor in state.items() if name.startswith("transformer.h.")}
     embedding = {"word_embeddings": {"weight": state["transformer.wte.weight"]}}
-    torch.save({"args": stand_ins.arguments(model_type=stand_ins.ModelType.encoder_or_decoder), "checkpoint_version": 3.0,
-                "iteration": 99, "model": {"language_model": {"embedding": embedding, "encoder": encoder}},
-                "rng_state": [{"np_rng_state": np.random.RandomState(1).get_state(), "torch_rng_state": torch.get_rng_state()}]},
+    torch.save({"args": stand_ins.arguments(model_type=stand_ins.ModelType.encoder_or_decoder),
+                "checkpoint_version": 3.0, "iteration": 99,
+                "model": {"language_model": {"embedding": embedding, "encoder": encoder}},
+                "rng_state": [{"np_rng_state": np.random.RandomState(1).get_state(),
+                               "torch_rng_state": torch.get_rng_state()}]},
                path)
 
 
-@row("DeepSpeed, the optimizer's part", "zero_pp_rank_0_mp_rank_00_optim_states.pt", "loss_scaler (LossScaler), zero_stage (enum)",
+@row("DeepSpeed, the optimizer's part", "zero_pp_rank_0_mp_rank_00_optim_states.pt",
+     "loss_scaler (LossScaler), zero_stage (enum)",
      RESNET20, refusal="holds no state_dict")
 def deepspeed_optimizer(path, module):
     torch.save({"optimizer_state_dict": {
@@ -91,14 +94,18 @@ def deepspeed_optimizer(path, module):
      refusal="does not fit resnet18: missing: conv1.weight")
 def moco(path, module):
     torch.save({"epoch": 200, "arch": "resnet18", "state_dict": {
-        **prefixed("module.encoder_q.", module.state_dict()), **prefixed("module.encoder_k.", averaged(module).state_dict()),
+        **prefixed("module.encoder_q.", module.state_dict()),
+        **prefixed("module.encoder_k.", averaged(module).state_dict()),
         "module.queue": torch.ones(8, 4)}}, path)
 
 
-@row("openai-community/gpt2, downloaded", "model.safetensors", "no `transformer.`; attn.bias: the causal mask as a buffer", GPT2,
+@row("openai-community/gpt2, downloaded", "model.safetensors",
+     "no `transformer.`; attn.bias: the causal mask as a buffer",
+     GPT2,
      refusal="does not fit GPT: unknown to the network: transformer.h.0.attn.bias [1, 1, 8, 8]")
 def gpt2_downloaded(path, module):
-    state = {name.removeprefix("transformer."): tensor for name, tensor in module.state_dict().items() if "lm_head" not in name}
+    state = {name.removeprefix("transformer."): tensor
+             for name, tensor in module.state_dict().items() if "lm_head" not in name}
     for number in range(2):
         state[f"h.{number}.attn.bias"] = torch.ones(8, 8).tril()[None, None]
     write_safetensors(path, state)
@@ -114,13 +121,14 @@ def spectral_norm(path, module):
 # --- weights of kinds that are not read --------------------------------------------------------------------------
 
 
-@row("torch.ao.quantization, dynamic", "quantized.pt", "_packed_params", RESNET20, refusal="a part of a quantized network")
+@row("torch.ao.quantization, dynamic", "quantized.pt", "_packed_params",
+     RESNET20, refusal="a part of a quantized network")
 def quantized(path, module):
     torch.save(torch.ao.quantization.quantize_dynamic(module, {torch.nn.Linear}).state_dict(), path)
 
 
 @row("torch.quantize_per_tensor", "qint8.pt", "quantized weights", RESNET20,
-     refusal="'conv1.weight': a part of a quantized network, which is not read; save the network before it is quantized")
+     refusal="'conv1.weight': a part of a quantized network, which is not read; save the network")
 def quantized_weights(path, module):
     state = module.state_dict()
     state["conv1.weight"] = torch.quantize_per_tensor(state["conv1.weight"], 0.1, 0, torch.qint8)
@@ -137,7 +145,8 @@ def sparse(path, module):
 
 @row("GPTQ", "model.safetensors", "qweight, qzeros, scales", GPT2, refusal="does not fit")
 def gptq(path, module):
-    state = {name: tensor for name, tensor in module.state_dict().items() if "c_fc" not in name and "lm_head" not in name}
+    state = {name: tensor for name, tensor in module.state_dict().items()
+             if "c_fc" not in name and "lm_head" not in name}
     for part in ("qweight", "qzeros"):
         state[f"transformer.h.0.mlp.c_fc.{part}"] = torch.ones(1, 32, dtype=torch.int32)
     write_safetensors(path, state)
@@ -150,7 +159,7 @@ def lora(path, module):
 
 
 @row("FSDP2, `model.state_dict()`", "rank0.pt", "DTensor", RESNET20,
-     refusal="'conv1.weight': a tensor of a class that keeps its values elsewhere, which is not read; save it as a plain")
+     refusal="'conv1.weight': a tensor of a class that keeps its values elsewhere, which is not read; save it")
 def dtensor(path, module):
     import torch.distributed
     from torch.distributed.tensor import distribute_tensor
@@ -163,7 +172,8 @@ def dtensor(path, module):
         torch.distributed.destroy_process_group()
 
 
-@row("torch.distributed.checkpoint", "__0_0.distcp", "one part of a folder", RESNET20, refusal="is damaged or incomplete, or not a checkpoint")
+@row("torch.distributed.checkpoint", "__0_0.distcp", "one part of a folder",
+     RESNET20, refusal="is one part of what torch.distributed.checkpoint saved; put")
 def distributed(path, module):
     import torch.distributed.checkpoint
     torch.distributed.checkpoint.save(module.state_dict(), checkpoint_id=path.parent, no_dist=True)
@@ -214,6 +224,7 @@ def gguf(path, module):
     path.write_bytes(b"GGUF" + bytes([3, 0, 0, 0]) + bytes(64))
 
 
-@row("a model.safetensors that Git LFS did not fetch", "model.safetensors", "", RESNET20, refusal="is a Git LFS pointer")
+@row("a model.safetensors that Git LFS did not fetch", "model.safetensors", "",
+     RESNET20, refusal="is a Git LFS pointer")
 def lfs(path, module):
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 46827520\n")

@@ -27,7 +27,8 @@ def kuangliu(path, module):
     torch.save({"net": prefixed("module.", module.state_dict()), "acc": 95.2, "epoch": 199}, path)
 
 
-@row("pytorch/examples, imagenet", "model_best.pth.tar", "`module.`, arch, best_acc1 (tensor), optimizer, scheduler", RESNET18)
+@row("pytorch/examples, imagenet", "model_best.pth.tar", "`module.`, arch, best_acc1 (tensor), optimizer, scheduler",
+     RESNET18)
 def imagenet(path, module):
     optimizer = sgd(module)
     torch.save({"epoch": 90, "arch": "resnet18", "state_dict": prefixed("module.", module.state_dict()),
@@ -56,17 +57,20 @@ def torchvision(path, module):
     torch.save(torchvision_content(module), path)
 
 
-@row("the same, its averaged weights", "model_9.pth", "`--key model_ema`: n_averaged, `module.`", RESNET18, key="model_ema")
+@row("the same, its averaged weights", "model_9.pth", "`--key model_ema`: n_averaged, `module.`",
+     RESNET18, key="model_ema")
 def torchvision_averaged(path, module):
     torch.save(torchvision_content(module), path)
     return averaged(module)
 
 
-@row("timm, train.py", "model_best.pth.tar", "arch, optimizer, args (Namespace), amp_scaler, state_dict_ema, metric (NumPy)",
+@row("timm, train.py", "model_best.pth.tar",
+     "arch, optimizer, args (Namespace), amp_scaler, state_dict_ema, metric (NumPy)",
      RESNET18)
 def timm(path, module):
-    torch.save({"epoch": 9, "arch": "resnet18", "state_dict": module.state_dict(), "optimizer": sgd(module).state_dict(),
-                "version": 2, "args": stand_ins.arguments(model="resnet18", mean=None), "amp_scaler": {"scale": 65536.0},
+    torch.save({"epoch": 9, "arch": "resnet18", "state_dict": module.state_dict(), "version": 2,
+                "optimizer": sgd(module).state_dict(), "amp_scaler": {"scale": 65536.0},
+                "args": stand_ins.arguments(model="resnet18", mean=None),
                 "state_dict_ema": averaged(module).state_dict(), "metric": np.float64(70.1)}, path)
 
 
@@ -81,7 +85,8 @@ def timm_itself(path, module):
     torch.save(ModelEmaV2(module).state_dict(), path)
 
 
-@row("OpenMMLab, mmengine", "epoch_100.pth", "meta (ConfigDict), message_hub (HistoryBuffer), optimizer, param_schedulers",
+@row("OpenMMLab, mmengine", "epoch_100.pth",
+     "meta (ConfigDict), message_hub (HistoryBuffer), optimizer, param_schedulers",
      CLASSIFIER)
 def mmengine(path, module):
     torch.save({"meta": {"epoch": 100, "time": "20240102_030405", "cfg": "model = dict(...)",
@@ -114,7 +119,7 @@ def fastai(path, module):
 
 
 @row("Lightning, ModelCheckpoint", "last.ckpt",
-     "`model.`, hyper_parameters (AttributeDict, Path), callbacks, loops, optimizer_states", RESNET20)
+     "`model.`, hyper_parameters (AttributeDict, Path, set), defaultdict, callbacks, loops, optimizer_states", RESNET20)
 def lightning(path, module):
     torch.save({"epoch": 9, "global_step": 990, "pytorch-lightning_version": "2.2.0",
                 "state_dict": prefixed("model.", module.state_dict()),
@@ -122,11 +127,13 @@ def lightning(path, module):
                 "callbacks": {"ModelCheckpoint{'monitor': 'val_loss'}": {
                     "best_model_score": torch.tensor(0.5), "best_k_models": {"a.ckpt": torch.tensor(0.5)}}},
                 "optimizer_states": [adamw(module).state_dict()], "lr_schedulers": [], "MixedPrecision": {"scale": 1.0},
-                "hparams_name": "kwargs", "datamodule_hyper_parameters": stand_ins.DictConfig(batch_size=8),
+                "counts": collections.defaultdict(int, steps=99), "hparams_name": "kwargs",
+                "datamodule_hyper_parameters": stand_ins.DictConfig(batch_size=8),
                 "hyper_parameters": stand_ins.AttributeDict(lr=0.1, sizes={1, 2}, args=stand_ins.arguments())}, path)
 
 
-@row("DeepSpeed, ZeRO 1", "mp_rank_00_model_states.pt", "`module`, param_shapes, ds_config, sparse_tensor_module_names (set), …",
+@row("DeepSpeed, ZeRO 1", "mp_rank_00_model_states.pt",
+     "`module`, param_shapes, ds_config, sparse_tensor_module_names (set), …",
      RESNET20)
 def deepspeed(path, module):
     shapes = collections.OrderedDict((name, tensor.shape) for name, tensor in module.named_parameters())
@@ -148,8 +155,8 @@ def fsdp(path, module):
 @row("torch.compile of each block, in Lightning", "epoch=9.ckpt", "`model.`; `_orig_mod.` inside names", RESNET20)
 def compiled_blocks(path, module):
     compiled = copy.deepcopy(module)
-    for stage in (compiled.layer1, compiled.layer2, compiled.layer3):
-        for number in range(len(stage)):
+    for stage in compiled.children():
+        for number in range(len(stage) if isinstance(stage, torch.nn.Sequential) else 0):
             stage[number] = torch.compile(stage[number])
     torch.save({"state_dict": prefixed("model.", compiled.state_dict()), "pytorch-lightning_version": "2.2.0"}, path)
 
@@ -159,7 +166,8 @@ def swa(path, module):
     torch.save(torch.optim.swa_utils.AveragedModel(module, use_buffers=True).state_dict(), path)
 
 
-@row("ema_pytorch, beside the network", "model-9.pt", "step, opt, ema (initted, online_model., ema_model.), scaler, version",
+@row("ema_pytorch, beside the network", "model-9.pt",
+     "step, opt, ema (initted, online_model., ema_model.), scaler, version",
      RESNET20)
 def ema_pytorch(path, module):
     ema = {"initted": torch.tensor(True), "step": torch.tensor(99), **prefixed("online_model.", module.state_dict()),
@@ -243,7 +251,8 @@ def normed(path, module):
     torch.save({"model_state_dict": module.state_dict(), "loss": 0.3}, path)
 
 
-@row("torch.nn.utils.parametrizations.weight_norm", "parametrized.pt", "parametrizations.weight.original0, original1", RESNET20)
+@row("torch.nn.utils.parametrizations.weight_norm", "parametrized.pt", "parametrizations.weight.original0, original1",
+     RESNET20)
 def parametrized(path, module):
     for layer in convolutions(module):
         parametrizations.weight_norm(layer).parametrizations.weight.original0.data *= 0.9

@@ -1,13 +1,13 @@
-"""Classes whose objects well-known packages leave in checkpoints, under the names of those packages: `at` says which."""
+"""Classes whose objects well-known packages leave in checkpoints, under the names that these give them."""
 
 import argparse
-import collections
 import enum
 import importlib
 import pathlib
 import sys
 import types
 
+import numpy as np
 import torch
 
 
@@ -48,7 +48,6 @@ class ConfigDict(dict):
 @at("mmengine.logging.history_buffer.HistoryBuffer")
 class HistoryBuffer:
     def __init__(self, values):
-        import numpy as np
         self._log_history, self._count_history = np.array(values), np.ones(len(values))
 
 
@@ -90,6 +89,3 @@ def arguments(**more):
     return argparse.Namespace(data=pathlib.Path("/data"), lr=0.1, betas=(0.9, 0.999), device=torch.device("cpu"),
                               dtype=torch.float32, **more)
 
-
-def defaults():
-    return collections.defaultdict(int, steps=99)

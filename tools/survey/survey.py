@@ -18,9 +18,9 @@ import warnings
 import h5py
 import torch
 
-import scripts  # noqa: F401: both add rows
+import scripts  # noqa: F401: both add rows, in this order
 import refusals  # noqa: F401
-from networks import ROOT, Data, drawn
+from networks import ROOT, Data, ResNet, drawn
 from rows import ROWS
 
 TOLERANCE = 1e-5  # of the loss, relative: Lossatlas computes in float32
@@ -42,44 +42,37 @@ def write(row, folder):
     return module if held is None else held
 
 
-def run(binary, row, folder, options):
-    """What the program does with the file: its exit status, the lines of standard error, and the loss."""
+def outcome(row, binary, folder, options, wanted, tensors):
+    """Whether the program does with the file what it should, and the text of the column."""
     out = folder / "surface.h5"
-    words = [binary, "surface", "--checkpoint", folder / row.file, *options, "--grid", "1x1", "--x", "0:0", "--y", "0:0",
-             "--threads", 1, "--out", out]
+    words = [binary, "surface", "--checkpoint", folder / row.file, *options, "--grid", "1x1", "--x", "0:0",
+             "--y", "0:0", "--threads", 1, "--out", out]
     done = subprocess.run(list(map(str, words)), capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    lines = [line.replace(f"{folder}/", "") for line in done.stderr.splitlines()]
     if done.returncode != 0:
-        return done.returncode, lines, None
+        lines = done.stderr.replace(f"{folder}/", "").splitlines() or [f"status {done.returncode}"]
+        is_right = row.refusal != "" and row.refusal in lines[-1] and done.returncode == 1 and len(lines) == 1
+        return is_right, f"refused: {lines[-1].removeprefix('lossatlas: ')}"
     with h5py.File(out) as file:
-        return 0, lines, file["train_loss"][0, 0]
-
-
-def judge(row, status, lines, loss, wanted, tensors):
-    """(whether it is as it should be, the text of the column)."""
-    if status != 0:
-        line = lines[-1].removeprefix("lossatlas: ") if lines else f"status {status}"
-        return bool(row.refusal) and row.refusal in line and status == 1 and len(lines) == 1, f"refused: {line}"
-    is_right = abs(loss - wanted) < TOLERANCE * abs(wanted)
-    text = f"{tensors} tensors, values equal" if is_right else f"loss {loss}, in PyTorch {wanted}"
-    return is_right and not row.refusal, f"read, {text}"
+        loss = file["train_loss"][0, 0]
+    is_equal = abs(loss - wanted) < TOLERANCE * abs(wanted)
+    text = f"read, {tensors} tensors, values equal" if is_equal else f"read, loss {loss}, in PyTorch {wanted}"
+    return is_equal and row.refusal == "", text
 
 
 def survey(rows, binary, folder):
-    """What `judge` gives of each row; of what is skipped, a text that says why."""
+    """What `outcome` gives of each row."""
     data, futures = Data(folder), []
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for number, row in enumerate(rows):
             if not is_installed(row):
-                futures.append((f"skipped: {row.package} is not installed",))
+                futures.append(pool.submit(lambda package: (True, f"skipped: {package} is not installed"), row.package))
                 continue
             place = folder / str(number)
             held = write(row, place)
             options = [*data.words(row.network), *(["--key", row.key] if row.key else [])]
-            futures.append((pool.submit(run, binary, row, place, options), data.loss(row.network, held),
-                            len(held.state_dict())))
-    return [judge(row, *future[0].result(), *future[1:]) if len(future) > 1 else (True, *future)
-            for row, future in zip(rows, futures)]
+            futures.append(pool.submit(outcome, row, binary, place, options, data.loss(row.network, held),
+                                       len(held.state_dict())))
+    return [future.result() for future in futures]
 
 
 def print_table(rows, results):
@@ -98,12 +91,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "build" / "release" / "lossatlas")
     parser.add_argument("--only", metavar="TEXT", default="", help="rows whose script or file contains this")
-    parser.add_argument("--write", type=pathlib.Path, metavar="FOLDER", help="only write the files, a folder each")
+    parser.add_argument("--write", type=pathlib.Path, metavar="FOLDER",
+                        help="only write the files, a folder each, of smaller networks")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     rows = [row for row in ROWS if options.only in f"{row.script} {row.file}"]
     if options.write:
+        ResNet.most_stages = 1
         for number, row in enumerate(rows):
             if is_installed(row):
                 write(row, options.write / str(number))
