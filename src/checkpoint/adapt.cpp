@@ -13,6 +13,26 @@ namespace {
 
 using Names = std::set<std::string, std::less<>>;
 
+/// What torch.compile, FSDP and activation checkpointing put before the names of the layer that they wrap.
+constexpr std::string_view kWrapperParts[]{"_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module."};
+
+std::string unwrapped(std::string name) {
+  for (const std::string_view part : kWrapperParts) {
+    for (auto at = name.find(part); at != name.npos; at = name.find(part, at)) name.erase(at, part.size());
+  }
+  return name;
+}
+
+/// The wrappers' parts that are in the names: "_orig_mod.", or several with commas.
+std::string wrappers_in(const std::vector<std::string>& names) {
+  std::vector<std::string_view> found;
+  for (const std::string_view part : kWrapperParts) {
+    const auto has_part = [&](const std::string& name) { return name.find(part) != name.npos; };
+    if (std::any_of(names.begin(), names.end(), has_part)) found.push_back(part);
+  }
+  return fmt::format("{}", fmt::join(found, "', '"));
+}
+
 /// The parts that all names share, up to a dot each: {"module.", "model."}. Each name keeps a part of its own.
 std::vector<std::string> shared_parts(const std::vector<std::string>& names) {
   std::vector<std::string> parts;
@@ -74,14 +94,8 @@ constexpr Endings kEndings[]{{"_orig", "_mask", true}, {"_g", "_v", false}, {".o
 
 std::string shape_text(at::IntArrayRef sizes) { return fmt::format("[{}]", fmt::join(sizes, ", ")); }
 
-}  // namespace
-
-bool may_be_missing(std::string_view name) {
-  return name == "num_batches_tracked" || name.ends_with(".num_batches_tracked");
-}
-
-std::optional<Renaming> renaming_for(const std::vector<std::string>& names, const NetworkTensors& state) {
-  const auto wanted = required(state);
+std::optional<Renaming> renaming_by_prefix(const std::vector<std::string>& names,
+                                           const std::vector<std::vector<std::string>>& wanted) {
   if (gives_all({}, names, wanted)) return Renaming{};
   Renaming renaming;
   for (const std::string& part : shared_parts(names)) {
@@ -98,7 +112,35 @@ std::optional<Renaming> renaming_for(const std::vector<std::string>& names, cons
   return std::nullopt;
 }
 
+}  // namespace
+
+bool may_be_missing(std::string_view name) {
+  return name == "num_batches_tracked" || name.ends_with(".num_batches_tracked");
+}
+
+std::string Renaming::operator()(std::string name) const {
+  if (!unwrapped.empty()) name = lossatlas::unwrapped(std::move(name));
+  if (name.starts_with(stripped)) name.erase(0, stripped.size());
+  return added + name;
+}
+
+std::optional<Renaming> renaming_for(const std::vector<std::string>& names, const NetworkTensors& state) {
+  const auto wanted = required(state);
+  if (auto found = renaming_by_prefix(names, wanted)) return found;
+  Names plain;
+  for (const std::string& name : names) plain.insert(unwrapped(name));
+  if (plain.size() != names.size()) return std::nullopt;
+  auto found = renaming_by_prefix({plain.begin(), plain.end()}, wanted);
+  if (found) found->unwrapped = wrappers_in(names);
+  return found;
+}
+
 std::string note_of(const Renaming& renaming, const std::string& removed) {
+  if (!renaming.unwrapped.empty()) {
+    const Renaming prefixes{renaming.stripped, renaming.added};
+    const std::string more = note_of(prefixes, removed);
+    return fmt::format("{}{}names hold '{}', which was stripped", more, more.empty() ? "" : "; ", renaming.unwrapped);
+  }
   if (!renaming.added.empty()) {
     return renaming.added == removed ? "" : fmt::format("names lack '{}', which was added", renaming.added);
   }

@@ -15,17 +15,17 @@ namespace lossatlas {
 /// True for num_batches_tracked, which PyTorch before 0.4.1 did not write.
 bool may_be_missing(std::string_view name);
 
-/// At most one of the two is not empty.
+/// At most one of the two prefixes is not empty.
 struct Renaming {
   std::string stripped, added;  // prefixes
+  std::string unwrapped = {};   // the parts of wrappers that are removed first, wherever they are: "_orig_mod."
 
-  std::string operator()(std::string_view name) const {
-    return added + std::string(name.substr(name.starts_with(stripped) ? stripped.size() : 0));
-  }
+  std::string operator()(std::string name) const;
 };
 
 /// The first of these that gives each tensor the network requires: the names as they are; without one, two, … leading
-/// parts ("model.") that they share; with leading parts that the network's own names share. Nothing if none does.
+/// parts ("model.") that they share; with leading parts that the network's own names share; and each of these again
+/// without the parts that wrappers put inside names (torch.compile of a layer). Nothing if none does.
 std::optional<Renaming> renaming_for(const std::vector<std::string>& names, const NetworkTensors& state);
 
 /// What to tell people of it, if `removed` was stripped before; "" for nothing.

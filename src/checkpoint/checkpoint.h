@@ -59,6 +59,10 @@ struct Checkpoint {
 /// zip must have the CRC-32 that the zip's directory gives it (0: none). Throws Error naming the file.
 Checkpoint read_checkpoint(const std::filesystem::path& file, std::string_view key = {});
 
+/// What read_checkpoint reads: the file, and if it is the index of a checkpoint in several files, those that it lists.
+/// Only the file if it cannot be read.
+std::vector<std::filesystem::path> files_of_checkpoint(const std::filesystem::path& file);
+
 /// Writes {"state_dict": …, each group, and each entry of metadata} as torch.load(weights_only=True) reads it: the same
 /// input gives the same bytes. `metadata` is an object or null. An empty group is not written. Metadata and groups
 /// share the top level with "state_dict": a name used twice is our own mistake (std::logic_error).

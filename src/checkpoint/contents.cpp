@@ -222,16 +222,24 @@ std::string first_names(const Range& range, const NameOf& name_of) {
     throw Error("holds {}, not a state_dict; save one with torch.save(model.state_dict(), ...)",
                 root.as<const TensorView*>() ? "a single tensor" : "a value without names");
   }
-  for (const std::string_view name : kWrappers) {
-    const Value* entry = find(*dict, name);
-    const Foreign* foreign = entry ? entry->as<Foreign>() : nullptr;
-    if (foreign != nullptr) refuse(std::string(name), *foreign);
-  }
+  const auto refuse_objects = [&](const auto& names) {
+    for (const std::string_view name : names) {
+      const Value* entry = find(*dict, name);
+      const Foreign* foreign = entry ? entry->as<Foreign>() : nullptr;
+      if (foreign != nullptr) refuse(std::string(name), *foreign);
+    }
+  };
+  refuse_objects(kWrappers);
+  refuse_objects(kAveraged);
   const auto name_of = [](const auto& item) { return text_of(*item.first) ? *text_of(*item.first) : "?"; };
   std::string text = fmt::format("holds no state_dict: its entries are {}; looked for tensors, and for '{}'",
                                  first_names(dict->items, name_of), fmt::join(kWrappers, "', '"));
   const auto entries = entries_of(root);
-  if (!entries.empty()) text += fmt::format("; `key` {} takes that entry", printable(entries.front().name));
+  if (!entries.empty()) {
+    const auto largest = std::max_element(entries.begin(), entries.end(),
+                                          [](const auto& a, const auto& b) { return a.numbers < b.numbers; });
+    text += fmt::format("; `key` {} takes that entry", printable(largest->name));
+  }
   throw Error("{}", text);
 }
 

@@ -9,6 +9,7 @@
 #include "checkpoint/adapt.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/index.h"
+#include "checkpoint/input_file.h"
 #include "models/network.h"
 #include "models/registry.h"
 
@@ -88,18 +89,6 @@ std::vector<std::string> adapt(std::vector<T>& tensors, std::vector<Alias>& alia
   return notes;
 }
 
-/// What `work` returns, with the file's name in whatever Error it throws.
-template <class Work>
-auto in_file(const std::string& file, const Work& work) {
-  try {
-    return work();
-  } catch (const Error& error) {
-    const std::string_view text = error.what();
-    if (text.starts_with(file)) throw;
-    throw Error("{}: {}", file, text);
-  }
-}
-
 /// Leaves one of the names that a network has for a tensor, the one that it lists. `are_equal` compares two entries.
 template <class T, class Equal>
 void keep_first_names(std::vector<T>& tensors, const std::vector<Alias>& aliases, const Equal& are_equal,
@@ -168,12 +157,13 @@ Differences differences(const std::vector<Shaped>& wanted, const std::vector<Sha
 template <class T, class Equal>
 void drop_fixed(std::vector<T>& tensors, const std::vector<NamedTensor>& fixed, const Equal& are_equal,
                 const std::string& file, const std::string& network) {
-  for (const auto& [name, tensor] : fixed) {
-    const auto found = std::find_if(tensors.begin(), tensors.end(), [&](const T& entry) { return entry.name == name; });
+  for (const NamedTensor& still : fixed) {
+    const auto is_named = [&](const T& entry) { return entry.name == still.name; };
+    const auto found = std::find_if(tensors.begin(), tensors.end(), is_named);
     if (found == tensors.end()) continue;
-    if (!are_equal(*found, tensor)) {
+    if (!are_equal(*found, still.tensor)) {
       throw Error("{} does not fit {}: {} is not trained there, and has other numbers or sizes in the checkpoint", file,
-                  network, name);
+                  network, still.name);
     }
     tensors.erase(found);
   }
@@ -228,7 +218,7 @@ std::vector<std::string> load_into(const Checkpoint& checkpoint, const NetworkTe
   const std::vector<NamedTensor> targets = all_tensors(state);
   std::vector<NamedTensor> given = checkpoint.tensors;
   std::vector<Alias> tied = checkpoint.aliases;
-  const auto notes = in_file(file.string(), [&] { return adapt(given, tied, checkpoint.prefix, state, join_tensors); });
+  const auto notes = with_name(file, [&] { return adapt(given, tied, checkpoint.prefix, state, join_tensors); });
   const auto equal = [](const NamedTensor& a, const NamedTensor& b) {
     return a.tensor.scalar_type() == b.tensor.scalar_type() && at::equal(a.tensor, b.tensor);
   };
@@ -261,7 +251,7 @@ std::vector<std::string> check_fit(CheckpointIndex& index, const NetworkTensors&
     return StoredTensor{.name = halves.whole, .sizes = whole.sizes().vec(), .type = at::kFloat, .tensor = whole};
   };
   const auto notes =
-      in_file(index.file.string(), [&] { return adapt(index.tensors, index.aliases, index.prefix, state, join); });
+      with_name(index.file, [&] { return adapt(index.tensors, index.aliases, index.prefix, state, join); });
   const auto equal = [&](const StoredTensor& a, const StoredTensor& b) { return are_equal(index, a, b); };
   keep_first_names(index.tensors, state.aliases, equal, index.file.string(), architecture);
   const auto is_fixed = [&](const StoredTensor& entry, const at::Tensor& fixed) {

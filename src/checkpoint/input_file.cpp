@@ -1,5 +1,6 @@
 #include "checkpoint/input_file.h"
 
+#include <c10/util/Exception.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -7,6 +8,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -21,6 +24,16 @@ const std::filesystem::path& checked(const std::filesystem::path& file) {
   if (kind == "a folder") throw Error("is a folder, not a checkpoint");
   if (!kind.empty()) throw Error("is {}, not a file; copy what it gives to a file first", kind);
   return file;
+}
+
+/// The first sentence of LibTorch's message, without the place in its source.
+std::string_view reason(std::string_view message) {
+  constexpr std::string_view place_ends = "] . ";
+  if (const std::size_t place = message.find(place_ends); message.starts_with('[') && place != message.npos) {
+    message.remove_prefix(place + place_ends.size());
+  }
+  message = message.substr(0, message.find('\n'));
+  return message.substr(0, message.find(". "));
 }
 
 }  // namespace
@@ -63,6 +76,22 @@ std::string InputFile::text(std::uint64_t offset, std::uint64_t count) const {
   std::string text(std::min(count, size_ - std::min(offset, size_)), '\0');
   read(std::min(offset, size_), std::as_writable_bytes(std::span(text)));
   return text;
+}
+
+void rethrow_with_name(const std::filesystem::path& file) {
+  try {
+    throw;
+  } catch (const Error& error) {
+    const std::string name = file.string() + ": ";
+    throw Error("{}{}", std::string_view(error.what()).starts_with(name) ? "" : name, error.what());
+  } catch (const c10::Error& error) {
+    throw Error("{}: is damaged or incomplete, or not a checkpoint ({})", file.string(),
+                reason(error.what_without_backtrace()));
+  } catch (const std::bad_alloc&) {
+    throw Error("{}: does not fit into memory", file.string());
+  } catch (const std::filesystem::filesystem_error& error) {
+    throw Error("{}: {}", file.string(), error.code().message());
+  }
 }
 
 }  // namespace lossatlas

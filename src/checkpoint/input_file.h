@@ -38,4 +38,18 @@ class InputFile {
   std::shared_ptr<const std::string> content_;
 };
 
+/// Called in a catch clause: throws Error, its text headed by the file's name once, in the place of an Error, an error
+/// of LibTorch or of the file system, or std::bad_alloc. Rethrows any other exception.
+[[noreturn]] void rethrow_with_name(const std::filesystem::path& file);
+
+/// What `work` returns, with the file's name in whatever error it throws.
+template <class Work>
+auto with_name(const std::filesystem::path& file, const Work& work) {
+  try {
+    return work();
+  } catch (...) {
+    rethrow_with_name(file);
+  }
+}
+
 }  // namespace lossatlas

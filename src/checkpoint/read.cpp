@@ -2,7 +2,6 @@
 #include <ATen/ops/from_blob.h>
 
 #include <algorithm>
-#include <new>
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -12,6 +11,7 @@
 #include "base/sha256.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/formats.h"
+#include "checkpoint/globals.h"
 #include "checkpoint/input_file.h"
 #include "checkpoint/tensors.h"
 
@@ -33,7 +33,7 @@ bool is_text(std::string_view start) {
 /// What a file that is no checkpoint seems to be, from its first bytes.
 std::string_view guess(std::string_view start) {
   if (start.starts_with("\x89HDF\r\n\x1a\n")) {
-    return "is an HDF5 file (a surface?), not a checkpoint";
+    return "is an HDF5 file (a surface, or weights of Keras?), not a checkpoint";
   }
   if (start.starts_with("version https://git-lfs")) {
     return "is a Git LFS pointer, not the file itself; fetch it with git lfs pull";
@@ -46,6 +46,12 @@ std::string_view guess(std::string_view start) {
   }
   if (start.starts_with("\x93NUMPY")) {
     return "is a NumPy array, not a checkpoint";
+  }
+  if (start.starts_with("GGUF")) {
+    return "is a GGUF file (llama.cpp), not a checkpoint; take the weights that it was made of";
+  }
+  if (start.size() > 1 && start[0] > '\x80' && start[0] <= '\x8f' && start[1] > '\xa0' && start[1] <= '\xbf') {
+    return "is not a checkpoint; it seems to be msgpack, as Flax writes it: convert the weights to PyTorch first";
   }
   if (start.substr(std::min<std::size_t>(257, start.size())).starts_with("ustar")) {
     return "is a tar archive; if PyTorch 0.1 wrote it, load it and save it again with a newer PyTorch";
@@ -62,12 +68,28 @@ bool looks_like_safetensors(std::string_view start) {
   return start.size() > 8 && start[8] == '{' && start.substr(5, 3) == std::string_view("\0\0\0", 3);
 }
 
-Reader reader_for(const InputFile& file) {
+/// The name of a zip's first entry, as far as `start` goes.
+std::string_view first_entry(std::string_view start) {
+  constexpr std::size_t kLength = 26, kName = 30;  // places in a local header
+  if (start.size() < kName) return {};
+  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(start[at]); };
+  return start.substr(kName, byte(kLength) + 256U * byte(kLength + 1));
+}
+
+Reader reader_for(const InputFile& file, const std::filesystem::path& name) {
+  if (name.extension() == ".distcp") {
+    throw Error(
+        "is one part of what torch.distributed.checkpoint saved; put the folder's parts together: "
+        "python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE");
+  }
   const std::string start = file.text(0, 512);
   if (start.empty()) {
     throw Error("is empty");
   }
   if (start.starts_with("PK\x03\x04")) {
+    if (const auto entry = first_entry(start); !entry.empty() && entry.find('/') == entry.npos) {
+      throw Error("is a zip archive that torch.save did not write: '{}' is not in a folder", pickle::printable(entry));
+    }
     return {read_zip, index_zip};
   }
   // Two bytes for the protocol; from protocol 4 on, nine more may announce a frame.
@@ -78,34 +100,6 @@ Reader reader_for(const InputFile& file) {
     return {read_safetensors, index_safetensors};
   }
   throw Error("{}", guess(start));
-}
-
-/// The first sentence of LibTorch's message, without the place in its source.
-std::string_view reason(std::string_view message) {
-  constexpr std::string_view place_ends = "] . ";
-  if (const std::size_t place = message.find(place_ends); message.starts_with('[') && place != message.npos) {
-    message.remove_prefix(place + place_ends.size());
-  }
-  message = message.substr(0, message.find('\n'));
-  return message.substr(0, message.find(". "));
-}
-
-/// What `read` returns, with the file's name in whatever error it throws.
-template <class Read>
-auto with_name(const std::filesystem::path& file, const Read& read) {
-  try {
-    return read();
-  } catch (const Error& error) {
-    const std::string name = file.string() + ": ";
-    throw Error("{}{}", std::string_view(error.what()).starts_with(name) ? "" : name, error.what());
-  } catch (const c10::Error& error) {
-    throw Error("{}: is damaged or incomplete, or not a checkpoint ({})", file.string(),
-                reason(error.what_without_backtrace()));
-  } catch (const std::bad_alloc&) {
-    throw Error("{}: does not fit into memory", file.string());
-  } catch (const std::filesystem::filesystem_error& error) {
-    throw Error("{}: {}", file.string(), error.code().message());
-  }
 }
 
 std::uint64_t width_of(const StoredTensor& tensor) { return c10::elementSize(tensor.type); }
@@ -157,7 +151,7 @@ CheckpointIndex in_memory(Checkpoint checkpoint) {
 Checkpoint read_one_file(const std::filesystem::path& file, std::string_view key) {
   return with_name(file, [&] {
     InputFile input(file);
-    const Reader reader = reader_for(input);
+    const Reader reader = reader_for(input, file);
     input.load();
     Checkpoint checkpoint = reader.checkpoint(input, key);
     checkpoint.sha256 = sha256_of_text(*input.content());
@@ -193,7 +187,7 @@ CheckpointIndex index_checkpoint(const std::filesystem::path& file, std::string_
       return index;
     }
     InputFile input(file);
-    CheckpointIndex index = reader_for(input).index(input, key);
+    CheckpointIndex index = reader_for(input, file).index(input, key);
     if (index.checksums.empty()) add_checksums(input, index);
     index.file = file;
     return index;

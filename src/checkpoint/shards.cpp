@@ -38,6 +38,19 @@ bool is_index_of_shards(const InputFile& file) {
          file.text(0, file.size()).find("\"weight_map\"") != std::string::npos;
 }
 
+std::vector<std::filesystem::path> files_of_checkpoint(const std::filesystem::path& file) {
+  std::vector<std::filesystem::path> files{file};
+  try {
+    const InputFile index(file);
+    if (!is_index_of_shards(index)) return files;
+    for (const auto& [name, tensors] : names_by_file(parse_json(index.text(0, index.size())))) {
+      files.push_back(file.parent_path() / name);
+    }
+  } catch (const Error&) {  // reading it will say why
+  }
+  return files;
+}
+
 Checkpoint read_shards(const InputFile& file, const std::filesystem::path& folder) {
   const json index = parse_json(*file.content());
   if (index.is_discarded()) throw Error("is not JSON, or breaks off: it is damaged");

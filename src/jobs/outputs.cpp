@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "checkpoint/checkpoint.h"
 
 namespace lossatlas {
 namespace {
@@ -33,7 +34,11 @@ void check_pair(const Output& a, const Output& b) {
 
 }  // namespace
 
-void check_apart(const std::vector<Output>& outputs, const std::vector<std::filesystem::path>& inputs) {
+void check_apart(const std::vector<Output>& outputs, const std::vector<std::filesystem::path>& named) {
+  std::vector<std::filesystem::path> inputs;
+  for (const auto& file : named) {
+    for (const auto& part : files_of_checkpoint(file)) inputs.push_back(part);
+  }
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     for (const auto& input : inputs) {
       if (same_file(outputs[i].file, input) || is_beside(outputs[i], input)) {

@@ -14,9 +14,9 @@ struct Output {
   bool is_surface = false;  // files of its own lie beside it: lock, journals, claims, temporary ones, a curve's state
 };
 
-/// Throws UsageError where an output is one of the files that the command reads, or another output, or has a name that
-/// belongs to the files beside a surface. Files are compared by device and inode, so that links of either kind are seen
-/// through. Empty names are passed over.
+/// Throws UsageError where an output is one of the files that the command reads (the inputs, and the shards that one of
+/// them lists), or another output, or has a name that belongs to the files beside a surface. Files are compared by
+/// device and inode, so that links of either kind are seen through. Empty names are passed over.
 void check_apart(const std::vector<Output>& outputs, const std::vector<std::filesystem::path>& inputs);
 
 /// Throws where `file` is no name for a file, or something stands there that is no regular file, or is not to be

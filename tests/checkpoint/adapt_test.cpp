@@ -50,6 +50,19 @@ TEST_CASE("a prefix that all names of the file share is stripped, one of the net
   CHECK(renaming({"conv.weight", "conv.bias"}, network({"conv.weight", "conv.bias"})) == "-+");
 }
 
+TEST_CASE("parts that wrappers put inside names are stripped, if the network then fits") {
+  const NetworkTensors plain = network({"a.w", "b.c.w"});
+  const auto found = renaming_for({"m.a._orig_mod.w", "m.b._checkpoint_wrapped_module.c._orig_mod.w"}, plain);
+  REQUIRE(found);
+  CHECK((*found)("m.a._orig_mod.w") == "a.w");
+  CHECK((*found)("m.b._checkpoint_wrapped_module.c._orig_mod.w") == "b.c.w");
+  CHECK(note_of(*found, "") ==
+        "names begin with 'm.', which was stripped; names hold '_orig_mod.', '_checkpoint_wrapped_module.', which was "
+        "stripped");
+  CHECK(renaming({"a._orig_mod.w", "b.c.w", "a.w"}, network({"a.w", "b.c.w", "d"})) == "none");  // two of one name
+  CHECK(renaming_for({"a._orig_mod.w", "b.c.w"}, network({"a._orig_mod.w", "b.c.w"}))->unwrapped.empty());
+}
+
 TEST_CASE("halves of weights are known by their names") {
   const auto wholes = [](const Strings& names) {
     Strings found;

@@ -160,8 +160,18 @@ TEST_CASE("the first bytes of a file that is no checkpoint say what it is") {
       {"\x80\x02}.", "is a pickle, but not one that torch.save wrote"},
       {std::string("\x01\x02\x03\x04", 4), "is not a checkpoint"},
       {"PK\x03\x04 and no more of it", "is damaged or incomplete"},
+      {"PK\x03\x04" + std::string(22, '\0') + std::string("\x05\0\0\0", 4) + "a.npy and data/0",
+       "is a zip archive that torch.save did not write: 'a.npy' is not in a folder"},
+      {std::string("GGUF\3\0\0\0", 8), "is a GGUF file"},
+      {"\x81\xa6params\x80", "seems to be msgpack, as Flax writes it"},
   }));
   const TemporaryFolder folder;
   write_file(folder / "file.pt", content);
   CHECK_THAT(refusal(folder / "file.pt"), ContainsSubstring(text));
+}
+
+TEST_CASE("a part of what torch.distributed.checkpoint saved is known by its name") {
+  const TemporaryFolder folder;
+  write_file(folder / "__0_0.distcp", content_of(reference("batchnorm.pt")));
+  CHECK_THAT(refusal(folder / "__0_0.distcp"), ContainsSubstring("format_utils dcp_to_torch FOLDER FILE"));
 }

@@ -8,6 +8,7 @@ import hashlib
 import json
 import pathlib
 import struct
+import time
 
 import numpy as np
 import pytest
@@ -229,6 +230,28 @@ def test_nothing_is_run_and_a_network_is_refused(lossatlas, state, tmp_path):
     assert "state_dict()" in line and not trace.exists()
 
 
+def test_a_network_in_the_place_of_averages_and_weights_under_other_names(lossatlas, state, tmp_path):
+    torch.save({"model": None, "ema": torch.nn.Linear(2, 1)}, tmp_path / "a.pt")
+    assert "a.pt: 'ema': the pickle asks for 'torch.nn.modules.linear.Linear'" in lossatlas("info", tmp_path / "a.pt").line()
+    torch.save({"critic": {"w": torch.ones(2)}, "generator": state}, tmp_path / "b.pt")
+    assert lossatlas("info", tmp_path / "b.pt").line().endswith("; --key generator takes that entry")
+
+
+def test_what_holds_itself_or_repeats_costs_nothing(lossatlas, state, tmp_path):
+    itself = {"lr": 0.1}
+    itself |= {"a": itself, "b": itself, "list": [itself], "inner": {"up": itself, "decay": 0.5}}
+    twice = {"leaf": 1}
+    for _ in range(60):
+        twice = {"left": twice, "right": twice}
+    torch.save({"model": state, "itself": itself, "around": {"c": itself}, "twice": twice, "few": [[1, 2]] * 3, "epoch": 3},
+               tmp_path / "a.pt")
+    begin = time.monotonic()
+    metadata = json.loads(lossatlas("info", tmp_path / "a.pt", "--json").ok().out)["metadata"]
+    assert time.monotonic() - begin < 5  # seconds; walking each path takes longer than there are atoms
+    kept = {"lr": 0.1, "inner": {"decay": 0.5}}
+    assert metadata == {"itself": kept, "around": {"c": kept}, "few": [[1, 2]] * 3, "epoch": 3}
+
+
 def pruned(weight):
     layer = torch.nn.Conv2d(1, 1, 1, bias=False)
     layer.weight = torch.nn.Parameter(weight.clone())
@@ -351,6 +374,20 @@ def test_shards(check_values, lossatlas, state, tmp_path, ending):
     assert lossatlas("info", path).status == 1
     path.write_text('{"weight_map": {"w":')
     assert "is not JSON, or breaks off" in lossatlas("info", path).line()
+
+
+def test_no_output_replaces_a_shard(lossatlas, pictures, state, tmp_path):
+    path = write_shards(tmp_path, state)
+    shard, before = tmp_path / "model-00002-of-00002.safetensors", helpers.tree(tmp_path)
+    assert f"{shard} would be read and written" in lossatlas("convert", path, shard, "--force").line()
+    (tmp_path / "link.h5").symlink_to(shard.name)
+    words = ("--checkpoint", path, "--arch", "resnet20", "--width", 4, "--data", pictures.words, "--force")
+    for option in ("--out", "--save-directions"):
+        out = () if option == "--out" else ("--out", tmp_path / "s.h5")
+        done = lossatlas("surface", *words, *out, option, tmp_path / "link.h5")
+        assert done.status == 2 and f"{shard} would be read and written" in done.line()
+    (tmp_path / "link.h5").unlink()
+    assert helpers.tree(tmp_path) == before
 
 
 def test_a_path_of_shards(lossatlas, pictures, state, tmp_path):

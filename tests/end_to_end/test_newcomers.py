@@ -49,7 +49,7 @@ lossatlas surface run/ | 2 | unknown word 'run/', did you mean '--checkpoint run
 lossatlas surface m.pt --data synthetic | 2 | unknown word 'm.pt', did you mean '--checkpoint m.pt'?
 lossatlas surface --data synthetic | 2 | --checkpoint is required: a file, or a run folder for its last epoch
 lossatlas surface --checkpoint nope.pt --data synthetic | 1 | nope.pt: cannot be opened: No such file or directory
-lossatlas surface --checkpoint s.h5 --data synthetic | 1 | s.h5: is an HDF5 file (a surface?), not a checkpoint
+lossatlas surface --checkpoint s.h5 --data synthetic | 1 | s.h5: is an HDF5 file (a surface, or weights of Keras?), not a checkpoint
 lossatlas surface --checkpoint notes.txt --data synthetic | 1 | notes.txt: is a text file, not a checkpoint
 lossatlas surface --checkpoint empty --data synthetic | 1 | empty: a folder, and no run folder
 lossatlas surface --checkpoint run/checkpoints --data synthetic | 1 | run/checkpoints: a folder, and no run folder
