@@ -74,6 +74,7 @@ struct DataObserver {
 ///   cifar10:DIR     the official binary layout, in DIR or DIR/cifar-10-batches-bin; ~/ in front is the home folder
 ///   cifar100:DIR    the same of CIFAR-100, by its 100 fine labels; cifar100:DIR:coarse by its 20 coarse ones
 ///   mnist:DIR       MNIST, Fashion-MNIST, KMNIST, as IDX files, plain or compressed (idx.h)
+///   images:DIR      JPEG and PNG pictures: DIR/train/CLASS/* with DIR/val or DIR/test, or DIR/CLASS/* alone (images.h)
 /// Throws UsageError for an unknown kind, Error for files that are missing or damaged.
 DataSet load_data(const DataSpec& spec, Split split, const DataObserver& observer = {});
 

@@ -5,6 +5,8 @@
 #include "base/error.h"
 #include "data/cifar.h"
 #include "data/idx.h"
+#include "data/image_folder.h"
+#include "data/images.h"
 #include "data/synthetic.h"
 
 namespace lossatlas {
@@ -62,6 +64,11 @@ const std::vector<DataKind>& data_kinds() {
        .shown = "mnist:DIR",
        .load = [](Rest folder, Split split, Options, Hears) { return load_idx(folder, split); },
        .files = [](Rest folder) { return idx_files(folder); }},
+      {.name = "images",
+       .shown = "images:DIR",
+       .load = load_images,
+       .has_test = [](Rest folder) { return has_test_images(folder); },
+       .files = [](Rest folder) { return image_files(folder); }},
   };
   return kinds;
 }
