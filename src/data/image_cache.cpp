@@ -27,11 +27,11 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr std::string_view kMagic = "lossatlas images ";
-constexpr std::string_view kHead = "lossatlas images 1\n";  // with the version of the format
+constexpr std::string_view kCacheMagic = "lossatlas images ";
+constexpr std::string_view kCacheHead = "lossatlas images 1\n";  // with the version of the format
 constexpr auto kTemporary = ".tmp";
 
-struct Tail {
+struct CacheTail {
   std::uint64_t images;
   std::uint64_t description_bytes;
   std::uint32_t check;  // CRC-32 of the description and the images' CRC-32
@@ -65,28 +65,28 @@ std::size_t image_bytes_of(const std::vector<std::int64_t>& shape) {
   return static_cast<std::size_t>(shape[1] * shape[2] * shape[3]);
 }
 
-std::string_view text(std::span<const std::byte> bytes) {
+std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-struct Contents {
+struct CacheContents {
   Description description;
   std::vector<std::uint32_t> checks;
 };
 
 /// Nothing if the file is damaged; whether its images are is not looked at.
-std::optional<Contents> contents_of(std::span<const std::byte> file) {
-  Tail tail{};
-  if (file.size() < kHead.size() + sizeof tail) return std::nullopt;
+std::optional<CacheContents> contents_of(std::span<const std::byte> file) {
+  CacheTail tail{};
+  if (file.size() < kCacheHead.size() + sizeof tail) return std::nullopt;
   std::memcpy(&tail, file.last(sizeof tail).data(), sizeof tail);
-  const auto body = file.subspan(kHead.size(), file.size() - kHead.size() - sizeof tail);
+  const auto body = file.subspan(kCacheHead.size(), file.size() - kCacheHead.size() - sizeof tail);
   if (tail.images > body.size() / sizeof(std::uint32_t)) return std::nullopt;
   const auto of_checks = body.last(tail.images * sizeof(std::uint32_t));
   const auto before = body.first(body.size() - of_checks.size());
   if (tail.description_bytes > before.size()) return std::nullopt;
   const auto of_description = before.last(tail.description_bytes);
   if (crc32(of_checks, crc32(of_description)) != tail.check) return std::nullopt;
-  Contents contents{description_from(text(of_description)), std::vector<std::uint32_t>(tail.images)};
+  CacheContents contents{description_from(as_text(of_description)), std::vector<std::uint32_t>(tail.images)};
   if (image_bytes_of(contents.description.shape) * tail.images != before.size() - of_description.size()) {
     return std::nullopt;
   }
@@ -95,7 +95,7 @@ std::optional<Contents> contents_of(std::span<const std::byte> file) {
 }
 
 /// Reads the images into small buffers: through the mapping, all of them would count as the program's memory.
-bool has_all_images(const fs::path& file, const Contents& contents) {
+bool has_all_images(const fs::path& file, const CacheContents& contents) {
   const Descriptor descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   const std::size_t size = image_bytes_of(contents.description.shape);
   std::atomic<bool> is_whole = true;
@@ -103,7 +103,7 @@ bool has_all_images(const fs::path& file, const Contents& contents) {
     return [&, image = std::vector<std::byte>(size)](std::int64_t i) mutable {
       const auto number = static_cast<std::size_t>(i);
       const ssize_t read =
-          ::pread(descriptor.get(), image.data(), size, static_cast<off_t>(kHead.size() + size * number));
+          ::pread(descriptor.get(), image.data(), size, static_cast<off_t>(kCacheHead.size() + size * number));
       if (read != static_cast<ssize_t>(size) || crc32(image) != contents.checks[number]) is_whole = false;
     };
   });
@@ -111,7 +111,7 @@ bool has_all_images(const fs::path& file, const Contents& contents) {
 }
 
 DecodedImages mapped(std::shared_ptr<const MappedFile> file, const Description& description) {
-  const std::byte* images = file->bytes().data() + kHead.size();
+  const std::byte* images = file->bytes().data() + kCacheHead.size();
   return {Array(NumberType::uint8, description.shape, std::shared_ptr<const void>(std::move(file), images)),
           description.bad};
 }
@@ -134,14 +134,15 @@ void remove_left_over(const fs::path& file) {
   std::error_code code;
   for (const auto& entry : fs::directory_iterator(file.parent_path(), code)) {
     if (!entry.path().filename().string().starts_with(file.filename().string() + kTemporary)) continue;
-    if (!begins_with(entry.path(), kHead)) continue;
+    if (!begins_with(entry.path(), kCacheHead)) continue;
     const Descriptor left(::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC));
     if (left.get() >= 0 && ::flock(left.get(), LOCK_EX | LOCK_NB) == 0) fs::remove(entry.path(), code);
   }
 }
 
 void check_is_cache(const fs::path& file) {
-  if (begins_with(file, kMagic) || !fs::exists(file) || fs::file_size(file) == 0) return;
+  std::error_code code;
+  if (!fs::exists(file, code) || fs::file_size(file, code) == 0 || begins_with(file, kCacheMagic)) return;
   throw Error("{}: is not a cache of images; move it, or choose another folder with `image_cache`", file.string());
 }
 
@@ -163,14 +164,15 @@ fs::path cache_file(const fs::path& folder, const CacheKey& key) {
 }
 
 std::optional<DecodedImages> read_cache(const fs::path& file, const CacheKey& key, const DataObserver& observer) {
-  if (!fs::exists(file)) return std::nullopt;
+  std::error_code code;
+  if (!fs::exists(file, code)) return std::nullopt;
   check_is_cache(file);
   const auto again = [&](const char* why) {
     if (observer.on_note) observer.on_note(fmt::format("{}: {}; the pictures are decoded again", file.string(), why));
     return std::nullopt;
   };
   const auto mapping = std::make_shared<const MappedFile>(file);
-  if (!text(mapping->bytes()).starts_with(kHead)) return again("written by another version, or damaged");
+  if (!as_text(mapping->bytes()).starts_with(kCacheHead)) return again("written by another version, or damaged");
   const auto contents = contents_of(mapping->bytes());
   if (!contents) return again("damaged");
   const Description& description = contents->description;
@@ -196,7 +198,7 @@ CacheWriter::CacheWriter(fs::path file, std::int64_t files, const std::vector<st
     temporary_.path = name;
   }
   ::flock(descriptor_->get(), LOCK_EX | LOCK_NB);
-  write_at(0, std::as_bytes(std::span(kHead)));
+  write_at(0, std::as_bytes(std::span(kCacheHead)));
 }
 
 CacheWriter::Temporary::~Temporary() {
@@ -207,7 +209,7 @@ void CacheWriter::write(std::int64_t file, std::span<const std::uint8_t> image) 
   const auto number = static_cast<std::size_t>(file);
   const auto bytes = std::as_bytes(image);
   checks_[number] = crc32(bytes);
-  write_at(kHead.size() + number * image_bytes_, bytes);
+  write_at(kCacheHead.size() + number * image_bytes_, bytes);
 }
 
 DecodedImages CacheWriter::finish(const CacheKey& key, std::vector<BadPicture> bad) {
@@ -216,11 +218,11 @@ DecodedImages CacheWriter::finish(const CacheKey& key, std::vector<BadPicture> b
   const Description description{key, shape_, std::move(bad)};
   const std::string words = text_of(description);
   const auto of_words = std::as_bytes(std::span(words)), of_checks = std::as_bytes(std::span(checks_));
-  const Tail tail{.images = checks_.size(),
-                  .description_bytes = words.size(),
-                  .check = crc32(of_checks, crc32(of_words)),
-                  .unused = 0};
-  std::uint64_t end = kHead.size() + checks_.size() * image_bytes_;
+  const CacheTail tail{.images = checks_.size(),
+                       .description_bytes = words.size(),
+                       .check = crc32(of_checks, crc32(of_words)),
+                       .unused = 0};
+  std::uint64_t end = kCacheHead.size() + checks_.size() * image_bytes_;
   for (const auto& part : {of_words, of_checks, std::as_bytes(std::span(&tail, 1))}) {
     write_at(end, part);
     end += part.size();
@@ -248,11 +250,11 @@ void CacheWriter::close_gaps(const std::vector<BadPicture>& bad) {
       continue;
     }
     if (kept != i) {
-      const auto place = static_cast<off_t>(kHead.size() + i * image_bytes_);
+      const auto place = static_cast<off_t>(kCacheHead.size() + i * image_bytes_);
       if (::pread(descriptor_->get(), image.data(), image_bytes_, place) != static_cast<ssize_t>(image_bytes_)) {
         fail(errno);
       }
-      write_at(kHead.size() + kept * image_bytes_, image);
+      write_at(kCacheHead.size() + kept * image_bytes_, image);
       checks_[kept] = checks_[i];
     }
     ++kept;

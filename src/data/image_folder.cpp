@@ -8,6 +8,7 @@
 #include <cstring>
 #include <iterator>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "base/error.h"
@@ -41,7 +42,8 @@ Entries entries_of(const fs::path& folder) {
   for (auto entry = fs::directory_iterator(folder, code); !code && entry != fs::directory_iterator();
        entry.increment(code)) {
     const std::string name = entry->path().filename().string();
-    if (!is_hidden(name)) (is_folder(entry->path()) ? entries.folders : entries.files).push_back(name);
+    std::error_code unknown;  // of a broken link
+    if (!is_hidden(name)) (entry->is_directory(unknown) ? entries.folders : entries.files).push_back(name);
   }
   if (code) throw Error("{}: the folder cannot be read ({})", folder.string(), code.message());
   std::ranges::sort(entries.folders);
@@ -85,7 +87,7 @@ std::vector<PictureFile> list_class(const fs::path& folder, const std::string& n
   return files;
 }
 
-/// The folder of each split; the same for both without a split.
+/// The folder of each split.
 struct Layout {
   fs::path train;
   std::optional<fs::path> test;
@@ -103,7 +105,7 @@ Layout layout_of(const fs::path& folder) {
 
 std::string list_of(const std::vector<std::string>& names) {
   constexpr std::size_t kMost = 5;
-  std::string text = fmt::format("{}", fmt::join(names.begin(), names.begin() + std::min(names.size(), kMost), ", "));
+  const std::string text = fmt::format("{}", fmt::join(std::span(names).first(std::min(names.size(), kMost)), ", "));
   return names.size() > kMost ? fmt::format("{} and {} more", text, names.size() - kMost) : text;
 }
 

@@ -11,7 +11,8 @@ namespace {
 
 /// A PNG whose chunks have the right checksums: with wrong ones it is refused at once.
 void mend_checksums(std::span<std::byte> png) {
-  constexpr std::size_t kSignature = 8, kAround = 12;  // length and kind in front of a chunk's data, checksum after them
+  constexpr std::size_t kSignature = 8,
+                        kAround = 12;  // length and kind in front of a chunk's data, checksum after them
   for (std::size_t at = kSignature; at + kAround <= png.size();) {
     std::size_t length = 0;
     for (std::size_t i = 0; i < 4; ++i) length = length << 8 | std::to_integer<std::size_t>(png[at + i]);
