@@ -77,9 +77,9 @@ def test_loss_is_that_of_pillows_pixels(lossatlas, folder, tmp_path, interpolati
 
 def test_a_built_in_network_learns_them(lossatlas, folder, tmp_path):
     lossatlas("train", "--arch", "resnet20", "--width", 4, *words(folder), "--resize", 32, "--crop", 32, "--epochs", 8, "--lr",
-              0.05, "--batch-size", 6, "--threads", 1, "--out", tmp_path / "run").ok()
+              0.01, "--batch-size", 6, "--threads", 1, "--out", tmp_path / "run").ok()
     with h5py.File(tmp_path / "run" / "history.h5") as h5:
-        assert h5["test_acc"][-1] >= 90
+        assert h5["test_acc"][-1] >= 60  # by chance 33
 
 
 def test_bad_pictures(lossatlas, folder, tmp_path):
@@ -97,4 +97,4 @@ def test_bad_pictures(lossatlas, folder, tmp_path):
     assert f"{data}: 1 of 9 pictures cannot be decoded: bee/1.jpg (is cut off); --skip-bad leaves them out" in refused.line()
     lossatlas(*train, "--skip-bad").ok()
     with h5py.File(tmp_path / "run" / "history.h5") as h5:
-        assert h5.attrs  # it was written
+        assert len(h5["test_acc"]) == 2  # of the start and one epoch
