@@ -117,6 +117,7 @@ DecodedImages mapped(std::shared_ptr<const MappedFile> file, const Description& 
 }
 
 std::string size_text(double bytes) {
+  if (bytes < 1e6) return fmt::format("{:.0f} kB", bytes / 1e3);
   return bytes < 1e9 ? fmt::format("{:.1f} MB", bytes / 1e6) : fmt::format("{:.1f} GB", bytes / 1e9);
 }
 
@@ -167,18 +168,20 @@ std::optional<DecodedImages> read_cache(const fs::path& file, const CacheKey& ke
   std::error_code code;
   if (!fs::exists(file, code)) return std::nullopt;
   check_is_cache(file);
-  const auto again = [&](const char* why) {
-    if (observer.on_note) observer.on_note(fmt::format("{}: {}; the pictures are decoded again", file.string(), why));
+  const auto again = [&](const std::string& why) {
+    const auto folder = key.settings.at("folder").get<std::string>();
+    if (observer.on_note) observer.on_note(fmt::format("{}: {}; the pictures are decoded again", folder, why));
     return std::nullopt;
   };
+  const auto is = [&](const char* what) { return fmt::format("its cache {} is {}", file.string(), what); };
   const auto mapping = std::make_shared<const MappedFile>(file);
-  if (!as_text(mapping->bytes()).starts_with(kCacheHead)) return again("written by another version, or damaged");
+  if (!as_text(mapping->bytes()).starts_with(kCacheHead)) return again(is("of another version, or damaged"));
   const auto contents = contents_of(mapping->bytes());
-  if (!contents) return again("damaged");
+  if (!contents) return again(is("damaged"));
   const Description& description = contents->description;
-  if (json_text(description.key.settings) != json_text(key.settings)) return again("of other settings");
-  if (description.key.files != key.files) return again("the files have changed");
-  if (!has_all_images(file, *contents)) return again("damaged");
+  if (json_text(description.key.settings) != json_text(key.settings)) return again(is("of other settings"));
+  if (description.key.files != key.files) return again("files have changed since they were decoded");
+  if (!has_all_images(file, *contents)) return again(is("damaged"));
   return mapped(mapping, description);
 }
 

@@ -1,5 +1,7 @@
 """Pictures in class folders: decoded, resized and cropped by Pillow here, and by the program; losses against PyTorch."""
 
+import subprocess
+
 import h5py
 import numpy as np
 import pytest
@@ -98,3 +100,20 @@ def test_bad_pictures(lossatlas, folder, tmp_path):
     lossatlas(*train, "--skip-bad").ok()
     with h5py.File(tmp_path / "run" / "history.h5") as h5:
         assert len(h5["test_acc"]) == 2  # of the start and one epoch
+
+
+def test_a_disk_too_small_for_the_cache(lossatlas, folder, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(disk)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("a small disk cannot be mounted here: " + mounted.stderr.decode().strip())
+    try:
+        refused = lossatlas("train", "--arch", "mlp", "--data", f"images:{folder / 'data'}", "--image-cache", disk, "--resize", 32,
+                            "--crop", 32, "--out", tmp_path / "run")
+        assert refused.status == 1
+        assert "the decoded images take 111 kB, and 66 kB are free; choose a folder on another disk with --image-cache" in \
+            refused.line()
+        assert not list(disk.iterdir())
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

@@ -30,7 +30,7 @@ def make_picture(job):
     random = np.random.default_rng(seed)
     width, height = (500, 375) if seed % 4 else (375, 500)
     pixels = np.full((height, width, 3), 128.0)
-    for scale, strength in ((100, 60), (25, 30), (6, 18), (2, 7)):
+    for scale, strength in ((100, 60), (25, 30), (6, 18), (2, 14)):
         coarse = random.normal(0, 1, (height // scale + 2, width // scale + 2, 3))
         for c in range(3):
             layer = Image.fromarray(coarse[..., c].astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
