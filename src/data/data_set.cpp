@@ -53,14 +53,40 @@ std::pair<std::string, Split> source_of(const DataSpec& spec, Split split) {
   return {spec.test_words, has_test(parse(spec.test_words)) ? Split::test : Split::train};
 }
 
+std::string size_text(const char* word, const std::vector<std::int64_t>& size) {
+  return size.empty() ? "" : fmt::format("{} {}, ", word, fmt::join(size, "x"));
+}
+
+std::string transform_text(const ImageOptions& options) {
+  const bool resizes = !options.resize.empty();
+  std::string text = size_text("resize", options.resize) + size_text("crop", options.crop);
+  return text + (resizes ? options.interpolation : "as decoded");
+}
+
+/// Labels are positions in a list of names: two folders of pictures must have the same.
+void check_classes(const DataSpec& spec) {
+  if (spec.words.empty()) return;
+  const auto [train, rest] = parse(spec.words);
+  const auto [test, test_rest] = parse(spec.test_words);
+  if (!train->class_names || !test->class_names) return;
+  const Split part = has_test({test, test_rest}) ? Split::test : Split::train;
+  const auto names = train->class_names(rest, Split::train), others = test->class_names(test_rest, part);
+  const auto [name, other] = std::ranges::mismatch(names, others);
+  if (name == names.end() && other == others.end()) return;
+  throw Error("{} and {} do not have the same classes: {} against {}", spec.words, spec.test_words,
+              name == names.end() ? "nothing" : *name, other == others.end() ? "nothing" : *other);
+}
+
 }  // namespace
 
 DataSet load_data(const DataSpec& spec, Split split, const DataObserver& observer) {
   const auto [words, part] = source_of(spec, split);
   const auto [kind, rest] = parse(words);
   if (!kind->load) throw UsageError("`data` {}: has no class labels; it requires `problem`", words);
+  if (split == Split::test && !spec.test_words.empty()) check_classes(spec);
   DataSet data = kind->load(rest, part, spec.images, observer);
   data.name = words;
+  if (kind->class_names) data.transform = transform_text(spec.images);
   return data;
 }
 
@@ -92,6 +118,11 @@ void check_ids(const ArrayData& data, std::int64_t vocabulary) {
   if (data.targets) check(*data.targets, "targets");
 }
 
+std::string transform_of(const DataSpec& spec) {
+  const std::string& words = spec.words.empty() ? spec.test_words : spec.words;
+  return !words.empty() && parse(words).kind->class_names ? transform_text(spec.images) : "";
+}
+
 std::string list_of_data_kinds() {
   std::string list;
   for (const DataKind& kind : data_kinds()) {
@@ -118,7 +149,10 @@ std::vector<std::filesystem::path> data_files(const DataSpec& spec) {
 }
 
 nlohmann::json settings_of(const DataSet& data) {
-  return {{"data", data.name}, {"mean", data.normalization.mean}, {"std", data.normalization.deviation}};
+  nlohmann::json settings{
+      {"data", data.name}, {"mean", data.normalization.mean}, {"std", data.normalization.deviation}};
+  if (!data.transform.empty()) settings["transform"] = data.transform;
+  return settings;
 }
 
 DataSet subset(const DataSet& data, std::span<const std::int64_t> indices) {

@@ -30,6 +30,7 @@ struct DataSet {
   std::int64_t classes = 0;
   Array pixels;                      // [N, C, H, W]: uint8, or float32 of values
   std::vector<std::int64_t> labels;  // [N], each below classes
+  std::string transform = {};        // transform_of its words
   /// A value v of float32 enters as (v - mean[c]) / deviation[c].
   PixelNormalization normalization;
 
@@ -81,6 +82,7 @@ struct DataObserver {
 ///   cifar10:DIR     the binary or the Python version (cifar.h); ~/ in front is the home folder
 ///   cifar100:DIR    the same of CIFAR-100, by its 100 fine labels; cifar100:DIR:coarse by its 20 coarse ones
 ///   mnist:DIR       MNIST, Fashion-MNIST, KMNIST, as IDX files, plain or compressed (idx.h)
+///   images:DIR      JPEG and PNG pictures: DIR/train/CLASS/* with DIR/val or DIR/test, or DIR/CLASS/* alone (images.h)
 ///   npz:FILE        images and labels of numpy.savez, by their names (array_file.h)
 ///   hdf5:FILE       the same of the datasets at the root of an HDF5 file
 /// Throws UsageError for an unknown kind, Error for files that are missing or damaged.
@@ -106,6 +108,9 @@ bool is_arrays(const std::string& words);
 /// "synthetic[:N], cifar10:DIR, … or tokens:FILE[:T]"
 std::string list_of_data_kinds();
 
+/// What pictures of the words went through: "resize 256, crop 224, bilinear"; "" of other data.
+std::string transform_of(const DataSpec& spec);
+
 /// False if the data are of one split alone. Throws as load_data.
 bool has_test_split(const DataSpec& spec);
 
@@ -113,7 +118,8 @@ bool has_test_split(const DataSpec& spec);
 /// kind.
 std::vector<std::filesystem::path> data_files(const DataSpec& spec);
 
-/// The entries of a file's settings that name the data and how pixels enter the network: data, mean, std.
+/// The entries of a file's settings that name the data and how pixels enter the network: data, mean, std, and
+/// transform of pictures.
 nlohmann::json settings_of(const DataSet& data);
 
 /// The images at the given indices, in that order.

@@ -6,6 +6,8 @@
 #include "data/cifar.h"
 #include "data/hdf5_arrays.h"
 #include "data/idx.h"
+#include "data/image_folder.h"
+#include "data/images.h"
 #include "data/npz.h"
 #include "data/synthetic.h"
 #include "data/tokens.h"
@@ -78,6 +80,12 @@ const std::vector<DataKind>& data_kinds() {
        .shown = "mnist:DIR",
        .load = [](Rest folder, Split split, Options, Hears) { return load_idx(folder, split); },
        .files = [](Rest folder) { return idx_files(folder); }},
+      {.name = "images",
+       .shown = "images:DIR",
+       .load = load_images,
+       .has_test = [](Rest folder) { return has_test_images(folder); },
+       .class_names = [](Rest folder, Split split) { return list_images(folder, split).classes; },
+       .files = [](Rest folder) { return image_files(folder); }},
       arrays_of<NpzFile>("npz"),
       arrays_of<Hdf5Arrays>("hdf5"),
       {.name = "tokens",

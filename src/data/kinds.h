@@ -16,6 +16,8 @@ struct DataKind {
                   const DataObserver& observer) = nullptr;  // null: no class labels
   ArrayData (*load_arrays)(const std::string& rest, Split split, const TokenOptions& tokens) = nullptr;  // null: images
   bool (*has_test)(const std::string& rest) = nullptr;  // null: they always have
+  /// Of classes that have names, which decide the labels.
+  std::vector<std::string> (*class_names)(const std::string& rest, Split split) = nullptr;
   std::vector<std::filesystem::path> (*files)(const std::string& rest) = nullptr;
 };
 

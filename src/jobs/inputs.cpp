@@ -345,13 +345,22 @@ std::vector<Measure> measures_of(const Extras& extras, const LandscapeOptions& o
                      samples_word(inputs));
 }
 
+namespace {
+
+void name_data(const DataRequest& request, Settings& settings) {
+  if (!request.data.empty()) settings.data = request.data;
+  if (!request.test_data.empty()) settings.test_data = request.test_data;
+  if (const auto transform = transform_of(spec_of(request)); !transform.empty()) settings.transform = transform;
+}
+
+}  // namespace
+
 Settings settings_of_problem(const LandscapeInputs& inputs) {
   Settings settings;
   if (inputs.file) {
     settings.arch = inputs.problem->name();
     settings.problem = identity_of(inputs.file->file(), inputs.file->sha256());
-    if (!inputs.data.data.empty()) settings.data = inputs.data.data;
-    if (!inputs.data.test_data.empty()) settings.test_data = inputs.data.test_data;
+    name_data(inputs.data, settings);
     if (!inputs.data.mean.empty()) settings.mean = inputs.data.mean;
     if (!inputs.data.std.empty()) settings.std = inputs.data.std;
     return settings;
@@ -359,8 +368,7 @@ Settings settings_of_problem(const LandscapeInputs& inputs) {
   settings.arch = inputs.spec.architecture;
   settings.classes = inputs.spec.classes;
   settings.width = inputs.spec.width;
-  settings.data = inputs.data.data;
-  if (!inputs.data.test_data.empty()) settings.test_data = inputs.data.test_data;
+  name_data(inputs.data, settings);
   settings.mean = inputs.normalization.mean;
   settings.std = inputs.normalization.deviation;
   return settings;

@@ -110,6 +110,9 @@ ProblemSplit problem_split(const ProblemFile& file, const DataRequest& request, 
             file.data_sha256(split == Split::test)};
   }
   const std::string text = split_text(split, words);
+  if (is_arrays(words) && !(request.mean.empty() && request.std.empty())) {
+    throw UsageError("`{}`: goes with images; {} enters as it is", request.mean.empty() ? "std" : "mean", words);
+  }
   const DataSpec spec = spec_of(request);
   auto source = is_tokens(words)   ? read_tokens(file, spec, split, text, device)
                 : is_arrays(words) ? read_arrays(file, spec, split, text, device)

@@ -57,7 +57,7 @@ struct Settings {
   // The network and the data.
   std::optional<std::string> arch;
   std::optional<std::int64_t> classes, width;
-  std::optional<std::string> data, test_data;
+  std::optional<std::string> data, test_data, transform;
   std::optional<std::vector<double>> mean, std;  // a channel
   std::optional<FileIdentity> problem;           // that holds both
   std::optional<FileIdentity> checkpoint;        // at the origin
@@ -127,6 +127,7 @@ struct Settings {
     visit("width", &S::width);
     visit("data", &S::data);
     visit("test_data", &S::test_data);
+    visit("transform", &S::transform);
     visit("mean", &S::mean);
     visit("std", &S::std);
     visit("problem", &S::problem);

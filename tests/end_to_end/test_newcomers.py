@@ -19,14 +19,14 @@ lossatlas trian | 2 | unknown command 'trian', did you mean 'train'?
 lossatlas --grid 51 | 2 | unknown option '--grid'; see lossatlas --help
 
 lossatlas train | 2 | --arch is required: architecture; `lossatlas info --archs` lists them
-lossatlas train --arch mlp | 2 | --data is required: synthetic[:N], cifar10:DIR, cifar100:DIR[:coarse], mnist:DIR, npz:FILE, hdf5:FILE or tokens:FILE[:T]
+lossatlas train --arch mlp | 2 | --data is required: synthetic[:N], cifar10:DIR, cifar100:DIR[:coarse], mnist:DIR, images:DIR, npz:FILE, hdf5:FILE or tokens:FILE[:T]
 lossatlas train mlp --data synthetic | 2 | unknown word 'mlp', did you mean '--arch mlp'?
 lossatlas train --model mlp --data synthetic | 2 | unknown option '--model', did you mean '--arch'?
 lossatlas train --arch cnn --data synthetic | 2 | unknown architecture 'cnn': `lossatlas info --archs` lists them
 lossatlas train --arch ResNet-18 --data synthetic | 2 | unknown architecture 'ResNet-18', did you mean 'resnet18'?
 lossatlas train --arch mlp --data cifar | 2 | --data cifar: unknown kind of data; requires synthetic[:N], cifar10:DIR
 lossatlas train --arch mlp --data cifar10 | 2 | --data cifar10: requires the folder of its files, as in cifar10:DIR
-lossatlas train --arch mlp --data ./empty | 2 | --data ./empty: unknown kind of data; requires synthetic[:N], cifar10:DIR, cifar100:DIR[:coarse], mnist:DIR, npz:FILE, hdf5:FILE or tokens:FILE[:T]; of a folder as in cifar10:./empty
+lossatlas train --arch mlp --data ./empty | 2 | --data ./empty: unknown kind of data; requires synthetic[:N], cifar10:DIR, cifar100:DIR[:coarse], mnist:DIR, images:DIR, npz:FILE, hdf5:FILE or tokens:FILE[:T]; of a folder as in cifar10:./empty
 lossatlas train --arch mlp --data cifar10:empty | 1 | empty: no data_batch_1.bin here
 lossatlas train --arch mlp --dataset synthetic | 2 | unknown option '--dataset', did you mean '--data'?
 lossatlas train --arch mlp --data synthetic --lr | 2 | --lr requires a value (learning rate
