@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::array kInputs{"inputs", "images", "x", "X", "data"};
 constexpr std::array kTargets{"targets", "labels", "y", "Y", "target", "label"};
-constexpr auto kTakesImages = "built-in networks take images; --problem takes arrays of any shape";
+constexpr auto kTakesImages = "built-in networks take images; `problem` takes arrays of any shape";
 constexpr std::int64_t kMostClasses = 1'000'000;
 
 /// What the arrays of a split are called.
@@ -196,7 +196,7 @@ DataSet labelled_images(const ArrayFile& file, Split split) {
   const std::string where = file.file().string();
   const Names names = names_of(file, split);
   if (names.inputs.size() > 1) {
-    throw Error("{}: holds {} inputs, {} to {}; built-in networks take one, and --problem any number", where,
+    throw Error("{}: holds {} inputs, {} to {}; built-in networks take one, and `problem` any number", where,
                 names.inputs.size(), names.inputs.front(), names.inputs.back());
   }
   const std::string& name = names.inputs.front();

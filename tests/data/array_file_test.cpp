@@ -243,7 +243,7 @@ TEST_CASE("images may have their channels first or last, or none") {
   CHECK(last.normalization.mean == std::vector<double>{0, 0, 0});
   CHECK(last.normalization.deviation == std::vector<double>{1, 1, 1});
   CHECK_THROWS_WITH(images({2, 2, 5, 6}), ContainsSubstring("some.npz: x has shape [2, 2, 5, 6], not [N, H, W]"));
-  CHECK_THROWS_WITH(images({2, 60}), ContainsSubstring("--problem takes arrays of any shape"));
+  CHECK_THROWS_WITH(images({2, 60}), ContainsSubstring("`problem` takes arrays of any shape"));
 }
 
 TEST_CASE("images of floats become float32") {

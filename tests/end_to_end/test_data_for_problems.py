@@ -114,3 +114,92 @@ def test_labels_that_the_network_does_not_have(lossatlas, tmp_path, files):
                    std=STD)
     done = lossatlas("surface", "--problem", tmp_path / "s.lossatlas", "--data", f"cifar10:{folder}", "--out", tmp_path / "s.h5")
     assert done.status == 1 and "is not one of the network's 0 to 6" in done.line(), done.err
+
+
+def write_arrays(file, arrays):
+    if file.suffix == ".npz":
+        np.savez(file, **arrays)
+        return f"npz:{file}"
+    with h5py.File(file, "w") as h5:
+        for name, values in arrays.items():
+            h5[name] = values
+    return f"hdf5:{file}"
+
+
+@pytest.mark.parametrize("end", [".npz", ".h5"])
+def test_arrays_of_any_kind(lossatlas, tmp_path, end):
+    """A table with float targets, as a regression has them; the test split under other words."""
+    torch.manual_seed(3)
+    network, rng = nn.Sequential(nn.Linear(7, 5), nn.Tanh(), nn.Linear(5, 2)), np.random.default_rng(6)
+    x, y = rng.normal(size=(60, 7)).astype(np.float32), rng.normal(size=(60, 2)).astype(np.float32)
+    export_problem(network, "mse", (torch.from_numpy(x[:9]), torch.from_numpy(y[:9])), tmp_path / "p.lossatlas")
+    train = write_arrays(tmp_path / f"a{end}", {"inputs": x[:40], "targets": y[:40]})
+    test = write_arrays(tmp_path / f"b{end}", {"x_test": x[40:], "y_test": y[40:]})
+
+    def wanted(part):
+        with torch.no_grad():
+            return F.mse_loss(network.double()(torch.from_numpy(x[part]).double()), torch.from_numpy(y[part]).double()).item()
+
+    words = ["surface", "--problem", tmp_path / "p.lossatlas", "--data", train, "--grid", 3, "--out", tmp_path / "s.h5"]
+    lossatlas(*words, "--test-data", test, "--split", "both").ok()
+    with h5py.File(tmp_path / "s.h5") as h5:
+        assert h5["train_loss"][1, 1] == pytest.approx(wanted(slice(0, 40)), rel=1e-5)
+        assert h5["test_loss"][1, 1] == pytest.approx(wanted(slice(40, 60)), rel=1e-5)
+    line = ["line", *words[1:5], "--points", 3, "--out", tmp_path / "l.h5"]
+    done = lossatlas(*line).ok()  # its default is both splits
+    assert f"note: {train} has no test split: training samples alone are evaluated" in done.err
+    for array, line in [({"inputs": x[:, :6], "targets": y}, "a sample is float32 [6], float32 [2], and"),
+                        ({"inputs": x.astype(np.float64), "targets": y}, "a sample is float64 [7], float32 [2], and"),
+                        ({"inputs": x}, "a sample is float32 [7], and"),
+                        ({"inputs": x, "targets": y[:50]}, "50"),
+                        ({"inputs": np.where(x > 2, np.nan, x), "targets": y}, "inputs[")]:
+        words[4] = write_arrays(tmp_path / f"c{end}", array)
+        done = lossatlas(*words, "--force")
+        assert done.status == 1 and line in done.line(), done.err
+    words[4] = train
+    done = lossatlas(*words, "--mean", 0.5, "--force")
+    assert done.status == 2 and "--mean: goes with images" in done.line()
+
+
+class Transformer(nn.Module):
+    def __init__(self, ids=50, width=8):
+        super().__init__()
+        self.token, self.place, self.head = nn.Embedding(ids, width), nn.Embedding(6, width), nn.Linear(width, ids)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.token(x) + self.place(torch.arange(x.shape[1]))))
+
+
+def test_tokens(lossatlas, tmp_path):
+    """nanoGPT's files; T is that of the problem. With targets of their own, and of the tokens alone."""
+    torch.manual_seed(4)
+    network, rng = Transformer(), np.random.default_rng(7)
+    ids = {name: rng.integers(0, 50, count) for name, count in (("train", 101), ("val", 40))}
+    (tmp_path / "text").mkdir()
+    for name, numbers in ids.items():
+        (tmp_path / "text" / f"{name}.bin").write_bytes(numbers.astype("<u2").tobytes())
+    x = torch.from_numpy(ids["train"][:12].reshape(2, 6))
+
+    def loss(model, x, y):
+        return F.cross_entropy(model(x).transpose(1, 2), y, reduction="none").mean(1)
+
+    def wanted(name, shift):
+        rows = (len(ids[name]) - 1) // 6
+        x, y = (torch.from_numpy(ids[name][k:k + 6 * rows].reshape(rows, 6)) for k in (0, 1))
+        with torch.no_grad():
+            logits = network.double()(x).transpose(1, 2)
+            return F.cross_entropy(logits, y).item() if shift else F.cross_entropy(logits[..., :-1], x[:, 1:]).item()
+
+    export_problem(network, loss, (x, x), tmp_path / "pairs.lossatlas")
+    export_problem(network, "next-token", x, tmp_path / "alone.lossatlas")
+    for problem, shift in (("pairs", True), ("alone", False)):
+        words = ["surface", "--problem", tmp_path / f"{problem}.lossatlas", "--data", f"tokens:{tmp_path / 'text'}", "--grid",
+                 1, "--x=0:0", "--y=0:0", "--force", "--out", tmp_path / "s.h5", "--split", "both"]
+        lossatlas(*words).ok()
+        with h5py.File(tmp_path / "s.h5") as h5:
+            assert h5["train_loss"][0, 0] == pytest.approx(wanted("train", shift), rel=1e-5)
+            assert h5["test_loss"][0, 0] == pytest.approx(wanted("val", shift), rel=1e-5)
+    lossatlas(*words, "--samples", 5).ok()
+    (tmp_path / "text" / "train.bin").write_bytes(np.array([1] * 9 + [50] + [1] * 9, "<u2").tobytes())
+    done = lossatlas(*words)
+    assert done.status == 1 and "train.bin: id 50 at position" in done.line(), done.err
