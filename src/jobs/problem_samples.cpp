@@ -41,7 +41,8 @@ void check_fit(const ProblemFile& file, const Batch& samples, const std::string&
 /// Labels [N, …] that the network has.
 void check_labels(const ProblemFile& file, const at::Tensor& labels, const std::string& text) {
   const ProblemTarget& target = *file.target();
-  const at::Tensor is_wrong = (labels.lt(0) | labels.ge(target.classes)) & labels.ne(target.ignore_index);
+  const at::Tensor is_wrong =
+      labels.lt(0).logical_or(labels.ge(target.classes)).logical_and(labels.ne(target.ignore_index));
   if (!is_wrong.any().item<bool>()) return;
   throw Error("{}: label {} of sample {} is not one of the network's 0 to {}", text,
               labels.masked_select(is_wrong)[0].item<std::int64_t>(), is_wrong.nonzero()[0][0].item<std::int64_t>(),

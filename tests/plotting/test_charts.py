@@ -193,3 +193,10 @@ def test_a_history_says_how_its_learning_rate_changes(svg, tmp_path, settings, s
         old.update({"lr": 0.1, "batch_size": 128})
         attributes["settings"] = json.dumps({**{k: v for k, v in old.items() if not k.startswith("lr_")}, **settings})
     assert said in words_of(svg(file))
+
+
+def test_a_history_without_test_data_shows_none(svg, tmp_path):
+    file = write_history(tmp_path / "h.h5")
+    with h5py.File(file, "a") as made:
+        made["test_loss"][...] = made["test_acc"][...] = np.nan
+    assert "test" not in words_of(svg(file))

@@ -19,7 +19,8 @@ class HistoryFile(File):
         if not isinstance(handle.get("epoch"), h5py.Dataset):
             raise PlotError(f"{path} is not a history: it has no epoch (its root holds {listing(handle)})")
         self.epoch = np.atleast_1d(self._array("epoch"))
-        self.names = [name for name in HISTORY_VALUES if self._is_by_epoch(handle.get(name))]
+        self.names = [name for name in HISTORY_VALUES
+                      if self._is_by_epoch(handle.get(name)) and not self._is_unmeasured(name)]
         if not self.names:
             raise PlotError(
                 f"{path} holds no losses or accuracies by epoch (its root holds {listing(handle)})"
@@ -28,6 +29,10 @@ class HistoryFile(File):
     def _is_by_epoch(self, item):
         return (isinstance(item, h5py.Dataset) and item.dtype.kind in "fiu"
                 and item.shape == self.epoch.shape)
+
+    def _is_unmeasured(self, name):
+        """Of a run without test data; that of a diverged one has the untrained network's."""
+        return name.startswith("test_") and bool(np.isnan(self._array(name)).all())
 
     def progress(self):
         """(epochs done, epochs); the latter 0 where it is not known."""
