@@ -45,8 +45,8 @@ NpzFile::NpzFile(const std::filesystem::path& file)
     for (ZipEntry& entry : read_zip_directory(text.size(), [&](std::uint64_t offset, std::uint64_t count) {
            return std::string(text.substr(std::min<std::uint64_t>(offset, text.size()), count));
          })) {
-      std::string name = entry.name;
-      if (name.ends_with(".npy")) name.resize(name.size() - 4);
+      if (!entry.name.ends_with(".npy")) continue;  // not of NumPy
+      std::string name = entry.name.substr(0, entry.name.size() - 4);
       if (!members_.emplace(name, entry).second) throw Error("holds '{}' twice", pickle::printable(name));
       try {
         const NpyHeader header = header_of(entry);
@@ -55,6 +55,7 @@ NpzFile::NpzFile(const std::filesystem::path& file)
         entries_.push_back({name, "unreadable", {}});
       }
     }
+    if (entries_.empty()) throw Error("is a zip without arrays of NumPy; numpy.savez writes them");
   } catch (const Error& error) {
     throw Error("{}: {}", file.string(), error.what());
   }

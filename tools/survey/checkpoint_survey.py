@@ -6,24 +6,21 @@ with PyTorch's in float64. Ends with status 1 if a file is not read or refused a
 """
 
 import argparse
-import collections
 import concurrent.futures
 import importlib.util
 import pathlib
-import subprocess
 import sys
 import tempfile
 import warnings
 
-import h5py
 import torch
 
 import scripts  # noqa: F401: both add rows, in this order
 import refusals  # noqa: F401
 from networks import ROOT, Data, ResNet, drawn
 from rows import ROWS
+from table import judge, loss_of, print_table
 
-TOLERANCE = 1e-5  # of the loss, relative: Lossatlas computes in float32
 
 
 def is_installed(row):
@@ -43,20 +40,8 @@ def write(row, folder):
 
 
 def outcome(row, binary, folder, options, wanted, tensors):
-    """Whether the program does with the file what it should, and the text of the column."""
-    out = folder / "surface.h5"
-    words = [binary, "surface", "--checkpoint", folder / row.file, *options, "--grid", "1x1", "--x", "0:0",
-             "--y", "0:0", "--threads", 1, "--out", out]
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    if done.returncode != 0:
-        lines = done.stderr.replace(f"{folder}/", "").splitlines() or [f"status {done.returncode}"]
-        is_right = row.refusal != "" and row.refusal in lines[-1] and done.returncode == 1 and len(lines) == 1
-        return is_right, f"refused: {lines[-1].removeprefix('lossatlas: ')}"
-    with h5py.File(out) as file:
-        loss = file["train_loss"][0, 0]
-    is_equal = abs(loss - wanted) < TOLERANCE * abs(wanted)
-    text = f"read, {tensors} tensors, values equal" if is_equal else f"read, loss {loss}, in PyTorch {wanted}"
-    return is_equal and row.refusal == "", text
+    loss, status = loss_of(binary, folder, ["--checkpoint", folder / row.file, *options])
+    return judge(row.refusal, loss, status, wanted, f"{tensors} tensors", folder)
 
 
 def survey(rows, binary, folder):
@@ -73,18 +58,6 @@ def survey(rows, binary, folder):
             futures.append(pool.submit(outcome, row, binary, place, options, data.loss(row.network, held),
                                        len(held.state_dict())))
     return [future.result() for future in futures]
-
-
-def print_table(rows, results):
-    print("| script | file | around the weights | outcome |\n|---|---|---|---|")
-    for row, (_, text) in zip(rows, results):
-        print(f"| {row.script} | `{row.file}` | {row.around} | {text} |")
-    counts = collections.Counter(text.partition(",")[0].partition(":")[0] for _, text in results)
-    wrong = [f"{row.script}: {row.file}: {text}" for row, (is_right, text) in zip(rows, results) if not is_right]
-    print(f"\n{counts['read']} read, {counts['refused']} refused, {counts['skipped']} skipped, {len(wrong)} wrong")
-    for text in wrong:
-        print(f"survey-checkpoints: {text}", file=sys.stderr)
-    return not wrong
 
 
 def main():
@@ -104,7 +77,9 @@ def main():
                 write(row, options.write / str(number))
         return
     with tempfile.TemporaryDirectory() as folder:
-        is_right = print_table(rows, survey(rows, options.binary, pathlib.Path(folder)))
+        results = survey(rows, options.binary, pathlib.Path(folder))
+        cells = [(row.script, f"`{row.file}`", row.around) for row in rows]
+        is_right = print_table("survey-checkpoints", ("script", "file", "around the weights"), cells, results)
     sys.exit(0 if is_right else 1)
 
 

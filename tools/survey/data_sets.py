@@ -279,7 +279,7 @@ def _(folder):
     (folder / "train_32x32.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM" + bytes(64))
 
 
-@row("`torch.save` of tensors", "data.pt", "npz:DIR/data.pt", refusal="data.pt")
+@row("`torch.save` of tensors", "data.pt", "npz:DIR/data.pt", refusal="without arrays of NumPy")
 def _(folder):
     torch.save((torch.zeros(3, 4), torch.arange(3)), folder / "data.pt")
 

@@ -6,25 +6,21 @@ code. Ends with status 1 if one is not read or refused as it should be.
 """
 
 import argparse
-import collections
 import pathlib
-import subprocess
 import sys
 import tempfile
 import warnings
 
-import h5py
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+import data_sets
+from table import ROOT, judge, loss_of, print_table
+
 sys.path.append(str(ROOT / "python"))
 
-import sets  # noqa: E402
 from lossatlas import export_problem  # noqa: E402
-
-TOLERANCE = 1e-5  # of the loss, relative: Lossatlas computes in float32
 
 
 class Tokens(nn.Module):
@@ -68,37 +64,18 @@ def words_of(samples, folder):
 
 
 def outcome(row, binary, folder):
-    """Whether the program does with the data what it should, and the text of the column."""
     samples = row.write(folder)
-    out = folder / "surface.h5"
-    network = words_of(samples or sets.some_samples(), folder)
-    words = [binary, "surface", *network, "--data", row.words.replace("DIR", str(folder)), *row.options, "--grid", "1x1",
-             "--x", "0:0", "--y", "0:0", "--threads", 1, "--image-cache", folder / "cache", "--out", out]
-    done = subprocess.run(list(map(str, words)), capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    if done.returncode != 0:
-        lines = done.stderr.replace(f"{folder}", "DIR").splitlines() or [f"status {done.returncode}"]
-        is_right = row.refusal != "" and row.refusal in lines[-1] and done.returncode in (1, 2) and len(lines) == 1
-        return is_right, f"refused: {lines[-1].removeprefix('lossatlas: ')}"
-    with h5py.File(out) as file:
-        loss = file["test_loss" if "test" in row.options else "train_loss"][0, 0]
-    right = wanted(network_of(samples), samples)
-    is_equal = abs(loss - right) < TOLERANCE * abs(right)
-    shape = "x".join(map(str, samples.inputs.shape[1:]))
-    text = f"read, {len(samples.inputs)} of {shape}, values equal" if is_equal else f"read, loss {loss}, in PyTorch {right}"
-    return is_equal and row.refusal == "", text
+    known = samples or data_sets.some_samples()  # of data that are refused: any network
+    words = [*words_of(known, folder), "--data", row.words.replace("DIR", str(folder)), *row.options, "--image-cache",
+             folder / "cache"]
+    shape = "x".join(map(str, known.inputs.shape[1:]))
+    loss, status = loss_of(binary, folder, words)
+    right = None if row.refusal else wanted(network_of(known), known)
+    return judge(row.refusal, loss, status, right, f"{len(known.inputs)} of {shape}", folder)
 
 
-def print_table(rows, results):
-    print("| data | files | `--data` | outcome |\n|---|---|---|---|")
-    for row, (_, text) in zip(rows, results):
-        options = "".join(f" {word}" for word in row.options if word not in ("--split", "test"))
-        print(f"| {row.name} | {row.files} | `{row.words}{options}` | {text} |")
-    counts = collections.Counter(text.partition(",")[0].partition(":")[0] for _, text in results)
-    wrong = [f"{row.name}: {text}" for row, (is_right, text) in zip(rows, results) if not is_right]
-    print(f"\n{counts['read']} read, {counts['refused']} refused, {len(wrong)} wrong")
-    for text in wrong:
-        print(f"survey-data: {text}", file=sys.stderr)
-    return not wrong
+def shown(options):
+    return "".join(f" {word}" for word in options if word not in ("--split", "test"))
 
 
 def main():
@@ -108,14 +85,15 @@ def main():
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    rows = [row for row in sets.ROWS if options.only in f"{row.name} {row.files}"]
+    rows = [row for row in data_sets.ROWS if options.only in f"{row.name} {row.files}"]
     with tempfile.TemporaryDirectory() as folder:
         results = []
         for number, row in enumerate(rows):
             place = pathlib.Path(folder) / str(number)
             place.mkdir()
             results.append(outcome(row, options.binary, place))
-        is_right = print_table(rows, results)
+        cells = [(row.name, row.files, f"`{row.words}{shown(row.options)}`") for row in rows]
+        is_right = print_table("survey-data", ("data", "files", "`--data`"), cells, results)
     sys.exit(0 if is_right else 1)
 
 
