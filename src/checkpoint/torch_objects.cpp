@@ -23,7 +23,7 @@ class TorchObjects : public Objects {
       return arena.make(None{});
     }
     if (call.size() > 2 && call[0]->as<Foreign>() == nullptr) {
-      throw Error("the pickle is damaged: it calls a function with keywords that takes none");
+      throw Error("the pickle is damaged: it calls a function with keywords that accepts none");
     }
     return made(pickle::call(call[0], *call[1], arena));
   }

@@ -65,7 +65,7 @@ void add_options(CLI::App& command, CurveWords& words) {
   add_values(command, request.landscape);
   add_running(command, request.landscape, words.progress);
   command.option_defaults()->group("Output");
-  command.add_flag("--resume", landscape.resume, "go on with --out, if it was begun");
+  command.add_flag("--resume", landscape.resume, "continue --out if it exists");
   command.add_flag("--force", landscape.force, "replace an existing --out");
 }
 

@@ -40,7 +40,7 @@ std::string format_of(const ExportWords& words) {
   for (const auto& format : kFormats) {
     if (extension == "." + format) return format;
   }
-  throw UsageError("--out {}: ends in none of .{}; say which with --to", words.out.string(),
+  throw UsageError("--out {}: ends in none of .{}; choose one with --to", words.out.string(),
                    fmt::join(kFormats, ", ."));
 }
 
@@ -55,7 +55,7 @@ void check_options(const CLI::App& command, const ExportWords& words, const std:
   }
   for (const char* option : {"--size", "--base"}) refuse(option, is_solid, "has no millimetres");
   refuse("--draw", format != "npz", "holds all draws");
-  if (words.heights.zmax && !std::isfinite(*words.heights.zmax)) throw UsageError("--zmax: wants a finite number");
+  if (words.heights.zmax && !std::isfinite(*words.heights.zmax)) throw UsageError("--zmax: requires a finite number");
 }
 
 std::vector<FixedAxis> fixed_axes(const std::vector<std::string>& words) {

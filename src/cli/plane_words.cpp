@@ -35,7 +35,7 @@ void parse_source(const std::string& words, PlaneRequest& request) {
   } else if (source == "file" && has_files && request.files.size() == 1) {
     request.source = PlaneSource::file;
   } else {
-    throw UsageError("--plane {}: wants random, points:A,B,C, file:F or pca:RUN", words);
+    throw UsageError("--plane {}: requires random, points:A,B,C, file:F or pca:RUN", words);
   }
 }
 
@@ -83,7 +83,7 @@ PlaneRequest PlaneWords::request(bool is_given) const {
   if (!is_given && request.source == PlaneSource::random) return request;
   for (const CLI::Option* option : of_random_) {
     if (option->count() > 0)
-      throw UsageError("{}: goes with random directions; here they are given", option->get_name());
+      throw UsageError("{}: applies to random directions only; these are given", option->get_name());
   }
   return request;
 }

@@ -97,7 +97,7 @@ class ClassCriterion : public Criterion {
   void add(std::span<const float> logits, std::int64_t target, double weight, Tally& tally) const {
     const auto label = static_cast<std::size_t>(target);
     const std::size_t classes = std::min(classes_, logits.size());
-    if (label >= classes) throw Error("label {}: the network tells {} classes apart", target, classes);
+    if (label >= classes) throw Error("label {}: the network distinguishes {} classes", target, classes);
     const double loss = loss_ == LossFunction::mse ? mean_squared_error(logits, label) : cross_entropy(logits, label);
     tally.add(0, loss, weight);
     tally.add(1, is_correct(logits, label) ? 1 : 0, weight);

@@ -31,7 +31,7 @@ struct DescentOptions {
   RateSchedule schedule;  // of ε, in steps
   std::int64_t steps = 100;
   bool ascend = false;      // climbs f: the optimizer gets the gradient of -f
-  double tolerance = 1e-9;  // converged where neither gradient nor last step is longer
+  double tolerance = 1e-9;  // converged if neither gradient nor last step is longer
   GradientNoise noise;
 };
 

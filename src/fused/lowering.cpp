@@ -113,7 +113,7 @@ class Lowering {
 
   std::size_t node_of(const jit::Value* value) const {
     const auto found = nodes_.find(value);
-    if (found == nodes_.end()) throw CannotLower("{}, which is not made of the images alone", value->debugName());
+    if (found == nodes_.end()) throw CannotLower("{}, which depends on more than the images", value->debugName());
     return found->second;
   }
 
@@ -163,7 +163,7 @@ class Lowering {
         return i;
       }
     }
-    throw CannotLower("a constant tensor that is no parameter");
+    throw CannotLower("a constant tensor that is not a parameter");
   }
 
   TensorIndex required_tensor(const jit::Node& node, std::size_t input) const {

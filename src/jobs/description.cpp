@@ -365,7 +365,7 @@ ordered_json describe_architectures() {
 
 ordered_json describe(const std::filesystem::path& file, bool as_json, const std::string& key) {
   const bool is_problem = ProblemFile::is_problem(file), is_hdf5 = !is_problem && Hdf5Reader::is_hdf5(file);
-  if (!key.empty() && (is_problem || is_hdf5)) throw UsageError("`key` {}: {} is no checkpoint", key, file.string());
+  if (!key.empty() && (is_problem || is_hdf5)) throw UsageError("`key` {}: {} is not a checkpoint", key, file.string());
   if (is_problem) return describe_problem(file);
   if (!is_hdf5) return describe_checkpoint(file, as_json, key);
   const Hdf5Reader reader(file);

@@ -260,7 +260,7 @@ void check_files(const LandscapeRequest& request, const std::filesystem::path& s
   if (!request.force && !request.goes_on()) {
     for (const auto& file : {out, journal_of(out)}) {
       if (!std::filesystem::exists(file)) continue;
-      throw Error("{}: exists; go on with it by `resume`, replace it by `force`, or choose another `out`",
+      throw Error("{}: exists; continue it with `resume`, replace it with `force`, or choose another `out`",
                   file.string());
     }
   }

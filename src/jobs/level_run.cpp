@@ -36,7 +36,7 @@ Engine in_order(const SurfaceJob& job, const std::vector<std::int64_t>& order_of
     places.erase(place);
   }
   if (!places.empty() || order.size() != samples.size()) {
-    throw Error("{}: its samples are not those of its settings; start anew with another `out`", job.out.string());
+    throw Error("{}: its samples are not those of its settings; start again with another `out`", job.out.string());
   }
   return job.engine.with_samples(job.engine.data().subset(order));
 }
@@ -257,8 +257,8 @@ void LevelRun::end(bool is_done) {
   observer_.on_progress_end();
   if (is_done) report_values(found, observer_);
   if (!is_done) {
-    return observer_.on_note(fmt::format("interrupted after {} {} evaluations, which are in {}; go on with: {}", cost(),
-                                         sample_word(surface_), job_.out.string(), job_.again));
+    return observer_.on_note(fmt::format("interrupted after {} {} evaluations, which are in {}; continue with: {}",
+                                         cost(), sample_word(surface_), job_.out.string(), job_.again));
   }
   const auto count = [&](PointState state) { return std::count(found.state.begin(), found.state.end(), state); };
   const auto& counts = found.samples[0].counts;

@@ -118,7 +118,7 @@ struct LandscapeRequest {
   std::string loss = {};  // "": the problem's, else cross-entropy
   Extras extras = {};
   std::string batch_norm = {};         // stored or recalibrate; "": recalibrate between networks, else stored
-  std::int64_t batch_norm_images = 0;  // 0: 1000, or all where there are fewer
+  std::int64_t batch_norm_images = 0;  // 0: 1000, or all if there are fewer
   std::int64_t batch_size = 0;         // 0: the problem's, else 128; on CUDA with tf32 or bf16 1024
   std::string device = "cpu";
   std::string engine = "auto", instruction_set = "auto", dtype = "fp32";

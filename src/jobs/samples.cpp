@@ -17,7 +17,7 @@ std::vector<double> channel_values(const char* field, std::vector<double> values
   const auto given = values;
   if (values.size() == 1) values.resize(channels, values[0]);
   if (values.size() == channels) return values;
-  throw UsageError("`{}` {}: requires {} numbers, one a channel", field, fmt::join(given, ","), channels);
+  throw UsageError("`{}` {}: requires {} numbers, one per channel", field, fmt::join(given, ","), channels);
 }
 
 /// `given`: what was asked for; empty where the values are those that the checkpoint recorded.

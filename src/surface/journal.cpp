@@ -100,7 +100,7 @@ const std::filesystem::path& start(const std::filesystem::path& file, const nloh
 /// Where the text of the head begins and ends. Throws where the head is not whole.
 std::string head_text(const std::filesystem::path& file, Bytes bytes) {
   if (bytes.size() < kPrefix || std::memcmp(bytes.data(), kJournalMagic.data(), kJournalMagic.size()) != 0) {
-    throw DamagedJournal("{}: no journal of a sweep, or damaged at its start", file.string());
+    throw DamagedJournal("{}: not a journal of a sweep, or damaged at its start", file.string());
   }
   const auto version = get<std::uint32_t>(bytes, kJournalMagic.size());
   if (version > kJournalVersion) {

@@ -388,7 +388,7 @@ def test_draws(export, tmp_path):
 
 
 @pytest.mark.parametrize("name,words,status,text", [
-    ("s.png", (), 2, "say which with --to"),
+    ("s.png", (), 2, "choose one with --to"),
     ("s.vtk", ("--to", "vtk"), 2, "vtk"),
     ("s.csv", ("--log",), 2, "--log: csv holds all values as they are"),
     ("s.npz", ("--draw", "1"), 2, "--draw: npz holds all draws"),
