@@ -93,7 +93,7 @@ bool is_standard_stream(const struct stat& file) {
   return is(STDOUT_FILENO) || is(STDERR_FILENO);
 }
 
-/// True where the first line begins with a time as note() writes it.
+/// True if the first line begins with a time as note() writes it.
 bool is_log(const std::filesystem::path& file) {
   constexpr std::string_view kForm = "dddd-dd-ddTdd:dd:ddZ ";
   std::string begin(kForm.size(), '\0');

@@ -41,7 +41,7 @@ bool is_correct(std::span<const float> logits, std::size_t label) {
          std::max_element(logits.begin(), logits.end()) - logits.begin() == static_cast<std::ptrdiff_t>(label);
 }
 
-/// True where fewer than five logits are larger than the label's.
+/// True if fewer than five logits are larger than the label's.
 bool is_among_five(std::span<const float> logits, std::size_t label) {
   const auto larger = [&](float z) { return z > logits[label]; };
   return all_finite(logits) && std::count_if(logits.begin(), logits.end(), larger) < 5;

@@ -116,7 +116,7 @@ class GridReader {
     return reader_.is_dataset(path) && reader_.stored(path) != Stored::text;
   }
 
-  /// Why a dataset gives no value at each point; "" where it does.
+  /// Why a dataset gives no value at each point; "" if it does.
   std::string misfit_of(const std::string& path, const Shape& shape) const {
     if (!is_number(reader_.stored(path))) return "its elements are not numbers";
     const Shape found = reader_.shape(path);

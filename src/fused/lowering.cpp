@@ -345,7 +345,7 @@ class Lowering {
     append(node, std::move(made));
   }
 
-  /// A last window that reaches past the image, where there is a row or a column for it.
+  /// A last window that reaches past the image, if there is a row or a column for it.
   static void ceil_pool(Node& made, const ImageShape& in, const Window& window) {
     if (window.padding_y != 0 || window.padding_x != 0 || window.dilation_y != 1 || window.dilation_x != 1) {
       throw CannotLower("a pooling with ceil_mode and padding");

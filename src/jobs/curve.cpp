@@ -193,7 +193,7 @@ void save_bends(const CurveRequest& request, const Curve& curve, const CurveInpu
   }
 }
 
-/// The history of the training, whose bends are saved; nothing where it was interrupted.
+/// The history of the training, whose bends are saved; nothing if it was interrupted.
 std::optional<json> train_curve(const CurveRequest& request, CurveShape shape, const CurveInputs& inputs,
                                 const at::Device& device, Settings settings, const TrainingData& train,
                                 Observer& observer) {

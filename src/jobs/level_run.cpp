@@ -94,7 +94,7 @@ bool LevelRun::run(const std::function<void()>& on_pilot) {
   return true;
 }
 
-/// Sees all images at the points that are asked for, each written into the file at once. False where it was stopped
+/// Sees all images at the points that are asked for, each written into the file at once. False if it was stopped
 /// before the end.
 bool LevelRun::evaluate_pilot(std::span<const LevelRequest> requests) {
   std::map<std::size_t, std::size_t> asked;  // points, as indices of their layer
@@ -171,7 +171,7 @@ void LevelRun::record(std::size_t index, const Evaluation& evaluation) {
   observer_.on_point(job_.out, index, evaluation);
 }
 
-/// Evaluates what is not there yet. False where it was stopped before the end.
+/// Evaluates what is not there yet. False if it was stopped before the end.
 bool LevelRun::evaluate(std::span<const LevelRequest> requests) {
   const std::vector<std::size_t> missing = missing_of(requests);
   if (missing.empty()) return !stop_;

@@ -29,7 +29,7 @@ Axis axis_between(std::size_t points) {
   return best;
 }
 
-/// Throws UsageError where one point has no coordinate.
+/// Throws UsageError if one point has no coordinate.
 Axis axis_of_line(const LineRequest& request) {
   const std::size_t points = points_of(request);
   if (request.x) return axis_of(*request.x, points);

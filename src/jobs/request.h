@@ -126,7 +126,7 @@ struct LandscapeRequest {
   bool force = false, resume = false, join = false;
   std::filesystem::path log = {};  // a file that the caller writes meanwhile; "" for none
 
-  /// True where an existing file is continued, not replaced.
+  /// True if an existing file is continued, not replaced.
   bool goes_on() const { return resume || join; }
 
   template <class Visit>
@@ -206,7 +206,7 @@ struct SurfaceRequest {
   double tolerance = 0;     // of the range of log loss; 0: none
   std::int64_t budget = 0;  // image evaluations; 0: none
 
-  /// True where few evaluations stand for all images at every point.
+  /// True if few evaluations stand for all images at every point.
   bool in_levels() const { return tolerance > 0 || budget > 0; }
 
   template <class Visit>

@@ -20,7 +20,7 @@ std::vector<double> channel_values(const char* field, std::vector<double> values
   throw UsageError("`{}` {}: requires {} numbers, one per channel", field, fmt::join(given, ","), channels);
 }
 
-/// `given`: what was asked for; empty where the values are those that the checkpoint recorded.
+/// `given`: what was asked for; empty if the values are those that the checkpoint recorded.
 void check_normalization(const std::vector<double>& values, const char* field, const std::vector<double>& given,
                          bool (*is_fine)(double)) {
   if (std::all_of(values.begin(), values.end(), is_fine)) return;

@@ -104,7 +104,7 @@ Axis axis_along(const SurfaceRequest& request, const ChosenPlane& plane, std::si
   return axis_around(plane.trajectory, axis == 0 ? &Projected::x : &Projected::y, points);
 }
 
-/// Without points. Throws UsageError where --budget does not suffice for a pilot.
+/// Without points. Throws UsageError if --budget does not suffice for a pilot.
 Surface empty_surface(const SurfaceRequest& request, const LandscapeOptions& options, const LandscapeInputs& inputs,
                       const ChosenPlane& plane) {
   std::vector<Axis> axes;

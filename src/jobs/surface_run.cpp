@@ -67,7 +67,7 @@ void take_over(const SurfaceJob& job, Surface& now, const Surface& before, Obser
   }
 }
 
-/// What is on disk of the points, and how to go on.
+/// What is on disk of the points, and how to continue.
 std::string kept_text(const SurfaceJob& job) {
   try {
     if (const auto remains = read_remains(job.out)) {
@@ -412,7 +412,7 @@ bool is_complete(const std::filesystem::path& file) {
   return remains && remains->surface.missing() == 0;
 }
 
-/// Takes part in another process's sweep. Nothing where that one ended before this one could join.
+/// Takes part in another process's sweep. Nothing if that one ended before this one could join.
 std::optional<Outcome> run_as_joiner(SurfaceJob& job, const ProcessName& owner, Observer& observer) {
   const std::atomic<bool>& stop = observer.should_stop();
   JoinedSweep joined(job.out);

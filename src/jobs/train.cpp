@@ -33,7 +33,7 @@ void check_schedule(const TrainRequest& request) {
   }
 }
 
-/// Throws Error where --out is another process's, holds a run that is to be kept, or none to go on with.
+/// Throws Error if --out is another process's, holds a run that is to be kept, or none to continue.
 void check_folder(const TrainRequest& request) {
   const std::string out = request.out.string();
   if (!request.resume && !request.force && TrainingRun::exists(request.out)) {

@@ -87,7 +87,7 @@ Surface read_own_surface(const std::filesystem::path& file) {
   }
 }
 
-/// True where points of one are points of the other, by index: same grid, and nothing differs but what files are
+/// True if points of one are points of the other, by index: same grid, and nothing differs but what files are
 /// called.
 bool has_same_points(const json& a, const json& b) {
   if (a == b || !a.is_object() || !b.is_object()) return a == b;

@@ -55,7 +55,7 @@ bool is_history(const std::filesystem::path& file) {
   }
 }
 
-/// Throws Error where a file has the name of one of a run's, but is not one: it is neither removed nor replaced.
+/// Throws Error if a file has the name of one of a run's, but is not one: it is neither removed nor replaced.
 void check_own(const std::filesystem::path& folder) {
   const auto check = [](const std::filesystem::path& file, bool is_own) {
     if (is_own || !std::filesystem::exists(file)) return;

@@ -24,7 +24,7 @@ def arrays(module):
 
 
 @row("`torch.save(model)`", "model.pt", "the whole network, pickled", RESNET20,
-     refusal="networks.ResNet', which Lossatlas does not run; save the weights alone")
+     refusal="networks.ResNet', which Lossatlas does not run; save only the weights")
 def whole(path, module):
     torch.save(module, path)
 
