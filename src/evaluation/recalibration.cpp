@@ -143,7 +143,7 @@ class FusedRecalibration : public Recalibration {
 
 void check_recalibration(const NetworkSpec& network) {
   if (network.script.empty()) return;
-  throw Error("{}: batch-norm statistics cannot be estimated again in a {} file; name its `arch`, or take `bn` stored",
+  throw Error("{}: batch-norm statistics cannot be estimated again in a {} file; name its `arch`, or use `bn` stored",
               network.script.string(), network.file_kind());
 }
 

@@ -398,7 +398,7 @@ def test_draws(export, tmp_path):
     ("s.vtp", ("--zmax", "nan"), 2, "--zmax"),
     ("s.vtp", ("--interp", "1"), 2, "--interp"),
     ("s.vtp", ("--field", "train_los"), 2, "did you mean 'train_loss'?"),
-    ("s.vtp", ("--draw", "1"), 2, "holds one draw only"),
+    ("s.vtp", ("--draw", "1"), 2, "holds only one draw"),
 ])
 def test_wrong_words(export, surface, tmp_path, name, words, status, text):
     done, _ = export(surface, name, *words)

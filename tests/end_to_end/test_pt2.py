@@ -244,7 +244,7 @@ def test_what_has_no_landscape_is_refused(surface, save, make, options, message)
 def test_statistics_are_not_estimated_anew(lossatlas, surface, save, pictures, tmp_path):
     file = save(network())
     result, _ = surface(file, "--bn", "recalibrate")
-    assert result.status == 1 and "in a torch.export file; name its --arch, or take --bn stored" in result.line()
+    assert result.status == 1 and "in a torch.export file; name its --arch, or use --bn stored" in result.line()
     other = save(network(seed=1), "other.pt2")
     done = lossatlas("line", "--checkpoint", file, "--to", other, "--points", 3, "--data", pictures.words, "--out",
                      tmp_path / "l.h5").ok()

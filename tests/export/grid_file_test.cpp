@@ -124,7 +124,7 @@ TEST_CASE("grids of more axes are read, and slices of them taken at the nearest 
   CHECK(whole.size() == 24);
 
   GridFile level = whole;
-  CHECK(take_slice(level, {{"z", 0.9}}) == std::vector<std::string>{"no points at z = 0.9: the nearest, 1, are taken"});
+  CHECK(take_slice(level, {{"z", 0.9}}) == std::vector<std::string>{"no points at z = 0.9: the nearest, 1, are used"});
   CHECK(level.is_plane());
   CHECK(level.fields[0].values == Numbers{12, 13, 14, 15, 16, 17});
   CHECK(level.size() == 6);
