@@ -174,16 +174,15 @@ void add_options(CLI::App& command, DescendWords& words) {
       ->type_name("EXPRESSION|NAME");
   command.add_flag("--list", words.list, "list the functions that have a name");
   command.option_defaults()->group("The descent");
-  command.add_option("--from", words.from,
-                     "where to start, as in \"0;5;-8\" or \"1,2;3,4\" (default: the named function's)");
+  command.add_option("--from", words.from, "starts, as in \"0;5;-8\" or \"1,2;3,4\" (default: the named function's)");
   command.option_defaults()->group("The optimizer");
   command
       .add_option("--optimizer", words.optimizers,
-                  fmt::format("one or several of {}; each may bring its rate, as in gd:0.1,adagrad:1",
+                  fmt::format("one or several of {}, each with its rate if given, as in gd:0.1,adagrad:1",
                               fmt::join(optimizer_names(), ", ")))
       ->capture_default_str();
   command.add_option("--rate", words.rates,
-                     "learning rate ε; several with commas (default: the named function's, else 0.01)");
+                     "learning rate ε; several separated by commas (default: the named function's, else 0.01)");
   words.schedule.add_to(command, "steps");
   words.numbers.add_to(command);
   command.add_option("--weight-decay", words.weight_decay, "adamw: λ in θ ← θ - ελθ (default 0.01)");

@@ -164,7 +164,7 @@ void add_export(CLI::App& app, CommandContext& context) {
       ->type_name("S.h5");
   command->option_defaults()->group("Output");
   command->add_option("--out", words->out, "the file to write")->required()->type_name("F");
-  command->add_option("--to", words->format, "vtp, stl, obj, csv or npz (default: what --out ends in)")
+  command->add_option("--to", words->format, "vtp, stl, obj, csv or npz (default: the extension of --out)")
       ->check(CLI::IsMember(kFormats));
   command->option_defaults()->group("Values");
   command->add_option("--field", words->field, "the value that gives the height (default: the loss)")
@@ -182,7 +182,7 @@ void add_export(CLI::App& app, CommandContext& context) {
   command->add_option("--interp", words->heights.interpolate, "a bicubic spline through the values, N x N points")
       ->transform(whole_number(2, 4096))
       ->type_name("N");
-  command->add_option("--zscale", words->zscale, "multiplies the height (stl, obj: of 40 % of --size)")
+  command->add_option("--zscale", words->zscale, "factor of the height (stl, obj: of 40 % of --size)")
       ->check(above_zero())
       ->capture_default_str();
   command->add_option("--size", words->side, "stl, obj: millimetres of the longer side")

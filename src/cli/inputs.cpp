@@ -13,7 +13,7 @@ namespace lossatlas {
 void add_data(CLI::App& command, DataRequest& request, bool required) {
   command.option_defaults()->group("Data");
   command.add_option("--data", request.data, list_of_data_kinds())->required(required)->type_name("DATA");
-  command.add_option("--test-data", request.test_data, "the test split, if --data has none or another is wanted")
+  command.add_option("--test-data", request.test_data, "the test split, if --data has none, or another one")
       ->type_name("DATA");
   const auto add_numbers = [&](const std::string& option, std::vector<double>& numbers, const char* text) {
     const auto take = [&numbers, option](const std::string& given) { numbers = parse_numbers(option, given); };

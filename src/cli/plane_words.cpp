@@ -60,7 +60,7 @@ void PlaneWords::add_directions_to(CLI::App& command) {
   };
   add("--norm", request_.normalization, "filter, column, head (of attention), layer, weight, dfilter, dlayer or none");
   add("--ignore", request_.ignore,
-      "parameters that stay: bias, bn (one-dimensional ones), patterns of names as in fc.*, or none");
+      "parameters that do not move: bias, bn (one-dimensional ones), patterns of names as in fc.*, or none");
   add("--distribution", request_.distribution, "gaussian, or uniform on [-1, 1]");
   add("--seed", request_.seed, "decides the directions");
   of_random_.back()->transform(whole_number());

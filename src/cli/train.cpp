@@ -52,7 +52,7 @@ void add_options(CLI::App& command, TrainWords& words) {
   command.add_option("--batch-size", o.batch_size, "images per step")
       ->transform(whole_number(1, 1'000'000))
       ->capture_default_str();
-  command.add_option("--epochs", o.epochs, "times through the data")
+  command.add_option("--epochs", o.epochs, "passes over the data")
       ->transform(whole_number(0, 1'000'000))
       ->capture_default_str();
   command.add_option("--seed", o.seed, "decides initialization, order and augmentation")

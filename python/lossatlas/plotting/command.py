@@ -145,7 +145,7 @@ def _joined(words):
 def _parser():
     parser = _Parser(
         prog="tools/plot", allow_abbrev=False,
-        description="Draws what an HDF5 file of lossatlas holds: a surface, a trajectory, a line, a curve between"
+        description="Draws an HDF5 file of lossatlas: a surface, a trajectory, a line, a curve between"
         " networks, descents on a function or a training history; or a surface of tomgoldstein/loss-landscape."
         " Writes figures, pages to explore and animations, and prints their names.",
     )
@@ -188,11 +188,11 @@ def _parser():
     scale.add_argument("--linear", dest="log", action="store_false", default=None, help="linear values")
     add("--levels", type=_levels, metavar="N|A,B,…",
         help="about N contour levels at round values, or these")
-    add("--vmin", type=_number, help="least value drawn; the figure states the cut")
+    add("--vmin", type=_number, help="smallest value drawn; the figure states the cut")
     add("--vmax", type=_number, help="largest value drawn; the figure states the cut")
     add("--zlim", type=_limits, metavar="A:B", help="--vmin A and --vmax B in one, the height of a surface in 3D")
     add("--xlim", type=_limits, metavar="A:B", help="draw the part of the plane or line where x lies from A to B")
-    add("--ylim", type=_limits, metavar="A:B", help="the same of y")
+    add("--ylim", type=_limits, metavar="A:B", help="the same for y")
     add("--aspect", type=_aspect, metavar="equal|R",
         help="height of the plane over its width, or both axes to one scale however narrow that is"
         " (default: to one scale unless one side is over six times the other, in 3D 2.5 times)")
@@ -211,8 +211,8 @@ def _parser():
         f" {', '.join(style.COLOR_MAPS[1:])})")
     add("--style", choices=tuple(style.THEMES), default="paper",
         help="paper (default), slides (larger text and lines) or dark")
-    add("--title", metavar="TEXT", help="title in place of the one made from the file's settings")
-    add("--names", type=_names, metavar="A,B,…", help="of several files, what each is called in the figure")
+    add("--title", metavar="TEXT", help="title instead of the one made from the file's settings")
+    add("--names", type=_names, metavar="A,B,…", help="names of several files in the figure")
     add("--no-caption", dest="caption", action="store_false",
         help="no text above and below the picture; it is printed instead, for your own caption")
     add("--dpi", type=_dpi, default=300, help="pixels per inch (default 300; animations: 130, their maximum)")
