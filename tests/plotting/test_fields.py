@@ -14,7 +14,7 @@ LABELS = {
     "train_loss_class_3": "training loss of class 3 (mean cross-entropy)",
     "train_loss_se": "standard error of training loss (mean cross-entropy)",
     "train_acc_se": "standard error of training accuracy (percentage points)",
-    "train_images": "training images evaluated (a point)",
+    "train_images": "training images evaluated (per point)",
     "error": "stated error of training loss, half-width at 95 % (mean cross-entropy)",
 }
 
