@@ -295,6 +295,6 @@ TEST_CASE("measures that make no sense are refused") {
     writer.attribute("/lossatlas", "settings", "{}");
     writer.attribute("/lossatlas", "measures", text);
     writer.save(folder / "s.h5");
-    CHECK_THROWS_WITH(read_surface(folder / "s.h5"), ContainsSubstring("no list of measures"));
+    CHECK_THROWS_WITH(read_surface(folder / "s.h5"), ContainsSubstring("is not a list of measures"));
   }
 }
