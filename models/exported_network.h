@@ -17,7 +17,7 @@ namespace lossatlas {
 /// copies.
 class ExportedNetwork : public Network {
  public:
-  /// Throws Error, without the file's name, where two parameters are different views of the same numbers.
+  /// Throws Error, without the file's name, if two parameters are different views of the same numbers.
   explicit ExportedNetwork(std::shared_ptr<const ExportedProgram> program);
 
   torch::Tensor forward(torch::Tensor images) override;
@@ -39,7 +39,7 @@ class ExportedNetwork : public Network {
 /// For make_network, of spec.exported. Throws Error naming the file.
 std::shared_ptr<Network> make_exported_network(const NetworkSpec& spec);
 
-/// Runs the network on images of spec.input. Throws Error naming the file where it takes others, does not give a row of
+/// Runs the network on images of spec.input. Throws Error naming the file if it takes others, does not give a row of
 /// at least spec.classes logits for each, changes its own tensors, or has other logits for an image beside others.
 void check_exported_network(const NetworkSpec& spec);
 

@@ -64,7 +64,7 @@ void check_input(const Architecture& architecture, const NetworkSpec& spec) {
 
 void check_classes(const NetworkSpec& spec) {
   if (spec.classes < 2 || spec.classes > most) {
-    throw UsageError("a network can tell 2 to {} classes apart, not {}", most, spec.classes);
+    throw UsageError("a network can distinguish 2 to {} classes, not {}", most, spec.classes);
   }
 }
 

@@ -21,11 +21,11 @@ struct ArchitectureInfo {
 const std::vector<ArchitectureInfo>& architectures();
 
 /// The architecture whose tensors have the same names and sizes as those of `name`, and which computes something else;
-/// "" where there is none. A -noshort network and its -a twin, as seen from the first.
+/// "" if there is none. A -noshort network and its -a twin, as seen from the first.
 std::string twin_of(const std::string& name);
 
 /// A freshly initialized network (PyTorch's own initialization, from torch's global generator).
-/// Throws UsageError for an unknown name (naming the nearest one), for a width where none is supported, and for an
+/// Throws UsageError for an unknown name (naming the nearest one), for a width if none is supported, and for an
 /// input or a class count that the architecture cannot take.
 std::shared_ptr<Network> make_network(const NetworkSpec& spec);
 

@@ -126,7 +126,7 @@ NetworkTensors read_script_state(const std::string& bytes) { return state_of(Scr
 
 namespace {
 
-/// Runs the network on so many images. Throws Error where the result is not a row of logits for each.
+/// Runs the network on so many images. Throws Error if the result is not a row of logits for each.
 void check_run(ScriptNetwork& network, const NetworkSpec& spec, std::int64_t images) {
   const auto [channels, height, width] = spec.input;
   torch::Tensor logits;
@@ -141,7 +141,7 @@ void check_run(ScriptNetwork& network, const NetworkSpec& spec, std::int64_t ima
   }
 }
 
-/// The usual size of a batch that alone a network takes; nothing where it takes several or none.
+/// The usual size of a batch that alone a network takes; nothing if it takes several or none.
 std::optional<std::int64_t> only_batch_size(ScriptNetwork& network, const NetworkSpec& spec) {
   std::vector<std::int64_t> sizes;
   for (const std::int64_t images : {1, 2, 3, 4, 8, 10, 16, 32, 50, 64, 100, 128, 256}) {

@@ -16,8 +16,8 @@ namespace lossatlas {
 /// Loading one runs no Python; what it computes are operators of LibTorch.
 class ScriptNetwork : public Network {
  public:
-  /// `bytes`: of the file. Throws Error, without its name, where they hold no module whose forward() takes one batch of
-  /// images, or where two parameters are different views of the same numbers.
+  /// `bytes`: of the file. Throws Error, without its name, if they hold no module whose forward() takes one batch of
+  /// images, or if two parameters are different views of the same numbers.
   explicit ScriptNetwork(const std::string& bytes);
   ~ScriptNetwork() override;
 
@@ -35,7 +35,7 @@ class ScriptNetwork : public Network {
   std::vector<Alias> aliases_;
 };
 
-/// For make_network: loads spec.script_bytes and runs it on two and three images of spec.input. Throws Error where the
+/// For make_network: loads spec.script_bytes and runs it on two and three images of spec.input. Throws Error if the
 /// result is not one row of at least spec.classes logits for each.
 std::shared_ptr<Network> make_script_network(const NetworkSpec& spec);
 

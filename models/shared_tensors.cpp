@@ -24,7 +24,7 @@ template <class Add>
 void at_path(torch::nn::Module& root, const std::string& name, const Add& add) {
   constexpr std::ptrdiff_t kDeepest = 100;
   if (std::count(name.begin(), name.end(), '.') > kDeepest)
-    throw Error("a tensor lies in more than {} modules", kDeepest);
+    throw Error("a tensor belongs to more than {} modules", kDeepest);
   torch::nn::Module* module = &root;
   std::size_t begin = 0;
   for (std::size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', begin)) {
@@ -71,7 +71,7 @@ void check_apart(const NamedTensor& tensor, const std::vector<NamedTensor>& para
     if (!share_numbers(parameter.tensor, tensor.tensor)) continue;
     throw Error(
         "{} and {} are different views of the same numbers, which cannot be moved one by one; "
-        "save the network with a copy, or with one of them alone",
+        "save the network with a copy, or with only one of them",
         parameter.name, tensor.name);
   }
 }

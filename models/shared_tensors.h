@@ -10,10 +10,10 @@ namespace lossatlas {
 
 // Tensors of a network that comes from a file, where several names may be one memory.
 
-/// The one of the tensors that is the same memory; null where there is none.
+/// The one of the tensors that is the same memory; null if there is none.
 const NamedTensor* find_same(const NamedTensor& wanted, const std::vector<NamedTensor>& tensors);
 
-/// Throws Error where moving a parameter would move numbers of another tensor too, which has them in other places.
+/// Throws Error if moving a parameter would move numbers of another tensor too, which has them in other places.
 void check_apart(const NamedTensor& tensor, const std::vector<NamedTensor>& parameters);
 
 /// The same of a parameter, which does not repeat its own numbers either.

@@ -99,9 +99,9 @@ def _normalization(mean: Sequence[float] | None, std: Sequence[float] | None) ->
     if mean is None and std is None:
         return None
     if mean is None or std is None or len(mean) != len(std):
-        raise ProblemError("mean and std go together, one number a channel each")
+        raise ProblemError("mean and std go together, one number per channel each")
     if not all(0 <= m <= 1 and 0 < s <= 1 for m, s in zip(mean, std)):
-        raise ProblemError("mean and std are those of pixels from 0 to 1")
+        raise ProblemError("mean and std must be those of pixels from 0 to 1")
     return {"mean": [float(m) for m in mean], "std": [float(s) for s in std]}
 
 
@@ -115,7 +115,7 @@ def _is_problem(path: str) -> bool:
 def _describe(problem: Problem, split: Samples) -> str:
     if (split.structure, split.dtypes, split.shapes) != (problem.samples.structure, problem.samples.dtypes,
                                                          problem.samples.shapes):
-        raise ProblemError("test has other entries, dtypes or shapes than data: give both alike")
+        raise ProblemError("test and data differ in entries, dtypes or shapes: make them the same")
     size = sum(member_sizes(split))
     of = "" if split.rows is None else f" of {split.total}"
     tensors = ", ".join(f"{name} {dtype_name(dtype)} {shape}"

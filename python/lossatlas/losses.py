@@ -102,13 +102,13 @@ class NamedLoss:
         entries, args = (batch, ()) if isinstance(batch, dict) else ({}, as_tuple(batch))
         _, _, target = self.split(args, entries)
         if self.name == "bce-with-logits":
-            wrong, advice = (target < 0) | (target > 1), "targets lie between 0 and 1: scale them"
+            wrong, advice = (target < 0) | (target > 1), "targets must be between 0 and 1: scale them"
         elif self.name in ELEMENTWISE or self.classes is None:
             return None
         elif target.is_floating_point():
             return 0, f"{self.name} needs whole numbers as labels, not {target.dtype}: convert them"
         elif self.name == "next-token" and len(args) == 2 and torch.equal(args[0], target):
-            return 0, "the targets equal the inputs: give the tokens alone, or targets shifted by one"
+            return 0, "the targets equal the inputs: give only the tokens, or targets shifted by one"
         else:
             target = target.long()
             wrong = (target != self.options["ignore_index"]) & ((target < 0) | (target >= self.classes))

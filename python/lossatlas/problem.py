@@ -213,11 +213,11 @@ class Problem:
             if name == "loss" or not re.fullmatch(r"[a-z][a-z0-9_]*", str(name)):
                 raise ProblemError(f'a measure is named "{name}": use small letters, digits and _, and not "loss"')
             if re.fullmatch("acc|acc_top5|images|.*_(se|error|spread)", name):
-                raise ProblemError(f'a measure is named "{name}", which stands for something else in files of surfaces: '
+                raise ProblemError(f'a measure is named "{name}", which has another meaning in files of surfaces: '
                                    'name it "accuracy" if it is one, or otherwise')
             shape = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
             if shape != [number]:
-                raise ProblemError(f'the measure "{name}" is {shape}: make it a tensor [{number}], one number a sample')
+                raise ProblemError(f'the measure "{name}" is {shape}: make it a tensor [{number}], one number per sample')
         return {name: t if t.dtype == torch.float64 else t.float() for name, t in {"loss": loss, **more}.items()}
 
 

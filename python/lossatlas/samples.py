@@ -128,7 +128,7 @@ class Samples:
     def _leaves(self, batch: Any, at: int) -> list[Tensor]:
         leaves, structure = pytree.tree_flatten(batch)
         if structure != self.structure:
-            raise ProblemError(f"the samples from {at} on have other entries than the first: give all the same")
+            raise ProblemError(f"the samples from {at} on have other entries than the first: give all samples the same entries")
         self._check_kinds(leaves)
         if [list(t.shape[1:]) for t in leaves] != self.shapes:
             raise unequal()

@@ -27,7 +27,7 @@ class AppendFile {
   /// Adds the bytes whole, or throws and leaves the file as it was.
   void append(std::span<const std::byte> bytes);
   void append(std::string_view text);
-  /// Waits until the disk has what was added. Throws DeletedFile where it, or its folder, was deleted meanwhile.
+  /// Waits until the disk has what was added. Throws DeletedFile if it, or its folder, was deleted meanwhile.
   void sync();
 
   const std::filesystem::path& path() const { return path_; }

@@ -16,7 +16,7 @@ namespace lossatlas {
 //     visit("seed", &Options::seed);
 //   }
 //
-// A member is written as it is; a std::optional only if it is set; a Nullable always, null where it has no value;
+// A member is written as it is; a std::optional only if it is set; a Nullable always, null if it has no value;
 // another struct that declares fields as an object, and a std::vector of such structs as a list.
 
 /// A member that JSON always has, as null if there is no value.

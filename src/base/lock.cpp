@@ -40,7 +40,7 @@ void refuse_others(const std::filesystem::path& file) {
 }
 
 /// Whom the file names, after a moment for a process that is about to write its name; nobody where it stays without.
-/// Throws Error where the file is not a lock.
+/// Throws Error if the file is not a lock.
 std::optional<ProcessName> settled_name(const std::filesystem::path& file) {
   refuse_others(file);
   std::error_code code;
@@ -51,7 +51,7 @@ std::optional<ProcessName> settled_name(const std::filesystem::path& file) {
   return std::nullopt;
 }
 
-/// Makes the file and writes the name into it. False where it exists.
+/// Makes the file and writes the name into it. False if it exists.
 bool make_lock(const std::filesystem::path& file, const ProcessName& owner) {
   const NewFile result = make_new_file(file, to_text(owner));
   if (result == NewFile::no_folder) throw Error("{}: cannot be created ({})", file.string(), std::strerror(ENOENT));
@@ -59,7 +59,7 @@ bool make_lock(const std::filesystem::path& file, const ProcessName& owner) {
 }
 
 /// Takes a lock away that a dead process left. Who does this holds a lock of its own meanwhile: so that what it reads
-/// is what it removes, and never a new lock that another process made in between. Throws HeldError where another
+/// is what it removes, and never a new lock that another process made in between. Throws HeldError if another
 /// process is at it.
 void remove_dead(const std::filesystem::path& file, const std::optional<ProcessName>& dead) {
   auto taking = file;

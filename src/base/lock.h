@@ -23,7 +23,7 @@ class HeldError : public Error {
 /// process lives cannot be known here.
 class FileLock {
  public:
-  /// Throws HeldError where another process has it, Error where the file cannot be made, or is not a lock.
+  /// Throws HeldError if another process has it, Error if the file cannot be made, or is not a lock.
   explicit FileLock(std::filesystem::path file);
   FileLock(FileLock&& other) noexcept;
   FileLock(const FileLock&) = delete;
@@ -32,11 +32,11 @@ class FileLock {
   ~FileLock();
 
   /// The process that holds the lock, or may; nobody where the file is missing or was left by a dead process.
-  /// Throws Error where the file is not a lock: it belongs to somebody else.
+  /// Throws Error if the file is not a lock: it belongs to somebody else.
   static std::optional<ProcessName> holder(const std::filesystem::path& file);
 
  private:
-  std::filesystem::path file_;  // "" where it was moved from
+  std::filesystem::path file_;  // "" if it was moved from
   ProcessName owner_;
 };
 

@@ -28,12 +28,12 @@ struct NameTable {
     throw std::logic_error("NameTable: a value without a name");
   }
 
-  /// Throws UsageError for an unknown name: "OPTION NAME: wants a, b or c".
+  /// Throws UsageError for an unknown name: "OPTION NAME: requires a, b or c".
   Enum parse(std::string_view option, std::string_view name) const {
     for (const auto& entry : entries) {
       if (entry.name == name) return entry.value;
     }
-    throw UsageError("{} {}: wants {}", option, name, list());
+    throw UsageError("{} {}: requires {}", option, name, list());
   }
 
   /// "a", "a or b", "a, b or c".

@@ -34,7 +34,7 @@ std::size_t edit_distance(std::string_view from, std::string_view to) {
   return row.back();
 }
 
-/// True where one of the two, of three letters or more, begins the other.
+/// True if one of the two, of three letters or more, begins the other.
 bool is_beginning(std::string_view a, std::string_view b) {
   constexpr std::size_t kShortest = 3;
   const std::size_t shorter = std::min(a.size(), b.size());

@@ -7,7 +7,7 @@
 
 namespace lossatlas {
 
-/// The candidate that a person who wrote `word` most likely meant, or "" where none is near: "did you mean 'grid'?".
+/// The candidate that a person who wrote `word` most likely meant, or "" if none is near: "did you mean 'grid'?".
 /// Near is what at most a third of the word's letters (rounded down) separate by Levenshtein's distance, in which two
 /// swapped neighbours are one change and ASCII capitals equal small letters; or, of three letters or more, what begins
 /// with the word or is its beginning. The nearest is taken, of equals the first.

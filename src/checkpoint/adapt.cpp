@@ -176,7 +176,7 @@ at::Tensor put_together(const Halves& halves, const at::Tensor& first, const at:
   const bool fit = halves.is_pruned ? first.sizes() == second.sizes()
                                     : !lengths.empty() && first.sizes() == at::IntArrayRef(lengths);
   if (!fit) {
-    throw Error("{} {} and {} {} do not go together", halves.first, shape_text(first.sizes()), halves.second,
+    throw Error("{} {} and {} {} do not match", halves.first, shape_text(first.sizes()), halves.second,
                 shape_text(second.sizes()));
   }
   const at::Tensor a = first.to(at::kFloat), b = second.to(at::kFloat);

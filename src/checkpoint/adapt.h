@@ -28,7 +28,7 @@ struct Renaming {
 /// without the parts that wrappers put inside names (torch.compile of a layer). Nothing if none does.
 std::optional<Renaming> renaming_for(const std::vector<std::string>& names, const NetworkTensors& state);
 
-/// What to tell people of it, if `removed` was stripped before; "" for nothing.
+/// What to report about it, if `removed` was stripped before; "" for nothing.
 std::string note_of(const Renaming& renaming, const std::string& removed);
 
 /// Two tensors of a file that stand for one of a network: of torch.nn.utils.prune or of weight norm.
@@ -46,7 +46,7 @@ std::vector<std::string> joined_names(std::vector<std::string> names, const std:
 /// Float32. Throws Error, without a file's name, if the sizes do not go together.
 at::Tensor put_together(const Halves& halves, const at::Tensor& first, const at::Tensor& second);
 
-/// What to tell people of them; empty for none.
+/// What to report about them; empty for none.
 std::vector<std::string> notes_of(const std::vector<Halves>& all);
 
 }  // namespace lossatlas

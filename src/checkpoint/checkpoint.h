@@ -15,7 +15,8 @@
 
 namespace lossatlas {
 
-/// Named dictionaries of tensors that stand beside the state_dict, e.g. "optimizer": the momentum of each parameter.
+/// Named dictionaries of tensors that are stored next to the state_dict, e.g. "optimizer": the momentum of each
+/// parameter.
 using TensorGroups = std::map<std::string, std::vector<NamedTensor>>;
 
 /// Checkpoint::format of a TorchScript file, which holds the network itself beside its parameters.
@@ -90,7 +91,7 @@ std::vector<std::string> load_into(const Checkpoint& checkpoint, const NetworkTe
 /// count. Makes many networks: some seconds.
 std::vector<std::string> fitting_architectures(const Checkpoint& checkpoint, NetworkSpec spec);
 
-/// Throws Error naming the file and the tensor where a parameter or a batch-norm statistic is not finite, or a variance
+/// Throws Error naming the file and the tensor if a parameter or a batch-norm statistic is not finite, or a variance
 /// is negative.
 void check_numbers(const NetworkTensors& state, const std::filesystem::path& file);
 

@@ -238,7 +238,7 @@ std::string first_names(const Range& range, const NameOf& name_of) {
   if (!entries.empty()) {
     const auto largest = std::max_element(entries.begin(), entries.end(),
                                           [](const auto& a, const auto& b) { return a.numbers < b.numbers; });
-    text += fmt::format("; `key` {} takes that entry", printable(largest->name));
+    text += fmt::format("; `key` {} chooses that entry", printable(largest->name));
   }
   throw Error("{}", text);
 }

@@ -32,7 +32,7 @@ std::string text_of(pickle::StorageBytes& records, const std::string& name) {
 
 json json_of(pickle::StorageBytes& records, const std::string& name) {
   json parsed = parse_json(text_of(records, name));
-  if (parsed.is_discarded()) throw Error("{}: is no JSON", name);
+  if (parsed.is_discarded()) throw Error("{}: is not JSON", name);
   return parsed;
 }
 

@@ -200,7 +200,7 @@ std::string first_of(const std::vector<std::string>& texts, const char* separato
   return text;
 }
 
-/// Throws Error where something does not fit.
+/// Throws Error if something does not fit.
 void refuse(const Differences& found, const std::string& file, const std::string& network) {
   std::vector<std::string> parts;
   for (const auto* texts : {&found.sizes, &found.tied}) {

@@ -31,7 +31,7 @@ Checkpoint read_safetensors(InputFile& file, std::string_view key);
 /// Reads no pickle.
 std::shared_ptr<const ExportedProgram> read_exported(pickle::StorageBytes& records, std::uint64_t most);
 
-/// The same of each format, but for the tensors' numbers. `file` of the index is left empty.
+/// The same of each format, except for the tensors' numbers. `file` of the index is left empty.
 CheckpointIndex index_zip(InputFile& file, std::string_view key);
 CheckpointIndex index_legacy(InputFile& file, std::string_view key);
 CheckpointIndex index_safetensors(InputFile& file, std::string_view key);

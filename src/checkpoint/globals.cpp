@@ -384,7 +384,7 @@ Ref foreign_global(std::string name, Arena& arena) {
                         ? fmt::format("the pickle holds '{}', a type that is not read; save it as another, as float32",
                                       printable(name))
                         : fmt::format(
-                              "the pickle asks for '{}', which Lossatlas does not run; save the weights alone with "
+                              "the pickle asks for '{}', which Lossatlas does not run; save only the weights, with "
                               "torch.save(model.state_dict(), ...)",
                               printable(name));
   const bool is_tensor = makes_tensors(name);
@@ -415,7 +415,7 @@ Ref call(Ref function, const Value& arguments, Arena& arena) {
   const Global* global = function->as<Global>();
   const Tuple* tuple = arguments.as<Tuple>();
   if (global == nullptr || tuple == nullptr) {
-    throw Error("the pickle is damaged: it calls what is not a function");
+    throw Error("the pickle is damaged: it calls something that is not a function");
   }
   const auto builder = builders().find(global->name);
   if (builder == builders().end()) {
@@ -429,7 +429,7 @@ void set_state(Value& object, const Value& state) {
   if (NumpyType* type = object.as<NumpyType>()) {
     set_byte_order(*type, state);
   } else if (object.as<Dict>() == nullptr && object.as<Foreign>() == nullptr) {
-    throw Error("the pickle is damaged: it gives a state to what has none");
+    throw Error("the pickle is damaged: it gives a state to something that has none");
   }
 }
 

@@ -32,13 +32,13 @@ struct StoredTensor {
   std::int64_t numel() const;
 };
 
-/// What read_checkpoint reads, but for the tensors' numbers: a checkpoint of any size takes little memory.
+/// What read_checkpoint reads, except for the tensors' numbers: a checkpoint of any size takes little memory.
 struct CheckpointIndex {
   std::filesystem::path file;
   std::string format;                 // as in Checkpoint
   std::vector<StoredTensor> tensors;  // the state_dict, names as in Checkpoint
   nlohmann::json metadata;            // as in Checkpoint
-  std::string checksums;              // of all that is in it, as the file itself gives them; "" where it does not
+  std::string checksums;              // of all that is in it, as the file itself gives them; "" if it does not
   std::string sha256;                 // of all its bytes, where it gives no checksums
   std::vector<Alias> aliases = {};    // as in Checkpoint, and so are these
   std::string prefix = {};
@@ -60,12 +60,12 @@ std::string digest_of(const CheckpointIndex& index);
 /// are taken for those of the index. It may then be read again.
 class TensorReader {
  public:
-  /// The index outlives the reader. Throws Error naming the file, where it cannot be opened. `stays_open`: else it is
+  /// The index outlives the reader. Throws Error naming the file, if it cannot be opened. `stays_open`: else it is
   /// opened for each part.
   explicit TensorReader(const CheckpointIndex& index, bool stays_open = true);
 
   /// Elements first, …, first + out.size() - 1 of a tensor of the index, in row-major order, each rounded to float.
-  /// Throws Error naming the file, where it has become shorter, and its entry, where a checksum differs.
+  /// Throws Error naming the file, if it has become shorter, and its entry, if a checksum differs.
   void read(const StoredTensor& tensor, std::int64_t first, std::span<float> out) const;
 
  private:
@@ -88,7 +88,7 @@ class TensorReader {
 /// (check_fit). What is not floating-point is left alone.
 void read_state(const CheckpointIndex& index, const NetworkTensors& state);
 
-/// The tensor of that name; null where there is none.
+/// The tensor of that name; null if there is none.
 const StoredTensor* find_tensor(const CheckpointIndex& index, std::string_view name);
 
 /// Throws the Error that load_into would, of a network with such a state, and returns its notes; leaves each tensor

@@ -10,8 +10,8 @@
 
 namespace lossatlas::pickle {
 
-/// Writes a pickle of protocol 2 the way torch.save's looks, but for the memo: nothing is stored there, which no reader
-/// needs. A dictionary is begun, then given a text and a value any number of times, then ended.
+/// Writes a pickle of protocol 2 the way torch.save's looks, except for the memo: nothing is stored there, which no
+/// reader needs. A dictionary is begun, then given a text and a value any number of times, then ended.
 class Pickler {
  public:
   Pickler();

@@ -12,7 +12,8 @@
 
 namespace lossatlas::pickle {
 
-/// Turns what stands beside a state_dict into JSON. Takes time and memory in proportion to the pickle and to the JSON.
+/// Turns what is stored next to a state_dict into JSON. Takes time and memory in proportion to the pickle and to the
+/// JSON.
 class PlainValues {
  public:
   explicit PlainValues(TensorLoader& loader) : loader_(loader) {}

@@ -161,7 +161,7 @@ struct Header {
 };
 
 Header parse(InputFile& file) {
-  static_assert(std::endian::native == std::endian::little, "numbers are read as they stand in the file");
+  static_assert(std::endian::native == std::endian::little, "numbers are read as they are stored");
   Header result;
   const json header = read_header(file, result.data_begin);
   std::vector<Entry>& entries = result.entries;

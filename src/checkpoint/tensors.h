@@ -21,7 +21,7 @@ class StorageBytes {
   virtual std::uint64_t size(const std::string& key) = 0;
   /// Copies the storage into `bytes`, which is of that size.
   virtual void read(const std::string& key, std::span<std::byte> bytes) = 0;
-  /// Where in the file its bytes begin; nothing where they do not stand there as they are.
+  /// Where in the file its bytes begin; nothing if they do not stand there as they are.
   virtual std::optional<std::uint64_t> offset(const std::string& key) = 0;
   /// CRC-32 of its bytes, if the file gives it.
   virtual std::optional<std::uint32_t> checksum(const std::string& /*key*/) { return std::nullopt; }

@@ -23,7 +23,7 @@ class TorchObjects : public Objects {
       return arena.make(None{});
     }
     if (call.size() > 2 && call[0]->as<Foreign>() == nullptr) {
-      throw Error("the pickle is damaged: it calls a function with keywords that takes none");
+      throw Error("the pickle is damaged: it calls a function with keywords that accepts none");
     }
     return made(pickle::call(call[0], *call[1], arena));
   }
@@ -42,7 +42,7 @@ class TorchObjects : public Objects {
     return globals_ == Globals::any && global != nullptr && !is_allowed(global->name);
   }
 
-  /// What must be a tensor or nothing where LibTorch reads the same pickle.
+  /// What must be a tensor or nothing if LibTorch reads the same pickle.
   Ref made(Ref value) const {
     const Foreign* foreign = value->as<Foreign>();
     if (globals_ == Globals::any && foreign != nullptr) {

@@ -97,7 +97,7 @@ class Archive : public pickle::StorageBytes {
   std::optional<std::uint32_t> checksum(const std::string& key) override { return known_checksum(storages_ + key); }
   std::string entry(const std::string& key) override { return folder_ + storages_ + key; }
 
-  /// "name size CRC-32", a line for each record; "" where PyTorch was told to leave the CRC out: it is 0 then.
+  /// "name size CRC-32", a line for each record; "" if PyTorch was told to leave the CRC out: it is 0 then.
   std::string checksums() {
     std::string lines;
     for (const std::string& record : reader_.getAllRecords()) {
@@ -122,7 +122,7 @@ class Archive : public pickle::StorageBytes {
     }
   }
 
-  /// What the directory says; nothing where it was left out.
+  /// What the directory says; nothing if it was left out.
   std::optional<std::uint32_t> known_checksum(const std::string& record) const {
     const auto found = checksums_.find(folder_ + record);
     return found == checksums_.end() || found->second == 0 ? std::nullopt : std::optional(found->second);

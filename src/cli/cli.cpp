@@ -108,10 +108,10 @@ int run_command_line(int argc, char** argv) {
     if (error.code() == std::errc::broken_pipe) return kDone;
     return complain(kFailed, error.what());
   } catch (const std::bad_alloc&) {
-    return complain(kFailed, "out of memory; fewer --threads or a smaller --batch-size take less");
+    return complain(kFailed, "out of memory; use fewer --threads or a smaller --batch-size");
   } catch (const std::exception& error) {
     if (const auto text = libtorch_text(error)) return complain(kFailed, "LibTorch: " + *text);
-    return complain(kFailed, std::string("this should not have happened: ") + error.what());
+    return complain(kFailed, std::string("internal error: ") + error.what());
   }
 }
 

@@ -35,7 +35,7 @@ void add_options(CLI::App& command, CurveWords& words) {
       ->transform(whole_number(1, 100))
       ->capture_default_str();
   command.option_defaults()->group("Training");
-  command.add_option("--epochs", request.epochs, "times through the training images")
+  command.add_option("--epochs", request.epochs, "passes over the training images")
       ->transform(whole_number(1, 1'000'000))
       ->capture_default_str();
   command.add_option("--lr", request.learning_rate, "learning rate of the first half; it falls to a hundredth at 90 %")
@@ -55,7 +55,7 @@ void add_options(CLI::App& command, CurveWords& words) {
   command.add_option("--points", request.points, "values of t, from 0 to 1, at which curve and line are evaluated")
       ->transform(whole_number(2, 100'000))
       ->capture_default_str();
-  command.add_option("--save-bends", request.save_bends, "PREFIX.bend-1.pt, … (default: beside --out)")
+  command.add_option("--save-bends", request.save_bends, "PREFIX.bend-1.pt, … (default: next to --out)")
       ->type_name("PREFIX");
   command.option_defaults()->group("The plane");
   command.add_option("--plane-out", request.plane_out, "also the surface of the plane through the ends and a bend")
@@ -65,7 +65,7 @@ void add_options(CLI::App& command, CurveWords& words) {
   add_values(command, request.landscape);
   add_running(command, request.landscape, words.progress);
   command.option_defaults()->group("Output");
-  command.add_flag("--resume", landscape.resume, "go on with --out, if it was begun");
+  command.add_flag("--resume", landscape.resume, "continue --out if it exists");
   command.add_flag("--force", landscape.force, "replace an existing --out");
 }
 

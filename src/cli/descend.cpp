@@ -106,7 +106,7 @@ void add_schedule(json& settings, const RateSchedule& schedule) {
   if (schedule.warmup > 0) settings["warmup"] = schedule.warmup;
 }
 
-/// What decided the descents: nothing where there are none.
+/// What decided the descents: nothing if there are none.
 void add_descents(json& settings, const DescendWords& words, const DescendTask& task) {
   if (task.starts.empty()) return;
   const auto& o = words.options;

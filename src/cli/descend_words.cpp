@@ -34,7 +34,7 @@ std::vector<Point> points_of(const std::string& option, const std::string& words
   try {
     points = parse_points(option, words);
   } catch (const UsageError&) {  // which names one point alone
-    throw UsageError("{} \"{}\": wants finite numbers, with ',' between coordinates and ';' between points", option,
+    throw UsageError("{} \"{}\": requires finite numbers, with ',' between coordinates and ';' between points", option,
                      words);
   }
   for (const Point& point : points) {
@@ -47,11 +47,12 @@ std::vector<Point> points_of(const std::string& option, const std::string& words
 }
 
 Point direction_of(const std::string& words, std::size_t variables) {
-  if (words.find(';') != std::string::npos) throw UsageError("--direction {}: wants one direction, as in 1,1", words);
+  if (words.find(';') != std::string::npos)
+    throw UsageError("--direction {}: requires one direction, as in 1,1", words);
   Point direction = parse_numbers("--direction", words);
   if (direction.size() != variables) {
     throw UsageError(
-        "--direction {}: wants {}", words,
+        "--direction {}: requires {}", words,
         variables == 1 ? "one number: the function has one variable, x" : "X,Y: the function has two variables");
   }
   if (std::all_of(direction.begin(), direction.end(), [](double part) { return part == 0; })) {
@@ -82,7 +83,7 @@ OptimizerWord optimizer_word(const std::string& word) {
     if (rate > 0) return {name, rate};
   } catch (const UsageError&) {  // which names the rate alone
   }
-  throw UsageError("--optimizer {}: wants NAME:RATE with a rate above 0, as in gd:0.1", word);
+  throw UsageError("--optimizer {}: requires NAME:RATE with a rate above 0, as in gd:0.1", word);
 }
 
 /// Those of --rate.
@@ -90,7 +91,7 @@ std::vector<double> rates_of(const DescendWords& words, const NamedFunction* kno
   if (!words.given("--rate")) return {known ? known->rate : kUsualRate};
   auto rates = parse_numbers("--rate", words.rates);
   for (const double rate : rates) {
-    if (rate <= 0) throw UsageError("--rate {}: wants numbers above 0", words.rates);
+    if (rate <= 0) throw UsageError("--rate {}: requires numbers above 0", words.rates);
   }
   return rates;
 }
@@ -100,10 +101,10 @@ void check_noise(const DescendWords& words, const std::vector<std::string>& name
   const auto& noise = words.options.noise;
   if (noise.deviation == 0) {
     for (const char* option : {"--terms", "--batch-size", "--seed"}) {
-      if (words.given(option)) throw UsageError("{} belongs to --noise, which wants a number above 0", option);
+      if (words.given(option)) throw UsageError("{} requires --noise, a number above 0", option);
     }
     if (std::find(names.begin(), names.end(), "sgd") == names.end()) return;
-    throw UsageError("--optimizer sgd without --noise is gd: say how far the terms of the sum differ, as in --noise 5");
+    throw UsageError("--optimizer sgd without --noise is gd: give the spread of the terms, as in --noise 5");
   }
   if (std::all_of(names.begin(), names.end(), [](const std::string& name) { return name == "gd"; })) {
     throw UsageError("--noise {:g}: gd sees all terms; name an --optimizer that takes minibatches, as sgd",
@@ -113,7 +114,7 @@ void check_noise(const DescendWords& words, const std::vector<std::string>& name
   if (words.given("--batch-size")) {
     throw UsageError("--batch-size {}: there are {} --terms", noise.batch_size, noise.terms);
   }
-  throw UsageError("--terms {}: a step takes {} unless --batch-size says fewer", noise.terms, noise.batch_size);
+  throw UsageError("--terms {}: a step takes {} unless --batch-size is smaller", noise.terms, noise.batch_size);
 }
 
 /// One for each optimizer and rate.
@@ -156,7 +157,8 @@ void refuse_words_of_descents(const DescendWords& words) {
   for (const char* option :
        {"--optimizer", "--rate", "--steps", "--ascend", "--tolerance", "--noise", "--terms", "--batch-size", "--seed",
         "--lr-schedule", "--lr-steps", "--lr-factor", "--warmup", "--weight-decay"}) {
-    if (words.given(option)) throw UsageError("{} wants --from: where to start (--at alone gives tangents)", option);
+    if (words.given(option))
+      throw UsageError("{} requires --from: the start (--at without it gives tangents only)", option);
   }
   words.numbers.refuse_unread({});
 }
@@ -172,23 +174,22 @@ void add_options(CLI::App& command, DescendWords& words) {
       ->type_name("EXPRESSION|NAME");
   command.add_flag("--list", words.list, "list the functions that have a name");
   command.option_defaults()->group("The descent");
-  command.add_option("--from", words.from,
-                     "where to start, as in \"0;5;-8\" or \"1,2;3,4\" (default: the named function's)");
+  command.add_option("--from", words.from, "starts, as in \"0;5;-8\" or \"1,2;3,4\" (default: the named function's)");
   command.option_defaults()->group("The optimizer");
   command
       .add_option("--optimizer", words.optimizers,
-                  fmt::format("one or several of {}; each may bring its rate, as in gd:0.1,adagrad:1",
+                  fmt::format("one or several of {}, each with its rate if given, as in gd:0.1,adagrad:1",
                               fmt::join(optimizer_names(), ", ")))
       ->capture_default_str();
   command.add_option("--rate", words.rates,
-                     "learning rate ε; several with commas (default: the named function's, else 0.01)");
+                     "learning rate ε; several separated by commas (default: the named function's, else 0.01)");
   words.schedule.add_to(command, "steps");
   words.numbers.add_to(command);
   command.add_option("--weight-decay", words.weight_decay, "adamw: λ in θ ← θ - ελθ (default 0.01)");
   command.option_defaults()->group("The descent");
   command.add_option("--steps", o.steps, "steps at most")->transform(whole_number(1, 1'000'000))->capture_default_str();
   command.add_flag("--ascend", o.ascend, "climb instead of descend");
-  command.add_option("--tolerance", o.tolerance, "converged where neither gradient nor last step is longer")
+  command.add_option("--tolerance", o.tolerance, "converged if neither gradient nor last step is longer")
       ->check(not_negative())
       ->capture_default_str();
   command.option_defaults()->group("Noise");
@@ -198,15 +199,15 @@ void add_options(CLI::App& command, DescendWords& words) {
   command.add_option("--terms", o.noise.terms, "with --noise: terms of the mean")
       ->transform(whole_number(2, 1'000'000))
       ->capture_default_str();
-  command.add_option("--batch-size", o.noise.batch_size, "with --noise: terms a step")
+  command.add_option("--batch-size", o.noise.batch_size, "with --noise: terms per step")
       ->transform(whole_number(1, 1'000'000))
       ->capture_default_str();
   command.add_option("--seed", o.noise.seed, "with --noise: decides tilts and order")
       ->transform(whole_number())
       ->capture_default_str();
   command.option_defaults()->group("Tangents");
-  command.add_option("--at", words.at, "points to say value, gradient and tangent of, written as for --from");
-  command.add_option("--direction", words.direction, "with --at: a direction to say the slope along, as in 1,1");
+  command.add_option("--at", words.at, "points at which to print value, gradient and tangent, written as for --from");
+  command.add_option("--direction", words.direction, "with --at: also print the slope along this direction, as in 1,1");
   command.option_defaults()->group("The picture");
   command.add_option("--x", words.x, "range drawn (default: what holds starts and steps)")->type_name("LOW:HIGH");
   command.add_option("--y", words.y, "the same along y")->type_name("LOW:HIGH");
@@ -233,11 +234,11 @@ DescendTask task_of(const DescendWords& words) {
   task.starts = points_of("--from", words.from, task.variables);
   task.at = points_of("--at", words.at, task.variables);
   if (task.starts.empty() && task.at.empty()) {
-    if (!task.known) throw UsageError("--from is required: where to start (or --at, for tangents alone)");
+    if (!task.known) throw UsageError("--from is required (or --at, for tangents only)");
     task.starts = {task.known->start};
   }
   if (!words.direction.empty()) {
-    if (task.at.empty()) throw UsageError("--direction wants --at: the points to say the slope at");
+    if (task.at.empty()) throw UsageError("--direction requires --at, the points where the slope is computed");
     task.direction = direction_of(words.direction, task.variables);
   }
   if (!words.y.empty() && task.variables == 1) throw UsageError("--y: the function has one variable, x");

@@ -40,7 +40,7 @@ std::string format_of(const ExportWords& words) {
   for (const auto& format : kFormats) {
     if (extension == "." + format) return format;
   }
-  throw UsageError("--out {}: ends in none of .{}; say which with --to", words.out.string(),
+  throw UsageError("--out {}: ends in none of .{}; choose one with --to", words.out.string(),
                    fmt::join(kFormats, ", ."));
 }
 
@@ -55,7 +55,7 @@ void check_options(const CLI::App& command, const ExportWords& words, const std:
   }
   for (const char* option : {"--size", "--base"}) refuse(option, is_solid, "has no millimetres");
   refuse("--draw", format != "npz", "holds all draws");
-  if (words.heights.zmax && !std::isfinite(*words.heights.zmax)) throw UsageError("--zmax: wants a finite number");
+  if (words.heights.zmax && !std::isfinite(*words.heights.zmax)) throw UsageError("--zmax: requires a finite number");
 }
 
 std::vector<FixedAxis> fixed_axes(const std::vector<std::string>& words) {
@@ -164,7 +164,7 @@ void add_export(CLI::App& app, CommandContext& context) {
       ->type_name("S.h5");
   command->option_defaults()->group("Output");
   command->add_option("--out", words->out, "the file to write")->required()->type_name("F");
-  command->add_option("--to", words->format, "vtp, stl, obj, csv or npz (default: what --out ends in)")
+  command->add_option("--to", words->format, "vtp, stl, obj, csv or npz (default: the extension of --out)")
       ->check(CLI::IsMember(kFormats));
   command->option_defaults()->group("Values");
   command->add_option("--field", words->field, "the value that gives the height (default: the loss)")
@@ -182,7 +182,7 @@ void add_export(CLI::App& app, CommandContext& context) {
   command->add_option("--interp", words->heights.interpolate, "a bicubic spline through the values, N x N points")
       ->transform(whole_number(2, 4096))
       ->type_name("N");
-  command->add_option("--zscale", words->zscale, "multiplies the height (stl, obj: of 40 % of --size)")
+  command->add_option("--zscale", words->zscale, "factor of the height (stl, obj: of 40 % of --size)")
       ->check(above_zero())
       ->capture_default_str();
   command->add_option("--size", words->side, "stl, obj: millimetres of the longer side")

@@ -55,7 +55,7 @@ void print_values(const char* name, const ordered_json& values) {
     print_line(fmt::format("  largest relative difference {}", furthest_text(furthest)));
   }
   if (count("finite_in_one") > 0)
-    print_line(fmt::format("  finite in one of them alone: {} points", count("finite_in_one")));
+    print_line(fmt::format("  finite in only one of them: {} points", count("finite_in_one")));
 }
 
 void print_difference(const ordered_json& difference) {
@@ -105,18 +105,16 @@ int info(const InfoWords& words) {
 }  // namespace
 
 void add_info(CLI::App& app, CommandContext& context) {
-  auto* command = app.add_subcommand("info", "Say what a checkpoint, a surface or a history holds");
+  auto* command = app.add_subcommand("info", "Describe a checkpoint, a surface or a history");
   const auto words = std::make_shared<InfoWords>();
   command->add_option("file", words->file, "checkpoint, run folder (its last epoch), surface, history or directions")
       ->type_name("FILE");
   command->option_defaults()->group("What is described");
-  command->add_option("--diff", words->compared, "what differs between two surfaces")
-      ->expected(2)
-      ->type_name("A.h5 B.h5");
+  command->add_option("--diff", words->compared, "compare two surfaces")->expected(2)->type_name("A.h5 B.h5");
   command->add_option("--key", words->key, "of a checkpoint, the entry to describe")->type_name("NAME");
   command->add_flag("--archs", words->architectures, "list the architectures");
   command->option_defaults()->group("Output");
-  command->add_flag("--all", words->whole, "each tensor, setting and row, where a few stand for all");
+  command->add_flag("--all", words->whole, "list every tensor, setting and row, instead of the main ones");
   command->add_flag("--json", words->as_json, "print all of it as JSON");
   command->callback([words, &context] { context.status = info(*words); });
 }

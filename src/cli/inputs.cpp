@@ -13,7 +13,7 @@ namespace lossatlas {
 void add_data(CLI::App& command, DataRequest& request, bool required) {
   command.option_defaults()->group("Data");
   command.add_option("--data", request.data, list_of_data_kinds())->required(required)->type_name("DATA");
-  command.add_option("--test-data", request.test_data, "the test split, if --data has none or another is wanted")
+  command.add_option("--test-data", request.test_data, "the test split, if --data has none, or another one")
       ->type_name("DATA");
   const auto add_numbers = [&](const std::string& option, std::vector<double>& numbers, const char* text) {
     const auto take = [&numbers, option](const std::string& given) { numbers = parse_numbers(option, given); };
@@ -31,8 +31,8 @@ void add_data(CLI::App& command, DataRequest& request, bool required) {
   command.add_option("--interpolation", request.interpolation, "of --resize: bilinear, bicubic or nearest")
       ->type_name("NAME")
       ->capture_default_str();
-  command.add_flag("--skip-bad", request.skip_bad, "leave out pictures that cannot be decoded");
-  command.add_option("--image-cache", request.image_cache, "folder of decoded pictures (default: ~/.cache/lossatlas)")
+  command.add_flag("--skip-bad", request.skip_bad, "leave out images that cannot be decoded");
+  command.add_option("--image-cache", request.image_cache, "folder for decoded images (default: ~/.cache/lossatlas)")
       ->type_name("DIR");
 }
 
@@ -42,7 +42,7 @@ void add_network(CLI::App& command, NetworkRequest& request, bool arch_required)
       ->type_name("ARCH");
   command
       .add_option("--classes", request.classes,
-                  "classes the network tells apart (default: the checkpoint's, else the data's)")
+                  "classes that the network distinguishes (default: the checkpoint's, else the data's)")
       ->transform(whole_number(1, 1'000'000))
       ->type_name("N");
   command.add_option("--width", request.width, "channels of a ResNet's first stage (default: the published width)")
@@ -56,7 +56,7 @@ CLI::Validator number_that(bool (*is_fine)(double), const std::string& wanted) {
   const auto check = [=](const std::string& word) {
     double value = 0;
     const bool fine = CLI::detail::lexical_cast(word, value) && std::isfinite(value) && is_fine(value);
-    return fine ? std::string() : word + ": wants a number " + wanted;
+    return fine ? std::string() : word + ": requires a number " + wanted;
   };
   return CLI::Validator(check, "NUMBER");
 }

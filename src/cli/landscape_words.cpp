@@ -57,7 +57,7 @@ void add_values(CLI::App& command, LandscapeRequest& request) {
       ->check(CLI::IsMember({"stored", "recalibrate"}));
   command
       .add_option("--bn-images", request.batch_norm_images,
-                  "training images for --bn recalibrate (default: 1000, or all where there are fewer)")
+                  "training images for --bn recalibrate (default: 1000, or all if there are fewer)")
       ->transform(whole_number(2, 1'000'000'000));
 }
 
@@ -92,11 +92,11 @@ void add_running(CLI::App& command, LandscapeRequest& request, std::string& prog
 
 void add_going_on(CLI::App& command, LandscapeRequest& request) {
   command.option_defaults()->group("Output");
-  command.add_flag("--resume", request.resume, "go on with --out, if it is there");
+  command.add_flag("--resume", request.resume, "continue --out if it exists");
   command.add_flag("--join", request.join, "share the work with the process that computes --out");
-  command.add_flag(
-      "--force", request.force,
-      "replace an existing --out; with --resume: go on though engine, instruction set, batch size or LibTorch differ");
+  command.add_flag("--force", request.force,
+                   "replace an existing --out; with --resume: continue even if engine, instruction set, batch size or "
+                   "LibTorch differ");
 }
 
 }  // namespace lossatlas

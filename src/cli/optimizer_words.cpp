@@ -36,7 +36,7 @@ OptimizerOptions OptimizerWords::options(const std::string& name, double momentu
   if (given("--rho")) options.rho = rho;
   if (given("--betas")) {
     const auto numbers = parse_numbers("--betas", betas);
-    if (numbers.size() != 2) throw UsageError("--betas {}: wants two numbers, as in 0.9,0.999", betas);
+    if (numbers.size() != 2) throw UsageError("--betas {}: requires two numbers, as in 0.9,0.999", betas);
     options.betas = {numbers[0], numbers[1]};
   }
   return options;

@@ -8,7 +8,7 @@
 
 namespace lossatlas {
 
-/// The words that decide an optimizer's numbers, but for its name and learning rate.
+/// The words that decide an optimizer's numbers, except for its name and learning rate.
 struct OptimizerWords {
   double momentum = 0, delta = 0, rho = 0;
   std::string betas;
@@ -20,7 +20,7 @@ struct OptimizerWords {
   /// where none is given. Throws UsageError.
   OptimizerOptions options(const std::string& name, double momentum_of_sgd) const;
 
-  /// Throws UsageError where an option was given that none of these optimizers has.
+  /// Throws UsageError if an option was given that none of these optimizers has.
   void refuse_unread(const std::vector<std::string>& names) const;
 
  private:

@@ -35,7 +35,7 @@ void parse_source(const std::string& words, PlaneRequest& request) {
   } else if (source == "file" && has_files && request.files.size() == 1) {
     request.source = PlaneSource::file;
   } else {
-    throw UsageError("--plane {}: wants random, points:A,B,C, file:F or pca:RUN", words);
+    throw UsageError("--plane {}: requires random, points:A,B,C, file:F or pca:RUN", words);
   }
 }
 
@@ -60,7 +60,7 @@ void PlaneWords::add_directions_to(CLI::App& command) {
   };
   add("--norm", request_.normalization, "filter, column, head (of attention), layer, weight, dfilter, dlayer or none");
   add("--ignore", request_.ignore,
-      "parameters that stay: bias, bn (one-dimensional ones), patterns of names as in fc.*, or none");
+      "parameters that do not move: bias, bn (one-dimensional ones), patterns of names as in fc.*, or none");
   add("--distribution", request_.distribution, "gaussian, or uniform on [-1, 1]");
   add("--seed", request_.seed, "decides the directions");
   of_random_.back()->transform(whole_number());
@@ -83,7 +83,7 @@ PlaneRequest PlaneWords::request(bool is_given) const {
   if (!is_given && request.source == PlaneSource::random) return request;
   for (const CLI::Option* option : of_random_) {
     if (option->count() > 0)
-      throw UsageError("{}: goes with random directions; here they are given", option->get_name());
+      throw UsageError("{}: applies to random directions only; these are given", option->get_name());
   }
   return request;
 }

@@ -5,7 +5,7 @@
 
 namespace lossatlas {
 
-/// One line on standard error that is drawn anew, on a terminal; elsewhere a line now and then, for logs.
+/// One line on standard error that is redrawn, on a terminal; elsewhere a line now and then, for logs.
 class ProgressLine {
  public:
   ProgressLine();

@@ -90,9 +90,9 @@ std::string option_for_word(const std::string& command) {
 std::string unknown_word(const CLI::App& app, const std::string& word, const std::vector<std::string>& typed) {
   const CLI::App& where = chosen(app);
   const auto line = [&](const std::string& what) {
-    return fmt::format("unknown word '{}'{}; see {}", word, what, help_of(app, where));
+    return fmt::format("unexpected argument '{}'{}; see {}", word, what, help_of(app, where));
   };
-  if (word == "help") return fmt::format("unknown word 'help'; type {}", help_of(app, where));
+  if (word == "help") return fmt::format("unexpected argument 'help'; type {}", help_of(app, where));
   if (where.get_name() == "info") return line(": info takes one file, and --diff two");
   if (where.get_name() == "convert") return line(": convert takes two files, IN and OUT");
   const std::string option = option_for_word(where.get_name());
@@ -130,7 +130,7 @@ std::string wrong_count(const CLI::App& app, const std::string& what) {
   const CLI::Option* option = where.get_option_no_throw(name);
   if (!option) return what;
   if (what.find("At Most") != std::string::npos)
-    return fmt::format("{} is given {} times: once is meant", name, option->count());
+    return fmt::format("{} is given {} times; give it once", name, option->count());
   if (what.find("missing") == std::string::npos && what.find("At least") == std::string::npos) return what;
   return fmt::format("{} requires {} ({}); see {}", name, option->get_expected_min() > 1 ? "two values" : "a value",
                      option->get_description(), help_of(app, where));

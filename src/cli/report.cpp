@@ -30,7 +30,7 @@ std::string progress_text(const SweepProgress& now) {
   if (now.images_total > 0) {
     const bool is_beyond = now.images >= now.images_total;
     const std::string total = is_beyond ? "" : fmt::format(" of about {}", now.images_total);
-    const std::string left = is_beyond ? "more than foreseen" : duration_text(now.seconds_left()) + " left";
+    const std::string left = is_beyond ? "more than expected" : duration_text(now.seconds_left()) + " left";
     const std::string error = now.error ? fmt::format("  error {:.2g} %", 100 * *now.error) : "";
     return fmt::format("{}{} {} evaluations  {:.0f} {}s/s  {}{}  losses {:.4g} to {:.4g}", now.images, total,
                        now.sample, now.images_per_second, now.sample, left, error, now.lowest, now.highest);
@@ -79,7 +79,7 @@ ProgressStyle progress_style_of(const std::string& name) {
   if (name == "line") return ProgressStyle::line;
   if (name == "json") return ProgressStyle::json;
   if (name == "none") return ProgressStyle::none;
-  throw UsageError("--progress {}: wants line, json or none", name);
+  throw UsageError("--progress {}: requires line, json or none", name);
 }
 
 namespace {
@@ -93,7 +93,7 @@ bool is_standard_stream(const struct stat& file) {
   return is(STDOUT_FILENO) || is(STDERR_FILENO);
 }
 
-/// True where the first line begins with a time as note() writes it.
+/// True if the first line begins with a time as note() writes it.
 bool is_log(const std::filesystem::path& file) {
   constexpr std::string_view kForm = "dddd-dd-ddTdd:dd:ddZ ";
   std::string begin(kForm.size(), '\0');
@@ -137,7 +137,7 @@ void Report::note(const std::string& text) {
     log_->append(fmt::format("{} {}\n", utc_now(), printable(text)));
   } catch (const Error& error) {  // a sweep does not end because its log does
     log_.reset();
-    on_note(fmt::format("warning: {}; going on without a log", error.what()));
+    on_note(fmt::format("warning: {}; continuing without a log", error.what()));
   }
 }
 

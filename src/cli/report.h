@@ -15,7 +15,7 @@
 namespace lossatlas {
 
 enum class ProgressStyle {
-  line,  // one line that is drawn anew on a terminal, one a minute elsewhere
+  line,  // one line that is redrawn on a terminal, one a minute elsewhere
   json,  // JSON objects, one a line, for programs
   none,
 };
@@ -27,7 +27,7 @@ ProgressStyle progress_style_of(const std::string& name);
 /// first interrupt (interrupt.h).
 class Report : public Observer {
  public:
-  /// `log`: lines are added to it; "" for none. Throws Error where it cannot be opened, or is a file that is not a log.
+  /// `log`: lines are added to it; "" for none. Throws Error if it cannot be opened, or is a file that is not a log.
   Report(ProgressStyle style, const std::filesystem::path& log);
 
   /// A message for people, on standard error and in the log.

@@ -24,7 +24,7 @@ RateSchedule ScheduleWords::schedule() const {
   schedule.drops = parse_times("--lr-steps", drops_);
   for (const CLI::Option* option : {drops_option_, factor_option_}) {
     if (option->count() == 0 || schedule.name == "steps") continue;
-    throw UsageError("{} belongs to --lr-schedule steps", option->get_name());
+    throw UsageError("{} requires --lr-schedule steps", option->get_name());
   }
   return schedule;
 }

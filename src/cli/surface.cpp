@@ -47,9 +47,10 @@ void add_options(CLI::App& command, SurfaceWords& words) {
   command.option_defaults()->group("Speed");
   command
       .add_option("--tolerance", request.tolerance,
-                  "evaluate no more than keeps the error of log loss below this part of its range, as in 0.01")
+                  "reconstruct from fewer evaluations; 0.01: error up to 1 % of the range of log loss")
       ->check(CLI::Range(1e-4, 0.5));
-  command.add_option("--budget", request.budget, "image evaluations at most; points between are reconstructed")
+  command
+      .add_option("--budget", request.budget, "spend at most this many image evaluations; the rest is reconstructed")
       ->transform(whole_number(1, kMostCounted));
   add_running(command, request.landscape, words.progress);
   add_going_on(command, request.landscape);

@@ -49,10 +49,10 @@ void add_options(CLI::App& command, TrainWords& words) {
   words.weight_decay_option = command.add_option(
       "--weight-decay", words.weight_decay, "λ in g ← g + λθ, of adamw in θ ← θ - ελθ (default: 0.0005; adamw 0.01)");
   command.option_defaults()->group("Training");
-  command.add_option("--batch-size", o.batch_size, "images a step")
+  command.add_option("--batch-size", o.batch_size, "images per step")
       ->transform(whole_number(1, 1'000'000))
       ->capture_default_str();
-  command.add_option("--epochs", o.epochs, "times through the data")
+  command.add_option("--epochs", o.epochs, "passes over the data")
       ->transform(whole_number(0, 1'000'000))
       ->capture_default_str();
   command.add_option("--seed", o.seed, "decides initialization, order and augmentation")
@@ -68,7 +68,7 @@ void add_options(CLI::App& command, TrainWords& words) {
       ->transform(whole_number(1, 1024));
   command.option_defaults()->group("Output");
   command.add_option("--out", o.out, "run folder")->capture_default_str();
-  command.add_flag("--resume", o.resume, "go on with the run in --out");
+  command.add_flag("--resume", o.resume, "continue the run in --out");
   command.add_flag("--force", o.force, "replace the run in --out");
 }
 
@@ -97,7 +97,7 @@ void add_train(CLI::App& app, CommandContext& context) {
   add_options(*command, *words);
   command->callback([words, &context] {
     context.status = run_job(prepare(request_of(*words)), ProgressStyle::line, {});
-    if (context.status == kInterrupted) print_message("interrupted; the same command with --resume goes on");
+    if (context.status == kInterrupted) print_message("interrupted; continue with the same command and --resume");
   });
 }
 

@@ -21,11 +21,11 @@ struct TrajectoryWords {
 void add_options(CLI::App& command, TrajectoryWords& words) {
   TrajectoryRequest& request = words.request;
   command.option_defaults()->group("What is evaluated");
-  command.add_option("--run", request.runs, "folder of a run, as train leaves it; several go on one plane")
+  command.add_option("--run", request.runs, "folder of a run, as train leaves it; several share one plane")
       ->type_name("DIR");
   command
       .add_option("--checkpoints", request.checkpoints,
-                  "a run's checkpoints in the order of its path: files with commas between them, or a pattern as in "
+                  "a run's checkpoints in the order of its path: files separated by commas, or a pattern as in "
                   "'run/model_*.pt'")
       ->type_name("FILES");
   add_inputs(command, request.landscape);
@@ -36,7 +36,8 @@ void add_options(CLI::App& command, TrajectoryWords& words) {
   command.add_option("--x", words.x, "range along the first" + ranges)->type_name("LOW:HIGH");
   command.add_option("--y", words.y, "range along the second" + ranges)->type_name("LOW:HIGH");
   command
-      .add_option("--project", request.projection, "cos, or lstsq: least squares, where directions are not orthogonal")
+      .add_option("--project", request.projection,
+                  "cos, or lstsq: least squares, for directions that are not orthogonal")
       ->capture_default_str();
   command.add_option("--dir-type", request.type,
                      "what moves: states, or weights: without the batch-norm statistics (default: states)");

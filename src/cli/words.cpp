@@ -56,12 +56,13 @@ Axis parse_axis(const std::string& option, const std::string& range, std::size_t
   const auto high = parts.size() == 2 ? parse_finite(parts[1]) : std::nullopt;
   if (!low || !high) {
     throw UsageError("{} {}: requires a range LOW:HIGH, as in -1:1{}", option, range,
-                     parts.size() == 3 ? "; how many points is said by --grid, of a line by --points" : "");
+                     parts.size() == 3 ? "; set the number of points with --grid, of a line with --points" : "");
   }
   if (*low > *high) throw UsageError("{} {}: the range runs backwards; write {}:{}", option, range, *high, *low);
   if (points > 1 && *low == *high)
     throw UsageError("{} {}: the range is empty, but holds {} points", option, range, points);
-  if (points == 1 && *low != *high) throw UsageError("{} {}: one point wants one coordinate, as in 0:0", option, range);
+  if (points == 1 && *low != *high)
+    throw UsageError("{} {}: one point requires one coordinate, as in 0:0", option, range);
   const Axis axis{*low, *high, points};
   if (axis.has_distinct_points()) return axis;
   throw UsageError("{} {}: this range does not hold {} different finite numbers", option, range, points);
@@ -87,7 +88,7 @@ std::vector<double> parse_numbers(const std::string& option, const std::string& 
   std::vector<double> numbers;
   for (const std::string_view part : split_at(words, ',')) {
     const auto number = parse_finite(part);
-    if (!number) throw UsageError("{} {}: wants finite numbers with commas between them", option, words);
+    if (!number) throw UsageError("{} {}: requires finite numbers separated by commas", option, words);
     numbers.push_back(*number);
   }
   return numbers;

@@ -74,7 +74,7 @@ std::shared_ptr<std::byte[]> memory_for(std::uint64_t bytes) {
   try {
     return std::shared_ptr<std::byte[]>(new std::byte[bytes]);
   } catch (const std::bad_alloc&) {
-    throw Error("requires {} bytes of memory, more than there are", bytes);
+    throw Error("requires {} bytes of memory, more than available", bytes);
   }
 }
 

@@ -122,7 +122,7 @@ std::string shape_text(const Array& array) { return fmt::format("[{}]", fmt::joi
 std::vector<std::int64_t> labels_of(const ArrayFile& file, const std::string& name, const Array& array) {
   const auto where = file.file().string();
   if (array.size() != array.rows()) {
-    throw Error("{}: {} has shape {}; built-in networks take one class number a row, [N] (of one-hot rows: argmax)",
+    throw Error("{}: {} has shape {}; built-in networks take one class number per row, [N] (of one-hot rows: argmax)",
                 where, name, shape_text(array));
   }
   std::vector<std::int64_t> labels;

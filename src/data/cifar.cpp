@@ -14,7 +14,7 @@
 namespace lossatlas {
 namespace {
 
-/// What tells the data sets apart.
+/// What distinguishes the data sets.
 struct Kind {
   std::string name;    // of messages
   std::string folder;  // that the archive of the binary version unpacks to
@@ -113,7 +113,7 @@ struct Files {
 };
 
 /// In the folder itself, or in the one in it that the archive unpacks to, of the binary version before the Python
-/// version. Nothing where none of them has the split's first file.
+/// version. Nothing if none of them has the split's first file.
 std::optional<Files> find_files(const Kind& kind, const std::filesystem::path& folder, Split split) {
   const bool is_train = split == Split::train;
   for (const bool is_python : {false, true}) {

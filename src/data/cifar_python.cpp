@@ -28,7 +28,7 @@ constexpr std::array kFromBuffer{"numpy.core.numeric._frombuffer", "numpy._core.
 constexpr std::array kScalar{"numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"};
 constexpr std::array kOthers{"numpy.ndarray", "numpy.dtype", "_codecs.encode"};
 
-[[noreturn]] void refuse(std::string_view what) { throw Error("is no file of CIFAR's Python version: {}", what); }
+[[noreturn]] void refuse(std::string_view what) { throw Error("is not a file of CIFAR's Python version: {}", what); }
 
 template <class T>
 const T& content(const Value& value, std::string_view what) {
@@ -50,7 +50,7 @@ class NumpyObjects : public pickle::Objects {
   }
 
   Ref call(std::span<const Ref> call, Arena& arena) override {
-    const std::string_view name = content<pickle::Global>(*call[0], "it calls what is not a function").name;
+    const std::string_view name = content<pickle::Global>(*call[0], "it calls something that is not a function").name;
     const auto is_one_of = [&](const auto& names) { return name == names[0] || name == names[1]; };
     const auto& arguments = content<Tuple>(*call[1], "it calls a function without arguments").items;
     if (is_one_of(kReconstruct)) return arena.make(Tuple{});
@@ -111,7 +111,7 @@ std::vector<std::int64_t> labels_in(const Value& value, const std::shared_ptr<co
     });
     return labels;
   }
-  for (const Ref label : content<pickle::List>(value, "its labels are no list").items) {
+  for (const Ref label : content<pickle::List>(value, "its labels are not a list").items) {
     labels.push_back(content<std::int64_t>(*label, "a label is not a whole number"));
   }
   return labels;
@@ -126,7 +126,7 @@ CifarBatch read_batch(std::string_view bytes, const std::string& labels) {
   const auto pixels = array_of(entry(dict, "data"), arena);
   if (!pixels || pixels->type() != NumberType::uint8 || pixels->shape().size() != 2 ||
       pixels->shape()[1] != std::int64_t{kCifarPixels}) {
-    refuse("its 'data' is no array of uint8 [N, 3072]");
+    refuse("its 'data' is not an array of uint8 [N, 3072]");
   }
   CifarBatch batch{*pixels, labels_in(entry(dict, labels), arena)};
   if (batch.labels.size() != batch.pixels.rows()) {

@@ -18,7 +18,7 @@ std::string digest_of(const DataSet& data);
 /// bn_images_sha256, train_images_sha256, test_images_sha256.
 bool is_data_digest(const std::string& key);
 
-/// True where `before` lacks a digest that `now` holds: older versions stored none.
+/// True if `before` lacks a digest that `now` holds: older versions stored none.
 bool lacks_data_digest(const nlohmann::json& now, const nlohmann::json& before);
 
 /// The line for a file, or run folder, that lacks one.
@@ -28,7 +28,7 @@ std::string no_digest_text(const std::filesystem::path& file);
 nlohmann::json data_digests_of(const nlohmann::json& settings);
 
 /// In words, how the data of one file's settings differ from another's: by their digests, whatever their path; by their
-/// path where one lacks digests. Nothing where they are the same. A digest of another number of --bn-images says
+/// path where one lacks digests. Nothing if they are the same. A digest of another number of --bn-images says
 /// nothing.
 std::optional<std::string> data_difference(const nlohmann::json& now, const nlohmann::json& before);
 

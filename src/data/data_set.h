@@ -95,7 +95,7 @@ DataSet load_data(const DataSpec& spec, Split split, const DataObserver& observe
 /// are missing or damaged, and for ids that are not in the vocabulary if `tokens` says it.
 ArrayData load_arrays(const DataSpec& spec, Split split, const TokenOptions& tokens = {});
 
-/// Throws Error, naming the file and the position, where whole numbers of the inputs or the targets are no ids of this
+/// Throws Error, naming the file and the position, if whole numbers of the inputs or the targets are not ids of this
 /// vocabulary: from 0 to vocabulary - 1.
 void check_ids(const ArrayData& data, std::int64_t vocabulary);
 

@@ -44,7 +44,7 @@ std::vector<std::int64_t> sizes_of(const std::vector<std::uint8_t>& bytes, std::
   const std::size_t head = 4 + 4 * dimensions;
   const bool fits = bytes.size() >= head && bytes[0] == 0 && bytes[1] == 0 && bytes[2] == kBytes &&
                     bytes[3] == static_cast<std::uint8_t>(dimensions);
-  if (!fits) throw Error("{}: is no IDX file of bytes in {} dimensions, as MNIST's are", file.string(), dimensions);
+  if (!fits) throw Error("{}: is not an IDX file of bytes in {} dimensions, as MNIST's are", file.string(), dimensions);
   std::vector<std::int64_t> sizes;
   std::size_t numbers = 1;
   for (std::size_t d = 0; d < dimensions; ++d) {

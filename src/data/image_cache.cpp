@@ -170,7 +170,7 @@ std::optional<DecodedImages> read_cache(const fs::path& file, const CacheKey& ke
   check_is_cache(file);
   const auto again = [&](const std::string& why) {
     const auto folder = key.settings.at("folder").get<std::string>();
-    if (observer.on_note) observer.on_note(fmt::format("{}: {}; the pictures are decoded again", folder, why));
+    if (observer.on_note) observer.on_note(fmt::format("{}: {}; the images are decoded again", folder, why));
     return std::nullopt;
   };
   const auto is = [&](const char* what) { return fmt::format("its cache {} is {}", file.string(), what); };

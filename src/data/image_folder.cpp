@@ -134,7 +134,7 @@ ImageFolder list_images(const fs::path& folder, Split split) {
   ImageFolder images{.folder = split == Split::test ? *layout.test : layout.train, .classes = {}, .files = {}};
   images.classes = entries_of(images.folder).folders;
   if (images.classes.size() < 2) {
-    throw Error("{}: {}; it requires a folder of pictures for each class", images.folder.string(),
+    throw Error("{}: {}; it requires a folder of images for each class", images.folder.string(),
                 images.classes.empty() ? "holds no folders" : "holds one class, " + images.classes[0]);
   }
   std::vector<std::string> empty;

@@ -96,7 +96,7 @@ class Decoder {
       } catch (const Error&) {
       }
     }
-    if (shape_.empty()) throw Error("{}: none of {} pictures can be decoded", folder_.folder.string(), first_);
+    if (shape_.empty()) throw Error("{}: none of {} images can be decoded", folder_.folder.string(), first_);
     --first_;
   }
 
@@ -152,7 +152,7 @@ void report_bad(const ImageFolder& folder, const std::vector<BadPicture>& bad, b
   }
   if (bad.size() > kNamed) names += fmt::format(" and {} more", bad.size() - kNamed);
   const std::string text =
-      fmt::format("{}: {} of {} pictures cannot be decoded", folder.folder.string(), bad.size(), folder.files.size());
+      fmt::format("{}: {} of {} images cannot be decoded", folder.folder.string(), bad.size(), folder.files.size());
   const bool has_others = bad.size() < folder.files.size();
   if (!skip || !has_others) {
     throw Error("{}: {}{}", text, names, has_others ? "; `skip_bad` leaves them out" : "");

@@ -21,7 +21,7 @@ DataSet load_synthetic(const std::string& number, Split split) {
     const auto [end, failure] = std::from_chars(number.data(), number.data() + number.size(), count);
     if (failure != std::errc{} || end != number.data() + number.size() || count < 40 || count > 1'000'000) {
       throw UsageError(
-          "`data` synthetic:{}: wants a number of training images from 40 to 1000000, as in synthetic:2000", number);
+          "`data` synthetic:{}: requires a number of training images from 40 to 1000000, as in synthetic:2000", number);
     }
   }
   return make_synthetic(count, split);

@@ -125,7 +125,7 @@ void check_range(const Array& array) {
 NpyHeader read_npy_header(std::span<const std::byte> bytes) {
   constexpr std::string_view kMagic = "\x93NUMPY";
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (!text.starts_with(kMagic) || text.size() < 12) throw Error("is no .npy file, as numpy.save writes");
+  if (!text.starts_with(kMagic) || text.size() < 12) throw Error("is not an .npy file, as numpy.save writes");
   const int version = text[6];
   if (version < 1 || version > 3) throw Error("is of .npy format {}; 1 to 3 are read", version);
   NpyHeader header;

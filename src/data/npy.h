@@ -33,8 +33,8 @@ std::string type_name(const std::string& type);
 std::uint64_t numbers_size(const NpyHeader& header);
 
 /// The numbers, of which there are numbers_size(header) bytes. Shares them where they can stay as they are; else a
-/// copy: of big-endian numbers, those in the order of Fortran, those that do not lie as the processor wants them, and
-/// of uint32 and uint64, which become int64. Throws Error for a uint64 that does not fit.
+/// copy: of big-endian numbers, those in the order of Fortran, those that are not aligned as the processor requires,
+/// and of uint32 and uint64, which become int64. Throws Error for a uint64 that does not fit.
 Array npy_array(const NpyHeader& header, std::shared_ptr<const void> numbers);
 
 }  // namespace lossatlas

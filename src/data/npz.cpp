@@ -41,7 +41,7 @@ NpzFile::NpzFile(const std::filesystem::path& file)
     : ArrayFile(file), mapped_(std::make_shared<const MappedFile>(file)) {
   const std::string_view text(reinterpret_cast<const char*>(mapped_->bytes().data()), mapped_->bytes().size());
   try {
-    if (!text.starts_with("PK")) throw Error("is no .npz file, as numpy.savez writes");
+    if (!text.starts_with("PK")) throw Error("is not an .npz file, as numpy.savez writes");
     for (ZipEntry& entry : read_zip_directory(text.size(), [&](std::uint64_t offset, std::uint64_t count) {
            return std::string(text.substr(std::min<std::uint64_t>(offset, text.size()), count));
          })) {

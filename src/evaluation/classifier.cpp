@@ -44,7 +44,7 @@ class Classifier : public Problem {
                   fmt::join(network_.input, "x"));
     }
     if (data.classes > network_.classes) {
-      throw Error("{} has {} classes, the network tells {} apart", data.name, data.classes, network_.classes);
+      throw Error("{} has {} classes, the network distinguishes {}", data.name, data.classes, network_.classes);
     }
   }
 

@@ -9,7 +9,7 @@
 namespace lossatlas {
 
 /// A network of ours, or of a file (TorchScript, torch.export), that classifies Images. Throws as make_network and
-/// check_exported_network do, and Error where a TorchScript file draws random numbers.
+/// check_exported_network do, and Error if a TorchScript file draws random numbers.
 std::shared_ptr<const Problem> make_classifier(const NetworkSpec& network,
                                                LossFunction loss = LossFunction::cross_entropy,
                                                const Extras& extras = {});

@@ -41,7 +41,7 @@ bool is_correct(std::span<const float> logits, std::size_t label) {
          std::max_element(logits.begin(), logits.end()) - logits.begin() == static_cast<std::ptrdiff_t>(label);
 }
 
-/// True where fewer than five logits are larger than the label's.
+/// True if fewer than five logits are larger than the label's.
 bool is_among_five(std::span<const float> logits, std::size_t label) {
   const auto larger = [&](float z) { return z > logits[label]; };
   return all_finite(logits) && std::count_if(logits.begin(), logits.end(), larger) < 5;
@@ -97,7 +97,7 @@ class ClassCriterion : public Criterion {
   void add(std::span<const float> logits, std::int64_t target, double weight, Tally& tally) const {
     const auto label = static_cast<std::size_t>(target);
     const std::size_t classes = std::min(classes_, logits.size());
-    if (label >= classes) throw Error("label {}: the network tells {} classes apart", target, classes);
+    if (label >= classes) throw Error("label {}: the network distinguishes {} classes", target, classes);
     const double loss = loss_ == LossFunction::mse ? mean_squared_error(logits, label) : cross_entropy(logits, label);
     tally.add(0, loss, weight);
     tally.add(1, is_correct(logits, label) ? 1 : 0, weight);

@@ -35,7 +35,7 @@ at::Device open_device(const std::string& words) {
   if (words == "cpu") return at::kCPU;
   std::smatch match;
   if (!std::regex_match(words, match, std::regex("cuda(:([0-9]{1,3}))?"))) {
-    throw UsageError("`device` {}: wants cpu, cuda or cuda:N", words);
+    throw UsageError("`device` {}: requires cpu, cuda or cuda:N", words);
   }
   if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) {
     throw Error("`device` {}: this LibTorch has no CUDA part ({})", words, dlerror());

@@ -9,7 +9,7 @@
 namespace lossatlas {
 
 /// "cpu", "cuda" or "cuda:i". CUDA's part of LibTorch is loaded here, on demand.
-/// Throws UsageError for other words, Error where that device is not there.
+/// Throws UsageError for other words, Error if that device is not there.
 at::Device open_device(const std::string& words);
 
 /// Whether products of float32 numbers on CUDA may round their factors to TF32; not at first. For the whole process:

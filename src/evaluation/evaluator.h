@@ -40,7 +40,7 @@ struct EngineOptions {
 struct EngineSamples {
   std::shared_ptr<const SampleSource> first;
   std::int64_t population = 0;  // samples in the whole split, for the standard errors; 0: those of `first`
-  /// Of a second split, evaluated at each point after the first; null: none. Their values stand in Evaluation::second.
+  /// Of a second split, evaluated at each point after the first; null: none. Their values are in Evaluation::second.
   std::shared_ptr<const SampleSource> second = nullptr;
   std::int64_t second_population = 0;
   /// Of the training split, from which batch-norm statistics are estimated again at each point; null: they are as
@@ -79,7 +79,7 @@ class Evaluator {
 /// What the evaluators of all threads share.
 class Engine {
  public:
-  /// Throws Error where the samples do not fit the network, or where the fused engine is demanded and cannot run it.
+  /// Throws Error if the samples do not fit the network, or if the fused engine is demanded and cannot run it.
   Engine(std::shared_ptr<const Problem> problem, EngineSamples samples, const EngineOptions& options,
          at::Device device);
 

@@ -29,7 +29,7 @@ struct LayerTimes {
 };
 
 /// How long the layers of a network with these parameters take on one thread of the fused engine: `repeats` forward
-/// passes of `batch_size` random images. Throws CannotLower where the network cannot be lowered.
+/// passes of `batch_size` random images. Throws CannotLower if the network cannot be lowered.
 LayerTimes time_layers(const Problem& problem, const NetworkTensors& state, InstructionSet set, Precision precision,
                        std::int64_t batch_size, std::int64_t repeats);
 

@@ -5,7 +5,7 @@
 
 namespace lossatlas {
 
-/// The sum of one measure's values x, each with a weight w. Sums of parts add up to that of the whole, but for
+/// The sum of one measure's values x, each with a weight w. Sums of parts add up to that of the whole, except for
 /// rounding.
 struct Sum {
   double count = 0;                               // values

@@ -75,7 +75,7 @@ struct Averages {
     variances.resize(channels);
     const auto count = static_cast<double>(moments.count);
     if (moments.count < 2)
-      throw Error("batch norm: one value in the last batch tells no variance; take another `bn_images`");
+      throw Error("batch norm: one value in the last batch gives no variance; choose another `bn_images`");
     for (std::size_t c = 0; c < channels; ++c) {
       means[c] += share * moments.means[c];
       variances[c] += share * moments.squares[c] / (count - 1);  // unbiased, as PyTorch's running variances are
@@ -143,7 +143,7 @@ class FusedRecalibration : public Recalibration {
 
 void check_recalibration(const NetworkSpec& network) {
   if (network.script.empty()) return;
-  throw Error("{}: batch-norm statistics cannot be estimated again in a {} file; name its `arch`, or take `bn` stored",
+  throw Error("{}: batch-norm statistics cannot be estimated again in a {} file; name its `arch`, or use `bn` stored",
               network.script.string(), network.file_kind());
 }
 

@@ -30,7 +30,7 @@ class Recalibration {
 std::unique_ptr<Recalibration> make_eager_recalibration(const NetworkSpec& network,
                                                         std::shared_ptr<const SampleSource> images, at::Device device);
 
-/// The graph for a fused recalibration. Throws CannotLower where the network cannot be lowered or uses a batch norm
+/// The graph for a fused recalibration. Throws CannotLower if the network cannot be lowered or uses a batch norm
 /// twice, else as check_recalibration does.
 std::shared_ptr<const Graph> make_recalibration_graph(const NetworkSpec& network);
 

@@ -92,7 +92,7 @@ class GridReader {
 
   GridFile read_draw(std::size_t draw) {
     const auto* group = std::find_if(kDrawn.begin(), kDrawn.end(), [&](const char* name) { return reader_.has(name); });
-    if (group == kDrawn.end()) throw UsageError("`draw` {}: {} holds one draw only", draw, reader_.file().string());
+    if (group == kDrawn.end()) throw UsageError("`draw` {}: {} holds only one draw", draw, reader_.file().string());
     const std::string mask = std::string(*group) + "/evaluated";
     const std::size_t draws = reader_.has(mask) && !reader_.shape(mask).empty() ? reader_.shape(mask)[0] : 0;
     if (draw < 1 || draw > draws) {
@@ -116,7 +116,7 @@ class GridReader {
     return reader_.is_dataset(path) && reader_.stored(path) != Stored::text;
   }
 
-  /// Why a dataset gives no value at each point; "" where it does.
+  /// Why a dataset gives no value at each point; "" if it does.
   std::string misfit_of(const std::string& path, const Shape& shape) const {
     if (!is_number(reader_.stored(path))) return "its elements are not numbers";
     const Shape found = reader_.shape(path);
@@ -204,7 +204,7 @@ std::vector<std::string> take_slice(GridFile& grid, const std::vector<FixedAxis>
     const std::size_t index = nearest_of(*axis, coordinate), count = axis->values.size();
     const double found = axis->values[index];
     if (std::abs(found - coordinate) > kRounding * std::max(1.0, std::abs(coordinate))) {
-      notes.push_back(fmt::format("no points at {} = {}: the nearest, {}, are taken", name, coordinate, found));
+      notes.push_back(fmt::format("no points at {} = {}: the nearest, {}, are used", name, coordinate, found));
     }
     std::size_t inner = 1;
     for (auto before = grid.axes.begin(); before != axis; ++before) inner *= before->values.size();

@@ -29,7 +29,7 @@ struct GridFile {
 
 /// Reads all values over the grid. `draw`, counted from 1, takes one of several pairs of directions (repeats), of the
 /// lines of a fan, or of the numbers of images (levels), in place of what the root shows of them. Throws Error for a
-/// file without a grid or of a newer format, UsageError where there is no such draw.
+/// file without a grid or of a newer format, UsageError if there is no such draw.
 GridFile read_grid_file(const std::filesystem::path& file, std::optional<std::size_t> draw = std::nullopt);
 
 /// An axis by its name, and where it is held fixed.
@@ -39,7 +39,7 @@ struct FixedAxis {
 };
 
 /// Leaves the points of the grid that are nearest to these coordinates, and takes their axes away. Returns notes on
-/// coordinates that are not on the grid. Throws UsageError where there is no such axis, or it does not reach so far.
+/// coordinates that are not on the grid. Throws UsageError if there is no such axis, or it does not reach so far.
 std::vector<std::string> take_slice(GridFile& grid, const std::vector<FixedAxis>& fixed);
 
 }  // namespace lossatlas

@@ -20,7 +20,7 @@ struct Path {
 };
 
 /// The runs of a file (/lossatlas/runs, in their order), its curves (/lossatlas/curves), descents (/lossatlas/descents,
-/// with a column "step") and marked checkpoints (/lossatlas/points); nothing where it has none. Throws Error where one
+/// with a column "step") and marked checkpoints (/lossatlas/points); nothing if it has none. Throws Error if one
 /// is damaged.
 std::vector<Path> read_paths(const std::filesystem::path& file);
 

@@ -37,7 +37,7 @@ struct PolyData {
 /// The surface as tomgoldstein/loss-landscape's h52vtp.py lays it out: points (x, y, height), y outer and x inner; a
 /// quadrilateral for each cell of the grid; "zvalue" of each point, "averaged zvalue" of each cell, the mean of its
 /// corners. Height is zvalue times `zscale`. Holes have no point, and the cells beside them are left out. `others`:
-/// what else each point of the grid has, for a relief that is not interpolated. Throws Error where no cell is whole.
+/// what else each point of the grid has, for a relief that is not interpolated. Throws Error if no cell is whole.
 PolyData surface_mesh(const Relief& relief, const std::vector<Column>& others, double zscale);
 
 /// The paths laid on that surface: lines with a point wherever they cross a line of the grid, and a vertex at each
@@ -47,7 +47,7 @@ PolyData surface_mesh(const Relief& relief, const std::vector<Column>& others, d
 PolyData paths_on_surface(const std::vector<Path>& paths, const Relief& relief, double zscale,
                           std::vector<std::string>& notes);
 
-/// Writes VTK's XML format (.vtp), numbers as raw bytes. Throws Error where it cannot be written.
+/// Writes VTK's XML format (.vtp), numbers as raw bytes. Throws Error if it cannot be written.
 void write_vtp(const std::filesystem::path& file, const PolyData& data);
 
 }  // namespace lossatlas

@@ -38,11 +38,11 @@ void replace_missing(Relief& relief, const GridFile& grid, const HeightOptions& 
 
 void interpolate(Relief& relief, std::size_t points) {
   if (std::min(relief.x.size(), relief.y.size()) < kLeastForSpline) {
-    throw Error("`interp` {}: wants at least {} points along x and y, the grid is {}x{}", points, kLeastForSpline,
+    throw Error("`interp` {}: requires at least {} points along x and y, the grid is {}x{}", points, kLeastForSpline,
                 relief.x.size(), relief.y.size());
   }
   if (const std::size_t holes = relief.holes(); holes > 0) {
-    throw Error("`interp` {}: wants a value at every point ({})", points, fmt::join(relief.notes, "; "));
+    throw Error("`interp` {}: requires a value at every point ({})", points, fmt::join(relief.notes, "; "));
   }
   const auto [x_low, x_high] = std::minmax_element(relief.x.begin(), relief.x.end());
   const auto [y_low, y_high] = std::minmax_element(relief.y.begin(), relief.y.end());

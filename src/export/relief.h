@@ -28,8 +28,8 @@ struct Relief {
   double height_at(double at_x, double at_y) const;
 };
 
-/// Points that are not evaluated, or not finite and not cut, are holes. Throws Error where nothing is left, where the
-/// grid has one row or column or none, or more than two axes, and where a spline is asked for and a value is missing.
+/// Points that are not evaluated, or not finite and not cut, are holes. Throws Error if nothing is left, if the
+/// grid has one row or column or none, or more than two axes, and if a spline is asked for and a value is missing.
 Relief relief_of(const GridFile& grid, const Column& field, const HeightOptions& options);
 
 }  // namespace lossatlas

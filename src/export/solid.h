@@ -24,7 +24,7 @@ struct Solid {
 };
 
 /// The relief on a base with upright walls. Every edge belongs to two triangles. Holes are filled at the highest value,
-/// which is the cut where one was met, and the relief's notes say so. Throws Error where coordinates coincide in single
+/// which is the cut where one was met, and the relief's notes say so. Throws Error if coordinates coincide in single
 /// precision.
 Solid solid_of(Relief& relief, const SolidSize& size);
 

@@ -31,7 +31,7 @@ struct DescentOptions {
   RateSchedule schedule;  // of ε, in steps
   std::int64_t steps = 100;
   bool ascend = false;      // climbs f: the optimizer gets the gradient of -f
-  double tolerance = 1e-9;  // converged where neither gradient nor last step is longer
+  double tolerance = 1e-9;  // converged if neither gradient nor last step is longer
   GradientNoise noise;
 };
 
@@ -56,8 +56,8 @@ struct Descent {
   std::span<const double> last() const { return std::span(position).last(variables); }
 };
 
-/// Follows the optimizer from `start`; stops early where it has converged, or cannot go on, and after the step under
-/// way where *stop is set. Throws Error where the function has no value or derivative at the start.
+/// Follows the optimizer from `start`; stops early where it has converged, or cannot continue, and after the step under
+/// way where *stop is set. Throws Error if the function has no value or derivative at the start.
 Descent descend(const Expression& function, std::span<const double> start, const DescentOptions& options,
                 const std::atomic<bool>* stop = nullptr);
 
@@ -65,11 +65,11 @@ Descent descend(const Expression& function, std::span<const double> start, const
 struct Tangent {
   std::vector<double> point, gradient;  // [d]
   double value = 0;
-  std::vector<double> direction;  // [d], of length 1; empty where none was asked for
+  std::vector<double> direction;  // [d], of length 1; empty if none was asked for
   double directional_derivative = 0;
 };
 
-/// Throws Error where the function has no value or derivative at the point. `direction` may have any length but 0, or
+/// Throws Error if the function has no value or derivative at the point. `direction` may have any length but 0, or
 /// be empty.
 Tangent tangent_at(const Expression& function, std::span<const double> point, std::span<const double> direction);
 

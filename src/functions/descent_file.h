@@ -15,7 +15,7 @@ struct DescentRecord {
   std::vector<double> value;     // [nx], or [ny, nx]; not finite where the function is not
   std::vector<double> gradient;  // [1 or 2, the same]: by x, then by y
   std::vector<Descent> descents;
-  std::vector<std::string> labels;  // one a descent: what tells it from the others
+  std::vector<std::string> labels;  // one per descent: what distinguishes it from the others
   std::vector<Tangent> tangents;
   nlohmann::json settings, provenance;
 };

@@ -174,14 +174,14 @@ class Parser {
 
   void arguments(std::size_t function) {
     const auto& [name, count] = functions()[function];
-    if (!takes("(")) fail(fmt::format("{} wants its argument in parentheses: {}(x)", name, name));
+    if (!takes("(")) fail(fmt::format("{} requires its argument in parentheses: {}(x)", name, name));
     for (std::size_t argument = 1;; ++argument) {
       sum();
       if (argument == count) break;
-      if (!takes(",")) fail(fmt::format("{} wants {} numbers with a comma between them", name, count));
+      if (!takes(",")) fail(fmt::format("{} requires {} numbers, separated by commas", name, count));
     }
     skip_spaces();
-    if (at_ < text_.size() && text_[at_] == ',') fail(fmt::format("{} wants no more than {} here", name, count));
+    if (at_ < text_.size() && text_[at_] == ',') fail(fmt::format("{} allows no more than {} here", name, count));
     if (!takes(")")) fail("a ) is missing here");
     put({Kind::function, 0, function});
   }

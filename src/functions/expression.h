@@ -29,11 +29,11 @@ class Expression {
   /// 2 where y occurs, else 1.
   std::size_t variables() const { return uses_y_ ? 2 : 1; }
 
-  /// Value and exact derivatives at a point of 1 or 2 coordinates (y is 0 where there is one). Not finite where any
+  /// Value and exact derivatives at a point of 1 or 2 coordinates (y is 0 if there is one). Not finite where any
   /// operation on the way has no value, or what overflows decides (operation.h): then undefined_at() says why.
   Dual at(std::span<const double> point) const { return run(point).number; }
 
-  /// The operation that is to blame where at() is not finite; nothing where it is.
+  /// The operation that is to blame where at() is not finite; nothing if it is.
   std::optional<Undefined> undefined_at(std::span<const double> point) const;
 
  private:

@@ -7,7 +7,7 @@ namespace lossatlas {
 const std::vector<NamedFunction>& gallery() {
   static const std::vector<NamedFunction> functions{
       {"hills",
-       "local maxima of many heights: where an ascent ends depends on where it starts",
+       "local maxima of many heights: the end of an ascent depends on its start",
        "25*sin(x) - x^2",
        {{-15, 15}},
        {5},

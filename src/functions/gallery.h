@@ -21,12 +21,12 @@ struct NamedFunction {
   std::vector<double> start;                  // where a descent begins unless told otherwise
   double rate;                                // at which plain descent gets somewhere from there in 100 steps
   bool maximizes = false;                     // `global` holds maxima: it is there to be climbed
-  std::vector<Extremum> global;               // empty where it is not bounded
+  std::vector<Extremum> global;               // empty if it is not bounded
 };
 
 const std::vector<NamedFunction>& gallery();
 
-/// nullptr where no function has this name.
+/// nullptr if no function has this name.
 const NamedFunction* find_function(const std::string& name);
 
 }  // namespace lossatlas

@@ -42,7 +42,7 @@ Failure of_sqrt(double a, double) {
 
 double by_base(double a, double b) { return b == 0 ? 0 : b * std::pow(a, b - 1); }
 
-/// Of a base of 0 or less powers have no derivative by the exponent, but for 0 to powers above 0: those are all 0.
+/// Of a base of 0 or less powers have no derivative by the exponent, except for 0 to powers above 0: those are all 0.
 double by_exponent(double a, double b) {
   if (a > 0) return std::pow(a, b) * std::log(a);
   return a == 0 && b > 0 ? 0 : kNaN;

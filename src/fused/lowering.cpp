@@ -113,7 +113,7 @@ class Lowering {
 
   std::size_t node_of(const jit::Value* value) const {
     const auto found = nodes_.find(value);
-    if (found == nodes_.end()) throw CannotLower("{}, which is not made of the images alone", value->debugName());
+    if (found == nodes_.end()) throw CannotLower("{}, which depends on more than the images", value->debugName());
     return found->second;
   }
 
@@ -163,7 +163,7 @@ class Lowering {
         return i;
       }
     }
-    throw CannotLower("a constant tensor that is no parameter");
+    throw CannotLower("a constant tensor that is not a parameter");
   }
 
   TensorIndex required_tensor(const jit::Node& node, std::size_t input) const {
@@ -345,7 +345,7 @@ class Lowering {
     append(node, std::move(made));
   }
 
-  /// A last window that reaches past the image, where there is a row or a column for it.
+  /// A last window that reaches past the image, if there is a row or a column for it.
   static void ceil_pool(Node& made, const ImageShape& in, const Window& window) {
     if (window.padding_y != 0 || window.padding_x != 0 || window.dilation_y != 1 || window.dilation_x != 1) {
       throw CannotLower("a pooling with ceil_mode and padding");

@@ -55,7 +55,7 @@ std::size_t Plan::floats_of(std::size_t node, std::int64_t images) const {
   return static_cast<std::size_t>(blocks_of(shape.channels) * staggered(shape.height * shape.width * images));
 }
 
-/// What fills whole blocks of a concatenation is written there in the first place. Where every layer concatenates anew
+/// What fills whole blocks of a concatenation is written there in the first place. Where every layer concatenates again
 /// all that came before, each of these concatenations is the beginning of the next one.
 void Plan::place_in_concatenations() {
   for (std::size_t node = 0; node < places_.size(); ++node) places_[node].owner = node;

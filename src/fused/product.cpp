@@ -56,7 +56,7 @@ class ProductStep : public Step {
   std::size_t weights() const final { return weights_.size(); }
 
  protected:
-  /// False where weights lose digits.
+  /// False if weights lose digits.
   virtual bool load_weights(const float* weights, const float* scale, float* scratch) = 0;
   virtual void multiply(StepMemory& memory) = 0;
   virtual std::size_t own_scratch(std::int64_t images) const = 0;
@@ -141,7 +141,7 @@ class ProductStep : public Step {
   std::size_t index_;
   std::vector<float> bias_;
   ScaleAndShift input_;
-  std::unique_ptr<Step> float_step_;  // null where no digits can be lost
+  std::unique_ptr<Step> float_step_;  // null if no digits can be lost
   bool keeps_digits_ = true, is_float_step_loaded_ = false;
   Tensors tensors_;
   std::vector<std::uint8_t> lost_rows_, lost_;  // of the last product, and images of the last slice: 1, or 0

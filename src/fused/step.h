@@ -9,7 +9,7 @@
 
 namespace lossatlas {
 
-/// The tensors of a state by their TensorIndex: float32, contiguous; null where a tensor holds no floats.
+/// The tensors of a state by their TensorIndex: float32, contiguous; null if a tensor holds no floats.
 using Tensors = std::vector<const float*>;
 
 /// Of each channel: the mean over images and pixels, and the sum of squared differences from it.
@@ -31,7 +31,7 @@ struct StepMemory {
   float* scratch = nullptr;
 };
 
-/// One operation of a plan, with its parameters in the form that its kernel wants.
+/// One operation of a plan, with its parameters in the form that its kernel requires.
 class Step {
  public:
   virtual ~Step() = default;

@@ -48,7 +48,7 @@ struct Grid {
   void for_each_neighbour(std::size_t point, bool diagonals, const Use& use) const;
 };
 
-/// For each point of one grid the point at the same coordinates in another; nothing where the other has none, or other
+/// For each point of one grid the point at the same coordinates in another; nothing if the other has none, or other
 /// axes.
 std::vector<std::optional<std::size_t>> places_of(const Grid& grid, const Grid& other);
 

@@ -11,25 +11,25 @@ Arithmetic arithmetic_of(const std::string& instruction_set, const std::string& 
   constexpr std::array kPrecisions{Precision::fp32, Precision::tf32, Precision::bf16};
   const auto* precision =
       std::find_if(kPrecisions.begin(), kPrecisions.end(), [&](Precision p) { return name_of(p) == dtype; });
-  if (precision == kPrecisions.end()) throw UsageError("`dtype` {}: wants fp32, tf32 or bf16", dtype);
+  if (precision == kPrecisions.end()) throw UsageError("`dtype` {}: requires fp32, tf32 or bf16", dtype);
   Arithmetic result{best_instruction_set(), *precision};
   if (device != "cpu") {
-    if (instruction_set != "auto") throw UsageError("`instruction_set` {}: goes with `device` cpu", instruction_set);
+    if (instruction_set != "auto") throw UsageError("`instruction_set` {}: requires `device` cpu", instruction_set);
     return result;
   }
-  if (result.precision == Precision::tf32) throw UsageError("`dtype` tf32: goes with `device` cuda");
+  if (result.precision == Precision::tf32) throw UsageError("`dtype` tf32: requires `device` cuda");
   if (instruction_set != "auto") {
     const auto* found = std::find_if(std::begin(kInstructionSets), std::end(kInstructionSets),
                                      [&](InstructionSet set) { return name_of(set) == instruction_set; });
     if (found == std::end(kInstructionSets)) {
-      throw UsageError("`instruction_set` {}: wants auto, amx, avx512, avx2 or portable", instruction_set);
+      throw UsageError("`instruction_set` {}: requires auto, amx, avx512, avx2 or portable", instruction_set);
     }
     if (!is_available(*found)) throw Error("`instruction_set` {}: this processor does not have it", instruction_set);
     result.instruction_set = *found;
   }
   if (!is_available(result.instruction_set, result.precision)) {
     throw Error(
-        "`dtype` bf16: wants a processor with a matrix unit for bfloat16 (AMX), instruction set amx; use fp32 ({} "
+        "`dtype` bf16: requires a processor with a matrix unit for bfloat16 (AMX), instruction set amx; use fp32 ({} "
         "here)",
         name_of(result.instruction_set));
   }
@@ -52,7 +52,7 @@ void check_problem(const LandscapeRequest& request) {
   if (request.network.classes > 0) refuse("classes", kNetwork);
   if (request.network.width > 0) refuse("width", kNetwork);
   if (request.data.data.empty() && request.data.test_data.empty()) {
-    constexpr const char* kData = "goes with `data`: a problem file's own samples are as its network takes them";
+    constexpr const char* kData = "requires `data`: a problem file's own samples are already as its network takes them";
     if (!request.data.mean.empty()) refuse("mean", kData);
     if (!request.data.std.empty()) refuse("std", kData);
   }

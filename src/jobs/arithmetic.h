@@ -16,7 +16,7 @@ struct Arithmetic {
 };
 
 /// Names of an instruction set, or "auto" for the best, of a precision and of a device. Throws UsageError for unknown
-/// names and for those of another device, Error where this processor has no such instructions.
+/// names and for those of another device, Error if this processor has no such instructions.
 Arithmetic arithmetic_of(const std::string& instruction_set, const std::string& dtype,
                          const std::string& device = "cpu");
 

@@ -74,7 +74,7 @@ LandscapeRequest of_plane(const CurveRequest& request) {
 void check_files(const CurveRequest& request) {
   const bool may_replace = request.landscape.force || request.landscape.resume;
   if (!request.save_bends.empty() && request.save_bends.filename().empty()) {
-    throw UsageError("`save_bends` {}: wants the beginning of a file's name", request.save_bends.string());
+    throw UsageError("`save_bends` {}: requires the beginning of a file's name", request.save_bends.string());
   }
   std::vector<Output> more{{"`plane_out`", request.plane_out, true}};
   for (const auto& file : bend_files(request)) more.push_back({"`save_bends`", file});
@@ -83,7 +83,7 @@ void check_files(const CurveRequest& request) {
   const auto state = state_file(request);
   check_output("`out`", state, true);
   if (!may_replace && std::filesystem::exists(state)) {
-    throw Error("{}: exists; go on with it by `resume`, replace it by `force`, or choose another `out`",
+    throw Error("{}: exists; continue it with `resume`, replace it with `force`, or choose another `out`",
                 state.string());
   }
   check_own(state, {"settings", "history"});
@@ -193,7 +193,7 @@ void save_bends(const CurveRequest& request, const Curve& curve, const CurveInpu
   }
 }
 
-/// The history of the training, whose bends are saved; nothing where it was interrupted.
+/// The history of the training, whose bends are saved; nothing if it was interrupted.
 std::optional<json> train_curve(const CurveRequest& request, CurveShape shape, const CurveInputs& inputs,
                                 const at::Device& device, Settings settings, const TrainingData& train,
                                 Observer& observer) {
@@ -382,7 +382,7 @@ Outcome run(const CheckedCurve& checked, const Caller& caller, Observer& observe
     const auto trained = train_curve(request, checked.shape, inputs, device, settings, train, observer);
     if (!trained) {
       observer.on_note(
-          fmt::format("interrupted; the curve so far is in {}; go on with: {}", state.string(), caller.again));
+          fmt::format("interrupted; the curve so far is in {}; continue with: {}", state.string(), caller.again));
       return {};
     }
     history = *trained;

@@ -36,7 +36,7 @@ bool is_known(const std::string& name) {
   return std::any_of(all.begin(), all.end(), [&](const ArchitectureInfo& info) { return info.name == name; });
 }
 
-/// The network that a checkpoint names; of architecture "" where it names none that we know.
+/// The network that a checkpoint names; of architecture "" if it names none that we know.
 NetworkSpec spec_of(const Checkpoint& checkpoint, const std::filesystem::path& file) {
   NetworkSpec spec;
   const auto name = metadata_value<std::string>(checkpoint.metadata, "arch", "");
@@ -161,7 +161,7 @@ ordered_json describe_problem(const std::filesystem::path& file) {
   return description;
 }
 
-/// Finite extremes of the values; null where there is none.
+/// Finite extremes of the values; null if there is none.
 ordered_json range_of(const std::vector<double>& values) {
   double low = INFINITY, high = -INFINITY;
   for (const double value : values) {
@@ -188,7 +188,7 @@ ordered_json describe_run(const RunPath& run, Split split) {
           {"largest_difference", number_of(summary.largest_difference)}};
 }
 
-/// Finite extremes of test values beside those of training; nothing where there are none.
+/// Finite extremes of test values beside those of training; nothing if there are none.
 void add_test_values(const Surface& surface, ordered_json& description) {
   if (!surface.has_both_splits()) return;
   description["test_loss"] = range_of(surface.values_of("test_loss"));
@@ -202,7 +202,7 @@ void add_counts(const Surface& surface, ordered_json& description) {
   description["not_finite"] = surface.not_finite();
 }
 
-/// The checkpoints that are marked; nothing where there are none.
+/// The checkpoints that are marked; nothing if there are none.
 void add_points(const Surface& surface, ordered_json& description) {
   for (const MarkedPoint& point : surface.points) {
     ordered_json entry{{"name", point.name}};
@@ -365,7 +365,7 @@ ordered_json describe_architectures() {
 
 ordered_json describe(const std::filesystem::path& file, bool as_json, const std::string& key) {
   const bool is_problem = ProblemFile::is_problem(file), is_hdf5 = !is_problem && Hdf5Reader::is_hdf5(file);
-  if (!key.empty() && (is_problem || is_hdf5)) throw UsageError("`key` {}: {} is no checkpoint", key, file.string());
+  if (!key.empty() && (is_problem || is_hdf5)) throw UsageError("`key` {}: {} is not a checkpoint", key, file.string());
   if (is_problem) return describe_problem(file);
   if (!is_hdf5) return describe_checkpoint(file, as_json, key);
   const Hdf5Reader reader(file);

@@ -28,7 +28,7 @@ std::size_t end_of_digits(std::string_view text, std::size_t at) {
   return at;
 }
 
-/// The end of a date such as 2024-01-31 whose year ends at `end`; `end` where there is none.
+/// The end of a date such as 2024-01-31 whose year ends at `end`; `end` if there is none.
 std::size_t end_of_date(std::string_view text, std::size_t begin, std::size_t end) {
   if (end - begin != 4) return end;
   std::size_t last = end;
@@ -93,7 +93,7 @@ std::optional<std::vector<std::int64_t>> numbers_after_words(const std::vector<s
   return epochs;
 }
 
-/// The numbers at one place of all names; nothing where one is no epoch, or they do not rise throughout.
+/// The numbers at one place of all names; nothing if one is no epoch, or they do not rise throughout.
 std::optional<std::vector<std::int64_t>> rising_numbers(const std::vector<std::vector<Number>>& names,
                                                         std::size_t place) {
   std::vector<std::int64_t> epochs;

@@ -19,7 +19,7 @@ namespace {
 using nlohmann::json;
 
 [[noreturn]] void refuse_unnamed(const std::vector<std::string>& fitting) {
-  constexpr const char* start = "the checkpoint does not say which network it belongs to";
+  constexpr const char* start = "the checkpoint does not name its network";
   if (fitting.empty()) throw UsageError("{}; name it with `arch` (`lossatlas info --archs` lists them)", start);
   throw UsageError("{}; its tensors fit {}: name {} with `arch`", start, fmt::join(fitting, " and "),
                    fitting.size() == 1 ? "it" : "the right one");
@@ -154,14 +154,14 @@ void choose_statistics(const LandscapeRequest& request, const LandscapeOptions& 
   if (recalibrates(request, options, inputs)) {
     inputs.recalibration = make_source();
   } else if (request.batch_norm_images > 0) {
-    throw UsageError("`bn_images`: goes with `bn` recalibrate");
+    throw UsageError("`bn_images`: requires `bn` recalibrate");
   }
 }
 
 ChosenSamples choose(const ProblemFile& file, const ProblemSplit& split, std::int64_t count, std::uint64_t seed,
                      bool is_nested) {
   if (file.is_coupled() && count % file.batch_size() != 0) {
-    throw UsageError("`samples` {}: the samples of a batch go together here: requires a multiple of {}", count,
+    throw UsageError("`samples` {}: the samples of a batch are coupled: requires a multiple of {}", count,
                      file.batch_size());
   }
   check_count("`samples`", count, split.source->size(), split.text, "samples");

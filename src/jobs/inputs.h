@@ -80,7 +80,7 @@ std::vector<Slices> slices_of(const LandscapeInputs& inputs);
 std::string_view samples_word(const LandscapeInputs& inputs);
 
 /// Another checkpoint of the same network, on the CPU, as it was when it was first asked for. Throws Error naming the
-/// file where it does not fit.
+/// file if it does not fit.
 NetworkState read_state(const std::filesystem::path& file, const LandscapeInputs& inputs);
 
 /// The notes of the inputs, and of each checkpoint that was read.

@@ -65,7 +65,7 @@ void say_of_network(const LandscapeTask& task, Observer& observer) {
   }
 }
 
-/// Cosines of each pair of directions, and all lengths; lists where there are several planes.
+/// Cosines of each pair of directions, and all lengths; lists if there are several planes.
 void add_angles_of_planes(const Planes& planes, std::size_t count, Settings& settings) {
   json cosines = json::array(), lengths = json::array();
   for (std::size_t repeat = 0; repeat < count; ++repeat) {
@@ -150,7 +150,7 @@ bool are_equal(const std::vector<NamedTensor>& a, const std::vector<NamedTensor>
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), same);
 }
 
-/// Writes the directions for other tools. Where a sweep goes on, its file is there already.
+/// Writes the directions for other tools. If a sweep continues, its file is there already.
 void save(const std::filesystem::path& file, const LandscapeTask& task) {
   const auto directions = task.plane.directions(0);
   check_writable(file);
@@ -260,7 +260,7 @@ void check_files(const LandscapeRequest& request, const std::filesystem::path& s
   if (!request.force && !request.goes_on()) {
     for (const auto& file : {out, journal_of(out)}) {
       if (!std::filesystem::exists(file)) continue;
-      throw Error("{}: exists; go on with it by `resume`, replace it by `force`, or choose another `out`",
+      throw Error("{}: exists; continue it with `resume`, replace it with `force`, or choose another `out`",
                   file.string());
     }
   }

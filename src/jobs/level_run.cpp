@@ -36,7 +36,7 @@ Engine in_order(const SurfaceJob& job, const std::vector<std::int64_t>& order_of
     places.erase(place);
   }
   if (!places.empty() || order.size() != samples.size()) {
-    throw Error("{}: its samples are not those of its settings; start anew with another `out`", job.out.string());
+    throw Error("{}: its samples are not those of its settings; start again with another `out`", job.out.string());
   }
   return job.engine.with_samples(job.engine.data().subset(order));
 }
@@ -94,7 +94,7 @@ bool LevelRun::run(const std::function<void()>& on_pilot) {
   return true;
 }
 
-/// Sees all images at the points that are asked for, each written into the file at once. False where it was stopped
+/// Sees all images at the points that are asked for, each written into the file at once. False if it was stopped
 /// before the end.
 bool LevelRun::evaluate_pilot(std::span<const LevelRequest> requests) {
   std::map<std::size_t, std::size_t> asked;  // points, as indices of their layer
@@ -171,7 +171,7 @@ void LevelRun::record(std::size_t index, const Evaluation& evaluation) {
   observer_.on_point(job_.out, index, evaluation);
 }
 
-/// Evaluates what is not there yet. False where it was stopped before the end.
+/// Evaluates what is not there yet. False if it was stopped before the end.
 bool LevelRun::evaluate(std::span<const LevelRequest> requests) {
   const std::vector<std::size_t> missing = missing_of(requests);
   if (missing.empty()) return !stop_;
@@ -257,8 +257,8 @@ void LevelRun::end(bool is_done) {
   observer_.on_progress_end();
   if (is_done) report_values(found, observer_);
   if (!is_done) {
-    return observer_.on_note(fmt::format("interrupted after {} {} evaluations, which are in {}; go on with: {}", cost(),
-                                         sample_word(surface_), job_.out.string(), job_.again));
+    return observer_.on_note(fmt::format("interrupted after {} {} evaluations, which are in {}; continue with: {}",
+                                         cost(), sample_word(surface_), job_.out.string(), job_.again));
   }
   const auto count = [&](PointState state) { return std::count(found.state.begin(), found.state.end(), state); };
   const auto& counts = found.samples[0].counts;

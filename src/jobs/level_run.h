@@ -17,7 +17,7 @@
 
 namespace lossatlas {
 
-/// How a surface in levels goes on.
+/// How a surface in levels continues.
 LevelPlan level_plan(const Surface& surface, const LevelGoal& goal);
 
 /// Fills a surface in levels: looks at a few points image by image, balances the subsets by that, then plans,
@@ -26,10 +26,10 @@ LevelPlan level_plan(const Surface& surface, const LevelGoal& goal);
 class LevelRun {
  public:
   /// The order of the images in the job's engine, `order_of_engine`, is that of the surface's samples, or was before
-  /// subsets were balanced. Throws Error where it can have been neither.
+  /// subsets were balanced. Throws Error if it can have been neither.
   LevelRun(SurfaceJob& job, const std::vector<std::int64_t>& order_of_engine, Journal& journal, Observer& observer);
 
-  /// False where it was stopped. `on_pilot`: when all images were seen at the pilot's points. Throws Error where a file
+  /// False if it was stopped. `on_pilot`: when all images were seen at the pilot's points. Throws Error if a file
   /// cannot be written.
   bool run(const std::function<void()>& on_pilot);
 

@@ -29,7 +29,7 @@ Axis axis_between(std::size_t points) {
   return best;
 }
 
-/// Throws UsageError where one point has no coordinate.
+/// Throws UsageError if one point has no coordinate.
 Axis axis_of_line(const LineRequest& request) {
   const std::size_t points = points_of(request);
   if (request.x) return axis_of(*request.x, points);
@@ -52,7 +52,7 @@ CheckedLine check(LineRequest request) {
   CheckedLine checked{request, check(request.landscape), check(request.direction), {}, notes};
   const bool has_end = !request.to.empty(), has_file = request.direction.source == PlaneSource::file;
   if (request.lines > 1 && (has_end || has_file || !request.direction.save_directions.empty())) {
-    throw UsageError("`lines` {}: draws its directions; goes with neither `to` nor a file of directions",
+    throw UsageError("`lines` {}: draws its directions; cannot be combined with `to` or a file of directions",
                      request.lines);
   }
   checked.x = axis_of_line(request);

@@ -27,8 +27,8 @@ void check_pair(const Output& a, const Output& b) {
     throw UsageError("{} {}: the file of {} too; choose another name", b.option, b.file.string(), a.option);
   }
   if (is_beside(a, b.file)) {
-    throw UsageError("{} {}: kept for what lies beside {} {}; choose another name", b.option, b.file.string(), a.option,
-                     a.file.string());
+    throw UsageError("{} {}: reserved for a file next to {} {}; choose another name", b.option, b.file.string(),
+                     a.option, a.file.string());
   }
 }
 
@@ -55,7 +55,7 @@ void check_apart(const std::vector<Output>& outputs, const std::vector<std::file
 
 void check_output(const std::string& option, const std::filesystem::path& file, bool force) {
   if (file.empty() || !file.has_filename())
-    throw UsageError("{} '{}': wants the name of a file", option, file.string());
+    throw UsageError("{} '{}': requires the name of a file", option, file.string());
   if (const auto kind = kind_of(file); !kind.empty()) throw Error("{}: {}, not a file", file.string(), kind);
   if (std::filesystem::exists(file) && !force) {
     throw Error("{}: exists; choose another {}, or replace it with `force`", file.string(), option);

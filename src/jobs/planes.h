@@ -32,7 +32,7 @@ PlaneOptions check(const PlaneRequest& request);
 
 /// The checkpoint at the origin: --checkpoint, which may be one of the plane's, else the first of them, else the
 /// problem file; what is left in `options.files` are the others. Of a run folder it is the last epoch, as a line in
-/// `notes` says. Throws UsageError where there is none, or where too few are left to span `directions` directions.
+/// `notes` says. Throws UsageError if there is none, or if too few are left to span `directions` directions.
 std::filesystem::path take_origin(const LandscapeRequest& request, PlaneOptions& options, std::size_t directions,
                                   std::vector<std::string>& notes);
 

@@ -89,8 +89,9 @@ std::shared_ptr<const SampleSource> read_images(const ProblemFile& file, DataReq
                                                 const std::string& text, at::Device device, Observer& observer) {
   const auto& stored = file.normalization();
   if (!stored && (request.mean.empty() || request.std.empty())) {
-    throw UsageError("{}: give `mean` and `std`, by which the network's images were normalized; {} does not say them",
-                     text, file.file().string());
+    throw UsageError(
+        "{}: give `mean` and `std`, with which the network's images were normalized; {} does not record them", text,
+        file.file().string());
   }
   if (request.mean.empty()) request.mean = stored->mean;
   if (request.std.empty()) request.std = stored->deviation;
@@ -112,14 +113,14 @@ ProblemSplit problem_split(const ProblemFile& file, const DataRequest& request, 
   }
   const std::string text = split_text(split, words);
   if (is_arrays(words) && !(request.mean.empty() && request.std.empty())) {
-    throw UsageError("`{}`: goes with images; {} enters as it is", request.mean.empty() ? "std" : "mean", words);
+    throw UsageError("`{}`: applies to images only; {} is used as it is", request.mean.empty() ? "std" : "mean", words);
   }
   const DataSpec spec = spec_of(request);
   auto source = is_tokens(words)   ? read_tokens(file, spec, split, text, device)
                 : is_arrays(words) ? read_arrays(file, spec, split, text, device)
                                    : read_images(file, request, split, text, device, observer);
   if (file.is_coupled() && source->size() % file.batch_size() != 0) {
-    throw Error("{}: {} samples are no batches of {}, whose samples go together here", text, source->size(),
+    throw Error("{}: {} samples are not whole batches of {}, whose samples are coupled", text, source->size(),
                 file.batch_size());
   }
   return {std::move(source), text, ""};

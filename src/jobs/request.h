@@ -118,7 +118,7 @@ struct LandscapeRequest {
   std::string loss = {};  // "": the problem's, else cross-entropy
   Extras extras = {};
   std::string batch_norm = {};         // stored or recalibrate; "": recalibrate between networks, else stored
-  std::int64_t batch_norm_images = 0;  // 0: 1000, or all where there are fewer
+  std::int64_t batch_norm_images = 0;  // 0: 1000, or all if there are fewer
   std::int64_t batch_size = 0;         // 0: the problem's, else 128; on CUDA with tf32 or bf16 1024
   std::string device = "cpu";
   std::string engine = "auto", instruction_set = "auto", dtype = "fp32";
@@ -126,7 +126,7 @@ struct LandscapeRequest {
   bool force = false, resume = false, join = false;
   std::filesystem::path log = {};  // a file that the caller writes meanwhile; "" for none
 
-  /// True where an existing file is continued, not replaced.
+  /// True if an existing file is continued, not replaced.
   bool goes_on() const { return resume || join; }
 
   template <class Visit>
@@ -206,7 +206,7 @@ struct SurfaceRequest {
   double tolerance = 0;     // of the range of log loss; 0: none
   std::int64_t budget = 0;  // image evaluations; 0: none
 
-  /// True where few evaluations stand for all images at every point.
+  /// True if few evaluations stand for all images at every point.
   bool in_levels() const { return tolerance > 0 || budget > 0; }
 
   template <class Visit>

@@ -112,7 +112,7 @@ RunFiles run_of_folder(const std::filesystem::path& folder) {
   }
   auto files = checkpoints_of(folder);
   if (files.empty()) {
-    throw Error("{}: no run folder: it holds no {}/epoch-NNNN.pt; name other files with `checkpoints` '{}'",
+    throw Error("{}: not a run folder: it holds no {}/epoch-NNNN.pt; name other files with `checkpoints` '{}'",
                 folder.string(), kCheckpoints, (folder / "*.pt").string());
   }
   return describe(folder.string(), std::filesystem::weakly_canonical(folder / kCheckpoints).parent_path(),
@@ -125,7 +125,7 @@ std::filesystem::path checkpoint_of(const std::filesystem::path& name, std::vect
   const auto files = checkpoints_of(name);
   if (files.empty()) {
     throw Error(
-        "{}: a folder, and no run folder: it holds no {}/epoch-NNNN.pt; name a checkpoint, or the `out` folder "
+        "{}: a folder, but not a run folder: it holds no {}/epoch-NNNN.pt; name a checkpoint, or the `out` folder "
         "of `lossatlas train`",
         name.string(), kCheckpoints);
   }
@@ -150,7 +150,7 @@ RunFiles run_of_words(const std::string& option, const std::string& words) {
   std::vector<std::filesystem::path> files;
   for (const std::string_view part : split_at(words, ',')) {
     const std::string name = in_home(std::string(part));
-    if (name.empty()) throw UsageError("{} {}: wants files or a pattern, with commas between them", option, words);
+    if (name.empty()) throw UsageError("{} {}: requires files or a pattern, separated by commas", option, words);
     const bool is_pattern = name.find_first_of("*?[") != std::string::npos && !std::filesystem::exists(name, ignored);
     const auto found = is_pattern ? matching_files(option, name) : std::vector<std::filesystem::path>{name};
     files.insert(files.end(), found.begin(), found.end());

@@ -28,7 +28,7 @@ struct IndexedRuns {
 IndexedRuns index_runs(const std::vector<RunFiles>& runs, const LandscapeInputs& inputs);
 
 /// The plane of the two first principal components of all checkpoints, through the inputs' origin, with the paths in
-/// it. Throws Error where they are fewer than three, or all equal, or on one line.
+/// it. Throws Error if they are fewer than three, or all equal, or on one line.
 ChosenPlane plane_of_pca(const IndexedRuns& runs, const LandscapeInputs& inputs, DirectionType type,
                          ProjectionRule rule, const SumOptions& sums);
 

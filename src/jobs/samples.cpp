@@ -17,10 +17,10 @@ std::vector<double> channel_values(const char* field, std::vector<double> values
   const auto given = values;
   if (values.size() == 1) values.resize(channels, values[0]);
   if (values.size() == channels) return values;
-  throw UsageError("`{}` {}: requires {} numbers, one a channel", field, fmt::join(given, ","), channels);
+  throw UsageError("`{}` {}: requires {} numbers, one per channel", field, fmt::join(given, ","), channels);
 }
 
-/// `given`: what was asked for; empty where the values are those that the checkpoint recorded.
+/// `given`: what was asked for; empty if the values are those that the checkpoint recorded.
 void check_normalization(const std::vector<double>& values, const char* field, const std::vector<double>& given,
                          bool (*is_fine)(double)) {
   if (std::all_of(values.begin(), values.end(), is_fine)) return;

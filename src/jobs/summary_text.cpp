@@ -90,7 +90,7 @@ std::vector<std::string> lines_of(const Summary& summary) {
     for (const auto& hint : summary.hints) lines.push_back("hint: " + hint);
   };
   if (std::isnan(summary.lowest.loss)) {
-    lines.emplace_back("no finite loss: there is nothing to say");
+    lines.emplace_back("no finite loss: nothing to report");
     add_hints();
     return lines;
   }

@@ -15,7 +15,7 @@ std::vector<std::string> summary_lines(const Surface& surface);
 /// Says at the end of a sweep how many losses are not finite and, where no point is missing, the lines above.
 void report_values(const Surface& surface, Observer& observer);
 
-/// What became of the comparison of the centre with the untouched checkpoint: "" where there was none.
+/// What became of the comparison of the centre with the untouched checkpoint: "" if there was none.
 std::string centre_check_text(const Surface& surface);
 
 }  // namespace lossatlas

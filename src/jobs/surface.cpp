@@ -15,7 +15,7 @@ namespace {
 
 /// --tolerance and --budget leave some things to plain surfaces.
 void check_levels(const SurfaceRequest& request) {
-  if (std::isnan(request.tolerance)) throw UsageError("`tolerance` nan: wants a number from 0.0001 to 0.5");
+  if (std::isnan(request.tolerance)) throw UsageError("`tolerance` nan: requires a number from 0.0001 to 0.5");
   if (!request.in_levels()) return;
   const char* option = request.tolerance > 0 ? "`tolerance`" : "`budget`";
   const auto refuse = [&](const std::string& other) { throw UsageError("{}: cannot be used with {}", option, other); };
@@ -104,7 +104,7 @@ Axis axis_along(const SurfaceRequest& request, const ChosenPlane& plane, std::si
   return axis_around(plane.trajectory, axis == 0 ? &Projected::x : &Projected::y, points);
 }
 
-/// Without points. Throws UsageError where --budget does not suffice for a pilot.
+/// Without points. Throws UsageError if --budget does not suffice for a pilot.
 Surface empty_surface(const SurfaceRequest& request, const LandscapeOptions& options, const LandscapeInputs& inputs,
                       const ChosenPlane& plane) {
   std::vector<Axis> axes;
@@ -151,7 +151,7 @@ Outcome run(const CheckedSurface& checked, const Caller& caller, Observer& obser
   Surface empty = empty_surface(request, checked.landscape, inputs, plane);
   const Settings settings = settings_of(request, empty);
   if (request.in_levels() && !engine.capabilities().per_sample) {
-    throw UsageError("`tolerance`: {}, so that subsets have other losses", inputs.problem->coupling());
+    throw UsageError("`tolerance`: {}, so subsets have other losses", inputs.problem->coupling());
   }
   if (request.in_levels() && inputs.recalibration) {
     observer.on_note(fmt::format(

@@ -49,10 +49,10 @@ void check_settings(const SurfaceJob& job, Surface& now, const Surface& before, 
   const auto what = fmt::format("{}: this surface has other settings: {}", job.out.string(), other->text);
   if (!other->arithmetic) throw Error("{}; resume it with its own, or choose another `out`", what);
   if (!job.force) {
-    throw Error("{}; resume it with its own, choose another `out`, or go on all the same with `resume` `force`", what);
+    throw Error("{}; resume it with its own, choose another `out`, or continue anyway with `resume` `force`", what);
   }
   observer.on_note(
-      fmt::format("warning: {}; going on because of `force`, the last bits of old and new points may differ", what));
+      fmt::format("warning: {}; continuing because of `force`, the last bits of old and new points may differ", what));
   now.provenance["other_arithmetic"] = other->text;
 }
 
@@ -67,21 +67,21 @@ void take_over(const SurfaceJob& job, Surface& now, const Surface& before, Obser
   }
 }
 
-/// What is on disk of the points, and how to go on.
+/// What is on disk of the points, and how to continue.
 std::string kept_text(const SurfaceJob& job) {
   try {
     if (const auto remains = read_remains(job.out)) {
-      return fmt::format("{} of {} points are kept in {} and its journal; when that is mended, go on with: {}",
+      return fmt::format("{} of {} points are kept in {} and its journal; when that is mended, continue with: {}",
                          remains->surface.evaluated(), remains->surface.size(), job.out.string(), job.again);
     }
   } catch (const std::exception&) {  // the folder, or the disk, is gone
   }
-  return fmt::format("nothing can be read at {} any more; if it comes back, go on with: {}", job.out.string(),
+  return fmt::format("nothing can be read at {} any more; if it comes back, continue with: {}", job.out.string(),
                      job.again);
 }
 
 void note_interruption(const SurfaceJob& job, const Surface& surface, Observer& observer) {
-  observer.on_note(fmt::format("interrupted; {} of {} points are in {}; go on with: {}", surface.evaluated(),
+  observer.on_note(fmt::format("interrupted; {} of {} points are in {}; continue with: {}", surface.evaluated(),
                                surface.size(), job.out.string(), job.again));
 }
 
@@ -175,10 +175,10 @@ class OwnerRun {
   }
 
   std::string going_on_text() const {
-    if (!has_levels()) return fmt::format("going on: {} of {} points are there", reused_, surface_.size());
-    if (reused_ == 0) return fmt::format("going on: {} points of the first look are there", pilots());
+    if (!has_levels()) return fmt::format("resuming: {} of {} points are there", reused_, surface_.size());
+    if (reused_ == 0) return fmt::format("resuming: {} points of the first look are there", pilots());
     const auto begin = surface_.state.begin(), end = begin + static_cast<std::ptrdiff_t>(surface_.grid.size());
-    return fmt::format("going on: {} points are there, on some or all {}s",
+    return fmt::format("resuming: {} points are there, on some or all {}s",
                        std::count(begin, end, PointState::evaluated), sample_word(surface_));
   }
 
@@ -412,7 +412,7 @@ bool is_complete(const std::filesystem::path& file) {
   return remains && remains->surface.missing() == 0;
 }
 
-/// Takes part in another process's sweep. Nothing where that one ended before this one could join.
+/// Takes part in another process's sweep. Nothing if that one ended before this one could join.
 std::optional<Outcome> run_as_joiner(SurfaceJob& job, const ProcessName& owner, Observer& observer) {
   const std::atomic<bool>& stop = observer.should_stop();
   JoinedSweep joined(job.out);
@@ -425,10 +425,11 @@ std::optional<Outcome> run_as_joiner(SurfaceJob& job, const ProcessName& owner, 
     return Outcome{};
   }
   const auto remains = read_remains(job.out);
-  if (!remains) throw Error("{}: is gone, though a process works on it; what became of it?", job.out.string());
+  if (!remains)
+    throw Error("{}: is gone, although a process is writing it; was it moved or deleted?", job.out.string());
   take_over(job, surface, remains->surface, observer);
   if (surface.size() != remains->surface.size()) {
-    throw Error("{}: grid was {}, now {}; join with the grid of the process that works on it", job.out.string(),
+    throw Error("{}: grid was {}, now {}; join with the grid of the process that writes it", job.out.string(),
                 grid_text(remains->surface), grid_text(surface));
   }
   surface.settings = remains->surface.settings;
@@ -497,7 +498,7 @@ std::string busy_text(const std::filesystem::path& surface, const ProcessName& h
       life_of(holder) == Life::alive
           ? "wait for it, or share its work with `join`"
           : fmt::format("share its work with `join`, or delete {} if that process is gone", lock_of(surface).string());
-  return fmt::format("{}: process {} on {} works on it since {}; {}", surface.string(), holder.pid, holder.host,
+  return fmt::format("{}: process {} on {} has been writing it since {}; {}", surface.string(), holder.pid, holder.host,
                      holder.since, advice);
 }
 

@@ -23,7 +23,7 @@ struct SurfaceJob {
   const Engine& engine;
   Surface surface;  // without points
   int threads = 1;
-  bool resume = false;       // go on with what is in `out`
+  bool resume = false;       // continue what is in `out`
   bool join = false;         // help the process that works on it
   bool force = false;        // with either: though engine, instruction set, batch size or LibTorch differ
   std::string introduction;  // said when the work begins
@@ -37,13 +37,13 @@ struct SurfaceJob {
 };
 
 /// Computes the surface: alone, going on, or with others, whatever the job says and the files beside `out` show. Every
-/// finished point is on disk at once. Throws Error where it cannot go on, which says what was kept.
+/// finished point is on disk at once. Throws Error if it cannot go on, which says what was kept.
 Outcome run_surface(SurfaceJob job, Observer& observer);
 
 /// S.h5.lock, held by the process that writes S.h5.
 std::filesystem::path lock_of(const std::filesystem::path& surface);
 
-/// Throws Error where the journal or the claims folder beside a surface belongs to somebody else. FileLock looks after
+/// Throws Error if the journal or the claims folder beside a surface belongs to somebody else. FileLock looks after
 /// the lock.
 void check_beside(const std::filesystem::path& surface);
 

@@ -33,22 +33,22 @@ void check_schedule(const TrainRequest& request) {
   }
 }
 
-/// Throws Error where --out is another process's, holds a run that is to be kept, or none to go on with.
+/// Throws Error if --out is another process's, holds a run that is to be kept, or none to continue.
 void check_folder(const TrainRequest& request) {
   const std::string out = request.out.string();
   if (!request.resume && !request.force && TrainingRun::exists(request.out)) {
-    throw Error("{}: holds a run; go on with it by `resume`, replace it by `force`, or choose another `out`", out);
+    throw Error("{}: holds a run; continue it with `resume`, replace it with `force`, or choose another `out`", out);
   }
   if (request.resume && !TrainingRun::exists(request.out)) {
-    throw Error("{}: no run here to go on with; leave out `resume`", out);
+    throw Error("{}: no run here to continue; leave out `resume`", out);
   }
 }
 
 std::string busy_text(const std::filesystem::path& out, const std::filesystem::path& lock, const ProcessName& holder) {
   const auto advice = life_of(holder) == Life::alive ? std::string("wait for it")
                                                      : fmt::format("delete {} if that process is gone", lock.string());
-  return fmt::format("{}: process {} on {} works on it since {}; {}, or choose another `out`", out.string(), holder.pid,
-                     holder.host, holder.since, advice);
+  return fmt::format("{}: process {} on {} has been writing it since {}; {}, or choose another `out`", out.string(),
+                     holder.pid, holder.host, holder.since, advice);
 }
 
 /// One process writes a run folder.
@@ -127,7 +127,7 @@ Job prepare(TrainRequest request) {
   if (!request.resume || request.schedule.length > 0) check_schedule(request);  // else the run to resume decides
   check(request.optimizer);
   if (request.resume && request.force) {
-    throw UsageError("`resume` goes on with a run, `force` replaces it: choose one");
+    throw UsageError("`resume` continues a run, `force` replaces it: choose one");
   }
   if (const auto holder = FileLock::holder(request.out / kLock)) {
     throw Error("{}", busy_text(request.out, request.out / kLock, *holder));

@@ -35,7 +35,7 @@ CheckedTrajectory check(const TrajectoryRequest& request) {
   for (const std::string& run : request.runs) checked.runs.push_back(run_of_folder(run));
   for (const std::string& files : request.checkpoints) checked.runs.push_back(run_of_words("`checkpoints`", files));
   if (checked.runs.empty())
-    throw UsageError("a trajectory wants a run: name it with `run`, or its files with `checkpoints`");
+    throw UsageError("a trajectory requires a run: name it with `run`, or its files with `checkpoints`");
   check_different(checked.runs);
   return checked;
 }

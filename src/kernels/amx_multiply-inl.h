@@ -114,7 +114,7 @@ std::int64_t packed_size(std::int64_t depth, std::int64_t blocks) {
   return blocks * (chunks_of(depth) * kDigits * kTileFloats + kBlock);
 }
 
-/// One block of columns, [padded_depth(depth)][16]. False where one of them loses digits.
+/// One block of columns, [padded_depth(depth)][16]. False if one of them loses digits.
 bool store_block_of_b(float* packed, std::int64_t depth, std::int64_t, std::int64_t block, const float* rows) {
   Whole largest{};
   for (std::int64_t k = 0; k < padded_depth(depth); ++k)

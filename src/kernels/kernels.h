@@ -142,7 +142,7 @@ struct Kernels {
   std::int64_t (*packed_size)(std::int64_t depth, std::int64_t blocks);
   /// Packs weights [outputs][row] as B: element (k, o) is weights[o * row + offsets[k]] * scale[o], or 0 where
   /// offsets[k] is negative. `scale` may be null. Columns past the outputs are 0. `scratch`: packing_scratch(depth)
-  /// floats. False where a column would lose digits (loses_digits).
+  /// floats. False if a column would lose digits (loses_digits).
   bool (*pack)(const float* weights, std::int64_t outputs, std::int64_t row, const std::int32_t* offsets,
                std::int64_t depth, const float* scale, float* scratch, float* packed);
   std::int64_t (*multiply_scratch)(std::int64_t rows, std::int64_t depth);
@@ -157,7 +157,7 @@ struct Kernels {
 
   /// The weights of a 3x3 convolution, [outputs][inputs][3][3], times scale[output], as n² matrices B:
   /// each packed, of depth 16 * blocks_of(inputs), position_stride apart. `scratch`: packing_scratch(depth, n²) floats.
-  /// False where a column would lose digits.
+  /// False if a column would lose digits.
   bool (*winograd_weights)(Filtering filtering, const float* weights, const float* scale, std::int64_t outputs,
                            std::int64_t inputs, std::int64_t position_stride, float* scratch, float* transformed);
   void (*winograd_input)(const Activations& in, std::int64_t padding, const Tiles& tiles, float* transformed);
@@ -193,7 +193,7 @@ struct Kernels {
   bool loses_digits = false;
   /// Depths of products that pay. Shallower ones are faster with AVX-512's kernels; deeper ones could overflow.
   std::int64_t least_depth = 0, most_depth = std::numeric_limits<std::int64_t>::max();
-  /// 3x3 convolutions of stride 1 and padding 1 by minimal filtering along rows, F(2, 3); null where that would be
+  /// 3x3 convolutions of stride 1 and padding 1 by minimal filtering along rows, F(2, 3); null if that would be
   /// slower. The weights, times scale[output], become four matrices B of depth 3 * depth_of_row(inputs), one after
   /// another; `scratch`: packing_scratch(depth, 4) floats.
   void (*convolve_weights)(const float* weights, const float* scale, std::int64_t outputs, std::int64_t inputs,
@@ -203,7 +203,7 @@ struct Kernels {
   void (*convolve)(const Convolution& convolution) = nullptr;
 };
 
-/// Throws std::logic_error where the set is not available.
+/// Throws std::logic_error if the set is not available.
 const Kernels& kernels_of(InstructionSet set, Precision precision = Precision::fp32);
 
 /// The inputs of output pixels from planar images, as rows: [⌈C·taps / 16⌉][count][16], staggered(count) floats from

@@ -12,7 +12,7 @@
 
 namespace lossatlas {
 
-/// Bytes of a processor's second-level cache; 1 MB where the system does not tell.
+/// Bytes of a processor's second-level cache; 1 MB if the system does not report it.
 inline std::size_t second_level_cache() {
 #ifdef _SC_LEVEL2_CACHE_SIZE
   static const long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);

@@ -156,7 +156,7 @@ void multiply_panel(const Product& product, const RowShare& share, TilePlace at,
   }
 }
 
-/// `next_b`: what will be read of B after this product; null where nothing is known.
+/// `next_b`: what will be read of B after this product; null if nothing is known.
 void multiply_rows_by_all(const Product& product, const RowShare& share, const float* next_b) {
   constexpr std::int64_t panel_blocks = kPanel / kBlock;
   for (std::int64_t begin = 0; begin < product.depth; begin += kDepthChunk) {

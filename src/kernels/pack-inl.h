@@ -1,6 +1,6 @@
 #pragma once
 
-// Weights as a product wants them. Comes after the header that defines padded_depth and store_block_of_b.
+// Weights as a product requires them. Comes after the header that defines padded_depth and store_block_of_b.
 
 #include "kernels/vector-inl.h"
 

@@ -15,13 +15,13 @@ struct NamedState {
   NetworkState state;
 };
 
-/// The direction from one state to another, `to` − `from`, rounded once. Throws Error where the parameters are equal.
+/// The direction from one state to another, `to` − `from`, rounded once. Throws Error if the parameters are equal.
 Direction direction_between(const NamedState& from, const NamedState& to, DirectionType type);
 
 /// Directions of the plane through three states, or of the space through more, with its origin at one of them: d₁ leads
 /// to the first other state, and each further dₖ to the next, made orthogonal to those before (Gram and Schmidt) and
 /// scaled to the length of d₁, so that all axes have one unit. Statistics take the same steps as the parameters, so
-/// that the plane passes through those of all states. Throws Error where two are equal, or one adds no direction.
+/// that the plane passes through those of all states. Throws Error if two are equal, or one adds no direction.
 std::vector<Direction> directions_through(const NamedState& origin, std::span<const NamedState> others,
                                           DirectionType type);
 

@@ -39,7 +39,7 @@ Products products_from(const at::Tensor& sums) {
   return products;
 }
 
-/// True where the parameter of largest magnitude, the first of equals, is negative.
+/// True if the parameter of largest magnitude, the first of equals, is negative.
 bool leans_negative(const Direction& direction) {
   float largest = 0;
   for (const auto& [name, tensor] : direction.parameters) {

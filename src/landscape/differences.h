@@ -49,9 +49,9 @@ class Differences {
   /// Reads each file once, or twice. Throws as gram() does.
   Pca pca(std::size_t components) const;
 
-  /// Σ_i combinations[k][i] w_i for k = 0, 1, rounded to float; for states the statistics are combined likewise. The
-  /// parameter of largest magnitude is made positive (the first of equals), as scikit-learn (1.5 and later) fixes the
-  /// signs of components. Their products come from the same reading. Reads each file once.
+  /// Σ_i combinations[k][i] w_i for k = 0, 1, rounded to float; for states the statistics are combined in the same way.
+  /// The parameter of largest magnitude is made positive (the first of equals), as scikit-learn (1.5 and later) fixes
+  /// the signs of components. Their products come from the same reading. Reads each file once.
   std::vector<Direction> combine(std::span<const std::vector<double>> combinations, DirectionType type,
                                  Products& products) const;
 

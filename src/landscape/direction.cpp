@@ -134,7 +134,7 @@ class Ignored {
       const auto fits = [&](const NamedTensor& entry) { return matches(pattern, entry.name); };
       if (std::any_of(network.parameters.begin(), network.parameters.end(), fits)) continue;
       if (std::any_of(network.buffers.begin(), network.buffers.end(), fits)) continue;
-      throw UsageError("`ignore` {}: no parameter has such a name; wants bias, bn, patterns as in fc.*, or none",
+      throw UsageError("`ignore` {}: no parameter has such a name; requires bias, bn, patterns as in fc.*, or none",
                        pattern);
     }
   }
@@ -186,7 +186,8 @@ Ignore ignore_of(const std::string& words) {
     const std::size_t end = words.find(',', first);
     const std::string word = words.substr(first, end - first);
     first = end == std::string::npos ? end : end + 1;
-    if (word.empty()) throw UsageError("`ignore` '{}': wants bias, bn, patterns of names as in fc.*, or none", words);
+    if (word.empty())
+      throw UsageError("`ignore` '{}': requires bias, bn, patterns of names as in fc.*, or none", words);
     if (word == "bias") {
       ignore.bias = true;
     } else if (word == "bn") {
@@ -215,7 +216,7 @@ Direction random_direction(const NetworkTensors& origin, std::uint32_t number, c
     draw(numbers_of(values), stream(index), options);
     const Slices slices = slices_of(options, index);
     if (options.normalization == Normalization::head && slices.lacks_heads) {
-      throw UsageError("`norm` head: {} belongs to attention, and its module does not say of how many heads",
+      throw UsageError("`norm` head: {} belongs to attention, and its module does not give the number of heads",
                        entry.name);
     }
     has_heads = has_heads || slices.head.has_value();

@@ -90,13 +90,13 @@ struct DirectionOptions {
 /// Direction number `number` of a seed (0 for x, 1 for y, …): drawn, normalized, ignored parameters zero. Bits depend
 /// on the seed, the number and the parameters alone: not on threads, processor or device. A one-dimensional parameter
 /// (or statistic) that is not ignored is one filter: a drawn vector scaled to ‖θ‖ (Li et al.'s code takes θ itself
-/// there, which gives all directions a common part). Throws UsageError where a pattern matches nothing, where nothing
-/// is left to move, and of `head` where no parameter has heads, or one that moves lacks them.
+/// there, which gives all directions a common part). Throws UsageError if a pattern matches nothing, if nothing
+/// is left to move, and of `head` if no parameter has heads, or one that moves lacks them.
 Direction random_direction(const NetworkTensors& origin, std::uint32_t number, const DirectionOptions& options);
 
 /// Makes `moved` orthogonal to all of `fixed`, |cosine| < 1e-7, and keeps its normalization. For all but weight and
 /// none it is projected and normalized again in turns; for weight and none projected once, which keeps neither d = draw
-/// · θ nor the draw exactly. Throws Error where it does not converge: too few filters.
+/// · θ nor the draw exactly. Throws Error if it does not converge: too few filters.
 void make_orthogonal(std::span<const Direction> fixed, Direction& moved, const NetworkTensors& origin,
                      const DirectionOptions& options);
 

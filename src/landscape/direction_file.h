@@ -20,7 +20,7 @@ std::vector<NamedTensor> in_state_dict_order(const NetworkTensors& state);
 void write_directions(const std::filesystem::path& file, const std::vector<Direction>& directions, const Pca& pca = {});
 
 /// Reads all directions for this network; how many tensors they hold says whether of weights or of states (with
-/// or without num_batches_tracked). Throws Error where the file holds another count or other shapes, naming the first
+/// or without num_batches_tracked). Throws Error if the file holds another count or other shapes, naming the first
 /// that differs.
 std::vector<Direction> read_directions(const std::filesystem::path& file, const NetworkTensors& network);
 std::vector<Direction> read_directions(const Hdf5Reader& reader, const NetworkTensors& network);

@@ -20,7 +20,7 @@ struct PathSweepOptions {
 
 /// Fills in what the surface's trajectory lacks at each checkpoint: its own loss and accuracy, with its own batch-norm
 /// statistics, and the plane's at its point, both as the surface's points are evaluated. `runs`: the checkpoints, as in
-/// surface.trajectory. The bits do not depend on the number of threads. False where it was stopped.
+/// surface.trajectory. The bits do not depend on the number of threads. False if it was stopped.
 bool sweep_paths(const Plane& plane, const Engine& engine, const std::vector<std::vector<const CheckpointIndex*>>& runs,
                  Surface& surface, const PathSweepOptions& options);
 

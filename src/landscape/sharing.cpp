@@ -113,7 +113,7 @@ void check_claims(const std::filesystem::path& folder) {
   }
   if (is_own) return;
   throw Error(
-      "{}: holds what this program did not write, which shares sweeps under this name; move it away, or choose another "
+      "{}: holds files that `--join` did not write under this name; move it away, or choose another "
       "`out`",
       folder.string());
 }

@@ -32,7 +32,7 @@ struct SharingTimes {
 /// S.h5.claims
 std::filesystem::path claims_of(const std::filesystem::path& surface);
 
-/// Throws Error where that is no folder, or one with files that sharing did not write: it belongs to somebody else.
+/// Throws Error if that is no folder, or one with files that sharing did not write: it belongs to somebody else.
 void check_claims(const std::filesystem::path& folder);
 
 /// Points in one block: few enough that nobody waits long at the end, many enough that files are few.
@@ -52,7 +52,7 @@ class SharedSweep : public HandOut {
   std::optional<std::size_t> next() override;
 
   /// To be called when next() has no more: waits for the points that others claimed and adds those of their journals
-  /// to the surface. True where some are left to this process, which next() then gives; false when none is missing, or
+  /// to the surface. True if some are left to this process, which next() then gives; false when none is missing, or
   /// at `stop`.
   bool wait_for_others(Surface& surface, const std::atomic<bool>& stop);
 

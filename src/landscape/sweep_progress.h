@@ -15,7 +15,7 @@ struct SweepProgress {
   double images_per_second = 0;
   double lowest = 0, highest = 0;  // finite losses so far
   // Of a surface in levels, whose points do not cost alike; images_total is 0 for others, and before the pilot's end.
-  std::int64_t images = 0, images_total = 0;  // image evaluations: those done, and those foretold
+  std::int64_t images = 0, images_total = 0;  // image evaluations: those done, and those predicted
   std::string_view sample = "image";          // what is evaluated
   std::optional<double> error = {};           // of log loss over its range, the largest expected so far
 

@@ -12,14 +12,14 @@ using Features = std::vector<std::vector<double>>;
 
 /// The pilot's losses, [points][images], each over its mean, those first that vary most; then the class of each image
 /// (if there are labels), which decides most of its loss where the network says the same of all. Points with losses
-/// that are not finite, or all 0, tell nothing.
+/// that are not finite, or all 0, carry no information.
 Features features_of(const std::vector<std::span<const double>>& losses, std::span<const std::int64_t> labels);
 
 /// An order of the images in which the first sizes[0], sizes[1], … (ascending, fewer than all) have the means of all,
 /// as nearly as exchanges of single images reach it: balanced sampling (Deville and Tillé 2004, "Efficient balanced
 /// sampling: the cube method", Biometrika 91). Exchanged are images that are alike in the first feature: free
 /// exchanges gather odd images that make up for each other at the pilot's points, and not elsewhere. Starts from the
-/// order of `features`, which should be random: what the features do not tell is left to chance.
+/// order of `features`, which should be random: what the features do not determine is left to chance.
 std::vector<std::int64_t> balanced_order(const Features& features, std::span<const std::int64_t> sizes);
 
 /// The error of means over balanced subsets: what features explain does not add to it (Deville and Tillé 2005,

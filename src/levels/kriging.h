@@ -11,7 +11,7 @@ namespace lossatlas {
 /// Interpolation of values known at some places of a fixed list, with an error (ordinary kriging; Rasmussen and
 /// Williams 2006, "Gaussian Processes for Machine Learning", chapter 2): a Gaussian process with an unknown constant
 /// mean and the covariance s² ((1 - ν) (1 + r + r²/3) exp(-r) + ν [same place]), r = √5 distance / ℓ: Matérn 5/2, and a
-/// part that no neighbour tells. ℓ and ν are those of the greatest restricted likelihood, under a wide prior around
+/// part that no neighbour predicts. ℓ and ν are those of the greatest restricted likelihood, under a wide prior around
 /// ℓ = 0.3. The same additions in the same order give the same bits.
 class Kriging {
  public:
@@ -29,23 +29,23 @@ class Kriging {
 
   /// Takes note of the value at a place, which is finite. Once a place.
   void add(std::size_t place, double value);
-  /// Decides ℓ and ν anew. To be called when there are several values.
+  /// Decides ℓ and ν again. To be called when there are several values.
   void fit() { fit(std::array{this}); }
   /// Decides one ℓ and ν for several, taken to be equally smooth: by their likelihoods together.
   static void fit(std::span<Kriging* const> together);
   /// Takes ℓ and ν from elsewhere.
   void assume_smoothness(double length, double nugget);
-  /// Lets the variances differ from place to place: larger than s² says where the values nearby are badly foretold by
-  /// all others (each left out in turn), smaller where they are foretold well. Lasts until it is called again.
+  /// Lets the variances differ from place to place: larger than s² says where the values nearby are badly predicted by
+  /// all others (each left out in turn), smaller where they are predicted well. Lasts until it is called again.
   void localize();
-  /// Takes s² from elsewhere, where the values are too few to tell it.
+  /// Takes s² from elsewhere, if the values are too few to estimate it.
   void assume_scale(double scale) { assumed_scale_ = scale; }
 
   bool knows(std::size_t place) const { return is_known_[place]; }
   std::size_t size() const { return known_.size(); }
   double length() const { return length_; }
   double nugget() const { return nugget_; }
-  /// s², as assumed or else estimated from the values; two values or more must be known where there is no prior.
+  /// s², as assumed or else estimated from the values; two values or more must be known if there is no prior.
   double scale() const;
   /// What the squares of independent values would sum to, over s², were the mean 0 and s² 1.
   double squares() const;
@@ -65,7 +65,7 @@ class Kriging {
   void solve(std::size_t place);
   void reset();
   double likelihood(double length, double nugget) const;
-  double covariance(std::size_t a, std::size_t b, double length) const;  // of the part that neighbours tell
+  double covariance(std::size_t a, std::size_t b, double length) const;  // of the part that neighbours predict
   double constant() const;
 
   std::size_t count_, dimensions_;

@@ -21,7 +21,7 @@ constexpr std::size_t kManyPoints = 5;    // a level known at one in so many may
 constexpr double kRefit = 1.15;           // growth of a level after which its ℓ is fitted again
 constexpr double kNoiseLength = 0.5, kNoiseNugget = 0.03;  // ℓ and ν of log noise
 constexpr double kScoutsWeight = 20;                       // values that s² as the scout found it counts for
-constexpr std::size_t kForecastGrid = 25;    // points along an axis of the grid on which costs are foretold
+constexpr std::size_t kForecastGrid = 25;    // points along an axis of the grid on which costs are predicted
 constexpr std::size_t kMostForecast = 1200;  // evaluations after which a forecast gives up
 // Standard deviations of the kriging that hold the true error at 95 % of the points, over samples of images, and the
 // largest deviation's that hold the largest error of all for most samples; chosen by measurement (docs/performance.md).
@@ -294,7 +294,7 @@ std::vector<std::vector<std::size_t>> LevelPlan::candidates() const {
   const std::size_t top = ladder_.size() - 1;
   std::vector<std::vector<std::size_t>> sets{{top}};
   for (std::size_t first = 0; first < top; ++first) {
-    // The ladder is geometric but for its last step: evenly spaced rungs are evenly spaced in log images.
+    // The ladder is geometric except for its last step: evenly spaced rungs are evenly spaced in log images.
     for (const std::size_t steps : {1, 2, 3}) {
       std::vector<std::size_t> rungs;
       for (std::size_t step = 0; step <= steps; ++step) {
@@ -480,7 +480,7 @@ bool LevelPlan::is_rough(const Level& level) const {
   return known > std::max(points / kManyPoints, 2 * kStart * kStart) && rest <= cost_ && is_affordable(rest, {});
 }
 
-/// Decides lengths anew where enough was learnt, one for all differences, and which levels are too rough to be
+/// Decides lengths again where enough was learnt, one for all differences, and which levels are too rough to be
 /// interpolated.
 void LevelPlan::refine_levels() {
   std::vector<Kriging*> differences;

@@ -22,7 +22,7 @@ struct LevelGoal {
   std::int64_t budget = 0;  // image evaluations; 0: as many as the tolerance takes
 };
 
-/// What pilot and scout foretell.
+/// What pilot and scout predict.
 struct LevelForecast {
   std::int64_t cost = 0;  // image evaluations, those of the pilot included
   double error = 0;       // of log loss over its range, the largest expected
@@ -45,7 +45,7 @@ struct LevelRequest {
 ///
 /// The pilot, 5x5 points (4x4 where there are more than 20,000 images) and the centre on all images, and the scout,
 /// 11x11 points on few, decide which subsets are used: those with the least forecast. Subsets may be balanced
-/// (balance.h) by what the pilot says of each image: at its points they then tell nothing of how subsets differ, and
+/// (balance.h) by what the pilot says of each image: at its points they then show nothing of how subsets differ, and
 /// are left out there. All choices follow from the values alone, so the same values give the same requests and the same
 /// bits.
 class LevelPlan {
@@ -53,7 +53,7 @@ class LevelPlan {
   /// `grid`: of two axes. `measures`: of the surface, the loss and perhaps the accuracy. `ladder`: from ladder_of.
   LevelPlan(Grid grid, const std::vector<Measure>& measures, std::vector<std::int64_t> ladder, LevelGoal goal);
 
-  /// What to evaluate next, all of it before the next call; nothing where the goal is reached. First the pilot.
+  /// What to evaluate next, all of it before the next call; nothing if the goal is reached. First the pilot.
   std::vector<LevelRequest> next();
   /// The values of a request: on ladder[0], …, ladder[rung] images.
   void add(const LevelRequest& request, std::span<const Evaluation> values);
@@ -62,7 +62,7 @@ class LevelPlan {
   std::int64_t pilot_cost() const;
   /// Image evaluations so far.
   std::int64_t cost() const { return cost_; }
-  /// Nothing before the pilot's end, and where it tells nothing.
+  /// Nothing before the pilot's end, and if it shows nothing.
   const std::optional<LevelForecast>& forecast() const { return forecast_; }
   /// The images of the subsets in use.
   std::vector<std::int64_t> sizes() const;
@@ -133,7 +133,7 @@ class LevelPlan {
   LevelGoal goal_;
   std::vector<Kriging::Place> places_;
   std::vector<std::vector<Evaluation>> values_;  // of each point, by rung
-  std::vector<bool> is_finite_;                  // false where a value was not
+  std::vector<bool> is_finite_;                  // false if a value was not
   std::vector<bool> is_pilot_;
   std::vector<Level> levels_;
   std::optional<Kriging> known_noises_;  // log noise, where the first level is evaluated

@@ -10,7 +10,7 @@ namespace lossatlas {
 namespace {
 
 void check_share(const char* option, double value) {
-  if (!(value >= 0 && value < 1)) throw UsageError("{} {}: wants 0 or more, below 1", option, value);
+  if (!(value >= 0 && value < 1)) throw UsageError("{} {}: requires 0 or more, below 1", option, value);
 }
 
 }  // namespace
@@ -46,14 +46,14 @@ OptimizerOptions usual_options(const std::string& name) {
 void check(const OptimizerOptions& options) {
   check_known("`optimizer`", options.name, optimizer_names());
   if (!(options.weight_decay >= 0 && std::isfinite(options.weight_decay))) {
-    throw UsageError("`weight_decay` {}: wants 0 or more", options.weight_decay);
+    throw UsageError("`weight_decay` {}: requires 0 or more", options.weight_decay);
   }
   check_share("`momentum`", options.momentum);
   if (options.momentum == 0 && options.name == "momentum")
-    throw UsageError("`optimizer` momentum wants `momentum` above 0");
-  if (options.momentum == 0 && options.nesterov) throw UsageError("`nesterov` wants `momentum` above 0");
+    throw UsageError("`optimizer` momentum requires `momentum` above 0");
+  if (options.momentum == 0 && options.nesterov) throw UsageError("`nesterov` requires `momentum` above 0");
   if (!(options.delta > 0 && std::isfinite(options.delta))) {
-    throw UsageError("`delta` (`eps`) {}: wants a number above 0", options.delta);
+    throw UsageError("`delta` (`eps`) {}: requires a number above 0", options.delta);
   }
   check_share("`rho`", options.rho);
   for (const double beta : options.betas) check_share("`betas`", beta);

@@ -25,9 +25,9 @@ const std::vector<std::string>& optimizer_names();
 /// As written in text and labels: "AdaGrad".
 std::string title_of(const OptimizerOptions& options);
 
-/// The numbers that an optimizer is usually run with: PyTorch's defaults, but for adagrad's δ, which is Goodfellow et
-/// al.'s 1e-7; μ is 0.9 for momentum and nesterov, 0 for sgd; λ is 0.01 for adamw, 0 for the others. Throws UsageError
-/// for an unknown name.
+/// The numbers that an optimizer is usually run with: PyTorch's defaults, except for adagrad's δ, which is Goodfellow
+/// et al.'s 1e-7; μ is 0.9 for momentum and nesterov, 0 for sgd; λ is 0.01 for adamw, 0 for the others. Throws
+/// UsageError for an unknown name.
 OptimizerOptions usual_options(const std::string& name);
 
 /// Throws UsageError naming the option for an unknown name or a number out of range.

@@ -6,7 +6,7 @@
 
 namespace lossatlas {
 
-/// How the learning rate changes over a run. Times are in epochs, or in steps where there are none (descend).
+/// How the learning rate changes over a run. Times are in epochs, or in steps if there are none (descend).
 struct RateSchedule {
   std::string name = "steps";       // one of schedule_names()
   std::vector<std::int64_t> drops;  // steps: after these times the rate is multiplied by drop_factor
@@ -21,7 +21,7 @@ const std::vector<std::string>& schedule_names();
 /// Throws UsageError naming the option for an unknown name.
 void check_name(const RateSchedule& schedule);
 
-/// Throws UsageError where the warm-up is not shorter than what `option` says.
+/// Throws UsageError if the warm-up is not shorter than what `option` says.
 void check_warmup(const RateSchedule& schedule, const std::string& option, std::int64_t end);
 
 /// The learning rate of a step, counted from 0, where the one asked for is `rate`, and a unit of time is `unit` steps.

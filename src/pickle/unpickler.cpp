@@ -117,8 +117,8 @@ class Unpickler {
     }
   }
 
-  /// What cannot be made is refused by the name that it would have: its key is the last text on the stack, but for the
-  /// one that begins a storage's description.
+  /// What cannot be made is refused by the name that it would have: its key is the last text on the stack, except for
+  /// the one that begins a storage's description.
   bool named_object(unsigned char opcode) {
     try {
       return object(opcode);

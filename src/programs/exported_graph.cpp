@@ -43,7 +43,7 @@ ExportedGraph::ExportedGraph(const json& model) {
   auto body = std::make_unique<GraphBody>(read_body(member(module, "graph")));
   const json& specs = member(member(module, "signature"), "input_specs");
   if (!specs.is_array() || specs.size() != body->inputs.size()) {
-    throw Error("the graph does not say what each of its inputs is");
+    throw Error("the graph does not describe each of its inputs");
   }
   for (std::size_t i = 0; i < specs.size(); ++i) {
     const GraphInput input = input_of(specs[i]);
@@ -100,7 +100,7 @@ std::vector<at::Tensor> ExportedGraph::run_once(std::span<const at::Tensor> inpu
   }
   std::vector<at::Tensor> outputs;
   for (const c10::IValue& value : run_body(*body_, std::move(values), context)) {
-    if (!value.isTensor()) throw Error("the graph gives what is no tensor");
+    if (!value.isTensor()) throw Error("the graph returns something that is not a tensor");
     outputs.push_back(value.toTensor());
   }
   return outputs;

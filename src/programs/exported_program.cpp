@@ -57,7 +57,7 @@ std::array<ExportedProgram::Size, 4> sizes_of_images(const json& graph, const st
   const json& meta = member(member(graph, "tensor_values"), name.c_str());
   const json& sizes = member(meta, "sizes");
   if (scalar_type_of(member(meta, "dtype")) != at::kFloat || !sizes.is_array() || sizes.size() != 4) {
-    throw Error("the network takes a tensor that is no batch of images [N, C, H, W] in float32");
+    throw Error("the network takes a tensor that is not a batch of images [N, C, H, W] in float32");
   }
   std::array<ExportedProgram::Size, 4> found;
   std::transform(sizes.begin(), sizes.end(), found.begin(), [&](const json& size) { return size_of(size, ranges); });
@@ -72,11 +72,11 @@ ExportedProgram read_exported_program(const json& model, const std::function<at:
   const auto is_user = [](const GraphInput& input) { return input.kind == InputKind::user; };
   const auto images = std::find_if(inputs.begin(), inputs.end(), is_user);
   if (std::count_if(inputs.begin(), inputs.end(), is_user) != 1) {
-    throw Error("the network takes {} inputs; export one that takes a batch of images alone",
+    throw Error("the network takes {} inputs; export one that takes only a batch of images",
                 std::count_if(inputs.begin(), inputs.end(), is_user));
   }
   if (program.graph.outputs() != 1) {
-    throw Error("the network gives {} results; export one that returns its logits alone", program.graph.outputs());
+    throw Error("the network gives {} results; export one that returns only its logits", program.graph.outputs());
   }
   program.images = static_cast<std::size_t>(images - inputs.begin());
   check_guards(model);

@@ -27,7 +27,7 @@ struct ExportedProgram {
 };
 
 /// `model`: models/model.json of a .pt2 file. `find`: the tensor of an input. Throws Error, without a file's name, as
-/// ExportedGraph does, and where it is no graph of one batch of float32 images with one result, or holds under
+/// ExportedGraph does, and if it is no graph of one batch of float32 images with one result, or holds under
 /// conditions other than ranges of their sizes.
 ExportedProgram read_exported_program(const nlohmann::json& model,
                                       const std::function<at::Tensor(const GraphInput&)>& find);

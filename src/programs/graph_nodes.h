@@ -22,7 +22,7 @@ using Slot = std::size_t;
 struct ListOf {
   enum class Kind { tensors, optional_tensors, integers } kind;
   std::vector<std::optional<Slot>> slots;
-  std::vector<std::int64_t> numbers;  // of integers: where there is no slot
+  std::vector<std::int64_t> numbers;  // of integers: if there is no slot
 };
 /// In the place of a device: that on which the graph runs.
 struct RunDevice {};

@@ -292,7 +292,7 @@ class Reader {
       const auto* constant = std::get_if<IValue>(&operands[i]);
       const bool is_none = constant != nullptr && constant->isNone();
       if (argument.kwarg_only() || (!is_none && !std::holds_alternative<Slot>(operands[i]))) {
-        throw Error("writes into what is no value of the graph");  // the overloads with `out` too
+        throw Error("writes into something that is not a value of the graph");  // the overloads with `out` too
       }
       if (!is_none) arguments.push_back(i);
     }

@@ -88,7 +88,7 @@ void check_name(const std::string& name, const std::vector<std::string>& all) {
   }
   const bool is_ours = name == "acc" || name == "acc_top5" || name == "images" || name.ends_with("_se") ||
                        name.ends_with("_error") || name.ends_with("_spread");
-  if (is_ours) throw Error("has {} as the name of a measure, which stands for something else in files", name);
+  if (is_ours) throw Error("has {} as the name of a measure, which has another meaning in files", name);
   if (std::count(all.begin(), all.end(), name) > 1) throw Error("has two measures of the name {}", name);
 }
 
@@ -116,7 +116,7 @@ ProblemFile::ProblemFile(const std::filesystem::path& file) : path_(file), zip_(
   try {
     const json manifest = zip_.has("manifest.json") ? parse_json(zip_.text("manifest.json")) : json();
     if (!manifest.is_object() || manifest.value("format", json()) != "lossatlas-problem") {
-      throw Error("is no problem file: export_problem of the Python package writes one");
+      throw Error("is not a problem file: export_problem of the Python package writes one");
     }
     const json& version = member(manifest, "version");
     if (version != kVersion) {
@@ -234,7 +234,7 @@ void ProblemFile::check_tensors() const {
 ProblemFile::Graph ProblemFile::read_graph(const json& entry) const {
   const std::string name = text(entry, "member");
   const json model = parse_json(zip_.text(name));
-  if (model.is_discarded()) throw Error("{}: is no JSON", name);
+  if (model.is_discarded()) throw Error("{}: is not JSON", name);
   try {
     Graph graph{ExportedGraph(model), {}};
     std::map<std::string, at::Tensor> constants;
@@ -255,7 +255,7 @@ ProblemFile::Graph ProblemFile::read_graph(const json& entry) const {
     if (users != given) {
       throw Error("the graph takes {} tensors, and the file holds {} parameters, buffers and inputs", users, given);
     }
-    if (graph.graph.outputs() != outputs_.size()) throw Error("the graph does not give what the manifest says");
+    if (graph.graph.outputs() != outputs_.size()) throw Error("the graph's results do not match the manifest");
     return graph;
   } catch (const Error& error) {
     throw Error("{}: {}", name, error.what());
@@ -268,7 +268,7 @@ ProblemSamples ProblemFile::read_samples(const json& split) const {
   const auto members = value_as<std::vector<std::string>>(member(split, "members"), "names");
   if (samples.count < 1 || members.size() != inputs_.size()) throw Error("holds no samples that fit its network");
   if (is_coupled_ && samples.count % batch_size_ != 0) {
-    throw Error("holds {} samples, which are no batches of {}", samples.count, batch_size_);
+    throw Error("holds {} samples, which are not whole batches of {}", samples.count, batch_size_);
   }
   for (std::size_t i = 0; i < members.size(); ++i) {
     std::vector<std::int64_t> shape = inputs_[i].shape;

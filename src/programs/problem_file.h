@@ -52,7 +52,7 @@ struct ProblemInput {
 struct ProblemTarget {
   std::size_t input = 0;
   std::int64_t classes = 0;       // labels are below
-  std::int64_t ignore_index = 0;  // but for this one, which does not count
+  std::int64_t ignore_index = 0;  // except for this one, which does not count
 };
 
 /// How pixels of images, p in 0 … 1, became its input: (p - mean[c]) / deviation[c].

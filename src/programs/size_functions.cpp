@@ -17,7 +17,7 @@ double real(const IValue& value) {
   if (value.isDouble()) return value.toDouble();
   if (value.isInt()) return static_cast<double>(value.toInt());
   if (value.isBool()) return value.toBool() ? 1 : 0;
-  throw Error("computes with what is no number");
+  throw Error("computes with something that is not a number");
 }
 
 bool is_whole(const IValue& value) { return value.isInt() || value.isBool(); }
@@ -64,7 +64,7 @@ Function of_one(Result result) {
 Function rounded(double (*round)(double)) {
   return of_one([=](const IValue& a) {
     const double value = round(real(a));
-    if (!(std::abs(value) < 0x1p62)) throw Error("computes a size that is no number");
+    if (!(std::abs(value) < 0x1p62)) throw Error("computes a size that is not a number");
     return static_cast<std::int64_t>(value);
   });
 }

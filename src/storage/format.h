@@ -12,7 +12,7 @@ inline constexpr std::int64_t kFileFormat = 2;
 /// That of histories and descents, which have not changed.
 inline constexpr std::int64_t kFirstFormat = 1;
 
-/// Throws Error where one of our files is of a newer format than this program knows. Other programs' files pass.
+/// Throws Error if one of our files is of a newer format than this program knows. Other programs' files pass.
 void check_format(const Hdf5Reader& reader);
 
 }  // namespace lossatlas

@@ -9,7 +9,7 @@
 
 namespace lossatlas {
 
-/// A setting that two surfaces do not share; null where one lacks it. Files by their SHA-256.
+/// A setting that two surfaces do not share; null if one lacks it. Files by their SHA-256.
 struct SettingDifference {
   std::string name;
   nlohmann::json first, second;

@@ -55,7 +55,7 @@ std::vector<double> terms_of(const std::vector<double>& steps) {
   return terms;
 }
 
-/// Solves A x = b by elimination with pivots; nothing where A is singular.
+/// Solves A x = b by elimination with pivots; nothing if A is singular.
 std::optional<std::vector<double>> solve(Matrix a, std::vector<double> b) {
   const std::size_t n = b.size();
   for (std::size_t k = 0; k < n; ++k) {
@@ -79,7 +79,7 @@ std::optional<std::vector<double>> solve(Matrix a, std::vector<double> b) {
   return b;
 }
 
-/// Coefficients of the terms in the least-squares fit; nothing where the samples do not decide them.
+/// Coefficients of the terms in the least-squares fit; nothing if the samples do not decide them.
 std::optional<std::vector<double>> fit(const std::vector<Sample>& samples, std::size_t axes) {
   const std::size_t n = terms_of(std::vector<double>(axes)).size();
   Matrix products(n, std::vector<double>(n, 0));

@@ -97,10 +97,10 @@ const std::filesystem::path& start(const std::filesystem::path& file, const nloh
   return file;
 }
 
-/// Where the text of the head begins and ends. Throws where the head is not whole.
+/// Where the text of the head begins and ends. Throws if the head is not whole.
 std::string head_text(const std::filesystem::path& file, Bytes bytes) {
   if (bytes.size() < kPrefix || std::memcmp(bytes.data(), kJournalMagic.data(), kJournalMagic.size()) != 0) {
-    throw DamagedJournal("{}: no journal of a sweep, or damaged at its start", file.string());
+    throw DamagedJournal("{}: not a journal of a sweep, or damaged at its start", file.string());
   }
   const auto version = get<std::uint32_t>(bytes, kJournalMagic.size());
   if (version > kJournalVersion) {
@@ -137,7 +137,7 @@ struct Columns {
   std::vector<std::pair<Split, std::size_t>> counts;  // of the first split first
 };
 
-/// Throws Error where a journal holds no loss, or not how many images made it.
+/// Throws Error if a journal holds no loss, or not how many images made it.
 Columns columns_from(const std::filesystem::path& file, std::vector<std::string> names,
                      const nlohmann::json& settings) {
   const std::string first = settings.value("split", nlohmann::json()) == "test" ? "test" : "train";

@@ -21,15 +21,15 @@ inline constexpr std::uint32_t kJournalVersion = 2;
 /// The first 16 bytes of every journal.
 inline constexpr std::string_view kJournalMagic = "lossatlas-journ\n";
 
-/// The points of a sweep as they were finished: what a surface file lacks after a kill stands here. Each point is
+/// The points of a sweep as they were finished: it holds what a surface file lacks after a kill. Each point is
 /// added by one write(), so that no kill takes it away, and reaches the disk within a second of the next one.
 class Journal {
  public:
   /// Starts a journal without points, in the place of any that is there. `measures`: those of the surface. Throws
-  /// Error, also where the file is not a journal.
+  /// Error, also if the file is not a journal.
   Journal(const std::filesystem::path& file, const nlohmann::json& settings, std::vector<Measure> measures);
 
-  /// `index`: of the point in the surface. Throws Error where it cannot be written; the points before stay. One call at
+  /// `index`: of the point in the surface. Throws Error if it cannot be written; the points before stay. One call at
   /// a time.
   void add(std::size_t index, const Evaluation& evaluation);
 
@@ -63,7 +63,7 @@ JournalContents read_journal(const std::filesystem::path& file);
 /// S.h5.journal, beside the surface S.h5.
 std::filesystem::path journal_of(const std::filesystem::path& surface);
 
-/// Throws Error where something is at that path that does not begin as a journal does: it belongs to somebody else.
+/// Throws Error if something is at that path that does not begin as a journal does: it belongs to somebody else.
 void check_journal(const std::filesystem::path& journal);
 
 /// That, and the journals S.h5.journal.HOST.PID of processes that joined, as far as they are there, by name. Files of

@@ -50,7 +50,7 @@ double basin_width(double width, double step) {
   return width < step ? std::max(std::sqrt(width * step), step / 10) : width;
 }
 
-/// The part of the range, as seen from 0, within which all losses are finite; nothing where they all are.
+/// The part of the range, as seen from 0, within which all losses are finite; nothing if they all are.
 std::optional<double> finite_part(const Surface& surface) {
   const auto part_of = [&](std::size_t index) {
     const auto indices = surface.grid.indices_of(index % surface.grid.size());

@@ -9,11 +9,11 @@ namespace lossatlas {
 
 // Ranges to try instead of a surface's own, as options: "--x -0.4:0.4 --y -0.4:0.4" (of a line, --x alone; of a fifth
 // axis
-// --axis 5=-0.4:0.4). "" where
+// --axis 5=-0.4:0.4). "" if
 // the range cannot be chosen so: of curves, where checkpoints or runs are marked, and where 0 is not inside each axis.
 
 /// The box around the centre in which no loss was found that is not finite; half of the distance to the nearest where
-/// that is the centre alone. "" where all losses are finite.
+/// that is the centre alone. "" if all losses are finite.
 std::string finite_range(const Surface& surface);
 
 /// The basin and as much again around it: on either side its width, at least a tenth of a step of the grid; at most

@@ -70,7 +70,7 @@ bool is_own(const json& stored_settings) {
 
 /// The surface without points that a journal belongs to, where the file is gone.
 Surface surface_of(const JournalContents& contents, const std::filesystem::path& journal) {
-  if (!is_own(contents.settings)) throw Error("{}: no journal of a surface", journal.string());
+  if (!is_own(contents.settings)) throw Error("{}: not a journal of a surface", journal.string());
   return empty_surface(contents.settings, journal.string());
 }
 
@@ -79,15 +79,15 @@ Surface read_own_surface(const std::filesystem::path& file) {
   try {
     Surface surface = read_members(file);
     if (is_own(surface.settings)) return surface;
-    throw Error("{}: not written by `lossatlas surface`, which cannot go on with it; choose another `out`",
+    throw Error("{}: not written by `lossatlas surface`, which cannot continue it; choose another `out`",
                 file.string());
   } catch (const Error& error) {
     if (journals.empty()) throw;
-    throw Error("{}; move it away to go on from {}", error.what(), journals.front().string());
+    throw Error("{}; move it away to continue from {}", error.what(), journals.front().string());
   }
 }
 
-/// True where points of one are points of the other, by index: same grid, and nothing differs but what files are
+/// True if points of one are points of the other, by index: same grid, and nothing differs but what files are
 /// called.
 bool has_same_points(const json& a, const json& b) {
   if (a == b || !a.is_object() || !b.is_object()) return a == b;
@@ -150,7 +150,7 @@ std::optional<Remains> read_remains(const std::filesystem::path& file) {
     }
   }
   if (!remains && !damaged.empty()) {
-    throw Error("{}: damaged at its start, and {} is not there: nothing to go on with; move it away to start anew",
+    throw Error("{}: damaged at its start, and {} is not there: nothing to resume; move it away to start again",
                 damaged.front().string(), file.string());
   }
   if (!remains) return remains;

@@ -18,7 +18,7 @@ struct Remains {
   std::vector<std::string> remarks = {};            // on what is damaged, for people
 };
 
-/// Nothing where there is neither a file nor a journal. Journals count where their settings are those of the file.
+/// Nothing if there is neither a file nor a journal. Journals count where their settings are those of the file.
 /// Throws Error for a file or a journal that is of another kind, cannot be read, or is of a newer version.
 std::optional<Remains> read_remains(const std::filesystem::path& file);
 
@@ -32,14 +32,14 @@ struct Difference {
   bool arithmetic = false;  // decides the last bits alone: engine, instruction set, batch size, LibTorch
 };
 
-/// What a setting stands for, null where it is missing: a file is its bytes, whatever its name.
+/// What a setting stands for, null if it is missing: a file is its bytes, whatever its name.
 nlohmann::json identity(const nlohmann::json& settings, const std::string& key);
 
 /// The first difference of settings but the grid, those of arithmetic last. `now` and `before` as a file stores them.
 /// Data are compared as data_difference does.
 std::optional<Difference> difference(const nlohmann::json& now, const nlohmann::json& before);
 
-/// Copies the points of `from` into `to`, if its grid holds all coordinates of all axes exactly. False where not.
+/// Copies the points of `from` into `to`, if its grid holds all coordinates of all axes exactly. False if not.
 bool adopt(const Surface& from, Surface& to);
 
 }  // namespace lossatlas

@@ -144,7 +144,7 @@ Surface empty_surface(const json& stored, const std::string& file) {
   const Settings settings = settings_from(stored);
   const auto measures = measures_of(stored);
   const bool has_loss = !measures.empty() && measures[0].split && measures[0].kind == "loss";
-  if (!settings.axes || settings.axes->empty() || !has_loss) throw Error("{}: no journal of a surface", file);
+  if (!settings.axes || settings.axes->empty() || !has_loss) throw Error("{}: not a journal of a surface", file);
   std::vector<Axis> axes;
   for (const AxisSetting& axis : *settings.axes) axes.push_back({axis.low, axis.high, axis.points, axis.name});
   Surface surface(Grid(std::move(axes)), measures, form_of(stored));

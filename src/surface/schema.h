@@ -8,18 +8,18 @@
 
 namespace lossatlas {
 
-// Where the parts of a surface stand in its file, as docs/file-format.md describes it.
+// Where the parts of a surface are stored in its file, as docs/file-format.md describes it.
 
 inline constexpr auto kPoints = "/lossatlas/points";
 inline constexpr auto kCurves = "/lossatlas/curves";
 inline constexpr auto kPilot = "/lossatlas/pilot/";
-/// The values along the straight line, where those along the curve stand at the root.
+/// The values along the straight line, if those along the curve are at the root.
 inline constexpr auto kLinear = "/lossatlas/linear/";
 
 /// Of a dataset of what every reader looks for: loss and accuracy at the root, as tomgoldstein/loss-landscape has them,
 /// the rest under /lossatlas.
 std::string at_root(const std::string& name);
-/// Where the values of each member stand, if there are several: "/lossatlas/repeats/".
+/// Where the values of each member are stored, if there are several: "/lossatlas/repeats/".
 std::string group_of(const Form& form);
 /// Of the standard errors of a measure.
 std::string error_dataset(const Measure& measure);
@@ -47,7 +47,7 @@ nlohmann::json upgraded(nlohmann::json settings);
 Form form_of(const nlohmann::json& settings);
 /// Its measures by the names in its settings.
 std::vector<Measure> measures_of(const nlohmann::json& settings);
-/// Without points. Throws Error, naming `file`, where the settings do not say what its grid is.
+/// Without points. Throws Error, naming `file`, if the settings do not say what its grid is.
 Surface empty_surface(const nlohmann::json& settings, const std::string& file);
 
 }  // namespace lossatlas

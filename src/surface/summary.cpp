@@ -105,7 +105,7 @@ double uniform_loss(const Surface& surface, const Summary& summary) {
   return summary.centre.loss < 0.9 * uniform ? uniform : kNotKnown;
 }
 
-/// True where there was something to say.
+/// True if there was something to say.
 bool hint_at_broken_centre(const Surface& surface, Summary& summary) {
   if (is_centre_finite(surface)) return false;
   summary.hints.emplace_back(

@@ -11,7 +11,7 @@
 
 namespace lossatlas {
 
-/// A loss and where it stands.
+/// A loss and its place.
 struct Located {
   double loss = kNotKnown;
   std::vector<double> at = {};  // coordinates
@@ -60,12 +60,12 @@ struct Summary {
 ///  * the range is too large: more than half of the points are not finite, or more than three quarters are far out: not
 ///    finite, above 100 times the centre's loss and above 1, or, for cross-entropy, above log(classes), the loss of a
 ///    uniform guess, where the centre is below 90 % of it;
-///  * recalibration_advice instead, where there is one; there one point that is not finite is enough;
+///  * recalibration_advice instead, if there is one; there one point that is not finite is enough;
 ///  * the centre is not the lowest point: lower by more than 10 % of its loss, 0.01 and twice both standard errors
 ///    (not where checkpoints are marked);
 ///  * all losses are finite, and their median standard error is larger than highest − lowest.
-/// Those about the range name another to try (range_advice.h), and want at least nine points; none is given before all
-/// points are there.
+/// Those about the range name another to try (range_advice.h), and require at least nine points; none is given before
+/// all points are there.
 Summary summarize(const Surface& surface);
 
 /// Whether the loss at the origin is finite, as far as it is known: on the grid, or by the centre check.

@@ -88,16 +88,16 @@ struct Surface {
   Grid grid;
   Form form;
   std::vector<Field> fields;      // the loss over the first split first
-  std::vector<PointState> state;  // tells a point that is missing from one whose loss is NaN
+  std::vector<PointState> state;  // distinguishes a missing point from one whose loss is NaN
   std::vector<Samples> samples;   // of the first split, and of the second if there are two
   std::vector<MarkedPoint> points;
   std::vector<PlaneCurve> curves;
   double unit = kNotKnown;                               // length of all directions, where it is the same
   Trajectory trajectory;                                 // paths of optimizers through the plane
-  std::string direction_file;                            // "" where directions come from the seed alone
+  std::string direction_file;                            // "" if directions come from the seed alone
   nlohmann::json settings = nlohmann::json::object();    // all that decides the values
   nlohmann::json provenance = nlohmann::json::object();  // how this file came about: may differ between equal surfaces
-  /// The loss at the origin beside that of the untouched checkpoint: images, surface, checkpoint, equal; null where
+  /// The loss at the origin beside that of the untouched checkpoint: images, surface, checkpoint, equal; null if
   /// they were not compared.
   nlohmann::json centre_check;
 

@@ -61,7 +61,7 @@ std::vector<PointState> read_states(const Hdf5Reader& reader, const std::string&
   std::vector<PointState> states;
   for (const double value : read_values(reader, name, shape)) {
     if (value != 0 && value != 1 && value != 2) {
-      throw Error("{}: {} holds {}, which is no state of a point", reader.file().string(), name, value);
+      throw Error("{}: {} holds {}, which is not a state of a point", reader.file().string(), name, value);
     }
     states.push_back(static_cast<PointState>(value));
   }
@@ -76,18 +76,18 @@ json read_settings(const Hdf5Reader& reader) {
   const auto is_count = [](const json& value) { return value.is_number_integer() && value >= 1; };
   const json repeats = settings.value(key_of(&Settings::repeat), json(1));
   if (!is_count(repeats) || repeats > 1'000'000) {
-    throw Error("{}: {} is no number of repeats", reader.file().string(), json_text(repeats));
+    throw Error("{}: {} is not a number of repeats", reader.file().string(), json_text(repeats));
   }
   for (const char* key : {"more", key_of(&Settings::measures)}) {
     const json names = settings.value(key, json::array());
     if (!names.is_array() || !std::all_of(names.begin(), names.end(), is_text)) {
-      throw Error("{}: the setting {} is no list of names", reader.file().string(), key);
+      throw Error("{}: the setting {} is not a list of names", reader.file().string(), key);
     }
   }
   const json levels = stored(settings, key_of(&Settings::levels));
   if (!levels.is_null() &&
       (!levels.is_array() || levels.empty() || !std::all_of(levels.begin(), levels.end(), is_count))) {
-    throw Error("{}: the setting levels is no list of numbers of images", reader.file().string());
+    throw Error("{}: the setting levels is not a list of numbers of images", reader.file().string());
   }
   return settings;
 }
@@ -118,7 +118,7 @@ std::vector<Measure> read_measures(const Hdf5Reader& reader, const json& setting
     measures.push_back(measure_of(error_name(measures.at(0).split.value_or(Split::train))));  // format 1 did not say so
   }
   if (!have_losses(measures)) {
-    throw Error("{}: /lossatlas@measures is no list of measures, a loss first", reader.file().string());
+    throw Error("{}: /lossatlas@measures is not a list of measures that begins with a loss", reader.file().string());
   }
   return measures;
 }
@@ -289,7 +289,8 @@ Surface read_any(const std::filesystem::path& file, bool wants_levels) {
   const Split split = reader.has("/train_loss") ? Split::train : Split::test;
   if (!reader.has("/xcoordinates") || !reader.has("/" + measure_name("loss", split))) {
     throw Error(
-        "{}: no surface or line (wants xcoordinates, ycoordinates unless it is a line, and train_loss or test_loss; it "
+        "{}: not a surface or line (requires xcoordinates, ycoordinates unless it is a line, and train_loss or "
+        "test_loss; it "
         "holds {})",
         file.string(), fmt::join(reader.members("/"), ", "));
   }

@@ -32,7 +32,7 @@ struct Projected {
   std::vector<double> length;    // of the checkpoint from the origin
 };
 
-/// From the products of the checkpoints' differences to the origin with the two directions. Throws Error where a
+/// From the products of the checkpoints' differences to the origin with the two directions. Throws Error if a
 /// direction is zero or, for lstsq, both are parallel.
 Projected project(const Products& products, ProjectionRule rule);
 
@@ -40,7 +40,7 @@ Projected project(const Products& products, ProjectionRule rule);
 /// checkpoint, in the order of the path; the last is the run's final checkpoint.
 struct RunPath {
   std::string name;              // of its group in the file
-  std::string label, optimizer;  // for people; "" where the optimizer is not known
+  std::string label, optimizer;  // for people; "" if the optimizer is not known
   std::vector<std::string> file;
   std::vector<std::int64_t> epoch;
   Projected points;
@@ -48,7 +48,7 @@ struct RunPath {
   std::vector<std::pair<std::string, std::vector<double>>> values;
 
   std::size_t size() const { return file.size(); }
-  /// The values of a dataset; null where there are none.
+  /// The values of a dataset; null if there are none.
   const std::vector<double>* find(std::string_view dataset) const;
 };
 
@@ -65,7 +65,7 @@ struct PathValues {
 };
 PathValues path_values(Split split, bool is_second = false);
 
-/// Under /lossatlas/runs and /lossatlas/pca, as docs/file-format.md describes it. Writes nothing where there is none.
+/// Under /lossatlas/runs and /lossatlas/pca, as docs/file-format.md describes it. Writes nothing if there is none.
 void write_trajectory(Hdf5Writer& writer, const Trajectory& trajectory);
 /// Throws Error for datasets of differing lengths.
 Trajectory read_trajectory(const Hdf5Reader& reader);

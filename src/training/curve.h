@@ -70,7 +70,7 @@ class CurveRun {
            nlohmann::json settings);
   ~CurveRun();
 
-  /// Goes on from the file. Throws Error where it is of other settings (named), or damaged. False if the file holds no
+  /// Continues from the file. Throws Error if it is of other settings (named), or damaged. False if the file holds no
   /// digest of its data (data_digest.h), so that they could not be compared.
   bool resume();
   /// Trains to the last epoch (true), or until stopped (false).

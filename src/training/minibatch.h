@@ -16,14 +16,14 @@ struct Minibatch {
 };
 
 /// Minibatches without replacement: each epoch goes once through all images in a new random order. What minibatch k of
-/// epoch e holds depends on the seed alone, so a run can go on from any step.
+/// epoch e holds depends on the seed alone, so a run can continue from any step.
 class MinibatchSampler {
  public:
   /// augment: each image is shifted by up to 4 pixels (black comes in) and flipped left to right half of the time,
   /// as in He et al. 2016.
   MinibatchSampler(const DataSet& data, std::int64_t batch_size, std::uint64_t seed, bool augment);
 
-  /// Minibatches in an epoch. A last one of a single image is left out where there are others: batch norm has no
+  /// Minibatches in an epoch. A last one of a single image is left out if there are others: batch norm has no
   /// variance of one.
   std::int64_t steps() const { return steps_; }
   /// Images in an epoch.

@@ -13,7 +13,7 @@
 namespace lossatlas {
 namespace {
 
-/// The gradient with weight decay added; a new tensor only where there is some.
+/// The gradient with weight decay added; a new tensor only if there is some.
 at::Tensor gradient_of(const at::Tensor& parameter, double weight_decay) {
   return weight_decay == 0 ? parameter.grad() : parameter.grad().add(parameter, weight_decay);
 }

@@ -28,7 +28,7 @@ class Optimizer {
   /// What a resumed run must have: the rule's memory, first for all parameters under their names, then (adam, adamw)
   /// again under "NAME/2"; of gd the gradient so far.
   const std::vector<NamedTensor>& memory() const { return memory_; }
-  /// `steps`: how many were taken. Throws Error where names or shapes differ from the parameters'.
+  /// `steps`: how many were taken. Throws Error if names or shapes differ from the parameters'.
   void restore(const std::vector<NamedTensor>& memory, std::int64_t steps);
 
  protected:

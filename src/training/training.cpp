@@ -55,7 +55,7 @@ bool is_history(const std::filesystem::path& file) {
   }
 }
 
-/// Throws Error where a file has the name of one of a run's, but is not one: it is neither removed nor replaced.
+/// Throws Error if a file has the name of one of a run's, but is not one: it is neither removed nor replaced.
 void check_own(const std::filesystem::path& folder) {
   const auto check = [](const std::filesystem::path& file, bool is_own) {
     if (is_own || !std::filesystem::exists(file)) return;
@@ -269,7 +269,7 @@ bool TrainingRun::resume() {
                             impl_->loop->steps_taken());
   impl_->history.rows = read_history(impl_->folder / kHistory).rows;
   std::erase_if(impl_->history.rows, [&](const HistoryRow& row) { return row.epoch > impl_->loop->epoch(); });
-  if (impl_->history.rows.empty()) throw Error("{}: history.h5 has no epoch to go on from", impl_->folder.string());
+  if (impl_->history.rows.empty()) throw Error("{}: history.h5 has no epoch to resume from", impl_->folder.string());
   if (!lacks_data_digest(impl_->history.settings, settings)) return true;
   write_history(impl_->folder / kHistory, impl_->history);
   impl_->save_resume();

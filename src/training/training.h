@@ -38,7 +38,8 @@ struct TrainingSummary {
 /// A training run and its folder:
 ///   FOLDER/history.h5                 a row an epoch
 ///   FOLDER/checkpoints/epoch-0000.pt  the initial network, then one every save_every epochs and the last
-///   FOLDER/resume.pt                  where a run that was cut off goes on: parameters, optimizer memory, epoch, step
+///   FOLDER/resume.pt                  from which an interrupted run continues: parameters, optimizer memory, epoch,
+///   step
 /// A run that is interrupted and resumed ends in the same bits as one that was not, given one thread.
 class TrainingRun {
  public:
@@ -49,14 +50,14 @@ class TrainingRun {
   /// Starts over from the seed and removes the files of an earlier run. Throws Error, before anything is changed, if
   /// a file has the name of one of these but was not written by a run.
   void start();
-  /// Goes on from resume.pt. Throws Error where the folder holds no resume.pt, or one of other settings (named), or of
+  /// Continues from resume.pt. Throws Error if the folder holds no resume.pt, or one of other settings (named), or of
   /// a cosine that ends before `epochs`. False if the run held no digest of its data (data_digest.h), so that they
   /// could not be compared; it holds one then.
   bool resume();
   /// Trains to the last epoch, or until stopped.
   TrainingSummary run(const TrainingHooks& hooks);
 
-  /// True where the folder holds a run.
+  /// True if the folder holds a run.
   static bool exists(const std::filesystem::path& folder);
   /// True for a run that was cut off before its first resume.pt: nothing but the untrained network is there.
   static bool has_only_begun(const std::filesystem::path& folder);
@@ -66,7 +67,7 @@ class TrainingRun {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Everything that decides the values of a run, but for the number of epochs.
+/// Everything that decides the values of a run, except for the number of epochs.
 nlohmann::json settings_of(const TrainingOptions& options, const DataSet& train, const DataSet* test,
                            const at::Device& device);
 

@@ -39,7 +39,7 @@ class TrainingLoop {
 
   TrainingLoop(std::int64_t epochs, std::unique_ptr<Trainee> trainee, Step step);
 
-  /// Trains the epoch under way to its end; false when stopped before. Throws Error where the loss is not finite.
+  /// Trains the epoch under way to its end; false when stopped before. Throws Error if the loss is not finite.
   bool train_epoch(const TrainingHooks& hooks);
   /// Ends the epoch: its training values, and the rate at its end. Test values are NaN.
   HistoryRow finish_epoch();
@@ -80,7 +80,7 @@ class TrainingLoop {
 /// The tensor with its numbers in this order in memory; only those of four dimensions have another than their own.
 at::Tensor in_layout(const at::Tensor& tensor, at::MemoryFormat layout);
 
-/// The first setting that differs, in words; empty where none does. The optimizer before its own numbers.
+/// The first setting that differs, in words; empty if none does. The optimizer before its own numbers.
 std::string first_difference(const nlohmann::json& ours, const nlohmann::json& theirs);
 
 /// What a reader of a checkpoint needs to use it right: arch, classes, width, data, mean, std, input.

@@ -25,6 +25,6 @@ TEST_CASE("a name that is not in the table is refused with those that are") {
     kFruits.parse("--fruit", "plum");
     FAIL("no error");
   } catch (const lossatlas::UsageError& error) {
-    CHECK(std::string(error.what()) == "--fruit plum: wants apple, pear or fig");
+    CHECK(std::string(error.what()) == "--fruit plum: requires apple, pear or fig");
   }
 }

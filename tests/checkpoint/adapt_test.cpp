@@ -86,7 +86,7 @@ TEST_CASE("weights are put together by mask, and by length and direction") {
       put_together(pruned, v, torch::tensor({{1.F, 0.F}, {0.F, 1.F}})).equal(torch::tensor({{3.F, 0.F}, {0.F, 2.F}})));
   CHECK(put_together(normed, torch::tensor({{10.F}, {-1.F}}), v).allclose(torch::tensor({{6.F, 8.F}, {0.F, -1.F}})));
   CHECK_THROWS_WITH(put_together(normed, torch::ones({1, 2}), v), ContainsSubstring("w_g [1, 2] and w_v [2, 2]"));
-  CHECK_THROWS_WITH(put_together(pruned, torch::ones({2}), v), ContainsSubstring("do not go together"));
+  CHECK_THROWS_WITH(put_together(pruned, torch::ones({2}), v), ContainsSubstring("do not match"));
 }
 
 TEST_CASE("an index gives the numbers that loading gives, whatever the names and halves") {

@@ -99,7 +99,7 @@ TEST_CASE("a file of torch.export that is not what it says is refused by what is
       {"\"layout\": 7", "\"layout\": 1", "'p': a tensor that is not dense"},
       {"aten.linear.default", "aten.lineal.default", "graphs may not call this operator"},
       {"\"user_input\"", "\"user_inqut\"", "the graph has an input of the kind user_inqut, which is not supported"},
-      {"{\"config\": {\"p\"", "{\"config\": [\"p\"", "data/weights/model_weights_config.json: is no JSON"},
+      {"{\"config\": {\"p\"", "{\"config\": [\"p\"", "data/weights/model_weights_config.json: is not JSON"},
   }));
   CHECK_THAT(refusal_of(text, other), ContainsSubstring(message));
 }

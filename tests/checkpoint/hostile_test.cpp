@@ -240,7 +240,7 @@ TEST_CASE("dictionaries that hold one another many times over are looked into on
   const std::string weights = one_tensor("K\x06", "K\x00"s, "K\x06", "K\x01");
   write_file(file, legacy_file(pickle + "U\x04mine"s + weights + "u", {std::string(24, '\0')}));
   CHECK_THAT(refusal(file),
-             ContainsSubstring("holds no state_dict") && ContainsSubstring("`key` mine takes that entry"));
+             ContainsSubstring("holds no state_dict") && ContainsSubstring("`key` mine chooses that entry"));
 }
 
 TEST_CASE("objects that are passed over take no memory however often they are made") {

@@ -14,7 +14,7 @@ using lossatlas::with_options;
 
 TEST_CASE("fields in messages become options") {
   CHECK(with_options("S.h5: exists; choose another `out`") == "S.h5: exists; choose another --out");
-  CHECK(with_options("`bn_images`: goes with `bn` recalibrate") == "--bn-images: goes with --bn recalibrate");
+  CHECK(with_options("`bn_images`: requires `bn` recalibrate") == "--bn-images: requires --bn recalibrate");
   CHECK(with_options("`x` 2:1") == "--x 2:1");
   CHECK(with_options("`a`b`out`") == "`a`b--out");
 }

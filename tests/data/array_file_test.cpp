@@ -98,7 +98,7 @@ TEST_CASE("damaged .npz files are refused in one line") {
     }
   };
   CHECK(refusal_of(whole).empty());
-  CHECK_THAT(refusal_of(""), ContainsSubstring("a.npz: is no .npz file"));
+  CHECK_THAT(refusal_of(""), ContainsSubstring("a.npz: is not an .npz file"));
   CHECK_THAT(refusal_of(whole.substr(0, whole.size() / 2)), ContainsSubstring("a.npz: has no directory"));
   std::string changed = whole;
   const std::size_t at = whole.find("f4_little_C.npy");

@@ -185,7 +185,7 @@ TEST_CASE("IDX files are read as MNIST's are") {
   write("train-images-idx3-ubyte", head({200, 200, 200}) + pixels);
   CHECK_THROWS_WITH(load_data(words, Split::train), ContainsSubstring("24 bytes after its head"));
   write("train-images-idx3-ubyte", "no IDX file");
-  CHECK_THROWS_WITH(load_data(words, Split::train), ContainsSubstring("is no IDX file"));
+  CHECK_THROWS_WITH(load_data(words, Split::train), ContainsSubstring("is not an IDX file"));
   std::filesystem::remove(raw / "t10k-images-idx3-ubyte");
   CHECK_THROWS_WITH(load_data(words, Split::test), ContainsSubstring("no t10k-images"));
 }

@@ -167,7 +167,7 @@ TEST_CASE("pictures that cannot be decoded are named, or left out") {
   const DataSet all = pictures.load();
   for (int i = 0; i < 7; ++i) std::ofstream(pictures.data() / ("train/cat/aa" + std::to_string(i) + ".jpg")) << "GIF";
   const auto refused = [&] {
-    CHECK_THROWS_WITH(pictures.load(), ContainsSubstring("train: 7 of 10 pictures cannot be decoded: cat/aa0.jpg (is "
+    CHECK_THROWS_WITH(pictures.load(), ContainsSubstring("train: 7 of 10 images cannot be decoded: cat/aa0.jpg (is "
                                                          "neither JPEG nor PNG), cat/aa1.jpg") &&
                                            ContainsSubstring("cat/aa4.jpg (is neither JPEG nor PNG) and 2 more") &&
                                            ContainsSubstring("`skip_bad`"));
@@ -178,7 +178,7 @@ TEST_CASE("pictures that cannot be decoded are named, or left out") {
   pictures.spec.images.skip_bad = true;
   const DataSet left = pictures.load();
   CHECK_FALSE(pictures.decodes());
-  CHECK_THAT(pictures.notes.at(0), ContainsSubstring("7 of 10 pictures cannot be decoded and are left out"));
+  CHECK_THAT(pictures.notes.at(0), ContainsSubstring("7 of 10 images cannot be decoded and are left out"));
   CHECK(left.labels == all.labels);
   CHECK((pixels(left) == pixels(all)));
   for (const char* name : {"cat/a.jpg", "cat/b.PNG", "dog/1.jpeg"})

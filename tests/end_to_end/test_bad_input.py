@@ -30,7 +30,7 @@ def refused(lossatlas, folder):
         assert line.startswith("lossatlas: "), line
         for culprit in [culprits] if isinstance(culprits, str) else culprits:
             assert culprit in line
-        assert "should not have happened" not in line and done.out == ""
+        assert "internal error" not in line and done.out == ""
         assert helpers.tree(folder) == before
         return line
 

@@ -217,7 +217,7 @@ def test_resume_goes_on_with_the_statistics_of_a_journal(epochs, pictures, lossa
     helpers.interrupt([*words, "--bn", "stored"], "centre", signal.SIGKILL, until=helpers.has_begun(out))
     out.unlink()
     done = lossatlas(*words, "--resume").ok()
-    assert "was begun with stored batch-norm statistics" in done.err and "going on" in done.err
+    assert "was begun with stored batch-norm statistics" in done.err and "resuming" in done.err
     assert statistics_in(out) == ("stored", None)
 
 

@@ -234,7 +234,7 @@ def test_a_network_in_the_place_of_averages_and_weights_under_other_names(lossat
     torch.save({"model": None, "ema": torch.nn.Linear(2, 1)}, tmp_path / "a.pt")
     assert "a.pt: 'ema': the pickle asks for 'torch.nn.modules.linear.Linear'" in lossatlas("info", tmp_path / "a.pt").line()
     torch.save({"critic": {"w": torch.ones(2)}, "generator": state}, tmp_path / "b.pt")
-    assert lossatlas("info", tmp_path / "b.pt").line().endswith("; --key generator takes that entry")
+    assert lossatlas("info", tmp_path / "b.pt").line().endswith("; --key generator chooses that entry")
 
 
 def test_what_holds_itself_or_repeats_costs_nothing(lossatlas, state, tmp_path):

@@ -65,8 +65,8 @@ def test_an_interrupted_command_goes_on_with_or_without_resume(compare, pictures
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err.splitlines()[-2:] == ["interrupted; the same command with --resume goes on",
-                                     "compare-optimizers: the same command goes on with the runs"]
+    assert err.splitlines()[-2:] == ["interrupted; continue with the same command and --resume",
+                                     "compare-optimizers: the same command continues the runs"]
     done = compare(*given, "--resume").ok()
     assert done.out.count("--resume") == 1 and "60 epochs into" in done.err
     assert (tmp_path / "trajectories.png").exists()

@@ -92,7 +92,7 @@ def test_training(lossatlas, pictures, tmp_path):
 
 @pytest.mark.parametrize("words, message", [
     (["--device", "cuda:99"], "there is no such device"),
-    (["--device", "cuda", "--instruction-set", "avx2"], "goes with --device cpu"),
+    (["--device", "cuda", "--instruction-set", "avx2"], "requires --device cpu"),
     (["--device", "cuda", "--engine", "eager", "--dtype", "tf32"], "only the fused engine"),
 ])
 def test_bad_words(lossatlas, pictures, checkpoint, tmp_path, words, message):

@@ -286,7 +286,7 @@ def test_interrupted_path_goes_on_to_the_same_bits(lossatlas, curve_words, tmp_p
     lossatlas(*words, "--out", whole).ok()
     cut = helpers.interrupt([*words, "--out", parts], after, wait=0.2)
     assert cut.status == 130, cut.err
-    again = re.search(r"go on with: (.*)", cut.err)
+    again = re.search(r"continue with: (.*)", cut.err)
     assert again and "--resume" in again[1]
     lossatlas(*words, "--out", parts, "--resume").ok()
     a, b = (helpers.load(bend_of(out, 1))["state_dict"] for out in (whole, parts))

@@ -255,8 +255,8 @@ def test_pickles_that_are_not_cifars(lossatlas, tmp_path):
     refused("it has no 'labels'", {"data": good["data"]})
     refused("label 10 of image 2 is not one of CIFAR-10's 0 to 9", good | {"labels": [0, 10]})
     refused("holds 2 images and 1 labels", good | {"labels": [0]})
-    refused("its 'data' is no array of uint8 [N, 3072]", good | {"data": np.zeros((2, 3072), np.int32)})
-    refused("its 'data' is no array of uint8 [N, 3072]", good | {"data": np.zeros((2, 3071), np.uint8)})
+    refused("its 'data' is not an array of uint8 [N, 3072]", good | {"data": np.zeros((2, 3072), np.int32)})
+    refused("its 'data' is not an array of uint8 [N, 3072]", good | {"data": np.zeros((2, 3071), np.uint8)})
     refused("breaks off", pickle.dumps(good, 2)[:3000])
     refused("breaks off", b"")
 

@@ -93,7 +93,7 @@ def test_a_sample_takes_its_share_of_each_class(lossatlas, tmp_path, files):
 
 @pytest.mark.parametrize("problem, words, status, line", [
     ("untold", ["--data", "{}"], 2, "give --mean and --std"),
-    ("told", ["--mean", "0.5"], 2, "goes with --data"),
+    ("told", ["--mean", "0.5"], 2, "requires --data"),
     ("told", ["--data", "synthetic:40", "--mean", "2"], 2, "requires numbers from 0 to 1"),
     ("other", ["--data", "{}"], 1, "a sample is float32 [3, 32, 32], int64 [], and"),
     ("told", ["--data", "nothing:here"], 2, "unknown kind of data"),

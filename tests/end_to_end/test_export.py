@@ -388,7 +388,7 @@ def test_draws(export, tmp_path):
 
 
 @pytest.mark.parametrize("name,words,status,text", [
-    ("s.png", (), 2, "say which with --to"),
+    ("s.png", (), 2, "choose one with --to"),
     ("s.vtk", ("--to", "vtk"), 2, "vtk"),
     ("s.csv", ("--log",), 2, "--log: csv holds all values as they are"),
     ("s.npz", ("--draw", "1"), 2, "--draw: npz holds all draws"),
@@ -398,7 +398,7 @@ def test_draws(export, tmp_path):
     ("s.vtp", ("--zmax", "nan"), 2, "--zmax"),
     ("s.vtp", ("--interp", "1"), 2, "--interp"),
     ("s.vtp", ("--field", "train_los"), 2, "did you mean 'train_loss'?"),
-    ("s.vtp", ("--draw", "1"), 2, "holds one draw only"),
+    ("s.vtp", ("--draw", "1"), 2, "holds only one draw"),
 ])
 def test_wrong_words(export, surface, tmp_path, name, words, status, text):
     done, _ = export(surface, name, *words)

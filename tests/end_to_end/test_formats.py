@@ -83,7 +83,7 @@ def test_an_unfinished_surface_goes_on_from_its_file_and_from_its_journal(lossat
     if left == "journal":
         (old / "unfinished.h5").unlink()
     result = lossatlas(*words, "--resume", "--force", "--out", "unfinished.h5", cwd=old).ok()
-    assert f"going on: {in_file.sum() if left == 'file' else in_journal} of 25 points are there" in result.err
+    assert f"resuming: {in_file.sum() if left == 'file' else in_journal} of 25 points are there" in result.err
     after = values_of(old / "unfinished.h5")
     assert (after["lossatlas/evaluated"] == 1).all()
     for name in ("train_loss", "train_acc", "test_loss", "lossatlas/test_acc_se", "lossatlas/train_acc_top5"):

@@ -172,7 +172,7 @@ def test_killed_sweep_does_not_go_on_with_other_data(lossatlas, checkpoint, data
     assert done.status == 1 and "other images in the train split" in done.line()
     assert [file.read_bytes() for file in (out, helpers.journal_of(out))] == before
     words[4] = f"cifar10:{elsewhere}"
-    done = helpers.interrupt([*words, "--resume"], "going on", number=9, wait=0)
+    done = helpers.interrupt([*words, "--resume"], "resuming", number=9, wait=0)
     assert "points are there" in done.err
 
 

@@ -96,7 +96,7 @@ def test_bad_pictures(lossatlas, folder, tmp_path):
              "--epochs", 1, "--out", tmp_path / "run"]
     refused = lossatlas(*train)
     assert refused.status == 1
-    assert f"{data}: 1 of 9 pictures cannot be decoded: bee/1.jpg (is cut off); --skip-bad leaves them out" in refused.line()
+    assert f"{data}: 1 of 9 images cannot be decoded: bee/1.jpg (is cut off); --skip-bad leaves them out" in refused.line()
     lossatlas(*train, "--skip-bad").ok()
     with h5py.File(tmp_path / "run" / "history.h5") as h5:
         assert len(h5["test_acc"]) == 2  # of the start and one epoch

@@ -285,7 +285,7 @@ def test_killed_in_its_first_look(sweep_in_levels, out):
     assert 3 <= known < PILOT
     assert helpers.read(out)["train_loss"].shape == (21, 21)
     _, err = sweep_in_levels.run(*sweep_in_levels.words, "--out", out, "--resume")
-    assert f"going on: {known} points of the first look are there" in err
+    assert f"resuming: {known} points of the first look are there" in err
     sweep_in_levels.same(out)
 
 

@@ -260,7 +260,7 @@ def test_resume(draw_line, lossatlas, between, checkpoint, other, pictures, tmp_
     stopped = helpers.interrupt([*words, "--points", 41, "--threads", 1], "centre", until=helpers.has_begun(out))
     assert stopped.status == 130 and "--resume" in stopped.err
     resumed = lossatlas(*words, "--points", 41, "--resume").ok()
-    assert "going on" in resumed.err
+    assert "resuming" in resumed.err
     whole, _ = draw_line(tmp_path / "whole.h5", "--to", other, "--points", 41)
     assert json.loads(lossatlas("info", "--json", "--diff", out, whole).ok().out)["same_values"]
     for name in ("test_loss", "test_acc", "lossatlas/test_loss_se"):

@@ -12,7 +12,7 @@ import helpers
 COMMANDS = """
 lossatlas | 2 | no command given; there are train, surface, line, trajectory, layers, curve, descend, export, convert, info, plot
 lossatlas help | 2 | unknown command 'help'; type lossatlas --help, or lossatlas COMMAND --help
-lossatlas surface help | 2 | unknown word 'help'; type lossatlas surface --help
+lossatlas surface help | 2 | unexpected argument 'help'; type lossatlas surface --help
 lossatlas -v | 2 | unknown option '-v', did you mean '--version'?; see lossatlas --help
 lossatlas run | 2 | unknown command 'run'; there are train, surface,
 lossatlas trian | 2 | unknown command 'trian', did you mean 'train'?
@@ -20,7 +20,7 @@ lossatlas --grid 51 | 2 | unknown option '--grid'; see lossatlas --help
 
 lossatlas train | 2 | --arch is required: architecture; `lossatlas info --archs` lists them
 lossatlas train --arch mlp | 2 | --data is required: synthetic[:N], cifar10:DIR, cifar100:DIR[:coarse], mnist:DIR, images:DIR, npz:FILE, hdf5:FILE or tokens:FILE[:T]
-lossatlas train mlp --data synthetic | 2 | unknown word 'mlp', did you mean '--arch mlp'?
+lossatlas train mlp --data synthetic | 2 | unexpected argument 'mlp', did you mean '--arch mlp'?
 lossatlas train --model mlp --data synthetic | 2 | unknown option '--model', did you mean '--arch'?
 lossatlas train --arch cnn --data synthetic | 2 | unknown architecture 'cnn': `lossatlas info --archs` lists them
 lossatlas train --arch ResNet-18 --data synthetic | 2 | unknown architecture 'ResNet-18', did you mean 'resnet18'?
@@ -30,45 +30,45 @@ lossatlas train --arch mlp --data ./empty | 2 | --data ./empty: unknown kind of 
 lossatlas train --arch mlp --data cifar10:empty | 1 | empty: no data_batch_1.bin here
 lossatlas train --arch mlp --dataset synthetic | 2 | unknown option '--dataset', did you mean '--data'?
 lossatlas train --arch mlp --data synthetic --lr | 2 | --lr requires a value (learning rate
-lossatlas train --arch mlp --data synthetic --lr 1 --lr 2 | 2 | --lr is given 2 times: once is meant
-lossatlas train --arch mlp --data synthetic --lr 0,1 | 2 | --lr: 0,1: wants a number above 0
+lossatlas train --arch mlp --data synthetic --lr 1 --lr 2 | 2 | --lr is given 2 times; give it once
+lossatlas train --arch mlp --data synthetic --lr 0,1 | 2 | --lr: 0,1: requires a number above 0
 lossatlas train --arch mlp --data synthetic --learning-rate 1 | 2 | unknown option '--learning-rate', did you mean '--lr'?
 lossatlas train --arch mlp --data synthetic --optim adam | 2 | unknown option '--optim', did you mean '--optimizer'?
 lossatlas train --arch mlp --data synthetic --optimizer Adam | 2 | --optimizer Adam: requires gd, sgd,
 lossatlas train --arch mlp --data synthetic --epoch 3 | 2 | unknown option '--epoch', did you mean '--epochs'?
 lossatlas train --arch mlp --data synthetic --epochs 1.5 | 2 | --epochs: 1.5: requires a whole number
-lossatlas train --arch mlp --data synthetic --device gpu | 2 | --device gpu: wants cpu, cuda or cuda:N
+lossatlas train --arch mlp --data synthetic --device gpu | 2 | --device gpu: requires cpu, cuda or cuda:N
 lossatlas train --arch mlp --data synthetic --gpu | 2 | unknown option '--gpu', did you mean '--device'?
 lossatlas train --arch mlp --data synthetic --output run2 | 2 | unknown option '--output', did you mean '--out'?
 lossatlas train --arch mlp --data synthetic -o run2 | 2 | unknown option '-o', did you mean '--out'?
 lossatlas train --arch mlp --data synthetic --batch_size 8 | 2 | unknown option '--batch_size', did you mean '--batch-size'?
-lossatlas train --arch mlp --data synthetic --out run | 1 | run: holds a run; go on with it by --resume, replace it by --force, or
+lossatlas train --arch mlp --data synthetic --out run | 1 | run: holds a run; continue it with --resume, replace it with --force, or
 
 lossatlas surface | 2 | --checkpoint is required: a file, or a run folder for its last epoch; or --problem
-lossatlas surface run/ | 2 | unknown word 'run/', did you mean '--checkpoint run/'?
-lossatlas surface m.pt --data synthetic | 2 | unknown word 'm.pt', did you mean '--checkpoint m.pt'?
+lossatlas surface run/ | 2 | unexpected argument 'run/', did you mean '--checkpoint run/'?
+lossatlas surface m.pt --data synthetic | 2 | unexpected argument 'm.pt', did you mean '--checkpoint m.pt'?
 lossatlas surface --data synthetic | 2 | --checkpoint is required: a file, or a run folder for its last epoch
 lossatlas surface --checkpoint nope.pt --data synthetic | 1 | nope.pt: cannot be opened: No such file or directory
 lossatlas surface --checkpoint s.h5 --data synthetic | 1 | s.h5: is an HDF5 file (a surface, or weights of Keras?), not a checkpoint
 lossatlas surface --checkpoint notes.txt --data synthetic | 1 | notes.txt: is a text file, not a checkpoint
-lossatlas surface --checkpoint empty --data synthetic | 1 | empty: a folder, and no run folder
-lossatlas surface --checkpoint run/checkpoints --data synthetic | 1 | run/checkpoints: a folder, and no run folder
+lossatlas surface --checkpoint empty --data synthetic | 1 | empty: a folder, but not a run folder
+lossatlas surface --checkpoint run/checkpoints --data synthetic | 1 | run/checkpoints: a folder, but not a run folder
 lossatlas surface --checkpoint m.pt --data synthetic --grid 51,51 | 2 | --grid 51,51: requires points along each axis, 1 to 10000 each, as in 51x41, or one number for all
-lossatlas surface --checkpoint m.pt --data synthetic --grid 51 51 | 2 | unknown word '51' after '--grid 51': an option takes one value, without blanks
-lossatlas surface --checkpoint m.pt --data synthetic --x -1 1 | 2 | unknown word '1' after '--x -1': an option takes one value, without blanks
-lossatlas surface --checkpoint m.pt --data synthetic --x=-1:1:51 | 2 | --x -1:1:51: requires a range LOW:HIGH, as in -1:1; how many points is said by --grid
+lossatlas surface --checkpoint m.pt --data synthetic --grid 51 51 | 2 | unexpected argument '51' after '--grid 51': an option takes one value, without blanks
+lossatlas surface --checkpoint m.pt --data synthetic --x -1 1 | 2 | unexpected argument '1' after '--x -1': an option takes one value, without blanks
+lossatlas surface --checkpoint m.pt --data synthetic --x=-1:1:51 | 2 | --x -1:1:51: requires a range LOW:HIGH, as in -1:1; set the number of points with --grid
 lossatlas surface --checkpoint m.pt --data synthetic --x 1 | 2 | --x 1: requires a range LOW:HIGH, as in -1:1
 lossatlas surface --checkpoint m.pt --data synthetic --x 1:-1 | 2 | --x 1:-1: the range runs backwards; write -1:1
 lossatlas surface --checkpoint m.pt --data synthetic --range 1 | 2 | unknown option '--range', did you mean '--x'?
 lossatlas surface --checkpoint m.pt --data synthetic --points 51 | 2 | unknown option '--points', did you mean '--grid'?
 lossatlas surface --checkpoint m.pt --data synthetic --xnorm filter | 2 | unknown option '--xnorm', did you mean '--norm'?
-lossatlas surface --checkpoint m.pt --data synthetic --norm filters | 2 | --norm filters: wants filter, column,
-lossatlas surface --checkpoint m.pt --data synthetic --loss crossentropy | 2 | --loss crossentropy: wants cross-entropy or mse
+lossatlas surface --checkpoint m.pt --data synthetic --norm filters | 2 | --norm filters: requires filter, column,
+lossatlas surface --checkpoint m.pt --data synthetic --loss crossentropy | 2 | --loss crossentropy: requires cross-entropy or mse
 lossatlas surface --checkpoint m.pt --data synthetic --split val | 2 | --split: val not in {train,test,both}
 lossatlas surface --checkpoint m.pt --data synthetic:40 --samples 100 | 2 | --samples 100: the train split of synthetic:40 has 40 images
-lossatlas surface --checkpoint m.pt --data synthetic --plane pca | 2 | --plane pca: wants random, points:A,B,C, file:F or pca:RUN
+lossatlas surface --checkpoint m.pt --data synthetic --plane pca | 2 | --plane pca: requires random, points:A,B,C, file:F or pca:RUN
 lossatlas surface --checkpoint m.pt --data synthetic --plane points:m.pt,run | 2 | --plane points: 2 axes take 3 checkpoints, that at the origin included
-lossatlas surface --checkpoint m.pt --data synthetic --out s.h5 | 1 | s.h5: exists; go on with it by --resume, replace it by --force, or
+lossatlas surface --checkpoint m.pt --data synthetic --out s.h5 | 1 | s.h5: exists; continue it with --resume, replace it with --force, or
 lossatlas surface --checkpoint m.pt --data synthetic --out empty | 1 | empty: a folder, not a file
 
 lossatlas line --to m.pt --data synthetic | 2 | --checkpoint is required: a file, or a run folder for its last epoch
@@ -76,25 +76,25 @@ lossatlas line --checkpoint m.pt --data synthetic --grid 51 | 2 | unknown option
 lossatlas line --from m.pt --to run --data synthetic | 2 | unknown option '--from', did you mean '--checkpoint'?
 lossatlas curve --from m.pt --data synthetic | 2 | --to is required: checkpoint where it ends, of the same network
 lossatlas curve --checkpoint m.pt --to run --data synthetic | 2 | unknown option '--checkpoint', did you mean '--from'?
-lossatlas trajectory run --data synthetic | 2 | unknown word 'run', did you mean '--run run'?
-lossatlas trajectory --data synthetic | 2 | a trajectory wants a run: name it with --run, or its files with --checkpoints
+lossatlas trajectory run --data synthetic | 2 | unexpected argument 'run', did you mean '--run run'?
+lossatlas trajectory --data synthetic | 2 | a trajectory requires a run: name it with --run, or its files with --checkpoints
 lossatlas trajectory --run m.pt --data synthetic | 1 | m.pt: a file, not a run folder; name files with --checkpoints
-lossatlas trajectory --run empty --data synthetic | 1 | empty: no run folder: it holds no checkpoints/epoch-NNNN.pt; name other files with --checkpoints 'empty/*.pt'
+lossatlas trajectory --run empty --data synthetic | 1 | empty: not a run folder: it holds no checkpoints/epoch-NNNN.pt; name other files with --checkpoints 'empty/*.pt'
 
 lossatlas descend | 2 | --function is required: an expression, or a name of --list
-lossatlas descend --function x^2 | 2 | --from is required: where to start
+lossatlas descend --function x^2 | 2 | --from is required (or --at
 lossatlas descend --function x^2 --lr 0.1 | 2 | unknown option '--lr', did you mean '--rate'?
 lossatlas descend --function x^2 --from=1,2 | 2 | --from 1,2: the function has one variable, x
 lossatlas export | 2 | file is required: surface, line or history
 lossatlas export s.h5 | 2 | --out is required: the file to write
-lossatlas export s.h5 s.stl | 2 | unknown word 's.stl', did you mean '--out s.stl'?
-lossatlas export s.h5 --out s.blend | 2 | --out s.blend: ends in none of .vtp, .stl, .obj, .csv, .npz; say which with --to
+lossatlas export s.h5 s.stl | 2 | unexpected argument 's.stl', did you mean '--out s.stl'?
+lossatlas export s.h5 --out s.blend | 2 | --out s.blend: ends in none of .vtp, .stl, .obj, .csv, .npz; choose one with --to
 lossatlas export m.pt --out s.stl | 1 | m.pt: not an HDF5 file
 lossatlas info | 2 | info: name a file, or ask for --archs, or for --diff of two surfaces
 lossatlas info --arch resnet20 | 2 | unknown option '--arch', did you mean '--archs'?
-lossatlas info s.h5 m.pt | 2 | unknown word 'm.pt': info takes one file, and --diff two
-lossatlas info --diff s.h5 | 2 | --diff requires two values (what differs between two surfaces)
-lossatlas convert m.pt a.safetensors b.pt | 2 | unknown word 'b.pt': convert takes two files, IN and OUT
+lossatlas info s.h5 m.pt | 2 | unexpected argument 'm.pt': info takes one file, and --diff two
+lossatlas info --diff s.h5 | 2 | --diff requires two values (compare two surfaces)
+lossatlas convert m.pt a.safetensors b.pt | 2 | unexpected argument 'b.pt': convert takes two files, IN and OUT
 lossatlas layers --checkpoint m.pt | 2 | unknown option '--checkpoint', did you mean '--arch'?
 
 lossatlas plot | 2 | the following arguments are required: FILE.h5

@@ -295,7 +295,7 @@ def test_one_process_trains_into_a_folder(lossatlas, refused, data, folder):
         os.kill(first.pid, signal.SIGSTOP)  # nothing but the others can change the folder
         helpers.wait_for(lambda: stat_of_first.read_text().rsplit(")")[1].split()[0] == "T", first)
         for words in ([], ["--force"], ["--resume"]):
-            refused(1, ["r: process", first.pid, "works on it"], *train("--epochs", 1, *words))
+            refused(1, ["r: process", first.pid, "has been writing it"], *train("--epochs", 1, *words))
     finally:
         first.kill()
         first.wait()

@@ -73,7 +73,7 @@ def test_options_that_the_problem_answers(refused, commands, command):
                         (["--class-loss"], "its loss"), (["--top5"], "its loss")]:
         refused(2, f"{option[0]}: a problem file holds {why}", *words, *option)
     for option in ("--mean", "--std"):
-        refused(2, f"{option}: goes with --data", *words, option, 0.5)
+        refused(2, f"{option}: requires --data", *words, option, 0.5)
     refused(2, "--augment: a problem file holds" if command == "curve" else "unknown option '--augment'", *words, "--augment")
 
 
@@ -91,7 +91,7 @@ def test_what_a_problem_lacks(refused, commands, problem, lossatlas):
 
 
 def test_files_that_are_no_problem(refused, commands, folder):
-    refused(1, "is no problem file: export_problem", "surface", "--problem", folder / "a.pt")
+    refused(1, "is not a problem file: export_problem", "surface", "--problem", folder / "a.pt")
     refused(1, "nowhere: cannot be opened: No such file", "surface", "--problem", folder / "nowhere")
     refused(1, "a folder, not a file", "surface", "--problem", folder)
 
@@ -227,7 +227,7 @@ def test_coupled_samples(refused, tmp_path):
 
     export_problem(network(), contrastive, samples(), tmp_path / "c.lossatlas", batch_size=8, quiet=True)
     words = ["surface", "--problem", tmp_path / "c.lossatlas"]
-    refused(2, "--samples 12: the samples of a batch go together here: requires a multiple of 8", *words, "--samples", 12)
+    refused(2, "--samples 12: the samples of a batch are coupled: requires a multiple of 8", *words, "--samples", 12)
     done = refused(2, "--tolerance", *words, "--tolerance", 0.01)
     assert "batch" in done or "sample" in done
 

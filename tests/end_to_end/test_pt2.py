@@ -226,13 +226,13 @@ class Noisy(Net):
     (lambda: network(Coupled), {}, "the logits of an image depend on the others of its batch"),
     (lambda: network(Noisy), {}, "randn_like.default: graphs may not call this operator"),
     (lambda: network(Cond), {}, "torch.ops.higher_order.cond: is not supported"),
-    (lambda: network(Two), {}, "gives 2 results; export one that returns its logits alone"),
+    (lambda: network(Two), {}, "gives 2 results; export one that returns only its logits"),
     (lambda: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 10)), {"shape": (3, 64, 64)},
      "takes images of 3x64x64, these are 3x32x32"),
     (lambda: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 7)), {},
      "gives 7 logits for each image, not those of 10 classes"),
     (lambda: nn.Conv2d(3, 10, 3), {}, "gives [3, 10, 30, 30] for 3 images, not [images, classes]"),
-    (lambda: nn.Linear(5, 10), {"shape": (5,)}, "a tensor that is no batch of images [N, C, H, W] in float32"),
+    (lambda: nn.Linear(5, 10), {"shape": (5,)}, "a tensor that is not a batch of images [N, C, H, W] in float32"),
 ])
 def test_what_has_no_landscape_is_refused(surface, save, make, options, message):
     file = save(make(), **options)
@@ -244,7 +244,7 @@ def test_what_has_no_landscape_is_refused(surface, save, make, options, message)
 def test_statistics_are_not_estimated_anew(lossatlas, surface, save, pictures, tmp_path):
     file = save(network())
     result, _ = surface(file, "--bn", "recalibrate")
-    assert result.status == 1 and "in a torch.export file; name its --arch, or take --bn stored" in result.line()
+    assert result.status == 1 and "in a torch.export file; name its --arch, or use --bn stored" in result.line()
     other = save(network(seed=1), "other.pt2")
     done = lossatlas("line", "--checkpoint", file, "--to", other, "--points", 3, "--data", pictures.words, "--out",
                      tmp_path / "l.h5").ok()
@@ -292,7 +292,7 @@ def old_weights(records):
     (edit(WEIGHTS, lambda all: all["config"]["head.bias"]["tensor_meta"]["sizes"][0].update(as_int=9)),
      "cannot run on"),
     (lambda records: records.pop(MODEL), "holds no network of torch.export (models/model.json)"),
-    (lambda records: records.update({MODEL: b"[" * 100000}), "models/model.json: is no JSON"),
+    (lambda records: records.update({MODEL: b"[" * 100000}), "models/model.json: is not JSON"),
     (lambda records: records.update({"byteorder": b"big"}), "big-endian machine"),
     (lambda records: records.update({"archive_version": b"1"}), "is an archive of torch.export of version 1"),
     (old_weights, "was written by torch.export of an older PyTorch, which stores weights as a pickle"),

@@ -482,7 +482,7 @@ def test_folder_that_is_lost(long, tmp_path):
     shutil.rmtree(folder)
     _, err = process.communicate(timeout=helpers.TIMEOUT)
     assert process.returncode == 1
-    assert str(folder / "s.h5") in err.splitlines()[-1] and "go on with" in err.splitlines()[-1]
+    assert str(folder / "s.h5") in err.splitlines()[-1] and "continue with" in err.splitlines()[-1]
 
 
 # --- what it says ------------------------------------------------------------------------------------------------

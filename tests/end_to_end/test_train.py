@@ -313,7 +313,7 @@ def test_interrupted_run_resumes_to_the_same_bits(lossatlas, long_words, long_ru
     cut = helpers.interrupt(words, "epoch 1:", number, wait=0.1)
     if number != signal.SIGKILL:
         assert cut.status == 130
-        assert cut.err.splitlines()[-1] == "interrupted; the same command with --resume goes on"
+        assert cut.err.splitlines()[-1] == "interrupted; continue with the same command and --resume"
     assert not checkpoint(tmp_path, 3).exists()
     lossatlas(*words, "--resume").ok()
     assert_same_run(long_run, tmp_path)

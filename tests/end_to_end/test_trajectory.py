@@ -384,7 +384,7 @@ def bad(mlp_run, run, folder):
     ("line", 1, "lie on one line"),
     ("mixed", 1, "epoch-0000.pt does not fit mlp"),
     ("nan", 1, "epoch-0001.pt: holds parameters that are not finite"),
-    ("empty", 1, "no run folder: it holds no checkpoints/epoch-NNNN.pt"),
+    ("empty", 1, "not a run folder: it holds no checkpoints/epoch-NNNN.pt"),
     ("missing", 1, "no such folder"),
 ])
 def test_runs_that_make_no_plane(name, status, text, lossatlas, bad, pictures, tmp_path):
@@ -396,8 +396,8 @@ def test_runs_that_make_no_plane(name, status, text, lossatlas, bad, pictures, t
 @pytest.mark.parametrize("words, text", [
     ([], "name it with --run"),
     (["--checkpoints", "nothing-*.pt"], "--checkpoints nothing-*.pt: matches no file"),
-    (["--checkpoints", "a.pt,,b.pt"], "wants files or a pattern"),
-    (["--project", "sin"], "--project sin: wants cos or lstsq"),
+    (["--checkpoints", "a.pt,,b.pt"], "requires files or a pattern"),
+    (["--project", "sin"], "--project sin: requires cos or lstsq"),
     (["--dir-type", "all"], "--dir-type all"),
     (["--grid", "3x"], "--grid 3x"),
     (["--checkpoint", "a.pt"], "unknown option '--checkpoint', did you mean '--checkpoints'?"),

@@ -70,7 +70,7 @@ TEST_CASE("files of tomgoldstein/loss-landscape are read: -1 is not evaluated, a
   CHECK(grid.state == std::vector<std::uint8_t>{1, 1, 1, 1, 1, 0});
   CHECK(grid.field("").values[2] == 3);
   CHECK(std::isnan(grid.field("train_acc").values[5]));
-  CHECK_THROWS_WITH(read_grid_file(folder / "li.h5", 1), ContainsSubstring("one draw only"));
+  CHECK_THROWS_WITH(read_grid_file(folder / "li.h5", 1), ContainsSubstring("only one draw"));
 }
 
 TEST_CASE("lines, their coordinates and their straight counterparts are read") {
@@ -124,7 +124,7 @@ TEST_CASE("grids of more axes are read, and slices of them taken at the nearest 
   CHECK(whole.size() == 24);
 
   GridFile level = whole;
-  CHECK(take_slice(level, {{"z", 0.9}}) == std::vector<std::string>{"no points at z = 0.9: the nearest, 1, are taken"});
+  CHECK(take_slice(level, {{"z", 0.9}}) == std::vector<std::string>{"no points at z = 0.9: the nearest, 1, are used"});
   CHECK(level.is_plane());
   CHECK(level.fields[0].values == Numbers{12, 13, 14, 15, 16, 17});
   CHECK(level.size() == 6);

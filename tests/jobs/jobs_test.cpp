@@ -133,7 +133,7 @@ TEST_CASE("what cannot be done is refused before a job begins, by the names of f
   prepare(small_training(folder / "run"))(trainer);
   CHECK_THROWS_WITH(prepare(small_training(folder / "run")),
                     (folder / "run").string() +
-                        ": holds a run; go on with it by `resume`, replace it by `force`, or choose another `out`");
+                        ": holds a run; continue it with `resume`, replace it with `force`, or choose another `out`");
 
   SurfaceRequest request = small_surface(folder / "run", folder / "s.h5");
   request.tolerance = 0.1;

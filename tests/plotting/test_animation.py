@@ -145,7 +145,7 @@ def test_mp4(plot, tmp_path):
 def test_without_ffmpeg_one_line_and_nothing_is_written(plot, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     result = plot(write_surface(tmp_path / "s.h5"), "-o", tmp_path / "x.mp4")
-    assert result.status == 1 and "ffmpeg is not here" in result.line()
+    assert result.status == 1 and "writing .mp4 requires ffmpeg" in result.line()
     assert not (tmp_path / "x.mp4").exists()
 
 
@@ -218,7 +218,7 @@ def test_what_descents_say_at_each_step(tmp_path):
         film.frame_before = film.frame
         film.frame = lambda step, moment: said.append((step, [d.value[-1] for d in moment])) or film.frame_before(step, moment)
         film.frames(12)
-        assert f"after step {settled} nothing is seen to move: the rest, to step 200, at once" in film.page.figure.get_label()
+        assert f"nothing visibly moves after step {settled}: the rest, to step 200, is shown at once" in film.page.figure.get_label()
     assert said[0] == (0, [d.value[0] for d in file.descents]) and said[-1] == (200, [d.value[-1] for d in file.descents])
     assert said[-2][0] == settled
 

@@ -59,7 +59,7 @@ def broken(tmp_path, what):
         ("unevaluated", "holds no evaluated point of train_loss"),
         ("unevaluated peers'", "holds no evaluated point of train_loss"),
         ("not finite", "holds no finite value of train_loss"),
-        ("one point", "holds one point only"),
+        ("one point", "holds only one point"),
     ],
 )
 def test_files_that_cannot_be_drawn(plot, tmp_path, what, line):
@@ -155,7 +155,7 @@ def test_a_run_is_drawn_as_its_history(plot, tmp_path):
     assert plot(*runs, "-o", out).status == 0
     assert "first second training test" in words_of(out.read_text())
     result = plot(runs[0] / "checkpoints")
-    assert result.status == 1 and result.line() == (f"plot: {runs[0]}/checkpoints is a folder without history.h5, so no run of"
+    assert result.status == 1 and result.line() == (f"plot: {runs[0]}/checkpoints is a folder without history.h5, so not a run of"
                                                     " lossatlas train: name an HDF5 file or a run's folder")
 
 

@@ -14,7 +14,7 @@ LABELS = {
     "train_loss_class_3": "training loss of class 3 (mean cross-entropy)",
     "train_loss_se": "standard error of training loss (mean cross-entropy)",
     "train_acc_se": "standard error of training accuracy (percentage points)",
-    "train_images": "training images evaluated (a point)",
+    "train_images": "training images evaluated (per point)",
     "error": "stated error of training loss, half-width at 95 % (mean cross-entropy)",
 }
 
@@ -123,7 +123,7 @@ def test_numbers_stand_below_when_asked_for(svg, tmp_path, kind):
 @pytest.mark.parametrize("summary", [None, {}, [1, 2]])
 def test_numbers_that_are_not_there_are_said(plot, tmp_path, summary):
     result = plot(write_surface(tmp_path / "s.h5", summary=summary), "--numbers", "--dpi", "40")
-    assert result.status == 0 and "holds no numbers of its own" in result.line()
+    assert result.status == 0 and "holds no summary numbers" in result.line()
 
 
 @pytest.mark.parametrize("write, kind", [(write_line, "line"), (write_history, "history")])

@@ -156,7 +156,7 @@ def test_limits_levels_and_scale_of_the_command(page_of, tmp_path):
 @pytest.mark.parametrize("write, line", [
     (lambda path: write_surface(path, np.full((9, 9), np.nan), evaluated=np.zeros((9, 9))), "no evaluated point"),
     (lambda path: write_surface(path, np.full((9, 9), np.inf)), "no finite value of train_loss"),
-    (lambda path: write_surface(path, nx=1, ny=1), "holds one point only"),
+    (lambda path: write_surface(path, nx=1, ny=1), "holds only one point"),
     (lambda path: path.write_text("text"), "is not an HDF5 file"),
 ])
 def test_files_without_anything_to_show(plot, tmp_path, write, line):

@@ -75,4 +75,4 @@ def test_wrong_words(plot, tmp_path, words, status, line):
 @pytest.mark.parametrize("words", [["--draw", "1"], ["--kind", "repeats"]])
 def test_a_file_of_one_draw(plot, tmp_path, words):
     result = plot(write_surface(tmp_path / "s.h5"), *words)
-    assert result.status == 1 and "holds one draw of directions only (made without --repeat)" in result.line()
+    assert result.status == 1 and "holds only one draw of directions (made without --repeat)" in result.line()

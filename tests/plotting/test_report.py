@@ -210,7 +210,7 @@ def test_the_default_page_stands_in_the_run(plot, tmp_path):
     (["--report", "file"], 1, "file is not a folder"),
     (["--report", "empty"], 1, "empty holds no run"),
     (["--report", "run", "-o", "r.pdf"], 2, "r.pdf: a report is .html"),
-    (["--report", "run", "--kind", "heat"], 2, "it takes -o alone, not '--kind'"),
+    (["--report", "run", "--kind", "heat"], 2, "it takes only -o, not '--kind'"),
     (["--report"], 2, "--report"),
     (["--report", "run", "-o", "file/r.html"], 1, "cannot write file/r.html"),
 ])

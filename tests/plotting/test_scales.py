@@ -88,6 +88,6 @@ def test_a_range_of_rounding_is_said_and_not_drawn_as_a_slope():
     values = 2.302585 + np.linspace(0, 2e-7, 400)
     scale = scales.choose(values, "train_loss")
     assert scale.constant and scale.lo < 2 < 3 < scale.hi
-    assert scale.notes == ["all values lie within 2×10⁻⁷ of 2.303, which is rounding: drawn as one"]
+    assert scale.notes == ["all values lie within 2×10⁻⁷ of 2.303, which is rounding: drawn as one value"]
     assert not scales.choose(values, "train_loss", vmin=2.302585).constant  # who asks gets it
     assert not scales.choose(values, "value").constant  # of a function, in double precision

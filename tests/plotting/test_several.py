@@ -58,7 +58,7 @@ def test_a_partial_one_is_named(svg, tmp_path):
 
 
 @pytest.mark.parametrize("words, status, line", [
-    (["--kind", "repeats"], 1, "one draw of directions only"),
+    (["--kind", "repeats"], 1, "only one draw of directions"),
     (["--kind", "trajectory"], 1, "holds no trajectory"),
     (["--names", "one"], 2, "--names gives 1 names for 2 files"),
     (["--watch"], 2, "--watch follows one file"),

@@ -150,7 +150,7 @@ TEST_CASE("A damaged graph is refused with what is wrong") {
   CHECK_THROWS_WITH(ExportedGraph(changed("mlp", "/graph_module/graph/nodes", 3)),
                     "the graph has 3 in the place of a list");
   CHECK_THROWS_WITH(ExportedGraph(changed("mlp", "/graph_module/signature/input_specs", json::array())),
-                    "the graph does not say what each of its inputs is");
+                    "the graph does not describe each of its inputs");
 }
 
 TEST_CASE("An operator that fails at run time is named") {
@@ -223,9 +223,9 @@ TEST_CASE("Batch norm in training mode changes clones of statistics too, which i
 TEST_CASE("What LibTorch trusts is looked at") {
   const json number = {{"as_int", 3}}, many = {{"as_ints", {1 << 20}}}, one = {{"as_ints", {1}}};
   CHECK_THROWS_WITH(graph_of(node("zero_.default", {{"self", number}})),
-                    "torch.ops.aten.zero_.default: writes into what is no value of the graph");
+                    "torch.ops.aten.zero_.default: writes into something that is not a value of the graph");
   CHECK_THROWS_WITH(graph_of(node("add.out", {{"self", value("x")}, {"other", value("x")}, {"out", value("x")}})),
-                    "torch.ops.aten.add.out: writes into what is no value of the graph");
+                    "torch.ops.aten.add.out: writes into something that is not a value of the graph");
   CHECK_THROWS_WITH(graph_of(node("zeros.default", {{"size", one}, {"dtype", number}})),
                     "torch.ops.aten.zeros.default: has {\"as_int\":3} as its argument dtype");
   const Tensors inputs{torch::zeros({3}), torch::zeros({3})};

@@ -79,7 +79,7 @@ TEST_CASE("graphs that are no classifier of images are refused") {
       return std::string(error.what());
     }
   };
-  const char* kNoImages = "the network takes a tensor that is no batch of images [N, C, H, W] in float32";
+  const char* kNoImages = "the network takes a tensor that is not a batch of images [N, C, H, W] in float32";
   CHECK(refused(x + "/dtype", 1) == kNoImages);
   CHECK(refused(x + "/sizes", json::array({{{"as_int", 4}}})) == kNoImages);
   CHECK(refused(x + "/sizes/0", json::object()) == "no graph of torch.export: it lacks as_expr");
@@ -94,7 +94,7 @@ TEST_CASE("graphs that are no classifier of images are refused") {
       "the graph is true only if \"L['x'].size()[0] < 8\"; export the network without a branch on the sizes of images");
   CHECK(refused(graph + "/tensor_values", json::object()) == "no graph of torch.export: it lacks x");
   CHECK(refused(graph + "/outputs/1", tensor_argument("y")) ==
-        "the network gives 2 results; export one that returns its logits alone");
+        "the network gives 2 results; export one that returns only its logits");
   CHECK(refused("/graph_module/signature/input_specs/0", {{"user_input", {{"arg", tensor_argument("p")}}}}) ==
-        "the network takes 2 inputs; export one that takes a batch of images alone");
+        "the network takes 2 inputs; export one that takes only a batch of images");
 }

@@ -125,7 +125,7 @@ TEST_CASE("A damaged problem file is refused with what is wrong") {
   refused(replace("\"graph.json\"", "\"nowhere.js\""), Contains("has no nowhere.js"));
   refused(replace("\"embed.weight\"", "\"other.weight\"", "\"parameters\": ["),
           EndsWith("ties head.weight to embed.weight, which it does not have"));
-  refused(replace("\"accuracy\"", "\"train_se\"", "\"outputs\": ["), EndsWith("stands for something else in files"));
+  refused(replace("\"accuracy\"", "\"train_se\"", "\"outputs\": ["), EndsWith("has another meaning in files"));
   refused(replace("\"batch_size\": 20", "\"batch_size\": -2"), EndsWith("gives a batch of -2 samples"));
   CHECK_THROWS_WITH(ProblemFile("nowhere.lossatlas"), Contains("cannot be opened: No such file"));
   CHECK_THROWS_WITH(ProblemFile("."), EndsWith("a folder, not a file"));

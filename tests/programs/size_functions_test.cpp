@@ -47,7 +47,7 @@ TEST_CASE("What cannot be computed of sizes is refused") {
   CHECK_THROWS_WITH(whole("_operator.floordiv", {1, 0}), "divides a size by zero");
   CHECK_THROWS_WITH(whole("_operator.mod", {1, 0}), "divides a size by zero");
   CHECK_THROWS_WITH(whole("_operator.add", {1}), "is given 1 arguments and takes 2");
-  CHECK_THROWS_WITH(size_function("_operator.add")({1, "text"}), "computes with what is no number");
-  CHECK_THROWS_WITH(whole("math.floor", {1e300}), "computes a size that is no number");
+  CHECK_THROWS_WITH(size_function("_operator.add")({1, "text"}), "computes with something that is not a number");
+  CHECK_THROWS_WITH(whole("math.floor", {1e300}), "computes a size that is not a number");
   CHECK_THROWS_WITH(size_function("eval"), "graphs may not call this function");
 }

@@ -139,7 +139,7 @@ TEST_CASE("a surface whose settings or states make no sense is refused") {
   surface = example();
   surface.state[2] = static_cast<PointState>(7);
   write_surface(folder / "state.h5", surface);
-  CHECK_THROWS_WITH(read_surface(folder / "state.h5"), ContainsSubstring("holds 7, which is no state of a point"));
+  CHECK_THROWS_WITH(read_surface(folder / "state.h5"), ContainsSubstring("holds 7, which is not a state of a point"));
 }
 
 TEST_CASE("long axes do not take memory for a surface that is not there") {
@@ -295,6 +295,6 @@ TEST_CASE("measures that make no sense are refused") {
     writer.attribute("/lossatlas", "settings", "{}");
     writer.attribute("/lossatlas", "measures", text);
     writer.save(folder / "s.h5");
-    CHECK_THROWS_WITH(read_surface(folder / "s.h5"), ContainsSubstring("no list of measures"));
+    CHECK_THROWS_WITH(read_surface(folder / "s.h5"), ContainsSubstring("is not a list of measures"));
   }
 }

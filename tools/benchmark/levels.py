@@ -141,7 +141,7 @@ def make_full(options):
 def study(options):
     full = make_full(options)
     if (full.state != 1).any():
-        sys.exit(f"study-levels: {full.path}: wants all images at every point")
+        sys.exit(f"study-levels: {full.path}: requires all images at every point")
     values = full.loss[np.isfinite(full.loss)]
     print(f"{full.settings['arch']}, {options.grid} points, {full.settings['samples']} {options.split} images; tolerance "
           f"{100 * options.tolerance:g} %; loss {values.min():.4g} to {values.max():.4g}; all images at every point: "
@@ -174,7 +174,7 @@ def main():
     parser.add_argument("more", nargs="*", help="after --: further words for every lossatlas surface, as in -- --x -2:2")
     options = parser.parse_args()
     if options.seeds < 1:
-        parser.error(f"--seeds {options.seeds}: wants a number above 0")
+        parser.error(f"--seeds {options.seeds}: requires a number above 0")
     options.out.mkdir(parents=True, exist_ok=True)
     study(options)
 

@@ -24,7 +24,7 @@ def arrays(module):
 
 
 @row("`torch.save(model)`", "model.pt", "the whole network, pickled", RESNET20,
-     refusal="networks.ResNet', which Lossatlas does not run; save the weights alone")
+     refusal="networks.ResNet', which Lossatlas does not run; save only the weights")
 def whole(path, module):
     torch.save(module, path)
 
@@ -152,7 +152,7 @@ def gptq(path, module):
     write_safetensors(path, state)
 
 
-@row("PEFT, LoRA", "adapter_model.safetensors", "the adapter alone", GPT2, refusal="does not fit")
+@row("PEFT, LoRA", "adapter_model.safetensors", "only the adapter", GPT2, refusal="does not fit")
 def lora(path, module):
     name = "base_model.model.transformer.h.0.attn.c_attn.lora_{}.weight"
     write_safetensors(path, {name.format("A"): torch.ones(2, 8), name.format("B"): torch.ones(24, 2)})

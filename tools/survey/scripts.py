@@ -166,7 +166,7 @@ def swa(path, module):
     torch.save(torch.optim.swa_utils.AveragedModel(module, use_buffers=True).state_dict(), path)
 
 
-@row("ema_pytorch, beside the network", "model-9.pt",
+@row("ema_pytorch, with the network", "model-9.pt",
      "step, opt, ema (initted, online_model., ema_model.), scaler, version",
      RESNET20)
 def ema_pytorch(path, module):

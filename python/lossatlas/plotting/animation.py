@@ -65,7 +65,7 @@ def _descent_kind(files, options):
 def render(kind, files, options, extensions):
     """{extension: the bytes of the animation}."""
     if ".mp4" in extensions and shutil.which("ffmpeg") is None:
-        raise PlotError("ffmpeg is not here, which writes .mp4: install it (Debian: apt-get install ffmpeg),"
+        raise PlotError("writing .mp4 requires ffmpeg: install it (Debian: apt-get install ffmpeg),"
                         " or write a .gif")
     options = replace(options, look=replace(options.look, dpi=min(options.look.dpi, DPI)))
     film = KINDS[kind](files, options)
@@ -102,7 +102,7 @@ def _image(figure, dpi):
     canvas.draw()
     image = np.asarray(canvas.buffer_rgba())[:, :, :3]
     if max(image.shape) > MOST_PIXELS:
-        raise WordsError(f"an animation is at most {MOST_PIXELS} pixels a side: lower --dpi or --size")
+        raise WordsError(f"an animation is at most {MOST_PIXELS} pixels per side: reduce --dpi or --size")
     return image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2].copy()
 
 
@@ -275,7 +275,7 @@ class _Descents:
         self.settled = settled if settled < WORTH_CUTTING * self.last else self.last
         notes = []
         if self.settled < self.last:
-            notes.append(f"after step {settled} nothing is seen to move: the rest, to step {self.last}, at once")
+            notes.append(f"nothing visibly moves after step {settled}: the rest, to step {self.last}, is shown at once")
         lines = looks.legend_lines(self.file.descents, self.looks)
         head = descent_figures.head_of(self.file, "paths", options)
         self.page, self.axes = stage.stage(self.file, head, self.look, lines, notes)

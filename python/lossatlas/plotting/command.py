@@ -90,10 +90,10 @@ def parse(words):
         raise WordsError(f"--vmin {options.vmin:g} must be below --vmax {options.vmax:g}")
     if options.width is not None:
         if options.size:
-            raise WordsError("--size and --width both say how wide the figure is: leave one of them out")
+            raise WordsError("--size and --width both set the width of the figure: leave one of them out")
         options.size = (options.width, None)
     if options.size and max(filter(None, options.size)) * options.dpi > MOST_PIXELS:
-        raise WordsError(f"the figure is more than {MOST_PIXELS} pixels a side: lower --dpi")
+        raise WordsError(f"the figure is more than {MOST_PIXELS} pixels per side: reduce --dpi")
     if options.names and len(options.names) != len(options.files):
         count = len(options.files)
         raise WordsError(f"--names gives {len(options.names)} names for {count} file{'s' * (count > 1)}")
@@ -145,7 +145,7 @@ def _joined(words):
 def _parser():
     parser = _Parser(
         prog="tools/plot", allow_abbrev=False,
-        description="Draws what an HDF5 file of lossatlas holds: a surface, a trajectory, a line, a curve between"
+        description="Draws an HDF5 file of lossatlas: a surface, a trajectory, a line, a curve between"
         " networks, descents on a function or a training history; or a surface of tomgoldstein/loss-landscape."
         " Writes figures, pages to explore and animations, and prints their names.",
     )
@@ -154,7 +154,7 @@ def _parser():
         help="surfaces, trajectories, lines, curves, or histories (history.h5, or the run's folder) of training runs,"
         " several of one sort in one figure with one scale; or descents")
     add("--report", metavar="RUN_DIR",
-        help="in place of files: all that a run made on one page, -o report.html (default: in RUN_DIR)")
+        help="instead of files: everything a run made on one page, -o report.html (default: in RUN_DIR)")
     add("--kind", type=_kind, metavar="|".join(KINDS),
         help="what to draw (default: trajectory for a plane with runs, contourf for other planes, else"
         " what the file is; paths, panels, steps and rates are of descents)")
@@ -177,10 +177,10 @@ def _parser():
         help="a path to draw over planes, its coordinates in P.h5: proj_xcoord and proj_ycoord, as lossatlas"
         " trajectory and tomgoldstein/loss-landscape write them; may be given several times")
     add("--watch", type=_seconds, nargs="?", const=WATCH, metavar="SECONDS",
-        help="draw anew whenever the file changed, looking every SECONDS (default 1), until the"
+        help="redraw whenever the file changes, checking every SECONDS (default 1), until the"
         " surface is complete")
     add("--numbers", action="store_true", default=None,
-        help="write the numbers that the file has of itself (/lossatlas@summary) below the picture")
+        help="write the file's own numbers (/lossatlas@summary) below the picture")
     scale = parser.add_mutually_exclusive_group()
     scale.add_argument("--log", dest="log", action="store_true", default=None,
                        help="logarithmic values (default: when all are positive and two fifths of them lie in the"
@@ -188,11 +188,11 @@ def _parser():
     scale.add_argument("--linear", dest="log", action="store_false", default=None, help="linear values")
     add("--levels", type=_levels, metavar="N|A,B,…",
         help="about N contour levels at round values, or these")
-    add("--vmin", type=_number, help="least value drawn; the figure states the cut")
+    add("--vmin", type=_number, help="smallest value drawn; the figure states the cut")
     add("--vmax", type=_number, help="largest value drawn; the figure states the cut")
     add("--zlim", type=_limits, metavar="A:B", help="--vmin A and --vmax B in one, the height of a surface in 3D")
     add("--xlim", type=_limits, metavar="A:B", help="draw the part of the plane or line where x lies from A to B")
-    add("--ylim", type=_limits, metavar="A:B", help="the same of y")
+    add("--ylim", type=_limits, metavar="A:B", help="the same for y")
     add("--aspect", type=_aspect, metavar="equal|R",
         help="height of the plane over its width, or both axes to one scale however narrow that is"
         " (default: to one scale unless one side is over six times the other, in 3D 2.5 times)")
@@ -211,11 +211,11 @@ def _parser():
         f" {', '.join(style.COLOR_MAPS[1:])})")
     add("--style", choices=tuple(style.THEMES), default="paper",
         help="paper (default), slides (larger text and lines) or dark")
-    add("--title", metavar="TEXT", help="title in place of the one made from the file's settings")
-    add("--names", type=_names, metavar="A,B,…", help="of several files, what each is called in the figure")
+    add("--title", metavar="TEXT", help="title instead of the one made from the file's settings")
+    add("--names", type=_names, metavar="A,B,…", help="names of several files in the figure")
     add("--no-caption", dest="caption", action="store_false",
-        help="draw no words above and below the picture; they are printed, for a caption of your own")
-    add("--dpi", type=_dpi, default=300, help="pixels an inch (default 300; of animations 130, which is their most)")
+        help="no text above and below the picture; it is printed instead, for your own caption")
+    add("--dpi", type=_dpi, default=300, help="pixels per inch (default 300; animations: 130, their maximum)")
     add("--size", type=_size, metavar="WxH", help="size of the figure in inches")
     add("--width", type=_width, metavar="column|text|Ncm|Nin",
         help="width of the figure; its height follows (column: 8.6 cm, text: 17.8 cm)")

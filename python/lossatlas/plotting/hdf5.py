@@ -20,12 +20,12 @@ def open_hdf5(path):
     if not os.path.exists(path):
         raise NotYetError(f"{path} does not exist")
     if os.path.isdir(path):
-        raise PlotError(f"{path} is a folder without history.h5, so no run of lossatlas train:"
+        raise PlotError(f"{path} is a folder without history.h5, so not a run of lossatlas train:"
                         " name an HDF5 file or a run's folder")
     try:
         return h5py.File(path, "r", locking=False)
     except PermissionError as error:
-        raise PlotError(f"{path} may not be read: permission denied") from error
+        raise PlotError(f"{path} cannot be read: permission denied") from error
     except OSError as error:
         text = one_line(error)
         if "signature not found" in text:

@@ -51,7 +51,7 @@ def _numbers(files, options, shown):
     for file in files:
         facts, own = summary.facts(file.summary, file.draw), file.default_name()
         if not facts:
-            say(f"note: {file.path} holds no numbers of its own (/lossatlas@summary): none are written")
+            say(f"note: {file.path} holds no summary numbers (/lossatlas@summary): none are written")
         elif file.fixed:
             facts[0] = f"of the {wording.short_label(own)}, of all slices: {facts[0]}"
         elif file.sort != CURVE and {name for name in shown if name.endswith("_loss")} != {own}:

@@ -106,7 +106,7 @@ MISFITS = {
 }
 # sort of file -> what is said of several files of which one is of that sort
 TOGETHER = {
-    HISTORY: "{other} is no training history, as {file} is: draw them apart",
+    HISTORY: "{other} is not a training history, as {file} is: draw them apart",
     FUNCTION: "{file} holds descents, which are drawn one file at a time",
     CURVE: "{other} does not hold a curve between networks, as {file} does: draw them apart",
     LINE: "{other} does not hold a line, as {file} does: draw them apart",
@@ -168,9 +168,9 @@ def _kind_of_descents(file, options):
 def _check(file, options):
     """Refuses kinds and draws that a surface, line or curve does not have."""
     if options.kind == "repeats":
-        _require(file.draws > 1, file, "one draw of directions only (made without --repeat):"
+        _require(file.draws > 1, file, "only one draw of directions (made without --repeat):"
                  f" use --kind {', '.join(PLANE_KINDS)}")
-        _require(file.y is not None, file, "lines, which stand in one picture: leave --kind out")
+        _require(file.y is not None, file, "lines, which share one picture: leave --kind out")
     if options.kind == "slices":
         _require(file.others, file, "no third axis to show slices along: leave --kind out")
     if options.kind == "trajectory":
@@ -178,7 +178,7 @@ def _check(file, options):
     if options.draw is not None:
         file.choose_draw(options.draw)
     if math.prod(file.shape) == 1:
-        raise PlotError(f"{file.path} holds one point only: nothing to draw")
+        raise PlotError(f"{file.path} holds only one point: nothing to draw")
     _require_fit(file, options.kind)
 
 

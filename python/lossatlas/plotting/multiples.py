@@ -202,7 +202,7 @@ def _notes(panels, equal):
         for panel in panels:
             notes += file_notes(panel.entry, points.notes(panel.field, guesses) + panel.overlay.notes(), panel.overlay)
     if any(panel.fallen for panel in panels):
-        notes.append("where there are too few neighbouring points for contours: drawn as cells")
+        notes.append("panels with too few neighbouring points for contours are drawn as cells")
     return notes + ([] if equal else ["the axes are not to the same scale"])
 
 

@@ -78,7 +78,7 @@ def _panel_name(name, field):
 
 def _several(kind, files, options):
     if len(files) > multiples.MOST:
-        raise WordsError(f"{len(files)} files are too many for one figure: {multiples.MOST} at most")
+        raise WordsError(f"{len(files)} files are too many for one figure: at most {multiples.MOST}")
     fields = []
     for file in files:
         field = file.field(file.full_name(options.field or file.default_name()))

@@ -48,7 +48,7 @@ def read_projection(path, lengths):
     with open_hdf5(path) as handle:
         columns = [handle.get(name) for name in ("proj_xcoord", "proj_ycoord")]
         if not all(isinstance(column, h5py.Dataset) for column in columns):
-            raise PlotError(f"{path} is no projection: it has no proj_xcoord and proj_ycoord"
+            raise PlotError(f"{path} is not a projection: it has no proj_xcoord and proj_ycoord"
                             f" (its root holds {listing(handle)})")
         if len({column.shape for column in columns}) > 1 or any(
                 column.ndim != 1 or column.dtype.kind not in "fiu" for column in columns):

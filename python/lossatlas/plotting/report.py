@@ -31,7 +31,7 @@ def main(words):
     except argparse.ArgumentError as error:
         raise WordsError(f"{error} (tools/plot --report RUN_DIR -o report.html)") from error
     if unknown:
-        raise WordsError(f"--report draws all of a run: it takes -o alone, not '{unknown[0]}'")
+        raise WordsError(f"--report draws all of a run: it takes only -o, not '{unknown[0]}'")
     out = options.out or os.path.join(options.report, "report.html")
     if os.path.splitext(out)[1].lower() not in (".html", ".htm"):
         raise WordsError(f"{out}: a report is .html")
@@ -45,7 +45,7 @@ def main(words):
 def page(folder):
     """The HTML text for a run folder."""
     if not os.path.isdir(folder):
-        raise PlotError(f"{folder} is {'not a folder' if os.path.exists(folder) else 'not there'}: --report wants"
+        raise PlotError(f"{folder} is {'not a folder' if os.path.exists(folder) else 'not there'}: --report requires"
                         " the folder of a run (lossatlas train --out)")
     checkpoints, paths = run_files.checkpoints(folder), run_files.results(folder)
     history = os.path.join(folder, run_files.HISTORY)

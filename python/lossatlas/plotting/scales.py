@@ -127,7 +127,7 @@ def choose(values, name, log=None, vmin=None, vmax=None, whole=False):
     constant = not hi - lo > least * max(abs(hi), abs(lo))
     if constant:
         notes.append(f"every value is {number(lo)}" if hi == lo else
-                     f"all values lie within {number(hi - lo)} of {number(lo)}, which is rounding: drawn as one")
+                     f"all values lie within {number(hi - lo)} of {number(lo)}, which is rounding: drawn as one value")
         pad = 0.5 * abs(lo) or 0.5
         lo, hi, log = lo - pad, hi + pad, False
     return Scale(log, lo, hi, cuts[0] is not None, cuts[1] is not None, constant, low,

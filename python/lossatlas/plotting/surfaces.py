@@ -126,7 +126,7 @@ class SurfaceFile(File):
     def choose_draw(self, number):
         """From now on the values are those of draw `number`, counted from 1; None: their mean."""
         if number is not None and self.draws == 1:
-            raise PlotError(f"{self.path} holds one draw of directions only (made without --repeat):"
+            raise PlotError(f"{self.path} holds only one draw of directions (made without --repeat):"
                             " leave --draw out")
         if number is not None and number > self.draws:
             raise PlotError(f"no draw {number} in {self.path}: it holds draws 1 to {self.draws}")
@@ -282,7 +282,7 @@ def _within(path, axis, values, limits, step):
     inside = np.flatnonzero((values >= limits[0] - slack) & (values <= limits[1] + slack))
     if len(inside) < 2:
         raise PlotError(f"--{axis}lim {limits[0]:g}:{limits[1]:g} holds {len(inside)} of the {len(values)} points of {path},"
-                        f" which go from {values.min():g} to {values.max():g}: two are the least")
+                        f" which go from {values.min():g} to {values.max():g}: at least two are required")
     return slice(inside[0] // step * step, inside[-1] + 1)
 
 

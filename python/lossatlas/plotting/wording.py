@@ -86,7 +86,7 @@ def value_label(name, settings, unit=""):
     if is_percent(name):
         return f"{label} (%)"
     if quantity == "images":
-        return f"{label} (a point)"
+        return f"{label} (per point)"
     if quantity in ("acc", "err"):
         return f"{label} (percentage points)"
     if of == "error":

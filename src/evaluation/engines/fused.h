@@ -13,7 +13,7 @@
 namespace lossatlas {
 
 /// The graph for the fused engine of a network that is then of no more use: its statistics are changed. Checked: its
-/// logits agree with LibTorch's on three images [C, H, W]. Throws CannotLower where the network cannot be lowered, or
+/// logits agree with LibTorch's on three images [C, H, W]. Throws CannotLower if the network cannot be lowered, or
 /// does not agree.
 std::shared_ptr<const Graph> make_fused_graph(Network& network, const std::array<std::int64_t, 3>& input);
 

@@ -27,7 +27,7 @@ def of_files(files, options, names):
         return descent.of_file(files[0], options)
     for file in files:
         if file.sort in (CURVE, LINE) and math.prod(file.shape) == 1:
-            raise PlotError(f"{file.path} holds one point only: nothing to draw")
+            raise PlotError(f"{file.path} holds only one point: nothing to draw")
     sort = files[0].sort
     for file in files:
         if file.sort != sort:
@@ -129,7 +129,7 @@ def _rising(file, field):
 
 def _first_field(files, names, options):
     if not names:
-        raise PlotError(f"{files[0].path} and {files[1].path} hold no value in common")
+        raise PlotError(f"{files[0].path} and {files[1].path} have no value in common")
     if options.field:
         name = files[0].full_name(options.field)
         for file in files:
