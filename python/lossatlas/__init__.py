@@ -1,14 +1,33 @@
-"""Lossatlas from Python: a network, its loss and its data become one file, which Lossatlas reads."""
+"""Lossatlas from Python: loss landscapes of PyTorch networks, and a recorder for training loops.
+
+    problem = lossatlas.export_problem(model, "cross-entropy", (inputs, labels))
+    s = lossatlas.surface(problem, grid=(51, 51), tolerance=0.01)
+    s.plot(kind="surface")
+
+docs/python.md is the user's page.
+"""
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .error import ProblemError
+    from .error import Error, Interrupted, ProblemError
     from .export import export_problem
+    from .jobs import curve, line, surface, trajectory
+    from .loggers import log_figure
+    from .recorder import Recorder
+    from .results import Curve, Descents, History, Line, Result, Surface, Trajectory, open
 
-__all__ = ["ProblemError", "export_problem"]
+_MODULES = {
+    "Error": "error", "Interrupted": "error", "ProblemError": "error",
+    "export_problem": "export",
+    "surface": "jobs", "line": "jobs", "trajectory": "jobs", "curve": "jobs",
+    "open": "results", "Result": "results", "Surface": "results", "Line": "results", "Trajectory": "results",
+    "Curve": "results", "History": "results", "Descents": "results",
+    "Recorder": "recorder", "LightningRecorder": "loggers", "log_figure": "loggers",
+}
 
-_MODULES = {"ProblemError": "error", "export_problem": "export"}
+__all__ = ["Curve", "Descents", "Error", "History", "Interrupted", "Line", "ProblemError", "Recorder", "Result",
+           "Surface", "Trajectory", "curve", "export_problem", "line", "log_figure", "open", "surface", "trajectory"]
 
 
 def __getattr__(name: str) -> Any:
@@ -17,3 +36,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'lossatlas' has no attribute '{name}'")
     from importlib import import_module
     return getattr(import_module(f".{_MODULES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -1,10 +1,25 @@
-"""The one exception of this package."""
+"""The exceptions of this package."""
 
 from __future__ import annotations
 
 
-class ProblemError(Exception):
+class Error(Exception):
     """What the user can mend: its text says what is wrong and what to do."""
+
+
+class ProblemError(Error):
+    """A network, loss or data that cannot be exported."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run that was interrupted and has saved what it finished: its text says how to resume it.
+
+    `out` is the file to resume.
+    """
+
+    def __init__(self, text: str, out: str) -> None:
+        super().__init__(text)
+        self.out = out
 
 
 def first_line(error: BaseException) -> str:

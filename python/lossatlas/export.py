@@ -12,15 +12,15 @@ import math
 import os
 import shutil
 import sys
-import zipfile
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from .archive import Archive, Member
 from .error import ProblemError
+from .files import is_problem, remove_with, temporary_path
 from .graphs import Graph, export_graph
 from .losses import NamedLoss
 from .problem import Problem, batch_norms, check_samples, dtype_name, norm, prepared, probe
@@ -32,16 +32,32 @@ VERSION = 1
 DEFAULT_BATCH = 64  # samples of a batch if nothing else says how many
 
 
-def export_problem(model: nn.Module, loss: str | Callable[..., Any], data: Any, path: str | os.PathLike, *,
+class ProblemFile(dict[str, Any]):
+    """A problem file: its manifest as a mapping, its `path`. Functions of lossatlas take it as their `problem`."""
+
+    def __init__(self, manifest: dict[str, Any], path: str) -> None:
+        super().__init__(manifest)
+        self.path = path
+
+    def __fspath__(self) -> str:
+        return self.path
+
+    def __repr__(self) -> str:
+        return f"<lossatlas problem: {self['model']}, {self['data']['samples']} samples: {self.path}>"
+
+
+def export_problem(model: nn.Module, loss: str | Callable[..., Any], data: Any,
+                   path: str | os.PathLike[str] | None = None, *,
                    test: Any = None, samples: int | None = None, seed: int = 0, batch_size: int | None = None,
                    label_smoothing: float = 0.0, ignore_index: int = -100, delta: float = 1.0,
                    mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
-                   quiet: bool = False) -> dict[str, Any]:
-    """Writes `path`, which Lossatlas reads. Returns what the file's manifest says.
+                   quiet: bool = False) -> ProblemFile:
+    """Writes `path`, which Lossatlas reads. Returns it with what its manifest says, as a mapping.
 
     model       the network with its trained weights. It is evaluated in eval mode, and left as it was
     loss        a function loss(model, *batch) -> [N], one number a sample, or ([N], {"accuracy": [N], "weight": [N],
                 ...}); or a name: cross-entropy, mse, l1, huber, bce-with-logits, next-token
+    path        default: a temporary file that lives as long as what is returned
     data, test  a Dataset, a DataLoader, or tensors whose first dimension is the sample, as in (x, y)
     samples     stores a subset of each split, chosen by `seed`. Default: all
     batch_size  of losses that couple the samples of a batch, and of graphs of one batch size. Default: the loader's
@@ -51,6 +67,17 @@ def export_problem(model: nn.Module, loss: str | Callable[..., Any], data: Any, 
 
     Raises ProblemError, whose text says what to do, if the file would not give the network's values and gradients.
     """
+    if path is None:
+        name = temporary_path("problem.lossatlas")
+        try:
+            problem_file = export_problem(model, loss, data, name, test=test, samples=samples, seed=seed,
+                                          batch_size=batch_size, label_smoothing=label_smoothing,
+                                          ignore_index=ignore_index, delta=delta, mean=mean, std=std, quiet=quiet)
+        except BaseException:
+            shutil.rmtree(os.path.dirname(name), ignore_errors=True)
+            raise
+        remove_with(problem_file, name)
+        return problem_file
     path = os.fspath(path)
     if sys.byteorder != "little":
         raise ProblemError("problem files are written on little-endian machines only")
@@ -58,7 +85,7 @@ def export_problem(model: nn.Module, loss: str | Callable[..., Any], data: Any, 
         raise ProblemError(f"model is a {type(model).__name__}: give a torch.nn.Module")
     if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
         raise ProblemError(f"{path}: the folder does not exist: make it first")
-    if os.path.exists(path) and not _is_problem(path):
+    if os.path.exists(path) and not is_problem(path):
         raise ProblemError(f"{path} exists and is not a problem file: choose another name, or remove it")
     if any(number is not None and number < 1 for number in (samples, batch_size)):
         raise ProblemError("samples and batch_size must be at least 1")
@@ -71,7 +98,7 @@ def export_problem(model: nn.Module, loss: str | Callable[..., Any], data: Any, 
         raise ProblemError("loss must be a name or a function of the network and a batch, as in "
                            'lambda model, x, y: F.cross_entropy(model(x), y, reduction="none")')
     while isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)) or hasattr(model, "_orig_mod"):
-        model = model._orig_mod if hasattr(model, "_orig_mod") else model.module
+        model = cast(nn.Module, model._orig_mod if hasattr(model, "_orig_mod") else model.module)
 
     def say(text: str) -> None:
         if not quiet:
@@ -92,7 +119,7 @@ def export_problem(model: nn.Module, loss: str | Callable[..., Any], data: Any, 
     errors = ", ".join(f"{name} {error:.1g}" for name, error in graphs["eval"].errors.items())
     size = "any size" if manifest["batch"] == "any" else f"{manifest['batch']} samples"
     say(f"written, by {graphs['eval'].way}, for batches of {size}; largest relative errors: {errors}")
-    return manifest
+    return ProblemFile(manifest, path)
 
 
 def _normalization(mean: Sequence[float] | None, std: Sequence[float] | None) -> dict[str, list[float]] | None:
@@ -103,13 +130,6 @@ def _normalization(mean: Sequence[float] | None, std: Sequence[float] | None) ->
     if not all(0 <= m <= 1 and 0 < s <= 1 for m, s in zip(mean, std)):
         raise ProblemError("mean and std must be those of pixels from 0 to 1")
     return {"mean": [float(m) for m in mean], "std": [float(s) for s in std]}
-
-
-def _is_problem(path: str) -> bool:
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as file:
-        return {"graph.json", "manifest.json"} <= set(file.namelist())
 
 
 def _describe(problem: Problem, split: Samples) -> str:

@@ -138,7 +138,7 @@ def _stripped(value: Any) -> Any:
         return [_stripped(item) for item in value]
     if not isinstance(value, dict):
         return value
-    empty = {"metadata": {}, "guards_code": []}
+    empty: dict[str, Any] = {"metadata": {}, "guards_code": []}
     return {key: empty[key] if key in empty else _stripped(item) for key, item in value.items()}
 
 

@@ -24,7 +24,7 @@ class NamedLoss:
         if name not in LOSSES:
             raise ProblemError(f'there is no loss "{name}": use {", ".join(LOSSES)}, or a function loss(model, *batch)')
         self.name = name
-        self.options: dict[str, float] = {}
+        self.options: dict[str, Any] = {}
         if name not in ELEMENTWISE:
             self.options = {"label_smoothing": label_smoothing, "ignore_index": ignore_index}
         elif (label_smoothing, ignore_index) != (0.0, -100):
@@ -50,7 +50,7 @@ class NamedLoss:
             self.classes = int(output.shape[1])
         return self.cross_entropy(output, like(target, [output.shape[0], *output.shape[2:]]).long())
 
-    def split(self, batch: Sequence[Any], entries: Mapping[str, Any]) -> tuple[tuple, dict[str, Any], Tensor]:
+    def split(self, batch: Sequence[Any], entries: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], Tensor]:
         """What the network takes, by position and by name, and the target."""
         entries, next_token = dict(entries), self.name == "next-token"
         key = next((key for key in TARGETS if key in entries), None)
@@ -144,5 +144,5 @@ def mean(each: Tensor) -> Tensor:
     return each.flatten(1).mean(1) if each.dim() > 1 else each
 
 
-def as_tuple(batch: Any) -> tuple:
+def as_tuple(batch: Any) -> tuple[Any, ...]:
     return tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -85,7 +85,7 @@ class Problem:
             tensor.requires_grad_()
         outputs = dict(zip(self.outputs, function(*arguments)))
         buffers = arguments[len(self.parameters):len(self.parameters) + len(self.buffers)]
-        return Values(*_gradients(outputs, [[t] for t in tensors]), buffers)
+        return Values(*_gradients(outputs, [[t] for t in tensors]), list(buffers))
 
     def arguments(self, leaves: Sequence[Tensor]) -> list[Tensor]:
         """What the graph takes: copies of the parameters and buffers as they are now, then of the batch."""
@@ -109,7 +109,8 @@ class Problem:
         def call(*tensors: Tensor) -> tuple[Tensor, ...]:
             values = dict(zip(names, tensors))
             values = {f"model.{name}": values[problem.aliases.get(name, name)] for name in slots}
-            return torch.func.functional_call(caller, values, tuple(tensors[len(names):]), tie_weights=False)
+            leaves = tuple(tensors[len(names):])
+            return cast(tuple[Tensor, ...], torch.func.functional_call(caller, values, leaves, tie_weights=False))
 
         return call
 
@@ -156,7 +157,7 @@ class Problem:
         first: dict[Any, str] = {}
         tensors: dict[str, list[Tensor]] = {}
         for name, tensor in named:
-            if isinstance(tensor, nn.parameter.UninitializedTensorMixin) or tensor.is_meta:
+            if torch.nn.parameter.is_lazy(tensor) or tensor.is_meta:
                 raise ProblemError(f"{name} has no numbers yet: run the network once, or load its weights")
             if tensor.dtype not in DTYPES or tensor.layout != torch.strided:
                 raise ProblemError(f"{name} is {tensor.dtype}, {tensor.layout}: make it a dense real tensor")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence, Sized
+from typing import Any, cast
 
 import torch
 import torch.utils._pytree as pytree
@@ -94,7 +94,7 @@ class Samples:
         if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")) or isinstance(dataset, str):
             raise ProblemError(f"data is a {type(data).__name__}: give a Dataset, a DataLoader, or tensors, as (x, y)")
         if loader is None:
-            rows = self._choose(range(len(dataset)), wanted, seed)
+            rows = self._choose(range(len(cast(Sized, dataset))), wanted, seed)
             return read(DataLoader(Subset(dataset, rows), batch_size=BATCH, generator=generator))
         rows = self._choose(rows_of(loader), wanted, seed)
         return read(DataLoader(Subset(dataset, rows), batch_size=loader.batch_size or BATCH, generator=generator,
@@ -157,16 +157,16 @@ def columns_of(data: Any) -> Any:
     return columns if isinstance(data, dict) else tuple(columns.values())
 
 
-def rows_of(loader: DataLoader) -> Sequence[int]:
+def rows_of(loader: DataLoader[Any]) -> Sequence[int]:
     """What a data loader draws from, in the order of the data set."""
     if type(loader.batch_sampler) is not BatchSampler:
-        return sorted(itertools.chain.from_iterable(loader.batch_sampler))
+        return sorted(itertools.chain.from_iterable(cast(Any, loader.batch_sampler)))
     if isinstance(loader.sampler, (SequentialSampler, RandomSampler)):
-        return range(len(loader.dataset))
+        return range(len(cast(Sized, loader.dataset)))
     return sorted(loader.sampler)
 
 
-def read(loader: DataLoader) -> Iterator[Any]:
+def read(loader: DataLoader[Any]) -> Iterator[Any]:
     """Its batches; lists are tuples, and what is like a dictionary is one."""
     try:
         for batch in loader:

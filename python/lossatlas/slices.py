@@ -27,11 +27,11 @@ def slices(model: nn.Module, name: str, tensor: Tensor) -> dict[str, Any]:
     transposed = (isinstance(owner, nn.modules.conv._ConvTransposeNd)
                   or type(owner).__name__ == "Conv1D" and hasattr(owner, "nf"))  # Hugging Face's: [in, out]
     axis = None if tensor.dim() < 2 else 1 if transposed else 0
-    head = _head(model, path, entry, tensor, axis) if tensor.dim() == 2 else None
+    head = _head(model, path, entry, tensor, axis) if axis is not None and tensor.dim() == 2 else None
     return {"module": path, "class": type(owner).__qualname__, "slice_axis": axis, "head": head}
 
 
-def _head(model: nn.Module, path: str, entry: str, tensor: Tensor, axis: int | None) -> dict[str, int] | str | None:
+def _head(model: nn.Module, path: str, entry: str, tensor: Tensor, axis: int) -> dict[str, int] | str | None:
     """{"axis", "size"}: each `size` rows of that axis belong to one head. None if the matrix is not one of attention;
     "unknown" if it is, and no module says how many heads there are."""
     words = path.split(".") if path else []

@@ -180,7 +180,7 @@ ordered_json describe_run(const RunPath& run, Split split) {
   return {{"name", run.name},
           {"optimizer", run.optimizer},
           {"checkpoints", run.size()},
-          {"epochs", {run.epoch.front(), run.epoch.back()}},
+          {run.unit + "s", {run.epoch.front(), run.epoch.back()}},
           {"longest", summary.longest},
           {"median_distance", summary.median_distance},
           {"largest_distance", summary.largest_distance},
@@ -288,7 +288,7 @@ ordered_json describe_history(const std::filesystem::path& file) {
   const History history = read_history(file);
   ordered_json epochs = ordered_json::array();
   for (const HistoryRow& row : history.rows) {
-    epochs.push_back({{"epoch", row.epoch},
+    epochs.push_back({{history.unit, row.epoch},
                       {"learning_rate", row.learning_rate},
                       {"train_loss", row.train_loss},
                       {"train_acc", row.train_acc},
@@ -296,7 +296,7 @@ ordered_json describe_history(const std::filesystem::path& file) {
                       {"test_acc", row.test_acc},
                       {"seconds", row.seconds}});
   }
-  return {{"kind", "history"}, {"file", file.string()}, {"settings", history.settings}, {"epochs", epochs}};
+  return {{"kind", "history"}, {"file", file.string()}, {"settings", history.settings}, {history.unit + "s", epochs}};
 }
 
 ordered_json describe_directions(const Hdf5Reader& reader) {

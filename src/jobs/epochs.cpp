@@ -72,21 +72,24 @@ std::optional<std::int64_t> number_after(std::string_view word, std::string_view
   return std::nullopt;
 }
 
-std::optional<std::int64_t> number_after_word(const std::filesystem::path& file) {
+using Words = std::initializer_list<const char*>;
+constexpr Words kEpoch{"epoch", "ep", "e"}, kStep{"step"};
+
+std::optional<std::int64_t> number_after_any(Words words, const std::filesystem::path& file) {
   std::string name = file.filename().string();
   for (char& letter : name) {
     if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter | 0x20);
   }
-  for (const char* word : {"epoch", "ep", "e"}) {
+  for (const char* word : words) {
     if (const auto found = number_after(word, name)) return found;
   }
   return std::nullopt;
 }
 
-std::optional<std::vector<std::int64_t>> numbers_after_words(const std::vector<std::filesystem::path>& files) {
+std::optional<std::vector<std::int64_t>> numbers_after(Words words, const std::vector<std::filesystem::path>& files) {
   std::vector<std::int64_t> epochs;
   for (const auto& file : files) {
-    const auto epoch = number_after_word(file);
+    const auto epoch = number_after_any(words, file);
     if (!epoch) return std::nullopt;
     epochs.push_back(*epoch);
   }
@@ -108,7 +111,8 @@ std::optional<std::vector<std::int64_t>> rising_numbers(const std::vector<std::v
 }  // namespace
 
 std::optional<std::vector<std::int64_t>> epochs_of_names(const std::vector<std::filesystem::path>& files) {
-  if (auto epochs = numbers_after_words(files)) return epochs;
+  if (auto epochs = numbers_after(kEpoch, files)) return epochs;
+  if (auto steps = numbers_after(kStep, files)) return steps;
   if (files.size() < 2) return std::nullopt;
   std::vector<std::vector<Number>> names;
   for (const auto& file : files) {
@@ -122,6 +126,10 @@ std::optional<std::vector<std::int64_t>> epochs_of_names(const std::vector<std::
     if (rising) only = std::move(rising);
   }
   return only;
+}
+
+bool are_steps(const std::vector<std::filesystem::path>& files) {
+  return !numbers_after(kEpoch, files) && numbers_after(kStep, files);
 }
 
 }  // namespace lossatlas

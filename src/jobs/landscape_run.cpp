@@ -31,7 +31,7 @@ void warn_of_poor_centre(const Evaluation& centre, const json& metadata, const N
   const double recorded = metadata_value(metadata, "acc", std::nan(""));
   const bool known = recorded >= 0 && recorded <= 100;
   const bool poor = known ? centre.accuracy + 3 * centre.accuracy_se + 10 < recorded : centre.accuracy < 3 * chance;
-  if (metadata_value(metadata, "epoch", 1.0) == 0) {
+  if (metadata_value(metadata, "epoch", 1.0) == 0 || metadata_value(metadata, "step", 1.0) == 0) {
     observer.on_note("note: this checkpoint was saved before training");
   } else if (poor) {
     observer.on_note(fmt::format(

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/text.h"
+#include "jobs/epochs.h"
 #include "jobs/metadata.h"
 #include "training/history.h"
 
@@ -15,6 +16,7 @@ namespace lossatlas {
 namespace {
 
 constexpr auto kCheckpoints = "checkpoints";
+constexpr auto kNoCheckpoints = "it holds no checkpoints/epoch-NNNN.pt or step-NNNNNN.pt";
 
 /// The number or the single letter that stands at `at`, which is moved behind it; zeros in front do not count.
 std::string_view next_part(std::string_view text, std::size_t& at) {
@@ -50,14 +52,17 @@ std::vector<std::filesystem::path> full_names(std::vector<std::filesystem::path>
   return files;
 }
 
-/// Its checkpoints/epoch-….pt in the order of their epochs; none where it is no run folder.
+/// Its checkpoints/epoch-….pt, or step-….pt if there are none, in their order; none where it is no run folder.
 std::vector<std::filesystem::path> checkpoints_of(const std::filesystem::path& folder) {
-  std::vector<std::filesystem::path> files;
+  std::vector<std::filesystem::path> files, steps;
   std::error_code code;
   for (const auto& entry : std::filesystem::directory_iterator(folder / kCheckpoints, code)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with("epoch-") && name.ends_with(".pt")) files.push_back(entry.path());
+    if (!name.ends_with(".pt")) continue;
+    if (name.starts_with("epoch-")) files.push_back(entry.path());
+    if (name.starts_with("step-")) steps.push_back(entry.path());
   }
+  if (files.empty()) files = std::move(steps);
   std::sort(files.begin(), files.end(),
             [](const auto& a, const auto& b) { return in_natural_order(a.string(), b.string()); });
   return files;
@@ -112,8 +117,8 @@ RunFiles run_of_folder(const std::filesystem::path& folder) {
   }
   auto files = checkpoints_of(folder);
   if (files.empty()) {
-    throw Error("{}: not a run folder: it holds no {}/epoch-NNNN.pt; name other files with `checkpoints` '{}'",
-                folder.string(), kCheckpoints, (folder / "*.pt").string());
+    throw Error("{}: not a run folder: {}; name other files with `checkpoints` '{}'", folder.string(), kNoCheckpoints,
+                (folder / "*.pt").string());
   }
   return describe(folder.string(), std::filesystem::weakly_canonical(folder / kCheckpoints).parent_path(),
                   std::move(files));
@@ -124,12 +129,11 @@ std::filesystem::path checkpoint_of(const std::filesystem::path& name, std::vect
   if (!std::filesystem::is_directory(name, ignored)) return name;
   const auto files = checkpoints_of(name);
   if (files.empty()) {
-    throw Error(
-        "{}: a folder, but not a run folder: it holds no {}/epoch-NNNN.pt; name a checkpoint, or the `out` folder "
-        "of `lossatlas train`",
-        name.string(), kCheckpoints);
+    throw Error("{}: a folder, but not a run folder: {}; name a checkpoint, or the `out` folder of `lossatlas train`",
+                name.string(), kNoCheckpoints);
   }
-  notes.push_back(fmt::format("{}: a run folder; its last epoch is taken, {}", name.string(), files.back().string()));
+  notes.push_back(fmt::format("{}: a run folder; its last {} is taken, {}", name.string(),
+                              are_steps(files) ? "step" : "epoch", files.back().string()));
   return files.back();
 }
 

@@ -16,7 +16,7 @@ struct RunFiles {
   std::filesystem::path history;  // the file that names the optimizer; "" if there is none
 };
 
-/// Of a run folder, its checkpoints/epoch-….pt. Throws Error if there is none.
+/// Of a run folder, its checkpoints/epoch-….pt, or step-….pt if there are none. Throws Error if there is none.
 RunFiles run_of_folder(const std::filesystem::path& folder);
 
 /// The checkpoint that `name` means: itself, or of a run folder that of its last epoch, which a line in `notes` says.

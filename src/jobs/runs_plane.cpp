@@ -40,6 +40,7 @@ Trajectory paths_of(const IndexedRuns& runs, const Projected& projected) {
     RunPath path;
     path.name = path.label = names[r];
     path.optimizer = runs.files[r].optimizer;
+    path.unit = runs.units[r];
     for (std::size_t i = 0; i < runs.checkpoints[r].size(); ++i, ++next) {
       const CheckpointIndex& checkpoint = runs.checkpoints[r][i];
       path.file.push_back(checkpoint.file.string());
@@ -59,11 +60,14 @@ void find_epochs(IndexedRuns& runs) {
     const auto of_names = epochs_of_names(runs.files[r].files);
     auto& epochs = runs.epochs.emplace_back();
     std::size_t places = 0;
+    bool are_given = false;
     for (std::size_t i = 0; i < checkpoints.size(); ++i) {
       const auto given = metadata_value(checkpoints[i].metadata, "epoch", std::int64_t{-1});
       if (given < 0 && !of_names) ++places;
+      are_given |= given >= 0;
       epochs.push_back(given >= 0 ? given : of_names ? (*of_names)[i] : static_cast<std::int64_t>(i));
     }
+    runs.units.push_back(!are_given && are_steps(runs.files[r].files) ? "step" : "epoch");
     if (places == 0) continue;
     runs.notes.push_back(
         fmt::format("{}: neither checkpoints nor their names give the epochs of {} of {}; their places in "
@@ -85,7 +89,7 @@ std::vector<const CheckpointIndex*> IndexedRuns::all() const {
 }
 
 IndexedRuns index_runs(const std::vector<RunFiles>& runs, const LandscapeInputs& inputs) {
-  IndexedRuns indexed{runs, {}, {}, {}};
+  IndexedRuns indexed{runs, {}, {}, {}, {}};
   std::vector<FileNote> notes;
   for (const RunFiles& run : runs) {
     auto& checkpoints = indexed.checkpoints.emplace_back(run.files.size());

@@ -17,6 +17,7 @@ struct IndexedRuns {
   std::vector<std::vector<CheckpointIndex>> checkpoints;  // [run][checkpoint]
   /// What each checkpoint says, else its name (epochs_of_names), else its place in the run, counted from 0.
   std::vector<std::vector<std::int64_t>> epochs;
+  std::vector<std::string> units;  // of each run's: "epoch" or "step"
   std::vector<std::string> notes;  // on runs whose epochs are places
 
   std::size_t count() const;

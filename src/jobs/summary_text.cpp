@@ -136,9 +136,9 @@ std::string list_text(const std::string& name, const std::vector<Summary>& repea
   return fmt::format("  {} of each: {}", name, list);
 }
 
-/// "2.31 at epoch 3".
+/// "2.31 at epoch 3", "2.31 at step 300".
 std::string at_epoch(double value, const RunPath& run, std::size_t checkpoint) {
-  return fmt::format("{:.4g} at epoch {}", value, run.epoch[checkpoint]);
+  return fmt::format("{:.4g} at {} {}", value, run.unit, run.epoch[checkpoint]);
 }
 
 /// The variance that a plane of runs holds, and for each run how far its path lies from the plane, in parameters and in

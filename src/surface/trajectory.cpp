@@ -47,6 +47,7 @@ void write_run(Hdf5Writer& writer, const RunPath& run, std::size_t order) {
   writer.attribute<std::int64_t>(group, "order", number);
   writer.attribute(group, "label", run.label);
   writer.attribute(group, "optimizer", run.optimizer);
+  if (run.unit != RunPath().unit) writer.attribute(group, "unit", run.unit);
 }
 
 RunPath read_run(const Hdf5Reader& reader, const std::string& name) {
@@ -55,6 +56,7 @@ RunPath read_run(const Hdf5Reader& reader, const std::string& name) {
   run.name = name;
   run.label = reader.text_attribute(group, "label");
   run.optimizer = reader.text_attribute(group, "optimizer");
+  if (reader.has_attribute(group, "unit")) run.unit = reader.text_attribute(group, "unit");
   run.file = reader.read_texts(group + "/file");
   if (run.file.empty()) throw Error("{}: {} names no checkpoint", reader.file().string(), group);
   const auto read = [&]<class T>(const std::string& dataset, std::vector<T>& values) {

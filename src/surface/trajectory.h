@@ -43,6 +43,7 @@ struct RunPath {
   std::string label, optimizer;  // for people; "" if the optimizer is not known
   std::vector<std::string> file;
   std::vector<std::int64_t> epoch;
+  std::string unit = "epoch";  // of the numbers `epoch`, or "step"
   Projected points;
   /// By dataset: the checkpoint's own values and the plane's at its point (path_values). NaN where not computed.
   std::vector<std::pair<std::string, std::vector<double>>> values;

@@ -56,6 +56,7 @@ History read_history(const std::filesystem::path& file) {
     for (std::size_t i = 0; i < values.size(); ++i) history.rows[i].*member = values[i];
   }
   history.settings = parse_json(reader.text_attribute("/lossatlas", "settings"));
+  if (reader.has_attribute("/lossatlas", "unit")) history.unit = reader.text_attribute("/lossatlas", "unit");
   if (!history.settings.is_object()) throw Error("{}: /lossatlas@settings is not a JSON object", file.string());
   return history;
 }

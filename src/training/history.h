@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <vector>
 
 namespace lossatlas {
@@ -19,7 +20,8 @@ struct HistoryRow {
 
 struct History {
   std::vector<HistoryRow> rows;
-  nlohmann::json settings;  // what decides the run
+  nlohmann::json settings;     // what decides the run
+  std::string unit = "epoch";  // of the rows, or "step": Python's lossatlas.Recorder counts either
 };
 
 /// Root datasets epoch, learning_rate, train_loss, train_acc, test_loss, test_acc, seconds, each [rows].

@@ -79,7 +79,7 @@ lossatlas curve --checkpoint m.pt --to run --data synthetic | 2 | unknown option
 lossatlas trajectory run --data synthetic | 2 | unexpected argument 'run', did you mean '--run run'?
 lossatlas trajectory --data synthetic | 2 | a trajectory requires a run: name it with --run, or its files with --checkpoints
 lossatlas trajectory --run m.pt --data synthetic | 1 | m.pt: a file, not a run folder; name files with --checkpoints
-lossatlas trajectory --run empty --data synthetic | 1 | empty: not a run folder: it holds no checkpoints/epoch-NNNN.pt; name other files with --checkpoints 'empty/*.pt'
+lossatlas trajectory --run empty --data synthetic | 1 | empty: not a run folder: it holds no checkpoints/epoch-NNNN.pt or step-NNNNNN.pt; name other files with --checkpoints 'empty/*.pt'
 
 lossatlas descend | 2 | --function is required: an expression, or a name of --list
 lossatlas descend --function x^2 | 2 | --from is required (or --at

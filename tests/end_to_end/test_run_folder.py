@@ -77,7 +77,7 @@ def test_a_folder_that_is_no_run(lossatlas, runs, pictures, words, make):
     data = [] if words[0] == "info" else ["--data", pictures.words, "--out", "out.h5"]
     done = lossatlas(*words, *data, cwd=runs)
     assert done.status == 1
-    assert done.line() == ("lossatlas: none: a folder, but not a run folder: it holds no checkpoints/epoch-NNNN.pt; name a"
+    assert done.line() == ("lossatlas: none: a folder, but not a run folder: it holds no checkpoints/epoch-NNNN.pt or step-NNNNNN.pt; name a"
                            " checkpoint, or the --out folder of `lossatlas train`")
     assert helpers.tree(runs) == before
 

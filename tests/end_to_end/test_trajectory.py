@@ -384,7 +384,7 @@ def bad(mlp_run, run, folder):
     ("line", 1, "lie on one line"),
     ("mixed", 1, "epoch-0000.pt does not fit mlp"),
     ("nan", 1, "epoch-0001.pt: holds parameters that are not finite"),
-    ("empty", 1, "not a run folder: it holds no checkpoints/epoch-NNNN.pt"),
+    ("empty", 1, "not a run folder: it holds no checkpoints/epoch-NNNN.pt or step-NNNNNN.pt"),
     ("missing", 1, "no such folder"),
 ])
 def test_runs_that_make_no_plane(name, status, text, lossatlas, bad, pictures, tmp_path):

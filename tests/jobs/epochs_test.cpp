@@ -33,6 +33,20 @@ TEST_CASE("the number after epoch, ep or e is the epoch") {
   CHECK(epochs({"epoch99999999999999999999.pt"}) == Epochs{});
 }
 
+TEST_CASE("without an epoch, the number after step is the step") {
+  CHECK(epochs({"step-000100.pt", "step-000200.pt"}) == Epochs{{100, 200}});
+  CHECK(epochs({"global_step5.pt"}) == Epochs{{5}});
+  CHECK(epochs({"m_8_step80.pt", "m_9_step90.pt"}) == Epochs{{80, 90}});
+  const auto steps = [](const std::vector<std::string>& names) {
+    return lossatlas::are_steps(std::vector<std::filesystem::path>(names.begin(), names.end()));
+  };
+  CHECK(steps({"step-000100.pt", "step-000200.pt"}));
+  CHECK(steps({"epochs/step-000100.pt"}));
+  CHECK_FALSE(steps({"epoch=8-step=80.ckpt", "epoch=9-step=90.ckpt"}));
+  CHECK_FALSE(steps({"step-000100.pt", "last-2.pt"}));
+  CHECK_FALSE(steps({"footstep1.pt"}));
+}
+
 TEST_CASE("else the only number that differs and rises is") {
   CHECK(epochs({"model_8_acc99.9.pt", "model_9_acc99.95.pt"}) == Epochs{{8, 9}});
   CHECK(epochs({"resnet18_8_lr0.1.pth", "resnet18_10_lr0.1.pth"}) == Epochs{{8, 10}});
@@ -48,7 +62,7 @@ TEST_CASE("else the names do not tell") {
   CHECK(epochs({"ckpt.pt", "best.pt"}) == Epochs{});
   CHECK(epochs({"model_3.pt", "model_2.pt"}) == Epochs{});                 // falls
   CHECK(epochs({"model_3.pt", "model_3b.pt", "model_4.pt"}) == Epochs{});  // stays
-  CHECK(epochs({"m_8_step80.pt", "m_9_step90.pt"}) == Epochs{});           // which of the two?
+  CHECK(epochs({"m_8_batch80.pt", "m_9_batch90.pt"}) == Epochs{});         // which of the two?
   CHECK(epochs({"m_1.pt", "m_2_best_3.pt"}) == Epochs{});
   CHECK(epochs({"m_0.1.pt", "m_0.2.pt"}) == Epochs{});
   CHECK(epochs({"2024-01-01.pt", "2024-01-02.pt"}) == Epochs{});

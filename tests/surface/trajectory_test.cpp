@@ -40,6 +40,7 @@ TEST_CASE("a trajectory comes back from a file as it was") {
     run.values = {{"plane_loss", {2, 1}}, {"train_loss", {3, NAN}}};
     trajectory.runs.push_back(run);
   }
+  trajectory.runs[1].unit = "step";
   trajectory.pca = {{5, 3, 1}, {0.5, 0.3, 0.1}, {4, 2, 1}, {}};
   const TemporaryFolder folder;
   const auto write = [&](const char* name, const Trajectory& written) {
@@ -55,6 +56,8 @@ TEST_CASE("a trajectory comes back from a file as it was") {
   CHECK(read.runs[1].optimizer == "adagrad");
   CHECK(read.runs[1].file == trajectory.runs[1].file);
   CHECK(read.runs[1].epoch == trajectory.runs[1].epoch);
+  CHECK(read.runs[0].unit == "epoch");
+  CHECK(read.runs[1].unit == "step");
   CHECK(read.runs[1].points.distance == trajectory.runs[1].points.distance);
   REQUIRE(read.runs[0].find("train_loss") != nullptr);
   CHECK(read.runs[0].find("train_loss")->front() == 3);

@@ -183,9 +183,9 @@ class _Epochs(_Solid):
 
 
 def _titles(files, options):
-    """'epoch 4' for each file where the checkpoints say so and differ in it, else what tells the files apart."""
-    epochs = [re.fullmatch(r"epoch-(\d+)", _checkpoint(file)) for file in files]
-    titles = [f"epoch {int(match[1])}" for match in epochs if match]
+    """'epoch 4' or 'step 40' for each file where the checkpoints say so and differ in it, else what tells the files apart."""
+    epochs = [re.fullmatch(r"(epoch|step)-(\d+)", _checkpoint(file)) for file in files]
+    titles = [f"{match[1]} {int(match[2])}" for match in epochs if match]
     return titles if not options.names and len(set(titles)) == len(files) else heads.file_names(files, options)
 
 
@@ -256,7 +256,7 @@ class _Run:
         for number, run in enumerate(self.runs):
             whole = int(min(step, len(run.x) - 1.0))
             epoch = run.epoch[whole]
-            what = f"epoch {epoch:g}" if np.isfinite(epoch) else f"checkpoint {whole + 1}"
+            what = f"{run.unit} {epoch:g}" if np.isfinite(epoch) else f"checkpoint {whole + 1}"
             own = run.own(self.name)[whole]
             loss = f", {wording.short_label(self.name)} {scales.number(float(own))}" if np.isfinite(own) else ""
             look = style.series(number)

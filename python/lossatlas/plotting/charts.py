@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex, to_rgb
 
 from . import curves, heads, marks, points, scales, style, wording
 from .curves import Chart, Key, Series
-from .errors import NotYetError
+from .errors import NotYetError, PlotError
 from .histories import HISTORY_VALUES
 
 TEST = (4, 1.6)  # dashes
@@ -209,15 +209,18 @@ def _barrier(way, name):
 
 
 def of_histories(files, names, labels=None):
-    """Losses above, accuracies below, over the epochs; epoch 0 is before training."""
+    """Losses above, accuracies below, over the epochs or steps; epoch 0 is before training."""
     series = []
     for number, file in enumerate(files):
-        for name in names or file.names:
+        known = [name for name in file.names if np.isfinite(file.values(name)).any()]
+        for name in names or known or file.names:
             color = (style.series(number)["color"] if len(files) > 1
                      else style.TRAIN_TEST.get(name.partition("_")[0], style.INK))
             series.append(Series(name, file.epoch, file.values(name), color, _dashes(name),
                                  _marker(number, len(files))))
-    chart = Chart(files[0], "epoch", series, centre=False)
+    if len({file.unit for file in files}) > 1:
+        raise PlotError(f"{files[0].path} counts {files[0].unit}s, another file does not: draw them apart")
+    chart = Chart(files[0], files[0].unit, series, centre=False)
     chart.keys = _keys(series, labels if len(files) > 1 else None, False)
     return chart
 
@@ -244,7 +247,7 @@ def history_facts(file):
             facts.append(form.format(wording.OPTIMIZERS.get(value, value)))
         if key == "lr":
             facts += _schedule_facts(settings)
-    facts.append(f"{len(file.epoch) - 1} epochs" if len(file.epoch) != 2 else "1 epoch")
+    facts.append(wording.counted(len(file.epoch) - 1 if file.unit == "epoch" else int(file.epoch[-1]), file.unit))
     if "test_acc" in file.names:
         accuracy = file.values("test_acc")
         if np.isfinite(accuracy[-1]):

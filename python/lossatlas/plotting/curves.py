@@ -88,7 +88,7 @@ def draw(chart, head, look, pad=0.0):
         if not (twin and number == 1):
             _mark(ax, chart, low, high, number == 0)
         ax.set_xlim(low - room, high + room)
-        style.coordinate_ticks(ax.xaxis, low, high, 6, whole=chart.axis_label == "epoch")
+        style.coordinate_ticks(ax.xaxis, low, high, 6, whole=chart.axis_label in ("epoch", "step"))
     if twin:
         _color_axes(axes, panels)
     _legend(page, axes[0], chart.keys)
@@ -148,7 +148,7 @@ def _page(head, notes, count, keys, twin):
     narrow = head.size is not None and head.size[0] < 3.8 * style.ZOOM
     margins = style.Margins(0.84, 0.78 if twin else 0.2, 0.61 if narrow else 0.47)
     width = max(0.1, head.size[0] - margins.sides) if head.size else WIDTH
-    above = _legend_height(keys, width)
+    above = 0.0 if head.axes is not None else _legend_height(keys, width)
     free = head.size is not None and head.size[1] is None
     grown = (width / WIDTH) ** 0.5 if free else 1.0  # of the body, by the page
     height = max((ALONE if count == 1 else HEIGHT) * grown, style.ZOOM * LOWEST if free else 0.0)
@@ -156,7 +156,7 @@ def _page(head, notes, count, keys, twin):
     page = style.Page(head, notes, margins, body, stretch=True)
     each = (page.body[1] - above - (count - 1) * gap) / count
     axes = [
-        page.figure.add_axes(page.rectangle(0.0, (count - 1 - i) * (each + gap), page.body[0], each))
+        page.add_axes(page.rectangle(0.0, (count - 1 - i) * (each + gap), page.body[0], each))
         for i in range(count)
     ]
     return page, axes
@@ -249,6 +249,10 @@ def _legend_height(keys, width):
 def _legend(page, ax, keys):
     """The keys from left to right above the first panel."""
     if not keys:
+        return
+    if page.axes is not None:  # where there is room
+        ax.legend([Line2D([], [], color=key.color, dashes=key.dashes, marker=key.marker) for key in keys],
+                  [key.label for key in keys], fontsize=style.TICK)
         return
     position = ax.get_position()
     width, height = page.size

@@ -3,9 +3,11 @@
 import contextlib
 import math
 import os
+from dataclasses import replace
 
 from . import heads, reading, saving, style
-from .hdf5 import LINE, PLANE
+from .errors import WordsError
+from .hdf5 import FUNCTION, LINE, PLANE
 from .kinds import KINDS, kind_of, unread_by
 from .messages import say, say_once
 from .surfaces import coordinates_text
@@ -27,11 +29,7 @@ def draw(options):
 def draw_files(files, options, said=None):
     """As draw, of open files. Notes that are among the texts `said` are not said again."""
     said = set() if said is None else said
-    for file in files:
-        _choose_slice(file, options, said)
-        limits = options.xlim, None if getattr(file, "y", None) is None else options.ylim
-        if any(limits) and file.sort in (PLANE, LINE):
-            file.crop(*limits)
+    choose_part(files, options, said)
     wanted = {saving.extension(path) for path in options.out}
     saving.check(options.out)
     # All are rendered before one is written: a failure then leaves every old figure in place.
@@ -68,6 +66,27 @@ def draw_files(files, options, said=None):
     if figure is not None and not options.caption:
         say(f"caption: {figure.get_label()}")
     return paths
+
+
+def choose_part(files, options, said=None):
+    """Of each file the slice and the part of the grid that the options ask for."""
+    for file in files:
+        _choose_slice(file, options, set() if said is None else said)
+        limits = options.xlim, None if getattr(file, "y", None) is None else options.ylim
+        if any(limits) and file.sort in (PLANE, LINE):
+            file.crop(*limits)
+
+
+def figure_on(axes, files, options):
+    """The figure of the files, drawn into the user's own `axes` unless they are None; nothing is written."""
+    choose_part(files, options)
+    kind = kind_of(files, options)
+    if axes is not None and files[0].sort == FUNCTION:
+        raise WordsError("descents are drawn as figures of their own: leave ax out")
+    if axes is not None and kind in ("repeats", "slices"):
+        raise WordsError(f"--kind {kind} has several panels, which one ax cannot hold: leave ax out")
+    _say_unread(options, unread_by(kind, files[0].sort), f"--kind {kind}", set())
+    return _figure(kind, files, replace(options, axes=axes))
 
 
 def _choose_slice(file, options, said):

@@ -23,7 +23,7 @@ def open_hdf5(path):
         raise PlotError(f"{path} is a folder without history.h5, so not a run of lossatlas train:"
                         " name an HDF5 file or a run's folder")
     try:
-        return h5py.File(path, "r", locking=False)
+        return open_unlocked(path)
     except PermissionError as error:
         raise PlotError(f"{path} cannot be read: permission denied") from error
     except OSError as error:
@@ -35,6 +35,16 @@ def open_hdf5(path):
         if "unable to lock" in text:
             raise UnreadableError(f"{path} is being written by another program: try again later") from error
         raise UnreadableError(f"cannot open {path}: {text}") from error
+
+
+def open_unlocked(path):
+    """The file without HDF5's locks, which network folders lack; as this process has it open, if it does."""
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        if "locking flag" not in str(error):
+            raise
+        return h5py.File(path, "r")
 
 
 def check_format(group, path):

@@ -9,7 +9,7 @@ from .messages import say
 
 def head(options, title, subtitle, mark=None, numbers=()):
     title = title if options.title is None else options.title
-    return style.Head(title, subtitle, options.size, mark, numbers, options.caption)
+    return style.Head(title, subtitle, options.size, mark, numbers, options.caption, options.axes)
 
 
 def of_surfaces(files, options, title, mark, each=False, name="", shown=()):

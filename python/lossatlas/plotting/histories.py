@@ -4,13 +4,13 @@ import h5py
 import numpy as np
 
 from .errors import PlotError
-from .hdf5 import HISTORY, File, listing, unknown_value
+from .hdf5 import HISTORY, File, listing, text, unknown_value
 
 HISTORY_VALUES = ("train_loss", "test_loss", "train_acc", "test_acc")
 
 
 class HistoryFile(File):
-    """What a training run wrote after every epoch; row 0 is before training."""
+    """What a training run wrote after every epoch, or some steps; row 0 is before training."""
 
     sort = HISTORY
 
@@ -19,6 +19,7 @@ class HistoryFile(File):
         if not isinstance(handle.get("epoch"), h5py.Dataset):
             raise PlotError(f"{path} is not a history: it has no epoch (its root holds {listing(handle)})")
         self.epoch = np.atleast_1d(self._array("epoch"))
+        self.unit = text(self._group.attrs.get("unit", "epoch")) if self.is_ours else "epoch"  # or "step"
         self.names = [name for name in HISTORY_VALUES
                       if self._is_by_epoch(handle.get(name)) and not self._is_unmeasured(name)]
         if not self.names:

@@ -27,6 +27,7 @@ class Run:
     distance: np.ndarray  # out of the plane
     length: np.ndarray  # to the final parameters
     group: h5py.Group | dict
+    unit: str = "epoch"  # of `epoch`, or "step"
 
     def own(self, name):
         """The checkpoints' own value of that name, [m]."""
@@ -85,7 +86,7 @@ def runs(file, projections=()):
         columns = [_column(group, each, len(x)) for each in ("epoch", "distance", "length")]
         optimizer = text(group.attrs.get("optimizer", ""))
         run = Run(name, _label(text(group.attrs.get("label", "")) or name, optimizer), optimizer,
-                  x, _required(file, group, "y", len(x)), *columns, group)
+                  x, _required(file, group, "y", len(x)), *columns, group, text(group.attrs.get("unit", "epoch")))
         found.append((int(group.attrs.get("order", len(found))), run))
     return [run for _, run in sorted(found, key=lambda item: item[0])] + [_projected(path, file) for path in projections]
 

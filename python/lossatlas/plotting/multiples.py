@@ -65,7 +65,7 @@ def draw(kind, entries, head, label, look, notes=()):
     for number, panel in enumerate(panels):
         row, column = divmod(number, columns)
         place = (column * (each[0] + across), (rows - 1 - row) * (each[1] + above + up))
-        axes = page.figure.add_axes(page.rectangle(*place, *each))
+        axes = page.add_axes(page.rectangle(*place, *each))
         painted = panel.paint(axes, cmap)
         mappable = painted or mappable
         if not shared and painted:

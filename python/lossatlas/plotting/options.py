@@ -49,6 +49,7 @@ class Options:
     size: tuple | None = None  # inches: (width, height), the latter None where it follows
     style: str = "paper"
     given: frozenset = frozenset()  # options of the command line that differ from their defaults
+    axes: object = None  # matplotlib's, of a figure of the user's own, to draw into
 
     @property
     def file(self):

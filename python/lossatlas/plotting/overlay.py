@@ -137,8 +137,8 @@ class Labels:
                 self.write(run.x[-1], run.y[-1], name, color, needed=True)
             return
         last = len(run.x) - 1
-        self.write(run.x[last], run.y[last], f"{name}, epoch {run.epoch[last]:.0f}" if name else
-                   f"epoch {run.epoch[last]:.0f}", color, needed=True)
+        self.write(run.x[last], run.y[last], f"{name}, {run.unit} {run.epoch[last]:.0f}" if name else
+                   f"{run.unit} {run.epoch[last]:.0f}", color, needed=True)
         span = run.epoch[last] - run.epoch[0]
         step = next((step for step in STEPS if span / step <= MOST_EPOCHS), span or 1)
         for i in range(last):

@@ -25,9 +25,10 @@ def draw(kind, files, options):
     head = heads.of_surfaces([file], options, title, points.mark(field), name.endswith("_spread"), name)
     if kind == "surface":
         return relief.draw(relief.Relief(file, field, scale, look), head, label)
-    if kind == "trajectory":
+    if kind == "trajectory" and options.axes is None:  # which hold the plane alone, without the panels beside it
         return trajectories.draw(planes.Plane("contourf", file, field, scale, look), head, label)
-    return planes.draw(planes.Plane(kind, file, field, scale, look), head, label)
+    flat = "contourf" if kind == "trajectory" else kind
+    return planes.draw(planes.Plane(flat, file, field, scale, look), head, label)
 
 
 def draw_repeats(_, files, options):

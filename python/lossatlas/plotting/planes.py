@@ -43,7 +43,7 @@ class Plane:
 
     def draw(self, page, rectangle, label, at=None):
         """Draws plane, labels and colour bar; `at`: where the plane ends, as for Page.color_bar."""
-        axes = page.figure.add_axes(rectangle)
+        axes = page.add_axes(rectangle)
         cmap = style.color_map(self.look.cmap)
         mappable = paint(axes, self.kind, self.x, self.y, self.field, self.scale, cmap, self.look)
         frame(axes, self.x, self.y, self.kind)

@@ -187,7 +187,7 @@ class Relief:
 
     def draw(self, page, body, cmap, small=False, place=None):
         """Draws into `body` (left, bottom, width, height) inches of the page's body."""
-        axes = page.figure.add_axes(page.rectangle(*body))
+        axes = page.add_axes(page.rectangle(*body))
         axes.set_axis_off()
         axes.set_xlim(0.0, body[2])
         axes.set_ylim(0.0, body[3])

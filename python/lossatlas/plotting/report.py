@@ -151,7 +151,7 @@ def _epochs(file):
         rows["best test accuracy"] = int(np.nanargmax(accuracy))
     if len(set(rows.values())) == 1:
         rows = {"last": rows["last"]}
-    return {label: {"epoch": f"{file.epoch[row]:g}", **{
+    return {label: {file.unit: f"{file.epoch[row]:g}", **{
         wording.short_label(name): _measured(values[name][row], row, wording.is_percent(name))
         for name in HISTORY_COLUMNS if name in values}} for label, row in rows.items()}
 

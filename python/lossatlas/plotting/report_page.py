@@ -140,8 +140,10 @@ def _training(name, history, checkpoints):
         names = first if len(checkpoints) == 1 else f"{first} … {last}"
         body.append(f'<p class="quiet">{len(checkpoints)} checkpoint{"s" * (len(checkpoints) > 1)}: {_e(names)}, {size:.3g} MB</p>')
     if history:
-        last = history.columns["last"]["epoch"]
-        body = _beside(history.pictures, [*body, *_command(_train_command(history.settings, last, name))])
+        last = history.columns["last"].get("epoch")
+        is_ours = last is not None and "arch" in history.settings  # else it was trained by another program
+        command = _command(_train_command(history.settings, last, name)) if is_ours else []
+        body = _beside(history.pictures, [*body, *command])
         body += _settings(history.settings, history.called)
     return ['<section id="training"><h2>Training</h2>', *body, "</section>"]
 

@@ -165,7 +165,8 @@ def plate(opacity=0.72):
 class Head:
     """What stands above and below the drawing. `size` is the user's figure size (width, height) in
     inches, (width, None) where the height follows, or None; `mark` what the reader must not overlook,
-    `numbers` facts to stand below the notes. Without `caption` only the mark stands in the figure."""
+    `numbers` facts to stand below the notes. Without `caption` only the mark stands in the figure. `axes`: matplotlib's, of
+    a figure of the user's own, to draw into; the head is then their title."""
 
     title: str
     subtitle: str
@@ -173,6 +174,7 @@ class Head:
     mark: str | None = None
     numbers: tuple = ()
     caption: bool = True
+    axes: object = None
 
 
 @dataclass
@@ -195,6 +197,10 @@ class Page:
     def __init__(self, head, notes, margins, body, stretch=False):
         """`body` is (width, height); `head.size` overrules it, keeping its proportions unless the
         drawing may `stretch`."""
+        self.axes = head.axes
+        if self.axes is not None:
+            self._take(head, None if stretch else body[1] / body[0])
+            return
         margins = Margins(*(ZOOM * side for side in (margins.left, margins.right, margins.bottom)))
         self._left = margins.left
         self.body = body
@@ -221,6 +227,30 @@ class Page:
         self._write_head(title, mark, subtitle)
         for rows_below, (line, color) in zip(reversed(range(len(foot))), foot):
             self._text(line, ZOOM * (0.08 + 0.12 * rows_below), NOTE, color)
+
+    def _take(self, head, ratio):
+        """The page is the user's axes, of that height over width."""
+        if ratio is not None:
+            self.axes.set_box_aspect(ratio)
+        self.axes.apply_aspect()
+        self.figure = self.axes.figure
+        frame, dpi = self.axes.get_window_extent(), self.figure.dpi
+        self.size = self.body = (frame.width / dpi, frame.height / dpi)
+        self._left = self._below = 0.0
+        self._is_taken = False
+        title = [text for text in (head.title if head.caption else "", head.mark) if text]
+        lines = [line for text in title for line in wrapped(text, 1.2 * self.body[0], LABEL)]
+        self.axes.set_title("\n".join(lines), fontsize=LABEL, parse_math=False)
+
+    def add_axes(self, rectangle):
+        """Axes there; the user's own, if the page is these."""
+        if self.axes is None:
+            return self.figure.add_axes(rectangle)
+        if self._is_taken:
+            raise WordsError("this figure has several panels, which one ax cannot hold: draw it without ax, or choose one"
+                             " value with --field")
+        self._is_taken = True
+        return self.axes
 
     def _fit(self, body, margins, top, stretch):
         """The largest body that fits, in the middle of the page."""
@@ -265,9 +295,16 @@ class Page:
         """A colour bar right of the body, or of `at` (inches from its left); as high as `bounds`
         (bottom, height) or the body, its label as long as `room` or the bar."""
         bottom, height = bounds or (0.0, self.body[1])
+        if self.axes is not None:
+            shrink = self.axes.get_position().height / self.axes.get_position(original=True).height * height / self.body[1]
+            return self._bar(self.figure.colorbar(mappable, ax=self.axes, shrink=shrink, **more), scale, label, height, room)
         left = (self.body[0] if at is None else at) + gap * ZOOM
         axes = self.figure.add_axes(self.rectangle(left, bottom, 0.13 * ZOOM, height))
-        bar = self.figure.colorbar(mappable, cax=axes, **more)
+        return self._bar(self.figure.colorbar(mappable, cax=axes, **more), scale, label, height, room)
+
+    @staticmethod
+    def _bar(bar, scale, label, height, room):
+        """The bar with round values, and its label."""
         values, texts = scale.ticks(max(3, min(8, int(height / (0.33 * ZOOM)))))
         bar.set_ticks([scale.position(v) for v in values], labels=texts)
         bar.ax.yaxis.set_minor_locator(FixedLocator([scale.position(v) for v in scale.minor()]))

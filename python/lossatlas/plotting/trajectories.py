@@ -63,9 +63,10 @@ def draw(plane, head, label):
 
 
 def _progress(runs):
-    """(what a run's checkpoints are drawn over, its name): epochs, or their numbers."""
-    if all(np.isfinite(run.epoch).all() for run in runs):
-        return (lambda run: run.epoch), "epoch"
+    """(what a run's checkpoints are drawn over, its name): epochs or steps, or their numbers."""
+    units = {run.unit for run in runs}
+    if len(units) == 1 and all(np.isfinite(run.epoch).all() for run in runs):
+        return (lambda run: run.epoch), units.pop()
     return (lambda run: np.arange(len(run.x))), "checkpoint"
 
 

@@ -198,7 +198,7 @@ def _run(run, names):
     return {
         "label": label, "x": run.x.tolist(), "y": run.y.tolist(),
         "epoch": run.epoch.tolist() if known else list(range(len(run.x))),
-        "steps": "epoch" if known else "checkpoint",
+        "steps": run.unit if known else "checkpoint",
         "distance": records.as_list(run.distance), "length": records.as_list(run.length),
         "values": _columns(run.own, names), "plane": _columns(run.in_plane, names),
     }

@@ -1,0 +1,171 @@
+"""Surfaces, lines, trajectories and curves: each call runs the program once, and returns what it wrote.
+
+Arguments have the names of the program's options, with underscores. Those that are not listed are accepted by keyword
+too (`bn_images=500` is --bn-images 500) and checked by the program: docs/surface.md, line.md, trajectory.md and curve.md
+have them all. None leaves an option at its default. A tuple is a range (`x=(-1, 1)`), a size (`grid=(51, 41)`) or a list
+with commas; a Python list is an option given several times.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, TypeVar, cast
+
+from . import program
+from .error import Error, Interrupted
+from .files import is_problem, remove_with, temporary_path
+from .options import in_python, path_of, words_of
+from .results import Curve, Line, Result, Surface, Trajectory, open
+
+Path = str | os.PathLike[str]
+Range = tuple[float, float] | str
+Kind = TypeVar("Kind", bound=Result)
+
+
+def surface(problem: Path | None = None, *, out: Path | None = None, grid: int | tuple[int, ...] | str | None = None,
+            x: Range | None = None, y: Range | None = None, plane: str | None = None, checkpoint: Path | None = None,
+            tolerance: float | None = None, budget: int | None = None, data: str | None = None, arch: str | None = None,
+            split: str | None = None, samples: int | None = None, norm: str | None = None, seed: int | None = None,
+            repeat: int | None = None, bn: str | None = None, device: str | None = None, threads: int | None = None,
+            resume: bool = False, force: bool = False, progress: bool = True, **options: Any) -> Surface:
+    """Evaluates the loss over a grid of two or more directions around a network.
+
+    problem     what export_problem returned or wrote; or a checkpoint or run folder, then with `data`
+    out         the file to write (.h5). Default: a temporary file, removed with the result
+    grid        points along each axis: 51, (51, 41) or "51x41". Default: 51
+    x, y        ranges in multiples of the directions. Default: (-1, 1); through checkpoints what holds them
+    plane       "random" (default), "points:A,B,C" (checkpoints), "file:F" (directions) or "pca:RUN"
+    checkpoint  other parameters of the problem's network
+    tolerance   evaluates no more than keeps the error of log loss below this share of its range, as in 0.01. Default:
+                every point on all samples
+    budget      sample evaluations at most; points between are reconstructed
+    data, arch  data set ("cifar10:DIR", …) and architecture of a checkpoint without a problem
+    split       "train" (default), "test" or "both"
+    samples     a stratified sample of so many. Default: all
+    norm, seed  normalization ("filter") and seed (0) of random directions
+    repeat      pairs of random directions, each with its surface. Default: 1
+    bn          "stored" or "recalibrate": batch-norm statistics at each point. Default: recalibrate between networks
+    device      "cpu" (default), "cuda" or "cuda:N"
+    threads     points evaluated at a time. Default: all processors
+    resume      continues `out`, if it is there; force replaces it
+    progress    draws a bar (tqdm) and prints notes. False: silent, except for warnings
+
+    Cost: points × samples × one forward pass; `tolerance` saves most of it, `samples` all but a share.
+    Values are [ny, nx]. Raises Error with the program's own line, and Interrupted after Ctrl-C.
+    """
+    return _run(Surface, "surface", problem, out, progress, options | dict(
+        grid=grid, x=x, y=y, plane=plane, checkpoint=checkpoint, tolerance=tolerance, budget=budget, data=data, arch=arch,
+        split=split, samples=samples, norm=norm, seed=seed, repeat=repeat, bn=bn, device=device, threads=threads,
+        resume=resume, force=force))
+
+
+def line(problem: Path | None = None, *, to: Path | None = None, out: Path | None = None, points: int | None = None,
+         x: Range | None = None, lines: int | None = None, checkpoint: Path | None = None, data: str | None = None,
+         arch: str | None = None, split: str | None = None, samples: int | None = None, norm: str | None = None,
+         seed: int | None = None, bn: str | None = None, device: str | None = None, threads: int | None = None,
+         resume: bool = False, force: bool = False, progress: bool = True, **options: Any) -> Line:
+    """Evaluates loss and accuracy along a line: from a network through another one, or along random directions.
+
+    to          a second checkpoint, at x = 1. Default: a random direction
+    points      on the line. Default: 51; with `to` 61
+    x           range in multiples of the direction. Default: (-1, 1); with `to` about (-0.5, 1.5)
+    lines       random directions, each with its line. Default: 1
+    split       "train", "test" or "both" (default)
+
+    The other arguments are those of `surface`. Cost: points × samples × one forward pass, of both splits. Values are
+    [nx], the mean over several lines. Raises Error with the program's own line, and Interrupted after Ctrl-C.
+    """
+    return _run(Line, "line", problem, out, progress, options | dict(
+        to=to, points=points, x=x, lines=lines, checkpoint=checkpoint, data=data, arch=arch, split=split, samples=samples,
+        norm=norm, seed=seed, bn=bn, device=device, threads=threads, resume=resume, force=force))
+
+
+def trajectory(run: Path | Sequence[Path] | None = None, *, problem: Path | None = None,
+               checkpoints: str | Sequence[Path] | None = None, out: Path | None = None,
+               grid: int | tuple[int, int] | str | None = None, x: Range | None = None, y: Range | None = None,
+               data: str | None = None, arch: str | None = None, split: str | None = None, samples: int | None = None,
+               bn: str | None = None, device: str | None = None, threads: int | None = None, resume: bool = False,
+               force: bool = False, progress: bool = True, **options: Any) -> Trajectory:
+    """Draws the paths of optimizers into the plane of their principal components, and evaluates the loss beneath them.
+
+    run          folder of a run, as Recorder or `lossatlas train` leaves it; or several, which share the plane
+    problem      what export_problem returned or wrote, for a network of your own
+    checkpoints  in place of `run`, the checkpoints of one run in their order: paths, or a pattern as in "run/*.pt"
+    grid         points along x and y. Default: (25, 25)
+    x, y         ranges in multiples of the directions. Default: what holds the paths, and a fifth more on either side
+
+    The other arguments are those of `surface`. Cost: (points + 2 × checkpoints) × samples × one forward pass, and one
+    reading of all checkpoints. Values are [ny, nx]. Raises Error with the program's own line, and Interrupted after
+    Ctrl-C.
+    """
+    runs = [] if run is None else [run] if isinstance(run, (str, os.PathLike)) else list(run)
+    if checkpoints is not None and not isinstance(checkpoints, str):
+        checkpoints = tuple(path_of(each, "checkpoints") for each in checkpoints)
+    return _run(Trajectory, "trajectory", problem, out, progress, options | dict(
+        run=[path_of(each, "run") for each in runs], checkpoints=checkpoints, grid=grid, x=x, y=y, data=data, arch=arch,
+        split=split, samples=samples, bn=bn, device=device, threads=threads, resume=resume, force=force))
+
+
+def curve(start: Path, to: Path, *, problem: Path | None = None, out: Path | None = None, points: int | None = None,
+          bends: int | None = None, epochs: int | None = None, lr: float | None = None, data: str | None = None,
+          arch: str | None = None, split: str | None = None, samples: int | None = None, seed: int | None = None,
+          bn: str | None = None, device: str | None = None, threads: int | None = None, resume: bool = False,
+          force: bool = False, progress: bool = True, **options: Any) -> Curve:
+    """Trains a curve of low loss between two networks, and evaluates it beside the straight line.
+
+    start, to   the checkpoints at its ends (--from and --to; the problem's file for its own network)
+    points      values of t, from 0 to 1, at which curve and line are evaluated. Default: 61
+    bends       points between the ends that are trained. Default: 1
+    epochs      times through the training samples. Default: 30
+    lr          learning rate of the first half. Default: 0.015
+
+    The other arguments are those of `surface`. Cost: `epochs` of training with full gradients, then 2 × points × samples
+    forward passes. Values are [points]. Raises Error with the program's own line, and Interrupted after Ctrl-C.
+    """
+    return _run(Curve, "curve", problem, out, progress, options | {"from": path_of(start, "start")} | dict(
+        to=path_of(to, "to"), points=points, bends=bends, epochs=epochs, lr=lr, data=data, arch=arch, split=split,
+        samples=samples, seed=seed, bn=bn, device=device, threads=threads, resume=resume, force=force))
+
+
+def _run(kind: type[Kind], command: str, problem: Path | None, out: Path | None, progress: bool,
+         arguments: dict[str, Any]) -> Kind:
+    """Runs the command into `out`, and opens that."""
+    if problem is not None:
+        path = path_of(problem, "problem")
+        name = "problem" if command != "surface" and command != "line" or _names_problem(path) else "checkpoint"
+        if arguments.get(name) is not None:
+            raise Error(f"{path} is given as a checkpoint already: leave checkpoint out, or name a problem first")
+        arguments[name] = path
+    is_temporary = out is None
+    if is_temporary and arguments.get("resume"):
+        raise Error("resume requires out: name the file to resume")
+    path = temporary_path(f"{command}.h5") if out is None else path_of(out, "out")
+    try:
+        program.run([command, *words_of(arguments), f"--out={path}"], progress)
+    except program.Interrupt:
+        done = _progress_of(path)
+        raise Interrupted(f"interrupted; {done} saved in {path}: call {command} again with the same arguments,"
+                          f" out={path!r} and resume=True to continue", path) from None
+    except Error as error:
+        if str(error).startswith(f"{arguments.get('problem')}: "):  # the file itself is at fault
+            raise Error(f"{error}; write it again with lossatlas.export_problem") from None
+        raise
+    result = open(path)
+    if is_temporary:
+        remove_with(result, path)
+    return cast(Kind, result)
+
+
+def _names_problem(path: str) -> bool:
+    """Whether the first argument is meant as a problem; a broken one keeps its name."""
+    return path.endswith(".lossatlas") or (os.path.isfile(path) and is_problem(path))
+
+
+def _progress_of(path: str) -> str:
+    """What a file that was interrupted holds, in words."""
+    try:
+        done, total = open(path).progress
+    except Error:
+        return "what was finished is"
+    return f"{done} of {total} points are"
