@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from .torch_check import check_torch
+
 if TYPE_CHECKING:
     from .error import ProblemError
     from .export import export_problem
@@ -9,6 +11,8 @@ if TYPE_CHECKING:
 __all__ = ["ProblemError", "export_problem"]
 
 _MODULES = {"ProblemError": "error", "export_problem": "export"}
+
+check_torch()
 
 
 def __getattr__(name: str) -> Any:
