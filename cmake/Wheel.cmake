@@ -1,5 +1,5 @@
-# What a wheel holds beside the package in python/ (pyproject.toml): the program, which finds torch beside the package; the
-# launcher, which is `lossatlas` on the PATH; and the version of torch, for `import lossatlas`.
+# What a wheel holds beside the package in python/ (pyproject.toml): the program, which finds torch beside the package;
+# the launcher, which is `lossatlas` on the PATH; and the version of torch, for `import lossatlas`.
 
 set_target_properties(lossatlas PROPERTIES INSTALL_RPATH "$ORIGIN/../../torch/lib")
 install(TARGETS lossatlas DESTINATION lossatlas/bin)

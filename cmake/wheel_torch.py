@@ -15,31 +15,40 @@ from collections.abc import Mapping
 from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-OLDEST = (2, 11)  # as CMakeLists.txt has it
 FIND = "import sys; del sys.path[0]; from importlib.util import find_spec; print(find_spec('torch').origin)"
+
+
+def stated(path: pathlib.Path, pattern: str) -> str:
+    """The group of `pattern` in the file."""
+    return re.search(pattern, path.read_text(encoding="utf-8"), re.MULTILINE)[1]
 
 
 def version_of(folder: str) -> str:
     """The public version of site-packages/torch: 2.11.0 of 2.11.0+cu130."""
-    text = (pathlib.Path(folder) / "version.py").read_text(encoding="utf-8")
-    return re.search(r"^__version__ = '([^'+]*)", text, re.MULTILINE)[1]
+    return stated(pathlib.Path(folder, "version.py"), r"^__version__ = '([^'+]*)")
+
+
+def is_new_enough(folder: str) -> bool:
+    oldest = stated(ROOT / "CMakeLists.txt", r"find_package\(LossatlasTorch (\S+)")
+    version, oldest = ([int(part) for part in each.split(".")[:2]] for each in (version_of(folder), oldest))
+    return version >= oldest
 
 
 def found() -> str:
-    """The folder of a torch that is new enough, or "". The environment's own comes first: pip's build isolation hides it
-    by PYTHONPATH, in which the torch that pip installed for this build is."""
+    """The folder of a torch that is new enough, or "". The environment's own comes first: pip's build isolation hides
+    it by PYTHONPATH, which leads to what pip installed for this build."""
     own = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONNOUSERSITE")}
     for environment in (own, dict(os.environ)):
         run = subprocess.run([sys.executable, "-c", FIND], env=environment, capture_output=True, text=True)
         folder = os.path.dirname(run.stdout.strip())
-        if folder and tuple(map(int, version_of(folder).split(".")[:2])) >= OLDEST:
+        if folder and is_new_enough(folder):
             return folder
     return ""
 
 
 def pinned() -> str:
     """torch==VERSION, as tools/requirements.txt has it."""
-    return re.search(r"^torch==\S+", (ROOT / "tools" / "requirements.txt").read_text(), re.MULTILINE)[0]
+    return stated(ROOT / "tools" / "requirements.txt", r"^(torch==\S+)")
 
 
 def get_requires_for_dynamic_metadata(settings: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What `pip install .` needs and starts, without building it (test_wheel.py does): requirements, which torch, the launcher."""
+"""What `pip install .` requires, and the launcher that it installs. test_wheel.py builds and installs a wheel."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from conftest import ROOT
 from packaging.requirements import Requirement
 
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
-RANGES = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def pins():
@@ -25,8 +25,8 @@ def pins():
 
 def test_every_pin_lies_in_the_range_of_the_package():
     pinned = dict(pins())
-    required = [Requirement(each) for each in RANGES["dependencies"]]
-    optional = [Requirement(each) for extra in RANGES.get("optional-dependencies", {}).values() for each in extra]
+    required = [Requirement(each) for each in PROJECT["dependencies"]]
+    optional = [Requirement(each) for extra in PROJECT.get("optional-dependencies", {}).values() for each in extra]
     assert {each.name for each in required} <= set(pinned)
     for each in [*required, *optional]:
         assert each.name not in pinned or pinned[each.name] in each.specifier, each
@@ -34,7 +34,7 @@ def test_every_pin_lies_in_the_range_of_the_package():
 
 @pytest.fixture
 def environment(tmp_path):
-    """An empty virtual environment; environment.torch(version, site) puts a torch there that has nothing but its version."""
+    """An empty virtual environment. environment.torch(version) puts a torch there that has nothing but its version."""
     venv.create(tmp_path / "a b", symlinks=True)
 
     class Environment:
@@ -44,7 +44,7 @@ def environment(tmp_path):
         def torch(self, version, site=site):
             (site / "torch").mkdir(parents=True)
             (site / "torch" / "__init__.py").write_text("raise SystemExit('torch is imported')\n")
-            (site / "torch" / "version.py").write_text(f"__all__ = ['__version__']\n__version__ = '{version}'\ncuda = '13.0'\n")
+            (site / "torch" / "version.py").write_text(f"__all__ = []\n__version__ = '{version}'\ncuda = '13.0'\n")
             return site
 
         def run(self, *words, **more):
@@ -113,8 +113,8 @@ def built_package(environment):
 
 
 @pytest.mark.parametrize("version, line", [
-    ("2.11.1+cu130", "lossatlas: built against torch 2.11.0, but torch 2.11.1 is installed: install lossatlas again, or "
-                     "torch==2.11.0"),
+    ("2.11.1+cu130", "lossatlas: built against torch 2.11.0, but torch 2.11.1 is installed: install lossatlas again, "
+                     "or torch==2.11.0"),
     (None, "lossatlas: requires torch 2.11.0, which is not installed: pip install torch==2.11.0"),
 ])
 def test_another_torch_is_refused_in_one_line(environment, launcher, version, line):
@@ -137,8 +137,8 @@ def test_a_missing_program_is_named(environment, launcher):
     environment.torch("2.11.0")
     (environment.site / "lossatlas" / "bin" / "lossatlas").unlink()
     assert environment.run(launcher, "info") == (
-        1, "", f"lossatlas: the program is missing beside {environment.bin} (lossatlas/bin/lossatlas of site-packages): "
-               "install lossatlas again\n")
+        1, "", "lossatlas: the program is missing (lossatlas/bin/lossatlas in the site-packages of "
+               f"{environment.bin}): install lossatlas again\n")
 
 
 def test_plot_runs_the_package_of_the_environment(environment, launcher):
@@ -146,5 +146,5 @@ def test_plot_runs_the_package_of_the_environment(environment, launcher):
     environment.torch("2.11.0")
     status, out, err = environment.run(launcher, "plot", "s.h5")
     assert (status, out) == (1, "")
-    python = environment.bin / PYTHON
-    assert err.startswith("plot: the Python module '") and err.endswith(f"' is missing from {python}: install lossatlas again\n")
+    line = f"' is missing from {environment.bin / PYTHON}: install lossatlas again\n"
+    assert err.startswith("plot: the Python module '") and err.endswith(line)
