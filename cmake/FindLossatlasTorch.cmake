@@ -4,6 +4,7 @@
 # CUDA build; naming its folders and libraries builds and runs everywhere. Looked for, in this order:
 #   LOSSATLAS_TORCH   a LibTorch folder, or site-packages/torch (CMake or environment variable)
 #   the active Python environment, then .venv beside this project
+# A wheel (pyproject.toml) is built against the torch that it then requires, which wheel_torch.py names.
 #
 # libtorch_cuda.so is not linked: loading it takes 350 MB of memory and as long again as everything else.
 # `--device cuda` loads it when asked (src/evaluation/device.cpp).
@@ -20,7 +21,11 @@ function(_lossatlas_torch_of_python python result)
 endfunction()
 
 set(_torch_root "${LOSSATLAS_TORCH}")
-if(NOT _torch_root)
+if(SKBUILD)
+  execute_process(COMMAND "${PYTHON_EXECUTABLE}" "${CMAKE_CURRENT_LIST_DIR}/wheel_torch.py" OUTPUT_VARIABLE _torch)
+  string(REGEX REPLACE "\n.*" "" _torch_root "${_torch}")
+  string(REGEX REPLACE ".*\n" "" LossatlasTorch_PACKAGE_VERSION "${_torch}")
+elseif(NOT _torch_root)
   foreach(_prefix "$ENV{VIRTUAL_ENV}" "$ENV{CONDA_PREFIX}" "${PROJECT_SOURCE_DIR}/.venv")
     if(NOT _torch_root AND _prefix AND EXISTS "${_prefix}/bin/python")
       _lossatlas_torch_of_python("${_prefix}/bin/python" _torch_root)
@@ -56,6 +61,8 @@ if(LossatlasTorch_FOUND AND NOT TARGET LossatlasTorch::torch)
   target_include_directories(LossatlasTorch::torch SYSTEM INTERFACE
     "${LossatlasTorch_INCLUDE_DIR}" "${LossatlasTorch_INCLUDE_DIR}/torch/csrc/api/include")
   target_link_libraries(LossatlasTorch::torch INTERFACE "${LossatlasTorch_torch_cpu}" "${LossatlasTorch_c10}")
-  target_link_options(LossatlasTorch::torch INTERFACE "-Wl,-rpath,${_torch_root}/lib")
+  if(NOT SKBUILD)  # cmake/Wheel.cmake has the wheel's
+    target_link_options(LossatlasTorch::torch INTERFACE "-Wl,-rpath,${_torch_root}/lib")
+  endif()
   target_compile_definitions(LossatlasTorch::torch INTERFACE _GLIBCXX_USE_CXX11_ABI=1)
 endif()

@@ -9,6 +9,8 @@ docs/python.md is the user's page.
 
 from typing import TYPE_CHECKING, Any
 
+from .torch_check import check_torch
+
 if TYPE_CHECKING:
     from .error import Error, Interrupted, ProblemError
     from .export import export_problem
@@ -28,6 +30,8 @@ _MODULES = {
 
 __all__ = ["Curve", "Descents", "Error", "History", "Interrupted", "Line", "ProblemError", "Recorder", "Result",
            "Surface", "Trajectory", "curve", "export_problem", "line", "log_figure", "open", "surface", "trajectory"]
+
+check_torch()
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Entry point: `python python/lossatlas/plotting FILE.h5`."""
+"""Entry point: `python python/lossatlas/plotting FILE.h5`, and `main` of an installed package."""
 
 import codecs
 import contextlib
@@ -6,7 +6,9 @@ import os
 import sys
 
 # Run as a folder, Python puts the folder itself on the path; the package is found from where lossatlas lies.
-sys.path[0] = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+if not __package__:
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+REMEDY = "install lossatlas again" if __package__ else "run tools/setup"
 
 # An interactive or misspelt backend must not stop a program that never opens a window.
 os.environ.pop("MPLBACKEND", None)
@@ -35,13 +37,13 @@ def run():
         from lossatlas.plotting import command
     except ModuleNotFoundError as missing:
         print(
-            f"plot: the Python module '{missing.name}' is missing from {sys.executable}: run tools/setup",
+            f"plot: the Python module '{missing.name}' is missing from {sys.executable}: {REMEDY}",
             file=sys.stderr,
         )
         return 1
     except ImportError as broken:
         reason = " ".join(str(broken).split())[:200]
-        print(f"plot: a Python module of {sys.executable} cannot be loaded ({reason}): run tools/setup", file=sys.stderr)
+        print(f"plot: a Python module of {sys.executable} cannot be loaded ({reason}): {REMEDY}", file=sys.stderr)
         return 1
     return command.main(sys.argv[1:])
 
