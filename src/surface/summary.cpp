@@ -160,7 +160,7 @@ void hint_at_error(const Surface& surface, Summary& summary) {
   const double span = summary.highest.loss - summary.lowest.loss;
   if (!(summary.standard_error > span) || summary.points == 1 || summary.not_finite > 0) return;
   summary.hints.push_back(fmt::format(
-      "the losses differ by {:.2g}, less than the standard error of one of them, {:.2g}; more {}s tell more", span,
+      "the losses differ by {:.2g}, less than the standard error of one of them, {:.2g}; evaluate more {}s", span,
       summary.standard_error, sample_word(surface)));
 }
 

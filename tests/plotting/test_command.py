@@ -125,7 +125,7 @@ def test_an_unknown_value_lists_those_present_and_suggests_one(plot, tmp_path, w
         (["--dpi", "0"], "not a whole number from 20"),
         (["--size", "5"], "not WIDTHxHEIGHT"),
         (["--size", "nanx4"], "is not a number"),
-        (["--size", "90x90"], "pixels a side"),
+        (["--size", "90x90"], "pixels per side"),
         (["--size", "1x1"], "leave no room"),
         (["--cmap", "virdis"], "unknown colour map 'virdis', did you mean 'viridis'?"),
         (["-o", "fig.bmp"], "fig.bmp has extension '.bmp'"),
