@@ -30,10 +30,15 @@ class HistoryFile(File):
         return (isinstance(item, h5py.Dataset) and item.dtype.kind in "fiu"
                 and item.shape == self.epoch.shape)
 
+    @property
+    def done(self):
+        """Epochs, or steps."""
+        return len(self.epoch) - 1 if self.unit == "epoch" else int(self.epoch[-1])
+
     def progress(self):
         """(epochs done, epochs); the latter 0 where it is not known."""
         epochs = self.settings.get("epochs")
-        return len(self.epoch) - 1, epochs if isinstance(epochs, int) else 0
+        return self.done, epochs if isinstance(epochs, int) else 0
 
     def values(self, name):
         """[epochs + 1] float64, NaN where there is none."""
