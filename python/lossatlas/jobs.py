@@ -9,6 +9,7 @@ with commas; a Python list is an option given several times.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
@@ -133,9 +134,9 @@ def _run(kind: type[Kind], command: str, problem: Path | None, out: Path | None,
     """Runs the command into `out`, and opens that."""
     if problem is not None:
         path = path_of(problem, "problem")
-        name = "problem" if command != "surface" and command != "line" or _names_problem(path) else "checkpoint"
+        name = "problem" if command in ("trajectory", "curve") or _names_problem(path) else "checkpoint"
         if arguments.get(name) is not None:
-            raise Error(f"{path} is given as a checkpoint already: leave checkpoint out, or name a problem first")
+            raise Error(f"{path} is a checkpoint, and so is checkpoint: leave one out, or name a problem first")
         arguments[name] = path
     is_temporary = out is None
     if is_temporary and arguments.get("resume"):
@@ -148,6 +149,8 @@ def _run(kind: type[Kind], command: str, problem: Path | None, out: Path | None,
         raise Interrupted(f"interrupted; {done} saved in {path}: call {command} again with the same arguments,"
                           f" out={path!r} and resume=True to continue", path) from None
     except Error as error:
+        if is_temporary:
+            shutil.rmtree(os.path.dirname(path), ignore_errors=True)
         if str(error).startswith(f"{arguments.get('problem')}: "):  # the file itself is at fault
             raise Error(f"{error}; write it again with lossatlas.export_problem") from None
         raise

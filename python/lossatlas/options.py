@@ -24,7 +24,7 @@ def words_of(arguments: Mapping[str, Any]) -> list[str]:
             continue
         if value is True:
             words.append(option)
-        elif isinstance(value, Mapping):
+        elif isinstance(value, Mapping) and not isinstance(value, os.PathLike):
             words += [f"{option}={key}={text_of(each, ':')}" for key, each in value.items()]
         elif isinstance(value, list):
             words += [f"{option}={text_of(each, BETWEEN.get(name, ','))}" for each in value]

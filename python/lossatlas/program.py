@@ -17,7 +17,7 @@ from .options import in_python
 from .progress import Bar
 
 INTERRUPTED = 130
-SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 
 def program() -> str:

@@ -136,16 +136,22 @@ class Grid(Result):
     def progress(self) -> tuple[int, int]:
         """(points that are finished, points)."""
         import numpy as np
-        mask = self._read(lambda file: file["lossatlas"].get("repeats/evaluated", file["lossatlas/evaluated"])[()])
+        def take(file: h5py.File) -> Any:
+            places = (f"lossatlas/{group}evaluated" for group in ("repeats/", "lines/", ""))
+            return next((file[place][()] for place in places if place in file), None)
+        mask = self._read(take)
+        if mask is None:  # another program's file
+            mask = np.isfinite(self.values())
         return int(np.count_nonzero(mask)), int(mask.size)
 
     def _places(self) -> dict[str, str]:
         shape = self.shape
 
         def take(file: h5py.File) -> dict[str, str]:
-            groups = [file] + ([file["lossatlas"]] if "lossatlas" in file else [])
+            groups = [file, file["lossatlas"]] if "lossatlas" in file else [file]
+            fitting = (shape,) if len(groups) == 2 else (shape, shape[::-1])  # loss-landscape's writer turns its arrays
             return {name: item.name for group in reversed(groups) for name, item in group.items()
-                    if getattr(item, "shape", None) == shape and item.dtype.kind in "fiu" and name not in COORDINATES}
+                    if getattr(item, "shape", None) in fitting and item.dtype.kind in "fiu" and name not in COORDINATES}
         found = self._read(take)
         return dict(sorted(found.items(), key=lambda item: (item[1].startswith("/lossatlas"), item[0])))
 
@@ -159,7 +165,11 @@ class Grid(Result):
         places = self._places()
         name = name or next((each for each in ("train_loss", "test_loss") if each in places), next(iter(places), ""))
         if name not in places:
-            raise Error(f"{self.path} has no value {name!r}: it has {', '.join(places)}")
+            raise Error(f"{self.path} has no value {name!r}: it has {', '.join(places) or 'none'}")
+        if self._read(lambda file: "lossatlas" not in file):
+            from .plotting import reading
+            with reading.open_file(self.path) as other:  # which knows how it marks missing points
+                return _as_floats(other.field(name).values)
 
         def take(file: h5py.File) -> NDArray[np.float64]:
             if draw is None:

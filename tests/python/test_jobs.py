@@ -143,6 +143,21 @@ def test_a_line_a_trajectory_and_a_curve(network, problem, tmp_path):
 
 
 @needs_program
+def test_a_problem_is_a_checkpoint_too(problem, tmp_path):
+    with pytest.raises(lossatlas.Error, match="bn_images"):
+        quiet(lossatlas.line, problem, to=problem, bn_images=1)
+    assert np.ptp(quiet(lossatlas.surface, problem, checkpoint=problem, grid=3).values()) > 0
+
+
+@needs_program
+def test_a_failed_run_leaves_no_temporary_file(problem, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(lossatlas.Error):
+        quiet(lossatlas.surface, problem, grid="abc")
+    assert os.listdir(tmp_path) == []
+
+
+@needs_program
 def test_a_temporary_file_goes_with_its_result(problem):
     surface = quiet(lossatlas.surface, problem, grid=3)
     path = surface.path

@@ -46,6 +46,15 @@ def test_values(surface):
         assert found.values()[0, 0] == loss[0, 0]
 
 
+def test_a_surface_of_loss_landscape(tmp_path):
+    """Its writer shapes arrays [nx, ny], fills them in the order of [ny, nx], and marks missing points with -1."""
+    with h5py.File(tmp_path / "S.h5", "w") as file:
+        file["xcoordinates"], file["ycoordinates"] = np.arange(3.0), np.arange(2.0)
+        file["train_loss"] = np.array([1.0, 2, 3, 4, 5, -1]).reshape(3, 2)
+    surface = lossatlas.open(tmp_path / "S.h5")
+    assert np.array_equal(surface.values(), [[1, 2, 3], [4, 5, np.nan]], equal_nan=True) and surface.progress == (5, 6)
+
+
 def test_files_that_are_none(tmp_path):
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["a"] = 1

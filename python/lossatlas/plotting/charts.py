@@ -247,7 +247,7 @@ def history_facts(file):
             facts.append(form.format(wording.OPTIMIZERS.get(value, value)))
         if key == "lr":
             facts += _schedule_facts(settings)
-    facts.append(wording.counted(len(file.epoch) - 1 if file.unit == "epoch" else int(file.epoch[-1]), file.unit))
+    facts.append(wording.counted(file.done, file.unit))
     if "test_acc" in file.names:
         accuracy = file.values("test_acc")
         if np.isfinite(accuracy[-1]):

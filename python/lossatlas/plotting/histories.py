@@ -35,10 +35,15 @@ class HistoryFile(File):
         """Of a run without test data; that of a diverged one has the untrained network's."""
         return name.startswith("test_") and bool(np.isnan(self._array(name)).all())
 
+    @property
+    def done(self):
+        """Epochs, or steps."""
+        return len(self.epoch) - 1 if self.unit == "epoch" else int(self.epoch[-1])
+
     def progress(self):
         """(epochs done, epochs); the latter 0 where it is not known."""
         epochs = self.settings.get("epochs")
-        return len(self.epoch) - 1, epochs if isinstance(epochs, int) else 0
+        return self.done, epochs if isinstance(epochs, int) else 0
 
     def values(self, name):
         """[epochs + 1] float64, NaN where there is none."""

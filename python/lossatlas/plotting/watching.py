@@ -59,7 +59,7 @@ def _draw(options, notes):
             if 0 < total <= done:  # waiting would not mend it
                 raise PlotError(str(error)) from error
             raise
-    what = "epochs" if file.sort == HISTORY else "points"
+    what = f"{file.unit}s" if file.sort == HISTORY else "points"
     of = f" of {grouped(total)}" if total else ""
     print(f"{grouped(done)}{of} {what}: {', '.join(paths)}", flush=True)
     return 0 < total <= done
