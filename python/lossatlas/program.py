@@ -88,7 +88,7 @@ def _take(line: str, messages: list[str], bar: Bar) -> None:
         bar.show(state)
         return
     messages.append(line)
-    if not line.startswith(("lossatlas: ", "warning: ")):  # which are raised, or warned of
+    if not line.startswith(("lossatlas: ", "warning: ", "interrupted; ")):  # which are raised, or warned of
         bar.write(in_python(line))
 
 

@@ -175,6 +175,14 @@ def test_an_export_is_that_of_the_program(problem, tmp_path):
         surface.export(tmp_path / "S.npz")
 
 
+@needs_program
+def test_the_example_of_the_page_draws_a_picture(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "python.md").read_text()
+    exec(page.split("```python\n")[1].split("```")[0], {})
+    assert (tmp_path / "S.png").read_bytes().startswith(b"\x89PNG")
+
+
 # --- messages --------------------------------------------------------------------------------------
 
 

@@ -16,8 +16,8 @@ def test_types():
     installed = [sys.executable, "-m", "mypy"] if importlib.util.find_spec("mypy") else None
     mypy = installed or ([found, "--python-executable", sys.executable] if (found := shutil.which("mypy")) else None)
     if mypy is None and not os.environ.get("CI"):
-        pytest.skip("mypy is not installed: tools/setup --tests installs it")
-    assert mypy, "mypy is not installed: tools/setup --tests installs it"
+        pytest.skip("mypy is not installed: tools/setup installs it")
+    assert mypy, "mypy is not installed: tools/setup installs it"
     done = subprocess.run([*mypy, "--config-file", "tests/mypy.ini", "python/lossatlas"], cwd=ROOT, capture_output=True,
                           text=True)
     assert done.returncode == 0, done.stdout + done.stderr
