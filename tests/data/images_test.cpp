@@ -183,7 +183,7 @@ TEST_CASE("pictures that cannot be decoded are named, or left out") {
   CHECK((pixels(left) == pixels(all)));
   for (const char* name : {"cat/a.jpg", "cat/b.PNG", "dog/1.jpeg"})
     std::ofstream(pictures.data() / "train" / name) << "x";
-  CHECK_THROWS_WITH(pictures.load(), ContainsSubstring("10 of 10 pictures"));
+  CHECK_THROWS_WITH(pictures.load(), ContainsSubstring("10 of 10 images"));
   fs::remove(pictures.data() / "train/dog/1.jpeg");
   fs::create_directory_symlink("/nowhere", pictures.data() / "train/dog/1.jpeg");
   CHECK_THROWS_WITH(pictures.load(), ContainsSubstring("dog/1.jpeg: cannot be read"));

@@ -117,7 +117,7 @@ TEST_CASE("A damaged problem file is refused with what is wrong") {
           EndsWith("has no directory: it is damaged or incomplete"));
   refused([](std::string& bytes) { bytes = "PK"; }, Contains("has no directory"));
   refused([](std::string& bytes) { bytes.clear(); }, Contains("has no directory"));
-  refused(replace("lossatlas-problem", "lossatlas-another"), Contains("is no problem file"));
+  refused(replace("lossatlas-problem", "lossatlas-another"), Contains("is not a problem file"));
   refused(replace("\"version\": 1", "\"version\": 2"), EndsWith("reads version 1"));
   refused(replace("\"float32\"", "\"float31\""), Contains("float31"));
   refused(replace("\"parameters/0000\"", "\"parameters/9999\""),
