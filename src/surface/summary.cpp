@@ -159,9 +159,9 @@ void hint_at_centre(const Surface& surface, std::size_t centre, Summary& summary
 void hint_at_error(const Surface& surface, Summary& summary) {
   const double span = summary.highest.loss - summary.lowest.loss;
   if (!(summary.standard_error > span) || summary.points == 1 || summary.not_finite > 0) return;
-  summary.hints.push_back(fmt::format(
-      "the losses differ by {:.2g}, less than the standard error of one of them, {:.2g}; evaluate more {}s", span,
-      summary.standard_error, sample_word(surface)));
+  summary.hints.push_back(
+      fmt::format("the losses differ by {:.2g}, less than the standard error of one of them, {:.2g}; evaluate more {}s",
+                  span, summary.standard_error, sample_word(surface)));
 }
 
 }  // namespace
