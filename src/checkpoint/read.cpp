@@ -87,7 +87,9 @@ Reader reader_for(const InputFile& file, const std::filesystem::path& name) {
     throw Error("is empty");
   }
   if (start.starts_with("PK\x03\x04")) {
-    if (const auto entry = first_entry(start); !entry.empty() && entry.find('/') == entry.npos) {
+    const auto entry = first_entry(start);
+    const bool is_old_export = entry.starts_with("serialized_") || entry == "version";  // known to read_zip
+    if (!entry.empty() && entry.find('/') == entry.npos && !is_old_export) {
       throw Error("is a zip archive that torch.save did not write: '{}' is not in a folder", pickle::printable(entry));
     }
     return {read_zip, index_zip};

@@ -158,7 +158,7 @@ def test_arrays_of_any_kind(lossatlas, tmp_path, end):
         assert done.status == 1 and line in done.line(), done.err
     words[4] = train
     done = lossatlas(*words, "--mean", 0.5, "--force")
-    assert done.status == 2 and "--mean: goes with images" in done.line()
+    assert done.status == 2 and "--mean: applies to images only" in done.line()
 
 
 class Transformer(nn.Module):

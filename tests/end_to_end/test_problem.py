@@ -48,7 +48,7 @@ def changed(problem, tmp_path, before, after):
 def test_damaged_files_are_refused_in_one_line(lossatlas, problem, tmp_path):
     for before, after, said in [
             (b'"version": 1', b'"version": 7', "version 7"),
-            (b'"lossatlas-problem"', b'"lossatlas-problum"', "is no problem file"),
+            (b'"lossatlas-problem"', b'"lossatlas-problum"', "is not a problem file"),
             (b'"outputs": [\n  "loss"', b'"outputs": [\n  "lose"', "does not give a loss"),
             (b'torch.ops.aten.linear', b'torch.ops.aten.system', "may not call this operator")]:
         done = lossatlas("info", changed(problem, tmp_path, before, after))
