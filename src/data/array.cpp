@@ -59,15 +59,14 @@ std::size_t Array::size() const {
 
 Array Array::rows(std::span<const std::int64_t> indices) const {
   const std::size_t row = row_bytes();
-  const auto copy = std::make_shared<std::vector<std::byte>>(indices.size() * row);
+  const auto copy = memory_for(indices.size() * row);
   const std::byte* from = bytes().data();
   for (std::size_t i = 0; i < indices.size(); ++i) {
-    std::copy_n(from + static_cast<std::size_t>(indices[i]) * row, row,
-                copy->begin() + static_cast<std::ptrdiff_t>(i * row));
+    std::copy_n(from + static_cast<std::size_t>(indices[i]) * row, row, copy.get() + i * row);
   }
   std::vector<std::int64_t> shape = shape_;
   shape.front() = static_cast<std::int64_t>(indices.size());
-  return {type_, std::move(shape), std::shared_ptr<const void>(copy, copy->data())};
+  return {type_, std::move(shape), copy};
 }
 
 std::shared_ptr<std::byte[]> memory_for(std::uint64_t bytes) {

@@ -49,7 +49,7 @@ at::ScalarType scalar_type(NumberType type) {
 }  // namespace
 
 at::Tensor tensor_of(const Array& array) {
-  // from_blob wants a pointer to non-const; nothing writes through it.
+  // from_blob takes a non-const pointer, but nothing is written through it.
   void* numbers = const_cast<std::byte*>(array.bytes().data());
   return at::from_blob(
       numbers, array.shape(), [array](void*) {}, scalar_type(array.type()));
@@ -137,7 +137,7 @@ Images::Images(std::shared_ptr<const DataSet> data, at::Device device)
       deviation_(per_channel(data_->normalization.deviation, device)),
       values_(*data_) {
   const auto [channels, height, width] = data_->shape;
-  // from_blob wants pointers to non-const; nothing writes through them.
+  // from_blob takes a non-const pointer, but nothing is written through it.
   void* pixels = const_cast<std::byte*>(data_->pixels.bytes().data());
   pixels_ = at::from_blob(pixels, {size(), channels, height, width}, is_bytes() ? at::kByte : at::kFloat).to(device);
   labels_ = at::from_blob(const_cast<std::int64_t*>(data_->labels.data()), {size()}, at::kLong);

@@ -200,10 +200,17 @@ LandscapeInputs read_problem(const LandscapeRequest& request, const LandscapeOpt
   inputs.data = request.data;
   inputs.metadata = json::object();
   inputs.problem = make_problem(inputs.file);
-  const auto split = [&](Split which) { return problem_split(file, request.data, which, device, observer); };
+  std::map<Split, ProblemSplit> splits;  // each is read once
+  const auto split = [&](Split which) -> const ProblemSplit& {
+    auto found = splits.find(which);
+    if (found == splits.end()) {
+      found = splits.emplace(which, problem_split(file, request.data, which, device, observer)).first;
+    }
+    return found->second;
+  };
   inputs.images = choose(file, split(options.split), request.samples, request.sample_seed, is_nested);
   if (options.second) {
-    const ProblemSplit second = split(*options.second);
+    const ProblemSplit& second = split(*options.second);
     const auto most = std::min(request.samples, second.source->size());
     inputs.second = choose(file, second, most, request.sample_seed, false);
   }
@@ -218,7 +225,7 @@ LandscapeInputs read_problem(const LandscapeRequest& request, const LandscapeOpt
                      request.batch_norm_images > 0 ? "bn_images" : "bn");
   }
   choose_statistics(request, options, inputs, [&] {
-    const ProblemSplit train = split(Split::train);
+    const ProblemSplit& train = split(Split::train);
     auto chosen = choose_for_statistics(request, train.source, train.text);
     inputs.recalibration_sha256 = train.sha256.empty() ? chosen->sha256() : train.sha256;
     return chosen;
