@@ -54,16 +54,23 @@ def export_problem(model: nn.Module, loss: str | Callable[..., Any], data: Any,
                    quiet: bool = False) -> ProblemFile:
     """Writes `path`, which Lossatlas reads. Returns it with what its manifest says, as a mapping.
 
-    model       the network with its trained weights. It is evaluated in eval mode, and left as it was
-    loss        a function loss(model, *batch) -> [N], one number a sample, or ([N], {"accuracy": [N], "weight": [N],
-                ...}); or a name: cross-entropy, mse, l1, huber, bce-with-logits, next-token
-    path        default: a temporary file that lives as long as what is returned
-    data, test  a Dataset, a DataLoader, or tensors whose first dimension is the sample, as in (x, y)
-    samples     stores a subset of each split, chosen by `seed`. Default: all
-    batch_size  of losses that couple the samples of a batch, and of graphs of one batch size. Default: the loader's
-    label_smoothing, ignore_index (cross-entropy, next-token), delta (huber): as in torch.nn.functional
-    mean, std   how pixels 0 … 1 of images became the network's inputs: (pixel - mean) / std, one number a channel. The
-                samples here are as they are; this is for images that lossatlas reads itself, by --data
+    Args:
+        model: the network with its trained weights. It is evaluated in eval mode, and left as it was
+        loss: a function loss(model, *batch) -> [N], one number a sample, or ([N], {"accuracy": [N], "weight": [N],
+            ...}); or a name: cross-entropy, mse, l1, huber, bce-with-logits, next-token
+        path: the file to write. Default: a temporary file that lives as long as what is returned
+        data: the training samples: a Dataset, a DataLoader, or tensors whose first dimension is the sample, as in (x, y)
+        test: the test samples, in one of the same forms
+        samples: stores a subset of each split, chosen by `seed`. Default: all
+        seed: decides that subset
+        batch_size: of losses that couple the samples of a batch, and of graphs of one batch size. Default: the
+            loader's
+        label_smoothing: of cross-entropy and next-token, as in torch.nn.functional
+        ignore_index: of the same
+        delta: of huber, as in torch.nn.functional
+        mean: with `std`, how pixels 0 … 1 of images became the network's inputs: (pixel - mean) / std, one number a
+            channel. The samples here are stored as they are; this is for images that lossatlas reads itself, by --data
+        std: see `mean`
 
     Raises ProblemError, whose text says what to do, if the file would not give the network's values and gradients.
     """

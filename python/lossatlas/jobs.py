@@ -32,25 +32,30 @@ def surface(problem: Path | None = None, *, out: Path | None = None, grid: int |
             resume: bool = False, force: bool = False, progress: bool = True, **options: Any) -> Surface:
     """Evaluates the loss over a grid of two or more directions around a network.
 
-    problem     what export_problem returned or wrote; or a checkpoint or run folder, then with `data`
-    out         the file to write (.h5). Default: a temporary file, removed with the result
-    grid        points along each axis: 51, (51, 41) or "51x41". Default: 51
-    x, y        ranges in multiples of the directions. Default: (-1, 1); through checkpoints what holds them
-    plane       "random" (default), "points:A,B,C" (checkpoints), "file:F" (directions) or "pca:RUN"
-    checkpoint  other parameters of the problem's network
-    tolerance   evaluates no more than keeps the error of log loss below this share of its range, as in 0.01. Default:
-                every point on all samples
-    budget      sample evaluations at most; points between are reconstructed
-    data, arch  data set ("cifar10:DIR", …) and architecture of a checkpoint without a problem
-    split       "train" (default), "test" or "both"
-    samples     a stratified sample of so many. Default: all
-    norm, seed  normalization ("filter") and seed (0) of random directions
-    repeat      pairs of random directions, each with its surface. Default: 1
-    bn          "stored" or "recalibrate": batch-norm statistics at each point. Default: recalibrate between networks
-    device      "cpu" (default), "cuda" or "cuda:N"
-    threads     points evaluated at a time. Default: all processors
-    resume      continues `out`, if it is there; force replaces it
-    progress    draws a bar (tqdm) and prints notes. False: silent, except for warnings
+    Args:
+        problem: what export_problem returned or wrote; or a checkpoint or run folder, then with `data`
+        out: the file to write (.h5). Default: a temporary file, removed with the result
+        grid: points along each axis: 51, (51, 41) or "51x41". Default: 51
+        x: range in multiples of the first direction. Default: (-1, 1); through checkpoints what holds them
+        y: the same along the second direction
+        plane: "random" (default), "points:A,B,C" (checkpoints), "file:F" (directions) or "pca:RUN"
+        checkpoint: other parameters of the problem's network
+        tolerance: evaluates no more than keeps the error of log loss below this share of its range, as in 0.01.
+            Default: every point on all samples
+        budget: the same, with at most so many sample evaluations
+        data: of a checkpoint without a problem, the data: "cifar10:DIR", …
+        arch: its architecture, as "resnet18-cifar"
+        split: "train" (default), "test" or "both"
+        samples: a stratified subset of so many. Default: all
+        norm: how random directions are normalized. Default: "filter"
+        seed: decides them. Default: 0
+        repeat: pairs of random directions, each with its surface. Default: 1
+        bn: "stored" or "recalibrate": batch-norm statistics at each point. Default: recalibrate between networks
+        device: "cpu" (default), "cuda" or "cuda:N"
+        threads: points evaluated at a time. Default: all processors
+        resume: continues `out` if it exists
+        force: replaces `out` if it exists
+        progress: draws a bar (tqdm) and prints notes. False: silent, except for warnings
 
     Cost: points × samples × one forward pass; `tolerance` saves most of it, `samples` all but a share.
     Values are [ny, nx]. Raises Error with the program's own line, and Interrupted after Ctrl-C.
@@ -68,11 +73,12 @@ def line(problem: Path | None = None, *, to: Path | None = None, out: Path | Non
          resume: bool = False, force: bool = False, progress: bool = True, **options: Any) -> Line:
     """Evaluates loss and accuracy along a line: from a network through another one, or along random directions.
 
-    to          a second checkpoint, at x = 1. Default: a random direction
-    points      on the line. Default: 51; with `to` 61
-    x           range in multiples of the direction. Default: (-1, 1); with `to` about (-0.5, 1.5)
-    lines       random directions, each with its line. Default: 1
-    split       "train", "test" or "both" (default)
+    Args:
+        to: a second checkpoint, at x = 1. Default: a random direction
+        points: points on the line. Default: 51; with `to` 61
+        x: range in multiples of the direction. Default: (-1, 1); with `to` about (-0.5, 1.5)
+        lines: random directions, each with its line. Default: 1
+        split: "train", "test" or "both" (default)
 
     The other arguments are those of `surface`. Cost: points × samples × one forward pass, of both splits. Values are
     [nx], the mean over several lines. Raises Error with the program's own line, and Interrupted after Ctrl-C.
@@ -90,11 +96,14 @@ def trajectory(run: Path | Sequence[Path] | None = None, *, problem: Path | None
                force: bool = False, progress: bool = True, **options: Any) -> Trajectory:
     """Draws the paths of optimizers into the plane of their principal components, and evaluates the loss beneath them.
 
-    run          folder of a run, as Recorder or `lossatlas train` leaves it; or several, which share the plane
-    problem      what export_problem returned or wrote, for a network of your own
-    checkpoints  in place of `run`, the checkpoints of one run in their order: paths, or a pattern as in "run/*.pt"
-    grid         points along x and y. Default: (25, 25)
-    x, y         ranges in multiples of the directions. Default: what holds the paths, and a fifth more on either side
+    Args:
+        run: folder of a run, as Recorder or `lossatlas train` leaves it; or several, which share the plane
+        problem: what export_problem returned or wrote, for a network of your own
+        checkpoints: in place of `run`, the checkpoints of one run in their order: paths, or a pattern as in
+            "run/*.pt"
+        grid: points along x and y. Default: (25, 25)
+        x: range in multiples of the first direction. Default: all paths, with a margin of a fifth of their extent
+        y: the same along the second direction
 
     The other arguments are those of `surface`. Cost: (points + 2 × checkpoints) × samples × one forward pass, and one
     reading of all checkpoints. Values are [ny, nx]. Raises Error with the program's own line, and Interrupted after
@@ -115,11 +124,13 @@ def curve(start: Path, to: Path, *, problem: Path | None = None, out: Path | Non
           force: bool = False, progress: bool = True, **options: Any) -> Curve:
     """Trains a curve of low loss between two networks, and evaluates it beside the straight line.
 
-    start, to   the checkpoints at its ends (--from and --to; the problem's file for its own network)
-    points      values of t, from 0 to 1, at which curve and line are evaluated. Default: 61
-    bends       points between the ends that are trained. Default: 1
-    epochs      times through the training samples. Default: 30
-    lr          learning rate of the first half. Default: 0.015
+    Args:
+        start: the checkpoint where it begins (--from); the problem's file for its own network
+        to: the checkpoint where it ends
+        points: values of t, from 0 to 1, at which curve and line are evaluated. Default: 61
+        bends: points between the ends that are trained. Default: 1
+        epochs: times through the training samples. Default: 30
+        lr: learning rate of the first half. Default: 0.015
 
     The other arguments are those of `surface`. Cost: `epochs` of training with full gradients, then 2 × points × samples
     forward passes. Values are [points]. Raises Error with the program's own line, and Interrupted after Ctrl-C.

@@ -13,7 +13,8 @@ from .results import Result
 def log_figure(logger: Any, figure: Any, name: str = "loss landscape", step: int | None = None) -> None:
     """Logs a figure, or a result (which is drawn as its `plot()` does).
 
-    logger  a SummaryWriter of TensorBoard, a run of wandb, or the logger of Lightning around either
+    Args:
+        logger: a SummaryWriter of TensorBoard, a run of wandb, or the logger of Lightning around either
     """
     if isinstance(figure, Result):
         figure = figure.plot()
@@ -43,8 +44,9 @@ def _recorder_class() -> Any:
     class LightningRecorder(_callback()):  # type: ignore[misc]
         """Recorder as a callback of Lightning: `Trainer(callbacks=[lossatlas.LightningRecorder("run/")])`.
 
-        folder, every, unit, resume   as in Recorder
-        network   the attribute of the LightningModule that is the network, as "model". Default: the whole module
+        Args:
+            folder: as in Recorder, as are `every`, `unit` and `resume`
+            network: the attribute of the LightningModule that is the network, as "model". Default: the whole module
 
         Values are the logged train_loss, train_acc, test_loss or val_loss, test_acc or val_acc; accuracies in percent.
         """

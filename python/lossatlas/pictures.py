@@ -1,4 +1,4 @@
-"""Results drawn by the plotter: the looks of tools/plot, on the user's own axes too."""
+"""Results drawn by the plotter: the looks of lossatlas plot, on the user's own axes too."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _options(path: str, looks: dict[str, Any]) -> Any:
     """The plotter's Options of these arguments, checked by its command line."""
     from .plotting import command
     if refused := sorted(NOT_HERE & set(looks) - {"kind"}):
-        raise Error(f"{refused[0]} writes files, which plot does not: use tools/plot, or save the figure")
+        raise Error(f"{refused[0]} writes files, which plot does not: use lossatlas plot, or save the figure")
     negative = {"log": "linear", "floor": "no-floor", "caption": "no-caption"}
     for name, option in negative.items():
         if looks.get(name) is False:

@@ -1,4 +1,4 @@
-"""A training loop's run folder: checkpoints and history, as `lossatlas trajectory --run` and tools/plot read them."""
+"""A training loop's run folder: checkpoints and history, as `lossatlas trajectory --run` and lossatlas plot read them."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ class Recorder:
                 recorder.step(loss=loss)                 # or recorder.epoch(train_loss=…)
             recorder.epoch(test_loss=…, test_acc=…)
 
-    folder     gets checkpoints/epoch-0000.pt (the initial network), epoch-0001.pt, … or step-000100.pt, … and history.h5.
-               A folder that has a run already is refused, unless `resume`
-    optimizer  names the optimizer and its learning rate in the history
-    every      a checkpoint every so many epochs or steps; history: each epoch, or as often as a checkpoint
-    unit       "epoch" or "step": what is counted
-    resume     continues the run in the folder: counts on from its last row
+    Args:
+        folder: gets checkpoints/epoch-0000.pt (the initial network), epoch-0001.pt, … or step-000100.pt, … and
+            history.h5. A folder that has a run already is refused, unless `resume`
+        optimizer: names the optimizer and its learning rate in the history
+        every: a checkpoint every so many epochs or steps; history: each epoch, or as often as a checkpoint
+        unit: "epoch" or "step": what is counted
+        resume: continues the run in the folder: counts on from its last row
 
     Files are written whole or not at all. Cost: one copy of the weights on disk for each checkpoint, and the time to
     write it. The history needs h5py. `close()`, or leaving `with`, stores the last state if `every` left it out.

@@ -74,11 +74,14 @@ class Result:
 
     def plot(self, kind: str | None = None, ax: matplotlib.axes.Axes | None = None,
              **looks: Any) -> matplotlib.figure.Figure:
-        """Draws the file as tools/plot does, and returns the figure.
+        """Draws the file as lossatlas plot does, and returns the figure.
 
-        kind   contour, contourf, heat, surface, trajectory, repeats, slices, line, curve, history, …; default: what fits
-        ax     axes of your own, drawn into: planes, 3D surfaces, and charts of one panel. Default: a new figure
-        looks  the options of tools/plot, as field="test_loss", log=True, vmax=5, levels=20, cmap="magma", style="dark"
+        Args:
+            kind: contour, contourf, heat, surface, trajectory, repeats, slices, line, curve, history, …; default:
+                what fits
+            ax: axes of your own, drawn into: planes, 3D surfaces, and charts of one panel. Default: a new figure
+            looks: the options of lossatlas plot, as field="test_loss", log=True, vmax=5, levels=20, cmap="magma",
+                style="dark"
 
         Raises Error with the plotter's own line. `lossatlas.open(path).plot()` draws a file again.
         """
@@ -86,7 +89,7 @@ class Result:
         return plot(self.path, kind, ax, looks)
 
     def page(self, height: int = 720, **looks: Any) -> Page:
-        """The page to turn and explore, as `tools/plot -o S.html` writes it: shown inline in a notebook, `height` pixels
+        """The page to turn and explore, as `lossatlas plot -o S.html` writes it: shown inline in a notebook, `height` pixels
         high; `.save("S.html")` writes it. Cost: all values are in it, some MB for large grids."""
         from .pictures import page
         return Page(page(self.path, looks), height)
@@ -158,9 +161,10 @@ class Grid(Result):
     def values(self, name: str | None = None, draw: int | None = None) -> NDArray[np.float64]:
         """One value at all points: float64 [ny, nx] of a plane, [nx] of a line, NaN where not evaluated.
 
-        name   one of `names`. Default: the training loss, else the first loss. Losses are nats for cross-entropy,
-               accuracies percent
-        draw   of several draws of directions (repeat, lines) that one, counted from 1. Default: their mean
+        Args:
+            name: one of `names`. Default: the training loss, else the first loss. Losses are nats for cross-entropy,
+                accuracies percent
+            draw: of several draws of directions (repeat, lines) that one, counted from 1. Default: their mean
         """
         places = self._places()
         name = name or next((each for each in ("train_loss", "test_loss") if each in places), next(iter(places), ""))

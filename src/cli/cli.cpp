@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/fields.h"
+#include "cli/help.h"
 #include "cli/message.h"
 #include "cli/plot.h"
 #include "cli/refusal.h"
@@ -87,7 +88,8 @@ int run_command_line(int argc, char** argv) {
   add_export(app, context);
   add_convert(app, context);
   add_info(app, context);
-  app.add_subcommand(kPlot, "Draw a file: runs tools/plot with all arguments");
+  app.add_subcommand(kPlot, "Draw a file; `lossatlas plot --help` lists its options");
+  set_help(app);
   try {
     if (argc > 1 && context.words[1] == kPlot) become(plotter(), {argv + 2, argv + argc});
     std::signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is then an error like a full disk

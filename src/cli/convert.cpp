@@ -20,7 +20,7 @@ int convert_file(const ConvertRequest& request) {
 void add_convert(CLI::App& app, CommandContext& context) {
   auto* command = app.add_subcommand("convert", "Write a checkpoint as .safetensors or .pt, bit for bit");
   const auto request = std::make_shared<ConvertRequest>();
-  command->add_option("in", request->in, "checkpoint: .pt, .pth, .ckpt, .safetensors, or the index of several files")
+  command->add_option("in", request->in, "a checkpoint: .pt, .pth, .ckpt, .safetensors, or the index of several files")
       ->required()
       ->type_name("IN");
   command->add_option("out", request->out, "the file to write: .safetensors, .pt, .pth, .ckpt or .bin")

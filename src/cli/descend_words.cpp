@@ -170,30 +170,46 @@ void add_options(CLI::App& command, DescendWords& words) {
   auto& o = words.options;
   command.option_defaults()->group("The function");
   command
-      .add_option("--function", words.function, "of x, or of x and y, as in \"25*sin(x) - x^2\"; or a name of --list")
+      .add_option("--function", words.function,
+                  "an expression of x, or of x and y, as in \"25*sin(x) - x^2\"; or a name of --list")
       ->type_name("EXPRESSION|NAME");
-  command.add_flag("--list", words.list, "list the functions that have a name");
+  command.add_flag("--list", words.list, "list the named functions");
   command.option_defaults()->group("The descent");
-  command.add_option("--from", words.from, "starts, as in \"0;5;-8\" or \"1,2;3,4\" (default: the named function's)");
+  command
+      .add_option("--from", words.from,
+                  "starts: points separated by semicolons, coordinates by commas, as in \"0;5;-8\" or \"1,2;3,4\" "
+                  "(default: the named function's)")
+      ->type_name("POINTS");
   command.option_defaults()->group("The optimizer");
   command
-      .add_option("--optimizer", words.optimizers,
-                  fmt::format("one or several of {}, each with its rate if given, as in gd:0.1,adagrad:1",
-                              fmt::join(optimizer_names(), ", ")))
+      .add_option(
+          "--optimizer", words.optimizers,
+          fmt::format(
+              "one or several of {}, separated by commas, each with its own rate if given, as in gd:0.1,adagrad:1",
+              fmt::join(optimizer_names(), ", ")))
+      ->type_name("LIST")
       ->capture_default_str();
-  command.add_option("--rate", words.rates,
-                     "learning rate ε; several separated by commas (default: the named function's, else 0.01)");
+  command
+      .add_option("--rate", words.rates,
+                  "learning rates ε, separated by commas: every optimizer runs at every rate from every start "
+                  "(default: the named function's, else 0.01)")
+      ->type_name("LIST");
   words.schedule.add_to(command, "steps");
   words.numbers.add_to(command);
-  command.add_option("--weight-decay", words.weight_decay, "adamw: λ in θ ← θ - ελθ (default 0.01)");
+  command.add_option("--weight-decay", words.weight_decay, "adamw: λ in θ ← θ - ελθ (default: 0.01)");
   command.option_defaults()->group("The descent");
-  command.add_option("--steps", o.steps, "steps at most")->transform(whole_number(1, 1'000'000))->capture_default_str();
-  command.add_flag("--ascend", o.ascend, "climb instead of descend");
-  command.add_option("--tolerance", o.tolerance, "converged if neither gradient nor last step is longer")
+  command.add_option("--steps", o.steps, "most steps of a descent")
+      ->transform(whole_number(1, 1'000'000))
+      ->capture_default_str();
+  command.add_flag("--ascend", o.ascend, "climb instead of descend: the gradient of -f");
+  command.add_option("--tolerance", o.tolerance, "a descent has converged if neither gradient nor last step is longer")
       ->check(not_negative())
       ->capture_default_str();
   command.option_defaults()->group("Noise");
-  command.add_option("--noise", o.noise.deviation, "the function is the mean of --terms, tilted by this much each")
+  command
+      .add_option(
+          "--noise", o.noise.deviation,
+          "gradients of minibatches: the function is the mean of --terms terms, each tilted by about X; 0 is none")
       ->check(not_negative())
       ->capture_default_str();
   command.add_option("--terms", o.noise.terms, "with --noise: terms of the mean")
@@ -202,20 +218,25 @@ void add_options(CLI::App& command, DescendWords& words) {
   command.add_option("--batch-size", o.noise.batch_size, "with --noise: terms per step")
       ->transform(whole_number(1, 1'000'000))
       ->capture_default_str();
-  command.add_option("--seed", o.noise.seed, "with --noise: decides tilts and order")
+  command.add_option("--seed", o.noise.seed, "with --noise: decides the tilts and their order")
       ->transform(whole_number())
       ->capture_default_str();
   command.option_defaults()->group("Tangents");
-  command.add_option("--at", words.at, "points at which to print value, gradient and tangent, written as for --from");
-  command.add_option("--direction", words.direction, "with --at: also print the slope along this direction, as in 1,1");
+  command
+      .add_option("--at", words.at,
+                  "points where value, gradient and tangent are printed, stored and drawn, written as for --from")
+      ->type_name("POINTS");
+  command.add_option("--direction", words.direction, "with --at: also the derivative along this direction, as in 1,1")
+      ->type_name("LIST");
   command.option_defaults()->group("The picture");
-  command.add_option("--x", words.x, "range drawn (default: what holds starts and steps)")->type_name("LOW:HIGH");
-  command.add_option("--y", words.y, "the same along y")->type_name("LOW:HIGH");
-  command.add_option("--points", words.points, "points along each axis (default: 501 of one variable, 101 of two)")
+  command.add_option("--x", words.x, "range that is tabulated and drawn (default: what holds starts and steps)")
+      ->type_name("LOW:HIGH");
+  command.add_option("--y", words.y, "the same along y (default: as for --x)")->type_name("LOW:HIGH");
+  command.add_option("--points", words.points, "points along each axis (default: 501 for one variable, 101 for two)")
       ->transform(whole_number(2, 2001));
   command.option_defaults()->group("Output");
-  command.add_option("--out", words.out, "file")->capture_default_str();
-  command.add_flag("--force", words.force, "replace --out");
+  command.add_option("--out", words.out, "the file to write")->type_name("FILE.h5")->capture_default_str();
+  command.add_flag("--force", words.force, "replace an existing --out");
 }
 
 DescendTask task_of(const DescendWords& words) {

@@ -159,39 +159,46 @@ int export_file(const ExportWords& words, const CLI::App& command) {
 void add_export(CLI::App& app, CommandContext& context) {
   auto* command = app.add_subcommand("export", "Write a surface for ParaView, Blender, printers, tables or NumPy");
   const auto words = std::make_shared<ExportWords>();
-  command->add_option("file", words->file, "surface, line or history, ours or tomgoldstein/loss-landscape's")
+  command->add_option("file", words->file, "a surface, line, curve or history, ours or of tomgoldstein/loss-landscape")
       ->required()
       ->type_name("S.h5");
   command->option_defaults()->group("Output");
-  command->add_option("--out", words->out, "the file to write")->required()->type_name("F");
-  command->add_option("--to", words->format, "vtp, stl, obj, csv or npz (default: the extension of --out)")
+  command->add_option("--out", words->out, "the file to write; a missing folder is made")->required()->type_name("F");
+  command->add_option("--to", words->format, "the format: vtp, stl, obj, csv or npz (default: the extension of --out)")
       ->check(CLI::IsMember(kFormats));
   command->option_defaults()->group("Values");
   command->add_option("--field", words->field, "the value that gives the height (default: the loss)")
       ->type_name("NAME");
-  command->add_option("--draw", words->draw, "one of several draws of directions, lines or levels, counted from 1")
+  command
+      ->add_option("--draw", words->draw,
+                   "one of several draws of directions (--repeat), lines of a fan (--lines) or numbers of images "
+                   "(--tolerance), counted from 1 (default: the mean or sum that the file holds)")
       ->transform(whole_number(1, 1'000'000))
       ->type_name("K");
-  command->add_option("--at", words->at, "vtp, stl, obj: of more than two axes, the slice at these coordinates")
+  command->add_option("--at", words->at, "of three or more axes, the slice at these coordinates (default: 0)")
       ->delimiter(',')
       ->type_name("z=V,...");
   command->option_defaults()->group("Height and size");
-  command->add_flag("--log", words->heights.log, "height ln(z + 0.1)");
-  command->add_option("--zmax", words->heights.zmax, "cut larger values, and those not finite, at this one")
+  command->add_flag("--log", words->heights.log, "draw the height ln(z + 0.1)");
+  command
+      ->add_option("--zmax", words->heights.zmax,
+                   "values above Z become Z, as do those that are not finite (default: off)")
       ->type_name("Z");
-  command->add_option("--interp", words->heights.interpolate, "a bicubic spline through the values, N x N points")
+  command
+      ->add_option("--interp", words->heights.interpolate,
+                   "a bicubic spline through the values, with N x N points (default: off)")
       ->transform(whole_number(2, 4096))
       ->type_name("N");
-  command->add_option("--zscale", words->zscale, "factor of the height (stl, obj: of 40 % of --size)")
+  command->add_option("--zscale", words->zscale, "multiplies the height, which is 40 % of --size for stl and obj")
       ->check(above_zero())
       ->capture_default_str();
-  command->add_option("--size", words->side, "stl, obj: millimetres of the longer side")
+  command->add_option("--size", words->side, "the longer side in millimetres")
       ->check(above_zero())
       ->capture_default_str();
-  command->add_option("--base", words->base, "stl, obj: millimetres under the lowest point (default: 3 % of --size)")
+  command->add_option("--base", words->base, "thickness under the lowest point in millimetres (default: 3 % of --size)")
       ->check(above_zero());
   command->option_defaults()->group("Output");
-  command->add_flag("--force", words->force, "replace the file in --out");
+  command->add_flag("--force", words->force, "replace an existing file");
   command->callback([words, command, &context] { context.status = export_file(*words, *command); });
 }
 

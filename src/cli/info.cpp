@@ -107,15 +107,21 @@ int info(const InfoWords& words) {
 void add_info(CLI::App& app, CommandContext& context) {
   auto* command = app.add_subcommand("info", "Describe a checkpoint, a surface or a history");
   const auto words = std::make_shared<InfoWords>();
-  command->add_option("file", words->file, "checkpoint, run folder (its last epoch), surface, history or directions")
+  command
+      ->add_option("file", words->file,
+                   "a checkpoint, surface, history, directions or problem file, or a run folder: its last epoch")
       ->type_name("FILE");
   command->option_defaults()->group("What is described");
   command->add_option("--diff", words->compared, "compare two surfaces")->expected(2)->type_name("A.h5 B.h5");
-  command->add_option("--key", words->key, "of a checkpoint, the entry to describe")->type_name("NAME");
-  command->add_flag("--archs", words->architectures, "list the architectures");
+  command
+      ->add_option(
+          "--key", words->key,
+          "describe this entry of a checkpoint; groups lists those that hold tensors (default: the usual names)")
+      ->type_name("NAME");
+  command->add_flag("--archs", words->architectures, "list the architectures with their parameter counts");
   command->option_defaults()->group("Output");
-  command->add_flag("--all", words->whole, "list every tensor, setting and row, instead of the main ones");
-  command->add_flag("--json", words->as_json, "print all of it as JSON");
+  command->add_flag("--all", words->whole, "print every tensor, setting and row, not only the main ones");
+  command->add_flag("--json", words->as_json, "print everything as JSON");
   command->callback([words, &context] { context.status = info(*words); });
 }
 

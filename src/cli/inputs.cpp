@@ -12,37 +12,50 @@ namespace lossatlas {
 
 void add_data(CLI::App& command, DataRequest& request, bool required) {
   command.option_defaults()->group("Data");
-  command.add_option("--data", request.data, list_of_data_kinds())->required(required)->type_name("DATA");
-  command.add_option("--test-data", request.test_data, "the test split, if --data has none, or another one")
+  command.add_option("--data", request.data, "the data: " + list_of_data_kinds())
+      ->required(required)
+      ->type_name("DATA");
+  command
+      .add_option("--test-data", request.test_data,
+                  "data of the test split, if --data has none or another one is wanted")
       ->type_name("DATA");
   const auto add_numbers = [&](const std::string& option, std::vector<double>& numbers, const char* text) {
     const auto take = [&numbers, option](const std::string& given) { numbers = parse_numbers(option, given); };
     command.add_option_function<std::string>(option, take, text)->type_name("R,G,B");
   };
-  add_numbers("--mean", request.mean, "mean of each channel, of pixel values in 0 … 1: R,G,B");
-  add_numbers("--std", request.std, "deviation of each channel, also of pixel values in 0 … 1");
+  add_numbers("--mean", request.mean,
+              "mean of each channel, of pixel values in 0 … 1 (default: the checkpoint's, else that of the data)");
+  add_numbers("--std", request.std,
+              "standard deviation of each channel, of pixel values in 0 … 1 (default: as for --mean)");
   const auto add_size = [&](const std::string& option, std::vector<std::int64_t>& size, const char* text) {
     const auto take = [&size, option](const std::string& given) { size = parse_image_size(option, given); };
     command.add_option_function<std::string>(option, take, text)->type_name("N|HxW");
   };
-  add_size("--resize", request.resize,
-           "of images:DIR: the shorter side, or height and width; 0: as they are (default: 256)");
-  add_size("--crop", request.crop, "of images:DIR: the centre that is kept; 0: all (default: 224)");
-  command.add_option("--interpolation", request.interpolation, "of --resize: bilinear, bicubic or nearest")
+  add_size(
+      "--resize", request.resize,
+      "images:DIR: the shorter side, or height and width, to which images are resized; 0 leaves them (default: 256)");
+  add_size("--crop", request.crop, "images:DIR: the centre that is kept; 0 keeps all (default: 224)");
+  command
+      .add_option("--interpolation", request.interpolation,
+                  "images:DIR: how --resize interpolates: bilinear, bicubic or nearest")
       ->type_name("NAME")
       ->capture_default_str();
-  command.add_flag("--skip-bad", request.skip_bad, "leave out images that cannot be decoded");
-  command.add_option("--image-cache", request.image_cache, "folder for decoded images (default: ~/.cache/lossatlas)")
+  command.add_flag("--skip-bad", request.skip_bad, "images:DIR: leave out images that cannot be decoded");
+  command
+      .add_option("--image-cache", request.image_cache,
+                  "images:DIR: folder for decoded images (default: ~/.cache/lossatlas)")
       ->type_name("DIR");
 }
 
 void add_network(CLI::App& command, NetworkRequest& request, bool arch_required) {
-  command.add_option("--arch", request.arch, "architecture; `lossatlas info --archs` lists them")
+  command
+      .add_option("--arch", request.arch,
+                  arch_required ? "the architecture; `lossatlas info --archs` lists them"
+                                : "the architecture; `lossatlas info --archs` lists them (default: the checkpoint's)")
       ->required(arch_required)
       ->type_name("ARCH");
   command
-      .add_option("--classes", request.classes,
-                  "classes that the network distinguishes (default: the checkpoint's, else the data's)")
+      .add_option("--classes", request.classes, "classes of the network (default: the checkpoint's, else the data's)")
       ->transform(whole_number(1, 1'000'000))
       ->type_name("N");
   command.add_option("--width", request.width, "channels of a ResNet's first stage (default: the published width)")

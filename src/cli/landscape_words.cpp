@@ -8,9 +8,10 @@ void add_inputs(CLI::App& command, LandscapeRequest& request) {
   command.option_defaults()->group("What is evaluated");
   add_problem(command, request);
   command
-      .add_option("--checkpoint", request.checkpoint,
-                  "parameters: .pt, .pth, .safetensors, TorchScript, torch.export (.pt2), or a run folder: its last "
-                  "epoch (default: the problem's own)")
+      .add_option(
+          "--checkpoint", request.checkpoint,
+          "the parameters: .pt, .pth, .safetensors, TorchScript, torch.export (.pt2), or a run folder of train: its "
+          "last epoch (default: the problem's own)")
       ->type_name("FILE|RUN");
   add_network_and_data(command, request);
 }
@@ -26,7 +27,7 @@ void add_network_and_data(CLI::App& command, LandscapeRequest& request) {
   command
       .add_option(
           "--key", request.key,
-          "the entry of checkpoints that holds the weights, as model_ema (`lossatlas info F` lists them; default: "
+          "the entry of a checkpoint that holds the weights, as in model_ema; `lossatlas info F` lists them (default: "
           "the usual names)")
       ->type_name("NAME");
   add_network(command, request.network, false);
@@ -35,29 +36,34 @@ void add_network_and_data(CLI::App& command, LandscapeRequest& request) {
 
 void add_values(CLI::App& command, LandscapeRequest& request) {
   command.option_defaults()->group("Data");
-  command.add_option("--split", request.split, "train, test or both")
+  command.add_option("--split", request.split, "which images: train, test or both")
       ->check(CLI::IsMember({"train", "test", "both"}))
       ->capture_default_str();
-  command.add_option("--samples", request.samples, "images of the split, a stratified sample (default: all)")
+  command
+      .add_option("--samples", request.samples,
+                  "a stratified subset of N images; with both, N of each split (default: all)")
       ->transform(whole_number(1, kMostCounted));
-  command.add_option("--sample-seed", request.sample_seed, "decides which images")
+  command.add_option("--sample-seed", request.sample_seed, "decides the subset")
       ->transform(whole_number())
       ->capture_default_str();
   command.option_defaults()->group("Values");
-  command.add_option("--loss", request.loss, "cross-entropy (the default) or mse");
+  command.add_option(
+      "--loss", request.loss,
+      "cross-entropy, or mse: the squared error to the one-hot label, averaged over classes (default: cross-entropy)");
   command.add_flag("--class-loss", request.extras.class_losses, "also the loss over the images of each class");
   command.add_flag("--top5", request.extras.top5, "also the accuracy among the five largest logits");
   command.add_option("--l2", request.extras.weight_decay, "also the L2 term of this weight decay λ: λ/2 ‖θ‖²")
       ->check(above_zero())
       ->type_name("λ");
   command
-      .add_option("--bn", request.batch_norm,
-                  "batch-norm statistics: stored, or recalibrate: estimated again at each point (default: recalibrate "
-                  "between networks, else stored)")
+      .add_option(
+          "--bn", request.batch_norm,
+          "batch-norm statistics: stored, or recalibrate: estimated again at each point (default: stored around one "
+          "network, recalibrate between networks)")
       ->check(CLI::IsMember({"stored", "recalibrate"}));
   command
       .add_option("--bn-images", request.batch_norm_images,
-                  "training images for --bn recalibrate (default: 1000, or all if there are fewer)")
+                  "training images from which recalibrate estimates them (default: 1000, or all if there are fewer)")
       ->transform(whole_number(2, 1'000'000'000));
 }
 
@@ -72,21 +78,23 @@ void add_running(CLI::App& command, LandscapeRequest& request, std::string& prog
   }
   command.add_option("--device", request.device, "cpu, cuda or cuda:N")->capture_default_str();
   command
-      .add_option("--engine", request.engine, "auto, eager (LibTorch) or fused (kernels of our own; on CUDA cuDNN's)")
+      .add_option("--engine", request.engine,
+                  "auto, eager (LibTorch) or fused (kernels of our own; on CUDA those of cuDNN)")
       ->capture_default_str();
   command
       .add_option("--dtype", request.dtype,
-                  "what is multiplied (fused engine): fp32, tf32 (CUDA) or bf16 (CUDA, or AMX)")
+                  "precision of products: fp32, tf32 (CUDA) or bf16 (CUDA, or AMX), in the fused engine")
       ->capture_default_str();
   command
       .add_option("--instruction-set", request.instruction_set,
-                  "of the fused engine on the CPU: auto, amx, avx512, avx2, portable")
+                  "of the fused engine on the CPU: auto, amx, avx512, avx2 or portable")
       ->capture_default_str();
   command.add_option("--threads", request.threads, "points evaluated at a time (default: all processors)")
       ->transform(whole_number(1, 1024));
   command.option_defaults()->group("Output");
-  command.add_option("--out", request.out, "the file to write")->capture_default_str();
-  command.add_option("--progress", progress, "line, json (for programs) or none")->capture_default_str();
+  command.add_option("--out", request.out, "the file to write")->type_name("FILE.h5")->capture_default_str();
+  command.add_option("--progress", progress, "how progress is shown: line, json (for programs) or none")
+      ->capture_default_str();
   command.add_option("--log", request.log, "add messages and progress, with times, to this file")->type_name("FILE");
 }
 

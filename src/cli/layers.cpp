@@ -40,7 +40,7 @@ void add_layers(CLI::App& app, CommandContext& context) {
   auto* command = app.add_subcommand("layers", "Time the layers of a network on the fused engine, one thread");
   const auto words = std::make_shared<LayersRequest>();
   command->option_defaults()->group("What is timed");
-  command->add_option("--arch", words->arch, "architecture; `lossatlas info --archs` lists them");
+  command->add_option("--arch", words->arch, "the architecture; `lossatlas info --archs` lists them");
   command->add_option("--problem", words->problem, "your own network: a file of Python's lossatlas.export_problem")
       ->type_name("FILE");
   command->add_option("--batch-size", words->batch_size, "images in one forward pass")
@@ -50,9 +50,10 @@ void add_layers(CLI::App& app, CommandContext& context) {
   command->add_option("--repeats", words->repeats, "forward passes")
       ->transform(whole_number(1, 100'000))
       ->capture_default_str();
-  command->add_option("--instruction-set", words->instruction_set, "auto, amx, avx512, avx2 or portable")
+  command
+      ->add_option("--instruction-set", words->instruction_set, "of the kernels: auto, amx, avx512, avx2 or portable")
       ->capture_default_str();
-  command->add_option("--dtype", words->dtype, "fp32 or bf16")->capture_default_str();
+  command->add_option("--dtype", words->dtype, "precision of products: fp32 or bf16")->capture_default_str();
   command->callback([words, &context] { context.status = layers(*words); });
 }
 

@@ -24,7 +24,7 @@ void add_options(CLI::App& command, LineWords& words) {
   LineRequest& request = words.request;
   add_inputs(command, request.landscape);
   command.option_defaults()->group("The line");
-  command.add_option("--to", request.to, "a second checkpoint: the line from the first through it")
+  command.add_option("--to", request.to, "a second checkpoint: the line from the first, at 0, through it, at 1")
       ->type_name("FILE|RUN");
   command
       .add_option("--x", words.x,

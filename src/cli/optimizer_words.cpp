@@ -11,13 +11,14 @@ void OptimizerWords::add_to(CLI::App& command) {
   const auto note = [this](CLI::Option* option, std::vector<std::string> names) {
     readers_.push_back({option, std::move(names)});
   };
-  note(command.add_option("--momentum", momentum, "sgd, momentum, nesterov: μ (default 0.9; of sgd in descend 0)"),
+  note(command.add_option("--momentum", momentum, "sgd, momentum, nesterov: μ (default: 0.9; of sgd in descend 0)"),
        {"sgd", "momentum", "nesterov"});
-  note(command.add_flag("--nesterov", nesterov, "sgd: Nesterov's momentum"), {"sgd"});
+  note(command.add_flag("--nesterov", nesterov, "sgd: use Nesterov's momentum"), {"sgd"});
   note(command.add_option("--delta,--eps", delta, "δ in ε/(δ+√r) (default: adagrad 1e-7; rmsprop, adam, adamw 1e-8)"),
        {"adagrad", "rmsprop", "adam", "adamw"});
-  note(command.add_option("--rho", rho, "rmsprop: ρ in r ← ρr + (1-ρ)g² (default 0.99)"), {"rmsprop"});
-  note(command.add_option("--betas", betas, "adam, adamw: β₁,β₂ (default 0.9,0.999)"), {"adam", "adamw"});
+  note(command.add_option("--rho", rho, "rmsprop: ρ in r ← ρr + (1-ρ)g² (default: 0.99)"), {"rmsprop"});
+  note(command.add_option("--betas", betas, "adam, adamw: β₁,β₂ (default: 0.9,0.999)")->type_name("LIST"),
+       {"adam", "adamw"});
 }
 
 bool OptimizerWords::given(const std::string& option) const {

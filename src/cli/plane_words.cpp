@@ -44,12 +44,12 @@ void parse_source(const std::string& words, PlaneRequest& request) {
 void PlaneWords::add_plane_to(CLI::App& command) {
   command
       .add_option("--plane", plane_,
-                  "random, points:A,B,C (through checkpoints), file:F (directions) or pca:RUN (a run's checkpoints)")
+                  "random, points:A,B,C (through checkpoints), file:F (directions) or pca:RUN (of a run's checkpoints)")
       ->capture_default_str()
       ->type_name("PLANE");
   of_random_.push_back(command.add_flag("--orthogonal", request_.orthogonal,
                                         "make the second random direction orthogonal to the first"));
-  command.add_option("--repeat", request_.repeat, "pairs of random directions, each with its surface")
+  command.add_option("--repeat", request_.repeat, "pairs of random directions, each with its own surface")
       ->transform(whole_number(1, 1000))
       ->capture_default_str();
 }
@@ -58,10 +58,12 @@ void PlaneWords::add_directions_to(CLI::App& command) {
   const auto add = [&](const char* name, auto& word, const char* text) {
     of_random_.push_back(command.add_option(name, word, text)->capture_default_str());
   };
-  add("--norm", request_.normalization, "filter, column, head (of attention), layer, weight, dfilter, dlayer or none");
+  add("--norm", request_.normalization,
+      "how directions are normalized: filter, column, head (of attention), layer, weight, dfilter, dlayer or none");
   add("--ignore", request_.ignore,
-      "parameters that do not move: bias, bn (one-dimensional ones), patterns of names as in fc.*, or none");
-  add("--distribution", request_.distribution, "gaussian, or uniform on [-1, 1]");
+      "parameters that stay: bias, bn (one-dimensional ones), patterns of names as in fc.*, or none");
+  of_random_.back()->type_name("LIST");
+  add("--distribution", request_.distribution, "of the directions' entries: gaussian, or uniform on [-1, 1]");
   add("--seed", request_.seed, "decides the directions");
   of_random_.back()->transform(whole_number());
   command.add_option("--dir-type", request_.type,

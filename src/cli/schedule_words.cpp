@@ -7,13 +7,21 @@
 namespace lossatlas {
 
 void ScheduleWords::add_to(CLI::App& command, const std::string& unit) {
-  command.add_option("--lr-schedule", words_.name, fmt::format("{}", fmt::join(schedule_names(), " or ")))
+  command
+      .add_option("--lr-schedule", words_.name,
+                  "steps: constant, or dropping at --lr-steps; cosine: falling to 0 along half a cosine")
       ->capture_default_str();
-  drops_option_ = command.add_option("--lr-steps", drops_, unit + " after which the rate drops, as in 150,225,275");
-  factor_option_ = command.add_option("--lr-factor", words_.drop_factor, "what the rate is multiplied by then")
+  drops_option_ =
+      command
+          .add_option("--lr-steps", drops_,
+                      unit + " after which the rate is multiplied by --lr-factor, as in 150,225 (default: none)")
+          ->type_name("LIST");
+  factor_option_ = command.add_option("--lr-factor", words_.drop_factor, "factor of the rate at --lr-steps")
                        ->check(above_zero())
                        ->capture_default_str();
-  command.add_option("--warmup", words_.warmup, unit + " in which the rate first rises linearly, from near 0")
+  command
+      .add_option("--warmup", words_.warmup,
+                  unit + " over which the rate first rises linearly from near 0; fractions are allowed")
       ->check(not_negative())
       ->capture_default_str();
 }

@@ -28,17 +28,23 @@ void add_options(CLI::App& command, SurfaceWords& words) {
   SurfaceRequest& request = words.request;
   add_inputs(command, request.landscape);
   command.option_defaults()->group("The grid");
-  command.add_option("--axes", request.axes, "directions; files of three and more are drawn slice by slice")
+  command
+      .add_option("--axes", request.axes, "random directions, 2 to 8; files of three and more are drawn slice by slice")
       ->transform(whole_number(1, 100))
       ->capture_default_str();
-  command.add_option("--grid", words.grid, "points along each axis, as in 51x41; 51 is 51x51")->capture_default_str();
-  const std::string ranges = " (default: -1:1; through checkpoints: what holds them)";
+  command.add_option("--grid", words.grid, "points along each axis, as in 51x41; 51 is the same along all")
+      ->type_name("N|NxM")
+      ->capture_default_str();
+  const std::string ranges = " (default: -1:1; through checkpoints what holds them)";
   constexpr std::array kPlaces{"first", "second", "third", "fourth"};
   for (std::size_t k = 0; k < words.ranges.size(); ++k) {
-    const std::string text = fmt::format("range along the {} direction{}", kPlaces[k], k < 2 ? ranges : "");
+    const std::string text =
+        fmt::format("range along the {} direction{}", kPlaces[k], k < 2 ? ranges : " (default: -1:1)");
     command.add_option("--" + axis_name(k), words.ranges[k], text)->type_name("LOW:HIGH");
   }
-  command.add_option("--axis", words.further, "range along the fifth direction or a later one, as in 5=-1:1")
+  command
+      .add_option("--axis", words.further,
+                  "range along the fifth direction or a later one, as in 5=-1:1 (default: -1:1)")
       ->type_name("N=LOW:HIGH");
   command.option_defaults()->group("The plane");
   words.plane.add_plane_to(command);
@@ -47,10 +53,10 @@ void add_options(CLI::App& command, SurfaceWords& words) {
   command.option_defaults()->group("Speed");
   command
       .add_option("--tolerance", request.tolerance,
-                  "reconstruct from fewer evaluations; 0.01: error up to 1 % of the range of log loss")
+                  "reconstruct the surface of all images from fewer evaluations, up to an error of X of the range of "
+                  "log loss, as in 0.01 (default: off)")
       ->check(CLI::Range(1e-4, 0.5));
-  command
-      .add_option("--budget", request.budget, "spend at most this many image evaluations; the rest is reconstructed")
+  command.add_option("--budget", request.budget, "the same, with at most N image evaluations (default: off)")
       ->transform(whole_number(1, kMostCounted));
   add_running(command, request.landscape, words.progress);
   add_going_on(command, request.landscape);

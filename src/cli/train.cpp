@@ -34,7 +34,7 @@ void add_options(CLI::App& command, TrainWords& words) {
   add_network(command, o.network, true);
   add_data(command, o.data, true);
   command.option_defaults()->group("The optimizer");
-  command.add_option("--optimizer", o.optimizer.name, fmt::format("{}", fmt::join(optimizer_names(), ", ")))
+  command.add_option("--optimizer", o.optimizer.name, fmt::format("one of {}", fmt::join(optimizer_names(), ", ")))
       ->capture_default_str();
   words.learning_rate =
       command
@@ -43,11 +43,12 @@ void add_options(CLI::App& command, TrainWords& words) {
   words.schedule.add_to(command, "epochs");
   command
       .add_option("--lr-epochs", words.learning_rate_epochs,
-                  "cosine: epochs until the rate is 0, which --resume cannot change (default: --epochs)")
+                  "cosine: the epoch at whose end the rate is 0 (default: --epochs)")
       ->transform(whole_number(1, 1'000'000));
   words.optimizer.add_to(command);
   words.weight_decay_option = command.add_option(
-      "--weight-decay", words.weight_decay, "λ in g ← g + λθ, of adamw in θ ← θ - ελθ (default: 0.0005; adamw 0.01)");
+      "--weight-decay", words.weight_decay,
+      "λ: adds λθ to the gradient; adamw subtracts ελθ from θ instead (default: 0.0005; adamw 0.01)");
   command.option_defaults()->group("Training");
   command.add_option("--batch-size", o.batch_size, "images per step")
       ->transform(whole_number(1, 1'000'000))
@@ -61,13 +62,12 @@ void add_options(CLI::App& command, TrainWords& words) {
   command.add_option("--save-every", o.save_every, "epochs from one checkpoint to the next")
       ->transform(whole_number(1, 1'000'000))
       ->capture_default_str();
-  command.add_flag("--augment", o.augment, "random shifts and flips");
+  command.add_flag("--augment", o.augment, "shift images by up to 4 pixels at random, and flip them");
   command.option_defaults()->group("Speed");
   command.add_option("--device", o.device, "cpu, cuda or cuda:N")->capture_default_str();
-  command.add_option("--threads", o.threads, "threads; with 1 a run gives the same bits each time (default: all)")
-      ->transform(whole_number(1, 1024));
+  command.add_option("--threads", o.threads, "threads (default: all processors)")->transform(whole_number(1, 1024));
   command.option_defaults()->group("Output");
-  command.add_option("--out", o.out, "run folder")->capture_default_str();
+  command.add_option("--out", o.out, "the run folder")->type_name("DIR")->capture_default_str();
   command.add_flag("--resume", o.resume, "continue the run in --out");
   command.add_flag("--force", o.force, "replace the run in --out");
 }

@@ -21,26 +21,26 @@ struct TrajectoryWords {
 void add_options(CLI::App& command, TrajectoryWords& words) {
   TrajectoryRequest& request = words.request;
   command.option_defaults()->group("What is evaluated");
-  command.add_option("--run", request.runs, "folder of a run, as train leaves it; several share one plane")
+  command
+      .add_option("--run", request.runs, "a run folder, of train or lossatlas.Recorder; several runs share one plane")
       ->type_name("DIR");
   command
-      .add_option("--checkpoints", request.checkpoints,
-                  "a run's checkpoints in the order of its path: files separated by commas, or a pattern as in "
-                  "'run/model_*.pt'")
+      .add_option(
+          "--checkpoints", request.checkpoints,
+          "other checkpoints of one run, in the order of its path: files separated by commas, or a quoted pattern, "
+          "as in 'run/model_*.pt'")
       ->type_name("FILES");
   add_inputs(command, request.landscape);
   command.remove_option(command.get_option("--checkpoint"));
   command.option_defaults()->group("The plane");
-  command.add_option("--grid", words.grid, "points along x and y; 51 is 51x51")->capture_default_str();
-  const std::string ranges = " direction (default: what holds the paths, and a fifth more on either side)";
+  command.add_option("--grid", words.grid, "points along x and y")->type_name("N|NxM")->capture_default_str();
+  const std::string ranges = " direction (default: all paths, with a margin of a fifth of their extent)";
   command.add_option("--x", words.x, "range along the first" + ranges)->type_name("LOW:HIGH");
   command.add_option("--y", words.y, "range along the second" + ranges)->type_name("LOW:HIGH");
-  command
-      .add_option("--project", request.projection,
-                  "cos, or lstsq: least squares, for directions that are not orthogonal")
+  command.add_option("--project", request.projection, "how checkpoints are projected: cos, or lstsq (least squares)")
       ->capture_default_str();
   command.add_option("--dir-type", request.type,
-                     "what moves: states, or weights: without the batch-norm statistics (default: states)");
+                     "what moves: states, or weights without the batch-norm statistics (default: states)");
   command.add_option("--directions", request.directions, "project into the plane of this file's directions")
       ->type_name("FILE.h5");
   command.add_option("--save-directions", request.save_directions, "write the directions, for other tools")

@@ -53,7 +53,7 @@ def test_a_plane_of_one_row_is_a_line_whatever_plane_is_asked_for(tmp_path):
 
 
 def test_what_kinds_read_are_options_of_the_command_line():
-    known = {action.dest for action in command._parser()._actions}
+    known = {action.dest for action in command.make_parser()._actions}
     assert set(kinds.PARTIAL) <= known
     assert all(kind.reads <= set(kinds.PARTIAL) for kind in kinds.KINDS.values())
     assert set(kinds.PARTIAL) == set().union(*(kind.reads for kind in kinds.KINDS.values()))

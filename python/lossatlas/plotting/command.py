@@ -63,7 +63,7 @@ def _draw(words):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
-        raise WordsError(f"{message} (tools/plot --help lists the options)")
+        raise WordsError(f"{message} (lossatlas plot --help lists the options)")
 
     def known_options(self):
         return [name for action in self._actions for name in action.option_strings]
@@ -71,7 +71,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parse(words):
     """The Options; WordsError where they are wrong."""
-    parser = _parser()
+    parser = make_parser()
     options, unknown = parser.parse_known_args(_joined(words))
     # argparse takes words after the first option for strays where it has had its files already.
     while unknown and not unknown[0].startswith("-"):
@@ -142,83 +142,81 @@ def _joined(words):
     return joined
 
 
-def _parser():
+def make_parser():
     parser = _Parser(
-        prog="tools/plot", allow_abbrev=False,
+        prog="lossatlas plot", allow_abbrev=False,
         description="Draws an HDF5 file of lossatlas: a surface, a trajectory, a line, a curve between"
         " networks, descents on a function or a training history; or a surface of tomgoldstein/loss-landscape."
         " Writes figures, pages to explore and animations, and prints their names.",
     )
     add = parser.add_argument
     add("files", nargs="+", metavar="FILE.h5",
-        help="surfaces, trajectories, lines, curves, or histories (history.h5, or the run's folder) of training runs,"
-        " several of one sort in one figure with one scale; or descents")
+        help="surfaces, trajectories, lines, curves, descents, or histories (history.h5, or the run's folder); several of"
+        " one sort are drawn in one figure on one scale")
     add("--report", metavar="RUN_DIR",
-        help="instead of files: everything a run made on one page, -o report.html (default: in RUN_DIR)")
-    add("--kind", type=_kind, metavar="|".join(KINDS),
-        help="what to draw (default: trajectory for a plane with runs, contourf for other planes, else"
-        " what the file is; paths, panels, steps and rates are of descents)")
-    add("-o", "--out", action="append", metavar="FIG.png|.pdf|.svg|.html|.gif|.mp4",
-        help="a figure, a page to turn and explore, or an animation; may be given several times"
-        " (default: FILE_KIND.png beside the file)")
-    add("--animate", choices=ANIMATIONS, metavar="|".join(ANIMATIONS),
-        help="for .gif and .mp4: the surface turned once around; its trajectories run; the files one after"
-        " another; descents run (default: what fits: epochs for several files, trajectory for one with runs, else spin)")
+        help="instead of files: everything a run made, on one page, -o report.html (default: in RUN_DIR)")
+    add("--kind", type=_kind, metavar="KIND",
+        help=f"what to draw: {', '.join(KINDS)} (default: trajectory for a plane with runs, contourf for other planes, else"
+        " what the file is)")
+    add("-o", "--out", action="append", metavar="FILE",
+        help="a figure (.png, .pdf, .svg), a page to explore (.html) or an animation (.gif, .mp4); may be given several"
+        " times; a missing folder is made (default: FILE_KIND.png next to the file)")
+    add("--animate", choices=ANIMATIONS, metavar="WHAT",
+        help="what moves in .gif and .mp4: spin (the surface, once around), trajectory, epochs (the files one after"
+        " another) or descents (default: what fits the files)")
     add("--field", "--value", metavar="NAME",
-        help="any value on the grid: train_loss, test_acc, train_loss_class_3, l2 …; 'error': the"
-        " stated error of reconstructed losses (default: the first loss)")
+        help="the value on the grid, as train_loss, test_acc, train_loss_class_3 or l2; error is the stated error of"
+        " reconstructed losses (default: the first loss)")
     add("--draw", "--repeat-index", type=_draw_number, metavar="K",
-        help="of a surface made with --repeat, draw K of the directions, counted from 1 (default: the"
-        " mean of all; --kind repeats shows them side by side)")
+        help="one of several draws of directions (--repeat), counted from 1 (default: the mean of all)")
     add("--at", type=_at, metavar="z=V,…",
-        help="of a surface of three and more axes, the slice at these coordinates (default: at 0 of each axis but the"
-        " first two; --kind slices shows several side by side)")
+        help="of a surface of three and more axes, the slice at these coordinates (default: at 0)")
     add("--projection", action="append", metavar="P.h5",
-        help="a path to draw over planes, its coordinates in P.h5: proj_xcoord and proj_ycoord, as lossatlas"
-        " trajectory and tomgoldstein/loss-landscape write them; may be given several times")
+        help="a file of paths to draw over planes, as lossatlas trajectory and tomgoldstein/loss-landscape write them;"
+        " may be given several times")
     add("--watch", type=_seconds, nargs="?", const=WATCH, metavar="SECONDS",
-        help="redraw whenever the file changes, checking every SECONDS (default 1), until the"
-        " surface is complete")
+        help="redraw whenever the file changes, looking every SECONDS (1), until the surface is complete")
     add("--numbers", action="store_true", default=None,
-        help="write the file's own numbers (/lossatlas@summary) below the picture")
+        help="write the file's own numbers and hints below the picture")
     scale = parser.add_mutually_exclusive_group()
     scale.add_argument("--log", dest="log", action="store_true", default=None,
-                       help="logarithmic values (default: when all are positive and two fifths of them lie in the"
-                            " lowest tenth of a linear scale; of descents in 3D never)")
+                       help="logarithmic values (default: if all are positive and two fifths of them lie in the lowest"
+                            " tenth of a linear scale; never for descents in 3D)")
     scale.add_argument("--linear", dest="log", action="store_false", default=None, help="linear values")
     add("--levels", type=_levels, metavar="N|A,B,…",
-        help="about N contour levels at round values, or these")
-    add("--vmin", type=_number, help="smallest value drawn; the figure states the cut")
-    add("--vmax", type=_number, help="largest value drawn; the figure states the cut")
-    add("--zlim", type=_limits, metavar="A:B", help="--vmin A and --vmax B in one, the height of a surface in 3D")
-    add("--xlim", type=_limits, metavar="A:B", help="draw the part of the plane or line where x lies from A to B")
-    add("--ylim", type=_limits, metavar="A:B", help="the same for y")
+        help="about N contours at round values, or these")
+    add("--vmin", type=_number, metavar="X", help="smallest value drawn")
+    add("--vmax", type=_number, metavar="X", help="largest value drawn")
+    add("--zlim", type=_limits, metavar="A:B", help="--vmin A and --vmax B: the height of a surface in 3D")
+    add("--xlim", type=_limits, metavar="A:B",
+        help="the part of the plane or line that is drawn; the scale is that of the part (default: all)")
+    add("--ylim", type=_limits, metavar="A:B", help="the same for y (default: all)")
     add("--aspect", type=_aspect, metavar="equal|R",
-        help="height of the plane over its width, or both axes to one scale however narrow that is"
-        " (default: to one scale unless one side is over six times the other, in 3D 2.5 times)")
+        help="height of the plane over its width; equal: one scale for both axes (default: one scale, unless one side is"
+        " over six times the other, 2.5 in 3D)")
     add("--smooth", action="store_true", default=None,
-        help="draw a smooth surface through the points (monotone cubic; no value beyond those of the points around it)")
+        help="a smooth surface through the points: monotone cubics, so no value beyond those of the points around it")
     add("--scale", choices=("one", "each"), metavar="one|each",
-        help="of several files or draws: one scale for all (default), or each its own")
-    add("--elev", type=_elevation, help="surface: height of the eye in degrees (default: the lowest of 30, 40, 50 and 60"
-        " from which centre, minimum and ends of paths are seen)")
-    add("--azim", type=_number, help="surface: direction of the eye in degrees (default: of -57, 33, 123 and -147 the one that shows most;"
-        " in an animation -57)")
-    add("--no-floor", dest="floor", action="store_false", default=None,
-        help="surface: without the contours on the floor below")
+        help="of several files or draws: one scale, or each its own (default: one)")
+    add("--elev", type=_elevation, metavar="DEGREES",
+        help="height of the eye in 3D (default: the lowest of 30, 40, 50 and 60 from which centre, minimum and ends of paths"
+        " are seen)")
+    add("--azim", type=_number, metavar="DEGREES",
+        help="direction of the eye in 3D (default: of -57, 33, 123 and -147 the one that shows most; in animations -57)")
+    add("--no-floor", dest="floor", action="store_false", default=None, help="3D without the contours below")
     add("--cmap", metavar="NAME",
-        help=f"a matplotlib colour map (default {style.COLOR_MAPS[0]}; also good:"
-        f" {', '.join(style.COLOR_MAPS[1:])})")
-    add("--style", choices=tuple(style.THEMES), default="paper",
-        help="paper (default), slides (larger text and lines) or dark")
-    add("--title", metavar="TEXT", help="title instead of the one made from the file's settings")
-    add("--names", type=_names, metavar="A,B,…", help="names of several files in the figure")
+        help=f"a matplotlib colour map; {', '.join(style.COLOR_MAPS[1:])} are good too (default: {style.COLOR_MAPS[0]})")
+    add("--style", choices=tuple(style.THEMES), default="paper", metavar="|".join(style.THEMES),
+        help="of the figure; slides has larger text and lines (default: paper)")
+    add("--title", metavar="TEXT", help="the title (default: from the file's settings)")
+    add("--names", type=_names, metavar="A,B,…", help="names of several files in the figure (default: their own)")
     add("--no-caption", dest="caption", action="store_false",
-        help="no text above and below the picture; it is printed instead, for your own caption")
-    add("--dpi", type=_dpi, default=300, help="pixels per inch (default 300; animations: 130, their maximum)")
+        help="no text above and below the picture; it is printed instead")
+    add("--dpi", type=_dpi, default=300, metavar="N",
+        help="pixels per inch, in animations at most 130 (default: 300; animations 130)")
     add("--size", type=_size, metavar="WxH", help="size of the figure in inches")
     add("--width", type=_width, metavar="column|text|Ncm|Nin",
-        help="width of the figure; its height follows (column: 8.6 cm, text: 17.8 cm)")
+        help="width of the figure, whose height follows: column is 8.6 cm, text 17.8 cm")
     return parser
 
 

@@ -23,13 +23,13 @@ HISTORY_COLUMNS = ("train_loss", "train_acc", "test_loss", "test_acc")
 
 def main(words):
     """`--report RUN_DIR [-o F.html]`: writes the page and returns its path."""
-    parser = argparse.ArgumentParser(prog="tools/plot", allow_abbrev=False, add_help=False, exit_on_error=False)
+    parser = argparse.ArgumentParser(prog="lossatlas plot", allow_abbrev=False, add_help=False, exit_on_error=False)
     parser.add_argument("--report")
     parser.add_argument("-o", "--out")
     try:
         options, unknown = parser.parse_known_args(words)
     except argparse.ArgumentError as error:
-        raise WordsError(f"{error} (tools/plot --report RUN_DIR -o report.html)") from error
+        raise WordsError(f"{error} (lossatlas plot --report RUN_DIR -o report.html)") from error
     if unknown:
         raise WordsError(f"--report draws all of a run: it takes only -o, not '{unknown[0]}'")
     out = options.out or os.path.join(options.report, "report.html")
