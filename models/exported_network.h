@@ -23,7 +23,7 @@ class ExportedNetwork : public Network {
   torch::Tensor forward(torch::Tensor images) override;
   std::vector<Alias> aliases() const override { return aliases_; }
 
-  /// What the network reads besides images, in the graph's order, and constants among it.
+  /// What the network reads in addition to images, in the graph's order, and constants among it.
   const std::vector<at::Tensor>& tensors() const { return tensors_; }
   /// The graph, with the network's own tensors as constants. Throws Error if TorchScript cannot say the same.
   std::shared_ptr<torch::jit::Graph> script_graph() const;

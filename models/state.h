@@ -28,7 +28,7 @@ struct NetworkTensors {
   std::vector<NamedTensor> parameters;
   std::vector<NamedTensor> buffers;  // batch-norm statistics: running_mean, running_var, num_batches_tracked
   std::vector<Alias> aliases = {};   // each tensor is listed once, under its first name; the others are here
-  /// What a network has besides, and never moves: a checkpoint may hold it, if its numbers are these.
+  /// What else a network has, which never moves: a checkpoint may hold it, if its numbers are these.
   std::vector<NamedTensor> fixed = {};
 };
 

@@ -17,7 +17,7 @@ using ByteSink = std::function<void(std::span<const std::byte>)>;
 /// for a regular file, and if nothing is there.
 std::string_view kind_of(const std::filesystem::path& file);
 
-/// "~/a" within the home folder, as a shell expands it at the beginning of a word alone; other names as they are.
+/// "~/a" within the home folder, as a shell expands it, only at the beginning; other names as they are.
 std::string in_home(const std::string& file);
 
 /// The path at the end of a chain of symbolic links, which need not exist; `file` itself if it is no link. Throws Error

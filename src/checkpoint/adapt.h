@@ -31,7 +31,7 @@ std::optional<Renaming> renaming_for(const std::vector<std::string>& names, cons
 /// What to report about it, if `removed` was stripped before; "" for nothing.
 std::string note_of(const Renaming& renaming, const std::string& removed);
 
-/// Two tensors of a file that stand for one of a network: of torch.nn.utils.prune or of weight norm.
+/// Two tensors of a file that are one of the network: of torch.nn.utils.prune or of weight norm.
 struct Halves {
   std::string whole, first, second;
   bool is_pruned;  // whole = first × second; else first · second / ‖second‖, the norm over all dimensions but 0

@@ -36,7 +36,7 @@ struct CheckpointEntry {
 struct Checkpoint {
   std::string format;                // "PyTorch zip", "PyTorch legacy", "safetensors", "TorchScript", "torch.export"
   std::vector<NamedTensor> tensors;  // the state_dict, without `prefix`
-  TensorGroups groups;               // every other dictionary that holds tensors alone, by its name; none is empty
+  TensorGroups groups;               // every other dictionary that holds only tensors, by its name; none is empty
   nlohmann::json metadata;           // an object: numbers, strings, None, and lists and dictionaries of them that stood
                                      // beside the state_dict: epoch, acc, and what `train` writes (arch, classes,
                                      // width, data, …). Tensors of one element become numbers; what holds larger ones
@@ -82,8 +82,8 @@ void write_safetensors(const std::filesystem::path& file, std::vector<NamedTenso
 /// Throws Error naming the first few tensors that are missing, left over or of another shape, with both shapes; the
 /// state is then unchanged. num_batches_tracked may be missing (PyTorch before 0.4.1 did not write it). A tensor that
 /// the network knows by several names may have any of them; under several, its numbers must be the same.
-/// Prefixes of all names are adapted, and two tensors that stand for one (adapt.h) put together: the notes that it
-/// returns say so, without the file's name.
+/// Prefixes of all names are adapted, and two tensors that are one of the network's (adapt.h) put together: the notes
+/// that it returns say so, without the file's name.
 std::vector<std::string> load_into(const Checkpoint& checkpoint, const NetworkTensors& state,
                                    const std::string& architecture, const std::filesystem::path& file);
 

@@ -11,7 +11,7 @@
 
 namespace lossatlas::pickle {
 
-/// Finds the state_dict in what a pickle holds, or in its entry `key`, and sorts what stands beside it into groups and
+/// Finds the state_dict in what a pickle holds, or in its entry `key`, and sorts what is next to it into groups and
 /// metadata. `format` is left empty. Throws Error, without a file's name, if there is no state_dict, or it holds a
 /// tensor that is not read.
 Checkpoint checkpoint_of(const Value& root, TensorLoader& loader, std::string_view key);

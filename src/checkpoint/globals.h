@@ -12,7 +12,7 @@ namespace lossatlas::pickle {
 /// Whether `name` ("module.name") is one of them.
 bool is_allowed(std::string_view name);
 
-/// What stands for one that is not: says what it is, if that is known, and what to do.
+/// What is put in place of one that is not: says what it is, if that is known, and what to do.
 Ref foreign_global(std::string name, Arena& arena);
 
 /// Whether torch makes tensors with it: what it gives, if it is not allowed, is a tensor that is not read.
@@ -26,7 +26,7 @@ Ref call(Ref function, const Value& arguments, Arena& arena);
 /// beside its items (the _metadata of a state_dict) is not kept. A Foreign has none. Throws Error for any other object.
 void set_state(Value& object, const Value& state);
 
-/// The storage that torch.save's persistent id stands for: ("storage", type, key, location, length[, view]); a Foreign
+/// The storage that torch.save's persistent id names: ("storage", type, key, location, length[, view]); a Foreign
 /// for one of a type that is not read, or without values.
 Ref storage_of(const Value& persistent_id, Arena& arena);
 

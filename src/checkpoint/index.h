@@ -51,7 +51,7 @@ CheckpointIndex index_checkpoint(const std::filesystem::path& file, std::string_
 /// True for a checkpoint whose metadata has all these entries; false for any other file.
 bool has_entries(const std::filesystem::path& file, std::initializer_list<const char*> entries);
 
-/// What tells a checkpoint from others, as 64 hexadecimal digits: SHA-256 of the checksums that its file gives, so that
+/// What identifies a checkpoint, as 64 hexadecimal digits: SHA-256 of the checksums that its file gives, so that
 /// the numbers need not be read, or of all its bytes, as they were when it was indexed.
 std::string digest_of(const CheckpointIndex& index);
 
@@ -85,7 +85,7 @@ class TensorReader {
 };
 
 /// Reads all parameters and statistics of a state: float32, contiguous, on the CPU, names and sizes as in the index
-/// (check_fit). What is not floating-point is left alone.
+/// (check_fit). What is not floating-point is not changed.
 void read_state(const CheckpointIndex& index, const NetworkTensors& state);
 
 /// The tensor of that name; null if there is none.
@@ -96,7 +96,7 @@ const StoredTensor* find_tensor(const CheckpointIndex& index, std::string_view n
 std::vector<std::string> check_fit(CheckpointIndex& index, const NetworkTensors& state,
                                    const std::string& architecture);
 
-/// Throws the Error that check_numbers would for the batch-norm statistics of such a state. Reads these alone.
+/// Throws the Error that check_numbers would for the batch-norm statistics of such a state. Reads only these.
 void check_statistics(const CheckpointIndex& index, const NetworkTensors& state);
 
 }  // namespace lossatlas

@@ -20,7 +20,7 @@ class PlainValues {
 
   /// Numbers, strings, None, and lists and dictionaries of them; tensors of one element become numbers, and the names
   /// of dtypes and devices strings. Nothing for a list or a dictionary that holds a larger tensor itself, and for what
-  /// JSON cannot hold; a dictionary loses such entries alone, unless no entry would be left.
+  /// JSON cannot hold; a dictionary loses only such entries, unless no entry would be left.
   /// What holds itself, is nested too deeply or would become too long is left out as well.
   std::optional<nlohmann::json> convert(const Value& value);
 

@@ -21,7 +21,7 @@ class StorageBytes {
   virtual std::uint64_t size(const std::string& key) = 0;
   /// Copies the storage into `bytes`, which is of that size.
   virtual void read(const std::string& key, std::span<std::byte> bytes) = 0;
-  /// Where in the file its bytes begin; nothing if they do not stand there as they are.
+  /// Where in the file its bytes begin; nothing if they are not stored there as they are.
   virtual std::optional<std::uint64_t> offset(const std::string& key) = 0;
   /// CRC-32 of its bytes, if the file gives it.
   virtual std::optional<std::uint32_t> checksum(const std::string& /*key*/) { return std::nullopt; }
@@ -44,7 +44,7 @@ class TensorLoader {
   /// The same in the memory of its storage, which other views share: not to be written. Throws as check does.
   at::Tensor view(const TensorView& view);
 
-  /// Where in the file the tensor's elements begin, if they stand there one after the other, row-major.
+  /// Where in the file the tensor's elements begin, if they are stored one after the other, row-major.
   /// Throws as check does.
   std::optional<std::uint64_t> offset_of(const TensorView& view);
 

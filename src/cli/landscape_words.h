@@ -12,7 +12,7 @@ namespace lossatlas {
 /// --problem, --checkpoint, the network, the data.
 void add_inputs(CLI::App& command, LandscapeRequest& request);
 void add_problem(CLI::App& command, LandscapeRequest& request);
-/// The network and the data alone.
+/// Only the network and the data.
 void add_network_and_data(CLI::App& command, LandscapeRequest& request);
 /// Images and values: --split to --bn-images.
 void add_values(CLI::App& command, LandscapeRequest& request);

@@ -20,7 +20,7 @@ class PlaneWords {
   /// True for --directions.
   bool has_file() const { return !directions_.empty(); }
 
-  /// Throws UsageError if arguments cannot be read, or an option stands that only random directions read.
+  /// Throws UsageError if arguments cannot be read, or an option is given that only random directions use.
   /// `is_given`: the directions follow from other options.
   PlaneRequest request(bool is_given = false) const;
 

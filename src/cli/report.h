@@ -32,7 +32,7 @@ class Report : public Observer {
 
   /// A message for people, on standard error and in the log.
   void on_note(const std::string& text) override;
-  /// A message that goes into the log alone: it is printed elsewhere.
+  /// A message only for the log: it is printed elsewhere.
   void note(const std::string& text);
   /// Progress of the sweep into `file`, unless the last is too young (JSON: half a second; log: a minute).
   void on_progress(const SweepProgress& now, const std::filesystem::path& file) override;

@@ -22,7 +22,7 @@ std::array<std::size_t, 2> parse_plane_grid(const std::string& words);
 /// UsageError naming the option.
 Axis parse_axis(const std::string& option, const std::string& range, std::size_t points);
 
-/// The range alone; nothing for "".
+/// Only the range; nothing for "".
 std::optional<std::array<double, 2>> parse_range(const std::string& option, const std::string& range,
                                                  std::size_t points);
 

@@ -38,7 +38,7 @@ class ArrayFile {
 /// The arrays of a split, by their names: the first of inputs, images, x, X and data that is there as train_inputs or
 /// inputs_train (test_ or _test; else val_ or _val) or, of training data, as it is, or as several: inputs_0, inputs_1.
 /// Targets, which may be missing, are the first of targets, labels, y, target and label that is called the same way. A
-/// file that holds arr_0 and perhaps arr_1 alone has training data: these.
+/// file that holds only arr_0, and perhaps arr_1, has training data: these.
 /// Throws Error, naming the file and the array, if there are none, none have rows, their lengths differ, or an input
 /// is not finite.
 ArrayData split_of(const ArrayFile& file, Split split);

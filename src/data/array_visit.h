@@ -53,7 +53,7 @@ auto visit(const Array& array, const Use& use) {
   throw std::logic_error("visit: unknown type");
 }
 
-/// As visit, of floats alone.
+/// As visit, for floats only.
 template <class Use>
 void visit_floats(const Array& array, const Use& use) {
   visit(array, [&]<class Number>(std::span<const Number> numbers) {

@@ -82,7 +82,7 @@ struct DataObserver {
 ///   cifar10:DIR     the binary or the Python version (cifar.h); ~/ in front is the home folder
 ///   cifar100:DIR    the same of CIFAR-100, by its 100 fine labels; cifar100:DIR:coarse by its 20 coarse ones
 ///   mnist:DIR       MNIST, Fashion-MNIST, KMNIST, as IDX files, plain or compressed (idx.h)
-///   images:DIR      JPEG and PNG pictures: DIR/train/CLASS/* with DIR/val or DIR/test, or DIR/CLASS/* alone (images.h)
+///   images:DIR      JPEG and PNG pictures: DIR/train/CLASS/* with DIR/val or DIR/test, or only DIR/CLASS/* (images.h)
 ///   npz:FILE        images and labels of numpy.savez, by their names (array_file.h)
 ///   hdf5:FILE       the same of the datasets at the root of an HDF5 file
 /// Throws UsageError for an unknown kind, Error for files that are missing or damaged.
@@ -111,7 +111,7 @@ std::string list_of_data_kinds();
 /// What pictures of the words went through: "resize 256, crop 224, bilinear"; "" of other data.
 std::string transform_of(const DataSpec& spec);
 
-/// False if the data are of one split alone. Throws as load_data.
+/// False if the data have only one split. Throws as load_data.
 bool has_test_split(const DataSpec& spec);
 
 /// The files that load_data would read, of both splits, as far as they are there. Throws UsageError for an unknown

@@ -38,7 +38,7 @@ class Picture {
 /// neither JPEG nor PNG (whatever the file's name), is damaged, or has more pixels.
 std::unique_ptr<Picture> open_picture(std::span<const std::byte> file, std::int64_t most_pixels = kMostPixels);
 
-/// Of each format alone.
+/// Those of each format.
 std::unique_ptr<Picture> open_jpeg(std::span<const std::byte> file, std::int64_t most_pixels);
 std::unique_ptr<Picture> open_png(std::span<const std::byte> file, std::int64_t most_pixels);
 

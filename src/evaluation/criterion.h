@@ -62,7 +62,7 @@ class Criterion {
   virtual at::Tensor losses(const at::Tensor& outputs, const Batch& batch) const = 0;
   /// The weight of each, [N] on the same device; undefined: all 1. By default those of the batch.
   virtual at::Tensor weights(const at::Tensor& outputs, const Batch& batch) const;
-  /// Adds what the samples give, in their order, to all measures. Padding is passed over. By default the losses alone,
+  /// Adds what the samples give, in their order, to all measures. Padding is passed over. By default only the losses,
   /// computed in double.
   virtual void add(const at::Tensor& outputs, const Batch& batch, Tally& tally) const;
 };

@@ -35,7 +35,7 @@ class Problem {
   virtual std::shared_ptr<const Criterion> criterion() const = 0;
   /// The network in evaluation mode; its tensors are those of a state on the device.
   virtual std::unique_ptr<Program> make_program(at::Device device) const = 0;
-  /// What the loss of a sample depends on besides the sample: "" for nothing, else words as in "a batch norm uses the
+  /// What else than the sample its loss depends on: "" for nothing, else a text as in "a batch norm uses the
   /// statistics of each batch".
   virtual std::string coupling() const { return ""; }
   /// Samples that a batch must have; 0: any number.

@@ -133,7 +133,7 @@ class Images : public SampleSource {
   std::string sha256() const override { return digest_of(*data_); }
 
   const DataSet& data() const { return *data_; }
-  /// The inputs alone, [count, C, H, W] on the device.
+  /// Only the inputs, [count, C, H, W] on the device.
   at::Tensor normalized(std::int64_t first, std::int64_t count) const;
 
  private:

@@ -70,7 +70,7 @@ struct Graph {
 };
 
 /// Moves batch norms, residual sums and ReLUs into the operations that they follow, and a batch norm with its ReLU into
-/// the 1x1 convolution that alone reads it. The result computes the same; nodes that nothing reads are dropped.
+/// the 1x1 convolution that is its only reader. The result computes the same; nodes that nothing reads are dropped.
 Graph fuse(Graph graph);
 
 /// The graph for batch norms in training mode: each stays a node of its own, whose second input are the moments of its

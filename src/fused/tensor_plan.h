@@ -25,7 +25,7 @@ class TensorPlan {
   at::Tensor run(const at::Tensor& images) const;
 
  private:
-  /// What an operation reads besides activations: folded, in the plan's type and layout.
+  /// What an operation reads in addition to activations: folded, in the plan's type and layout.
   struct Parameters {
     at::Tensor weight, bias;              // of a convolution or a linear layer
     at::Tensor scale, shift;              // [C, 1, 1], of a batch norm by itself

@@ -16,7 +16,7 @@ namespace lossatlas {
 struct Measure {
   std::string name;            // its own, that of its dataset: "train_loss", "train_acc_top5", "l2"
   std::string kind;            // "loss", "accuracy", "top5", "loss_class_3", "l2"
-  std::optional<Split> split;  // over whose samples; nothing: of the parameters alone
+  std::optional<Split> split;  // over whose samples; nothing: it depends only on the parameters
   std::string unit = {};       // "nats", "percent"; "": none
   std::string mean_of = {};    // "images"; "": not a mean over samples
   bool has_error = false;      // with standard errors, as an estimate of the mean over the whole split

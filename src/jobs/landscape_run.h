@@ -17,7 +17,7 @@
 namespace lossatlas {
 
 /// Throws if an output falls on an existing file that is not to be replaced, on an input, or on another output, and
-/// if the files beside --out are not ours. `inputs`: files that are read besides --checkpoint and --data; empty
+/// if the files beside --out are not ours. `inputs`: files that are read in addition to --checkpoint and --data; empty
 /// names are passed over. `more`: other files that the command writes.
 void check_files(const LandscapeRequest& request, const std::filesystem::path& save_directions,
                  std::vector<std::filesystem::path> inputs, const std::vector<Output>& more = {});

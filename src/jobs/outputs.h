@@ -19,7 +19,7 @@ struct Output {
 /// device and inode, so that links of either kind are seen through. Empty names are passed over.
 void check_apart(const std::vector<Output>& outputs, const std::vector<std::filesystem::path>& inputs);
 
-/// Throws if `file` is no name for a file, or something stands there that is no regular file, or is not to be
+/// Throws if `file` is no name for a file, or what is there is no regular file, or is not to be
 /// replaced. Touches nothing.
 void check_output(const std::string& option, const std::filesystem::path& file, bool force);
 

@@ -206,7 +206,7 @@ struct SurfaceRequest {
   double tolerance = 0;     // of the range of log loss; 0: none
   std::int64_t budget = 0;  // image evaluations; 0: none
 
-  /// True if few evaluations stand for all images at every point.
+  /// True if all images at every point are reconstructed from few evaluations.
   bool in_levels() const { return tolerance > 0 || budget > 0; }
 
   template <class Visit>

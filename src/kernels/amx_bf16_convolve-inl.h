@@ -37,7 +37,7 @@ std::int64_t convolve_scratch(const Activations& in) {
   return chunks_of(in.blocks * kBlock) * kPositions * TileLists(in, convolved_at_once(in)).stride;
 }
 
-/// One row of an image, of two blocks of its channels or of the last one alone, as a row of tiles at each position.
+/// One row of an image, of two blocks of its channels or of only the last one, as a row of tiles at each position.
 void transform_row(const float* low, const float* high, std::int64_t width, float* to, std::int64_t stride) {
   const float* const halves[2] = {low, high};
   Vector d[2][kPositions] = {};

@@ -34,7 +34,7 @@ class TileRegisters {
   };
 };
 
-/// Calls `multiply_one` for each of the products that a Product stands for.
+/// Calls `multiply_one` for each of the products that make up a Product.
 template <class Function>
 void multiply_each(const Product& product, Function multiply_one) {
   const TileRegisters registers;

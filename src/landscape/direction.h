@@ -22,7 +22,7 @@ std::string_view name_of(DirectionType type);
 /// Throws UsageError for a name that is not "weights" or "states".
 DirectionType direction_type_of(const std::string& name);
 
-/// A step through a network's state, in its layout, 0 where nothing moves; of `weights` the parameters alone, without
+/// A step through a network's state, in its layout, 0 where nothing moves; of `weights` only the parameters, without
 /// buffers. Made on the CPU. Lengths and angles are those of the parameters: statistics are carried along.
 using Direction = NetworkState;
 
@@ -88,7 +88,7 @@ struct DirectionOptions {
 };
 
 /// Direction number `number` of a seed (0 for x, 1 for y, …): drawn, normalized, ignored parameters zero. Bits depend
-/// on the seed, the number and the parameters alone: not on threads, processor or device. A one-dimensional parameter
+/// on the seed, the number and the parameters, not on threads, processor or device. A one-dimensional parameter
 /// (or statistic) that is not ignored is one filter: a drawn vector scaled to ‖θ‖ (Li et al.'s code takes θ itself
 /// there, which gives all directions a common part). Throws UsageError if a pattern matches nothing, if nothing
 /// is left to move, and of `head` if no parameter has heads, or one that moves lacks them.

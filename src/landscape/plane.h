@@ -48,7 +48,7 @@ class Planes {
 };
 
 /// Writes the parameters of the point into `point`, which has the origin's shapes, and along directions of states its
-/// batch-norm statistics; other buffers are left alone. Each number is computed in double and rounded once, and origin
+/// batch-norm statistics; other buffers are not changed. Each number is computed in double and rounded once, and origin
 /// and directions are never written: no drift, and at coordinates 0 the origin's own bits. As many coordinates as
 /// directions.
 void place(const Plane& plane, std::span<const double> coordinates, NetworkState& point);

@@ -43,10 +43,10 @@ struct LevelRequest {
 /// and any level. The next evaluation goes where the sum is largest, on as many images as lower it most for their
 /// price. Where the surface is too rough to be interpolated, its smallest subset is evaluated at every point.
 ///
-/// The pilot, 5x5 points (4x4 where there are more than 20,000 images) and the centre on all images, and the scout,
+/// The pilot, 5x5 points (4x4 if there are more than 20,000 images) and the centre on all images, and the scout,
 /// 11x11 points on few, decide which subsets are used: those with the least forecast. Subsets may be balanced
 /// (balance.h) by what the pilot says of each image: at its points they then show nothing of how subsets differ, and
-/// are left out there. All choices follow from the values alone, so the same values give the same requests and the same
+/// are left out there. All choices depend only on the values, so the same values give the same requests and the same
 /// bits.
 class LevelPlan {
  public:
@@ -69,8 +69,8 @@ class LevelPlan {
   /// The largest error expected at any point so far, over the range of log loss. Nothing before the pilot's end.
   std::optional<double> error() const;
 
-  /// What the levels add up to at all points, with the half-widths of 95 % intervals as the one measure besides (in the
-  /// loss's unit; 0 where all images were evaluated). Before the pilot's end: points evaluated on all images alone.
+  /// What the levels add up to at all points, with the half-widths of 95 % intervals as one more measure (in the
+  /// loss's unit; 0 where all images were evaluated). Before the pilot's end: only points evaluated on all images.
   Surface reconstruct() const;
 
  private:

@@ -18,13 +18,13 @@ struct Loaded {
 class Objects {
  public:
   virtual ~Objects() = default;
-  /// What stands for a function or a class, "module.name".
+  /// What takes the place of a function or a class, "module.name".
   virtual Ref global(std::string name, Arena& arena) = 0;
   /// What a call gives: of the function, its arguments, and perhaps those with keywords.
   virtual Ref call(std::span<const Ref> call, Arena& arena) = 0;
   /// Gives an object the state that the pickle holds for it.
   virtual void set_state(Value& object, const Value& state) = 0;
-  /// What a persistent id stands for.
+  /// What a persistent id names.
   virtual Ref persistent(const Value& id, Arena& arena) = 0;
 };
 

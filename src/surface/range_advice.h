@@ -13,7 +13,7 @@ namespace lossatlas {
 // the range cannot be chosen so: of curves, where checkpoints or runs are marked, and where 0 is not inside each axis.
 
 /// The box around the centre in which no loss was found that is not finite; half of the distance to the nearest where
-/// that is the centre alone. "" if all losses are finite.
+/// that is only the centre. "" if all losses are finite.
 std::string finite_range(const Surface& surface);
 
 /// The basin and as much again around it: on either side its width, at least a tenth of a step of the grid; at most

@@ -29,10 +29,10 @@ std::size_t add_journal(const std::filesystem::path& journal, Surface& surface);
 /// A setting that differs between two runs.
 struct Difference {
   std::string text;         // "seed was 0, now 1"
-  bool arithmetic = false;  // decides the last bits alone: engine, instruction set, batch size, LibTorch
+  bool arithmetic = false;  // decides only the last bits: engine, instruction set, batch size, LibTorch
 };
 
-/// What a setting stands for, null if it is missing: a file is its bytes, whatever its name.
+/// The value of a setting as it is compared, null if it is missing: a file is its bytes, whatever its name.
 nlohmann::json identity(const nlohmann::json& settings, const std::string& key);
 
 /// The first difference of settings but the grid, those of arithmetic last. `now` and `before` as a file stores them.

@@ -94,7 +94,7 @@ struct Surface {
   std::vector<PlaneCurve> curves;
   double unit = kNotKnown;                               // length of all directions, where it is the same
   Trajectory trajectory;                                 // paths of optimizers through the plane
-  std::string direction_file;                            // "" if directions come from the seed alone
+  std::string direction_file;                            // "" if directions depend only on the seed
   nlohmann::json settings = nlohmann::json::object();    // all that decides the values
   nlohmann::json provenance = nlohmann::json::object();  // how this file came about: may differ between equal surfaces
   /// The loss at the origin beside that of the untouched checkpoint: images, surface, checkpoint, equal; null if
@@ -153,7 +153,7 @@ Surface empty_like(const Surface& surface, Form form = Single{});
 /// members see the same images.
 Surface mean_of(const Surface& all);
 
-/// One of several members, alone.
+/// One of several members, as a surface of its own.
 Surface member_of(const Surface& all, std::size_t member);
 
 /// The name of the measure that holds the half-widths of a surface in levels: "train_loss_error".

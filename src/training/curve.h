@@ -63,7 +63,7 @@ struct CurveOptions {
 /// interrupted and resumed ends in the same bits as one that was not, given one thread.
 class CurveRun {
  public:
-  /// `make_trainee`: called once the number of threads is set. `state`: the file where a run that was cut off goes on,
+  /// `make_trainee`: called once the number of threads is set. `state`: the file from which an interrupted run resumes,
   /// written after each epoch and at an interrupt. `settings`: all that decides the run.
   CurveRun(const CurveOptions& options, const Curve& start,
            const std::function<std::unique_ptr<Trainee>()>& make_trainee, std::filesystem::path state,

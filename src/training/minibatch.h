@@ -16,7 +16,7 @@ struct Minibatch {
 };
 
 /// Minibatches without replacement: each epoch goes once through all images in a new random order. What minibatch k of
-/// epoch e holds depends on the seed alone, so a run can continue from any step.
+/// epoch e holds depends only on the seed, so a run can continue from any step.
 class MinibatchSampler {
  public:
   /// augment: each image is shifted by up to 4 pixels (black comes in) and flipped left to right half of the time,

@@ -26,7 +26,7 @@ struct TrainingHooks {
   std::function<void(const HistoryRow&)> on_epoch;
 };
 
-/// The part of a training that does not depend on what is trained: minibatches, gradients, sums, where it stands.
+/// The part of a training that does not depend on what is trained: minibatches, gradients, sums, its position.
 class TrainingLoop {
  public:
   /// What one step does around the gradient of the minibatch's loss.
@@ -50,7 +50,7 @@ class TrainingLoop {
   std::int64_t steps_taken() const { return epoch_ * steps() + step_; }
   const Trainee& trainee() const { return *trainee_; }
 
-  /// Where it stands, for a run that is cut off, and back.
+  /// Its position, for a run that is interrupted, and back.
   nlohmann::json state() const;
   void restore(const nlohmann::json& state);
 

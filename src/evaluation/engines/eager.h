@@ -7,7 +7,7 @@
 
 namespace lossatlas {
 
-/// Runs a program through LibTorch as it stands, operator by operator, on any device, with any criterion and samples.
+/// Runs a program through LibTorch, operator by operator, on any device, with any criterion and samples.
 std::unique_ptr<Objective> make_eager_objective(std::unique_ptr<Program> program,
                                                 std::shared_ptr<const Criterion> criterion,
                                                 std::shared_ptr<const SampleSource> samples, std::int64_t batch_size);
