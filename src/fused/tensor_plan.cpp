@@ -12,7 +12,6 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/max_pool2d.h>
 #include <ATen/ops/relu.h>
-#include <ATen/ops/zeros.h>
 
 #include <array>
 #include <utility>
@@ -21,22 +20,6 @@ namespace lossatlas {
 namespace {
 
 using at::Tensor;
-
-struct Scaling {
-  Tensor scale, shift;  // [C], float64
-};
-
-Scaling scaling_of(const BatchNorm& norm, const std::vector<Tensor>& tensors) {
-  const auto number = [&](TensorIndex index) { return tensors[index].to(at::kDouble); };
-  Tensor scale = number(norm.variance).add_(norm.epsilon).rsqrt_();
-  if (norm.weight) scale.mul_(number(*norm.weight));
-  Tensor shift = number(norm.mean).mul_(scale).neg_();
-  if (norm.bias) shift.add_(number(*norm.bias));
-  return {scale, shift};
-}
-
-/// A number a channel, in the shape that activations [N, C, H, W] are scaled with.
-Tensor per_channel(const Tensor& numbers, at::ScalarType type) { return numbers.to(type).view({-1, 1, 1}); }
 
 Tensor scaled(const Tensor& activations, const Tensor& scale, const Tensor& shift, bool relu) {
   Tensor result = at::addcmul(shift, activations, scale);
@@ -73,8 +56,7 @@ TensorPlan::TensorPlan(std::shared_ptr<const Graph> graph, at::Device device, Pr
       type_(precision == Precision::bf16 ? at::kBFloat16 : at::kFloat),
       // What cuDNN is fastest in: its matrix units want channels last.
       layout_(precision == Precision::fp32 ? at::MemoryFormat::Contiguous : at::MemoryFormat::ChannelsLast),
-      last_reader_(graph_->nodes.size()),
-      parameters_(graph_->nodes.size()) {
+      last_reader_(graph_->nodes.size()) {
   for (std::size_t i = 0; i < graph_->nodes.size(); ++i) {
     const Node& node = graph_->nodes[i];
     for (const std::size_t input : node.inputs) last_reader_[input] = i;
@@ -83,37 +65,8 @@ TensorPlan::TensorPlan(std::shared_ptr<const Graph> graph, at::Device device, Pr
 }
 
 void TensorPlan::load(const std::vector<Tensor>& tensors) {
-  for (std::size_t i = 0; i < parameters_.size(); ++i) parameters_[i] = fold(graph_->nodes[i], tensors);
-}
-
-TensorPlan::Parameters TensorPlan::fold(const Node& node, const std::vector<Tensor>& tensors) const {
-  Parameters folded;
-  if (node.weight) {
-    Tensor weight = tensors[*node.weight], bias;
-    if (node.bias) bias = tensors[*node.bias];
-    if (node.norm) {
-      const auto [scale, shift] = scaling_of(*node.norm, tensors);
-      std::vector<std::int64_t> rows(static_cast<std::size_t>(weight.dim()), 1);
-      rows[0] = -1;
-      weight = weight.to(at::kDouble).mul_(scale.view(rows));
-      bias = bias.defined() ? at::addcmul(shift, bias.to(at::kDouble), scale) : shift;
-    } else if (!bias.defined()) {
-      bias = at::zeros({weight.size(0)}, weight.options());
-    }
-    folded.weight = weight.to(type_);
-    if (weight.dim() == 4) folded.weight = folded.weight.contiguous(layout_);
-    folded.bias = bias.to(type_);
-  } else if (node.norm) {
-    const auto [scale, shift] = scaling_of(*node.norm, tensors);
-    folded.scale = per_channel(scale, type_);
-    folded.shift = per_channel(shift, type_);
-  }
-  if (node.input_norm) {
-    const auto [scale, shift] = scaling_of(*node.input_norm, tensors);
-    folded.input_scale = per_channel(scale, type_);
-    folded.input_shift = per_channel(shift, type_);
-  }
-  return folded;
+  if (!fold_) fold_.emplace(*graph_, tensors, layout_);
+  parameters_ = (*fold_)(tensors, type_);
 }
 
 Tensor TensorPlan::run(const Tensor& images) const {
@@ -128,7 +81,8 @@ Tensor TensorPlan::run(const Tensor& images) const {
   return at::flatten(values.back(), 1).to(at::kFloat);
 }
 
-Tensor TensorPlan::compute(const Node& node, const Parameters& parameters, const std::vector<Tensor>& values) const {
+Tensor TensorPlan::compute(const Node& node, const FoldedParameters& parameters,
+                           const std::vector<Tensor>& values) const {
   const Tensor& in = values[node.inputs[0]];
   switch (node.operation) {
     case Operation::convolution: return convolve(node, parameters, values);
@@ -160,7 +114,8 @@ Tensor TensorPlan::compute(const Node& node, const Parameters& parameters, const
   return in;
 }
 
-Tensor TensorPlan::convolve(const Node& node, const Parameters& parameters, const std::vector<Tensor>& values) const {
+Tensor TensorPlan::convolve(const Node& node, const FoldedParameters& parameters,
+                            const std::vector<Tensor>& values) const {
   Tensor in = values[node.inputs[0]];
   if (node.input_norm) in = scaled(in, parameters.input_scale, parameters.input_shift, node.input_relu);
   const Window& w = node.window;

@@ -3,9 +3,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "fused/graph.h"
+#include "fused/tensor_fold.h"
 
 namespace lossatlas {
 
@@ -25,23 +27,17 @@ class TensorPlan {
   at::Tensor run(const at::Tensor& images) const;
 
  private:
-  /// What an operation reads in addition to activations: folded, in the plan's type and layout.
-  struct Parameters {
-    at::Tensor weight, bias;              // of a convolution or a linear layer
-    at::Tensor scale, shift;              // [C, 1, 1], of a batch norm by itself
-    at::Tensor input_scale, input_shift;  // [C, 1, 1], of one that comes before a convolution
-  };
-
-  Parameters fold(const Node& node, const std::vector<at::Tensor>& tensors) const;
-  at::Tensor compute(const Node& node, const Parameters& parameters, const std::vector<at::Tensor>& values) const;
-  at::Tensor convolve(const Node& node, const Parameters& parameters, const std::vector<at::Tensor>& values) const;
+  at::Tensor compute(const Node& node, const FoldedParameters& parameters, const std::vector<at::Tensor>& values) const;
+  at::Tensor convolve(const Node& node, const FoldedParameters& parameters,
+                      const std::vector<at::Tensor>& values) const;
 
   std::shared_ptr<const Graph> graph_;
   bool has_cudnn_;
   at::ScalarType type_;
   at::MemoryFormat layout_;
-  std::vector<std::size_t> last_reader_;  // by node: the last that reads it
-  std::vector<Parameters> parameters_;    // by node
+  std::vector<std::size_t> last_reader_;      // by node: the last that reads it
+  std::optional<TensorFold> fold_;            // since the first load
+  std::vector<FoldedParameters> parameters_;  // by node
 };
 
 }  // namespace lossatlas

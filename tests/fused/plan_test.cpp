@@ -1,5 +1,6 @@
 #include "fused/plan.h"
 
+#include <ATen/record_function.h>
 #include <torch/utils.h>
 
 #include <algorithm>
@@ -108,6 +109,76 @@ TEST_CASE("a graph run on tensors computes what LibTorch computes") {
       plan.load(tensors);
       CHECK(relative_error(plan.run(images), wanted) < (precision == Precision::bf16 ? 0.1 : 2e-5));
     }
+  }
+}
+
+/// Operators that write memory, of those that `call` runs: kernels on a GPU.
+template <class Call>
+int operators_of(const Call& call) {
+  static int count;
+  count = 0;
+  const auto note = [](const at::RecordFunction& function) -> std::unique_ptr<at::ObserverContext> {
+    const std::string name = function.name();
+    const std::array views{"aten::narrow",  "aten::view", "aten::permute", "aten::slice",         "aten::as_strided",
+                           "aten::flatten", "aten::to",   "aten::reshape", "aten::_reshape_alias"};
+    if (std::find(views.begin(), views.end(), name) == views.end()) ++count;
+    return nullptr;
+  };
+  const auto handle = at::addThreadLocalCallback(at::RecordFunctionCallback(note).scopes({at::RecordScope::FUNCTION}));
+  call();
+  at::removeCallback(handle);
+  return count;
+}
+
+TEST_CASE("the fold of a network on tensors takes as many operators however deep it is") {
+  const torch::NoGradGuard no_gradients;
+  std::vector<int> counts;
+  for (const std::string name : {"resnet20", "resnet110"}) {
+    const auto network = ready_network({name, 10, 0, {3, 32, 32}});
+    const auto state = state_of(*network);
+    std::vector<torch::Tensor> tensors;
+    for (const auto* list : {&state.parameters, &state.buffers}) {
+      for (const auto& [_, tensor] : *list) tensors.push_back(tensor);
+    }
+    TensorPlan plan(std::make_shared<const Graph>(fuse(lower(*network, {3, 32, 32}))), torch::kCPU, Precision::bf16);
+    plan.load(tensors);
+    counts.push_back(operators_of([&] { plan.load(tensors); }));
+  }
+  CHECK(counts[0] > 10);
+  CHECK(counts[0] < 80);
+  CHECK(counts[1] == counts[0]);
+}
+
+TEST_CASE("batch norms are folded in float64 and rounded once") {
+  const torch::NoGradGuard no_gradients;
+  for (const auto layout : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
+    Graph graph;
+    graph.nodes.resize(3);
+    graph.nodes[1].weight = 0;
+    graph.nodes[1].bias = 1;
+    graph.nodes[1].norm = BatchNorm{2, 3, 4, 5, 1e-3};
+    graph.nodes[1].input_norm = BatchNorm{{}, {}, 6, 7, 1e-5};
+    graph.nodes[2].weight = 8;  // a linear layer without a bias
+    const std::vector<torch::Tensor> tensors{torch::randn({5, 3, 2, 4}), torch::randn({5}),      torch::randn({5}),
+                                             torch::randn({5}),          torch::randn({5}),      torch::rand({5}) + 0.1,
+                                             torch::randn({3}),          torch::rand({3}) + 0.1, torch::randn({7, 5})};
+    const TensorFold fold(graph, tensors, layout);
+    const auto folded = fold(tensors, torch::kFloat32);
+    const auto wide = [&](int index) { return tensors[static_cast<std::size_t>(index)].to(torch::kDouble); };
+    const auto scale = wide(2) / (wide(5) + 1e-3).sqrt();
+    const auto input_scale = 1 / (wide(7) + 1e-5).sqrt();
+    const auto same = [](const torch::Tensor& got, const torch::Tensor& wanted) {
+      return got.sizes() == wanted.sizes() && torch::allclose(got.to(torch::kDouble), wanted, 1.2e-7, 1e-9);
+    };
+    CHECK(same(folded[1].weight, wide(0) * scale.view({5, 1, 1, 1})));
+    CHECK(folded[1].weight.is_contiguous(layout));
+    CHECK(same(folded[1].bias, wide(3) + (wide(1) - wide(4)) * scale));
+    CHECK(same(folded[1].input_scale, input_scale.view({3, 1, 1})));
+    CHECK(same(folded[1].input_shift, (-wide(6) * input_scale).view({3, 1, 1})));
+    CHECK(torch::equal(folded[2].weight, tensors[8]));
+    CHECK(torch::equal(folded[2].bias, torch::zeros({7})));
+    CHECK_FALSE(folded[0].weight.defined());
+    CHECK_FALSE(folded[2].scale.defined());
   }
 }
 
