@@ -10,9 +10,7 @@ namespace lossatlas {
 void add_merge(CLI::App& app, CommandContext& context) {
   auto* command = app.add_subcommand("merge", "Put the shards of a surface or line together (surface --shard)");
   const auto request = std::make_shared<MergeRequest>();
-  command->add_option("files", request->files, "the shards, in any order: S-*-of-16.h5")
-      ->required()
-      ->type_name("FILE...");
+  command->add_option("files", request->files, "the shards, in any order: S-*-of-16.h5")->required()->type_name("FILE");
   command->option_defaults()->group("Output");
   command->add_option("--out", request->out, "the file to write")->required()->type_name("FILE.h5");
   command->add_flag("--partial", request->partial, "merge what is there, though points are missing");

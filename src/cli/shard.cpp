@@ -58,7 +58,8 @@ void add_shard(CLI::App& command, LandscapeRequest& request, bool hidden) {
       .add_option("--shard", request.shard,
                   "compute one of several parts, as in 3/16, into a file of its own beside --out; slurm: that of this "
                   "task of a job array (`lossatlas merge` puts them together)")
-      ->transform(CLI::Validator(resolve, "N/COUNT|slurm"));
+      ->transform(CLI::Validator(resolve, ""))
+      ->type_name("N/COUNT|slurm");
 }
 
 }  // namespace lossatlas

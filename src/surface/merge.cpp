@@ -103,11 +103,7 @@ class Merge {
     for (const std::string& remark : remains.remarks) notes_.push_back("note: " + remark);
     Surface& part = remains.surface;
     part.settings.erase(key_of(&Settings::shard));
-    json entry = part.provenance;
-    entry.update(
-        {{"file", file.filename().string()}, {"shard", text_of(shards_[number].shard)}, {"points", part.evaluated()}});
-    merged_from_.push_back(std::move(entry));
-    seconds_ += part.provenance.value("seconds", 0.0);
+    note_origin(shards_[number], part);
     if (!whole_) {
       whole_.emplace(std::move(part));
       whole_->provenance = json::object();
@@ -116,9 +112,23 @@ class Merge {
     }
     check_belongs(file, part);
     take_points(number, part);
+    take_rest(part);
+  }
+
+  /// Into the provenance of the whole.
+  void note_origin(const ShardFile& shard, const Surface& part) {
+    json entry = part.provenance;
+    entry.update(
+        {{"file", shard.file.filename().string()}, {"shard", text_of(shard.shard)}, {"points", part.evaluated()}});
+    merged_from_.push_back(std::move(entry));
+    seconds_ += part.provenance.value("seconds", 0.0);
+  }
+
+  /// What shards hold besides their points, if those before did not get to it.
+  void take_rest(const Surface& part) {
     if (whole_->centre_check.is_null()) whole_->centre_check = part.centre_check;
     for (std::size_t i = 0; i < whole_->points.size(); ++i) {
-      for (const auto& [dataset, value] : part.points.at(i).values) {
+      for (const auto& [dataset, value] : part.points[i].values) {
         if (std::isnan(whole_->points[i].value(dataset))) whole_->points[i].values[dataset] = value;
       }
     }

@@ -110,6 +110,7 @@ def test_a_lone_shard_is_an_incomplete_surface(lossatlas, plot, shards, tmp_path
     text = lossatlas("info", shards[1]).ok().out
     assert [line.split() for line in text.splitlines() if line.startswith("shard")] == [["shard", "2/3"],
                                                                                        ["shard_points", "12"]]
+    assert "the centre (0, 0) is not evaluated; lowest loss " in text
     described = json.loads(lossatlas("info", "--json", shards[1]).ok().out)
     assert (described["points"], described["evaluated"], described["shard"]) == (35, 12, "2/3")
     plot(shards[1], "-o", tmp_path / "s.svg", "--kind", "heat").ok()
