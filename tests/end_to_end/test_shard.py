@@ -56,14 +56,16 @@ def write_shards(lossatlas, words, out, count):
 # --- the same bits ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", ["plane", "odd range", "repeats", "three axes", "fan", "between networks", "problem"])
-def test_merged_file_is_that_of_one_process(lossatlas, pictures, checkpoint, tmp_path, case):
+@pytest.mark.parametrize("case", ["plane", "odd range", "repeats", "three axes", "pca", "fan", "between networks",
+                                  "problem"])
+def test_merged_file_is_that_of_one_process(lossatlas, pictures, run, checkpoint, tmp_path, case):
     network = ["--checkpoint", checkpoint, "--data", pictures.words, "--samples", 20]
     words = {
         "plane": ["surface", *network, "--grid", "7x5", "--split", "both"],
         "odd range": ["surface", *network, "--grid", "4x3", "--x", "0.1:0.7"],  # without the origin
         "repeats": ["surface", *network, "--grid", 3, "--repeat", 2],
         "three axes": ["surface", *network, "--axes", 3, "--grid", "3x2x3"],
+        "pca": ["surface", *network[2:], "--plane", f"pca:{run}", "--grid", 3, "--bn-images", 20],
         "fan": ["line", *network, "--points", 5, "--lines", 3],
         "between networks": ["line", *network, "--to", checkpoint.with_name("epoch-0001.pt"), "--points", 7, "--x",
                              "-0.5:1.3", "--bn-images", 20],
