@@ -14,7 +14,7 @@ from .torch_check import check_torch
 if TYPE_CHECKING:
     from .error import Error, Interrupted, ProblemError
     from .export import export_problem
-    from .jobs import curve, line, surface, trajectory
+    from .jobs import curve, line, merge, surface, trajectory
     from .loggers import log_figure
     from .recorder import Recorder
     from .results import Curve, Descents, History, Line, Result, Surface, Trajectory, open
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 _MODULES = {
     "Error": "error", "Interrupted": "error", "ProblemError": "error",
     "export_problem": "export",
-    "surface": "jobs", "line": "jobs", "trajectory": "jobs", "curve": "jobs",
+    "surface": "jobs", "line": "jobs", "trajectory": "jobs", "curve": "jobs", "merge": "jobs",
     "open": "results", "Result": "results", "Surface": "results", "Line": "results", "Trajectory": "results",
     "Curve": "results", "History": "results", "Descents": "results",
     "Recorder": "recorder", "LightningRecorder": "loggers", "log_figure": "loggers",
 }
 
 __all__ = ["Curve", "Descents", "Error", "History", "Interrupted", "Line", "ProblemError", "Recorder", "Result",
-           "Surface", "Trajectory", "curve", "export_problem", "line", "log_figure", "open", "surface", "trajectory"]
+           "Surface", "Trajectory", "curve", "export_problem", "line", "log_figure", "merge", "open", "surface", "trajectory"]
 
 check_torch()
 

@@ -140,6 +140,23 @@ def curve(start: Path, to: Path, *, problem: Path | None = None, out: Path | Non
         samples=samples, seed=seed, bn=bn, device=device, threads=threads, resume=resume, force=force))
 
 
+def merge(files: Sequence[Path], *, out: Path, partial: bool = False, force: bool = False) -> Surface | Line:
+    """Puts the shards of a surface or a line together, which `surface(…, shard="3/16")` and `line` write.
+
+    files    the shards, in any order
+    out      the file to write (.h5)
+    partial  merges what is there, though points are missing; `surface` with out= and resume=True computes them
+    force    replaces `out`; merges shards even if engine, instruction set, batch size or LibTorch differ
+
+    Values are those of one run, bit for bit. Raises Error with the program's own line, which names the shards that are
+    missing or do not belong.
+    """
+    paths = [path_of(each, "files") for each in ([files] if isinstance(files, (str, os.PathLike)) else files)]
+    path = path_of(out, "out")
+    program.ask(["merge", *paths, *words_of({"partial": partial, "force": force}), f"--out={path}"])
+    return cast(Surface | Line, open(path))
+
+
 def _run(kind: type[Kind], command: str, problem: Path | None, out: Path | None, progress: bool,
          arguments: dict[str, Any]) -> Kind:
     """Runs the command into `out`, and opens that."""
@@ -152,12 +169,14 @@ def _run(kind: type[Kind], command: str, problem: Path | None, out: Path | None,
     is_temporary = out is None
     if is_temporary and arguments.get("resume"):
         raise Error("resume requires out: name the file to resume")
+    if is_temporary and arguments.get("shard"):
+        raise Error("shard requires out: name the file of all shards")
     path = temporary_path(f"{command}.h5") if out is None else path_of(out, "out")
     try:
-        program.run([command, *words_of(arguments), f"--out={path}"], progress)
-    except program.Interrupt:
-        done = _progress_of(path)
-        raise Interrupted(f"interrupted; {done} saved in {path}: call {command} again with the same arguments,"
+        written = program.run([command, *words_of(arguments), f"--out={path}"], progress)
+    except program.Interrupt as interrupt:
+        file = interrupt.files[0] if arguments.get("shard") and interrupt.files else path
+        raise Interrupted(f"interrupted; {_progress_of(file)} saved in {file}: call {command} again with the same arguments,"
                           f" out={path!r} and resume=True to continue", path) from None
     except Error as error:
         if is_temporary:
@@ -165,7 +184,7 @@ def _run(kind: type[Kind], command: str, problem: Path | None, out: Path | None,
         if str(error).startswith(f"{arguments.get('problem')}: "):  # the file itself is at fault
             raise Error(f"{error}; write it again with lossatlas.export_problem") from None
         raise
-    result = open(path)
+    result = open(written[0] if arguments.get("shard") else path)
     if is_temporary:
         remove_with(result, path)
     return cast(Kind, result)

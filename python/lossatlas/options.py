@@ -11,7 +11,7 @@ from .error import Error
 
 # What stands between the numbers of a tuple, by option; a comma for all others.
 BETWEEN = {"x": ":", "y": ":", "z": ":", "w": ":", "xlim": ":", "ylim": ":", "zlim": ":",
-           "grid": "x", "resize": "x", "crop": "x", "size": "x"}
+           "grid": "x", "resize": "x", "crop": "x", "size": "x", "shard": "/"}
 
 
 def words_of(arguments: Mapping[str, Any]) -> list[str]:

@@ -45,23 +45,29 @@ def ask(words: Sequence[str]) -> str:
 
 
 class Interrupt(Exception):
-    """The program was interrupted, and has saved its file."""
+    """The program was interrupted, and has saved `files`, as far as it says so."""
+
+    def __init__(self, files: list[str]) -> None:
+        super().__init__(files)
+        self.files = files
 
 
-def run(words: Sequence[str], progress: bool) -> None:
-    """Runs the program to its end. Its warnings are warnings of Python. With `progress` its state is drawn (tqdm) and its
-    notes are printed. Ctrl-C is passed on to it as SIGINT. Raises Interrupt once it has then saved, Error if it failed."""
+def run(words: Sequence[str], progress: bool) -> list[str]:
+    """Runs the program to its end; the files that it wrote. Its warnings are warnings of Python. With `progress` its state
+    is drawn (tqdm) and its notes are printed. Ctrl-C is passed on to it as SIGINT. Raises Interrupt once it has then saved,
+    Error if it failed."""
     messages: list[str] = []
     # A session of its own: Ctrl-C in a terminal reaches Python alone, and the program by us, once.
-    process = _start(subprocess.Popen, [*words, "--progress=json"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    process = _start(subprocess.Popen, [*words, "--progress=json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                      start_new_session=True)
     with process, Bar(words[0], progress) as bar:
-        was_interrupted = False
+        was_interrupted, files = False, list[str]()
         lines = iter(process.stderr)
         while True:
             try:
                 line = next(lines, None)
                 if line is None:
+                    files = _text(process.stdout.read()).splitlines()
                     process.wait()
                     break
                 _take(_text(line).rstrip("\n"), messages, bar)
@@ -74,12 +80,13 @@ def run(words: Sequence[str], progress: bool) -> None:
                 process.wait()
                 raise
     if process.returncode == INTERRUPTED or (was_interrupted and process.returncode != 0):
-        raise Interrupt
+        raise Interrupt(files)
     if process.returncode != 0:
         raise Error(_last_line(messages, process.returncode))
     for message in messages:
         if message.startswith("warning: "):
             warnings.warn(in_python(message.removeprefix("warning: ")), stacklevel=4)
+    return files
 
 
 def _take(line: str, messages: list[str], bar: Bar) -> None:

@@ -87,6 +87,7 @@ int run_command_line(int argc, char** argv) {
   add_descend(app, context);
   add_export(app, context);
   add_convert(app, context);
+  add_merge(app, context);
   add_info(app, context);
   app.add_subcommand(kPlot, "Draw a file; `lossatlas plot --help` lists its options");
   set_help(app);

@@ -25,6 +25,7 @@ void add_curve(CLI::App& app, CommandContext& context);
 void add_descend(CLI::App& app, CommandContext& context);
 void add_export(CLI::App& app, CommandContext& context);
 void add_convert(CLI::App& app, CommandContext& context);
+void add_merge(CLI::App& app, CommandContext& context);
 void add_info(CLI::App& app, CommandContext& context);
 
 }  // namespace lossatlas

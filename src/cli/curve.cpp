@@ -6,6 +6,7 @@
 #include "cli/inputs.h"
 #include "cli/landscape_words.h"
 #include "cli/run_job.h"
+#include "cli/shard.h"
 #include "cli/words.h"
 #include "jobs/jobs.h"
 
@@ -73,6 +74,7 @@ void add_options(CLI::App& command, CurveWords& words) {
   command.option_defaults()->group("Output");
   command.add_flag("--resume", landscape.resume, "continue --out if it exists");
   command.add_flag("--force", landscape.force, "replace an existing --out");
+  add_shard(command, landscape, true);
 }
 
 CurveRequest request_of(const CurveWords& words) {

@@ -14,9 +14,11 @@ constexpr std::string_view kFields =
     " device dir_type directions distribution draw dtype engine epochs eps field force from grid ignore image_cache"
     " instruction_set interp interpolation join key l2 lines log loss lr lr_epochs lr_factor lr_schedule lr_steps mean "
     "momentum"
-    " nesterov norm optimizer orthogonal out plane plane_out points problem project repeat resize resume rho run "
+    " nesterov norm optimizer orthogonal out partial plane plane_out points problem project repeat resize resume rho "
+    "run "
     "sample_seed"
-    " samples save_bends save_directions save_every save_projection seed shape skip_bad split std test_data threads to "
+    " samples save_bends save_directions save_every save_projection seed shape shard skip_bad split std test_data "
+    "threads to "
     "tolerance top5"
     " w warmup weight_decay width x y z ";
 

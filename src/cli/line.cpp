@@ -7,6 +7,7 @@
 #include "cli/landscape_words.h"
 #include "cli/plane_words.h"
 #include "cli/run_job.h"
+#include "cli/shard.h"
 #include "cli/words.h"
 #include "jobs/jobs.h"
 
@@ -40,6 +41,7 @@ void add_options(CLI::App& command, LineWords& words) {
   add_values(command, request.landscape);
   add_running(command, request.landscape, words.progress);
   add_going_on(command, request.landscape);
+  add_shard(command, request.landscape);
 }
 
 LineRequest request_of(const LineWords& words) {

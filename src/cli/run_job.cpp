@@ -8,8 +8,12 @@
 
 namespace lossatlas {
 
-Caller caller_of(const CommandContext& context, bool resumes) {
+Caller caller_of(const CommandContext& context, bool resumes, const std::string& shard) {
   auto again = context.words;
+  for (std::size_t i = 1; i < again.size(); ++i) {
+    if (again[i - 1] == "--shard") again[i] = shard;
+    if (again[i].starts_with("--shard=")) again[i] = "--shard=" + shard;
+  }
   if (!resumes) again.push_back("--resume");
   return {context.command_line, std::string(version()), shell_line(again)};
 }

@@ -9,8 +9,9 @@
 
 namespace lossatlas {
 
-/// The program and its command line. `resumes`: it continues an earlier run already.
-Caller caller_of(const CommandContext& context, bool resumes);
+/// The program and its command line. `resumes`: it continues an earlier run already. `shard`: named in the command that
+/// continues in place of SLURM's.
+Caller caller_of(const CommandContext& context, bool resumes, const std::string& shard = "");
 
 /// Carries the job out and prints what happens, then the files that it wrote. The exit status. The error that ends it
 /// is added to the log too.
@@ -22,7 +23,7 @@ void run_when_called(CLI::App& command, std::shared_ptr<Words> words, RequestOf 
   command.callback([words, request_of, &context] {
     const auto style = progress_style_of(words->progress);
     const auto request = request_of(*words);
-    const auto job = prepare(request, caller_of(context, request.landscape.resume));
+    const auto job = prepare(request, caller_of(context, request.landscape.resume, request.landscape.shard));
     context.status = run_job(job, style, request.landscape.log);
   });
 }

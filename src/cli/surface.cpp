@@ -9,6 +9,7 @@
 #include "cli/landscape_words.h"
 #include "cli/plane_words.h"
 #include "cli/run_job.h"
+#include "cli/shard.h"
 #include "cli/words.h"
 #include "jobs/jobs.h"
 
@@ -60,6 +61,7 @@ void add_options(CLI::App& command, SurfaceWords& words) {
       ->transform(whole_number(1, kMostCounted));
   add_running(command, request.landscape, words.progress);
   add_going_on(command, request.landscape);
+  add_shard(command, request.landscape);
 }
 
 SurfaceRequest request_of(const SurfaceWords& words) {

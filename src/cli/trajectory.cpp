@@ -6,6 +6,7 @@
 #include "cli/inputs.h"
 #include "cli/landscape_words.h"
 #include "cli/run_job.h"
+#include "cli/shard.h"
 #include "cli/words.h"
 #include "jobs/jobs.h"
 
@@ -50,6 +51,7 @@ void add_options(CLI::App& command, TrajectoryWords& words) {
   add_values(command, request.landscape);
   add_running(command, request.landscape, words.progress);
   add_going_on(command, request.landscape);
+  add_shard(command, request.landscape, true);
 }
 
 TrajectoryRequest request_of(const TrajectoryWords& words) {

@@ -20,6 +20,7 @@
 #include "jobs/outputs.h"
 #include "jobs/planes.h"
 #include "jobs/run_files.h"
+#include "jobs/shard.h"
 #include "jobs/surface_run.h"
 #include "landscape/checkpoint_plane.h"
 #include "models/network.h"
@@ -402,6 +403,7 @@ Outcome run(const CheckedCurve& checked, const Caller& caller, Observer& observe
 }  // namespace
 
 Job prepare(CurveRequest request, Caller caller) {
+  refuse_shard(request.landscape, "a curve");
   if (request.landscape.problem.empty() && request.landscape.batch_size == 0) {
     request.landscape.batch_size = kDefaultBatch;
   }

@@ -22,6 +22,7 @@
 #include "storage/grid.h"
 #include "storage/hdf5.h"
 #include "surface/comparison.h"
+#include "surface/shard.h"
 #include "surface/summary.h"
 #include "surface/surface_file.h"
 #include "training/history.h"
@@ -195,8 +196,12 @@ void add_test_values(const Surface& surface, ordered_json& description) {
   if (const Field* accuracies = surface.find("test_acc")) description["test_accuracy"] = range_of(accuracies->values);
 }
 
-/// How many points are evaluated, reconstructed (of a surface in levels) and not finite.
+/// How many points are evaluated, reconstructed (of a surface in levels) and not finite; the shard.
 void add_counts(const Surface& surface, ordered_json& description) {
+  if (const auto shard = shard_of(surface.settings)) {
+    description["shard"] = text_of(*shard);
+    description["shard_points"] = points_of_shard(surface).size();
+  }
   description["evaluated"] = surface.evaluated();
   if (const auto count = surface.reconstructed(); count > 0) description["reconstructed"] = count;
   description["not_finite"] = surface.not_finite();

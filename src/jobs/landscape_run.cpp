@@ -114,6 +114,7 @@ void describe(LandscapeTask& task, const Planes& planes, const Caller& caller) {
   settings.axes.emplace();
   for (const Axis& axis : surface.grid.axes) settings.axes->push_back({axis.name, axis.points, axis.low, axis.high});
   merge(settings, task.settings);
+  if (!task.request.shard.empty()) settings.shard = task.request.shard;
   if (surface.is_line()) {
     add_angles_of_lines(planes, surface, settings);
   } else {
@@ -180,7 +181,8 @@ std::string introduction(const LandscapeTask& task) {
   const auto& statistics = task.inputs.recalibration;
   images += fmt::format(" {} {}", samples_word(task.inputs), surface.levels() ? "in all" : "each");
   if (statistics) images += fmt::format(" and {} for batch-norm statistics", statistics->size());
-  return fmt::format("{}{} points, {}, {} engine ({}), into {}", several, fmt::join(points, "x"), images,
+  const std::string shard = task.request.shard.empty() ? "" : fmt::format(" (shard {})", task.request.shard);
+  return fmt::format("{}{} points{}, {}, {} engine ({}), into {}", several, fmt::join(points, "x"), shard, images,
                      task.engine.is_fused() ? "fused" : "eager", task.engine.instruction_set(),
                      task.request.out.string());
 }

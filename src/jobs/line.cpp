@@ -7,6 +7,7 @@
 #include "jobs/jobs.h"
 #include "jobs/landscape_run.h"
 #include "jobs/planes.h"
+#include "jobs/shard.h"
 
 namespace lossatlas {
 namespace {
@@ -49,6 +50,7 @@ struct CheckedLine {
 CheckedLine check(LineRequest request) {
   std::vector<std::string> notes;
   settle_split(request.landscape, notes);
+  take_shard(request.landscape, request.direction, points_of(request) * request.lines);
   CheckedLine checked{request, check(request.landscape), check(request.direction), {}, notes};
   const bool has_end = !request.to.empty(), has_file = request.direction.source == PlaneSource::file;
   if (request.lines > 1 && (has_end || has_file || !request.direction.save_directions.empty())) {

@@ -14,7 +14,7 @@ struct Outcome {
       {};                 // that hold what was computed, in the order in which they were written
   bool finished = false;  // false: stopped; asked again with `resume` it continues
   // Of a surface or line; of several the last one's.
-  std::size_t points = 0, evaluated = 0;  // in all, and those that are there
+  std::size_t points = 0, evaluated = 0;  // in all, or of the shard, and those of them that are there
   std::size_t computed = 0;               // by this job
   nlohmann::json centre_check = {};       // Surface::centre_check
 };

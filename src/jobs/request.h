@@ -124,6 +124,7 @@ struct LandscapeRequest {
   std::string engine = "auto", instruction_set = "auto", dtype = "fp32";
   int threads = usable_processors();
   bool force = false, resume = false, join = false;
+  std::string shard = {};          // "3/16": compute this part alone, into a file beside `out` (jobs/shard.h); "": all
   std::filesystem::path log = {};  // a file that the caller writes meanwhile; "" for none
 
   /// True if an existing file is continued, not replaced.
@@ -154,6 +155,7 @@ struct LandscapeRequest {
     visit("force", &R::force);
     visit("resume", &R::resume);
     visit("join", &R::join);
+    visit("shard", &R::shard);
     visit("log", &R::log);
   }
 };
@@ -306,6 +308,22 @@ struct CurveRequest {
     visit("save_bends", &R::save_bends);
     visit("plane_out", &R::plane_out);
     visit("grid", &R::grid);
+  }
+};
+
+struct MergeRequest {
+  std::vector<std::filesystem::path> files;  // shards
+  std::filesystem::path out;
+  bool partial = false;  // though points are missing
+  bool force = false;    // replaces `out`; though engine, instruction set, batch size or LibTorch of the shards differ
+
+  template <class Visit>
+  static constexpr void fields(Visit&& visit) {
+    using R = MergeRequest;
+    visit("files", &R::files);
+    visit("out", &R::out);
+    visit("partial", &R::partial);
+    visit("force", &R::force);
   }
 };
 

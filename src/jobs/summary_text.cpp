@@ -94,11 +94,15 @@ std::vector<std::string> lines_of(const Summary& summary) {
     add_hints();
     return lines;
   }
-  lines.push_back(fmt::format(
-      "loss {:.6g}{} at {} {}; lowest loss {:.6g} at {}, highest {:.6g}", summary.centre.loss,
-      std::isnan(summary.centre_accuracy) ? "" : fmt::format(" and accuracy {:.2f} %", summary.centre_accuracy),
-      summary.is_centre_exact ? "the centre" : "the point nearest to the centre,", place_text(summary.centre.at, 4),
-      summary.lowest.loss, place_text(summary.lowest.at, 4), summary.highest.loss));
+  const std::string accuracy =
+      std::isnan(summary.centre_accuracy) ? "" : fmt::format(" and accuracy {:.2f} %", summary.centre_accuracy);
+  const auto centre = fmt::format("{} {}", summary.is_centre_exact ? "the centre" : "the point nearest to the centre,",
+                                  place_text(summary.centre.at, 4));
+  lines.push_back(fmt::format("{}; lowest loss {:.6g} at {}, highest {:.6g}",
+                              summary.is_centre_missing
+                                  ? fmt::format("{}{} is not evaluated", centre, summary.is_centre_exact ? "" : ",")
+                                  : fmt::format("loss {:.6g}{} at {}", summary.centre.loss, accuracy, centre),
+                              summary.lowest.loss, place_text(summary.lowest.at, 4), summary.highest.loss));
   const std::string width = fmt::format("width at twice the centre's loss: {}; ", width_text(summary));
   lines.push_back((summary.axes.size() > 2 ? "" : width) + curvature_text(summary.curvature));
   std::string steepest;

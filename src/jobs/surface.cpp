@@ -9,6 +9,7 @@
 #include "jobs/level_run.h"
 #include "jobs/planes.h"
 #include "jobs/runs_plane.h"
+#include "jobs/shard.h"
 
 namespace lossatlas {
 namespace {
@@ -22,6 +23,7 @@ void check_levels(const SurfaceRequest& request) {
   if (request.axes != 2) refuse(fmt::format("`axes` {}", request.axes));
   if (request.plane.repeat > 1) refuse("`repeat`");
   if (request.landscape.join) refuse("`join`");
+  if (!request.landscape.shard.empty()) refuse("`shard`, as its next point depends on the values of earlier ones");
   if (request.landscape.split == "both") refuse("`split` both");
   if (request.landscape.extras.class_losses) refuse("`class_loss`");
   if (request.landscape.extras.top5) refuse("`top5`");
@@ -59,9 +61,17 @@ std::vector<std::size_t> grid_of(const SurfaceRequest& request) {
   return grid;
 }
 
+/// All that are evaluated, of all draws of directions.
+std::size_t points_of(const SurfaceRequest& request) {
+  std::size_t points = request.plane.repeat;
+  for (const std::size_t along : request.grid) points *= along;
+  return points;
+}
+
 CheckedSurface check(SurfaceRequest request) {
   check_levels(request);
   request.grid = grid_of(request);
+  take_shard(request.landscape, request.plane, points_of(request));
   CheckedSurface checked{request, check(request.landscape), check(request.plane), {}, {}};
   const auto source = checked.plane.source;
   if (source == PlaneSource::pca && request.axes != 2) {

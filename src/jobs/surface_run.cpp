@@ -19,6 +19,7 @@
 #include "landscape/sweep.h"
 #include "surface/journal.h"
 #include "surface/resume.h"
+#include "surface/shard.h"
 #include "surface/surface_file.h"
 
 namespace lossatlas {
@@ -27,17 +28,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kHdf5Begin = "\x89HDF\r\n\x1a\n";
-
-std::string grid_text(const Surface& surface) {
-  std::vector<std::size_t> points;
-  std::vector<std::string> ranges;
-  for (const Axis& axis : surface.grid.axes) {
-    points.push_back(axis.points);
-    ranges.push_back(fmt::format("{} {}:{}", axis.name, axis.low, axis.high));
-  }
-  return fmt::format("{}{} over {}", fmt::join(points, "x"), points.size() == 1 ? " points" : "",
-                     fmt::join(ranges, points.size() == 2 ? " and " : ", "));
-}
 
 /// Refuses to mix values of other settings with those that are there; arithmetic is let pass where the job says so.
 void check_settings(const SurfaceJob& job, Surface& now, const Surface& before, Observer& observer) {
@@ -71,8 +61,8 @@ void take_over(const SurfaceJob& job, Surface& now, const Surface& before, Obser
 std::string kept_text(const SurfaceJob& job) {
   try {
     if (const auto remains = read_remains(job.out)) {
-      return fmt::format("{} of {} points are kept in {} and its journal; when that is mended, continue with: {}",
-                         remains->surface.evaluated(), remains->surface.size(), job.out.string(), job.again);
+      return fmt::format("{} are kept in {} and its journal; when that is mended, continue with: {}",
+                         points_text(remains->surface), job.out.string(), job.again);
     }
   } catch (const std::exception&) {  // the folder, or the disk, is gone
   }
@@ -81,8 +71,8 @@ std::string kept_text(const SurfaceJob& job) {
 }
 
 void note_interruption(const SurfaceJob& job, const Surface& surface, Observer& observer) {
-  observer.on_note(fmt::format("interrupted; {} of {} points are in {}; continue with: {}", surface.evaluated(),
-                               surface.size(), job.out.string(), job.again));
+  observer.on_note(
+      fmt::format("interrupted; {} are in {}; continue with: {}", points_text(surface), job.out.string(), job.again));
 }
 
 /// Images over which the centre is compared with the checkpoint: all, or about 1,000. Whole batches, so that a pass
@@ -112,6 +102,7 @@ class OwnerRun {
         observer_(observer),
         stop_(observer.should_stop()),
         surface_(job.surface),
+        points_of_shard_(points_of_shard(surface_)),
         order_of_engine_(surface_.samples[0].indices) {}
 
   Outcome run() {
@@ -152,17 +143,17 @@ class OwnerRun {
     if (!remains->surface.trajectory.runs.empty()) surface_.trajectory = remains->surface.trajectory;
     for (const std::string& remark : remains->remarks) observer_.on_note("note: " + remark);
     for (const auto& file : remains->damaged) std::filesystem::rename(file, damaged_name(file));
-    reused_ = surface_.size() - surface_.missing();
+    reused_ = there();
     const json& before = remains->surface.provenance;
     seconds_before_ = before.value("seconds", 0.0);
     surface_.provenance["seconds"] = seconds_before_;
     surface_.provenance["resumes"] = before.value("resumes", 0) + 1;
-    for (const char* key : {"started", "other_arithmetic"}) {
+    for (const char* key : {"started", "merged_from", "other_arithmetic"}) {
       if (before.contains(key) && (key != std::string("other_arithmetic") || !surface_.provenance.contains(key))) {
         surface_.provenance[key] = before[key];
       }
     }
-    is_complete_ = !has_levels() && reused_ == surface_.size() && remains->from_journals == 0 &&
+    is_complete_ = !has_levels() && reused_ == total() && remains->from_journals == 0 &&
                    surface_.size() == remains->surface.size();
     if (is_complete_ && lacks_data_digest(surface_.settings, remains->surface.settings))
       store_digests(remains->surface);
@@ -175,7 +166,7 @@ class OwnerRun {
   }
 
   std::string going_on_text() const {
-    if (!has_levels()) return fmt::format("resuming: {} of {} points are there", reused_, surface_.size());
+    if (!has_levels()) return fmt::format("resuming: {} are there", points_text(surface_));
     if (reused_ == 0) return fmt::format("resuming: {} points of the first look are there", pilots());
     const auto begin = surface_.state.begin(), end = begin + static_cast<std::ptrdiff_t>(surface_.grid.size());
     return fmt::format("resuming: {} points are there, on some or all {}s",
@@ -198,8 +189,9 @@ class OwnerRun {
   Outcome already_complete() {
     remove_journals();
     const SharedSweep removes_claims(job_.out, surface_);
-    observer_.on_note(fmt::format("{}: complete, all {} points are there; nothing is left to do", job_.out.string(),
-                                  surface_.size()));
+    const auto shard = shard_of(surface_.settings);
+    observer_.on_note(fmt::format("{}: complete, all {} points{} are there; nothing is left to do", job_.out.string(),
+                                  total(), shard ? " of shard " + text_of(*shard) : ""));
     return outcome(true);
   }
 
@@ -215,7 +207,8 @@ class OwnerRun {
       return outcome(finished);
     }
     SharedSweep shared(job_.out, surface_);
-    const SweepSummary summary = sweep_all(shared);
+    const SweepSummary summary =
+        points_of_shard_.empty() ? sweep_all(shared) : sweep(job_.planes, job_.engine, surface_, sweep_options(shared));
     shared.merge(surface_);
     save(summary.seconds, summary.images_per_second, shared);
     remove_journals();
@@ -224,7 +217,7 @@ class OwnerRun {
     return outcome(summary.finished);
   }
 
-  /// The loss at the origin, computed as the sweep computes it, kept where the grid holds that point.
+  /// The loss at the origin, computed as the sweep computes it, kept where the grid, or the shard, holds that point.
   void evaluate_centre() {
     const auto index = surface_.grid.origin();
     const bool is_there = index && surface_.state[*index] == PointState::evaluated;
@@ -240,7 +233,7 @@ class OwnerRun {
       const auto found = evaluate_origin({few, all});
       part = found.front();
       centre = found.back();
-      if (index) add(*index, centre);
+      if (index && is_own(*index)) add(*index, centre);
     }
     judge(centre, part);
   }
@@ -263,6 +256,19 @@ class OwnerRun {
     job_.judge_centre(centre);
     if (surface_.centre_check.is_null()) surface_.centre_check = compare_centre(part);
     report_centre_check();
+  }
+
+  /// What this run is to hold: all points, or those of the shard.
+  std::size_t total() const { return points_of_shard_.empty() ? surface_.size() : points_of_shard_.size(); }
+  bool is_own(std::size_t point) const {
+    return points_of_shard_.empty() ||
+           std::find(points_of_shard_.begin(), points_of_shard_.end(), point) != points_of_shard_.end();
+  }
+  /// Those of them that are there.
+  std::size_t there() const {
+    const auto is_there = [&](std::size_t point) { return surface_.state[point] == PointState::evaluated; };
+    if (points_of_shard_.empty()) return surface_.evaluated();
+    return static_cast<std::size_t>(std::count_if(points_of_shard_.begin(), points_of_shard_.end(), is_there));
   }
 
   bool has_levels() const { return surface_.levels() != nullptr; }
@@ -345,7 +351,8 @@ class OwnerRun {
     SweepOptions options;
     options.threads = job_.threads;
     options.stop = &stop_;
-    options.hand_out = &shared;
+    options.points = points_of_shard_;
+    if (points_of_shard_.empty()) options.hand_out = &shared;
     options.on_evaluated = [this](std::size_t index, const Evaluation& evaluation) {
       journal_->add(index, evaluation);
       ++computed_;
@@ -381,16 +388,16 @@ class OwnerRun {
 
   void note_end(const SweepSummary& summary) {
     report_values(surface_, observer_);
-    observer_.on_note(fmt::format("{} of {} points in {}, {:.0f} {}s/s", surface_.evaluated(), surface_.size(),
-                                  duration_text(summary.seconds), summary.images_per_second, sample_word(surface_)));
+    observer_.on_note(fmt::format("{} in {}, {:.0f} {}s/s", points_text(surface_), duration_text(summary.seconds),
+                                  summary.images_per_second, sample_word(surface_)));
     if (!summary.finished) note_interruption(job_, surface_, observer_);
   }
 
   Outcome outcome(bool finished) const {
     return {.files = {job_.out},
             .finished = finished,
-            .points = surface_.size(),
-            .evaluated = surface_.evaluated(),
+            .points = total(),
+            .evaluated = there(),
             .computed = computed_,
             .centre_check = surface_.centre_check};
   }
@@ -399,6 +406,7 @@ class OwnerRun {
   Observer& observer_;
   const std::atomic<bool>& stop_;
   Surface& surface_;
+  const std::vector<std::size_t> points_of_shard_;   // empty: all are computed
   const std::vector<std::int64_t> order_of_engine_;  // of the samples, which a surface in levels balances
   std::optional<Journal> journal_;
   std::size_t reused_ = 0, computed_ = 0;

@@ -11,6 +11,7 @@
 #include "jobs/planes.h"
 #include "jobs/run_files.h"
 #include "jobs/runs_plane.h"
+#include "jobs/shard.h"
 #include "landscape/path_sweep.h"
 #include "landscape/projection_file.h"
 #include "landscape/sweep_progress.h"
@@ -155,6 +156,7 @@ Outcome run(const CheckedTrajectory& checked, const Caller& caller, Observer& ob
 }  // namespace
 
 Job prepare(TrajectoryRequest request, Caller caller) {
+  refuse_shard(request.landscape, "a trajectory");
   CheckedTrajectory checked = check(request);
   check_files(request, checked.runs);
   return [checked = std::move(checked), caller = std::move(caller)](Observer& observer) {

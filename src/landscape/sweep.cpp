@@ -26,7 +26,7 @@ class Sweep {
         engine_(engine),
         surface_(surface),
         options_(options),
-        missing_(missing_points(surface)),
+        missing_(missing_points(surface, options.points)),
         hand_out_(options.hand_out ? *options.hand_out : missing_) {
     look_again();
   }
@@ -42,15 +42,13 @@ class Sweep {
     if (failure_) std::rethrow_exception(failure_);
     const double seconds = started_.seconds();
     look_again();
-    return {.finished = done_ == surface_.size(),
-            .computed = computed_,
-            .seconds = seconds,
-            .images_per_second = rate(seconds)};
+    return {
+        .finished = done_ == total(), .computed = computed_, .seconds = seconds, .images_per_second = rate(seconds)};
   }
 
  private:
-  static std::vector<std::size_t> missing_points(const Surface& surface) {
-    std::vector<std::size_t> points = sweep_order(surface);
+  static std::vector<std::size_t> missing_points(const Surface& surface, std::vector<std::size_t> points) {
+    if (points.empty()) points = sweep_order(surface);
     std::erase_if(points, [&](std::size_t i) { return surface.state[i] != PointState::missing; });
     return points;
   }
@@ -121,13 +119,16 @@ class Sweep {
     highest_ = std::max(highest_, loss);
   }
 
+  std::size_t total() const { return options_.points.empty() ? surface_.size() : options_.points.size(); }
+
   /// Takes note of points that others put into the surface.
   void look_again() {
     done_ = 0;
-    for (std::size_t i = 0; i < surface_.size(); ++i) {
-      if (surface_.state[i] == PointState::missing) continue;
+    for (std::size_t i = 0; i < total(); ++i) {
+      const std::size_t point = options_.points.empty() ? i : options_.points[i];
+      if (surface_.state[point] == PointState::missing) continue;
       ++done_;
-      widen(surface_.loss()[i]);
+      widen(surface_.loss()[point]);
     }
   }
 
@@ -136,7 +137,7 @@ class Sweep {
     if (options_.on_point) {
       options_.on_point({.done = done_,
                          .computed = computed_,
-                         .total = surface_.size(),
+                         .total = total(),
                          .seconds = seconds,
                          .images_per_second = rate(seconds),
                          .lowest = lowest_,

@@ -18,6 +18,7 @@ struct SweepOptions {
   int threads = 1;                          // one evaluator each; at most 2 on a CUDA device
   const std::atomic<bool>* stop = nullptr;  // when true: finish the points under way and return
   HandOut* hand_out = nullptr;              // null: each missing point, coarse to fine
+  std::vector<std::size_t> points = {};     // those to be evaluated, in their order; empty: all, coarse to fine
   /// Of a surface in levels: takes what single images give at a point, in place of the surface; one call at a time.
   std::function<void(std::size_t index, ImageResults)> on_images;
   /// May restate the value of a level from the losses of its images, before it is taken. Any thread calls it.
@@ -31,7 +32,7 @@ struct SweepOptions {
 };
 
 struct SweepSummary {
-  bool finished = false;  // no point is missing
+  bool finished = false;  // none of the points is missing
   std::size_t computed = 0;
   double seconds = 0;
   double images_per_second = 0;
@@ -41,8 +42,9 @@ struct SweepSummary {
 /// members, step by step.
 std::vector<std::size_t> sweep_order(const Surface& surface);
 
-/// Evaluates every missing point of the surface. Each point is computed by one thread with operators of one thread, so
-/// its bits do not depend on the number of threads. Tensors of the origin lie on the engine's device.
+/// Evaluates every missing point of the surface, or of options.points. Each point is computed by one thread with
+/// operators of one thread, so its bits do not depend on the number of threads. Tensors of the origin lie on the
+/// engine's device.
 SweepSummary sweep(const Planes& planes, const Engine& engine, Surface& surface, const SweepOptions& options);
 
 }  // namespace lossatlas

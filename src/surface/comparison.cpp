@@ -41,10 +41,6 @@ std::vector<SettingDifference> compare_settings(const json& first, const json& s
   return differences;
 }
 
-bool same_bits(double a, double b) {
-  return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b) || (std::isnan(a) && std::isnan(b));
-}
-
 void add(ValueComparison& comparison, double a, double b, const std::vector<double>& at) {
   ++comparison.points;
   comparison.other_bits += same_bits(a, b) ? 0 : 1;
@@ -97,6 +93,10 @@ nlohmann::ordered_json json_of(const ValueComparison& values, const std::vector<
 }
 
 }  // namespace
+
+bool same_bits(double a, double b) {
+  return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b) || (std::isnan(a) && std::isnan(b));
+}
 
 bool Comparison::has_same_values() const {
   const auto is_same = [](const ValueComparison& values) { return values.other_bits == 0; };

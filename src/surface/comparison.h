@@ -44,6 +44,9 @@ struct Comparison {
   bool has_same_values() const;
 };
 
+/// All NaN are the same.
+bool same_bits(double a, double b);
+
 /// Points belong together where all coordinates are exactly equal.
 Comparison compare(const Surface& first, const Surface& second);
 

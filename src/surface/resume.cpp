@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <string_view>
 
 #include "base/error.h"
@@ -168,16 +169,24 @@ json identity(const json& settings, const std::string& key) {
   return list;
 }
 
-std::optional<Difference> difference(const json& now, const json& before) {
+std::vector<Difference> differences(const json& now, const json& before) {
+  std::vector<Difference> all;
+  std::set<std::string> seen;
   for (const std::string& key : keys_of(now, before)) {
+    if (!seen.insert(key).second) continue;
     if (key == kData) {
-      if (const auto text = data_difference(now, before)) return Difference{*text, false};
+      if (const auto text = data_difference(now, before)) all.push_back({key, *text});
     } else if (identity(now, key) != identity(before, key)) {
-      return Difference{fmt::format("{} was {}, now {}", key, value_text(before, key), value_text(now, key)),
-                        holds(kArithmetic, key)};
+      all.push_back({key, fmt::format("{} was {}, now {}", key, value_text(before, key), value_text(now, key)),
+                     holds(kArithmetic, key)});
     }
   }
-  return std::nullopt;
+  return all;
+}
+
+std::optional<Difference> difference(const json& now, const json& before) {
+  const auto all = differences(now, before);
+  return all.empty() ? std::nullopt : std::optional(all.front());
 }
 
 bool adopt(const Surface& from, Surface& to) {

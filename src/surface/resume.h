@@ -28,6 +28,7 @@ std::size_t add_journal(const std::filesystem::path& journal, Surface& surface);
 
 /// A setting that differs between two runs.
 struct Difference {
+  std::string key;          // its name among the settings
   std::string text;         // "seed was 0, now 1"
   bool arithmetic = false;  // decides only the last bits: engine, instruction set, batch size, LibTorch
 };
@@ -35,8 +36,11 @@ struct Difference {
 /// The value of a setting as it is compared, null if it is missing: a file is its bytes, whatever its name.
 nlohmann::json identity(const nlohmann::json& settings, const std::string& key);
 
-/// The first difference of settings but the grid, those of arithmetic last. `now` and `before` as a file stores them.
-/// Data are compared as data_difference does.
+/// The differences of settings but the grid, those of arithmetic last. `now` and `before` as a file stores them. Data
+/// are compared as data_difference does.
+std::vector<Difference> differences(const nlohmann::json& now, const nlohmann::json& before);
+
+/// The first of them.
 std::optional<Difference> difference(const nlohmann::json& now, const nlohmann::json& before);
 
 /// Copies the points of `from` into `to`, if its grid holds all coordinates of all axes exactly. False if not.

@@ -107,6 +107,7 @@ struct Settings {
   std::optional<Nullable<std::string>> subsets;
   std::optional<Nullable<double>> tolerance;
   std::optional<Nullable<std::int64_t>> budget;
+  std::optional<std::string> shard;  // "3/16" (shard.h); the whole has none
 
   // The curve, and its training.
   std::optional<FileIdentity> from, to;
@@ -173,6 +174,7 @@ struct Settings {
     visit("subsets", &S::subsets);
     visit("tolerance", &S::tolerance);
     visit("budget", &S::budget);
+    visit("shard", &S::shard);
     visit("from", &S::from);
     visit("to", &S::to);
     visit("train_images", &S::train_images);

@@ -182,6 +182,7 @@ Summary summarize(const Surface& surface) {
   summary.centre = located(surface, centre);
   summary.centre_accuracy = surface.accuracy()[centre];
   summary.is_centre_exact = surface.grid.origin().has_value();
+  summary.is_centre_missing = !is_known(surface, centre);
   summary.points = surface.size();
   summary.evaluated = surface.evaluated();
   summary.reconstructed = surface.reconstructed();

@@ -31,6 +31,7 @@ struct Summary {
   Located centre;
   double centre_accuracy = kNotKnown;  // percent
   bool is_centre_exact = false;        // the origin is on the grid
+  bool is_centre_missing = false;      // nothing was evaluated there
 
   Located lowest, highest;  // of the finite losses; the first of equals
 

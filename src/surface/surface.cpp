@@ -1,5 +1,8 @@
 #include "surface/surface.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
@@ -121,6 +124,17 @@ std::string_view sample_word(const Surface& surface) {
 std::string_view kind_of(const Surface& surface) {
   if (surface.is_curve()) return "curve";
   return surface.is_line() ? "line" : "surface";
+}
+
+std::string grid_text(const Surface& surface) {
+  std::vector<std::size_t> points;
+  std::vector<std::string> ranges;
+  for (const Axis& axis : surface.grid.axes) {
+    points.push_back(axis.points);
+    ranges.push_back(fmt::format("{} {}:{}", axis.name, axis.low, axis.high));
+  }
+  return fmt::format("{}{} over {}", fmt::join(points, "x"), points.size() == 1 ? " points" : "",
+                     fmt::join(ranges, points.size() == 2 ? " and " : ", "));
 }
 
 Surface empty_like(const Surface& surface, Form form) {

@@ -146,6 +146,9 @@ std::string_view sample_word(const Surface& surface);
 /// "surface", "line" or "curve".
 std::string_view kind_of(const Surface& surface);
 
+/// "51x41 over x -1:1 and y -0.5:0.5".
+std::string grid_text(const Surface& surface);
+
 /// A surface without points of the same grid and measures, with the same settings, marked points and paths.
 Surface empty_like(const Surface& surface, Form form = Single{});
 

@@ -222,10 +222,39 @@ TEST_CASE("wrong arguments of surface") {
            {{"--grid", "5", "5"}, {"'5' after '--grid 5'", "one value"}},
            {{"--x", "-1", "1"}, {"'1' after '--x -1'", "one value"}},
            {{"--threads"}, {"--threads requires a value"}},
+           {{"--shard", "17/16"}, {"--shard 17/16", "N from 1 to COUNT, as in 3/16"}},
+           {{"--shard", "0/4"}, {"--shard 0/4"}},
+           {{"--shard", "x"}, {"--shard x"}},
+           {{"--shard=3"}, {"--shard 3"}},
+           {{"--shard", "1/1302"}, {"--shard 1/1302", "2601 points", "at most 1301 shards"}},
+           {{"--shard", "1/10", "--grid", "3"}, {"--shard 1/10", "9 points"}},
+           {{"--shard", "1/19", "--grid", "3", "--repeat", "2"}, {"--shard 1/19", "18 points"}},
+           {{"--shard", "1/2", "--tolerance", "0.01"}, {"--tolerance", "--shard"}},
+           {{"--shard", "1/2", "--budget", "100000"}, {"--budget", "--shard"}},
+           {{"--shard", "1/2", "--save-directions", folder / "d.h5"}, {"--shard", "--save-directions"}},
+           {{"--shard", "1/2", "--join"}, {"--shard", "--join"}},
        }) {
     check_refused(
         said, joined({"surface"}, {{"--checkpoint", checkpoint}, {"--data", "synthetic:200"}, {"--out", out}}, words),
         culprits);
     CHECK(std::filesystem::is_empty(folder.path()));
   }
+}
+
+TEST_CASE("wrong arguments of shards and of merge") {
+  const TemporaryFolder said, folder;
+  const std::string out = folder / "s.h5";
+  check_refused(said, {"surface", "--checkpoint", "c.pt", "--data", "synthetic:40", "--shard", "slurm", "--out", out},
+                {"--shard slurm", "SLURM_ARRAY_TASK_ID is not set"});
+  check_refused(said, {"line", "--checkpoint", "c.pt", "--data", "synthetic:40", "--shard", "1/52", "--out", out},
+                {"--shard 1/52", "51 points"});
+  check_refused(said, {"trajectory", "--run", "run", "--data", "synthetic:40", "--shard", "1/2", "--out", out},
+                {"--shard", "a trajectory"});
+  check_refused(said,
+                {"curve", "--from", "a.pt", "--to", "b.pt", "--data", "synthetic:40", "--shard", "1/2", "--out", out},
+                {"--shard", "a curve"});
+  check_refused(said, {"merge"}, {"files"});
+  check_refused(said, {"merge", "s-1-of-2.h5"}, {"--out"});
+  check_refused(said, {"merge", out, "--out", out}, {"--out", "would be read and written"});
+  CHECK(std::filesystem::is_empty(folder.path()));
 }

@@ -9,6 +9,7 @@
 #include "catch.h"
 #include "engines.h"
 #include "models/registry.h"
+#include "surface/shard.h"
 #include "temporary_folder.h"
 
 using namespace lossatlas;
@@ -212,6 +213,30 @@ TEST_CASE("a stopped sweep keeps its points, and another fills in the rest alone
   for (std::size_t i = 0; i < 25; ++i) {
     if (kept.state[i] == PointState::evaluated) CHECK(surface.loss()[i] == kept.loss()[i]);
   }
+}
+
+TEST_CASE("a sweep of some points evaluates these, in their order, and counts them alone") {
+  const Example example("linear");
+  Surface all({{-1, 1, 3}, {-1, 1, 3}}, loss_and_accuracy(Split::train)), some = all;
+  sweep(example.plane, example.engine, all, {});
+  some.set(2, all.at(2));
+  std::vector<std::size_t> evaluated;
+  SweepProgress last;
+  SweepOptions options;
+  options.points = {7, 2, 3};
+  options.on_evaluated = [&](std::size_t index, const Evaluation&) { evaluated.push_back(index); };
+  options.on_point = [&](const SweepProgress& now) { last = now; };
+  CHECK(sweep(example.plane, example.engine, some, options).finished);
+  CHECK(evaluated == std::vector<std::size_t>{7, 3});
+  CHECK(last.done == 3);
+  CHECK(last.total == 3);
+  CHECK(some.evaluated() == 3);
+  CHECK(some.loss()[7] == all.loss()[7]);
+}
+
+TEST_CASE("the blocks of shards are of a sweep's own order") {
+  const Surface surface({{-1, 1, 19}, {-1, 1, 6}, {0, 1, 3}}, loss_and_accuracy(Split::train), Repeats{2});
+  CHECK(order_of_shards(surface) == sweep_order(surface));
 }
 
 TEST_CASE("losses that are not finite are kept as they are and told from missing ones") {

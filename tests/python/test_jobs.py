@@ -104,6 +104,27 @@ def test_a_surface_is_that_of_pytorch(network, problem, tmp_path, capfd):
 
 
 @needs_program
+def test_shards_are_merged_into_the_surface(problem, tmp_path):
+    whole = quiet(lossatlas.surface, problem, grid=(5, 3))
+    shards = [quiet(lossatlas.surface, problem, grid=(5, 3), out=tmp_path / "S.h5", shard=(number, 2)) for number in (1, 2)]
+    assert [shard.path for shard in shards] == [str(tmp_path / f"S-{number}-of-2.h5") for number in (1, 2)]
+    assert shards[0].progress == (8, 15)
+    with pytest.raises(lossatlas.Error, match="shard 2 of 2 is missing.*partial"):
+        lossatlas.merge(shards[:1], out=tmp_path / "S.h5")
+    merged = lossatlas.merge(shards, out=tmp_path / "S.h5")
+    assert type(merged) is lossatlas.Surface and merged.path == str(tmp_path / "S.h5")
+    assert np.array_equal(merged.values(), whole.values()) and merged.settings == whole.settings
+    with pytest.raises(lossatlas.Error, match="exists"):
+        lossatlas.merge(shards, out=tmp_path / "S.h5")
+    lossatlas.merge(shards[:1], out=tmp_path / "S.h5", partial=True, force=True)
+    assert quiet(lossatlas.surface, problem, grid=(5, 3), out=tmp_path / "S.h5", resume=True).progress == (15, 15)
+    with pytest.raises(lossatlas.Error, match="shard 3/2: requires"):
+        quiet(lossatlas.surface, problem, out=tmp_path / "S.h5", shard="3/2")
+    with pytest.raises(lossatlas.Error, match="shard requires out"):
+        quiet(lossatlas.surface, problem, shard="1/2")
+
+
+@needs_program
 def test_a_surface_as_xarray(problem):
     surface = quiet(lossatlas.surface, problem, grid=(5, 3), repeat=2)
     found = surface.to_xarray()

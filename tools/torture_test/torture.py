@@ -34,7 +34,8 @@ def contents(path):
             if isinstance(node, h5py.Dataset):
                 value = node[()]
                 # The scales hold references to the other datasets; their numbers are xcoordinates and ycoordinates.
-                found[name] = value if isinstance(value, bytes) else np.asarray(value).tobytes()
+                is_text = isinstance(value, bytes) or value.dtype == object  # or an array of texts
+                found[name] = list(np.ravel(value)) if is_text else value.tobytes()
 
         file.visititems(keep)
     return found

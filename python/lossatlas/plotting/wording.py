@@ -203,7 +203,7 @@ def facts(file, each=False, name=""):
     draws = 1 if each else file.draws
     if draws > 1:
         found.append(f"mean of {draws} {file.DRAWS}" if file.draw is None else f"draw {file.draw} of {draws}")
-    for key in ("tolerance", "budget"):
+    for key in ("tolerance", "budget", "shard"):
         if _known(settings, key):
             found.append(f"{key} {_known(settings, key)}")
     found = list(filter(None, found)) or [os.path.basename(file.path)]
