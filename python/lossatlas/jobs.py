@@ -143,10 +143,11 @@ def curve(start: Path, to: Path, *, problem: Path | None = None, out: Path | Non
 def merge(files: Sequence[Path], *, out: Path, partial: bool = False, force: bool = False) -> Surface | Line:
     """Puts the shards of a surface or a line together, which `surface(…, shard="3/16")` and `line` write.
 
-    files    the shards, in any order
-    out      the file to write (.h5)
-    partial  merges what is there, though points are missing; `surface` with out= and resume=True computes them
-    force    replaces `out`; merges shards even if engine, instruction set, batch size or LibTorch differ
+    Args:
+        files: the shards, in any order
+        out: the file to write (.h5)
+        partial: merges what is there, though points are missing; `surface` with out= and resume=True computes them
+        force: replaces `out`; merges shards even if engine, instruction set, batch size or LibTorch differ
 
     Values are those of one run, bit for bit. Raises Error with the program's own line, which names the shards that are
     missing or do not belong.

@@ -1,6 +1,7 @@
 #include "evaluation/evaluator.h"
 
 #include <ATen/core/grad_mode.h>
+#include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <array>
@@ -56,11 +57,12 @@ std::string_view name_of(EngineChoice choice) { return kEngineNames.name_of(choi
 EngineChoice engine_of(const std::string& name) { return kEngineNames.parse("`engine`", name); }
 
 Evaluator::Evaluator(const EngineOptions& options, EngineSamples samples, std::unique_ptr<Objective> objective,
-                     std::unique_ptr<Recalibration> recalibration)
+                     std::unique_ptr<Recalibration> recalibration, std::shared_ptr<std::atomic<std::int64_t>> most)
     : options_(options),
       samples_(std::move(samples)),
       objective_(std::move(objective)),
-      recalibration_(std::move(recalibration)) {}
+      recalibration_(std::move(recalibration)),
+      most_(std::move(most)) {}
 
 Evaluator::~Evaluator() = default;
 
@@ -70,6 +72,27 @@ Evaluation Evaluator::evaluate(const NetworkTensors& state) {
 
 std::vector<Evaluation> Evaluator::evaluate(const NetworkTensors& state, std::span<const std::int64_t> sizes,
                                             ImageResults* each) {
+  while (true) {
+    if (most_) objective_->set_batch_size(std::min(objective_->batch_size(), most_->load()));
+    try {
+      return evaluate_once(state, sizes, each);
+    } catch (const c10::OutOfMemoryError&) {
+      if (!most_ || objective_->batch_size() == 1) throw;
+      halve_batches();
+    }
+  }
+}
+
+/// For all evaluators of the engine. One that failed at a size that another has halved since does not halve it again.
+void Evaluator::halve_batches() {
+  const std::int64_t failed = objective_->batch_size();
+  std::int64_t known = most_->load();
+  while (known >= failed && !most_->compare_exchange_weak(known, failed / 2)) {
+  }
+}
+
+std::vector<Evaluation> Evaluator::evaluate_once(const NetworkTensors& state, std::span<const std::int64_t> sizes,
+                                                 ImageResults* each) {
   const at::NoGradGuard no_gradients;
   objective_->load(recalibration_ ? recalibration_->apply(state) : state);
   const std::int64_t population = samples_.population > 0 ? samples_.population : samples_.first->size();
@@ -105,7 +128,11 @@ void Evaluator::add_second(std::vector<Evaluation>& results) {
 Engine::Engine(std::shared_ptr<const Problem> problem, EngineSamples samples, const EngineOptions& options,
                at::Device device)
     : problem_(std::move(problem)), samples_(std::move(samples)), options_(options), device_(device) {
-  if (problem_->fixed_batch() > 0) options_.batch_size = problem_->fixed_batch();
+  if (problem_->fixed_batch() > 0) {
+    options_.batch_size = problem_->fixed_batch();
+  } else {
+    most_ = std::make_shared<std::atomic<std::int64_t>>(options_.batch_size);
+  }
   for (const auto& some : {samples_.first, samples_.second, samples_.recalibration}) {
     if (some) problem_->check_fit(*some);
   }
@@ -148,7 +175,7 @@ Engine Engine::with_samples(std::shared_ptr<const SampleSource> samples) const {
 }
 
 std::unique_ptr<Evaluator> Engine::make_evaluator() const {
-  return std::make_unique<Evaluator>(options_, samples_, make_objective(), make_recalibration());
+  return std::make_unique<Evaluator>(options_, samples_, make_objective(), make_recalibration(), most_);
 }
 
 std::unique_ptr<Objective> Engine::make_objective() const {

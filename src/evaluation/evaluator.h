@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -53,9 +54,10 @@ struct EngineSamples {
 class Evaluator {
  public:
   /// `objective`: of the first samples. `recalibration`: estimates the statistics where the samples ask for it, else
-  /// null.
+  /// null. `most`: the batch size that fits into memory, as far as the evaluators that share it know; null
+  /// if batches cannot be halved.
   Evaluator(const EngineOptions& options, EngineSamples samples, std::unique_ptr<Objective> objective,
-            std::unique_ptr<Recalibration> recalibration);
+            std::unique_ptr<Recalibration> recalibration, std::shared_ptr<std::atomic<std::int64_t>> most);
   ~Evaluator();
 
   /// The mean loss over the engine's samples at these parameters and batch-norm statistics (batch norm in evaluation
@@ -63,17 +65,22 @@ class Evaluator {
   /// and shapes of the network's state, float32, contiguous, on the engine's device.
   Evaluation evaluate(const NetworkTensors& state);
   /// The same over the first sizes[0], sizes[1], … samples, each with all of the second set; sizes ascend. `each`: what
-  /// single samples of the first set give is added to it; may be null.
+  /// single samples of the first set give is added to it; may be null. If a batch does not fit into the memory of a
+  /// CUDA device, all is done again with batches of half the size.
   std::vector<Evaluation> evaluate(const NetworkTensors& state, std::span<const std::int64_t> sizes,
                                    ImageResults* each = nullptr);
 
  private:
+  std::vector<Evaluation> evaluate_once(const NetworkTensors& state, std::span<const std::int64_t> sizes,
+                                        ImageResults* each);
+  void halve_batches();
   void add_second(std::vector<Evaluation>& results);
 
   EngineOptions options_;
   EngineSamples samples_;
   std::unique_ptr<Objective> objective_;
   std::unique_ptr<Recalibration> recalibration_;
+  std::shared_ptr<std::atomic<std::int64_t>> most_;
 };
 
 /// What the evaluators of all threads share.
@@ -96,6 +103,8 @@ class Engine {
   const EngineSamples& samples() const { return samples_; }
   at::Device device() const { return device_; }
   const EngineOptions& options() const { return options_; }
+  /// Samples in one run of the network: as in the options, or fewer since a batch did not fit into memory.
+  std::int64_t batch_size() const { return most_ ? most_->load() : options_.batch_size; }
   /// Samples of the first set, and of both.
   std::int64_t images() const { return samples_.first->size(); }
   std::int64_t images_per_point() const { return images() + (samples_.second ? samples_.second->size() : 0); }
@@ -116,6 +125,7 @@ class Engine {
   FusedPart fused_;                                   // where the engine is fused
   std::shared_ptr<const Graph> recalibration_graph_;  // null: LibTorch recalibrates
   std::string why_not_fused_;
+  std::shared_ptr<std::atomic<std::int64_t>> most_;  // as in Evaluator
 };
 
 }  // namespace lossatlas

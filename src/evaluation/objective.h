@@ -54,6 +54,10 @@ class Objective {
   const Criterion& criterion() const { return *criterion_; }
   const SampleSource& samples() const { return *samples_; }
 
+  std::int64_t batch_size() const { return batch_size_; }
+  /// No larger than that it was made with.
+  void set_batch_size(std::int64_t samples) { batch_size_ = samples; }
+
   /// The sums over some samples at these parameters and buffers: names, order and shapes of the program's state,
   /// float32 (integer buffers as they are), contiguous, on its device. Throws std::logic_error for what the
   /// capabilities lack.

@@ -72,6 +72,47 @@ TEST_CASE("every engine agrees with the network run by hand") {
   CHECK(e.images == 40);
 }
 
+namespace {
+
+/// Images on a device whose memory holds no more than so many at once.
+class TightMemory : public Images {
+ public:
+  TightMemory(std::shared_ptr<const DataSet> data, std::int64_t most)
+      : Images(std::move(data), torch::kCPU), most_(most) {}
+
+  Batch batch(std::int64_t first, std::int64_t count) const override {
+    TORCH_CHECK_WITH(OutOfMemoryError, count <= most_, "CUDA out of memory");
+    return Images::batch(first, count);
+  }
+
+ private:
+  std::int64_t most_;
+};
+
+}  // namespace
+
+TEST_CASE("a batch that does not fit into memory is halved until it does, for all evaluators") {
+  torch::manual_seed(1);
+  const auto network = make_network(small_spec());
+  const NetworkState state = copy_state(state_of(*network), torch::kCPU);
+  const auto engine_of_batch = [&](std::int64_t batch_size) {
+    return engine_over({small_spec(), {.batch_size = batch_size, .engine = EngineChoice::eager}}, small_data());
+  };
+  const Engine plenty = engine_of_batch(8);
+  const Evaluation expected = plenty.make_evaluator()->evaluate(state);
+
+  const Engine tight = engine_of_batch(32).with_samples(std::make_shared<TightMemory>(small_data(), 10));
+  const auto first = tight.make_evaluator(), second = tight.make_evaluator();
+  CHECK(first->evaluate(state).loss == expected.loss);
+  CHECK(tight.batch_size() == 8);
+  CHECK(second->evaluate(state).loss == expected.loss);
+  CHECK(tight.batch_size() == 8);
+  CHECK(tight.options().batch_size == 32);
+
+  const Engine none = engine_of_batch(4).with_samples(std::make_shared<TightMemory>(small_data(), 0));
+  CHECK_THROWS_AS(none.make_evaluator()->evaluate(state), c10::OutOfMemoryError);
+}
+
 TEST_CASE("an evaluator takes each state anew and leaves it as it was") {
   torch::manual_seed(2);
   const auto network = make_network(small_spec("lenet"));
