@@ -93,7 +93,6 @@ void add_running(CLI::App& command, LandscapeRequest& request, std::string& prog
 void add_going_on(CLI::App& command, LandscapeRequest& request) {
   command.option_defaults()->group("Output");
   command.add_flag("--resume", request.resume, "continue --out if it exists");
-  command.add_flag("--join", request.join, "share the work with the process that computes --out");
   command.add_flag("--force", request.force,
                    "replace an existing --out; with --resume: continue even if engine, instruction set, batch size or "
                    "LibTorch differ");

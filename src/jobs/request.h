@@ -123,11 +123,8 @@ struct LandscapeRequest {
   std::string device = "cpu";
   std::string engine = "auto", instruction_set = "auto", dtype = "fp32";
   int threads = usable_processors();
-  bool force = false, resume = false, join = false;
+  bool force = false, resume = false;
   std::filesystem::path log = {};  // a file that the caller writes meanwhile; "" for none
-
-  /// True if an existing file is continued, not replaced.
-  bool goes_on() const { return resume || join; }
 
   template <class Visit>
   static constexpr void fields(Visit&& visit) {
@@ -153,7 +150,6 @@ struct LandscapeRequest {
     visit("threads", &R::threads);
     visit("force", &R::force);
     visit("resume", &R::resume);
-    visit("join", &R::join);
     visit("log", &R::log);
   }
 };

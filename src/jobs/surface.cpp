@@ -21,7 +21,6 @@ void check_levels(const SurfaceRequest& request) {
   const auto refuse = [&](const std::string& other) { throw UsageError("{}: cannot be used with {}", option, other); };
   if (request.axes != 2) refuse(fmt::format("`axes` {}", request.axes));
   if (request.plane.repeat > 1) refuse("`repeat`");
-  if (request.landscape.join) refuse("`join`");
   if (request.landscape.split == "both") refuse("`split` both");
   if (request.landscape.extras.class_losses) refuse("`class_loss`");
   if (request.landscape.extras.top5) refuse("`top5`");

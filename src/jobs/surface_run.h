@@ -24,8 +24,7 @@ struct SurfaceJob {
   Surface surface;  // without points
   int threads = 1;
   bool resume = false;       // continue what is in `out`
-  bool join = false;         // help the process that works on it
-  bool force = false;        // with either: though engine, instruction set, batch size or LibTorch differ
+  bool force = false;        // with it: though engine, instruction set, batch size or LibTorch differ
   std::string introduction;  // said when the work begins
   std::string again;         // Caller::again
   std::function<void(const Evaluation&)> judge_centre;  // looks at the loss at the origin
@@ -36,15 +35,15 @@ struct SurfaceJob {
   std::function<void(Surface&, const std::atomic<bool>& stop)> mark = nullptr;
 };
 
-/// Computes the surface: alone, going on, or with others, whatever the job says and the files beside `out` show. Every
-/// finished point is on disk at once. Throws Error if it cannot go on, which says what was kept.
+/// Computes the surface, or what is missing of it. Every finished point is on disk at once. Throws Error if it cannot
+/// go on, which says what was kept.
 Outcome run_surface(SurfaceJob job, Observer& observer);
 
 /// S.h5.lock, held by the process that writes S.h5.
 std::filesystem::path lock_of(const std::filesystem::path& surface);
 
-/// Throws Error if the journal or the claims folder beside a surface belongs to somebody else. FileLock looks after
-/// the lock.
+/// Throws Error if the journal or the claims folder (left_claims.h) beside a surface belongs to somebody else. FileLock
+/// looks after the lock.
 void check_beside(const std::filesystem::path& surface);
 
 /// The line for a second process on one file.

@@ -49,7 +49,7 @@ void check_files(const TrajectoryRequest& request, const std::vector<RunFiles>& 
   }
   const auto& projection = request.save_projection;
   if (!projection.empty())
-    check_output("`save_projection`", projection, request.landscape.force || request.landscape.goes_on());
+    check_output("`save_projection`", projection, request.landscape.force || request.landscape.resume);
   check_files(request.landscape, request.save_directions, inputs, {{"`save_projection`", projection}});
 }
 

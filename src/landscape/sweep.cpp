@@ -28,7 +28,11 @@ class Sweep {
         options_(options),
         missing_(missing_points(surface)),
         hand_out_(options.hand_out ? *options.hand_out : missing_) {
-    look_again();
+    for (std::size_t i = 0; i < surface_.size(); ++i) {
+      if (surface_.state[i] == PointState::missing) continue;
+      ++done_;
+      widen(surface_.loss()[i]);
+    }
   }
 
   SweepSummary run() {
@@ -41,7 +45,6 @@ class Sweep {
     at::set_num_threads(operator_threads);
     if (failure_) std::rethrow_exception(failure_);
     const double seconds = started_.seconds();
-    look_again();
     return {.finished = done_ == surface_.size(),
             .computed = computed_,
             .seconds = seconds,
@@ -121,16 +124,6 @@ class Sweep {
     highest_ = std::max(highest_, loss);
   }
 
-  /// Takes note of points that others put into the surface.
-  void look_again() {
-    done_ = 0;
-    for (std::size_t i = 0; i < surface_.size(); ++i) {
-      if (surface_.state[i] == PointState::missing) continue;
-      ++done_;
-      widen(surface_.loss()[i]);
-    }
-  }
-
   void report() {
     const double seconds = started_.seconds();
     if (options_.on_point) {
@@ -145,8 +138,7 @@ class Sweep {
                          .sample = sample_word(surface_)});
     }
     if (options_.on_save && saved_.seconds() > std::min(options_.save_seconds, std::max(kFirstSave, seconds / 2))) {
-      options_.on_save(surface_);
-      look_again();
+      options_.on_save();
       saved_.restart();
     }
   }

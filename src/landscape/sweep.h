@@ -25,8 +25,8 @@ struct SweepOptions {
   /// Each point as soon as it is evaluated; one call at a time. What it throws ends the sweep.
   std::function<void(std::size_t index, const Evaluation&)> on_evaluated;
   std::function<void(const SweepProgress&)> on_point;  // after that; one call at a time
-  /// Every save_seconds, more often at first; one call at a time. May add points.
-  std::function<void(Surface&)> on_save;
+  /// Every save_seconds, more often at first; one call at a time.
+  std::function<void()> on_save;
   double save_seconds = 10;
 };
 

@@ -222,6 +222,7 @@ TEST_CASE("wrong arguments of surface") {
            {{"--grid", "5", "5"}, {"'5' after '--grid 5'", "one value"}},
            {{"--x", "-1", "1"}, {"'1' after '--x -1'", "one value"}},
            {{"--threads"}, {"--threads requires a value"}},
+           {{"--join"}, {"--join is gone", "mpirun", "--shard"}},
        }) {
     check_refused(
         said, joined({"surface"}, {{"--checkpoint", checkpoint}, {"--data", "synthetic:200"}, {"--out", out}}, words),
