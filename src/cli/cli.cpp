@@ -28,9 +28,16 @@ namespace {
 
 constexpr auto kPlot = "plot";
 
-int complain(int status, std::string text) {
+/// Commands whose work the processes that mpirun or srun started share.
+bool is_shared(const std::vector<std::string>& words) {
+  constexpr std::array<std::string_view, 5> kShared{"surface", "line", "trajectory", "curve", "path"};
+  return words.size() > 1 && std::find(kShared.begin(), kShared.end(), words[1]) != kShared.end();
+}
+
+/// `context`: of several processes the first alone speaks.
+int complain(const CommandContext& context, int status, std::string text) {
   text = text.substr(0, text.find('\n'));
-  print_message("lossatlas: " + with_options(text));
+  if (context.launch.rank == 0) print_message("lossatlas: " + with_options(text));
   return status;
 }
 
@@ -42,15 +49,15 @@ struct Renamed {
 constexpr std::array kRenamed{Renamed{"", "path", "curve"}, Renamed{"curve", "--curve", "--shape"}};
 
 /// The words as they are called today, without the program's name, with a note for each that has another name now.
-std::vector<std::string> renamed(std::vector<std::string> words) {
-  words.erase(words.begin());
+std::vector<std::string> renamed(const CommandContext& context) {
+  std::vector<std::string> words(context.words.begin() + 1, context.words.end());
   for (const auto& [command, before, now] : kRenamed) {
     for (std::size_t i = 0; i < words.size(); ++i) {
       std::string& word = words[i];
       const bool is_there = command.empty() ? i == 0 : words.front() == command;
       if (!is_there || word.substr(0, word.find('=')) != before) continue;
       word.replace(0, before.size(), now);
-      print_message(fmt::format("note: {} is now called {}", before, now));
+      if (context.launch.rank == 0) print_message(fmt::format("note: {} is now called {}", before, now));
     }
   }
   return words;
@@ -58,14 +65,14 @@ std::vector<std::string> renamed(std::vector<std::string> words) {
 
 int parse_and_run(CLI::App& app, const CommandContext& context) {
   try {
-    std::vector<std::string> words = renamed(context.words);
+    std::vector<std::string> words = renamed(context);
     std::reverse(words.begin(), words.end());  // as CLI11 takes them
     app.parse(std::move(words));
     return context.status;
   } catch (const CLI::Success& success) {  // --help, --version
-    return app.exit(success);
+    return context.launch.rank == 0 ? app.exit(success) : kDone;
   } catch (const CLI::ParseError& error) {
-    return complain(kWrongWords, refusal(app, error, context.words));
+    return complain(context, kWrongWords, refusal(app, error, context.words));
   }
 }
 
@@ -76,7 +83,9 @@ int run_command_line(int argc, char** argv) {
   app.set_version_flag("--version", std::string(version()));
   app.require_subcommand(1);
   app.footer("`lossatlas COMMAND --help` lists a command's options.");
-  CommandContext context{fmt::format("{}", fmt::join(argv, argv + argc, " ")), {argv, argv + argc}, kDone};
+  CommandContext context{
+      fmt::format("{}", fmt::join(argv, argv + argc, " ")), {argv, argv + argc}, kDone, launch_of_environment()};
+  if (context.launch.rank > 0 && !is_shared(context.words)) return kDone;  // rank 0 does all of it
   add_train(app, context);
   add_surface(app, context);
   add_line(app, context);
@@ -99,19 +108,19 @@ int run_command_line(int argc, char** argv) {
     }
     return status;
   } catch (const UsageError& error) {
-    return complain(kWrongWords, error.what());
+    return complain(context, kWrongWords, error.what());
   } catch (const Error& error) {
-    return complain(kFailed, error.what());
+    return complain(context, kFailed, error.what());
   } catch (const std::filesystem::filesystem_error& error) {
-    return complain(kFailed, error.path1().string() + ": " + error.code().message());
+    return complain(context, kFailed, error.path1().string() + ": " + error.code().message());
   } catch (const std::system_error& error) {
     if (error.code() == std::errc::broken_pipe) return kDone;
-    return complain(kFailed, error.what());
+    return complain(context, kFailed, error.what());
   } catch (const std::bad_alloc&) {
-    return complain(kFailed, "out of memory; use fewer --threads or a smaller --batch-size");
+    return complain(context, kFailed, "out of memory; use fewer --threads or a smaller --batch-size");
   } catch (const std::exception& error) {
-    if (const auto text = libtorch_text(error)) return complain(kFailed, "LibTorch: " + *text);
-    return complain(kFailed, std::string("internal error: ") + error.what());
+    if (const auto text = libtorch_text(error)) return complain(context, kFailed, "LibTorch: " + *text);
+    return complain(context, kFailed, std::string("internal error: ") + error.what());
   }
 }
 

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "base/launcher.h"
+
 namespace lossatlas {
 
 inline constexpr int kDone = 0, kFailed = 1, kWrongWords = 2, kInterrupted = 130;
@@ -13,6 +15,7 @@ struct CommandContext {
   std::string command_line;        // as typed, for the provenance of files
   std::vector<std::string> words;  // the same, word by word
   int status = kDone;              // of the subcommand that ran
+  Launch launch = {};              // this process among those that a launcher started
 };
 
 /// Each adds its subcommand, which runs while the command line is parsed. The context outlives the app.

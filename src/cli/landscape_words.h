@@ -21,4 +21,11 @@ void add_running(CLI::App& command, LandscapeRequest& request, std::string& prog
 /// --resume, --force.
 void add_going_on(CLI::App& command, LandscapeRequest& request);
 
+/// Of processes that mpirun or srun started.
+struct RankWords {
+  double timeout = 600;  // seconds
+};
+/// --rank-timeout.
+void add_ranks(CLI::App& command, RankWords& words);
+
 }  // namespace lossatlas

@@ -18,6 +18,7 @@ struct LineWords {
   PlaneWords direction;
   std::string x;  // "" for the default
   std::string progress = "line";
+  RankWords ranks;
 };
 
 void add_options(CLI::App& command, LineWords& words) {
@@ -40,6 +41,7 @@ void add_options(CLI::App& command, LineWords& words) {
   add_values(command, request.landscape);
   add_running(command, request.landscape, words.progress);
   add_going_on(command, request.landscape);
+  add_ranks(command, words.ranks);
 }
 
 LineRequest request_of(const LineWords& words) {

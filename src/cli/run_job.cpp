@@ -2,16 +2,26 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "base/process.h"
 #include "base/text.h"
 #include "cli/fields.h"
+#include "cli/interrupt.h"
+#include "cli/message.h"
 #include "cli/version.h"
+#include "mpi/job_ranks.h"
 
 namespace lossatlas {
 
 Caller caller_of(const CommandContext& context, bool resumes) {
   auto again = context.words;
   if (!resumes) again.push_back("--resume");
-  return {context.command_line, std::string(version()), shell_line(again)};
+  std::string line = shell_line(again);
+  if (context.launch.is_shared()) line = fmt::format("{} -n {} {}", context.launch.launcher, context.launch.size, line);
+  return {context.command_line, std::string(version()), line};
 }
 
 int run_job(const Job& job, ProgressStyle style, const std::filesystem::path& log) {
@@ -25,6 +35,55 @@ int run_job(const Job& job, ProgressStyle style, const std::filesystem::path& lo
     report.note("lossatlas: " + with_options(text.substr(0, text.find('\n'))));
     throw;
   }
+}
+
+namespace {
+
+/// Of a rank that writes nothing: what happens is rank 0's to say.
+class SilentObserver : public Observer {
+ public:
+  void on_note(const std::string&) override {}
+  const std::atomic<bool>& should_stop() const override { return catch_interrupts(); }
+};
+
+std::unique_ptr<JobRanks> ranks_of(const LandscapeRequest& request, const RankWords& words, const Launch& launch) {
+  constexpr int kCudaThreads = 2;  // as a sweep has them
+  RankOptions options;
+  options.build = version();
+  options.host = this_process().host;
+  options.threads = request.device == "cpu" ? request.threads : std::min(request.threads, kCudaThreads);
+  options.times.timeout = words.timeout;
+  options.times.quiet = std::min(options.times.quiet, words.timeout / 2);
+  options.on_interrupt = interrupt;
+  return std::make_unique<JobRanks>(make_mpi_transport(launch.size, launch.launcher), options);
+}
+
+}  // namespace
+
+int run_landscape_job(LandscapeRequest& request, const std::function<Job(const Caller&)>& prepare_job,
+                      ProgressStyle style, const RankWords& words, const CommandContext& context) {
+  Caller caller = caller_of(context, request.resume);
+  if (!context.launch.is_shared()) return run_job(prepare_job(caller), style, request.log);
+  const auto ranks = ranks_of(request, words, context.launch);
+  caller.ranks = ranks.get();
+  int status = kFailed;
+  try {
+    ranks->meet();
+    const std::string note = settle_ranks(request, *ranks);
+    if (ranks->is_first()) {
+      if (!note.empty()) print_message(note);
+      status = run_job(prepare_job(caller), style, request.log);
+    } else {
+      SilentObserver observer;
+      prepare_job(caller)(observer);
+    }
+  } catch (const JobEnded&) {  // by rank 0
+  } catch (const std::exception& error) {
+    if (!ranks->is_first()) return ranks->finish(kFailed, error.what());
+    ranks->finish(dynamic_cast<const UsageError*>(&error) ? kWrongWords : kFailed);
+    throw;
+  }
+  return ranks->finish(status);
 }
 
 }  // namespace lossatlas

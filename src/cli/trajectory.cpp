@@ -16,6 +16,7 @@ struct TrajectoryWords {
   TrajectoryRequest request;
   std::string grid = "25x25", x, y;  // ranges: "" for what holds the paths
   std::string progress = "line";
+  RankWords ranks;
 };
 
 void add_options(CLI::App& command, TrajectoryWords& words) {
@@ -50,6 +51,7 @@ void add_options(CLI::App& command, TrajectoryWords& words) {
   add_values(command, request.landscape);
   add_running(command, request.landscape, words.progress);
   add_going_on(command, request.landscape);
+  add_ranks(command, words.ranks);
 }
 
 TrajectoryRequest request_of(const TrajectoryWords& words) {

@@ -13,6 +13,7 @@
 #include "evaluation/evaluator.h"
 #include "jobs/metadata.h"
 #include "jobs/outputs.h"
+#include "jobs/rank_run.h"
 #include "jobs/surface_run.h"
 #include "landscape/direction_file.h"
 #include "models/registry.h"
@@ -290,7 +291,7 @@ Outcome run_landscape(LandscapeTask task, const Caller& caller, Observer& observ
   task.surface.direction_file = task.plane.direction_file.string();
   if (!task.save_directions.empty()) {
     task.surface.direction_file = task.save_directions.string();
-    save(task.save_directions, task);
+    if (leads(caller.ranks)) save(task.save_directions, task);
   }
   const bool moves_variances = settings_from(task.surface.settings).dir_type == "states" && !task.inputs.recalibration;
   const auto judge_centre = [&](const Evaluation& centre) {
@@ -328,6 +329,8 @@ Outcome run_landscape(LandscapeTask task, const Caller& caller, Observer& observ
                       .judge_centre = judge_centre,
                       .evaluate_checkpoint = check,
                       .goal = task.goal,
+                      .ranks = caller.ranks,
+                      .paths = task.paths,
                       .mark = mark},
                      observer);
 }

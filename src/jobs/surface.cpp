@@ -8,6 +8,7 @@
 #include "jobs/landscape_run.h"
 #include "jobs/level_run.h"
 #include "jobs/planes.h"
+#include "jobs/rank_run.h"
 #include "jobs/runs_plane.h"
 
 namespace lossatlas {
@@ -144,7 +145,7 @@ Outcome run(const CheckedSurface& checked, const Caller& caller, Observer& obser
   const auto device = open_device(landscape.device);
   const LandscapeInputs inputs =
       read_inputs(landscape, checked.landscape, checked.origin, device, observer, request.in_levels());
-  check_writable(landscape.out);
+  if (leads(caller.ranks)) check_writable(landscape.out);
   const ChosenPlane plane = choose_plane(checked.plane, request.axes, inputs, sums_of(landscape, checked.landscape));
   const Engine engine = make_engine(landscape, checked.landscape, inputs, device);
   Surface empty = empty_surface(request, checked.landscape, inputs, plane);
@@ -174,7 +175,7 @@ Outcome run(const CheckedSurface& checked, const Caller& caller, Observer& obser
 
 Job prepare(SurfaceRequest request, Caller caller) {
   CheckedSurface checked = check(std::move(request));
-  check_files(checked);
+  if (leads(caller.ranks)) check_files(checked);
   return [checked = std::move(checked), caller = std::move(caller)](Observer& observer) {
     return run(checked, caller, observer);
   };

@@ -15,6 +15,7 @@
 #include "data/data_digest.h"
 #include "jobs/left_claims.h"
 #include "jobs/level_run.h"
+#include "jobs/rank_run.h"
 #include "jobs/summary_text.h"
 #include "landscape/sweep.h"
 #include "surface/journal.h"
@@ -326,6 +327,9 @@ class OwnerRun {
     SweepOptions options;
     options.threads = job_.threads;
     options.stop = &stop_;
+    options.ranks = job_.ranks;
+    options.on_stop = [this] { observer_.on_note(stopping_text(job_)); };
+    options.on_note = [this](const std::string& text) { observer_.on_note(text); };
     options.on_evaluated = [this](std::size_t index, const Evaluation& evaluation) {
       journal_->add(index, evaluation);
       ++computed_;
@@ -389,12 +393,22 @@ Outcome run_surface(SurfaceJob job, Observer& observer) {
   observer.should_stop();  // from here on an interrupt is not to leave a lock behind
   // As the file stores them, so that they can be compared.
   job.surface.settings = json::parse(json_text(job.surface.settings));
+  if (job.ranks) compare_ranks(job);
+  if (!leads(job.ranks)) return serve_surface(job, observer);
   try {
     const FileLock lock(lock_of(job.out));
-    return OwnerRun(job, observer).run();
+    const Outcome outcome = OwnerRun(job, observer).run();
+    if (job.ranks) end_surface(*job.ranks, outcome.finished);
+    return outcome;
   } catch (const HeldError& held) {
     throw Error("{}", busy_text(job.out, held.holder()));
   }
+}
+
+std::string stopping_text(const SurfaceJob& job) {
+  return fmt::format(
+      "stopping after the points under way; what is finished is in {0} and its journal; continue with: {1}",
+      job.out.string(), job.again);
 }
 
 std::filesystem::path lock_of(const std::filesystem::path& surface) {

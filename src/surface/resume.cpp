@@ -173,8 +173,8 @@ std::optional<Difference> difference(const json& now, const json& before) {
     if (key == kData) {
       if (const auto text = data_difference(now, before)) return Difference{*text, false};
     } else if (identity(now, key) != identity(before, key)) {
-      return Difference{fmt::format("{} was {}, now {}", key, value_text(before, key), value_text(now, key)),
-                        holds(kArithmetic, key)};
+      const std::string then = value_text(before, key), text = value_text(now, key);
+      return Difference{fmt::format("{} was {}, now {}", key, then, text), holds(kArithmetic, key), key, text, then};
     }
   }
   return std::nullopt;

@@ -30,6 +30,7 @@ std::size_t add_journal(const std::filesystem::path& journal, Surface& surface);
 struct Difference {
   std::string text;         // "seed was 0, now 1"
   bool arithmetic = false;  // decides the last bits alone: engine, instruction set, batch size, LibTorch
+  std::string key = {}, now = {}, before = {};  // "seed", "1", "0"; "" where the data differ
 };
 
 /// What a setting stands for, null if it is missing: a file is its bytes, whatever its name.
