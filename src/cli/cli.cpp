@@ -76,29 +76,11 @@ int parse_and_run(CLI::App& app, const CommandContext& context) {
   }
 }
 
-}  // namespace
-
-int run_command_line(int argc, char** argv) {
-  CLI::App app("Loss landscapes of trained neural networks.", "lossatlas");
-  app.set_version_flag("--version", std::string(version()));
-  app.require_subcommand(1);
-  app.footer("`lossatlas COMMAND --help` lists a command's options.");
-  CommandContext context{
-      fmt::format("{}", fmt::join(argv, argv + argc, " ")), {argv, argv + argc}, kDone, launch_of_environment()};
-  if (context.launch.rank > 0 && !is_shared(context.words)) return kDone;  // rank 0 does all of it
-  add_train(app, context);
-  add_surface(app, context);
-  add_line(app, context);
-  add_trajectory(app, context);
-  add_layers(app, context);
-  add_curve(app, context);
-  add_descend(app, context);
-  add_export(app, context);
-  add_convert(app, context);
-  add_info(app, context);
-  app.add_subcommand(kPlot, "Draw a file: runs tools/plot with all arguments");
+/// The exit status. What ends the program is printed.
+int run(CLI::App& app, const CommandContext& context) {
   try {
-    if (argc > 1 && context.words[1] == kPlot) become(plotter(), {argv + 2, argv + argc});
+    const auto& words = context.words;
+    if (words.size() > 1 && words[1] == kPlot) become(plotter(), {words.begin() + 2, words.end()});
     std::signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is then an error like a full disk
     std::signal(SIGPIPE, SIG_IGN);  // a reader of messages that left does not end a run
     const int status = parse_and_run(app, context);
@@ -122,6 +104,31 @@ int run_command_line(int argc, char** argv) {
     if (const auto text = libtorch_text(error)) return complain(context, kFailed, "LibTorch: " + *text);
     return complain(context, kFailed, std::string("internal error: ") + error.what());
   }
+}
+
+}  // namespace
+
+int run_command_line(int argc, char** argv) {
+  CLI::App app("Loss landscapes of trained neural networks.", "lossatlas");
+  app.set_version_flag("--version", std::string(version()));
+  app.require_subcommand(1);
+  app.footer("`lossatlas COMMAND --help` lists a command's options.");
+  CommandContext context{
+      fmt::format("{}", fmt::join(argv, argv + argc, " ")), {argv, argv + argc}, kDone, launch_of_environment()};
+  if (context.launch.rank > 0 && !is_shared(context.words)) return kDone;  // rank 0 does all of it
+  add_train(app, context);
+  add_surface(app, context);
+  add_line(app, context);
+  add_trajectory(app, context);
+  add_layers(app, context);
+  add_curve(app, context);
+  add_descend(app, context);
+  add_export(app, context);
+  add_convert(app, context);
+  add_info(app, context);
+  app.add_subcommand(kPlot, "Draw a file: runs tools/plot with all arguments");
+  const int status = run(app, context);
+  return context.at_end ? context.at_end(status) : status;
 }
 
 }  // namespace lossatlas

@@ -61,29 +61,28 @@ std::unique_ptr<JobRanks> ranks_of(const LandscapeRequest& request, const RankWo
 }  // namespace
 
 int run_landscape_job(LandscapeRequest& request, const std::function<Job(const Caller&)>& prepare_job,
-                      ProgressStyle style, const RankWords& words, const CommandContext& context) {
+                      ProgressStyle style, const RankWords& words, CommandContext& context) {
   Caller caller = caller_of(context, request.resume);
   if (!context.launch.is_shared()) return run_job(prepare_job(caller), style, request.log);
-  const auto ranks = ranks_of(request, words, context.launch);
+  const std::shared_ptr<JobRanks> ranks = ranks_of(request, words, context.launch);
+  const auto failure = std::make_shared<std::string>();
+  context.at_end = [ranks, failure](int status) { return ranks->finish(status, *failure); };
   caller.ranks = ranks.get();
-  int status = kFailed;
   try {
     ranks->meet();
     const std::string note = settle_ranks(request, *ranks);
     if (ranks->is_first()) {
       if (!note.empty()) print_message(note);
-      status = run_job(prepare_job(caller), style, request.log);
-    } else {
-      SilentObserver observer;
-      prepare_job(caller)(observer);
+      return run_job(prepare_job(caller), style, request.log);
     }
+    SilentObserver observer;
+    prepare_job(caller)(observer);
   } catch (const JobEnded&) {  // by rank 0
   } catch (const std::exception& error) {
-    if (!ranks->is_first()) return ranks->finish(kFailed, error.what());
-    ranks->finish(dynamic_cast<const UsageError*>(&error) ? kWrongWords : kFailed);
-    throw;
+    if (ranks->is_first()) throw;
+    *failure = error.what();
   }
-  return ranks->finish(status);
+  return kDone;  // rank 0 says what it is
 }
 
 }  // namespace lossatlas

@@ -18,10 +18,10 @@ Caller caller_of(const CommandContext& context, bool resumes);
 /// is added to the log too.
 int run_job(const Job& job, ProgressStyle style, const std::filesystem::path& log);
 
-/// Carries out a job of a landscape: with the other ranks where a launcher started several. `prepare_job`: checks the
-/// request, as it is for this rank.
+/// Carries out a job of a landscape: with the other ranks where a launcher started several, until context.at_end.
+/// `prepare_job`: checks the request, as it is for this rank.
 int run_landscape_job(LandscapeRequest& request, const std::function<Job(const Caller&)>& prepare_job,
-                      ProgressStyle style, const RankWords& ranks, const CommandContext& context);
+                      ProgressStyle style, const RankWords& words, CommandContext& context);
 
 /// When the subcommand is parsed, runs what its words ask for: request_of(*words) is a request with a `landscape`.
 template <class Words, class RequestOf>

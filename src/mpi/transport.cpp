@@ -92,17 +92,17 @@ std::unique_ptr<Transport> make_mpi_transport(int size, const std::string& launc
   auto transport = std::make_unique<MpiTransport>();
   if (transport->size() == size) return transport;
   throw UsageError(
-      "{} started {} processes, of which MPI sees {}; use the {} of the MPI that lossatlas was built with{}", launcher,
-      size, transport->size(), launcher == "srun" ? "srun --mpi (as in --mpi=pmix)" : "mpirun",
-      launcher == "srun" ? "" : ", or start one process");
+      "{} started {} processes, of which MPI sees {}; use the launcher of the MPI that lossatlas was built with{}",
+      launcher, size, transport->size(), launcher == "srun" ? " (of srun its kind of MPI, as pmix)" : "");
 }
 
 #else
 
 std::unique_ptr<Transport> make_mpi_transport(int size, const std::string& launcher) {
   throw UsageError(
-      "{} started {} processes, but this lossatlas was built without MPI; build it with MPI (tools/setup --mpi), or "
-      "start one process",
+      "{} started {} processes, but this lossatlas was built without MPI; install OpenMPI and build it again, or start "
+      "one "
+      "process",
       launcher, size);
 }
 

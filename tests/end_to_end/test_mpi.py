@@ -9,7 +9,9 @@ import stat
 import subprocess
 import sys
 
+import h5py
 import helpers
+import numpy as np
 import pytest
 from helpers import journal_points, wait_for
 
@@ -69,8 +71,17 @@ def of_ours(err):
 
 
 def values(path):
-    """All that must not depend on how many processes computed it."""
-    return torture.contents(path)
+    """Every dataset and the settings: what must not depend on how many processes computed it."""
+    with h5py.File(path) as file:
+        found = {"settings": file["lossatlas"].attrs["settings"]}
+
+        def keep(name, node):
+            if isinstance(node, h5py.Dataset) and name not in ("x", "y", "z"):  # scales, which refer to other datasets
+                value = np.asarray(node[()])
+                found[name] = value.tolist() if value.dtype == object else value.tobytes()
+
+        file.visititems(keep)
+    return found
 
 
 @pytest.fixture(scope="module")
