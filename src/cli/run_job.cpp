@@ -72,7 +72,7 @@ int run_landscape_job(LandscapeRequest& request, const std::function<Job(const C
     ranks->meet();
     const std::string note = settle_ranks(request, *ranks);
     if (ranks->is_first()) {
-      if (!note.empty()) print_message(note);
+      print_message(note);
       return run_job(prepare_job(caller), style, request.log);
     }
     SilentObserver observer;

@@ -108,9 +108,10 @@ std::string settle_ranks(LandscapeRequest& request, Ranks& ranks) {
     answer = best_of_all(sets);
   }
   answer = ranks.broadcast(answer);
-  if (request.device != "cpu" || request.instruction_set != "auto") return "";
+  const std::string who = fmt::format("{} ranks, which evaluate {} points at a time", ranks.size(), ranks.threads());
+  if (request.device != "cpu" || request.instruction_set != "auto") return who;
   request.instruction_set = answer;
-  return fmt::format("{} ranks; instruction set {}, the best that all of them have", ranks.size(), answer);
+  return fmt::format("{}; instruction set {}, the best that all of them have", who, answer);
 }
 
 void compare_ranks(SurfaceJob& job) {

@@ -15,7 +15,7 @@ namespace {
 constexpr std::chrono::milliseconds kPause{1};  // between two looks at the transport
 constexpr double kWord = 5;                     // seconds: a rank that has nothing to say says so
 constexpr double kLook = 0.2;                   // seconds between two looks for silent ranks
-constexpr double kGoodbye = 10;                 // seconds for the answer to the job's end
+constexpr double kGoodbye = 30;                 // seconds for the answer to the job's end
 
 }  // namespace
 

@@ -97,52 +97,64 @@ def out(tmp_path):
 # --- the same bits -----------------------------------------------------------------------------------------------
 
 
-def check_same(lossatlas, tmp_path, ranks, *words, files=("f.h5",)):
-    """The command writes --out f.h5, and perhaps more."""
-    for folder in ("one", "many"):
-        (tmp_path / folder).mkdir(exist_ok=True)
-    lossatlas(*words, "--out", tmp_path / "one" / "f.h5", cwd=tmp_path / "one").ok()
-    for count in ranks:
-        done = mpirun(count, *words, "--force", "--threads", 1, "--out", tmp_path / "many" / "f.h5")
-        assert done.status == 0, done.err
-        assert done.out.splitlines()[0] == str(tmp_path / "many" / "f.h5")
-        for name in files:
-            assert values(tmp_path / "many" / name) == values(tmp_path / "one" / name), count
-        assert sorted(path.name for path in (tmp_path / "many").iterdir() if path.suffix == ".h5") == sorted(files)
+# One process alone under mpirun, too.
+on_ranks = pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.full), 2,
+                                             pytest.param(4, marks=pytest.mark.full)])
+
+
+def check_same(lossatlas, tmp_path, ranks, *words):
+    """What mpirun says meanwhile."""
+    one, many = tmp_path / "one.h5", tmp_path / "many.h5"
+    lossatlas(*words, "--out", one).ok()
+    done = mpirun(ranks, *words, "--threads", 1, "--out", many)
+    assert done.status == 0, done.err
+    assert done.out == f"{many}\n"
+    assert values(many) == values(one)
+    assert sorted(tmp_path.iterdir()) == [many, one]
     return done
 
 
 @pytest.mark.parametrize("words", [["--grid", "7x5"], ["--grid", "5x3", "--repeat", 2], ["--axes", 3, "--grid", "3x3x2"]],
                          ids=["plane", "repeats", "axes"])
-def test_surface(lossatlas, tmp_path, few, checkpoint, words):
-    done = check_same(lossatlas, tmp_path, [1, 2, 4], "surface", "--checkpoint", checkpoint, "--data", few.words, *words)
-    record = json.loads(helpers.attribute(tmp_path / "many" / "f.h5", "provenance"))
-    assert [each["threads"] for each in record["ranks"]] == [1] * 4
-    assert {each["host"] for each in record["ranks"]} == {os.uname().nodename} and record["ranks"][0]["device"] == "cpu"
+@on_ranks
+def test_surface(lossatlas, tmp_path, few, checkpoint, words, ranks):
+    check_same(lossatlas, tmp_path, ranks, "surface", "--checkpoint", checkpoint, "--data", few.words, *words)
+
+
+def test_four_ranks(lossatlas, tmp_path, few, checkpoint):
+    words = ["surface", "--checkpoint", checkpoint, "--data", few.words, "--grid", "5x5"]
+    done = check_same(lossatlas, tmp_path, 4, *words)
+    host = os.uname().nodename
+    record = json.loads(helpers.attribute(tmp_path / "many.h5", "provenance"))
+    assert record["ranks"] == [{"host": host, "threads": 1, "device": "cpu"}] * 4
     assert len([line for line in done.err.splitlines() if line.startswith("centre:")]) == 1
 
 
-def test_surface_in_levels(lossatlas, tmp_path, mlp_run, pictures):
+@on_ranks
+def test_surface_in_levels(lossatlas, tmp_path, mlp_run, pictures, ranks):
     words = ["surface", "--checkpoint", mlp_run, "--data", pictures.words, "--grid", "21x21", "--tolerance", 0.05]
-    check_same(lossatlas, tmp_path, [2, 4], *words)
+    check_same(lossatlas, tmp_path, ranks, *words)
 
 
-def test_line(lossatlas, tmp_path, few, run):
+@on_ranks
+def test_line(lossatlas, tmp_path, few, run, ranks):
     words = ["line", "--checkpoint", run / "checkpoints" / "epoch-0001.pt", "--to", run, "--data", few.words]
-    check_same(lossatlas, tmp_path, [2], *words, "--points", 13)
+    check_same(lossatlas, tmp_path, ranks, *words, "--points", 13)
 
 
-def test_trajectory(lossatlas, tmp_path, few, run):
-    check_same(lossatlas, tmp_path, [2, 4], "trajectory", "--run", run, "--data", few.words, "--grid", "4x3")
+@on_ranks
+def test_trajectory(lossatlas, tmp_path, few, run, ranks):
+    check_same(lossatlas, tmp_path, ranks, "trajectory", "--run", run, "--data", few.words, "--grid", "4x3")
 
 
-def test_curve(lossatlas, tmp_path, few, run):
+@on_ranks
+def test_curve(lossatlas, tmp_path, few, run, ranks):
     words = ["curve", "--from", run / "checkpoints" / "epoch-0001.pt", "--to", run, "--data", few.words, "--epochs", 1,
              "--points", 5, "--plane-out", "p.h5", "--grid", "3x3", "--threads", 1]
     for folder in ("one", "many"):
         (tmp_path / folder).mkdir()
     lossatlas(*words, "--out", "f.h5", cwd=tmp_path / "one").ok()
-    done = subprocess.run(command(2, *words, "--out", "f.h5"), cwd=tmp_path / "many", env=ENVIRONMENT, text=True,
+    done = subprocess.run(command(ranks, *words, "--out", "f.h5"), cwd=tmp_path / "many", env=ENVIRONMENT, text=True,
                           capture_output=True, timeout=helpers.TIMEOUT, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "f.h5\np.h5\n"
@@ -276,7 +288,7 @@ def test_instruction_set(lossatlas, few, checkpoint, tmp_path):
     assert done.status == 0, done.err
     assert values(tmp_path / "one.h5") == values(tmp_path / "two.h5")
     done = mpirun(2, *words, "--out", tmp_path / "three.h5")
-    assert "2 ranks; instruction set " in done.err and "the best that all of them have" in done.err
+    assert "2 ranks, which evaluate " in done.err and "the best that all of them have" in done.err
 
 
 # --- what is not shared ------------------------------------------------------------------------------------------

@@ -177,8 +177,12 @@ TEST_CASE("texts are gathered by rank, and sent to all") {
 }
 
 TEST_CASE("a rank that fails ends the sweep, and is named with its error") {
-  Job job(2, [](JobRanks&) { throw Error("no such file"); });
+  Job job(2, [](JobRanks& ranks) {
+    ranks.broadcast("");
+    throw Error("no such file");
+  });
   job.first->meet();
+  job.first->broadcast("");
   CHECK_THROWS_WITH(job.first->gather(""), "rank 1 on node1: no such file");
   job.finish(1);
   CHECK(job.statuses == std::vector<int>{1});
