@@ -29,9 +29,16 @@ namespace {
 
 constexpr auto kPlot = "plot";
 
-int complain(int status, std::string text) {
+/// Commands whose work the processes that mpirun or srun started share.
+bool is_shared(const std::vector<std::string>& words) {
+  constexpr std::array<std::string_view, 5> kShared{"surface", "line", "trajectory", "curve", "path"};
+  return words.size() > 1 && std::find(kShared.begin(), kShared.end(), words[1]) != kShared.end();
+}
+
+/// `context`: of several processes the first alone speaks.
+int complain(const CommandContext& context, int status, std::string text) {
   text = text.substr(0, text.find('\n'));
-  print_message("lossatlas: " + with_options(text));
+  if (context.launch.rank == 0) print_message("lossatlas: " + with_options(text));
   return status;
 }
 
@@ -43,15 +50,15 @@ struct Renamed {
 constexpr std::array kRenamed{Renamed{"", "path", "curve"}, Renamed{"curve", "--curve", "--shape"}};
 
 /// The words as they are called today, without the program's name, with a note for each that has another name now.
-std::vector<std::string> renamed(std::vector<std::string> words) {
-  words.erase(words.begin());
+std::vector<std::string> renamed(const CommandContext& context) {
+  std::vector<std::string> words(context.words.begin() + 1, context.words.end());
   for (const auto& [command, before, now] : kRenamed) {
     for (std::size_t i = 0; i < words.size(); ++i) {
       std::string& word = words[i];
       const bool is_there = command.empty() ? i == 0 : words.front() == command;
       if (!is_there || word.substr(0, word.find('=')) != before) continue;
       word.replace(0, before.size(), now);
-      print_message(fmt::format("note: {} is now called {}", before, now));
+      if (context.launch.rank == 0) print_message(fmt::format("note: {} is now called {}", before, now));
     }
   }
   return words;
@@ -59,14 +66,44 @@ std::vector<std::string> renamed(std::vector<std::string> words) {
 
 int parse_and_run(CLI::App& app, const CommandContext& context) {
   try {
-    std::vector<std::string> words = renamed(context.words);
+    std::vector<std::string> words = renamed(context);
     std::reverse(words.begin(), words.end());  // as CLI11 takes them
     app.parse(std::move(words));
     return context.status;
   } catch (const CLI::Success& success) {  // --help, --version
-    return app.exit(success);
+    return context.launch.rank == 0 ? app.exit(success) : kDone;
   } catch (const CLI::ParseError& error) {
-    return complain(kWrongWords, refusal(app, error, context.words));
+    return complain(context, kWrongWords, refusal(app, error, context.words));
+  }
+}
+
+/// The exit status. What ends the program is printed.
+int run(CLI::App& app, const CommandContext& context) {
+  try {
+    const auto& words = context.words;
+    if (words.size() > 1 && words[1] == kPlot) become(plotter(), {words.begin() + 2, words.end()});
+    std::signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is then an error like a full disk
+    std::signal(SIGPIPE, SIG_IGN);  // a reader of messages that left does not end a run
+    const int status = parse_and_run(app, context);
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+      if (errno == EPIPE) return status;  // a reader, as head, that has seen enough
+      throw Error("standard output cannot be written ({})", std::strerror(errno));
+    }
+    return status;
+  } catch (const UsageError& error) {
+    return complain(context, kWrongWords, error.what());
+  } catch (const Error& error) {
+    return complain(context, kFailed, error.what());
+  } catch (const std::filesystem::filesystem_error& error) {
+    return complain(context, kFailed, error.path1().string() + ": " + error.code().message());
+  } catch (const std::system_error& error) {
+    if (error.code() == std::errc::broken_pipe) return kDone;
+    return complain(context, kFailed, error.what());
+  } catch (const std::bad_alloc&) {
+    return complain(context, kFailed, "out of memory; use fewer --threads or a smaller --batch-size");
+  } catch (const std::exception& error) {
+    if (const auto text = libtorch_text(error)) return complain(context, kFailed, "LibTorch: " + *text);
+    return complain(context, kFailed, std::string("internal error: ") + error.what());
   }
 }
 
@@ -77,7 +114,9 @@ int run_command_line(int argc, char** argv) {
   app.set_version_flag("--version", std::string(version()));
   app.require_subcommand(1);
   app.footer("`lossatlas COMMAND --help` lists a command's options.");
-  CommandContext context{fmt::format("{}", fmt::join(argv, argv + argc, " ")), {argv, argv + argc}, kDone};
+  CommandContext context{
+      fmt::format("{}", fmt::join(argv, argv + argc, " ")), {argv, argv + argc}, kDone, launch_of_environment()};
+  if (context.launch.rank > 0 && !is_shared(context.words)) return kDone;  // rank 0 does all of it
   add_train(app, context);
   add_surface(app, context);
   add_line(app, context);
@@ -91,31 +130,8 @@ int run_command_line(int argc, char** argv) {
   add_info(app, context);
   app.add_subcommand(kPlot, "Draw a file; `lossatlas plot --help` lists its options");
   set_help(app);
-  try {
-    if (argc > 1 && context.words[1] == kPlot) become(plotter(), {argv + 2, argv + argc});
-    std::signal(SIGXFSZ, SIG_IGN);  // a file over the size limit is then an error like a full disk
-    std::signal(SIGPIPE, SIG_IGN);  // a reader of messages that left does not end a run
-    const int status = parse_and_run(app, context);
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-      if (errno == EPIPE) return status;  // a reader, as head, that has seen enough
-      throw Error("standard output cannot be written ({})", std::strerror(errno));
-    }
-    return status;
-  } catch (const UsageError& error) {
-    return complain(kWrongWords, error.what());
-  } catch (const Error& error) {
-    return complain(kFailed, error.what());
-  } catch (const std::filesystem::filesystem_error& error) {
-    return complain(kFailed, error.path1().string() + ": " + error.code().message());
-  } catch (const std::system_error& error) {
-    if (error.code() == std::errc::broken_pipe) return kDone;
-    return complain(kFailed, error.what());
-  } catch (const std::bad_alloc&) {
-    return complain(kFailed, "out of memory; use fewer --threads or a smaller --batch-size");
-  } catch (const std::exception& error) {
-    if (const auto text = libtorch_text(error)) return complain(kFailed, "LibTorch: " + *text);
-    return complain(kFailed, std::string("internal error: ") + error.what());
-  }
+  const int status = run(app, context);
+  return context.at_end ? context.at_end(status) : status;
 }
 
 }  // namespace lossatlas

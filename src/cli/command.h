@@ -1,8 +1,11 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <string>
 #include <vector>
+
+#include "base/launcher.h"
 
 namespace lossatlas {
 
@@ -13,6 +16,9 @@ struct CommandContext {
   std::string command_line;        // as typed, for the provenance of files
   std::vector<std::string> words;  // the same, word by word
   int status = kDone;              // of the subcommand that ran
+  Launch launch = {};              // this process among those that a launcher started
+  /// Ends what the processes share, when all is said; gives the program's status. Null: nothing is shared.
+  std::function<int(int status)> at_end = nullptr;
 };
 
 /// Each adds its subcommand, which runs while the command line is parsed. The context outlives the app.

@@ -18,6 +18,7 @@ struct CurveWords {
   std::string grid = "21x21";  // of --plane-out
   const CLI::Option* grid_given = nullptr;
   std::string progress = "line";
+  RankWords ranks;
 };
 
 void add_options(CLI::App& command, CurveWords& words) {
@@ -75,6 +76,7 @@ void add_options(CLI::App& command, CurveWords& words) {
   command.add_flag("--resume", landscape.resume, "continue --out if it exists");
   command.add_flag("--force", landscape.force, "replace an existing --out");
   add_shard(command, landscape, true);
+  add_ranks(command, words.ranks);
 }
 
 CurveRequest request_of(const CurveWords& words) {

@@ -12,7 +12,7 @@ constexpr std::string_view kFields =
     " arch augment axes axis batch_size bends betas bn bn_images budget checkpoint checkpoints class_loss classes crop "
     "data delta"
     " device dir_type directions distribution draw dtype engine epochs eps field force from grid ignore image_cache"
-    " instruction_set interp interpolation join key l2 lines log loss lr lr_epochs lr_factor lr_schedule lr_steps mean "
+    " instruction_set interp interpolation key l2 lines log loss lr lr_epochs lr_factor lr_schedule lr_steps mean "
     "momentum"
     " nesterov norm optimizer orthogonal out partial plane plane_out points problem project repeat resize resume rho "
     "run "

@@ -5,11 +5,12 @@
 namespace lossatlas {
 namespace {
 
-std::atomic<bool> interrupted{false};
+std::atomic<bool> interrupted{false}, has_signal{false};
 static_assert(std::atomic<bool>::is_always_lock_free);  // or a signal handler could not set it
 
 void on_signal(int signal) {
-  if (!interrupted.exchange(true)) return;
+  interrupted = true;
+  if (!has_signal.exchange(true)) return;
   std::signal(signal, SIG_DFL);
   std::raise(signal);
 }
@@ -24,5 +25,7 @@ const std::atomic<bool>& catch_interrupts() {
   }
   return interrupted;
 }
+
+void interrupt() { interrupted = true; }
 
 }  // namespace lossatlas

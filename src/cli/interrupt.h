@@ -9,4 +9,7 @@ namespace lossatlas {
 /// that was ignored when the program started, as nohup has it, stays ignored.
 const std::atomic<bool>& catch_interrupts();
 
+/// Sets that flag, as another process was interrupted. The signals to this one count from the first.
+void interrupt();
+
 }  // namespace lossatlas

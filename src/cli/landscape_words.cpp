@@ -1,5 +1,8 @@
 #include "cli/landscape_words.h"
 
+#include <map>
+#include <string>
+
 #include "cli/inputs.h"
 
 namespace lossatlas {
@@ -101,10 +104,20 @@ void add_running(CLI::App& command, LandscapeRequest& request, std::string& prog
 void add_going_on(CLI::App& command, LandscapeRequest& request) {
   command.option_defaults()->group("Output");
   command.add_flag("--resume", request.resume, "continue --out if it exists");
-  command.add_flag("--join", request.join, "share the work with the process that computes --out");
   command.add_flag("--force", request.force,
                    "replace an existing --out; with --resume: continue even if engine, instruction set, batch size or "
                    "LibTorch differ");
+}
+
+void add_ranks(CLI::App& command, RankWords& words) {
+  command.option_defaults()->group("With mpirun or srun");
+  const std::map<std::string, double> units{{"s", 1}, {"min", 60}, {"h", 3600}};
+  command
+      .add_option("--rank-timeout", words.timeout,
+                  "end the run when a rank has been silent for so long, as in 90s, 10min or 1h (default: 10min)")
+      ->transform(CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::CASE_SENSITIVE))
+      ->check(CLI::Range(1.0, 1e6))
+      ->type_name("TIME");
 }
 
 }  // namespace lossatlas

@@ -18,7 +18,14 @@ void add_network_and_data(CLI::App& command, LandscapeRequest& request);
 void add_values(CLI::App& command, LandscapeRequest& request);
 /// --batch-size, device and engine, threads; --out, progress.
 void add_running(CLI::App& command, LandscapeRequest& request, std::string& progress);
-/// --resume, --join, --force.
+/// --resume, --force.
 void add_going_on(CLI::App& command, LandscapeRequest& request);
+
+/// Of processes that mpirun or srun started.
+struct RankWords {
+  double timeout = 600;  // seconds
+};
+/// --rank-timeout.
+void add_ranks(CLI::App& command, RankWords& words);
 
 }  // namespace lossatlas

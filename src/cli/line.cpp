@@ -19,6 +19,7 @@ struct LineWords {
   PlaneWords direction;
   std::string x;  // "" for the default
   std::string progress = "line";
+  RankWords ranks;
 };
 
 void add_options(CLI::App& command, LineWords& words) {
@@ -42,6 +43,7 @@ void add_options(CLI::App& command, LineWords& words) {
   add_running(command, request.landscape, words.progress);
   add_going_on(command, request.landscape);
   add_shard(command, request.landscape);
+  add_ranks(command, words.ranks);
 }
 
 LineRequest request_of(const LineWords& words) {

@@ -70,6 +70,11 @@ std::string unknown_option(const CLI::App& app, const std::string& typed) {
     return "--problem: train takes networks of its own; train yours in PyTorch, and give its checkpoints to `lossatlas "
            "trajectory --problem FILE --checkpoints …`";
   }
+  if (word == "--join" && where.get_option_no_throw("--resume") && where.get_name() != "train") {
+    return "--join is gone: share one run among processes with `mpirun -n 4 lossatlas …`, or give parts of it to "
+           "separate "
+           "jobs with --shard";
+  }
   const std::string meant =
       meant_option(word.substr(std::min(word.find_first_not_of('-'), word.size())), option_names(where));
   return fmt::format("unknown option '{}'{}; see {}", word,

@@ -2,9 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "base/process.h"
 #include "base/text.h"
 #include "cli/fields.h"
+#include "cli/interrupt.h"
+#include "cli/message.h"
 #include "cli/version.h"
+#include "mpi/job_ranks.h"
 
 namespace lossatlas {
 
@@ -15,7 +23,9 @@ Caller caller_of(const CommandContext& context, bool resumes, const std::string&
     if (again[i].starts_with("--shard=")) again[i] = "--shard=" + shard;
   }
   if (!resumes) again.push_back("--resume");
-  return {context.command_line, std::string(version()), shell_line(again)};
+  std::string line = shell_line(again);
+  if (context.launch.is_shared()) line = fmt::format("{} -n {} {}", context.launch.launcher, context.launch.size, line);
+  return {context.command_line, std::string(version()), line};
 }
 
 int run_job(const Job& job, ProgressStyle style, const std::filesystem::path& log) {
@@ -29,6 +39,54 @@ int run_job(const Job& job, ProgressStyle style, const std::filesystem::path& lo
     report.note("lossatlas: " + with_options(text.substr(0, text.find('\n'))));
     throw;
   }
+}
+
+namespace {
+
+/// Of a rank that writes nothing: what happens is rank 0's to say.
+class SilentObserver : public Observer {
+ public:
+  void on_note(const std::string&) override {}
+  const std::atomic<bool>& should_stop() const override { return catch_interrupts(); }
+};
+
+std::unique_ptr<JobRanks> ranks_of(const LandscapeRequest& request, const RankWords& words, const Launch& launch) {
+  constexpr int kCudaThreads = 2;  // as a sweep has them
+  RankOptions options;
+  options.build = version();
+  options.host = this_process().host;
+  options.threads = request.device == "cpu" ? request.threads : std::min(request.threads, kCudaThreads);
+  options.times.timeout = words.timeout;
+  options.times.quiet = std::min(options.times.quiet, words.timeout / 2);
+  options.on_interrupt = interrupt;
+  return std::make_unique<JobRanks>(make_mpi_transport(launch.size, launch.launcher), options);
+}
+
+}  // namespace
+
+int run_landscape_job(LandscapeRequest& request, const std::function<Job(const Caller&)>& prepare_job,
+                      ProgressStyle style, const RankWords& words, CommandContext& context) {
+  Caller caller = caller_of(context, request.resume, request.shard);
+  if (!context.launch.is_shared()) return run_job(prepare_job(caller), style, request.log);
+  const std::shared_ptr<JobRanks> ranks = ranks_of(request, words, context.launch);
+  const auto failure = std::make_shared<std::string>();
+  context.at_end = [ranks, failure](int status) { return ranks->finish(status, *failure); };
+  caller.ranks = ranks.get();
+  try {
+    ranks->meet();
+    const std::string note = settle_ranks(request, *ranks);
+    if (ranks->is_first()) {
+      print_message(note);
+      return run_job(prepare_job(caller), style, request.log);
+    }
+    SilentObserver observer;
+    prepare_job(caller)(observer);
+  } catch (const JobEnded&) {  // by rank 0
+  } catch (const std::exception& error) {
+    if (ranks->is_first()) throw;
+    *failure = error.what();
+  }
+  return kDone;  // rank 0 says what it is
 }
 
 }  // namespace lossatlas

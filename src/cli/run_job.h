@@ -1,9 +1,11 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 #include "cli/command.h"
+#include "cli/landscape_words.h"
 #include "cli/report.h"
 #include "jobs/jobs.h"
 
@@ -17,14 +19,19 @@ Caller caller_of(const CommandContext& context, bool resumes, const std::string&
 /// is added to the log too.
 int run_job(const Job& job, ProgressStyle style, const std::filesystem::path& log);
 
+/// Carries out a job of a landscape: with the other ranks where a launcher started several, until context.at_end.
+/// `prepare_job`: checks the request, as it is for this rank.
+int run_landscape_job(LandscapeRequest& request, const std::function<Job(const Caller&)>& prepare_job,
+                      ProgressStyle style, const RankWords& words, CommandContext& context);
+
 /// When the subcommand is parsed, runs what its words ask for: request_of(*words) is a request with a `landscape`.
 template <class Words, class RequestOf>
 void run_when_called(CLI::App& command, std::shared_ptr<Words> words, RequestOf request_of, CommandContext& context) {
   command.callback([words, request_of, &context] {
     const auto style = progress_style_of(words->progress);
-    const auto request = request_of(*words);
-    const auto job = prepare(request, caller_of(context, request.landscape.resume, request.landscape.shard));
-    context.status = run_job(job, style, request.landscape.log);
+    auto request = request_of(*words);
+    const auto prepare_job = [&](const Caller& caller) { return prepare(request, caller); };
+    context.status = run_landscape_job(request.landscape, prepare_job, style, words->ranks, context);
   });
 }
 

@@ -23,6 +23,7 @@ struct SurfaceWords {
   std::array<std::string, 4> ranges;  // of x, y, z and w; "" for the default
   std::vector<std::string> further;   // "5=LOW:HIGH"
   std::string progress = "line";
+  RankWords ranks;
 };
 
 void add_options(CLI::App& command, SurfaceWords& words) {
@@ -62,6 +63,7 @@ void add_options(CLI::App& command, SurfaceWords& words) {
   add_running(command, request.landscape, words.progress);
   add_going_on(command, request.landscape);
   add_shard(command, request.landscape);
+  add_ranks(command, words.ranks);
 }
 
 SurfaceRequest request_of(const SurfaceWords& words) {

@@ -17,6 +17,7 @@ struct TrajectoryWords {
   TrajectoryRequest request;
   std::string grid = "25x25", x, y;  // ranges: "" for what holds the paths
   std::string progress = "line";
+  RankWords ranks;
 };
 
 void add_options(CLI::App& command, TrajectoryWords& words) {
@@ -52,6 +53,7 @@ void add_options(CLI::App& command, TrajectoryWords& words) {
   add_running(command, request.landscape, words.progress);
   add_going_on(command, request.landscape);
   add_shard(command, request.landscape, true);
+  add_ranks(command, words.ranks);
 }
 
 TrajectoryRequest request_of(const TrajectoryWords& words) {

@@ -50,6 +50,12 @@ at::Device open_device(const std::string& words) {
   return at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index));
 }
 
+std::string cuda_device_of(int local_rank) {
+  if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) return "cuda";
+  const int count = static_cast<int>(torch::cuda::device_count());
+  return count == 0 ? "cuda" : fmt::format("cuda:{}", local_rank % count);
+}
+
 void allow_tf32(bool allowed) {
   at::globalContext().setAllowTF32CuDNN(allowed);
   at::globalContext().setAllowTF32CuBLAS(allowed);

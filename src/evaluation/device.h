@@ -12,6 +12,10 @@ namespace lossatlas {
 /// Throws UsageError for other words, Error if that device is not there.
 at::Device open_device(const std::string& words);
 
+/// The words for the CUDA device of a process that is number `local_rank` on its machine: "cuda:1". If there are fewer
+/// devices than processes they share them in turn; "cuda" if there is none.
+std::string cuda_device_of(int local_rank);
+
 /// Whether products of float32 numbers on CUDA may round their factors to TF32; not at first. For the whole process:
 /// not while another thread computes.
 void allow_tf32(bool allowed);

@@ -19,6 +19,7 @@
 #include "jobs/landscape_run.h"
 #include "jobs/outputs.h"
 #include "jobs/planes.h"
+#include "jobs/rank_run.h"
 #include "jobs/run_files.h"
 #include "jobs/shard.h"
 #include "jobs/surface_run.h"
@@ -368,6 +369,21 @@ TrainingData training_data(const CurveRequest& request, const LandscapeInputs& i
   return {std::make_shared<const DataSet>(std::move(*images)), nullptr, size, asked, sha256};
 }
 
+/// The bends are in their files, and the history of the training if there was one now; nothing if it was interrupted.
+std::optional<json> find_curve(const CheckedCurve& checked, const CurveInputs& inputs, const at::Device& device,
+                               const Settings& settings, const TrainingData& train, const Caller& caller,
+                               Observer& observer) {
+  const LandscapeRequest& landscape = checked.request.landscape;
+  const auto state = state_file(checked.request);
+  if (landscape.resume && !std::filesystem::exists(state) && std::filesystem::exists(landscape.out)) return json();
+  const auto trained = train_curve(checked.request, checked.shape, inputs, device, settings, train, observer);
+  if (!trained) {
+    observer.on_note(
+        fmt::format("interrupted; the curve so far is in {}; continue with: {}", state.string(), caller.again));
+  }
+  return trained;
+}
+
 Outcome run(const CheckedCurve& checked, const Caller& caller, Observer& observer) {
   const CurveRequest& request = checked.request;
   for (const std::string& note : checked.notes) observer.on_note("note: " + note);
@@ -377,23 +393,16 @@ Outcome run(const CheckedCurve& checked, const Caller& caller, Observer& observe
   const CurveInputs inputs = read_inputs(request, checked.landscape, device, observer);
   const TrainingData train = training_data(request, inputs.landscape, std::move(images), device, observer);
   const Settings settings = curve_settings(request, inputs.landscape, train, device);
-  const auto state = state_file(request);
-  json history;
-  if (!request.landscape.resume || std::filesystem::exists(state) || !std::filesystem::exists(request.landscape.out)) {
-    const auto trained = train_curve(request, checked.shape, inputs, device, settings, train, observer);
-    if (!trained) {
-      observer.on_note(
-          fmt::format("interrupted; the curve so far is in {}; continue with: {}", state.string(), caller.again));
-      return {};
-    }
-    history = *trained;
-  }
+  std::optional<json> history = json();
+  if (leads(caller.ranks)) history = find_curve(checked, inputs, device, settings, train, caller, observer);
+  const std::string found = history ? "found" : "interrupted";  // by one process; others wait for it
+  if ((caller.ranks ? caller.ranks->broadcast(found) : found) == "interrupted") return {};
   const Engine engine = make_engine(request.landscape, checked.landscape, inputs.landscape, device);
   const auto bends = read_bends(request, inputs);
-  Outcome outcome = evaluate_curve(request, checked, inputs, engine, bends, settings, history, caller, observer);
+  Outcome outcome = evaluate_curve(request, checked, inputs, engine, bends, settings, *history, caller, observer);
   if (!outcome.finished) return outcome;
   std::error_code ignored;
-  std::filesystem::remove(state, ignored);
+  if (leads(caller.ranks)) std::filesystem::remove(state_file(request), ignored);
   if (request.plane_out.empty()) return outcome;
   Outcome of_plane = draw_plane(request, checked, inputs, engine, caller, observer);
   of_plane.files.insert(of_plane.files.begin(), outcome.files.begin(), outcome.files.end());
@@ -414,7 +423,7 @@ Job prepare(CurveRequest request, Caller caller) {
   settle_split(request.landscape, notes);
   CheckedCurve checked{request, check(request.landscape), curve_shape_of(request.shape), notes};
   for (auto* end : {&checked.request.from, &checked.request.to}) *end = checkpoint_of(*end, checked.notes);
-  check_files(checked.request);
+  if (leads(caller.ranks)) check_files(checked.request);
   return [checked = std::move(checked), caller = std::move(caller)](Observer& observer) {
     return run(checked, caller, observer);
   };

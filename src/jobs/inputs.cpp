@@ -87,7 +87,7 @@ bool recalibrates(const LandscapeRequest& request, const LandscapeOptions& optio
     inputs.notes.push_back(fmt::format("{}; they stay as stored", error.what()));
     return false;
   }
-  const auto before = request.goes_on() ? read_remains(request.out) : std::nullopt;
+  const auto before = request.resume ? read_remains(request.out) : std::nullopt;
   if (!before || settings_from(before->surface.settings).bn != "stored") return true;
   inputs.notes.push_back(
       fmt::format("{} was begun with stored batch-norm statistics, and keeps them", request.out.string()));

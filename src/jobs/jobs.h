@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 #include "jobs/observer.h"
 #include "jobs/outcome.h"
@@ -19,5 +20,10 @@ Job prepare(TrajectoryRequest request, Caller caller);
 Job prepare(CurveRequest request, Caller caller);
 Job prepare(MergeRequest request, Caller caller);
 Job prepare(TrainRequest request);
+
+/// Before a request is prepared: `instruction_set` auto becomes the best that all ranks have, `device` cuda the GPU of
+/// this rank. All ranks call it. A line on that for people. Throws Error if a rank lacks the instruction set that was
+/// asked for.
+std::string settle_ranks(LandscapeRequest& request, Ranks& ranks);
 
 }  // namespace lossatlas

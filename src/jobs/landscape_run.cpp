@@ -13,6 +13,7 @@
 #include "evaluation/evaluator.h"
 #include "jobs/metadata.h"
 #include "jobs/outputs.h"
+#include "jobs/rank_run.h"
 #include "jobs/surface_run.h"
 #include "landscape/direction_file.h"
 #include "models/registry.h"
@@ -155,7 +156,7 @@ bool are_equal(const std::vector<NamedTensor>& a, const std::vector<NamedTensor>
 void save(const std::filesystem::path& file, const LandscapeTask& task) {
   const auto directions = task.plane.directions(0);
   check_writable(file);
-  if (!task.request.goes_on() || !std::filesystem::exists(file)) {
+  if (!task.request.resume || !std::filesystem::exists(file)) {
     return write_directions(file, directions, task.plane.trajectory.pca);
   }
   const auto saved = read_directions(file, task.inputs.origin);
@@ -257,16 +258,16 @@ void check_files(const LandscapeRequest& request, const std::filesystem::path& s
                  std::vector<std::filesystem::path> inputs, const std::vector<Output>& more) {
   const auto& out = request.out;
   const auto holder = FileLock::holder(lock_of(out));
-  if (holder && !request.join) throw Error("{}", busy_text(out, *holder));
+  if (holder) throw Error("{}", busy_text(out, *holder));
   check_output("`out`", out, true);
-  if (!request.force && !request.goes_on()) {
+  if (!request.force && !request.resume) {
     for (const auto& file : {out, journal_of(out)}) {
       if (!std::filesystem::exists(file)) continue;
       throw Error("{}: exists; continue it with `resume`, replace it with `force`, or choose another `out`",
                   file.string());
     }
   }
-  if (!save_directions.empty()) check_output("`save_directions`", save_directions, request.force || request.goes_on());
+  if (!save_directions.empty()) check_output("`save_directions`", save_directions, request.force || request.resume);
   std::vector<Output> outputs{{"`out`", out, true}, {"`save_directions`", save_directions}, {"`log`", request.log}};
   outputs.insert(outputs.end(), more.begin(), more.end());
   inputs.push_back(request.checkpoint);
@@ -292,7 +293,7 @@ Outcome run_landscape(LandscapeTask task, const Caller& caller, Observer& observ
   task.surface.direction_file = task.plane.direction_file.string();
   if (!task.save_directions.empty()) {
     task.surface.direction_file = task.save_directions.string();
-    save(task.save_directions, task);
+    if (leads(caller.ranks)) save(task.save_directions, task);
   }
   const bool moves_variances = settings_from(task.surface.settings).dir_type == "states" && !task.inputs.recalibration;
   const auto judge_centre = [&](const Evaluation& centre) {
@@ -324,13 +325,14 @@ Outcome run_landscape(LandscapeTask task, const Caller& caller, Observer& observ
                       .surface = task.surface,
                       .threads = request.threads,
                       .resume = request.resume,
-                      .join = request.join,
                       .force = request.force,
                       .introduction = introduction(task),
                       .again = caller.again,
                       .judge_centre = judge_centre,
                       .evaluate_checkpoint = check,
                       .goal = task.goal,
+                      .ranks = caller.ranks,
+                      .paths = task.paths,
                       .mark = mark},
                      observer);
 }

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "jobs/summary_text.h"
 #include "surface/surface_file.h"
@@ -22,8 +23,9 @@ std::vector<T> in_order(const std::vector<T>& values, const std::vector<std::int
   return ordered;
 }
 
-/// The job's engine on its images in the order of the surface's samples.
-Engine in_order(const SurfaceJob& job, const std::vector<std::int64_t>& order_of_engine) {
+}  // namespace
+
+Engine engine_in_order(const SurfaceJob& job, const std::vector<std::int64_t>& order_of_engine) {
   const std::vector<std::int64_t>& samples = job.surface.samples[0].indices;
   if (samples == order_of_engine) return job.engine;
   std::map<std::int64_t, std::int64_t> places;
@@ -41,8 +43,6 @@ Engine in_order(const SurfaceJob& job, const std::vector<std::int64_t>& order_of
   return job.engine.with_samples(job.engine.data().subset(order));
 }
 
-}  // namespace
-
 LevelPlan level_plan(const Surface& surface, const LevelGoal& goal) {
   return {surface.grid, surface.measures(), surface.levels()->sizes, goal};
 }
@@ -52,9 +52,10 @@ LevelRun::LevelRun(SurfaceJob& job, const std::vector<std::int64_t>& order_of_en
     : job_(job),
       surface_(job.surface),
       levels_(*surface_.levels()),
-      engine_(in_order(job, order_of_engine)),
+      engine_(engine_in_order(job, order_of_engine)),
       has_accuracy_(surface_.has_accuracy()),
       is_balanced_(surface_.samples[0].indices != order_of_engine),
+      order_of_ranks_(order_of_engine),
       journal_(journal),
       observer_(observer),
       stop_(observer.should_stop()),
@@ -62,6 +63,12 @@ LevelRun::LevelRun(SurfaceJob& job, const std::vector<std::int64_t>& order_of_en
       seconds_before_(surface_.provenance.value("seconds", 0.0)) {}
 
 bool LevelRun::run(const std::function<void()>& on_pilot) {
+  if (const auto threads = job_.ranks ? job_.ranks->threads() : 0; threads > static_cast<int>(kLevelBatch)) {
+    observer_.on_note(fmt::format(
+        "note: with `tolerance` or `budget` most points are planned {} at a time, so that the plan stays the same; the "
+        "ranks have {} threads, and the others wait",
+        kLevelBatch, threads));
+  }
   auto requests = plan_.next();
   if (!evaluate_pilot(requests)) {
     end(false);
@@ -76,7 +83,8 @@ bool LevelRun::run(const std::function<void()>& on_pilot) {
   for (requests = plan_.next(); !requests.empty(); requests = plan_.next()) {
     if (plan_.forecast() && !is_announced) announce();
     is_announced = plan_.forecast().has_value();
-    const std::size_t share = std::max(kShare, static_cast<std::size_t>(job_.threads));
+    const int threads = job_.ranks ? job_.ranks->threads() : job_.threads;
+    const std::size_t share = std::max(kShare, static_cast<std::size_t>(threads));
     for (std::size_t first = 0; first < requests.size(); first += share) {
       const auto part = std::span(requests).subspan(first, std::min(share, requests.size() - first));
       if (!evaluate(part)) {
@@ -103,8 +111,7 @@ bool LevelRun::evaluate_pilot(std::span<const LevelRequest> requests) {
   std::erase_if(levels_.pilot, [&](const PilotPoint& known) { return asked.erase(known.point) == 0; });
   std::vector<std::size_t> missing;
   for (const auto& [point, index] : asked) missing.push_back(index);
-  ListHandOut hand_out(missing);
-  SweepOptions options = options_for(hand_out);
+  SweepOptions options = options_for(missing);
   options.on_images = [&](std::size_t index, ImageResults images) {
     levels_.pilot.push_back({index % surface_.grid.size(), std::move(images)});
     save();
@@ -175,8 +182,7 @@ void LevelRun::record(std::size_t index, const Evaluation& evaluation) {
 bool LevelRun::evaluate(std::span<const LevelRequest> requests) {
   const std::vector<std::size_t> missing = missing_of(requests);
   if (missing.empty()) return !stop_;
-  ListHandOut hand_out(missing);
-  SweepOptions options = options_for(hand_out);
+  SweepOptions options = options_for(missing);
   options.on_evaluated = [this](std::size_t index, const Evaluation& evaluation) { record(index, evaluation); };
   options.on_level = [this](std::size_t level, std::span<const double> losses, Evaluation& value) {
     state_error(level, losses, value);
@@ -186,11 +192,18 @@ bool LevelRun::evaluate(std::span<const LevelRequest> requests) {
 }
 
 /// Of a sweep over these points.
-SweepOptions LevelRun::options_for(ListHandOut& hand_out) {
+SweepOptions LevelRun::options_for(const std::vector<std::size_t>& points) {
   SweepOptions options;
-  options.threads = std::min(job_.threads, static_cast<int>(hand_out.size()));
+  options.threads = std::min(job_.threads, static_cast<int>(points.size()));
   options.stop = &stop_;
-  options.hand_out = &hand_out;
+  options.points = points;
+  options.ranks = job_.ranks;
+  if (job_.ranks && !points.empty() && order_of_ranks_ != surface_.samples[0].indices) {
+    order_of_ranks_ = surface_.samples[0].indices;
+    options.request = json_text(nlohmann::json{{"what", "points"}, {"order", order_of_ranks_}});
+  }
+  options.on_stop = [this] { observer_.on_note(stopping_text(job_)); };
+  options.on_note = [this](const std::string& text) { observer_.on_note(text); };
   // The error expected is the same until the plan learns what is evaluated now.
   options.on_point = [this, before = images_, error = plan_.error()](const SweepProgress& now) {
     images_ = before + now.images;

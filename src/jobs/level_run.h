@@ -17,6 +17,10 @@
 
 namespace lossatlas {
 
+/// The job's engine on its images in the order of the surface's samples. `order_of_engine`: that of the engine. Throws
+/// Error if they are not the same samples.
+Engine engine_in_order(const SurfaceJob& job, const std::vector<std::int64_t>& order_of_engine);
+
 /// How a surface in levels continues.
 LevelPlan level_plan(const Surface& surface, const LevelGoal& goal);
 
@@ -43,7 +47,7 @@ class LevelRun {
   void state_error(std::size_t level, std::span<const double> losses, Evaluation& value) const;
   void record(std::size_t index, const Evaluation& evaluation);
   bool evaluate(std::span<const LevelRequest> requests);
-  SweepOptions options_for(ListHandOut& hand_out);
+  SweepOptions options_for(const std::vector<std::size_t>& points);
   std::vector<std::size_t> missing_of(std::span<const LevelRequest> requests) const;
   std::vector<Evaluation> values_of(const LevelRequest& request) const;
   void show(const SweepProgress& now, std::optional<double> error);
@@ -60,8 +64,9 @@ class LevelRun {
   Levels& levels_;
   Engine engine_;  // on the images in the order of the surface's samples
   const bool has_accuracy_;
-  const bool is_balanced_;              // as earlier runs left it
-  std::optional<BalancedError> error_;  // once the subsets are balanced
+  const bool is_balanced_;                    // as earlier runs left it
+  std::vector<std::int64_t> order_of_ranks_;  // of the samples on other ranks
+  std::optional<BalancedError> error_;        // once the subsets are balanced
   Journal& journal_;
   Observer& observer_;
   const std::atomic<bool>& stop_;

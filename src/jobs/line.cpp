@@ -7,6 +7,7 @@
 #include "jobs/jobs.h"
 #include "jobs/landscape_run.h"
 #include "jobs/planes.h"
+#include "jobs/rank_run.h"
 #include "jobs/shard.h"
 
 namespace lossatlas {
@@ -76,7 +77,7 @@ Outcome run(const CheckedLine& checked, const Caller& caller, Observer& observer
   for (const std::string& note : checked.notes) observer.on_note("note: " + note);
   const auto device = open_device(landscape.device);
   const LandscapeInputs inputs = read_inputs(landscape, options, landscape.checkpoint, device, observer);
-  check_writable(landscape.out);
+  if (leads(caller.ranks)) check_writable(landscape.out);
   const ChosenPlane plane = choose_plane(checked.direction, 1, inputs, sums_of(landscape, options));
   const Engine engine = make_engine(landscape, options, inputs, device);
   Form form = Single{};
@@ -104,7 +105,9 @@ std::size_t points_of(const LineRequest& request) {
 
 Job prepare(LineRequest request, Caller caller) {
   CheckedLine checked = check(request);
-  check_files(checked.request.landscape, request.direction.save_directions, checked.direction.files);
+  if (leads(caller.ranks)) {
+    check_files(checked.request.landscape, request.direction.save_directions, checked.direction.files);
+  }
   return [checked = std::move(checked), caller = std::move(caller)](Observer& observer) {
     return run(checked, caller, observer);
   };

@@ -8,6 +8,8 @@
 
 namespace lossatlas {
 
+class Ranks;
+
 /// What became of a job that threw nothing.
 struct Outcome {
   std::vector<std::filesystem::path> files =
@@ -21,9 +23,10 @@ struct Outcome {
 
 /// Who asks for a job, as its files and messages say.
 struct Caller {
-  std::string command;  // for the provenance of files
-  std::string version;  // of the program
-  std::string again;    // what people type to continue a job that was stopped
+  std::string command;     // for the provenance of files
+  std::string version;     // of the program
+  std::string again;       // what people type to continue a job that was stopped
+  Ranks* ranks = nullptr;  // the processes that carry it out together; null: this one alone
 };
 
 }  // namespace lossatlas

@@ -123,12 +123,9 @@ struct LandscapeRequest {
   std::string device = "cpu";
   std::string engine = "auto", instruction_set = "auto", dtype = "fp32";
   int threads = usable_processors();
-  bool force = false, resume = false, join = false;
+  bool force = false, resume = false;
   std::string shard = {};          // "3/16": compute this part alone, into a file beside `out` (jobs/shard.h); "": all
   std::filesystem::path log = {};  // a file that the caller writes meanwhile; "" for none
-
-  /// True if an existing file is continued, not replaced.
-  bool goes_on() const { return resume || join; }
 
   template <class Visit>
   static constexpr void fields(Visit&& visit) {
@@ -154,7 +151,6 @@ struct LandscapeRequest {
     visit("threads", &R::threads);
     visit("force", &R::force);
     visit("resume", &R::resume);
-    visit("join", &R::join);
     visit("shard", &R::shard);
     visit("log", &R::log);
   }

@@ -17,7 +17,6 @@ void take_shard(LandscapeRequest& request, const PlaneRequest& plane, std::size_
     throw UsageError("`shard` {}: {} points make {} blocks, so there are at most {} shards", request.shard, points,
                      blocks, blocks);
   }
-  if (request.join) throw UsageError("`shard`: cannot be used with `join`");
   if (!plane.save_directions.empty()) {
     throw UsageError(
         "`shard`: cannot be used with `save_directions`, which all shards would write; save them with a grid of one "

@@ -8,6 +8,7 @@
 #include "jobs/landscape_run.h"
 #include "jobs/level_run.h"
 #include "jobs/planes.h"
+#include "jobs/rank_run.h"
 #include "jobs/runs_plane.h"
 #include "jobs/shard.h"
 
@@ -22,7 +23,6 @@ void check_levels(const SurfaceRequest& request) {
   const auto refuse = [&](const std::string& other) { throw UsageError("{}: cannot be used with {}", option, other); };
   if (request.axes != 2) refuse(fmt::format("`axes` {}", request.axes));
   if (request.plane.repeat > 1) refuse("`repeat`");
-  if (request.landscape.join) refuse("`join`");
   if (!request.landscape.shard.empty()) refuse("`shard`, as its next point depends on the values of earlier ones");
   if (request.landscape.split == "both") refuse("`split` both");
   if (request.landscape.extras.class_losses) refuse("`class_loss`");
@@ -155,7 +155,7 @@ Outcome run(const CheckedSurface& checked, const Caller& caller, Observer& obser
   const auto device = open_device(landscape.device);
   const LandscapeInputs inputs =
       read_inputs(landscape, checked.landscape, checked.origin, device, observer, request.in_levels());
-  check_writable(landscape.out);
+  if (leads(caller.ranks)) check_writable(landscape.out);
   const ChosenPlane plane = choose_plane(checked.plane, request.axes, inputs, sums_of(landscape, checked.landscape));
   const Engine engine = make_engine(landscape, checked.landscape, inputs, device);
   Surface empty = empty_surface(request, checked.landscape, inputs, plane);
@@ -185,7 +185,7 @@ Outcome run(const CheckedSurface& checked, const Caller& caller, Observer& obser
 
 Job prepare(SurfaceRequest request, Caller caller) {
   CheckedSurface checked = check(std::move(request));
-  check_files(checked);
+  if (leads(caller.ranks)) check_files(checked);
   return [checked = std::move(checked), caller = std::move(caller)](Observer& observer) {
     return run(checked, caller, observer);
   };

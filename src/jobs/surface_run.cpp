@@ -13,9 +13,10 @@
 #include "base/lock.h"
 #include "base/text.h"
 #include "data/data_digest.h"
+#include "jobs/left_claims.h"
 #include "jobs/level_run.h"
+#include "jobs/rank_run.h"
 #include "jobs/summary_text.h"
-#include "landscape/sharing.h"
 #include "landscape/sweep.h"
 #include "surface/journal.h"
 #include "surface/resume.h"
@@ -109,6 +110,7 @@ class OwnerRun {
     check_beside(job_.out);
     remove_temporaries(job_.out, kHdf5Begin);
     remove_temporaries(journal_of(job_.out), kJournalMagic);
+    remove_claims(claims_of(job_.out));
     go_on();
     if (is_complete_) return already_complete();
     observer_.on_note(job_.introduction);
@@ -130,7 +132,7 @@ class OwnerRun {
   /// Takes over what earlier runs left.
   void go_on() {
     surface_.provenance["resumes"] = 0;
-    if (!job_.resume && !job_.join) return;
+    if (!job_.resume) return;
     const auto remains = read_remains(job_.out);
     if (!remains) return;
     take_over(job_, surface_, remains->surface, observer_);
@@ -188,7 +190,6 @@ class OwnerRun {
 
   Outcome already_complete() {
     remove_journals();
-    const SharedSweep removes_claims(job_.out, surface_);
     const auto shard = shard_of(surface_.settings);
     observer_.on_note(fmt::format("{}: complete, all {} points{} are there; nothing is left to do", job_.out.string(),
                                   total(), shard ? " of shard " + text_of(*shard) : ""));
@@ -206,11 +207,8 @@ class OwnerRun {
       remove_journals();
       return outcome(finished);
     }
-    SharedSweep shared(job_.out, surface_);
-    const SweepSummary summary =
-        points_of_shard_.empty() ? sweep_all(shared) : sweep(job_.planes, job_.engine, surface_, sweep_options(shared));
-    shared.merge(surface_);
-    save(summary.seconds, summary.images_per_second, shared);
+    const SweepSummary summary = sweep(job_.planes, job_.engine, surface_, sweep_options());
+    save(summary.seconds, summary.images_per_second);
     remove_journals();
     observer_.on_progress_end();
     note_end(summary);
@@ -330,29 +328,14 @@ class OwnerRun {
     ++computed_;
   }
 
-  /// This process's points, then those of processes that joined and died, until nobody works on any.
-  SweepSummary sweep_all(SharedSweep& shared) {
-    const SweepOptions options = sweep_options(shared);
-    SweepSummary all;
-    while (true) {
-      const SweepSummary part = sweep(job_.planes, job_.engine, surface_, options);
-      all = {part.finished, all.computed + part.computed, all.seconds + part.seconds,
-             all.computed == 0 ? part.images_per_second : all.images_per_second};
-      shared.merge(surface_);
-      if (stop_ || surface_.missing() == 0) break;
-      observer_.on_note(fmt::format("waiting for {} points of processes that joined", surface_.missing()));
-      if (!shared.wait_for_others(surface_, stop_)) break;
-    }
-    all.finished = surface_.missing() == 0;
-    return all;
-  }
-
-  SweepOptions sweep_options(SharedSweep& shared) {
+  SweepOptions sweep_options() {
     SweepOptions options;
     options.threads = job_.threads;
     options.stop = &stop_;
-    options.points = points_of_shard_;
-    if (points_of_shard_.empty()) options.hand_out = &shared;
+    options.part = points_of_shard_;
+    options.ranks = job_.ranks;
+    options.on_stop = [this] { observer_.on_note(stopping_text(job_)); };
+    options.on_note = [this](const std::string& text) { observer_.on_note(text); };
     options.on_evaluated = [this](std::size_t index, const Evaluation& evaluation) {
       journal_->add(index, evaluation);
       ++computed_;
@@ -362,22 +345,18 @@ class OwnerRun {
       images_per_second_ = now.images_per_second;
       observer_.on_progress(now, job_.out);
     };
-    options.on_save = [this, &shared](Surface& surface) {
-      shared.merge(surface);
-      save(watch_.seconds(), images_per_second_, shared);
-    };
+    options.on_save = [this] { save(watch_.seconds(), images_per_second_); };
     return options;
   }
 
-  void save(double seconds, double images_per_second, const SharedSweep& shared) {
+  void save(double seconds, double images_per_second) {
     surface_.provenance["seconds"] = seconds_before_ + seconds;
     surface_.provenance["images_per_second"] = images_per_second;
     surface_.provenance["computed"] = computed_;
-    if (!shared.joined().empty()) surface_.provenance["joined"] = shared.joined();
     write_surface(job_.out, surface_);
   }
 
-  /// Once the file holds their points. Those of processes that joined stay while they may still be written.
+  /// Once the file holds their points. Those of the processes of earlier versions stay until it is complete.
   void remove_journals() {
     const bool complete = surface_.missing() == 0;
     for (const auto& file : journals_of(job_.out)) {
@@ -415,80 +394,28 @@ class OwnerRun {
   Stopwatch watch_;
 };
 
-bool is_complete(const std::filesystem::path& file) {
-  const auto remains = read_remains(file);
-  return remains && remains->surface.missing() == 0;
-}
-
-/// Takes part in another process's sweep. Nothing if that one ended before this one could join.
-std::optional<Outcome> run_as_joiner(SurfaceJob& job, const ProcessName& owner, Observer& observer) {
-  const std::atomic<bool>& stop = observer.should_stop();
-  JoinedSweep joined(job.out);
-  observer.on_note(fmt::format("joining process {} on {}, which writes {}", owner.pid, owner.host, job.out.string()));
-  const bool is_open = joined.wait_until_open(lock_of(job.out), stop);
-  if (!is_open && !stop) return std::nullopt;
-  Surface& surface = job.surface;
-  if (!is_open) {
-    note_interruption(job, surface, observer);
-    return Outcome{};
-  }
-  const auto remains = read_remains(job.out);
-  if (!remains)
-    throw Error("{}: is gone, although a process is writing it; was it moved or deleted?", job.out.string());
-  take_over(job, surface, remains->surface, observer);
-  if (surface.size() != remains->surface.size()) {
-    throw Error("{}: grid was {}, now {}; join with the grid of the process that writes it", job.out.string(),
-                grid_text(remains->surface), grid_text(surface));
-  }
-  surface.settings = remains->surface.settings;
-
-  joined.begin(surface);
-  Journal journal(joined.journal(), surface.settings, surface.measures());
-  SweepOptions options;
-  options.threads = job.threads;
-  options.stop = &stop;
-  options.hand_out = &joined;
-  options.on_evaluated = [&](std::size_t index, const Evaluation& evaluation) {
-    try {
-      journal.add(index, evaluation);
-    } catch (const DeletedFile&) {  // by the owner, who has read all of it, or by somebody else
-      if (!is_complete(job.out)) throw;
-    }
-  };
-  options.on_point = [&](const SweepProgress& now) { observer.on_progress(now, job.out); };
-  const SweepSummary summary = sweep(job.planes, job.engine, surface, options);
-  std::error_code ignored;
-  if (journal.points() == 0) std::filesystem::remove(journal.path(), ignored);
-  observer.on_progress_end();
-  observer.on_note(fmt::format("{} points in {}, {:.0f} {}s/s; process {} on {} writes them into {}", summary.computed,
-                               duration_text(summary.seconds), summary.images_per_second, sample_word(surface),
-                               owner.pid, owner.host, job.out.string()));
-  if (stop) note_interruption(job, surface, observer);
-  return Outcome{.files = {job.out},
-                 .finished = !stop,
-                 .points = surface.size(),
-                 .evaluated = surface.evaluated(),
-                 .computed = summary.computed,
-                 .centre_check = surface.centre_check};
-}
-
 }  // namespace
 
 Outcome run_surface(SurfaceJob job, Observer& observer) {
   observer.should_stop();  // from here on an interrupt is not to leave a lock behind
   // As the file stores them, so that they can be compared.
   job.surface.settings = json::parse(json_text(job.surface.settings));
-  while (true) {
-    std::optional<ProcessName> owner;
-    try {
-      const FileLock lock(lock_of(job.out));
-      return OwnerRun(job, observer).run();
-    } catch (const HeldError& held) {
-      owner = held.holder();
-    }
-    if (!job.join) throw Error("{}", busy_text(job.out, *owner));
-    if (auto outcome = run_as_joiner(job, *owner, observer)) return std::move(*outcome);
+  if (job.ranks) compare_ranks(job);
+  if (!leads(job.ranks)) return serve_surface(job, observer);
+  try {
+    const FileLock lock(lock_of(job.out));
+    const Outcome outcome = OwnerRun(job, observer).run();
+    if (job.ranks) end_surface(*job.ranks, outcome.finished);
+    return outcome;
+  } catch (const HeldError& held) {
+    throw Error("{}", busy_text(job.out, held.holder()));
   }
+}
+
+std::string stopping_text(const SurfaceJob& job) {
+  return fmt::format(
+      "stopping after the points under way; what is finished is in {0} and its journal; continue with: {1}",
+      job.out.string(), job.again);
 }
 
 std::filesystem::path lock_of(const std::filesystem::path& surface) {
@@ -504,8 +431,8 @@ void check_beside(const std::filesystem::path& surface) {
 std::string busy_text(const std::filesystem::path& surface, const ProcessName& holder) {
   const auto advice =
       life_of(holder) == Life::alive
-          ? "wait for it, or share its work with `join`"
-          : fmt::format("share its work with `join`, or delete {} if that process is gone", lock_of(surface).string());
+          ? "wait until it ends"
+          : fmt::format("wait until it ends, or delete {} if that process is gone", lock_of(surface).string());
   return fmt::format("{}: process {} on {} has been writing it since {}; {}", surface.string(), holder.pid, holder.host,
                      holder.since, advice);
 }

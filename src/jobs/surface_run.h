@@ -11,6 +11,7 @@
 #include "jobs/observer.h"
 #include "jobs/outcome.h"
 #include "landscape/plane.h"
+#include "landscape/work.h"
 #include "levels/levels.h"
 #include "surface/surface.h"
 
@@ -24,27 +25,31 @@ struct SurfaceJob {
   Surface surface;  // without points
   int threads = 1;
   bool resume = false;       // continue what is in `out`
-  bool join = false;         // help the process that works on it
-  bool force = false;        // with either: though engine, instruction set, batch size or LibTorch differ
+  bool force = false;        // with it: though engine, instruction set, batch size or LibTorch differ
   std::string introduction;  // said when the work begins
   std::string again;         // Caller::again
   std::function<void(const Evaluation&)> judge_centre;  // looks at the loss at the origin
   /// The untouched checkpoint over the first images, through LibTorch.
   std::function<Evaluation(std::int64_t images)> evaluate_checkpoint;
-  LevelGoal goal = {};  // of a surface in levels
+  LevelGoal goal = {};                    // of a surface in levels
+  Ranks* ranks = nullptr;                 // Caller::ranks
+  std::function<Work()> paths = nullptr;  // of a trajectory: what `mark` has other ranks evaluate
   /// Adds what belongs to the file besides the grid, before the sweep; what an earlier run added is there. May be null.
   std::function<void(Surface&, const std::atomic<bool>& stop)> mark = nullptr;
 };
 
-/// Computes the surface: alone, going on, or with others, whatever the job says and the files beside `out` show. Every
-/// finished point is on disk at once. Throws Error if it cannot go on, which says what was kept.
+/// Computes the surface, or what is missing of it. Every finished point is on disk at once. Throws Error if it cannot
+/// go on, which says what was kept.
 Outcome run_surface(SurfaceJob job, Observer& observer);
+
+/// The line for a stop that other ranks are told of: a launcher may not leave the time for another.
+std::string stopping_text(const SurfaceJob& job);
 
 /// S.h5.lock, held by the process that writes S.h5.
 std::filesystem::path lock_of(const std::filesystem::path& surface);
 
-/// Throws Error if the journal or the claims folder beside a surface belongs to somebody else. FileLock looks after
-/// the lock.
+/// Throws Error if the journal or the claims folder (left_claims.h) beside a surface belongs to somebody else. FileLock
+/// looks after the lock.
 void check_beside(const std::filesystem::path& surface);
 
 /// The line for a second process on one file.

@@ -9,6 +9,7 @@
 #include "jobs/jobs.h"
 #include "jobs/landscape_run.h"
 #include "jobs/planes.h"
+#include "jobs/rank_run.h"
 #include "jobs/run_files.h"
 #include "jobs/runs_plane.h"
 #include "jobs/shard.h"
@@ -50,7 +51,7 @@ void check_files(const TrajectoryRequest& request, const std::vector<RunFiles>& 
   }
   const auto& projection = request.save_projection;
   if (!projection.empty())
-    check_output("`save_projection`", projection, request.landscape.force || request.landscape.goes_on());
+    check_output("`save_projection`", projection, request.landscape.force || request.landscape.resume);
   check_files(request.landscape, request.save_directions, inputs, {{"`save_projection`", projection}});
 }
 
@@ -76,18 +77,14 @@ ChosenPlane choose_plane(const TrajectoryRequest& request, const CheckedTrajecto
 
 /// Each checkpoint's own values and the plane's under it, where an earlier run did not leave them. What is there is
 /// written now and then.
-void evaluate_paths(const TrajectoryRequest& request, const IndexedRuns& runs, const ChosenPlane& chosen,
-                    const LandscapeInputs& inputs, const Engine& engine, Observer& observer, Surface& surface,
+void evaluate_paths(const TrajectoryRequest& request, const IndexedPaths& checkpoints, const Plane& plane,
+                    const Engine& engine, Ranks* ranks, Observer& observer, Surface& surface,
                     const std::atomic<bool>& stop) {
   constexpr double kSaveSeconds = 10;
-  const auto plane = Planes(state_on(inputs.origin, engine.device()), chosen.directions).at(0);
-  std::vector<std::vector<const CheckpointIndex*>> checkpoints;
-  for (const auto& run : runs.checkpoints) {
-    auto& pointers = checkpoints.emplace_back();
-    for (const CheckpointIndex& checkpoint : run) pointers.push_back(&checkpoint);
-  }
   if (const std::size_t missing = missing_path_values(surface); missing > 0) {
-    observer.on_note(fmt::format("{} checkpoints: each one's own loss, and the plane's under it", runs.count()));
+    std::size_t count = 0;
+    for (const auto& run : checkpoints) count += run.size();
+    observer.on_note(fmt::format("{} checkpoints: each one's own loss, and the plane's under it", count));
   }
   const Stopwatch watch;
   Stopwatch saved;
@@ -97,6 +94,8 @@ void evaluate_paths(const TrajectoryRequest& request, const IndexedRuns& runs, c
   PathSweepOptions options;
   options.threads = request.landscape.threads;
   options.stop = &stop;
+  options.ranks = ranks;
+  options.on_note = [&](const std::string& text) { observer.on_note(text); };
   options.on_value = [&](std::size_t done, std::size_t total, const Evaluation& evaluation) {
     now.done = now.computed = done;
     now.total = total;
@@ -109,7 +108,7 @@ void evaluate_paths(const TrajectoryRequest& request, const IndexedRuns& runs, c
     write_surface(request.landscape.out, surface);
     saved.restart();
   };
-  sweep_paths(*plane, engine, checkpoints, surface, options);
+  sweep_paths(plane, engine, checkpoints, surface, options);
   observer.on_progress_end();
   write_surface(request.landscape.out, surface);
 }
@@ -120,10 +119,10 @@ Outcome run(const CheckedTrajectory& checked, const Caller& caller, Observer& ob
   const LandscapeOptions& options = checked.landscape;
   const auto device = open_device(landscape.device);
   const LandscapeInputs inputs = read_inputs(landscape, options, checked.runs.front().files.back(), device, observer);
-  check_writable(landscape.out);
+  if (leads(caller.ranks)) check_writable(landscape.out);
   const IndexedRuns runs = index_runs(checked.runs, inputs);
   const ChosenPlane plane = choose_plane(request, checked, runs, inputs);
-  if (!request.save_projection.empty()) {
+  if (!request.save_projection.empty() && leads(caller.ranks)) {
     check_writable(request.save_projection);
     write_projection(request.save_projection, plane.trajectory, checked.projection, plane.directions(0));
   }
@@ -138,9 +137,16 @@ Outcome run(const CheckedTrajectory& checked, const Caller& caller, Observer& ob
   settings.levels.emplace();
   settings.tolerance.emplace();
   settings.budget.emplace();
+  IndexedPaths checkpoints;
+  for (const auto& run : runs.checkpoints) {
+    auto& pointers = checkpoints.emplace_back();
+    for (const CheckpointIndex& checkpoint : run) pointers.push_back(&checkpoint);
+  }
+  const auto along = Planes(state_on(inputs.origin, engine.device()), plane.directions).at(0);
   const auto evaluate = [&](Surface& surface, const std::atomic<bool>& stop) {
-    evaluate_paths(request, runs, plane, inputs, engine, observer, surface, stop);
+    evaluate_paths(request, checkpoints, *along, engine, caller.ranks, observer, surface, stop);
   };
+  const auto paths = [&] { return path_work(*along, engine, checkpoints, plane.trajectory, landscape.threads); };
   return run_landscape({.request = landscape,
                         .options = options,
                         .inputs = inputs,
@@ -149,6 +155,7 @@ Outcome run(const CheckedTrajectory& checked, const Caller& caller, Observer& ob
                         .save_directions = request.save_directions,
                         .surface = std::move(empty),
                         .settings = settings,
+                        .paths = paths,
                         .mark = evaluate},
                        caller, observer);
 }
@@ -158,7 +165,7 @@ Outcome run(const CheckedTrajectory& checked, const Caller& caller, Observer& ob
 Job prepare(TrajectoryRequest request, Caller caller) {
   refuse_shard(request.landscape, "a trajectory");
   CheckedTrajectory checked = check(request);
-  check_files(request, checked.runs);
+  if (leads(caller.ranks)) check_files(request, checked.runs);
   return [checked = std::move(checked), caller = std::move(caller)](Observer& observer) {
     return run(checked, caller, observer);
   };

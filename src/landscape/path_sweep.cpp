@@ -1,12 +1,11 @@
 #include "landscape/path_sweep.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <exception>
+#include <memory>
 #include <mutex>
+#include <utility>
 
 namespace lossatlas {
 namespace {
@@ -33,68 +32,66 @@ struct Task {
   bool own;
 };
 
-/// What was not computed is NaN. So may be what was: after a resume that is computed again.
-std::vector<Task> tasks_of(const Surface& surface) {
+/// All of them: the items of path_work are places in this list.
+std::vector<Task> tasks_of(const Trajectory& trajectory) {
   std::vector<Task> tasks;
-  for (std::size_t r = 0; r < surface.trajectory.runs.size(); ++r) {
-    const RunPath& run = surface.trajectory.runs[r];
-    for (std::size_t i = 0; i < run.size(); ++i) {
-      for (const bool own : {true, false}) {
-        const auto* values = run.find(targets_of(surface, own).front().loss);
-        if (!values || std::isnan((*values)[i])) tasks.push_back({r, i, own});
-      }
+  for (std::size_t r = 0; r < trajectory.runs.size(); ++r) {
+    for (std::size_t i = 0; i < trajectory.runs[r].size(); ++i) {
+      for (const bool own : {true, false}) tasks.push_back({r, i, own});
     }
   }
   return tasks;
 }
 
+/// What was not computed is NaN. So may be what was: after a resume that is computed again.
+std::vector<std::size_t> missing_tasks(const Surface& surface, const std::vector<Task>& tasks) {
+  std::vector<std::size_t> missing;
+  for (std::size_t at = 0; at < tasks.size(); ++at) {
+    const auto& [run, checkpoint, own] = tasks[at];
+    const auto* values = surface.trajectory.runs[run].find(targets_of(surface, own).front().loss);
+    if (!values || std::isnan((*values)[checkpoint])) missing.push_back(at);
+  }
+  return missing;
+}
+
+/// What one thread evaluates checkpoints with.
+struct PathEvaluator {
+  Evaluation evaluate(const Plane& plane, const Engine& engine, const IndexedPaths& runs, const Trajectory& trajectory,
+                      const Task& task) {
+    if (task.own) {
+      read_state(*runs[task.run][task.checkpoint], read);
+      return evaluator->evaluate(state_on(read, engine.device()));
+    }
+    // A plane of weights leaves the statistics alone: they are the origin's own here, never a checkpoint's.
+    const Projected& points = trajectory.runs[task.run].points;
+    place(plane, std::array{points.x[task.checkpoint], points.y[task.checkpoint]}, point);
+    return evaluator->evaluate(point);
+  }
+
+  std::unique_ptr<Evaluator> evaluator;
+  NetworkState read, point;
+};
+
 class PathSweep {
  public:
-  PathSweep(const Plane& plane, const Engine& engine, const std::vector<std::vector<const CheckpointIndex*>>& runs,
-            Surface& surface, const PathSweepOptions& options)
-      : plane_(plane), engine_(engine), runs_(runs), surface_(surface), options_(options), tasks_(tasks_of(surface)) {}
+  PathSweep(Surface& surface, const PathSweepOptions& options)
+      : surface_(surface), options_(options), tasks_(tasks_of(surface.trajectory)) {}
 
-  bool run() {
-    const int threads = engine_.device().is_cpu() ? std::max(1, options_.threads) : 1;
-    const int operator_threads = at::get_num_threads();
-    if (engine_.device().is_cpu()) at::set_num_threads(1);
-#pragma omp parallel num_threads(threads)
-    work();
-    at::set_num_threads(operator_threads);
-    if (failure_) std::rethrow_exception(failure_);
-    return done_ == tasks_.size();
+  bool run(const Work& work) {
+    std::vector<std::size_t> missing = missing_tasks(surface_, tasks_);
+    total_ = missing.size();
+    SweepHooks hooks;
+    hooks.take = [this](std::size_t item, const ItemResult& result) { take(tasks_[item], result.values.front()); };
+    hooks.stop = options_.stop;
+    hooks.on_note = [this](const std::string& text) {
+      const std::scoped_lock lock(mutex_);
+      if (options_.on_note) options_.on_note(text);
+    };
+    carry_out(work, std::move(missing), options_.ranks, hooks);
+    return done_ == total_;
   }
 
  private:
-  void work() {
-    try {
-      at::set_num_threads(1);  // the setting is a thread's own where OpenMP runs the operators
-      const auto evaluator = engine_.make_evaluator();
-      NetworkState read = copy_state(plane_.origin, at::kCPU);
-      NetworkState point = copy_state(plane_.origin, engine_.device());
-      while (!has_failed_ && !(options_.stop && *options_.stop)) {
-        const std::size_t at = next_++;
-        if (at >= tasks_.size()) break;
-        take(tasks_[at], evaluate(*evaluator, tasks_[at], read, point));
-      }
-    } catch (...) {
-      const std::scoped_lock lock(mutex_);
-      if (!failure_) failure_ = std::current_exception();
-      has_failed_ = true;
-    }
-  }
-
-  Evaluation evaluate(Evaluator& evaluator, const Task& task, NetworkState& read, NetworkState& point) const {
-    if (task.own) {
-      read_state(*runs_[task.run][task.checkpoint], read);
-      return evaluator.evaluate(state_on(read, engine_.device()));
-    }
-    // A plane of weights leaves the statistics alone: they are the origin's own here, never a checkpoint's.
-    const Projected& points = surface_.trajectory.runs[task.run].points;
-    place(plane_, std::array{points.x[task.checkpoint], points.y[task.checkpoint]}, point);
-    return evaluator.evaluate(point);
-  }
-
   void take(const Task& task, const Evaluation& evaluation) {
     const std::scoped_lock lock(mutex_);
     for (const Target& target : targets_of(surface_, task.own)) {
@@ -103,7 +100,7 @@ class PathSweep {
       if (!target.accuracy.empty()) set(task, target.accuracy, part.accuracy);
     }
     ++done_;
-    if (options_.on_value) options_.on_value(done_, tasks_.size(), evaluation);
+    if (options_.on_value) options_.on_value(done_, total_, evaluation);
   }
 
   void set(const Task& task, const std::string& dataset, double value) {
@@ -113,23 +110,29 @@ class PathSweep {
     found->second[task.checkpoint] = value;
   }
 
-  const Plane& plane_;
-  const Engine& engine_;
-  const std::vector<std::vector<const CheckpointIndex*>>& runs_;
   Surface& surface_;
   const PathSweepOptions& options_;
-  std::vector<Task> tasks_;
-  std::atomic<std::size_t> next_{0};
-  std::atomic<bool> has_failed_{false};
+  const std::vector<Task> tasks_;
   std::mutex mutex_;
-  std::exception_ptr failure_;
-  std::size_t done_ = 0;
+  std::size_t total_ = 0, done_ = 0;
 };
 
 }  // namespace
 
-bool sweep_paths(const Plane& plane, const Engine& engine, const std::vector<std::vector<const CheckpointIndex*>>& runs,
-                 Surface& surface, const PathSweepOptions& options) {
+Work path_work(const Plane& plane, const Engine& engine, const IndexedPaths& runs, const Trajectory& trajectory,
+               int threads) {
+  const auto on_thread = [&plane, &engine, &runs, &trajectory, tasks = tasks_of(trajectory)]() -> EvaluateItem {
+    const auto own = std::make_shared<PathEvaluator>(PathEvaluator{
+        engine.make_evaluator(), copy_state(plane.origin, at::kCPU), copy_state(plane.origin, engine.device())});
+    return [&, own, tasks](std::size_t item) -> ItemResult {
+      return {{own->evaluate(plane, engine, runs, trajectory, tasks[item])}, {}};
+    };
+  };
+  return {kPathsRequest, on_thread, engine.device().is_cpu() ? threads : 1};
+}
+
+bool sweep_paths(const Plane& plane, const Engine& engine, const IndexedPaths& runs, Surface& surface,
+                 const PathSweepOptions& options) {
   // Every dataset is there, NaN where nothing is known yet.
   for (RunPath& run : surface.trajectory.runs) {
     for (const bool own : {true, false}) {
@@ -141,9 +144,11 @@ bool sweep_paths(const Plane& plane, const Engine& engine, const std::vector<std
       }
     }
   }
-  return PathSweep(plane, engine, runs, surface, options).run();
+  return PathSweep(surface, options).run(path_work(plane, engine, runs, surface.trajectory, options.threads));
 }
 
-std::size_t missing_path_values(const Surface& surface) { return tasks_of(surface).size(); }
+std::size_t missing_path_values(const Surface& surface) {
+  return missing_tasks(surface, tasks_of(surface.trajectory)).size();
+}
 
 }  // namespace lossatlas

@@ -1,12 +1,12 @@
 #include "landscape/sweep.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cmath>
-#include <exception>
 #include <limits>
+#include <memory>
 #include <mutex>
+#include <span>
+#include <utility>
 
 #include "base/stopwatch.h"
 #include "evaluation/device.h"
@@ -18,30 +18,63 @@ namespace {
 constexpr double kFirstSave = 0.25;  // seconds: somebody may be waiting to see the first points
 constexpr int kCudaThreads = 2;      // one gives the device its next point while the other waits for its results
 
-/// What the threads of one sweep share. All but the hand-out is used under the mutex.
+/// What one thread evaluates points with.
+struct PointEvaluator {
+  PointEvaluator(const Planes& all, const Engine& engine, const Surface& of)
+      : planes(all),
+        surface(of),
+        stream(engine.device()),
+        evaluator(engine.make_evaluator()),
+        point(copy_state(all.origin(), engine.device())) {}
+
+  ItemResult evaluate(std::size_t index) {
+    const std::size_t member = index / surface.grid.size();
+    const Levels* levels = surface.levels();
+    const auto plane = planes.at(levels ? 0 : member);
+    place_on_grid(*plane, surface.grid.coordinates_of(index % surface.grid.size()), point);
+    if (!levels) return {{evaluator->evaluate(point)}, {}};
+    ItemResult result;
+    result.values = evaluator->evaluate(point, std::span(levels->sizes).first(member + 1), &result.images);
+    return result;
+  }
+
+  const Planes& planes;
+  const Surface& surface;
+  OwnStream stream;
+  std::unique_ptr<Evaluator> evaluator;
+  NetworkState point;
+};
+
+/// What takes the results of one sweep: all of it under the mutex, but for on_level.
 class Sweep {
  public:
   Sweep(const Planes& planes, const Engine& engine, Surface& surface, const SweepOptions& options)
-      : planes_(planes),
-        engine_(engine),
-        surface_(surface),
-        options_(options),
-        missing_(missing_points(surface, options.points)),
-        hand_out_(options.hand_out ? *options.hand_out : missing_) {
-    look_again();
+      : planes_(planes), engine_(engine), surface_(surface), options_(options) {
+    for (std::size_t i = 0; i < total(); ++i) {
+      const std::size_t point = options_.part.empty() ? i : options_.part[i];
+      if (surface_.state[point] == PointState::missing) continue;
+      ++done_;
+      widen(surface_.loss()[point]);
+    }
   }
 
   SweepSummary run() {
-    const int most = engine_.device().is_cpu() ? options_.threads : std::min(options_.threads, kCudaThreads);
-    const int threads = std::max(1, most);
-    const int operator_threads = at::get_num_threads();
-    at::set_num_threads(1);
-#pragma omp parallel num_threads(threads)
-    work();
-    at::set_num_threads(operator_threads);
-    if (failure_) std::rethrow_exception(failure_);
+    Work work = surface_work(planes_, engine_, surface_, options_.threads);
+    work.request = options_.request;
+    SweepHooks hooks;
+    hooks.take = [this](std::size_t index, ItemResult result) { take(index, std::move(result)); };
+    hooks.stop = options_.stop;
+    hooks.on_stop = [this] {
+      const std::scoped_lock lock(mutex_);
+      if (options_.on_stop) options_.on_stop();
+    };
+    hooks.on_note = [this](const std::string& text) {
+      const std::scoped_lock lock(mutex_);
+      if (options_.on_note) options_.on_note(text);
+    };
+    carry_out(work, options_.points ? *options_.points : missing_points(surface_, options_.part), options_.ranks,
+              hooks);
     const double seconds = started_.seconds();
-    look_again();
     return {
         .finished = done_ == total(), .computed = computed_, .seconds = seconds, .images_per_second = rate(seconds)};
   }
@@ -53,59 +86,31 @@ class Sweep {
     return points;
   }
 
-  void work() {
-    try {
-      at::set_num_threads(1);  // the setting is a thread's own where OpenMP runs the operators
-      const OwnStream stream(engine_.device());
-      const auto evaluator = engine_.make_evaluator();
-      NetworkState point = copy_state(planes_.origin(), engine_.device());
-      while (!stopped()) {
-        const auto index = hand_out_.next();
-        if (!index) break;
-        evaluate(*evaluator, point, *index);
-      }
-    } catch (...) {
-      const std::scoped_lock lock(mutex_);
-      if (!failure_) failure_ = std::current_exception();
-      failed_ = true;
-    }
-  }
-
-  bool stopped() const { return failed_ || (options_.stop && *options_.stop); }
-
-  void evaluate(Evaluator& evaluator, NetworkState& point, std::size_t index) {
-    const std::size_t member = index / surface_.grid.size();
+  void take(std::size_t index, ItemResult result) {
     const Levels* levels = surface_.levels();
-    const auto plane = planes_.at(levels ? 0 : member);
-    place_on_grid(*plane, surface_.grid.coordinates_of(index % surface_.grid.size()), point);
-    if (levels) {
-      evaluate_levels(evaluator, point, index, std::span(levels->sizes).first(member + 1));
-    } else {
-      take(evaluator.evaluate(point), index);
+    const std::size_t member = index / surface_.grid.size();
+    if (levels && options_.on_level && !options_.on_images) {
+      for (std::size_t level = 0; level <= member; ++level) {
+        options_.on_level(level, result.images.losses, result.values[level]);
+      }
     }
     const std::scoped_lock lock(mutex_);
+    if (levels && options_.on_images) {
+      widen(result.values.back().loss);
+      options_.on_images(index, std::move(result.images));
+    } else if (levels) {
+      for (std::size_t level = 0; level <= member; ++level) {
+        set(surface_.index_in(level, index % surface_.grid.size()), result.values[level]);
+      }
+    } else {
+      set(index, result.values.front());
+    }
     ++computed_;
     images_ += levels ? levels->sizes[member] : engine_.images_per_point();
     report();
   }
 
-  void evaluate_levels(Evaluator& evaluator, const NetworkState& point, std::size_t index,
-                       std::span<const std::int64_t> sizes) {
-    ImageResults each;
-    auto values = evaluator.evaluate(point, sizes, &each);
-    if (options_.on_images) {
-      const std::scoped_lock lock(mutex_);
-      widen(values.back().loss);
-      return options_.on_images(index, std::move(each));
-    }
-    for (std::size_t level = 0; level < sizes.size(); ++level) {
-      if (options_.on_level) options_.on_level(level, each.losses, values[level]);
-      take(values[level], surface_.index_in(level, index % surface_.grid.size()));
-    }
-  }
-
-  void take(const Evaluation& evaluation, std::size_t index) {
-    const std::scoped_lock lock(mutex_);
+  void set(std::size_t index, const Evaluation& evaluation) {
     if (surface_.state[index] != PointState::missing) return;  // a level that an earlier evaluation gave
     if (options_.on_evaluated) options_.on_evaluated(index, evaluation);
     surface_.set(index, evaluation);
@@ -119,18 +124,7 @@ class Sweep {
     highest_ = std::max(highest_, loss);
   }
 
-  std::size_t total() const { return options_.points.empty() ? surface_.size() : options_.points.size(); }
-
-  /// Takes note of points that others put into the surface.
-  void look_again() {
-    done_ = 0;
-    for (std::size_t i = 0; i < total(); ++i) {
-      const std::size_t point = options_.points.empty() ? i : options_.points[i];
-      if (surface_.state[point] == PointState::missing) continue;
-      ++done_;
-      widen(surface_.loss()[point]);
-    }
-  }
+  std::size_t total() const { return options_.part.empty() ? surface_.size() : options_.part.size(); }
 
   void report() {
     const double seconds = started_.seconds();
@@ -146,8 +140,7 @@ class Sweep {
                          .sample = sample_word(surface_)});
     }
     if (options_.on_save && saved_.seconds() > std::min(options_.save_seconds, std::max(kFirstSave, seconds / 2))) {
-      options_.on_save(surface_);
-      look_again();
+      options_.on_save();
       saved_.restart();
     }
   }
@@ -158,11 +151,7 @@ class Sweep {
   const Engine& engine_;
   Surface& surface_;
   const SweepOptions& options_;
-  ListHandOut missing_;
-  HandOut& hand_out_;
-  std::atomic<bool> failed_{false};
   std::mutex mutex_;
-  std::exception_ptr failure_;
   std::size_t done_ = 0, computed_ = 0;
   std::int64_t images_ = 0;
   double lowest_ = std::numeric_limits<double>::infinity();
@@ -181,6 +170,14 @@ double SweepProgress::seconds_left() const {
 
 std::vector<std::size_t> sweep_order(const Surface& surface) {
   return coarse_to_fine(surface.grid, surface.grid.centre(), surface.members());
+}
+
+Work surface_work(const Planes& planes, const Engine& engine, const Surface& surface, int threads) {
+  const auto on_thread = [&planes, &engine, &surface]() -> EvaluateItem {
+    const auto evaluator = std::make_shared<PointEvaluator>(planes, engine, surface);
+    return [evaluator](std::size_t index) { return evaluator->evaluate(index); };
+  };
+  return {SweepOptions().request, on_thread, engine.device().is_cpu() ? threads : std::min(threads, kCudaThreads)};
 }
 
 SweepSummary sweep(const Planes& planes, const Engine& engine, Surface& surface, const SweepOptions& options) {

@@ -13,7 +13,6 @@ constexpr std::size_t kPilot = 5, kSmallPilot = 4;  // points along an axis: few
 constexpr std::int64_t kManyImages = 20'000;        // pilot would cost more than all that follows
 constexpr std::size_t kScout = 11, kScoutRung = 2;  // points along an axis, and the rung, of the look that follows
 constexpr std::size_t kStart = 11;  // points along an axis that begin the first level; the next begin amid the pilot's
-constexpr std::size_t kBatch = 16;  // points between two looks at the whole
 constexpr std::size_t kBatchToComplete = 256;
 constexpr std::size_t kFewestPilots = 6;  // finite ones: fewer tell nothing of a level
 constexpr std::size_t kMostKriged = 900;  // points of a level: beyond, evaluating costs less than thinking
@@ -544,7 +543,7 @@ std::vector<LevelRequest> LevelPlan::where_uncertain() {
     from.prices.push_back(ladder_[levels_[k].rung]);
     for (std::size_t p = 0; p < values_.size(); ++p) from.known[p] += values_[p].size() > levels_[k].rung ? 1 : 0;
   }
-  while (requests.size() < kBatch) {
+  while (requests.size() < kLevelBatch) {
     const auto choice = choose(from);
     if (requests.empty() && choice) enough = choice->variance * share * share;
     if (!choice || choice->variance <= enough) break;

@@ -34,6 +34,9 @@ struct LevelRequest {
   std::size_t rung = 0;
 };
 
+/// Points between two looks at the whole, once the plan chooses single ones: so many can be evaluated at a time.
+inline constexpr std::size_t kLevelBatch = 16;
+
 /// A surface of two axes on all images from few evaluations, level by level (multilevel Monte Carlo with control
 /// variates; Giles 2015, "Multilevel Monte Carlo methods", Acta Numerica 24). The log loss on all images is the log
 /// loss on a small subset, plus the difference that a larger subset makes, plus that of all images. Each of these is a

@@ -177,8 +177,8 @@ std::vector<Difference> differences(const json& now, const json& before) {
     if (key == kData) {
       if (const auto text = data_difference(now, before)) all.push_back({key, *text});
     } else if (identity(now, key) != identity(before, key)) {
-      all.push_back({key, fmt::format("{} was {}, now {}", key, value_text(before, key), value_text(now, key)),
-                     holds(kArithmetic, key)});
+      const std::string then = value_text(before, key), text = value_text(now, key);
+      all.push_back({key, fmt::format("{} was {}, now {}", key, then, text), holds(kArithmetic, key), text, then});
     }
   }
   return all;

@@ -28,9 +28,10 @@ std::size_t add_journal(const std::filesystem::path& journal, Surface& surface);
 
 /// A setting that differs between two runs.
 struct Difference {
-  std::string key;          // its name among the settings
-  std::string text;         // "seed was 0, now 1"
-  bool arithmetic = false;  // decides only the last bits: engine, instruction set, batch size, LibTorch
+  std::string key;                    // its name among the settings
+  std::string text;                   // "seed was 0, now 1"
+  bool arithmetic = false;            // decides only the last bits: engine, instruction set, batch size, LibTorch
+  std::string now = {}, before = {};  // "1", "0"; "" if the data differ
 };
 
 /// The value of a setting as it is compared, null if it is missing: a file is its bytes, whatever its name.

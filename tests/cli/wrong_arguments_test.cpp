@@ -232,7 +232,7 @@ TEST_CASE("wrong arguments of surface") {
            {{"--shard", "1/2", "--tolerance", "0.01"}, {"--tolerance", "--shard"}},
            {{"--shard", "1/2", "--budget", "100000"}, {"--budget", "--shard"}},
            {{"--shard", "1/2", "--save-directions", folder / "d.h5"}, {"--shard", "--save-directions"}},
-           {{"--shard", "1/2", "--join"}, {"--shard", "--join"}},
+           {{"--join"}, {"--join is gone", "mpirun", "--shard"}},
        }) {
     check_refused(
         said, joined({"surface"}, {{"--checkpoint", checkpoint}, {"--data", "synthetic:200"}, {"--out", out}}, words),

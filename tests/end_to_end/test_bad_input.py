@@ -383,3 +383,15 @@ def test_training_that_diverges(lossatlas, pictures, folder, rate):
     done = lossatlas("train", "--arch", "mlp", "--data", pictures.words, "--out", "run", *rate, "--epochs", 3, cwd=folder)
     assert done.status == 1 and "learning rate" in done.err.splitlines()[-1]
     assert (folder / "run" / "checkpoints" / "epoch-0000.pt").exists()
+
+
+def test_several_processes_without_mpi(surface_words):
+    """As mpirun starts them, in a program that was built without MPI: the first alone says so."""
+    links = subprocess.run(["ldd", helpers.BINARY], capture_output=True, text=True, check=True).stdout
+    if "libmpi" in links:
+        pytest.skip("this program has MPI: tests/end_to_end/test_mpi.py")
+    for rank in (0, 1):
+        launched = {**os.environ, "OMPI_COMM_WORLD_RANK": str(rank), "OMPI_COMM_WORLD_SIZE": "2"}
+        done = helpers.run_program(helpers.BINARY, *surface_words, env=launched)
+        assert done.status == 2
+        assert "built without MPI" in done.line() if rank == 0 else done.err == ""

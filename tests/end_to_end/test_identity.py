@@ -176,22 +176,6 @@ def test_killed_sweep_does_not_go_on_with_other_data(lossatlas, checkpoint, data
     assert "points are there" in done.err
 
 
-def test_joiner_with_other_data_is_refused(lossatlas, checkpoint, data, tmp_path):
-    out = tmp_path / "s.h5"
-    words = ["surface", "--checkpoint", checkpoint, "--grid", "51x51", "--out", out, "--data"]
-    other = shutil.copytree(data, tmp_path / "other")
-    change_byte(other / "data_batch_3.bin", 0)
-    owner = subprocess.Popen([str(word) for word in (helpers.BINARY, *words, f"cifar10:{data}", "--threads", 1)],
-                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        helpers.wait_for(helpers.has_begun(out), owner)
-        done = lossatlas(*words, f"cifar10:{other}", "--join")
-        assert done.status == 1 and "other images in the train split" in done.err.splitlines()[-1]
-    finally:
-        owner.kill()
-        owner.wait()
-
-
 def test_training_does_not_go_on_with_other_data(lossatlas, data, tmp_path):
     run, elsewhere = tmp_path / "run", shutil.copytree(data, tmp_path / "elsewhere")
     words = ["train", "--arch", "linear", "--out", run, "--lr", 0.01, "--threads", 1, "--data"]

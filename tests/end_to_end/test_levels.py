@@ -392,7 +392,7 @@ def test_budget_that_leaves_points_out(plane, out):
 
 
 @pytest.mark.parametrize("goal", [["--tolerance", 0.05], ["--budget", 20000]], ids=["tolerance", "budget"])
-@pytest.mark.parametrize("words", [["--repeat", 2], ["--join"], ["--class-loss"], ["--top5"], ["--l2", 0.1]],
+@pytest.mark.parametrize("words", [["--repeat", 2], ["--class-loss"], ["--top5"], ["--l2", 0.1]],
                          ids=lambda words: words[0])
 def test_what_does_not_go_together(plane, out, goal, words):
     done = plane.call(out, *goal, *words)

@@ -242,7 +242,7 @@ def test_link_without_an_end(refused, data, folder, a):
 # --- files of others beside an output ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("words", [[], ["--force"], ["--resume"], ["--join"]], ids=" ".join)
+@pytest.mark.parametrize("words", [[], ["--force"], ["--resume"]], ids=" ".join)
 @pytest.mark.parametrize("name", ["s.h5.journal", "s.h5.lock", "s.h5.claims", "s.h5.claims/mine",
                                   "s.h5.claims/block-000001", "s.h5.claims/x.alive", "s.h5.claims/open"])
 def test_name_of_ours_that_is_taken(refused, data, folder, a, name, words):

@@ -277,7 +277,7 @@ def a_folder(path, checkpoint):
 def test_resume_of_another_kind(long, out, checkpoint, make):
     make(out, checkpoint)
     before = helpers.tree(out.parent)
-    for words in (["--resume"], ["--resume", "--force"], ["--join"]):
+    for words in (["--resume"], ["--resume", "--force"]):
         done = long.call(out, *words)
         assert done.status == 1 and str(out) in done.line()
     assert helpers.tree(out.parent) == before
@@ -381,71 +381,22 @@ def test_lock_of_another_host(long, out):
     long.same(out)
 
 
-def joined(long, out, count, *words):
-    """An owner that has done some points, and processes that have joined it."""
-    slow = ["--threads", 1, "--progress", "none", *words]
-    owner = long.start(*long.words, *slow, "--out", out)
-    wait_for(lambda: journal_points(out) >= 2, owner)
-    owner.send_signal(signal.SIGSTOP)  # however long the others take to start
-    joiners = [long.start(*long.words, *slow, "--out", out, "--join") for _ in range(count)]
-    wait_for(lambda: len(list(out.parent.glob(f"{out.name}.claims/*.alive"))) >= count)
-    owner.send_signal(signal.SIGCONT)
-    return [owner, *joiners]
-
-
-def finish(processes):
-    for process in processes:
-        _, err = process.communicate(timeout=helpers.TIMEOUT)
-        assert process.returncode == 0, err
-
-
-def test_join_shares_the_work(long, out):
-    processes = joined(long, out, 2)
-    finish(processes)
-    long.same(out)
-    assert beside(out) == []
-    record = provenance(out)
-    assert record["joined"] and record["computed"] + sum(record["joined"].values()) == 143
-
-
-def test_join_of_nothing_starts_and_of_a_killed_sweep_goes_on(long, out):
-    long.killed(out, 20, "--join")
-    done = long.call(out, "--join").ok()
-    assert "points are there" in done.err
-    long.same(out)
-
-
-def test_join_with_other_settings_is_refused(long, out):
-    process = joined(long, out, 0)[0]
-    done = long.call(out, "--join", "--seed", 1)
-    assert done.status == 1 and "seed was 0, now 1" in done.err.splitlines()[-1]
-    finish([process])
-    long.same(out)
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=lambda number: number.name)
-def test_points_of_a_joined_process_that_ended_are_done(long, out, number):
-    owner, helper = joined(long, out, 1)
-    journal = out.with_name(f"s.h5.journal.{os.uname().nodename}.{helper.pid}")
-    wait_for(lambda: journal_points(out, journal) >= 3, owner)
-    helper.send_signal(number)
-    helper.communicate(timeout=helpers.TIMEOUT)
-    assert helper.returncode == (-9 if number == signal.SIGKILL else 130)
-    finish([owner])
-    long.same(out)
-    assert beside(out) == [] and provenance(out)["joined"]
-
-
-def test_owner_that_died_leaves_all_journals(long, out):
-    owner, helper = joined(long, out, 1)
-    journal = out.with_name(f"s.h5.journal.{os.uname().nodename}.{helper.pid}")
-    wait_for(lambda: journal_points(out, journal) >= 5, owner)
-    owner.kill()
-    owner.communicate()
-    helper.communicate(timeout=helpers.TIMEOUT)
-    kept = journal_points(out) + journal_points(out, journal)
+def test_surface_that_processes_shared(long, out):
+    """As version 1.0 left it when it was killed: the owner's journal, that of a process that joined it, and their claims."""
+    long.killed(out, 30)
+    kept = kept_points(out, 25)
+    journal, content, head = journal_of(out), journal_of(out).read_bytes(), head_size(journal_of(out))
+    journal.write_bytes(content[:head + 10 * RECORD])
+    out.with_name("s.h5.journal.elsewhere.5").write_bytes(content[:head] + content[head + 10 * RECORD:][:15 * RECORD])
+    claims = out.with_name("s.h5.claims")
+    claims.mkdir()
+    (claims / "open").write_text('{"block":1,"first":3,"owner":"{}"}')
+    (claims / "block-000003").write_text("owner")
+    (claims / "block-000004").write_text("elsewhere.5")
+    (claims / "elsewhere.5.alive").write_text(json.dumps(
+        {"host": "elsewhere", "pid": 5, "since": "", "boot": "", "pid_space": "", "start": 0}))
     done = long.call(out, "--resume").ok()
-    assert kept == 143 or f"{kept} of 143 points are there" in done.err
+    assert f"{kept} of 143 points are there" in done.err
     long.same(out)
     assert beside(out) == []
 

@@ -1,0 +1,22 @@
+#pragma once
+
+#include "jobs/outcome.h"
+#include "jobs/surface_run.h"
+#include "landscape/ranks.h"
+
+namespace lossatlas {
+
+/// True for the process that writes a job's files: a process alone, and rank 0 of several. The others touch no output.
+inline bool leads(const Ranks* ranks) { return !ranks || ranks->is_first(); }
+
+/// Throws Error on rank 0 if another rank read something else, or computes otherwise. On rank 0 it adds who takes part
+/// to the surface's provenance. All ranks call it.
+void compare_ranks(SurfaceJob& job);
+
+/// On ranks but the first: evaluates what rank 0 hands out, until its run_surface has returned.
+Outcome serve_surface(SurfaceJob& job, Observer& observer);
+
+/// On rank 0: the end of that.
+void end_surface(Ranks& ranks, bool finished);
+
+}  // namespace lossatlas

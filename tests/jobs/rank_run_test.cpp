@@ -1,0 +1,62 @@
+#include "jobs/rank_run.h"
+
+#include "base/error.h"
+#include "base/instruction_set.h"
+#include "catch.h"
+#include "jobs/jobs.h"
+
+using namespace lossatlas;
+
+namespace {
+
+/// Rank 0 of two, the other of which says what it is told to.
+class TwoRanks : public Ranks {
+ public:
+  explicit TwoRanks(std::string other) : other_(std::move(other)) {}
+
+  int rank() const override { return 0; }
+  int size() const override { return 2; }
+  int local_rank() const override { return 0; }
+  std::string name(int rank) const override { return "rank " + std::to_string(rank) + " on node7"; }
+  int threads() const override { return 12; }
+  std::vector<std::string> gather(const std::string& text) override { return {text, other_}; }
+  std::string broadcast(const std::string& text) override { return text; }
+  void begin(const std::string&, std::vector<std::size_t>, const SweepHooks&) override {}
+  void end() override {}
+  void cancel() override {}
+  std::optional<std::size_t> next() override { return std::nullopt; }
+  void put(std::size_t, ItemResult, double) override {}
+  std::string next_request(const std::atomic<bool>&) override { return ""; }
+
+ private:
+  std::string other_;
+};
+
+}  // namespace
+
+TEST_CASE("ranks compute with the best instruction set that all have") {
+  LandscapeRequest request;
+  TwoRanks ranks(R"(["portable"])");
+  const std::string line = settle_ranks(request, ranks);
+  CHECK(request.instruction_set == "portable");
+  CHECK(line ==
+        "2 ranks, which evaluate 12 points at a time; instruction set portable, the best that all of them have");
+
+  LandscapeRequest alike;
+  TwoRanks all(R"(["portable", "avx2", "avx512", "amx"])");
+  settle_ranks(alike, all);
+  CHECK(alike.instruction_set == name_of(best_instruction_set()));
+}
+
+TEST_CASE("an instruction set that a rank lacks is refused by its host") {
+  if (best_instruction_set() == InstructionSet::portable) return;
+  const std::string best(name_of(best_instruction_set()));
+  LandscapeRequest request;
+  request.instruction_set = best;
+  TwoRanks ranks(R"(["portable"])");
+  CHECK_THROWS_WITH(settle_ranks(request, ranks),
+                    "`instruction_set` " + best + ": rank 1 on node7 does not have it; its best is portable");
+  request.instruction_set = "portable";
+  settle_ranks(request, ranks);
+  CHECK(request.instruction_set == "portable");
+}
