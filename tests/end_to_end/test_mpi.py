@@ -168,7 +168,7 @@ def test_curve(lossatlas, tmp_path, few, run, ranks):
 @pytest.fixture(scope="module")
 def long(lossatlas, tmp_path_factory, few, checkpoint):
     """A sweep of some seconds, and its values."""
-    words = ["surface", "--checkpoint", checkpoint, "--data", few.words, "--grid", "25x21"]
+    words = ["surface", "--checkpoint", checkpoint, "--data", few.words, "--grid", "19x15"]
     out = tmp_path_factory.mktemp("long") / "s.h5"
     lossatlas(*words, "--out", out).ok()
     return words, values(out)
@@ -196,7 +196,7 @@ def test_killed_rank_ends_the_run_and_any_number_resumes_it(lossatlas, long, out
     kept = journal_points(out)
     assert kept >= 20 or torture.evaluated(out) >= 20
     again = mpirun(2, *long[0], "--threads", 1, "--out", out, "--resume")
-    assert again.status == 0 and "of 525 points are there" in again.err, again.err
+    assert again.status == 0 and "of 285 points are there" in again.err, again.err
     assert values(out) == long[1]
     assert [path.name for path in out.parent.iterdir()] == ["s.h5"]
 
@@ -258,11 +258,9 @@ def test_ranks_that_disagree_are_named(wrapper, few, checkpoint, out):
     on_rank_1 = 'if [ "$OMPI_COMM_WORLD_RANK" = 1 ]; then'
     host = os.uname().nodename
     for lines, culprits in [
-        ([on_rank_1, '  set -- "$@" --seed 5'], ["its seed is 5, that of rank 0 0"]),
         ([on_rank_1, '  set -- "${@/3x3/3x4}"'], ["its grid is", "that of rank 0"]),
         ([on_rank_1, '  set -- "${@/epoch-0003.pt/epoch-0002.pt}"'],
          ["its checkpoint is epoch-0002.pt", "that of rank 0 epoch-0003.pt"]),
-        ([on_rank_1, '  set -- "$@" --split test'], ["its split is"]),
     ]:
         done = mpirun(2, *words, program=wrapper(*lines, "fi"))
         error = of_ours(done.err)
