@@ -13,6 +13,7 @@ import h5py
 import helpers
 import numpy as np
 import pytest
+import torch
 from helpers import journal_points, wait_for
 
 sys.path.append(str(helpers.ROOT / "tools" / "torture_test"))
@@ -287,6 +288,20 @@ def test_instruction_set(lossatlas, few, checkpoint, tmp_path):
     assert values(tmp_path / "one.h5") == values(tmp_path / "two.h5")
     done = mpirun(2, *words, "--out", tmp_path / "three.h5")
     assert "2 ranks, which evaluate " in done.err and "the best that all of them have" in done.err
+
+
+def test_a_rank_takes_the_gpu_of_its_number(lossatlas, few, checkpoint, tmp_path):
+    """[cuda] As many ranks as there are GPUs, and one more, which shares the first."""
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device is here")
+    count = torch.cuda.device_count()
+    words = ["surface", "--checkpoint", checkpoint, "--data", few.words, "--grid", "5x5", "--device", "cuda"]
+    lossatlas(*words, "--out", tmp_path / "one.h5").ok()
+    done = mpirun(count + 1, *words, "--out", tmp_path / "many.h5")
+    assert done.status == 0, done.err
+    assert values(tmp_path / "many.h5") == values(tmp_path / "one.h5")
+    record = json.loads(helpers.attribute(tmp_path / "many.h5", "provenance"))
+    assert [each["device"] for each in record["ranks"]] == [*(f"cuda:{i}" for i in range(count)), "cuda:0"]
 
 
 # --- what is not shared ------------------------------------------------------------------------------------------
