@@ -12,10 +12,10 @@
 namespace lossatlas {
 namespace {
 
-constexpr std::chrono::milliseconds kPause{1};  // between two looks at the transport
-constexpr double kWord = 5;                     // seconds: a rank that has nothing to say says so
-constexpr double kLook = 0.2;                   // seconds between two looks for silent ranks
-constexpr double kGoodbye = 30;                 // seconds for the answer to the job's end
+constexpr std::chrono::milliseconds kPause{1};         // between two looks at the transport
+constexpr double kWord = 5;                            // seconds: a rank that has nothing to say says so
+constexpr double kLook = 0.2;                          // seconds between two looks for silent ranks
+constexpr double kGoodbye = 30, kGoodbyeOfFailed = 3;  // seconds for the answer to the job's end
 
 }  // namespace
 
@@ -130,7 +130,7 @@ int JobRanks::finish(int status, const std::string& failure) {
   std::unique_lock lock(mutex_);
   if (is_first()) {
     send_to_others({.kind = MessageKind::over, .status = status});
-    const auto goodbye = std::chrono::duration<double>(kGoodbye);
+    const auto goodbye = std::chrono::duration<double>(failure_ ? kGoodbyeOfFailed : kGoodbye);
     if (!changed_.wait_for(lock, goodbye, [&] { return byes_ == size_ - 1; })) transport_->abort(status);
   } else {
     if (!failure.empty()) send(0, {.kind = MessageKind::failed, .text = fmt::format("{}: {}", name(rank_), failure)});
