@@ -1,5 +1,9 @@
 #include "cli/landscape_words.h"
 
+#include <fmt/format.h>
+
+#include <vector>
+
 #include "cli/inputs.h"
 
 namespace lossatlas {
@@ -33,16 +37,25 @@ void add_network_and_data(CLI::App& command, LandscapeRequest& request) {
   add_data(command, request.data, false);
 }
 
-void add_values(CLI::App& command, LandscapeRequest& request) {
+void add_samples(CLI::App& command, LandscapeRequest& request, bool one_split, const std::string& default_samples) {
   command.option_defaults()->group("Data");
-  command.add_option("--split", request.split, "train, test or both")
-      ->check(CLI::IsMember({"train", "test", "both"}))
+  std::vector<std::string> splits{"train", "test"};
+  if (!one_split) splits.emplace_back("both");
+  command.add_option("--split", request.split, one_split ? "train or test" : "train, test or both")
+      ->check(CLI::IsMember(splits))
       ->capture_default_str();
-  command.add_option("--samples", request.samples, "images of the split, a stratified sample (default: all)")
-      ->transform(whole_number(1, kMostCounted));
+  command
+      .add_option("--samples", request.samples,
+                  fmt::format("images of the split, a stratified sample; or all (default: {})", default_samples))
+      ->transform(whole_number_or("all", 0, 1, kMostCounted))
+      ->type_name("N|all");
   command.add_option("--sample-seed", request.sample_seed, "decides which images")
       ->transform(whole_number())
       ->capture_default_str();
+}
+
+void add_values(CLI::App& command, LandscapeRequest& request) {
+  add_samples(command, request, false, "all");
   command.option_defaults()->group("Values");
   command.add_option("--loss", request.loss, "cross-entropy (the default) or mse");
   command.add_flag("--class-loss", request.extras.class_losses, "also the loss over the images of each class");
@@ -50,6 +63,10 @@ void add_values(CLI::App& command, LandscapeRequest& request) {
   command.add_option("--l2", request.extras.weight_decay, "also the L2 term of this weight decay λ: λ/2 ‖θ‖²")
       ->check(above_zero())
       ->type_name("λ");
+  add_statistics(command, request);
+}
+
+void add_statistics(CLI::App& command, LandscapeRequest& request) {
   command
       .add_option("--bn", request.batch_norm,
                   "batch-norm statistics: stored, or recalibrate: estimated again at each point (default: recalibrate "

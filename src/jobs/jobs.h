@@ -17,6 +17,7 @@ Job prepare(SurfaceRequest request, Caller caller);
 Job prepare(LineRequest request, Caller caller);
 Job prepare(TrajectoryRequest request, Caller caller);
 Job prepare(CurveRequest request, Caller caller);
+Job prepare(CurvatureRequest request, Caller caller);
 Job prepare(TrainRequest request);
 
 }  // namespace lossatlas
