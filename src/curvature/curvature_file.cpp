@@ -192,6 +192,7 @@ void write_curvature(const std::filesystem::path& file, const CurvatureRecord& r
   writer.attribute(kRoot, "kind", kKind);
   write_number(writer, "loss", record.loss);
   write_number(writer, "loss_se", record.loss_error);
+  write_number(writer, "accuracy", record.accuracy);
   write_number(writer, "gradient_norm", record.gradient_norm);
   write_number(writer, "threshold", record.threshold);
   write_count(writer, "population", static_cast<std::size_t>(record.population));
@@ -232,6 +233,7 @@ CurvatureRecord read_curvature(const std::filesystem::path& file) {
   }
   record.loss = reader.number_attribute(kRoot, "loss");
   record.loss_error = reader.number_attribute(kRoot, "loss_se");
+  record.accuracy = reader.number_attribute(kRoot, "accuracy");
   record.gradient_norm = reader.number_attribute(kRoot, "gradient_norm");
   record.threshold = reader.number_attribute(kRoot, "threshold");
   record.population = reader.integer_attribute(kRoot, "population");

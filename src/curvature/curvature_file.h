@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@ namespace lossatlas {
 struct CurvatureRecord {
   // At the point.
   double loss = 0, loss_error = 0;  // standard error, as an estimate of the whole split's mean
+  double accuracy = std::numeric_limits<double>::quiet_NaN();  // in percent, where it is measured
   double gradient_norm = 0;
   std::vector<std::string> parameters;  // that count, in the order of vectors
   std::vector<Part> places;             // of each in a vector

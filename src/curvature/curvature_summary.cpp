@@ -26,13 +26,10 @@ ordered_json count(const Estimate& estimate) {
 }  // namespace
 
 ordered_json curvature_summary(const CurvatureRecord& record) {
-  ordered_json summary{{"loss", number(record.loss)},
-                       {"loss_se", number(record.loss_error)},
-                       {"gradient_norm", number(record.gradient_norm)},
-                       {"parameters", record.size()},
-                       {"samples", record.samples.size()},
-                       {"population", record.population},
-                       {"products", record.products}};
+  ordered_json summary{{"loss", number(record.loss)},         {"loss_se", number(record.loss_error)},
+                       {"accuracy", number(record.accuracy)}, {"gradient_norm", number(record.gradient_norm)},
+                       {"parameters", record.size()},         {"samples", record.samples.size()},
+                       {"population", record.population},     {"products", record.products}};
   if (record.has_pairs) {
     summary["largest"] = eigenvalues(record, 0, record.largest);
     summary["smallest"] = eigenvalues(record, record.largest, record.pairs.size());

@@ -73,6 +73,10 @@ LossProducts::LossProducts(const Problem& problem, std::shared_ptr<const SampleS
 LossProducts::LossProducts(LossProducts&&) noexcept = default;
 LossProducts::~LossProducts() = default;
 
+const std::vector<Criterion::Measure>& LossProducts::measures() const {
+  return workers_.front()->objective->criterion().measures();
+}
+
 std::size_t LossProducts::batches() const {
   return static_cast<std::size_t>((samples_->size() + options_.batch_size - 1) / options_.batch_size);
 }
@@ -124,7 +128,7 @@ bool LossProducts::for_batches(const Compute& compute, const Take& take) {
 }
 
 std::optional<LossProducts::Slope> LossProducts::slope() {
-  Slope slope{Measurement(workers_.front()->objective->criterion().measures().size()), {}};
+  Slope slope{Measurement(measures().size()), {}};
   batch_weights_.assign(batches(), 0);
   at::Tensor sum = at::zeros_like(zeros_of(point_).flat, at::kDouble);
   const bool is_done = for_batches(

@@ -48,6 +48,8 @@ class LossProducts {
   const std::vector<Part>& parts() const { return parts_; }
   std::size_t batches() const;
   const SampleSource& samples() const { return *samples_; }
+  /// The criterion's.
+  const std::vector<Criterion::Measure>& measures() const;
 
   /// What the criterion measures, and the gradient of the mean loss.
   struct Slope {

@@ -1,8 +1,7 @@
 #include <ATen/Parallel.h>
+#include <fnmatch.h>
 
 #include <algorithm>
-#include <array>
-#include <cmath>
 
 #include "base/error.h"
 #include "base/names.h"
@@ -64,26 +63,13 @@ CheckedCurvature check(CurvatureRequest request) {
   return checked;
 }
 
-/// Where the stars of a pattern may stand for any letters.
-bool matches(std::string_view pattern, std::string_view name) {
-  if (pattern.empty()) return name.empty();
-  if (pattern.front() != '*') {
-    return !name.empty() && (pattern.front() == '?' || pattern.front() == name.front()) &&
-           matches(pattern.substr(1), name.substr(1));
-  }
-  for (std::size_t taken = 0; taken <= name.size(); ++taken) {
-    if (matches(pattern.substr(1), name.substr(taken))) return true;
-  }
-  return false;
-}
-
-/// Places of the parameters that a pattern names; empty for all.
+/// Places of the parameters whose names fit a pattern, as fnmatch() has them; empty for all.
 std::vector<std::size_t> places_of(const std::vector<std::string>& patterns, const NetworkTensors& state) {
   std::vector<bool> is_chosen(state.parameters.size());
   for (const std::string& pattern : patterns) {
     bool found = false;
     for (std::size_t i = 0; i < is_chosen.size(); ++i) {
-      if (!matches(pattern, state.parameters[i].name)) continue;
+      if (::fnmatch(pattern.c_str(), state.parameters[i].name.c_str(), 0) != 0) continue;
       is_chosen[i] = found = true;
     }
     if (found) continue;
@@ -121,6 +107,13 @@ void check_memory(const CurvatureRequest& request, const LanczosOptions& lanczos
       "`top` {}, `low` {}: {} vectors of {} parameters need {:.1f} GB, this machine has {:.1f} GB; ask for fewer",
       request.largest, request.smallest, static_cast<std::size_t>(needed / 4 / static_cast<double>(size)), size,
       needed / 1e9, here / 1e9);
+}
+
+void note_coupling(const LandscapeInputs& inputs, std::int64_t batch, Observer& observer) {
+  const std::string coupling = inputs.problem->coupling();
+  if (coupling.empty()) return;
+  observer.on_note(fmt::format("note: {}: {}, so the curvature depends on `batch_size` (here {})",
+                               inputs.checkpoint.string(), coupling, batch));
 }
 
 /// What the second derivatives of this network leave out, or had to be computed by other operators.
@@ -207,6 +200,7 @@ Outcome run(CheckedCurvature checked, const Caller& caller, Observer& observer) 
   if (inputs.recalibration) {
     point = copy_state(inputs.problem->make_recalibration(inputs.recalibration, device)->apply(point), device);
   }
+  note_coupling(inputs, landscape.batch_size, observer);
   note_smoothness(inputs, point, landscape.batch_size, observer);
   const std::string_view word = samples_word(inputs);
   return run_curvature(

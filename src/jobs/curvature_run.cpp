@@ -132,6 +132,10 @@ class CurvatureRun {
     record_.loss = loss.mean();
     record_.loss_error = loss.standard_error(static_cast<double>(record_.population));
     record_.gradient_norm = norm(slope->gradient);
+    const auto& measures = products_.measures();
+    for (std::size_t m = 0; m < measures.size(); ++m) {
+      if (measures[m].name == "accuracy") record_.accuracy = 100 * slope->sums[m].mean();
+    }
     record_.batch_weights = products_.batch_weights();
   }
 

@@ -99,8 +99,10 @@ void add_modules(const CurvatureRecord& record, bool all, std::vector<std::strin
 }  // namespace
 
 std::vector<std::string> curvature_lines(const CurvatureRecord& record, bool all_modules) {
-  std::vector<std::string> lines{title(record), fmt::format("loss {:.6g} ± {}, gradient norm {:.4g}", record.loss,
-                                                            number(record.loss_error), record.gradient_norm)};
+  const std::string accuracy = std::isnan(record.accuracy) ? "" : fmt::format(", accuracy {:.2f} %", record.accuracy);
+  std::vector<std::string> lines{title(record)};
+  lines.push_back(fmt::format("loss {:.6g} ± {}{}, gradient norm {:.4g}", record.loss, number(record.loss_error),
+                              accuracy, record.gradient_norm));
   add_eigenvalues(record, lines);
   add_trace(record, lines);
   add_counts(record, lines);

@@ -186,7 +186,7 @@ def test_recalibrated_statistics_are_those_of_the_point(lossatlas, pictures, che
 
 
 def test_an_interrupted_run_ends_in_the_same_bits(lossatlas, pictures, checkpoint, tmp_path):
-    words = ("curvature", "--checkpoint", checkpoint, "--data", pictures.words, "--samples", 30, "--batch-size", 8, "--trace", 5,
+    words = ("curvature", "--checkpoint", checkpoint, "--data", pictures.words, "--samples", 16, "--batch-size", 8, "--trace", 5,
              "--density", 2, "--density-steps", 3, "--top", 1, "--low", 0, "--by", "module", "--tolerance", 0.1)
     whole, out = tmp_path / "whole.h5", tmp_path / "c.h5"
     products = out.with_name("c.h5.products")
@@ -238,23 +238,6 @@ def test_every_command_takes_all_samples(lossatlas, tmp_path):
     few = tmp_path / "few.h5"
     curvature(lossatlas, few, "--problem", problem, "--samples", 10, "--trace", 0, "--top", 1, "--low", 0)
     assert helpers.settings(few)["samples"] == 10
-    refused = lossatlas("line", "--problem", problem, "--samples", "none", "--out", tmp_path / "no.h5")
-    assert refused.status == 2 and "--samples" in refused.line()
-
-
-@pytest.mark.parametrize("words, status, message", [
-    (("--split", "both"), 2, "--split"),
-    (("--top", 0, "--low", 0, "--trace", 0), 2, "nothing is left to compute"),
-    (("--operator", "fisher"), 2, "--operator fisher: requires hessian or gauss-newton"),
-    (("--by", "module", "--trace", 0), 2, "--by module: requires --trace above 0"),
-    (("--samples", 41), 2, "--samples 41: the train split of"),
-    (("--tolerance", 2), 2, "--tolerance 2: requires a number between 0 and 1"),
-])
-def test_wrong_words(lossatlas, tmp_path, words, status, message):
-    done = lossatlas("curvature", "--problem", FILES / "smooth.lossatlas", *words, "--out", tmp_path / "c.h5")
-    assert done.status == status
-    assert message in done.line()
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_loss_that_is_not_finite_has_no_curvature(lossatlas, tmp_path):
