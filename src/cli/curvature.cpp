@@ -76,6 +76,10 @@ void add_speed_and_output(CLI::App& command, CurvatureWords& words) {
       ->transform(whole_number(1, 1024));
   command.option_defaults()->group("Output");
   command.add_option("--out", request.out, "the file to write")->capture_default_str();
+  command
+      .add_option("--save-directions", words.request.save_directions,
+                  "write the eigenvectors as directions for surface and line: the largest first")
+      ->type_name("FILE");
   command.add_option("--progress", words.progress, "line, json (for programs) or none")->capture_default_str();
   command.add_option("--log", request.log, "add messages and progress, with times, to this file")->type_name("FILE");
   command.add_flag("--resume", request.resume, "continue --out if it exists");

@@ -14,6 +14,7 @@
 #include "jobs/jobs.h"
 #include "jobs/landscape_run.h"
 #include "jobs/run_files.h"
+#include "landscape/direction_file.h"
 
 namespace lossatlas {
 namespace {
@@ -49,6 +50,12 @@ CheckedCurvature check(CurvatureRequest request) {
   if (request.largest + request.smallest + request.trace_probes + request.density_probes == 0) {
     throw UsageError("`top`, `low`, `trace` and `density` are 0: nothing is left to compute");
   }
+  if (!request.save_directions.empty() && request.largest + request.smallest == 0) {
+    throw UsageError("`save_directions`: requires `top` or `low` above 0");
+  }
+  if (!request.save_directions.empty() && landscape.resume && std::filesystem::exists(request.save_directions)) {
+    throw Error("{}: exists; choose another `save_directions`", request.save_directions.string());
+  }
   if (request.density_steps < 2) throw UsageError("`density_steps` {}: requires 2 or more", request.density_steps);
   if (!(request.tolerance > 0 && request.tolerance < 1)) {
     throw UsageError("`tolerance` {}: requires a number between 0 and 1", request.tolerance);
@@ -63,9 +70,9 @@ CheckedCurvature check(CurvatureRequest request) {
   return checked;
 }
 
-/// Places of the parameters whose names fit a pattern, as fnmatch() has them; empty for all.
+/// Places of the parameters whose names fit a pattern, as fnmatch() has them; without patterns all.
 std::vector<std::size_t> places_of(const std::vector<std::string>& patterns, const NetworkTensors& state) {
-  std::vector<bool> is_chosen(state.parameters.size());
+  std::vector<bool> is_chosen(state.parameters.size(), patterns.empty());
   for (const std::string& pattern : patterns) {
     bool found = false;
     for (std::size_t i = 0; i < is_chosen.size(); ++i) {
@@ -89,14 +96,6 @@ std::int64_t batch_size_of(const LandscapeRequest& request, const LandscapeInput
   if (inputs.file && (inputs.file->is_fixed_batch() || inputs.file->is_coupled())) return inputs.file->batch_size();
   if (request.batch_size > 0) return request.batch_size;
   return inputs.file ? std::min(kUsual, inputs.file->batch_size()) : kUsual;
-}
-
-std::int64_t size_of(const NetworkTensors& state, const std::vector<std::size_t>& places) {
-  std::int64_t size = 0;
-  for (std::size_t i = 0; i < state.parameters.size(); ++i) {
-    if (places.empty() || std::ranges::binary_search(places, i)) size += state.parameters[i].tensor.numel();
-  }
-  return size;
 }
 
 void check_memory(const CurvatureRequest& request, const LanczosOptions& lanczos, std::size_t size) {
@@ -159,9 +158,8 @@ CurvatureRecord begin_record(const CheckedCurvature& checked, const LandscapeInp
                              const std::vector<std::size_t>& places, const Caller& caller) {
   CurvatureRecord record;
   std::size_t first = 0;
-  for (std::size_t i = 0; i < inputs.origin.parameters.size(); ++i) {
-    if (!places.empty() && !std::ranges::binary_search(places, i)) continue;
-    const auto& [name, tensor] = inputs.origin.parameters[i];
+  for (const std::size_t place : places) {
+    const auto& [name, tensor] = inputs.origin.parameters[place];
     record.parameters.push_back(name);
     record.places.push_back({first, static_cast<std::size_t>(tensor.numel())});
     first += record.places.back().count;
@@ -175,6 +173,23 @@ CurvatureRecord begin_record(const CheckedCurvature& checked, const LandscapeInp
                        {"started", utc_now()},
                        {"threads", checked.request.landscape.threads}};
   return record;
+}
+
+/// The eigenvectors as directions of weights, of unit length.
+void save_directions(const std::filesystem::path& file, const Eigenpairs& pairs, const std::vector<std::size_t>& places,
+                     const LandscapeInputs& inputs) {
+  std::vector<Direction> directions;
+  for (const Vector& vector : pairs.vectors) {
+    directions.push_back(zeros_like(inputs.origin, StatePart::parameters));
+    auto from = vector.begin();
+    for (const std::size_t place : places) {
+      const auto to = numbers_of(directions.back().parameters[place].tensor);
+      std::copy_n(from, to.size(), to.begin());
+      from += static_cast<std::ptrdiff_t>(to.size());
+    }
+  }
+  check_writable(file);
+  write_directions(file, directions);
 }
 
 Outcome run(CheckedCurvature checked, const Caller& caller, Observer& observer) {
@@ -193,8 +208,9 @@ Outcome run(CheckedCurvature checked, const Caller& caller, Observer& observer) 
                                .tolerance = request.tolerance,
                                .most_products = request.most_products,
                                .seed = request.seed};
-  const std::int64_t size = size_of(inputs.origin, places);
-  check_memory(request, lanczos, static_cast<std::size_t>(size));
+  CurvatureRecord record = begin_record(checked, inputs, engine, places, caller);
+  const std::size_t size = record.size();
+  check_memory(request, lanczos, size);
   at::set_num_threads(landscape.threads);
   NetworkState point = copy_state(inputs.origin, device);
   if (inputs.recalibration) {
@@ -205,7 +221,7 @@ Outcome run(CheckedCurvature checked, const Caller& caller, Observer& observer) 
   const std::string_view word = samples_word(inputs);
   return run_curvature(
       {.out = landscape.out,
-       .record = begin_record(checked, inputs, engine, places, caller),
+       .record = std::move(record),
        .lanczos = lanczos,
        .trace_probes = request.trace_probes,
        .density_probes = request.density_probes,
@@ -219,6 +235,10 @@ Outcome run(CheckedCurvature checked, const Caller& caller, Observer& observer) 
                                    inputs.images.samples.size(), landscape.split, word, engine.instruction_set(),
                                    landscape.out.string()),
        .again = caller.again,
+       .save_vectors =
+           [&](const Eigenpairs& pairs) {
+             if (!request.save_directions.empty()) save_directions(request.save_directions, pairs, places, inputs);
+           },
        .sample = word.substr(0, word.size() - 1),
        .make_products =
            [&](const std::atomic<bool>* stop, std::function<void()> on_batch) {
@@ -237,7 +257,7 @@ Outcome run(CheckedCurvature checked, const Caller& caller, Observer& observer) 
 
 Job prepare(CurvatureRequest request, Caller caller) {
   CheckedCurvature checked = check(std::move(request));
-  check_files(checked.request.landscape, {}, {});
+  check_files(checked.request.landscape, checked.request.save_directions, {});
   check_products(products_of(checked.request.landscape.out));
   return [checked = std::move(checked), caller = std::move(caller)](Observer& observer) {
     return run(checked, caller, observer);

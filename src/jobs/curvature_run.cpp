@@ -96,6 +96,7 @@ class CurvatureRun {
 
   Outcome already_complete() {
     observer_.on_note(fmt::format("{}: complete; nothing is left to do", job_.out.string()));
+    job_.save_vectors(record_.pairs);
     return outcome(true);
   }
 
@@ -105,6 +106,7 @@ class CurvatureRun {
     if (!record_.has_pairs) find_pairs();
     while (record_.trace.probes.size() < job_.trace_probes) add_trace_probes();
     while (record_.density.probes() < job_.density_probes) add_density_probes();
+    job_.save_vectors(record_.pairs);
     record_.is_finished = true;
     save();
     journal_.reset();

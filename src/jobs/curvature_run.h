@@ -24,7 +24,8 @@ struct CurvatureJob {
   std::uint64_t seed = 0;
   bool resume = false, force = false;
   std::string introduction;
-  std::string again;  // what people type to continue
+  std::string again;                                    // what people type to continue
+  std::function<void(const Eigenpairs&)> save_vectors;  // called at the end
   std::string_view sample = "image";
   /// Makes the operator; its options' stop and on_batch are those given.
   std::function<LossProducts(const std::atomic<bool>* stop, std::function<void()> on_batch)> make_products;

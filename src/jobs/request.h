@@ -320,6 +320,7 @@ struct CurvatureRequest {
   std::size_t density_probes = 0, density_steps = 20;  // no probes: no density
   double threshold = 1;                                // eigenvalues beyond ± it are counted
   std::vector<std::string> parameters;                 // patterns of those that count; empty: all
+  std::filesystem::path save_directions;               // the eigenvectors, as surfaces take them; "": not
   std::size_t most_products = 1000;                    // for the eigenpairs
   std::uint64_t seed = 0;
 
@@ -337,6 +338,7 @@ struct CurvatureRequest {
     visit("density_steps", &R::density_steps);
     visit("threshold", &R::threshold);
     visit("parameters", &R::parameters);
+    visit("save_directions", &R::save_directions);
     visit("most_products", &R::most_products);
     visit("seed", &R::seed);
   }

@@ -67,6 +67,31 @@ def test_numbers_of_a_small_network_are_pytorchs(lossatlas, tmp_path, name):
     assert "trace by module" in err and "largest" in err
 
 
+@pytest.mark.parametrize("name", ["smooth", "kinked"])
+def test_every_eigenvalue_of_a_small_network_is_pytorchs(lossatlas, tmp_path, name):
+    words = "--problem", FILES / f"{name}.lossatlas", "--top", 1000, "--trace", 0
+    curvature(lossatlas, tmp_path / "c.h5", *words)
+    wanted = np.array(SMALL[name]["hessian"])
+    found = helpers.read(tmp_path / "c.h5")["lossatlas/eigenvalues"]
+    assert found == pytest.approx(wanted[::-1], abs=1e-6 * np.abs(wanted).max())
+
+
+def test_eigenvectors_are_directions_along_which_the_loss_curves_as_much(lossatlas, tmp_path):
+    problem, directions = FILES / "smooth.lossatlas", tmp_path / "v.h5"
+    found, _ = curvature(lossatlas, tmp_path / "c.h5", "--problem", problem, "--top", 2, "--low", 1, "--trace", 0,
+                         "--save-directions", directions)
+    h = 0.03
+    lossatlas("surface", "--problem", problem, "--axes", 3, "--directions", directions, "--grid", 3,
+              *(f"--{axis}={-h}:{h}" for axis in "xyz"), "--out", tmp_path / "s.h5").ok()
+    loss = helpers.read(tmp_path / "s.h5")["train_loss"]
+    wanted = [*values(found["largest"]), *values(found["smallest"])]
+    for axis, eigenvalue in zip((2, 1, 0), wanted):  # x is the last axis of the array
+        low, centre, high = np.moveaxis(loss, axis, 0)[:, 1, 1]
+        assert (low - 2 * centre + high) / h**2 == pytest.approx(eigenvalue, rel=0.01, abs=2e-3)
+    again = lossatlas("curvature", "--problem", problem, "--out", tmp_path / "d.h5", "--save-directions", directions)
+    assert again.status == 1 and "v.h5: exists" in again.line()
+
+
 def test_gauss_newton_is_that_of_curvlinops(lossatlas, tmp_path):
     for name in ("smooth", "kinked"):
         found, _ = curvature(lossatlas, tmp_path / f"{name}.h5", "--problem", FILES / f"{name}.lossatlas", "--operator",
