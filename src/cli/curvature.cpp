@@ -84,8 +84,7 @@ void add_speed_and_output(CLI::App& command, CurvatureWords& words) {
   command.add_option("--log", request.log, "add messages and progress, with times, to this file")->type_name("FILE");
   command.add_flag("--resume", request.resume, "continue --out if it exists");
   command.add_flag("--force", request.force,
-                   "replace an existing --out; with --resume: continue even if instruction set, batch size or LibTorch "
-                   "differ");
+                   "replace an existing --out; with --resume: continue even if instruction set or LibTorch differ");
 }
 
 void add_options(CLI::App& command, CurvatureWords& words) {

@@ -18,6 +18,7 @@
 #include "jobs/curvature_text.h"
 #include "jobs/surface_run.h"
 #include "surface/resume.h"
+#include "surface/settings.h"
 
 namespace lossatlas {
 namespace {
@@ -84,6 +85,13 @@ class CurvatureRun {
   }
 
   void check_settings(const CurvatureRecord& before) const {
+    const auto batch_size = [](const CurvatureRecord& of) {
+      return stored(of.settings, key_of(&Settings::batch_size));
+    };
+    if (batch_size(before) != batch_size(record_)) {  // numbers of single batches are kept
+      throw Error("{}: was begun with `batch_size` {}; resume it with that, or choose another `out`", job_.out.string(),
+                  json_text(batch_size(before)));
+    }
     const auto other = difference(record_.settings, before.settings);
     if (!other) return;
     const auto what = fmt::format("{}: this file has other settings: {}", job_.out.string(), other->text);

@@ -15,9 +15,11 @@ from torch import nn
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FILES = ROOT / "tests" / "files" / "curvature"
-sys.path.append(str(ROOT / "python"))
+sys.path += [str(ROOT / "python"), str(ROOT / "tests" / "python")]
 
+from eager import Landscape, randomize_batch_norms  # noqa: E402
 from lossatlas import export_problem  # noqa: E402
+from networks import CASES  # noqa: E402
 
 SMALL = json.loads((FILES / "small.json").read_text())
 # Of the 64 images, from float64 residuals below 4e-4.
@@ -162,6 +164,36 @@ def test_a_subset_of_the_parameters_has_the_block_of_the_hessian(lossatlas, tmp_
                               "the last 2.bias")
 
 
+def of_case(name):
+    return pytest.param(name, marks=[] if name in ("vit", "lstm", "pinn") else pytest.mark.full)
+
+
+@pytest.mark.parametrize("name", [of_case(name) for name in CASES])
+def test_products_are_those_of_the_original_network_and_loss(lossatlas, tmp_path, name):
+    torch.manual_seed(3)
+    model, loss, data = CASES[name]()
+    randomize_batch_norms(model)
+    manifest = export_problem(model, loss, data, tmp_path / "p.lossatlas", quiet=True)
+    out = tmp_path / "c.h5"
+    found, _ = curvature(lossatlas, out, "--problem", tmp_path / "p.lossatlas", "--top", 1, "--low", 0, "--trace", 0,
+                         "--most-products", 4)
+    with h5py.File(out) as file:
+        group = file["lossatlas"]
+        names, counts = group["parameters/name"].asstr()[()], group["parameters/count"][()].tolist()
+        vector = torch.from_numpy(group["eigenvectors"][0])
+    parameters = [dict(model.named_parameters())[name] for name in names]
+    directions = [part.view_as(parameter) for part, parameter in zip(vector.split(counts), parameters)]
+    landscape, total, weights = Landscape(model, loss, data, manifest["batch_size"]), 0.0, 0.0
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        for first in range(0, landscape.samples, landscape.batch_size):
+            each, weight = landscape.batch(slice(first, first + landscape.batch_size))
+            gradient = torch.autograd.grad((each * weight.detach()).sum(), parameters, create_graph=True)
+            product = torch.autograd.grad(gradient, parameters, directions)
+            total += sum((a.double() * b).sum().item() for a, b in zip(product, directions))
+            weights += weight.sum().item()
+    assert found["largest"][0]["value"] == pytest.approx(total / weights, rel=1e-4)
+
+
 def test_networks_of_ours_and_of_torchscript_agree(lossatlas, pictures, mlp_run, tmp_path):
     checkpoint = mlp_run / "checkpoints" / "epoch-0002.pt"
     words = "--data", pictures.words, "--samples", 50, "--trace", 2, "--top", 2, "--low", 0
@@ -226,6 +258,8 @@ def test_an_interrupted_run_ends_in_the_same_bits(lossatlas, pictures, checkpoin
     assert refused.status == 1 and "exists; continue it with --resume" in refused.err
     other = lossatlas(*words, "--seed", 1, "--out", out, "--resume")
     assert other.status == 1 and "this file has other settings: seed was 0, now 1" in other.err
+    batches = lossatlas(*(4 if word == 8 else word for word in words), "--out", out, "--resume", "--force")
+    assert batches.status == 1 and "was begun with --batch-size 8; resume it with that" in batches.err
     resumed = lossatlas(*words, "--out", out, "--resume", "--threads", 1).ok()
     assert "resuming: " in resumed.err
     assert not products.exists() and not out.with_name("c.h5.lock").exists()
@@ -241,7 +275,7 @@ def test_an_interrupted_run_ends_in_the_same_bits(lossatlas, pictures, checkpoin
     assert "complete; nothing is left to do" in again.err and out.read_bytes() == before
 
 
-def test_info_prints_the_numbers(lossatlas, tmp_path):
+def test_info_prints_the_numbers(lossatlas, plot, tmp_path):
     out = tmp_path / "c.h5"
     found, err = curvature(lossatlas, out, "--problem", FILES / "smooth.lossatlas", "--by", "module")
     text = lossatlas("info", out).ok().out
@@ -251,6 +285,8 @@ def test_info_prints_the_numbers(lossatlas, tmp_path):
     assert described["kind"] == "curvature" and described["summary"] == found
     assert [module["name"] for module in described["modules"]] == ["0", "2", "4"]
     assert described["settings"]["operator"] == "hessian" and described["settings"]["samples"] == 40
+    drawn = plot(out)
+    assert drawn.status != 0 and "holds a curvature, which is no picture yet" in drawn.line()
 
 
 def test_every_command_takes_all_samples(lossatlas, tmp_path):
