@@ -137,13 +137,15 @@ def curvature(problem: Path | None = None, *, out: Path | None = None, operator:
               force: bool = False, progress: bool = True, **options: Any) -> Curvature:
     """Computes eigenvalues and trace of the Hessian of the loss at a network, over all trained parameters.
 
-    operator    "hessian" (default) or "gauss-newton"
-    top, low    eigenvalues at the upper end and at the lower. Default: 5, 1
-    trace       random probes for the trace; 0: none. Default: 16
-    by          "module": also the trace of each module, and the diagonal
-    density     random probes for the density of eigenvalues, as 8. Default: 0, no density
-    parameters  patterns of the parameters that count, as "layer4.*,fc.*". Default: all that are trained
-    samples     a stratified sample of so many, or "all". Default: 1000, or all if there are fewer
+    Args:
+        operator: "hessian" (default) or "gauss-newton"
+        top: eigenvalues at the upper end. Default: 5
+        low: eigenvalues at the lower end. Default: 1
+        trace: random probes for the trace; 0: none. Default: 16
+        by: "module": also the trace of each module, and the diagonal
+        density: random probes for the density of eigenvalues, as 8. Default: 0, no density
+        parameters: patterns of the parameters that count, as "layer4.*,fc.*". Default: all that are trained
+        samples: a stratified subset of so many, or "all". Default: 1000, or all if there are fewer
 
     The other arguments are those of `surface`. Cost: some 40 products on all samples, each of three to four gradients;
     20 more for each probe of the density. Raises Error with the program's own line, and Interrupted after Ctrl-C.

@@ -10,17 +10,16 @@ namespace {
 /// Each is an option: --bn-images of bn_images. Between blanks.
 constexpr std::string_view kFields =
     " arch augment axes axis batch_size bends betas bn bn_images budget checkpoint checkpoints class_loss classes crop "
-    "data delta density density_steps"
+    "data delta"
     " device dir_type directions distribution draw dtype engine epochs eps field force from grid ignore image_cache"
     " instruction_set interp interpolation join key l2 lines log loss lr lr_epochs lr_factor lr_schedule lr_steps mean "
-    "low"
-    " momentum most_products nesterov norm operator optimizer orthogonal out parameters plane plane_out points problem "
-    "project repeat resize resume rho run "
+    "momentum"
+    " nesterov norm optimizer orthogonal out plane plane_out points problem project repeat resize resume rho run "
     "sample_seed"
-    " samples save_bends save_directions save_every save_projection seed shape skip_bad split std test_data threads "
-    "threshold to "
-    "tolerance top top5 trace"
-    " w warmup weight_decay width x y z ";
+    " samples save_bends save_directions save_every save_projection seed shape skip_bad split std test_data threads to "
+    "tolerance top5"
+    " w warmup weight_decay width x y z"
+    " density density_steps low most_products operator parameters threshold top trace ";
 
 std::string option_of(std::string_view field) {
   std::string option = "--" + std::string(field);

@@ -41,12 +41,15 @@ void add_samples(CLI::App& command, LandscapeRequest& request, bool one_split, c
   command.option_defaults()->group("Data");
   std::vector<std::string> splits{"train", "test"};
   if (!one_split) splits.emplace_back("both");
-  command.add_option("--split", request.split, one_split ? "train or test" : "train, test or both")
+  command
+      .add_option("--split", request.split,
+                  one_split ? "which images: train or test" : "which images: train, test or both")
       ->check(CLI::IsMember(splits))
       ->capture_default_str();
   command
       .add_option("--samples", request.samples,
-                  fmt::format("images of the split, a stratified sample; or all (default: {})", default_samples))
+                  fmt::format("a stratified subset of N images{}, or all (default: {})",
+                              one_split ? "" : "; with both, N of each split", default_samples))
       ->transform(whole_number_or("all", 0, 1, kMostCounted))
       ->type_name("N|all");
   command.add_option("--sample-seed", request.sample_seed, "decides which images")
