@@ -1,8 +1,8 @@
-"""Surfaces, lines, trajectories and curves: each call runs the program once, and returns what it wrote.
+"""Surfaces, lines, trajectories, curves and curvatures: each call runs the program once, and returns what it wrote.
 
 Arguments have the names of the program's options, with underscores. Those that are not listed are accepted by keyword
-too (`bn_images=500` is --bn-images 500) and checked by the program: docs/surface.md, line.md, trajectory.md and curve.md
-have them all. None leaves an option at its default. A tuple is a range (`x=(-1, 1)`), a size (`grid=(51, 41)`) or a list
+too (`bn_images=500` is --bn-images 500) and checked by the program: docs/surface.md, line.md, trajectory.md, curve.md
+and curvature.md have them all. None leaves an option at its default. A tuple is a range (`x=(-1, 1)`), a size (`grid=(51, 41)`) or a list
 with commas; a Python list is an option given several times.
 """
 
@@ -17,7 +17,7 @@ from . import program
 from .error import Error, Interrupted
 from .files import is_problem, remove_with, temporary_path
 from .options import in_python, path_of, words_of
-from .results import Curve, Line, Result, Surface, Trajectory, open
+from .results import Curvature, Curve, Grid, Line, Result, Surface, Trajectory, open
 
 Path = str | os.PathLike[str]
 Range = tuple[float, float] | str
@@ -158,6 +158,33 @@ def merge(files: Sequence[Path], *, out: Path, partial: bool = False, force: boo
     return cast(Surface | Line, open(path))
 
 
+def curvature(problem: Path | None = None, *, out: Path | None = None, operator: str | None = None, top: int | None = None,
+              low: int | None = None, trace: int | None = None, by: str | None = None, density: int | None = None,
+              parameters: str | None = None, checkpoint: Path | None = None, data: str | None = None,
+              arch: str | None = None, split: str | None = None, samples: int | str | None = None,
+              seed: int | None = None, device: str | None = None, threads: int | None = None, resume: bool = False,
+              force: bool = False, progress: bool = True, **options: Any) -> Curvature:
+    """Computes eigenvalues and trace of the Hessian of the loss at a network, over all trained parameters.
+
+    Args:
+        operator: "hessian" (default) or "gauss-newton"
+        top: eigenvalues at the upper end. Default: 5
+        low: eigenvalues at the lower end. Default: 1
+        trace: random probes for the trace; 0: none. Default: 16
+        by: "module": also the trace of each module, and the diagonal
+        density: random probes for the density of eigenvalues, as 8. Default: 0, no density
+        parameters: patterns of the parameters that count, as "layer4.*,fc.*". Default: all that are trained
+        samples: a stratified subset of so many, or "all". Default: 1000, or all if there are fewer
+
+    The other arguments are those of `surface`. Cost: some 40 products on all samples, each of three to four gradients;
+    20 more for each probe of the density. Raises Error with the program's own line, and Interrupted after Ctrl-C.
+    """
+    return _run(Curvature, "curvature", problem, out, progress, options | dict(
+        operator=operator, top=top, low=low, trace=trace, by=by, density=density, parameters=parameters,
+        checkpoint=checkpoint, data=data, arch=arch, split=split, samples=samples, seed=seed, device=device,
+        threads=threads, resume=resume, force=force))
+
+
 def _run(kind: type[Kind], command: str, problem: Path | None, out: Path | None, progress: bool,
          arguments: dict[str, Any]) -> Kind:
     """Runs the command into `out`, and opens that."""
@@ -199,7 +226,10 @@ def _names_problem(path: str) -> bool:
 def _progress_of(path: str) -> str:
     """What a file that was interrupted holds, in words."""
     try:
-        done, total = open(path).progress
+        result = open(path)
+        if not isinstance(result, Grid):
+            return "what was finished is"
+        done, total = result.progress
     except Error:
         return "what was finished is"
     return f"{done} of {total} points are"

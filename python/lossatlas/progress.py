@@ -57,6 +57,8 @@ def count_of(state: dict[str, Any]) -> tuple[int, int, str]:
                               ("images", "images_total", "evaluations"), ("done", "total", "points")):
         if done in state and total in state:
             return int(state[done]), int(state[total]), unit
+    if "products" in state:
+        return int(state["products"]), int(state.get("planned", 0)), "products"
     return 0, 0, "points"
 
 
@@ -64,4 +66,6 @@ def facts_of(state: dict[str, Any]) -> str:
     """What else is worth knowing: the loss, or its range."""
     if isinstance(state.get("lowest"), (int, float)) and isinstance(state.get("highest"), (int, float)):
         return f"loss {state['lowest']:.4g} to {state['highest']:.4g}"
+    if isinstance(state.get("largest"), (int, float)):
+        return f"largest eigenvalue {state['largest']:.4g}"
     return f"loss {state['loss']:.4g}" if isinstance(state.get("loss"), (int, float)) else ""

@@ -1,4 +1,4 @@
-"""What the program wrote: files of surfaces, lines, trajectories, curves, training histories and descents.
+"""What the program wrote: files of surfaces, lines, trajectories, curves, curvatures, training histories and descents.
 
 A result is the path of its .h5; what is asked for is read then. h5py, numpy, xarray and matplotlib are imported when they
 are needed.
@@ -263,6 +263,46 @@ class History(Result):
         return self._read(lambda file: _as_floats(file[place][()]))
 
 
+class Curvature(Result):
+    """Eigenvalues, trace and density of the Hessian of a loss at one point (docs/curvature.md)."""
+
+    kind = "curvature"
+
+    @property
+    def eigenvalues(self) -> NDArray[np.float64]:
+        """The largest, descending, then the smallest, descending, [k]."""
+        return self._read(lambda file: _as_floats(file["lossatlas/eigenvalues"][()]))
+
+    @property
+    def eigenvectors(self) -> NDArray[np.float32]:
+        """Of unit length, [k, parameters]: one parameter after the other, as in `model.parameters()`."""
+        def take(file: h5py.File) -> NDArray[np.float32]:
+            vectors: NDArray[np.float32] = file["lossatlas/eigenvectors"][()]
+            return vectors
+        return self._read(take)
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """Everything with its standard errors: loss, largest, smallest, trace, above, below (docs/file-format.md). Empty
+        while the file is not finished."""
+        return self._json("summary") or {}
+
+    @property
+    def modules(self) -> dict[str, tuple[float, float]]:
+        """The trace of each module, and its standard error over the probes."""
+        def take(file: h5py.File) -> dict[str, tuple[float, float]]:
+            group = file["lossatlas/modules"]
+            rows = zip(group["name"].asstr()[()], group["trace"][()], group["trace_se"][()])
+            return {str(name): (float(trace), float(error)) for name, trace, error in rows}
+        return self._read(take)
+
+    @property
+    def density(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Nodes and weights, [probes, steps]: the sum of a row of weights is 1."""
+        return self._read(lambda file: (_as_floats(file["lossatlas/density/nodes"][()]),
+                                        _as_floats(file["lossatlas/density/weights"][()])))
+
+
 class Descents(Result):
     """Optimizers on a function (`lossatlas descend`)."""
 
@@ -289,7 +329,7 @@ class Page:
 
 
 def open(path: str | os.PathLike[str]) -> Any:
-    """A file of the program, or a run's folder: Surface, Trajectory, Line, Curve, History or Descents.
+    """A file of the program, or a run's folder: Surface, Trajectory, Line, Curve, Curvature, History or Descents.
 
     Surfaces of tomgoldstein/loss-landscape are read too. Raises Error for other files.
     """
@@ -308,6 +348,8 @@ def _class_of(file: h5py.File) -> type[Result]:
         return History
     if kind == "descent":
         return Descents
+    if kind == "curvature":
+        return Curvature
     if "xcoordinates" not in file:
         raise Error(f"{file.filename} is no surface, line, curve or history: it has no xcoordinates")
     if kind in ("curve", "path"):

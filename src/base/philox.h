@@ -21,6 +21,7 @@ enum class Purpose : std::uint32_t {
   synthetic_train = 5,
   synthetic_test = 6,
   curve = 7,
+  probe = 8,
   terms = 16,
 };
 

@@ -123,6 +123,7 @@ int run_command_line(int argc, char** argv) {
   add_trajectory(app, context);
   add_layers(app, context);
   add_curve(app, context);
+  add_curvature(app, context);
   add_descend(app, context);
   add_export(app, context);
   add_convert(app, context);

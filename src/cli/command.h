@@ -28,6 +28,7 @@ void add_line(CLI::App& app, CommandContext& context);
 void add_trajectory(CLI::App& app, CommandContext& context);
 void add_layers(CLI::App& app, CommandContext& context);
 void add_curve(CLI::App& app, CommandContext& context);
+void add_curvature(CLI::App& app, CommandContext& context);
 void add_descend(CLI::App& app, CommandContext& context);
 void add_export(CLI::App& app, CommandContext& context);
 void add_convert(CLI::App& app, CommandContext& context);

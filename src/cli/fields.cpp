@@ -20,7 +20,8 @@ constexpr std::string_view kFields =
     " samples save_bends save_directions save_every save_projection seed shape shard skip_bad split std test_data "
     "threads to "
     "tolerance top5"
-    " w warmup weight_decay width x y z ";
+    " w warmup weight_decay width x y z"
+    " density density_steps low most_products operator parameters threshold top trace ";
 
 std::string option_of(std::string_view field) {
   std::string option = "--" + std::string(field);

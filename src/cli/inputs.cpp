@@ -109,4 +109,14 @@ CLI::Validator whole_number(std::int64_t least, std::int64_t most) {
   return decimal(least, most, fmt::format("INT in [{} - {}]", least, most));
 }
 
+CLI::Validator whole_number_or(const std::string& word, std::int64_t meaning, std::int64_t least, std::int64_t most) {
+  const CLI::Validator number = whole_number(least, most);
+  const auto check = [=](std::string& given) {
+    if (given != word) return number(given);
+    given = std::to_string(meaning);
+    return std::string();
+  };
+  return CLI::Validator(check, number.get_description());
+}
+
 }  // namespace lossatlas

@@ -1,7 +1,10 @@
 #include "cli/landscape_words.h"
 
+#include <fmt/format.h>
+
 #include <map>
 #include <string>
+#include <vector>
 
 #include "cli/inputs.h"
 
@@ -37,18 +40,28 @@ void add_network_and_data(CLI::App& command, LandscapeRequest& request) {
   add_data(command, request.data, false);
 }
 
-void add_values(CLI::App& command, LandscapeRequest& request) {
+void add_samples(CLI::App& command, LandscapeRequest& request, bool one_split, const std::string& default_samples) {
   command.option_defaults()->group("Data");
-  command.add_option("--split", request.split, "which images: train, test or both")
-      ->check(CLI::IsMember({"train", "test", "both"}))
+  std::vector<std::string> splits{"train", "test"};
+  if (!one_split) splits.emplace_back("both");
+  command
+      .add_option("--split", request.split,
+                  one_split ? "which images: train or test" : "which images: train, test or both")
+      ->check(CLI::IsMember(splits))
       ->capture_default_str();
   command
       .add_option("--samples", request.samples,
-                  "a stratified subset of N images; with both, N of each split (default: all)")
-      ->transform(whole_number(1, kMostCounted));
+                  fmt::format("a stratified subset of N images{}, or all (default: {})",
+                              one_split ? "" : "; with both, N of each split", default_samples))
+      ->transform(whole_number_or("all", 0, 1, kMostCounted))
+      ->type_name("N|all");
   command.add_option("--sample-seed", request.sample_seed, "decides the subset")
       ->transform(whole_number())
       ->capture_default_str();
+}
+
+void add_values(CLI::App& command, LandscapeRequest& request) {
+  add_samples(command, request, false, "all");
   command.option_defaults()->group("Values");
   command.add_option(
       "--loss", request.loss,
@@ -58,6 +71,10 @@ void add_values(CLI::App& command, LandscapeRequest& request) {
   command.add_option("--l2", request.extras.weight_decay, "also the L2 term of this weight decay λ: λ/2 ‖θ‖²")
       ->check(above_zero())
       ->type_name("λ");
+  add_statistics(command, request);
+}
+
+void add_statistics(CLI::App& command, LandscapeRequest& request) {
   command
       .add_option(
           "--bn", request.batch_norm,

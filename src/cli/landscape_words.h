@@ -14,6 +14,10 @@ void add_inputs(CLI::App& command, LandscapeRequest& request);
 void add_problem(CLI::App& command, LandscapeRequest& request);
 /// Only the network and the data.
 void add_network_and_data(CLI::App& command, LandscapeRequest& request);
+/// Which images: --split (without `both` if there is to be one), --samples, --sample-seed.
+void add_samples(CLI::App& command, LandscapeRequest& request, bool one_split, const std::string& default_samples);
+/// Batch-norm statistics: --bn, --bn-images.
+void add_statistics(CLI::App& command, LandscapeRequest& request);
 /// Images and values: --split to --bn-images.
 void add_values(CLI::App& command, LandscapeRequest& request);
 /// --batch-size, device and engine, threads; --out, progress.

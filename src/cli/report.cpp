@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "cli/fields.h"
 #include "cli/message.h"
+#include "curvature/curvature_progress.h"
 #include "landscape/sweep_progress.h"
 #include "training/training_progress.h"
 
@@ -71,6 +72,25 @@ std::string progress_text(const TrainingProgress& now) {
   const std::string accuracy = std::isnan(now.accuracy) ? "" : fmt::format("  accuracy {:.1f} %", now.accuracy);
   return fmt::format("epoch {}/{}  step {}/{}  loss {:.4f}{}  {:.0f} {}s/s  {} left", now.epoch, now.epochs, now.step,
                      now.steps, now.loss, accuracy, now.images_per_second, now.sample, duration_text(now.seconds_left));
+}
+
+std::string progress_text(const CurvatureProgress& now) {
+  const std::string speed = fmt::format("{:.0f} {}s/s", now.images_per_second, now.sample);
+  if (now.planned > 0) return fmt::format("{}  {:.1f}/{} products  {}", now.stage, now.done, now.planned, speed);
+  const std::string largest = std::isnan(now.largest) ? "" : fmt::format("  largest {:.6g}", now.largest);
+  return fmt::format("{}  {:.1f} products  {} of {} converged{}  {}", now.stage, now.done, now.converged, now.wanted,
+                     largest, speed);
+}
+
+nlohmann::ordered_json json_of(const CurvatureProgress& now) {
+  nlohmann::ordered_json object{{"stage", now.stage}, {"products", now.done}};
+  if (now.planned > 0) {
+    object["planned"] = now.planned;
+  } else {
+    object.update({{"converged", now.converged}, {"wanted", now.wanted}, {"largest", number(now.largest)}});
+  }
+  object["images_per_second"] = number(now.images_per_second);
+  return object;
 }
 
 }  // namespace
@@ -146,6 +166,8 @@ void Report::on_progress(const SweepProgress& now, const std::filesystem::path& 
 }
 
 void Report::on_progress(const TrainingProgress& now) { show(progress_text(now), json_of(now)); }
+
+void Report::on_progress(const CurvatureProgress& now) { show(progress_text(now), json_of(now)); }
 
 void Report::on_progress(const DataProgress& now) {
   const double rate = static_cast<double>(now.done) / std::max(now.seconds, 1e-3);

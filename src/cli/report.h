@@ -38,6 +38,7 @@ class Report : public Observer {
   void on_progress(const SweepProgress& now, const std::filesystem::path& file) override;
   /// Of a training, the same way.
   void on_progress(const TrainingProgress& now) override;
+  void on_progress(const CurvatureProgress& now) override;
   void on_progress(const DataProgress& now) override;
   /// The last state once more where it was held back, and the line taken away.
   void on_progress_end() override;

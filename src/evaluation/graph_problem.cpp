@@ -149,11 +149,13 @@ struct Layout {
   }
 };
 
-/// Runs one of the file's graphs; with batch norm in train mode the buffers are changed.
+/// Runs one of the file's graphs, or of one that was cut the network; with batch norm in train mode the buffers are
+/// changed.
 class GraphProgram : public Program {
  public:
-  GraphProgram(std::shared_ptr<const ProblemFile> file, at::Device device, bool train = false)
-      : file_(std::move(file)), device_(device), train_(train), layout_(*file_) {
+  GraphProgram(std::shared_ptr<const ProblemFile> file, at::Device device, bool train = false,
+               std::shared_ptr<const ExportedGraph> network = nullptr)
+      : file_(std::move(file)), device_(device), train_(train), network_(std::move(network)), layout_(*file_) {
     for (at::Tensor& tensor : layout_.fixed) tensor = tensor.to(device);
     for (const Source& source : layout_.parameters) {
       if (source.kind == Source::Kind::parameter) parameters_.push_back(at::empty({0}));
@@ -169,6 +171,7 @@ class GraphProgram : public Program {
 
   at::Tensor run(const Batch& batch) override {
     const std::vector<at::Tensor> buffers = tensors(layout_.buffers);
+    if (network_) return run_network(buffers, batch);
     auto outputs = file_->run(tensors(layout_.parameters), buffers, batch.inputs, device_, train_);
     for (std::size_t b = 0; b < buffers.size() && train_; ++b) {  // of another type: what was changed is a copy
       const Source& source = layout_.buffers[b];
@@ -180,6 +183,17 @@ class GraphProgram : public Program {
   }
 
  private:
+  at::Tensor run_network(const std::vector<at::Tensor>& buffers, const Batch& batch) const {
+    std::vector<at::Tensor> given = tensors(layout_.parameters), inputs;
+    given.insert(given.end(), buffers.begin(), buffers.end());
+    given.insert(given.end(), batch.inputs.begin(), batch.inputs.end());
+    std::size_t user = 0, constant = 0;
+    for (const GraphInput& input : network_->inputs()) {
+      inputs.push_back(input.kind == InputKind::user ? given.at(user++) : file_->constants()[constant++].to(device_));
+    }
+    return network_->run(inputs, device_).front();
+  }
+
   std::vector<at::Tensor> tensors(const std::vector<Source>& sources) const {
     std::vector<at::Tensor> tensors;
     for (const Source& source : sources) {
@@ -194,6 +208,7 @@ class GraphProgram : public Program {
   std::shared_ptr<const ProblemFile> file_;
   at::Device device_;
   bool train_;
+  std::shared_ptr<const ExportedGraph> network_;
   Layout layout_;
   std::vector<at::Tensor> parameters_;
   std::vector<NamedTensor> buffers_;
@@ -272,6 +287,17 @@ class GraphProblem : public Problem {
   std::shared_ptr<const Criterion> criterion() const override { return criterion_; }
   std::unique_ptr<Program> make_program(at::Device device) const override {
     return std::make_unique<GraphProgram>(file_, device);
+  }
+  NetworkAndLoss apart(at::Device device) const override {
+    try {
+      GraphHalves halves = halves_at_logits(file_->graph(), file_->parameters().size() + file_->buffers().size());
+      auto network = std::make_shared<const ExportedGraph>(std::move(halves.network));
+      return {std::make_unique<GraphProgram>(file_, device, false, std::move(network)),
+              std::make_shared<LogitsCriterion>(file_, std::move(halves.loss))};
+    } catch (const CannotCut& reason) {
+      throw Error("{}: the Gauss-Newton matrix requires a loss of the network's outputs alone; this file has {}",
+                  file_->file().string(), reason.what());
+    }
   }
   std::string coupling() const override {
     return file_->is_coupled() ? "the loss of a sample depends on the others of its batch" : "";

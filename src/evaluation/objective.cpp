@@ -20,7 +20,7 @@ Measurement Objective::evaluate(const NetworkTensors& state, SampleRange range, 
 
 void Objective::add(const SampleSource& samples, SampleRange range, Measurement& sum, const Wanted& wanted) {
   if (wanted.gradient && !capabilities().gradient) throw std::logic_error("Objective: no gradient");
-  if (wanted.product && !capabilities().hessian_vector) throw std::logic_error("Objective: no Hessian");
+  if (!wanted.products.empty() && !capabilities().hessian_vector) throw std::logic_error("Objective: no Hessian");
   const at::AutoGradMode gradients(wanted.differentiates());
   Tally tally(sum, wanted.each);
   add_batches(samples, range, tally, wanted);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -27,19 +28,30 @@ struct SampleRange {
   std::int64_t first = 0, end = 0;
 };
 
+/// What a direction is multiplied by, of Σ w loss over some samples at the loaded parameters.
+enum class CurvatureMatrix {
+  hessian,       // the second derivatives: twice through the program backwards
+  gauss_newton,  // Σ Jᵀ H J, J the derivatives of the outputs, H the Hessian of the loss by the outputs (Schraudolph
+                 // 2002): what is left of the Hessian without the second derivatives of the network
+};
+
 /// What is computed besides the sums.
 struct Wanted {
   /// The values of single samples are added to it: values_for(criterion).
   SampleValues* each = nullptr;
   /// The gradient of Σ w loss is added to it: zeros_like(state, StatePart::parameters), on the state's device. Requires
-  /// Capabilities::gradient; costs some three times the sums alone.
+  /// Capabilities::gradient; costs some three times the sums alone. Not with products of Gauss and Newton's matrix.
   NetworkState* gradient = nullptr;
-  /// The product of the Hessian of Σ w loss with this direction, parameters of the state, is added to `product`, of the
-  /// gradient's form. Requires Capabilities::hessian_vector; costs some ten times the sums alone.
-  const NetworkTensors* direction = nullptr;
-  NetworkState* product = nullptr;
+  /// The products of a matrix with these directions, parameters of the state, are added to as many `products`, of the
+  /// gradient's form. Requires Capabilities::hessian_vector. The first costs some ten times the sums alone, each other
+  /// six.
+  std::span<const NetworkState> directions = {};
+  std::span<NetworkState> products = {};
+  CurvatureMatrix matrix = CurvatureMatrix::hessian;
+  /// Places of the parameters that derivatives are by, ascending; others count as constants. Empty: all.
+  std::span<const std::size_t> parameters = {};
 
-  bool differentiates() const { return gradient || product; }
+  bool differentiates() const { return gradient || !products.empty(); }
 };
 
 /// A program, a criterion and samples: parameters in, sums of measures out. One a thread.

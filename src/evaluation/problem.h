@@ -24,6 +24,12 @@ struct FusedPart {
   std::vector<NamedTensor> fixed = {};         // tensors of the graph that follow those of the state, on the CPU
 };
 
+/// A network and the loss of its outputs, each by itself.
+struct NetworkAndLoss {
+  std::unique_ptr<Program> network;
+  std::shared_ptr<const Criterion> loss;
+};
+
 /// A network with its loss: what engines run. Any thread may use one.
 class Problem {
  public:
@@ -35,6 +41,9 @@ class Problem {
   virtual std::shared_ptr<const Criterion> criterion() const = 0;
   /// The network in evaluation mode; its tensors are those of a state on the device.
   virtual std::unique_ptr<Program> make_program(at::Device device) const = 0;
+  /// The same with a program whose outputs are the network's, and the loss of these. Throws Error if the loss reads the
+  /// parameters itself.
+  virtual NetworkAndLoss apart(at::Device device) const { return {make_program(device), criterion()}; }
   /// What else than the sample its loss depends on: "" for nothing, else a text as in "a batch norm uses the
   /// statistics of each batch".
   virtual std::string coupling() const { return ""; }

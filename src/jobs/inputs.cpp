@@ -160,6 +160,7 @@ void choose_statistics(const LandscapeRequest& request, const LandscapeOptions& 
 
 ChosenSamples choose(const ProblemFile& file, const ProblemSplit& split, std::int64_t count, std::uint64_t seed,
                      bool is_nested) {
+  if (file.is_coupled() && count < 0) count = std::min(count / file.batch_size(), std::int64_t{-1}) * file.batch_size();
   if (file.is_coupled() && count % file.batch_size() != 0) {
     throw UsageError("`samples` {}: the samples of a batch are coupled: requires a multiple of {}", count,
                      file.batch_size());

@@ -19,6 +19,7 @@ Job prepare(LineRequest request, Caller caller);
 Job prepare(TrajectoryRequest request, Caller caller);
 Job prepare(CurveRequest request, Caller caller);
 Job prepare(MergeRequest request, Caller caller);
+Job prepare(CurvatureRequest request, Caller caller);
 Job prepare(TrainRequest request);
 
 /// Before a request is prepared: `instruction_set` auto becomes the best that all ranks have, `device` cuda the GPU of

@@ -8,6 +8,7 @@
 
 namespace lossatlas {
 
+struct CurvatureProgress;
 struct Evaluation;
 struct SweepProgress;
 struct TrainingProgress;
@@ -30,6 +31,8 @@ class Observer {
   virtual void on_progress(const SweepProgress&, const std::filesystem::path& file) { static_cast<void>(file); }
   /// Of a training, after each minibatch.
   virtual void on_progress(const TrainingProgress&) {}
+  /// Of products, after each batch of samples.
+  virtual void on_progress(const CurvatureProgress&) {}
   /// Of data, while they are decoded.
   virtual void on_progress(const DataProgress&) {}
   /// The last progress of a sweep, a training or data was given.

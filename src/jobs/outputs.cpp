@@ -10,7 +10,7 @@
 namespace lossatlas {
 namespace {
 
-constexpr std::array kBeside{".lock", ".journal", ".claims", ".tmp", ".curve.pt"};
+constexpr std::array kBeside{".lock", ".journal", ".claims", ".tmp", ".curve.pt", ".products"};
 
 std::string full_name(const std::filesystem::path& file) {
   return std::filesystem::weakly_canonical(std::filesystem::absolute(real_file(file))).string();

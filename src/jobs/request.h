@@ -113,7 +113,7 @@ struct LandscapeRequest {
   DataRequest data = {};
   std::filesystem::path out = "outputs/surface.h5";
   std::string split = "train";  // or test, or both
-  std::int64_t samples = 0;     // 0: all
+  std::int64_t samples = 0;     // 0: all; -n: n, or all if there are fewer
   std::uint64_t sample_seed = 0;
   std::string loss = {};  // "": the problem's, else cross-entropy
   Extras extras = {};
@@ -320,6 +320,41 @@ struct MergeRequest {
     visit("out", &R::out);
     visit("partial", &R::partial);
     visit("force", &R::force);
+  }
+};
+
+/// Second derivatives of the loss at a checkpoint.
+struct CurvatureRequest {
+  LandscapeRequest landscape{.out = "outputs/curvature.h5", .samples = -1000};
+  std::string matrix = "hessian";                      // or gauss-newton
+  std::size_t largest = 5, smallest = 1;               // eigenpairs at either end
+  double tolerance = 3e-3;                             // of their residuals, relative
+  std::size_t trace_probes = 16;                       // 0: no trace
+  bool by_module = false;                              // also the diagonal and the trace of each module
+  std::size_t density_probes = 0, density_steps = 20;  // no probes: no density
+  double threshold = 1;                                // eigenvalues beyond ± it are counted
+  std::vector<std::string> parameters;                 // patterns of those that count; empty: all
+  std::filesystem::path save_directions;               // the eigenvectors, as surfaces take them; "": not
+  std::size_t most_products = 1000;                    // for the eigenpairs
+  std::uint64_t seed = 0;
+
+  template <class Visit>
+  static constexpr void fields(Visit&& visit) {
+    using R = CurvatureRequest;
+    visit(kInPlace, &R::landscape);
+    visit("operator", &R::matrix);
+    visit("top", &R::largest);
+    visit("low", &R::smallest);
+    visit("tolerance", &R::tolerance);
+    visit("trace", &R::trace_probes);
+    visit("by_module", &R::by_module);
+    visit("density", &R::density_probes);
+    visit("density_steps", &R::density_steps);
+    visit("threshold", &R::threshold);
+    visit("parameters", &R::parameters);
+    visit("save_directions", &R::save_directions);
+    visit("most_products", &R::most_products);
+    visit("seed", &R::seed);
   }
 };
 

@@ -87,8 +87,9 @@ void normalize(const DataRequest& request, DataSet& set, const json& metadata) {
 ChosenSamples choose(std::shared_ptr<const SampleSource> source, std::int64_t count, std::uint64_t seed,
                      bool is_nested) {
   ChosenSamples chosen;
-  chosen.is_sample = count > 0 || is_nested;
   chosen.population = source->size();
+  if (count < 0) count = -count < chosen.population ? -count : 0;
+  chosen.is_sample = count > 0 || is_nested;
   if (chosen.is_sample) {
     std::vector<std::int64_t> classes = source->classes();
     classes.resize(static_cast<std::size_t>(chosen.population));  // of samples without, one

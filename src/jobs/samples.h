@@ -31,7 +31,8 @@ struct ChosenSamples {
   std::string sha256;                 // of the data; "" without
 };
 
-/// `count` of them, or all; with `is_nested` all in the order of a sample. Without a digest.
+/// `count` of them, or all (0); -n: n, or all if there are fewer. With `is_nested` all in the order of a sample.
+/// Without a digest.
 ChosenSamples choose(std::shared_ptr<const SampleSource> source, std::int64_t count, std::uint64_t seed,
                      bool is_nested);
 

@@ -158,25 +158,26 @@ std::shared_ptr<jit::Graph> script_graph_of(const ExportedGraph& graph, std::spa
   return ToScript(body, *images, known).translate(needed(body, body.nodes.size(), {outputs[0]}), outputs[0]);
 }
 
-GraphCut cut_at_logits(const ExportedGraph& graph, std::span<const at::Tensor> state) {
+namespace {
+
+/// Where a graph is cut: after node `end` - 1, which gives the logits.
+struct Place {
+  std::size_t end = 0;
+  Slot logits = {};
+  std::vector<Slot> state, batch, constants;
+};
+
+Place place_of_cut(const ExportedGraph& graph, std::size_t state) {
   const GraphBody& body = graph.body();
-  std::vector<Slot> batch, constants;
-  std::map<Slot, at::Tensor> tensors;
-  std::set<Slot> of_state;
+  Place place;
   std::size_t next = 0, user = 0;
   for (const auto& slot : body.inputs) {
     if (!slot) continue;
     const bool is_user = graph.inputs()[next++].kind == InputKind::user;
-    if (!is_user) {
-      constants.push_back(*slot);
-    } else if (user++ < state.size()) {
-      of_state.insert(*slot);
-      tensors[*slot] = state[user - 1];
-    } else {
-      batch.push_back(*slot);
-    }
+    (!is_user ? place.constants : user++ < state ? place.state : place.batch).push_back(*slot);
   }
-  if (batch.empty()) throw CannotCut("no samples");
+  if (place.batch.empty()) throw CannotCut("no samples");
+  const std::set<Slot> of_state(place.state.begin(), place.state.end());
   const auto outputs = outputs_of(body);
   std::size_t last = body.nodes.size();  // the last node that reads the state itself
   for (std::size_t i = 0; i < body.nodes.size(); ++i) {
@@ -185,31 +186,57 @@ GraphCut cut_at_logits(const ExportedGraph& graph, std::span<const at::Tensor> s
   for (std::size_t i = last; i < body.nodes.size(); ++i) {
     const GraphNode& node = body.nodes[i];
     if (node.results.size() != 1 || !node.results[0] || node.unpacks_list) continue;
-    const Slot logits = *node.results[0];
-    const std::set<Slot> tainted = dependents(body, of_state, i + 1, logits);
-    if (any_of(outputs, tainted)) continue;
-    auto network = ToScript(body, batch.front(), tensors).translate(needed(body, i + 1, {logits}), logits);
-    GraphBody loss;
-    loss.slots = body.slots;
-    loss.inputs.emplace_back(logits);
-    std::vector<GraphInput> inputs{{InputKind::user, "logits"}};
-    for (const Slot slot : batch) {
-      loss.inputs.emplace_back(slot);
-      inputs.push_back({InputKind::user, ""});
-    }
-    for (std::size_t c = 0, at = 0; c < graph.inputs().size(); ++c) {
-      if (graph.inputs()[c].kind == InputKind::user) continue;
-      loss.inputs.emplace_back(constants[at++]);
-      inputs.push_back(graph.inputs()[c]);
-    }
-    const std::set<Slot> wanted(outputs.begin(), outputs.end());
-    for (const std::size_t number : needed(body, body.nodes.size(), wanted, logits, i + 1)) {
-      loss.nodes.push_back(body.nodes[number]);
-    }
-    loss.outputs = body.outputs;
-    return {std::move(network), ExportedGraph(std::move(loss), std::move(inputs))};
+    place.logits = *node.results[0];
+    place.end = i + 1;
+    if (!any_of(outputs, dependents(body, of_state, place.end, place.logits))) return place;
   }
   throw CannotCut("a loss that reads the parameters");
+}
+
+ExportedGraph loss_of(const ExportedGraph& graph, const Place& place) {
+  const GraphBody& body = graph.body();
+  GraphBody loss;
+  loss.slots = body.slots;
+  loss.inputs.emplace_back(place.logits);
+  std::vector<GraphInput> inputs{{InputKind::user, "logits"}};
+  for (const Slot slot : place.batch) {
+    loss.inputs.emplace_back(slot);
+    inputs.push_back({InputKind::user, ""});
+  }
+  for (std::size_t c = 0, at = 0; c < graph.inputs().size(); ++c) {
+    if (graph.inputs()[c].kind == InputKind::user) continue;
+    loss.inputs.emplace_back(place.constants[at++]);
+    inputs.push_back(graph.inputs()[c]);
+  }
+  const auto outputs = outputs_of(body);
+  const std::set<Slot> wanted(outputs.begin(), outputs.end());
+  for (const std::size_t number : needed(body, body.nodes.size(), wanted, place.logits, place.end)) {
+    loss.nodes.push_back(body.nodes[number]);
+  }
+  loss.outputs = body.outputs;
+  return ExportedGraph(std::move(loss), std::move(inputs));
+}
+
+}  // namespace
+
+GraphCut cut_at_logits(const ExportedGraph& graph, std::span<const at::Tensor> state) {
+  const Place place = place_of_cut(graph, state.size());
+  std::map<Slot, at::Tensor> tensors;
+  for (std::size_t i = 0; i < state.size(); ++i) tensors[place.state[i]] = state[i];
+  auto network = ToScript(graph.body(), place.batch.front(), tensors)
+                     .translate(needed(graph.body(), place.end, {place.logits}), place.logits);
+  return {std::move(network), loss_of(graph, place)};
+}
+
+GraphHalves halves_at_logits(const ExportedGraph& graph, std::size_t state) {
+  const GraphBody& body = graph.body();
+  const Place place = place_of_cut(graph, state);
+  GraphBody network;
+  network.slots = body.slots;
+  network.inputs = body.inputs;
+  for (const std::size_t number : needed(body, place.end, {place.logits})) network.nodes.push_back(body.nodes[number]);
+  network.outputs.emplace_back(place.logits);
+  return {ExportedGraph(std::move(network), graph.inputs()), loss_of(graph, place)};
 }
 
 }  // namespace lossatlas

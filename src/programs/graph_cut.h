@@ -34,4 +34,13 @@ std::shared_ptr<torch::jit::Graph> script_graph_of(const ExportedGraph& graph, s
 /// buffers) reaches the outputs: the logits. Throws CannotCut.
 GraphCut cut_at_logits(const ExportedGraph& graph, std::span<const at::Tensor> state);
 
+/// The same cut, with the network as a graph of all inputs of the whole, that parameters and buffers are among.
+struct GraphHalves {
+  ExportedGraph network;
+  ExportedGraph loss;  // as GraphCut has it
+};
+
+/// `state`: the number of the first user inputs that are parameters and buffers. Throws CannotCut.
+GraphHalves halves_at_logits(const ExportedGraph& graph, std::size_t state);
+
 }  // namespace lossatlas

@@ -175,6 +175,29 @@ TEST_CASE("wrong arguments of train") {
   }
 }
 
+TEST_CASE("wrong arguments of curvature") {
+  const TemporaryFolder said, folder;
+  const std::string problem = (std::filesystem::path(LOSSATLAS_TEST_FILES) / "curvature" / "smooth.lossatlas").string();
+  for (const auto& [words, culprits] : std::vector<Wrong>{
+           {{"--split", "both"}, {"--split", "both"}},
+           {{"--top", "0", "--low", "0", "--trace", "0"}, {"--top, --low, --trace and --density are 0"}},
+           {{"--top", "-1"}, {"--top", "-1"}},
+           {{"--operator", "fisher"}, {"--operator fisher: requires hessian or gauss-newton"}},
+           {{"--by", "layer"}, {"--by", "layer"}},
+           {{"--by", "module", "--trace", "0"}, {"--by module: requires --trace above 0"}},
+           {{"--samples", "41"}, {"--samples 41", "40 samples"}},
+           {{"--samples", "none"}, {"--samples", "none"}},
+           {{"--samples", "0"}, {"--samples", "0"}},
+           {{"--tolerance", "2"}, {"--tolerance 2: requires a number between 0 and 1"}},
+           {{"--density-steps", "1"}, {"--density-steps", "1"}},
+           {{"--threshold", "-1"}, {"--threshold", "-1"}},
+       }) {
+    check_refused(said, joined({"curvature"}, {{"--problem", problem}, {"--out", folder / "c.h5"}}, words), culprits);
+    CHECK(std::filesystem::is_empty(folder.path()));
+  }
+  check_refused(said, {"curvature", "--data", "synthetic:40", "--out", folder / "c.h5"}, {"--checkpoint is required"});
+}
+
 TEST_CASE("wrong arguments of surface") {
   const TemporaryFolder said, folder, trained;
   const std::string run_folder = trained / "run", out = folder / "s.h5";

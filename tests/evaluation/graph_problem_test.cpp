@@ -93,7 +93,8 @@ TEST_CASE("gradients and Hessian-vector products of a problem file are those of 
   NetworkState direction = zeros_like(state, StatePart::parameters);
   torch::manual_seed(5);
   for (const auto& [name, tensor] : direction.parameters) tensor.normal_();
-  objective->evaluate(state, {0, 24}, {.gradient = &gradient, .direction = &direction, .product = &product});
+  objective->evaluate(state, {0, 24},
+                      {.gradient = &gradient, .directions = {&direction, 1}, .products = {&product, 1}});
 
   std::vector<at::Tensor> parameters;
   for (const auto& [name, tensor] : state.parameters) {

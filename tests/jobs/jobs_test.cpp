@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "catch.h"
+#include "jobs/curvature_run.h"
 #include "landscape/sweep_progress.h"
 #include "surface/surface_file.h"
 #include "temporary_folder.h"
@@ -74,6 +75,13 @@ SurfaceRequest small_surface(const std::filesystem::path& run, const std::filesy
 }
 
 }  // namespace
+
+TEST_CASE("vectors of many eigenpairs need their memory") {
+  // 40 vectors of 4 bytes a parameter and some more; 2 · 1006 + 10 for a thousand pairs.
+  CHECK(memory_of_vectors(11'000'000, {.largest = 5, .smallest = 1}, 0) == Approx(56 * 44e6));
+  CHECK(memory_of_vectors(11'000'000, {.largest = 1000, .smallest = 6}, 0) > 2000 * 44e6);
+  CHECK(memory_of_vectors(50, {.largest = 1000, .smallest = 6}, 20) < 1e6);
+}
 
 TEST_CASE("training and a surface tell an observer what happens") {
   const TemporaryFolder folder;

@@ -35,6 +35,16 @@ TEST_CASE("a request comes back from its JSON") {
   CHECK(!read.ranges.contains("y"));
 }
 
+TEST_CASE("a curvature's request comes back from its JSON") {
+  CurvatureRequest request;
+  request.matrix = "gauss-newton";
+  request.parameters = {"layer4.*", "fc.*"};
+  const json written = json_of(request);
+  CHECK(written.at("operator") == "gauss-newton");
+  CHECK(written.at("samples") == -1000);
+  CHECK(json_of(from_json_of<CurvatureRequest>(written)) == written);
+}
+
 TEST_CASE("the fields of requests that differ are named") {
   const TrainRequest first;
   TrainRequest second;

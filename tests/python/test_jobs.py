@@ -1,4 +1,4 @@
-"""surface, line, trajectory and curve: what they return is what PyTorch and h5py give, and errors say what to do."""
+"""surface, line, trajectory, curve and curvature: what they return is what PyTorch and h5py give, and errors say what to do."""
 
 import os
 import pathlib
@@ -135,6 +135,31 @@ def test_a_surface_as_xarray(problem):
     assert np.allclose((surface.values(draw=1) + surface.values(draw=2)) / 2, surface.values())
     with pytest.raises(lossatlas.Error, match="has no draw 3: it has 2"):
         surface.values(draw=3)
+
+
+@needs_program
+def test_a_curvature(network, problem, tmp_path):
+    model, inputs, labels = network
+    c = quiet(lossatlas.curvature, problem, top=2, low=1, trace=8, by="module", density=2, out=tmp_path / "c.h5", samples="all")
+    names, shapes = zip(*((name, p.shape) for name, p in model.named_parameters()))
+    vector = torch.cat([p.detach().flatten() for p in model.parameters()]).double()
+
+    def loss(vector):
+        parts = vector.split([shape.numel() for shape in shapes])
+        state = {name: part.view(shape) for name, part, shape in zip(names, parts, shapes)}
+        return F.cross_entropy(torch.func.functional_call(model, state, (inputs.double(),)), labels)
+
+    hessian = torch.autograd.functional.hessian(loss, vector).numpy()
+    wanted = np.linalg.eigvalsh(hessian)
+    assert type(c) is lossatlas.Curvature and c.kind == "curvature"
+    assert c.eigenvalues == pytest.approx([wanted[-1], wanted[-2], wanted[0]], rel=1e-3)
+    first = c.eigenvectors[0].astype(float)
+    assert first @ hessian @ first == pytest.approx(wanted[-1], rel=1e-3)
+    assert abs(c.numbers["trace"]["value"] - wanted.sum()) < 5 * c.numbers["trace"]["se_probes"]
+    assert list(c.modules) == ["0", "2"] and c.density[1].sum(1) == pytest.approx([1, 1])
+    assert type(lossatlas.open(tmp_path / "c.h5")) is lossatlas.Curvature
+    with pytest.raises(lossatlas.Error, match="operator fisher: requires hessian or gauss-newton"):
+        quiet(lossatlas.curvature, problem, operator="fisher")
 
 
 @needs_program

@@ -29,6 +29,8 @@ def open_file(path):
             return HistoryFile(handle, path)
         if kind == "descent":
             return DescentFile(handle, path)
+        if kind == "curvature":
+            raise PlotError(f"{path} holds a curvature, which is no picture yet: `lossatlas info {path}` prints it")
         if not isinstance(handle.get("xcoordinates"), h5py.Dataset):
             raise PlotError(
                 f"{path} is not a surface: it has no xcoordinates (its root holds {listing(handle)})"

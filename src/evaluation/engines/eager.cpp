@@ -1,11 +1,13 @@
 #include "evaluation/engines/eager.h"
 
-#include <ATen/Context.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/where.h>
+#include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd.h>
 
 #include <utility>
+
+#include "evaluation/smoothness.h"
 
 namespace lossatlas {
 namespace {
@@ -22,15 +24,28 @@ class EagerObjective : public Objective {
 
  private:
   void add_batches(const SampleSource& samples, SampleRange range, Tally& tally, const Wanted& wanted) override {
-    // Flash attention has no second derivative.
-    if (wanted.product) at::globalContext().setSDPUseFlash(false);
-    for (const at::Tensor& parameter : program_->parameters()) parameter.requires_grad_(wanted.differentiates());
+    if (!wanted.products.empty()) use_differentiable_attention();
+    choose_parameters(wanted);
     for_batches(range, [&](std::int64_t first, std::int64_t count) {
       const Batch batch = samples.batch(first, count);
       const at::Tensor outputs = program_->run(batch);
       criterion().add(outputs.detach(), batch, tally);
-      if (wanted.differentiates()) differentiate(total_loss(outputs, batch), wanted);
+      if (!wanted.differentiates()) return;
+      if (wanted.matrix == CurvatureMatrix::hessian) differentiate(outputs, batch, wanted);
+      if (wanted.matrix == CurvatureMatrix::gauss_newton) multiply_gauss_newton(outputs, batch, wanted);
     });
+  }
+
+  /// Those that derivatives are by, with their places in a state.
+  void choose_parameters(const Wanted& wanted) {
+    const auto& all = program_->parameters();
+    places_.assign(wanted.parameters.begin(), wanted.parameters.end());
+    if (places_.empty()) {
+      for (std::size_t p = 0; p < all.size(); ++p) places_.push_back(p);
+    }
+    chosen_.clear();
+    for (const at::Tensor& parameter : all) parameter.requires_grad_(false);
+    for (const std::size_t place : places_) chosen_.push_back(all[place].requires_grad_(wanted.differentiates()));
   }
 
   /// Σ w loss. What has no weight does not matter, even if it is not finite.
@@ -39,31 +54,70 @@ class EagerObjective : public Objective {
     return weights.defined() ? at::where(weights.ne(0), losses, 0).mul(weights).sum() : losses.sum();
   }
 
-  void differentiate(const at::Tensor& loss, const Wanted& wanted) const {
-    const auto gradient = derivatives(loss, wanted.product != nullptr);
+  /// Gradient, and products with the Hessian: the derivatives of ⟨gradient, direction⟩.
+  void differentiate(const at::Tensor& outputs, const Batch& batch, const Wanted& wanted) const {
+    const auto gradient =
+        derivatives({total_loss(outputs, batch)}, {}, wanted.products.empty() ? Graph::used_up : Graph::differentiable);
     if (wanted.gradient) add(gradient, *wanted.gradient);
-    if (!wanted.product) return;
-    at::Tensor slope;  // along the direction
-    for (std::size_t p = 0; p < gradient.size(); ++p) {
-      if (!gradient[p].defined() || !gradient[p].requires_grad()) continue;
-      const at::Tensor part = gradient[p].mul(wanted.direction->parameters[p].tensor).sum();
-      slope = slope.defined() ? slope.add(part) : part;
+    for (std::size_t k = 0; k < wanted.products.size(); ++k) {
+      std::vector<at::Tensor> slopes, along;
+      for (std::size_t i = 0; i < gradient.size(); ++i) {
+        if (!gradient[i].defined() || !gradient[i].requires_grad()) continue;  // no second derivative: 0
+        slopes.push_back(gradient[i]);
+        along.push_back(wanted.directions[k].parameters[places_[i]].tensor);
+      }
+      if (slopes.empty()) return;
+      add(derivatives(slopes, along, graph_after(k, wanted)), wanted.products[k]);
     }
-    if (slope.defined()) add(derivatives(slope, false), *wanted.product);
   }
 
-  std::vector<at::Tensor> derivatives(const at::Tensor& value, bool again) const {
-    return torch::autograd::grad({value}, program_->parameters(), /*grad_outputs=*/{},
-                                 /*retain_graph=*/again, /*create_graph=*/again, /*allow_unused=*/true);
+  /// Jᵀ H J v. J v is the derivative, by u, of ⟨Jᵀu, v⟩.
+  void multiply_gauss_newton(const at::Tensor& outputs, const Batch& batch, const Wanted& wanted) const {
+    const at::Tensor leaf = outputs.detach().requires_grad_(), u = at::zeros_like(leaf).requires_grad_();
+    const auto slope = torch::autograd::grad({total_loss(leaf, batch)}, {leaf}, {}, true, /*create_graph=*/true);
+    if (!slope.front().requires_grad() || !outputs.requires_grad()) return;  // a loss without curvature
+    const auto pulled = derivatives({outputs}, {u}, Graph::differentiable);
+    for (std::size_t k = 0; k < wanted.products.size(); ++k) {
+      std::vector<at::Tensor> slopes, along;
+      for (std::size_t i = 0; i < pulled.size(); ++i) {
+        if (!pulled[i].defined()) continue;
+        slopes.push_back(pulled[i]);
+        along.push_back(wanted.directions[k].parameters[places_[i]].tensor);
+      }
+      if (slopes.empty()) return;
+      const at::Tensor pushed = torch::autograd::grad(slopes, {u}, along, /*retain_graph=*/true).front();
+      const at::Tensor bent = torch::autograd::grad(slope, {leaf}, {pushed}, /*retain_graph=*/true).front();
+      add(derivatives({outputs}, {bent}, graph_after(k, wanted)), wanted.products[k]);
+    }
   }
 
-  static void add(const std::vector<at::Tensor>& parts, const NetworkState& sum) {
+  /// What becomes of the graph that led to values, once they were differentiated.
+  enum class Graph {
+    used_up,
+    kept,            // for another time
+    differentiable,  // kept, and the derivatives have one of their own
+  };
+
+  static Graph graph_after(std::size_t product, const Wanted& wanted) {
+    return product + 1 < wanted.products.size() ? Graph::kept : Graph::used_up;
+  }
+
+  /// Of Σ ⟨value, weight⟩ by the chosen parameters; undefined by those that the values do not depend on.
+  std::vector<at::Tensor> derivatives(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& weights,
+                                      Graph graph) const {
+    return torch::autograd::grad(values, chosen_, weights, /*retain_graph=*/graph != Graph::used_up,
+                                 /*create_graph=*/graph == Graph::differentiable, /*allow_unused=*/true);
+  }
+
+  void add(const std::vector<at::Tensor>& parts, const NetworkState& sum) const {
     const at::NoGradGuard no_gradients;
-    for (std::size_t p = 0; p < parts.size(); ++p) {
-      if (parts[p].defined()) sum.parameters[p].tensor.add_(parts[p]);  // else the value does not depend on it
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (parts[i].defined()) sum.parameters[places_[i]].tensor.add_(parts[i]);
     }
   }
 
+  std::vector<at::Tensor> chosen_;
+  std::vector<std::size_t> places_;
   std::unique_ptr<Program> program_;
 };
 

@@ -1,0 +1,127 @@
+#include <memory>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "cli/command.h"
+#include "cli/inputs.h"
+#include "cli/landscape_words.h"
+#include "cli/run_job.h"
+#include "jobs/jobs.h"
+
+namespace lossatlas {
+namespace {
+
+struct CurvatureWords {
+  CurvatureRequest request;
+  std::string by;
+  std::string progress = "line";
+};
+
+constexpr std::int64_t kMostPairs = 100'000, kMostProbes = 1'000'000;
+
+void add_curvature_options(CLI::App& command, CurvatureWords& words) {
+  CurvatureRequest& request = words.request;
+  command.option_defaults()->group("The curvature");
+  command.add_option("--operator", request.matrix, "hessian or gauss-newton")->type_name("NAME")->capture_default_str();
+  command.add_option("--top", request.largest, "largest eigenvalues, with their vectors")
+      ->transform(whole_number(0, kMostPairs))
+      ->capture_default_str();
+  command.add_option("--low", request.smallest, "smallest eigenvalues, the most negative ones")
+      ->transform(whole_number(0, kMostPairs))
+      ->capture_default_str();
+  command
+      .add_option("--tolerance", request.tolerance,
+                  "an eigenpair has converged when ‖Hv − λv‖ is below this times |λ|, or |λ|max / 100")
+      ->check(above_zero())
+      ->capture_default_str();
+  command.add_option("--most-products", request.most_products, "products for the eigenvalues, at most")
+      ->transform(whole_number(1, kMostProbes))
+      ->capture_default_str();
+  command.add_option("--trace", request.trace_probes, "random probes for the trace; 0: no trace")
+      ->transform(whole_number(0, kMostProbes))
+      ->capture_default_str();
+  command.add_option("--by", words.by, "also the trace of each module, and the diagonal")
+      ->check(CLI::IsMember({"module"}))
+      ->type_name("module");
+  command
+      .add_option("--density", request.density_probes,
+                  "random probes for the density of eigenvalues, as 8; 0: no density")
+      ->transform(whole_number(0, kMostProbes))
+      ->capture_default_str();
+  command.add_option("--density-steps", request.density_steps, "products of each of these probes")
+      ->transform(whole_number(2, 1000))
+      ->capture_default_str();
+  command
+      .add_option("--threshold", request.threshold,
+                  "with --density: eigenvalues above this, and below its negative, are counted")
+      ->check(not_negative())
+      ->capture_default_str();
+  command
+      .add_option("--parameters", request.parameters,
+                  "patterns of the parameters that count, as in layer4.*,fc.*; others are constants (default: all that "
+                  "are trained)")
+      ->delimiter(',')
+      ->type_name("PATTERN");
+  command.add_option("--seed", request.seed, "decides the first vector and the probes")
+      ->transform(whole_number())
+      ->capture_default_str();
+}
+
+/// Device, batch, threads; output.
+void add_speed_and_output(CLI::App& command, CurvatureWords& words) {
+  LandscapeRequest& request = words.request.landscape;
+  command.option_defaults()->group("Speed");
+  command
+      .add_option("--batch-size", request.batch_size,
+                  "images that each thread differentiates at a time (default: 32, or the problem's if that is less)")
+      ->transform(whole_number(1, 1'000'000));
+  command.add_option("--device", request.device, "cpu, cuda or cuda:N")->capture_default_str();
+  command.add_option("--threads", request.threads, "batches at a time (default: all processors)")
+      ->transform(whole_number(1, 1024));
+  command.option_defaults()->group("Output");
+  command.add_option("--out", request.out, "the file to write")->type_name("FILE.h5")->capture_default_str();
+  command
+      .add_option("--save-directions", words.request.save_directions,
+                  "also write the eigenvectors as directions for surface and line: the largest first")
+      ->type_name("FILE");
+  command.add_option("--progress", words.progress, "how progress is shown: line, json (for programs) or none")
+      ->capture_default_str();
+  command.add_option("--log", request.log, "add messages and progress, with times, to this file")->type_name("FILE");
+  command.add_flag("--resume", request.resume, "continue --out if it exists");
+  command.add_flag("--force", request.force,
+                   "replace an existing --out; with --resume: continue even if instruction set or LibTorch differ");
+}
+
+void add_options(CLI::App& command, CurvatureWords& words) {
+  LandscapeRequest& request = words.request.landscape;
+  add_inputs(command, request);
+  add_samples(command, request, true, "1000, or all if there are fewer");
+  command.add_option("--loss", request.loss, "cross-entropy (the default) or mse");
+  add_statistics(command, request);
+  add_curvature_options(command, words);
+  add_speed_and_output(command, words);
+}
+
+CurvatureRequest request_of(const CurvatureWords& words) {
+  CurvatureRequest request = words.request;
+  request.landscape.out = real_file(request.landscape.out);
+  request.by_module = !words.by.empty();
+  if (request.by_module && request.trace_probes == 0) throw UsageError("--by module: requires --trace above 0");
+  return request;
+}
+
+}  // namespace
+
+void add_curvature(CLI::App& app, CommandContext& context) {
+  auto* command =
+      app.add_subcommand("curvature", "Eigenvalues, trace and density of the loss's Hessian at a checkpoint");
+  const auto words = std::make_shared<CurvatureWords>();
+  add_options(*command, *words);
+  command->callback([words, &context] {
+    const CurvatureRequest request = request_of(*words);
+    const Job job = prepare(request, caller_of(context, request.landscape.resume));
+    context.status = run_job(job, progress_style_of(words->progress), request.landscape.log);
+  });
+}
+
+}  // namespace lossatlas

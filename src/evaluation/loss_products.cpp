@@ -1,0 +1,219 @@
+#include "evaluation/loss_products.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/dot.h>
+#include <ATen/ops/zeros.h>
+#include <c10/util/Exception.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <mutex>
+#include <numeric>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "evaluation/engines/eager.h"
+
+namespace lossatlas {
+namespace {
+
+/// Zeros like the point's parameters, on its device.
+NetworkState zeros_of(const NetworkState& point) {
+  return state_on(zeros_like(point, StatePart::parameters), point.flat.device());
+}
+
+std::vector<std::size_t> all_places(const NetworkState& point) {
+  std::vector<std::size_t> places(point.parameters.size());
+  std::iota(places.begin(), places.end(), 0);
+  return places;
+}
+
+}  // namespace
+
+/// What one thread computes with.
+struct LossProducts::Worker {
+  std::unique_ptr<Objective> objective;
+  std::vector<NetworkState> results = {};  // of one batch
+  Measurement sums = Measurement();        // the same
+
+  void begin(std::size_t count, const NetworkState& point) {
+    while (results.size() < count) results.push_back(zeros_of(point));
+    for (std::size_t k = 0; k < count; ++k) results[k].flat.zero_();
+    sums = Measurement(objective->criterion().measures().size());
+  }
+};
+
+LossProducts::LossProducts(const Problem& problem, std::shared_ptr<const SampleSource> samples,
+                           const NetworkState& point, LossProductsOptions options)
+    : network_(problem.name()),
+      samples_(std::move(samples)),
+      point_(point),
+      options_(std::move(options)),
+      places_(options_.parameters.empty() ? all_places(point) : options_.parameters) {
+  for (const std::size_t place : places_) {
+    const auto& [name, tensor] = point.parameters[place];
+    parts_.push_back({name, size_, static_cast<std::size_t>(tensor.numel())});
+    size_ += parts_.back().count;
+  }
+  const auto most = point.flat.device().is_cpu() ? static_cast<std::size_t>(std::max(1, options_.threads)) : 1;
+  while (workers_.size() < std::min(most, batches())) {
+    NetworkAndLoss apart = options_.matrix == CurvatureMatrix::gauss_newton
+                               ? problem.apart(point.flat.device())
+                               : NetworkAndLoss{problem.make_program(point.flat.device()), problem.criterion()};
+    workers_.push_back(std::make_unique<Worker>(
+        Worker{make_eager_objective(std::move(apart.network), std::move(apart.loss), samples_, options_.batch_size)}));
+    const at::NoGradGuard no_gradients;
+    workers_.back()->objective->load(point_);
+  }
+}
+
+LossProducts::LossProducts(LossProducts&&) noexcept = default;
+LossProducts::~LossProducts() = default;
+
+const std::vector<Criterion::Measure>& LossProducts::measures() const {
+  return workers_.front()->objective->criterion().measures();
+}
+
+std::size_t LossProducts::batches() const {
+  return static_cast<std::size_t>((samples_->size() + options_.batch_size - 1) / options_.batch_size);
+}
+
+/// compute(worker, samples) on all threads, each followed by take(worker, batch) in the order of the batches: sums do
+/// not depend on the number of threads. False if it was stopped.
+bool LossProducts::for_batches(const Compute& compute, const Take& take) {
+  const auto count = static_cast<std::int64_t>(batches());
+  const int threads = static_cast<int>(workers_.size()), operator_threads = at::get_num_threads();
+  std::atomic<bool> ends{false};
+  std::exception_ptr failure;
+  std::mutex mutex;
+  const auto guarded = [&](const auto& work) {
+    try {
+      work();
+    } catch (...) {
+      const std::scoped_lock lock(mutex);
+      if (!failure) failure = std::current_exception();
+      ends = true;
+    }
+  };
+#pragma omp parallel num_threads(threads)
+  {
+    at::set_num_threads(1);  // the setting is a thread's own
+    Worker& worker = *workers_[static_cast<std::size_t>(omp_get_thread_num())];
+#pragma omp for ordered schedule(static, 1)
+    for (std::int64_t batch = 0; batch < count; ++batch) {
+      if (options_.stop && *options_.stop) ends = true;
+      if (!ends) {
+        guarded([&] {
+          const std::int64_t first = batch * options_.batch_size;
+          compute(worker, {first, std::min(first + options_.batch_size, samples_->size())});
+        });
+      }
+#pragma omp ordered
+      if (!ends) {
+        guarded([&] {
+          const at::NoGradGuard no_gradients;
+          batch_weights_[static_cast<std::size_t>(batch)] = worker.sums[0].weights;
+          take(worker, static_cast<std::size_t>(batch));
+          if (options_.on_batch) options_.on_batch();
+        });
+      }
+    }
+  }
+  at::set_num_threads(operator_threads);
+  if (failure) std::rethrow_exception(failure);
+  return !ends;
+}
+
+std::optional<LossProducts::Slope> LossProducts::slope() {
+  Slope slope{Measurement(measures().size()), {}};
+  batch_weights_.assign(batches(), 0);
+  at::Tensor sum = at::zeros_like(zeros_of(point_).flat, at::kDouble);
+  const bool is_done = for_batches(
+      [&](Worker& worker, SampleRange range) {
+        worker.begin(1, point_);
+        const Wanted wanted{.gradient = worker.results.data(), .parameters = places_};
+        worker.objective->add(*samples_, range, worker.sums, wanted);
+      },
+      [&](Worker& worker, std::size_t) {
+        slope.sums += worker.sums;
+        sum.add_(worker.results.front().flat);
+      });
+  if (!is_done) return std::nullopt;
+  slope.gradient = vector_of(sum.div_(slope.sums[0].weights));
+  return slope;
+}
+
+bool LossProducts::multiply(std::span<const std::vector<float>> in, std::span<std::vector<float>> out,
+                            std::span<std::vector<double>> forms) {
+  const std::vector<NetworkState> directions = states_of(in);
+  std::vector<at::Tensor> sums, exact;
+  for (const NetworkState& direction : directions) {
+    sums.push_back(at::zeros_like(direction.flat, at::kDouble));
+    exact.push_back(direction.flat.to(at::kDouble));
+  }
+  for (auto& of_batches : forms) of_batches.assign(batches(), 0);
+  batch_weights_.assign(batches(), 0);
+  const auto compute = [&](Worker& worker, SampleRange range) {
+    worker.begin(in.size(), point_);
+    worker.objective->add(*samples_, range, worker.sums,
+                          {.directions = directions,
+                           .products = std::span(worker.results).first(in.size()),
+                           .matrix = options_.matrix,
+                           .parameters = places_});
+  };
+  const auto take = [&](Worker& worker, std::size_t batch) {
+    for (std::size_t k = 0; k < in.size(); ++k) {
+      const at::Tensor product = worker.results[k].flat.to(at::kDouble);
+      sums[k].add_(product);
+      forms[k][batch] = at::dot(exact[k], product).item<double>() / batch_weights_[batch];
+    }
+  };
+  try {
+    if (!for_batches(compute, take)) return false;
+  } catch (const c10::Error& error) {
+    throw Error("{}: a product cannot be computed: {}", network_, reason_of(error.what_without_backtrace()));
+  }
+  const double weight = std::accumulate(batch_weights_.begin(), batch_weights_.end(), 0.0);
+  for (std::size_t k = 0; k < in.size(); ++k) {
+    out[k] = vector_of(sums[k].div_(weight));
+    check_finite(out[k]);
+  }
+  return true;
+}
+
+std::vector<NetworkState> LossProducts::states_of(std::span<const std::vector<float>> vectors) const {
+  std::vector<NetworkState> states;
+  for (const auto& vector : vectors) {
+    const NetworkState state = zeros_like(point_, StatePart::parameters);
+    for (std::size_t i = 0; i < places_.size(); ++i) {
+      std::copy_n(vector.data() + parts_[i].first, parts_[i].count,
+                  numbers_of(state.parameters[places_[i]].tensor).begin());
+    }
+    states.push_back(state_on(state, point_.flat.device()));
+  }
+  return states;
+}
+
+std::vector<float> LossProducts::vector_of(const at::Tensor& flat) const {
+  NetworkState state = zeros_like(point_, StatePart::parameters);
+  state.flat.copy_(flat);
+  std::vector<float> vector(size_);
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    std::ranges::copy(numbers_of(state.parameters[places_[i]].tensor), vector.data() + parts_[i].first);
+  }
+  return vector;
+}
+
+void LossProducts::check_finite(const std::vector<float>& product) const {
+  for (const auto& [name, first, count] : parts_) {
+    const std::span numbers(product.data() + first, count);
+    if (std::ranges::all_of(numbers, [](float number) { return std::isfinite(number); })) continue;
+    throw Error("{}: a product with the {} is not finite in {}: the second derivatives overflow float32 there",
+                network_, options_.matrix == CurvatureMatrix::hessian ? "Hessian" : "Gauss-Newton matrix", name);
+  }
+}
+
+}  // namespace lossatlas

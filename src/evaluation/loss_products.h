@@ -1,0 +1,91 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "evaluation/objective.h"
+#include "evaluation/problem.h"
+#include "models/state.h"
+
+namespace lossatlas {
+
+struct LossProductsOptions {
+  CurvatureMatrix matrix = CurvatureMatrix::hessian;
+  std::int64_t batch_size = 32;  // samples differentiated at a time: memory grows with it, and last bits depend on it
+  std::vector<std::size_t> parameters = {};  // places of those that count, ascending; empty: all
+  int threads = 1;                           // batches at a time, on the CPU; no bit depends on it
+  const std::atomic<bool>* stop = nullptr;   // may be null
+  /// Called after each batch, by one thread at a time.
+  std::function<void()> on_batch = nullptr;
+};
+
+/// Products of the Hessian, or of Gauss and Newton's matrix, of the mean loss over samples with vectors of parameters,
+/// at one point. Vectors hold the chosen parameters one after the other, without gaps. Memory does not depend on the
+/// number of samples. One thread calls it.
+class LossProducts {
+ public:
+  /// Where the numbers of a parameter are in a vector.
+  struct Part {
+    std::string name;
+    std::size_t first = 0, count = 0;
+  };
+
+  /// `point`: the problem's state, on the device. Throws Error if the problem's loss cannot be told from its network,
+  /// of which Gauss and Newton's matrix is made.
+  LossProducts(const Problem& problem, std::shared_ptr<const SampleSource> samples, const NetworkState& point,
+               LossProductsOptions options);
+  LossProducts(LossProducts&&) noexcept;
+  ~LossProducts();
+
+  std::size_t size() const { return size_; }
+  const std::vector<Part>& parts() const { return parts_; }
+  std::size_t batches() const;
+  const SampleSource& samples() const { return *samples_; }
+  /// The criterion's.
+  const std::vector<Criterion::Measure>& measures() const;
+
+  /// What the criterion measures, and the gradient of the mean loss.
+  struct Slope {
+    Measurement sums;
+    std::vector<float> gradient;
+  };
+  /// Nothing if it was stopped.
+  std::optional<Slope> slope();
+
+  /// Sets out[k] to the matrix times in[k], and forms[k] to what each batch alone gives for vᵀAv, [batches()]. False if
+  /// it was stopped. Throws Error naming the tensor in which a product is not finite, and if an operator of the network
+  /// has no second derivative.
+  bool multiply(std::span<const std::vector<float>> in, std::span<std::vector<float>> out,
+                std::span<std::vector<double>> forms);
+  /// Σ w of each batch's samples: the weights of the forms. Known after the first call of either.
+  const std::vector<double>& batch_weights() const { return batch_weights_; }
+
+ private:
+  struct Worker;
+  using Compute = std::function<void(Worker&, SampleRange)>;
+  using Take = std::function<void(Worker&, std::size_t batch)>;
+
+  bool for_batches(const Compute& compute, const Take& take);
+  std::vector<NetworkState> states_of(std::span<const std::vector<float>> vectors) const;
+  std::vector<float> vector_of(const at::Tensor& flat) const;
+  void check_finite(const std::vector<float>& product) const;
+
+  std::string network_;
+  std::shared_ptr<const SampleSource> samples_;
+  NetworkState point_;
+  LossProductsOptions options_;
+  std::vector<std::size_t> places_;  // of the chosen parameters in the state
+  std::vector<Part> parts_;
+  std::size_t size_ = 0;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<double> batch_weights_;
+};
+
+}  // namespace lossatlas

@@ -1,0 +1,266 @@
+#include <ATen/Parallel.h>
+#include <fnmatch.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/names.h"
+#include "base/process.h"
+#include "curvature/product_journal.h"
+#include "evaluation/device.h"
+#include "evaluation/smoothness.h"
+#include "jobs/curvature_run.h"
+#include "jobs/inputs.h"
+#include "jobs/jobs.h"
+#include "jobs/landscape_run.h"
+#include "jobs/run_files.h"
+#include "landscape/direction_file.h"
+
+namespace lossatlas {
+namespace {
+
+using nlohmann::json;
+
+constexpr NameTable<CurvatureMatrix, 2> kMatrices{
+    {{CurvatureMatrix::hessian, "hessian"}, {CurvatureMatrix::gauss_newton, "gauss-newton"}}};
+
+/// What was checked without a file.
+struct CheckedCurvature {
+  CurvatureRequest request;
+  LandscapeOptions landscape;
+  CurvatureMatrix matrix;
+  std::vector<std::string> notes;
+};
+
+void check_engine(const LandscapeRequest& request, const LandscapeOptions& options) {
+  if (options.engine == EngineChoice::fused || options.arithmetic.precision != Precision::fp32) {
+    throw UsageError("`{}` {}: second derivatives are computed by LibTorch in fp32, with `engine` auto or eager",
+                     options.engine == EngineChoice::fused ? "engine" : "dtype",
+                     options.engine == EngineChoice::fused ? request.engine : request.dtype);
+  }
+}
+
+CheckedCurvature check(CurvatureRequest request) {
+  LandscapeRequest& landscape = request.landscape;
+  const LandscapeOptions options = check(landscape);
+  CheckedCurvature checked{request, options, kMatrices.parse("`operator`", request.matrix), {}};
+  check_engine(landscape, options);
+  if (options.second) throw UsageError("`split` both: curvature is that of one split; choose train or test");
+  if (request.largest + request.smallest + request.trace_probes + request.density_probes == 0) {
+    throw UsageError("`top`, `low`, `trace` and `density` are 0: nothing is left to compute");
+  }
+  if (!request.save_directions.empty() && request.largest + request.smallest == 0) {
+    throw UsageError("`save_directions`: requires `top` or `low` above 0");
+  }
+  if (!request.save_directions.empty() && landscape.resume && std::filesystem::exists(request.save_directions)) {
+    throw Error("{}: exists; choose another `save_directions`", request.save_directions.string());
+  }
+  if (request.density_steps < 2) throw UsageError("`density_steps` {}: requires 2 or more", request.density_steps);
+  if (!(request.tolerance > 0 && request.tolerance < 1)) {
+    throw UsageError("`tolerance` {}: requires a number between 0 and 1", request.tolerance);
+  }
+  if (!(request.threshold >= 0)) throw UsageError("`threshold` {}: requires a number of 0 or more", request.threshold);
+  auto& checkpoint = checked.request.landscape.checkpoint;
+  if (checkpoint.empty()) checkpoint = landscape.problem;
+  if (checkpoint.empty()) throw UsageError(kNoCheckpoint);
+  checkpoint = checkpoint_of(checkpoint, checked.notes);
+  checked.landscape.engine = EngineChoice::eager;
+  checked.request.landscape.engine = "eager";
+  return checked;
+}
+
+/// Places of the parameters whose names fit a pattern, as fnmatch() has them; without patterns all.
+std::vector<std::size_t> places_of(const std::vector<std::string>& patterns, const NetworkTensors& state) {
+  std::vector<bool> is_chosen(state.parameters.size(), patterns.empty());
+  for (const std::string& pattern : patterns) {
+    bool found = false;
+    for (std::size_t i = 0; i < is_chosen.size(); ++i) {
+      if (::fnmatch(pattern.c_str(), state.parameters[i].name.c_str(), 0) != 0) continue;
+      is_chosen[i] = found = true;
+    }
+    if (found) continue;
+    throw UsageError("`parameters` {}: no parameter has such a name; the first is {}, the last {}", pattern,
+                     state.parameters.front().name, state.parameters.back().name);
+  }
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < is_chosen.size(); ++i) {
+    if (is_chosen[i]) places.push_back(i);
+  }
+  return places;
+}
+
+/// Samples differentiated at a time: double backward keeps two to three times what a gradient does.
+std::int64_t batch_size_of(const LandscapeRequest& request, const LandscapeInputs& inputs) {
+  constexpr std::int64_t kUsual = 32;
+  if (inputs.file && (inputs.file->is_fixed_batch() || inputs.file->is_coupled())) return inputs.file->batch_size();
+  if (request.batch_size > 0) return request.batch_size;
+  return inputs.file ? std::min(kUsual, inputs.file->batch_size()) : kUsual;
+}
+
+void check_memory(const CurvatureRequest& request, const LanczosOptions& lanczos, std::size_t size) {
+  const std::size_t steps = request.density_probes > 0 ? request.density_steps : 0;
+  const double needed = memory_of_vectors(size, lanczos, steps), here = static_cast<double>(memory_of_machine());
+  if (needed <= here) return;
+  throw UsageError(
+      "`top` {}, `low` {}: {} vectors of {} parameters need {:.1f} GB, this machine has {:.1f} GB; ask for fewer",
+      request.largest, request.smallest, static_cast<std::size_t>(needed / 4 / static_cast<double>(size)), size,
+      needed / 1e9, here / 1e9);
+}
+
+void note_coupling(const LandscapeInputs& inputs, std::int64_t batch, Observer& observer) {
+  const std::string coupling = inputs.problem->coupling();
+  if (coupling.empty()) return;
+  observer.on_note(fmt::format("note: {}: {}, so the curvature depends on `batch_size` (here {})",
+                               inputs.checkpoint.string(), coupling, batch));
+}
+
+/// What the second derivatives of this network leave out, or had to be computed by other operators.
+void note_smoothness(const LandscapeInputs& inputs, const NetworkState& point, std::int64_t batch, Observer& observer) {
+  const auto program = inputs.problem->make_program(point.flat.device());
+  const std::int64_t count = std::min(batch, inputs.file && inputs.file->is_fixed_batch() ? batch : 2);
+  const auto smoothness =
+      smoothness_of(*program, *inputs.problem->criterion(),
+                    inputs.images.source->batch(0, std::min(count, inputs.images.source->size())), point);
+  if (smoothness.has_attention) {
+    observer.on_note(
+        "note: attention is computed as products and a softmax (LibTorch's math path): its fused form has no second "
+        "derivative");
+  }
+  if (smoothness.kinks.empty()) return;
+  observer.on_note(fmt::format(
+      "note: the network has {}, whose slope jumps. Second derivatives by autodiff, as here, leave the jumps out: the "
+      "surface itself curves more",
+      fmt::join(smoothness.kinks, ", ")));
+}
+
+json settings_of(const CheckedCurvature& checked, const LandscapeInputs& inputs, const Engine& engine) {
+  const CurvatureRequest& request = checked.request;
+  Settings settings = settings_of(request.landscape, checked.landscape, inputs, engine);
+  settings.kind = "curvature";
+  settings.seed = request.seed;
+  json all = json_of(settings);
+  all.update({{"operator", request.matrix},
+              {"top", request.largest},
+              {"low", request.smallest},
+              {"tolerance", request.tolerance},
+              {"most_products", request.most_products},
+              {"trace", request.trace_probes},
+              {"by_module", request.by_module},
+              {"density", request.density_probes},
+              {"density_steps", request.density_steps},
+              {"threshold", request.threshold},
+              {"parameters", request.parameters.empty() ? json(nullptr) : json(request.parameters)}});
+  return all;
+}
+
+CurvatureRecord begin_record(const CheckedCurvature& checked, const LandscapeInputs& inputs, const Engine& engine,
+                             const std::vector<std::size_t>& places, const Caller& caller) {
+  CurvatureRecord record;
+  std::size_t first = 0;
+  for (const std::size_t place : places) {
+    const auto& [name, tensor] = inputs.origin.parameters[place];
+    record.parameters.push_back(name);
+    record.places.push_back({first, static_cast<std::size_t>(tensor.numel())});
+    first += record.places.back().count;
+  }
+  record.samples = inputs.images.samples;
+  record.population = inputs.images.population;
+  record.threshold = checked.request.threshold;
+  record.settings = settings_of(checked, inputs, engine);
+  record.provenance = {{"command", caller.command},
+                       {"version", caller.version},
+                       {"started", utc_now()},
+                       {"threads", checked.request.landscape.threads}};
+  return record;
+}
+
+/// The eigenvectors as directions of weights, of unit length.
+void save_directions(const std::filesystem::path& file, const Eigenpairs& pairs, const std::vector<std::size_t>& places,
+                     const LandscapeInputs& inputs) {
+  std::vector<Direction> directions;
+  for (const Vector& vector : pairs.vectors) {
+    directions.push_back(zeros_like(inputs.origin, StatePart::parameters));
+    auto from = vector.begin();
+    for (const std::size_t place : places) {
+      const auto to = numbers_of(directions.back().parameters[place].tensor);
+      std::copy_n(from, to.size(), to.begin());
+      from += static_cast<std::ptrdiff_t>(to.size());
+    }
+  }
+  check_writable(file);
+  write_directions(file, directions);
+}
+
+Outcome run(CheckedCurvature checked, const Caller& caller, Observer& observer) {
+  for (const std::string& note : checked.notes) observer.on_note("note: " + note);
+  CurvatureRequest& request = checked.request;
+  LandscapeRequest& landscape = request.landscape;
+  const auto device = open_device(landscape.device);
+  const LandscapeInputs inputs = read_inputs(landscape, checked.landscape, landscape.checkpoint, device, observer);
+  check_writable(landscape.out);
+  landscape.batch_size = checked.landscape.batch_size = batch_size_of(landscape, inputs);
+  const Engine engine = make_engine(landscape, checked.landscape, inputs, device);
+  for (const std::string& note : notes_of(inputs)) observer.on_note("note: " + note);
+  const auto places = places_of(request.parameters, inputs.origin);
+  const LanczosOptions lanczos{.largest = request.largest,
+                               .smallest = request.smallest,
+                               .tolerance = request.tolerance,
+                               .most_products = request.most_products,
+                               .seed = request.seed};
+  CurvatureRecord record = begin_record(checked, inputs, engine, places, caller);
+  const std::size_t size = record.size();
+  check_memory(request, lanczos, size);
+  at::set_num_threads(landscape.threads);
+  NetworkState point = copy_state(inputs.origin, device);
+  if (inputs.recalibration) {
+    point = copy_state(inputs.problem->make_recalibration(inputs.recalibration, device)->apply(point), device);
+  }
+  note_coupling(inputs, landscape.batch_size, observer);
+  note_smoothness(inputs, point, landscape.batch_size, observer);
+  const std::string_view word = samples_word(inputs);
+  return run_curvature(
+      {.out = landscape.out,
+       .record = std::move(record),
+       .lanczos = lanczos,
+       .trace_probes = request.trace_probes,
+       .density_probes = request.density_probes,
+       .density_steps = request.density_steps,
+       .has_diagonal = request.by_module,
+       .seed = request.seed,
+       .resume = landscape.resume,
+       .force = landscape.force,
+       .introduction = fmt::format("{} by {} parameters, {} {} {}, eager engine ({}), into {}",
+                                   checked.matrix == CurvatureMatrix::hessian ? "Hessian" : "Gauss-Newton matrix", size,
+                                   inputs.images.samples.size(), landscape.split, word, engine.instruction_set(),
+                                   landscape.out.string()),
+       .again = caller.again,
+       .save_vectors =
+           [&](const Eigenpairs& pairs) {
+             if (!request.save_directions.empty()) save_directions(request.save_directions, pairs, places, inputs);
+           },
+       .sample = word.substr(0, word.size() - 1),
+       .make_products =
+           [&](const std::atomic<bool>* stop, std::function<void()> on_batch) {
+             return LossProducts(*inputs.problem, inputs.images.source, point,
+                                 {.matrix = checked.matrix,
+                                  .batch_size = landscape.batch_size,
+                                  .parameters = places,
+                                  .threads = landscape.threads,
+                                  .stop = stop,
+                                  .on_batch = std::move(on_batch)});
+           }},
+      observer);
+}
+
+}  // namespace
+
+Job prepare(CurvatureRequest request, Caller caller) {
+  CheckedCurvature checked = check(std::move(request));
+  check_files(checked.request.landscape, checked.request.save_directions, {});
+  check_products(products_of(checked.request.landscape.out));
+  return [checked = std::move(checked), caller = std::move(caller)](Observer& observer) {
+    return run(checked, caller, observer);
+  };
+}
+
+}  // namespace lossatlas
