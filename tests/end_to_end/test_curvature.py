@@ -104,6 +104,23 @@ def test_gauss_newton_is_that_of_curvlinops(lossatlas, tmp_path):
         assert abs(found["trace"]["value"] - wanted.sum()) < 4 * found["trace"]["se_probes"]
 
 
+def with_penalty(model, x, y):
+    return F.cross_entropy(model(x), y, reduction="none") + 0.01 * sum(p.square().sum() for p in model.parameters())
+
+
+def test_a_loss_that_reads_parameters_has_a_hessian_alone(lossatlas, tmp_path):
+    torch.manual_seed(6)
+    x, y = torch.randn(20, 3), torch.randint(0, 3, (20,))
+    model = nn.Linear(3, 3)
+    export_problem(model, with_penalty, (x, y), tmp_path / "p.lossatlas", quiet=True)
+    words = "--problem", tmp_path / "p.lossatlas", "--trace", 0
+    found, _ = curvature(lossatlas, tmp_path / "c.h5", *words, "--top", 12, "--low", 0)
+    wanted = exact_hessian(model, lambda network: F.cross_entropy(network(x.double()), y)) + 0.02
+    assert values(found["largest"]) == pytest.approx(wanted[::-1], abs=1e-6)
+    refused = lossatlas("curvature", *words, "--operator", "gauss-newton", "--out", tmp_path / "g.h5")
+    assert refused.status == 1 and "the loss is linear in the outputs" in refused.err and "use --operator hessian" in refused.err
+
+
 class Attention(nn.Module):
     def __init__(self):
         super().__init__()

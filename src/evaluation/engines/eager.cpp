@@ -7,6 +7,7 @@
 
 #include <utility>
 
+#include "base/error.h"
 #include "evaluation/smoothness.h"
 
 namespace lossatlas {
@@ -75,7 +76,12 @@ class EagerObjective : public Objective {
   void multiply_gauss_newton(const at::Tensor& outputs, const Batch& batch, const Wanted& wanted) const {
     const at::Tensor leaf = outputs.detach().requires_grad_(), u = at::zeros_like(leaf).requires_grad_();
     const auto slope = torch::autograd::grad({total_loss(leaf, batch)}, {leaf}, {}, true, /*create_graph=*/true);
-    if (!slope.front().requires_grad() || !outputs.requires_grad()) return;  // a loss without curvature
+    if (!slope.front().requires_grad()) {
+      throw Error(
+          "the Gauss-Newton matrix is 0: the loss is linear in the outputs, which are those of the last operator that "
+          "reads a parameter; use `operator` hessian");
+    }
+    if (!outputs.requires_grad()) return;
     const auto pulled = derivatives({outputs}, {u}, Graph::differentiable);
     for (std::size_t k = 0; k < wanted.products.size(); ++k) {
       std::vector<at::Tensor> slopes, along;
