@@ -108,10 +108,11 @@ std::optional<std::size_t> JobRanks::next() {
     const auto item = hand_out_->take(0, 1);
     return item.empty() ? std::nullopt : std::optional(item.front());
   }
-  changed_.wait(lock, [&] { return !queue_.empty() || is_ended_ || over_ || failure_; });
-  if (queue_.empty() || over_ || failure_) return std::nullopt;
-  const std::size_t item = queue_.front();
-  queue_.pop_front();
+  AskedSweep& sweep = asked_.front();
+  changed_.wait(lock, [&] { return !sweep.queue.empty() || sweep.is_ended || over_ || failure_; });
+  if (sweep.queue.empty() || over_ || failure_) return std::nullopt;
+  const std::size_t item = sweep.queue.front();
+  sweep.queue.pop_front();
   return item;
 }
 
@@ -263,26 +264,28 @@ void JobRanks::look_at_clock() {
 std::string JobRanks::next_request(const std::atomic<bool>& interrupted) {
   std::unique_lock lock(mutex_);
   interrupted_ = &interrupted;
-  wait_for(lock, [&] { return !requests_.empty(); });
-  std::string request = std::move(requests_.front());
-  requests_.pop_front();
-  return request;
+  if (is_under_way_) asked_.pop_front();
+  is_under_way_ = false;
+  wait_for(lock, [&] { return !asked_.empty(); });
+  is_under_way_ = true;
+  return asked_.front().request;
 }
 
 void JobRanks::take_on_others(Message message) {
   const std::scoped_lock lock(mutex_);
   switch (message.kind) {
     case MessageKind::text: texts_.front().push_back(std::move(message.text)); break;
-    case MessageKind::begin:
-      requests_.push_back(std::move(message.text));
-      is_ended_ = false;
+    case MessageKind::begin: asked_.push_back({std::move(message.text)}); break;
+    case MessageKind::items: {
+      auto& queue = asked_.back().queue;
+      queue.insert(queue.end(), message.items.begin(), message.items.end());
       break;
-    case MessageKind::items: queue_.insert(queue_.end(), message.items.begin(), message.items.end()); break;
+    }
     case MessageKind::drop:
-      dropped_ += queue_.size();
-      queue_.clear();
+      dropped_ += asked_.back().queue.size();
+      asked_.back().queue.clear();
       break;
-    case MessageKind::end: is_ended_ = true; break;
+    case MessageKind::end: asked_.back().is_ended = true; break;
     default: over_ = message.status;
   }
   changed_.notify_all();

@@ -60,6 +60,13 @@ class JobRanks : public Ranks {
   int finish(int status, const std::string& failure = "");
 
  private:
+  /// What rank 0 asks of the others. The next sweep may be asked for before all threads have seen the last one's end.
+  struct AskedSweep {
+    std::string request;
+    std::deque<std::size_t> queue = {};  // items to evaluate
+    bool is_ended = false;               // there will be no more
+  };
+
   void serve_transport(std::stop_token stop);
   void receive_all();
   void take_on_first(int from, Message message);
@@ -95,9 +102,8 @@ class JobRanks : public Ranks {
   bool is_sweeping_ = false, has_stopped_ = false;
   int byes_ = 0;
   // The others.
-  std::deque<std::string> requests_;
-  std::deque<std::size_t> queue_;  // items to evaluate
-  bool is_ended_ = false;          // the sweep under way has no more
+  std::deque<AskedSweep> asked_;  // the first is under way once next_request() gave it
+  bool is_under_way_ = false;
   std::vector<DoneItem> done_;
   std::size_t dropped_ = 0;
   const std::atomic<bool>* interrupted_ = nullptr;

@@ -164,6 +164,35 @@ TEST_CASE("every item is evaluated once, by any rank, and comes back as it was")
   CHECK(job.statuses == std::vector<int>{130, 130, 130});
 }
 
+TEST_CASE("no item is evaluated as one of another sweep") {
+  std::atomic<bool> never{false};
+  Job job(3, [&](JobRanks& ranks) {
+    while (true) {
+      const double request = std::stod(ranks.next_request(never));
+      const auto work = [&] {
+        while (const auto item = ranks.next()) {
+          ItemResult result;
+          result.values.push_back({.loss = 1000 * request + static_cast<double>(*item)});
+          ranks.put(*item, std::move(result), 0.001);
+        }
+      };
+      std::jthread first(work), second(work), third(work);
+    }
+  });
+  job.first->meet();
+  for (int sweep = 0; sweep < 100; ++sweep) {
+    std::atomic<int> right{0};
+    SweepHooks hooks;
+    hooks.take = [&](std::size_t item, const ItemResult& result) {
+      right += result.values.front().loss == 1000.0 * sweep + static_cast<double>(item) ? 1 : 0;
+    };
+    job.first->begin(std::to_string(sweep), numbers(4), hooks);
+    job.first->end();
+    CHECK(right == 4);
+  }
+  job.finish(0);
+}
+
 TEST_CASE("texts are gathered by rank, and sent to all") {
   Job job(3, [](JobRanks& ranks) {
     ranks.gather("from " + std::to_string(ranks.rank()));
