@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -11,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -38,7 +40,13 @@ bool is_shared(const std::vector<std::string>& words) {
 /// `context`: of several processes the first alone speaks.
 int complain(const CommandContext& context, int status, std::string text) {
   text = text.substr(0, text.find('\n'));
-  if (context.launch.rank == 0) print_message("lossatlas: " + with_options(text));
+  // All ranks find the same. mpirun ends them when the first of them does: rank 0 is given time to say what is wrong.
+  constexpr std::chrono::seconds kPatience(3);
+  if (context.launch.rank == 0) {
+    print_message("lossatlas: " + with_options(text));
+  } else if (!context.at_end) {
+    std::this_thread::sleep_for(kPatience);
+  }
   return status;
 }
 

@@ -96,7 +96,9 @@ void add_options(CLI::App& command, CurvatureWords& words) {
   LandscapeRequest& request = words.request.landscape;
   add_inputs(command, request);
   add_samples(command, request, true, "1000, or all if there are fewer");
-  command.add_option("--loss", request.loss, "cross-entropy (the default) or mse");
+  command.add_option(
+      "--loss", request.loss,
+      "cross-entropy, or mse: the squared error to the one-hot label, averaged over classes (default: cross-entropy)");
   add_statistics(command, request);
   add_curvature_options(command, words);
   add_speed_and_output(command, words);
