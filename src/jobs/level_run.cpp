@@ -207,6 +207,7 @@ SweepOptions LevelRun::options_for(const std::vector<std::size_t>& points) {
   // The error expected is the same until the plan learns what is evaluated now.
   options.on_point = [this, before = images_, error = plan_.error()](const SweepProgress& now) {
     images_ = before + now.images;
+    batch_note_.look();
     show(now, error);
   };
   return options;

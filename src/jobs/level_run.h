@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/stopwatch.h"
+#include "jobs/batch_note.h"
 #include "jobs/observer.h"
 #include "jobs/surface_run.h"
 #include "landscape/sweep.h"
@@ -74,6 +75,7 @@ class LevelRun {
   std::size_t computed_ = 0;
   double seconds_before_;
   std::int64_t images_ = 0;  // evaluated by this run
+  BatchNote batch_note_{engine_, observer_};
   Stopwatch watch_;
 };
 

@@ -13,6 +13,7 @@
 #include "base/lock.h"
 #include "base/text.h"
 #include "data/data_digest.h"
+#include "jobs/batch_note.h"
 #include "jobs/left_claims.h"
 #include "jobs/level_run.h"
 #include "jobs/rank_run.h"
@@ -343,6 +344,7 @@ class OwnerRun {
     };
     options.on_point = [this](const SweepProgress& now) {
       images_per_second_ = now.images_per_second;
+      batch_note_.look();
       observer_.on_progress(now, job_.out);
     };
     options.on_save = [this] { save(watch_.seconds(), images_per_second_); };
@@ -390,6 +392,7 @@ class OwnerRun {
   std::optional<Journal> journal_;
   std::size_t reused_ = 0, computed_ = 0;
   bool is_complete_ = false;
+  BatchNote batch_note_{job_.engine, observer_};
   double seconds_before_ = 0, images_per_second_ = 0;
   Stopwatch watch_;
 };

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/stopwatch.h"
 #include "evaluation/device.h"
+#include "jobs/batch_note.h"
 #include "jobs/inputs.h"
 #include "jobs/jobs.h"
 #include "jobs/landscape_run.h"
@@ -88,6 +89,7 @@ void evaluate_paths(const TrajectoryRequest& request, const IndexedPaths& checkp
   }
   const Stopwatch watch;
   Stopwatch saved;
+  BatchNote batch_note(engine, observer);
   SweepProgress now;
   now.lowest = std::numeric_limits<double>::infinity();
   now.highest = -now.lowest;
@@ -97,6 +99,7 @@ void evaluate_paths(const TrajectoryRequest& request, const IndexedPaths& checkp
   options.ranks = ranks;
   options.on_note = [&](const std::string& text) { observer.on_note(text); };
   options.on_value = [&](std::size_t done, std::size_t total, const Evaluation& evaluation) {
+    batch_note.look();
     now.done = now.computed = done;
     now.total = total;
     now.seconds = watch.seconds();
