@@ -329,6 +329,6 @@ def test_other_commands_are_done_once(lossatlas, few, tmp_path, checkpoint):
 def test_allocation_without_mpirun_is_one_process(few, checkpoint, out):
     """As in the shell of `salloc -n 4`, and in a script of sbatch."""
     allocation = {"SLURM_JOB_ID": "1", "SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
-    done = helpers.run_program(helpers.BINARY, "surface", "--checkpoint", checkpoint, "--data", few.words, "--grid", "2x2",
-                               "--out", out, env={**os.environ, **allocation})
+    done = helpers.run_program(helpers.BINARY, "surface", "--checkpoint", checkpoint, "--data", few.words, "--grid",
+                               "2x2", "--out", out, env={**os.environ, **allocation})
     assert done.status == 0 and "ranks" not in json.loads(helpers.attribute(out, "provenance"))
