@@ -115,8 +115,8 @@ def check_same(lossatlas, tmp_path, ranks, *words):
     return done
 
 
-@pytest.mark.parametrize("words", [["--grid", "7x5"], ["--grid", "5x3", "--repeat", 2], ["--axes", 3, "--grid", "3x3x2"]],
-                         ids=["plane", "repeats", "axes"])
+@pytest.mark.parametrize("words", [["--grid", "7x5"], ["--grid", "5x3", "--repeat", 2],
+                                   ["--axes", 3, "--grid", "3x3x2"]], ids=["plane", "repeats", "axes"])
 @on_ranks
 def test_surface(lossatlas, tmp_path, few, checkpoint, words, ranks):
     check_same(lossatlas, tmp_path, ranks, "surface", "--checkpoint", checkpoint, "--data", few.words, *words)
@@ -328,7 +328,7 @@ def test_other_commands_are_done_once(lossatlas, few, tmp_path, checkpoint):
 
 def test_allocation_without_mpirun_is_one_process(few, checkpoint, out):
     """As in the shell of `salloc -n 4`, and in a script of sbatch."""
-    done = helpers.run_program(helpers.BINARY, "surface", "--checkpoint", checkpoint, "--data", few.words, "--grid", "2x2",
-                               "--out", out, env={**os.environ, "SLURM_JOB_ID": "1", "SLURM_NTASKS": "4",
-                                                  "SLURM_PROCID": "0", "SLURM_LOCALID": "0"})
+    allocation = {"SLURM_JOB_ID": "1", "SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}
+    done = helpers.run_program(helpers.BINARY, "surface", "--checkpoint", checkpoint, "--data", few.words, "--grid",
+                               "2x2", "--out", out, env={**os.environ, **allocation})
     assert done.status == 0 and "ranks" not in json.loads(helpers.attribute(out, "provenance"))
