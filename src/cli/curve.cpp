@@ -27,7 +27,9 @@ void add_options(CLI::App& command, CurveWords& words) {
   command.add_option("--from", request.from, "the checkpoint where the curve begins")
       ->required()
       ->type_name("FILE|RUN");
-  command.add_option("--to", request.to, "the checkpoint where it ends")->required()->type_name("FILE|RUN");
+  command.add_option("--to", request.to, "the checkpoint where it ends, of the same network")
+      ->required()
+      ->type_name("FILE|RUN");
   auto& landscape = request.landscape;
   add_problem(command, request.landscape);
   add_network_and_data(command, request.landscape);

@@ -12,9 +12,7 @@ namespace lossatlas {
 
 void add_data(CLI::App& command, DataRequest& request, bool required) {
   command.option_defaults()->group("Data");
-  command.add_option("--data", request.data, "the data: " + list_of_data_kinds())
-      ->required(required)
-      ->type_name("DATA");
+  command.add_option("--data", request.data, list_of_data_kinds())->required(required)->type_name("DATA");
   command
       .add_option("--test-data", request.test_data,
                   "data of the test split, if --data has none or another one is wanted")

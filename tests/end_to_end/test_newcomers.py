@@ -10,7 +10,7 @@ import helpers
 # Command, exit status, and the answer or its beginning. Here are: run/ (of train, resnet20), m.pt (its last checkpoint),
 # s.h5 (a surface), empty/, notes.txt.
 COMMANDS = """
-lossatlas | 2 | no command given; there are train, surface, line, trajectory, layers, curve, descend, export, convert, info, plot
+lossatlas | 2 | no command given; there are train, surface, line, trajectory, layers, curve, curvature, descend, export, convert, merge, info, plot
 lossatlas help | 2 | unknown command 'help'; type lossatlas --help, or lossatlas COMMAND --help
 lossatlas surface help | 2 | unexpected argument 'help'; type lossatlas surface --help
 lossatlas -v | 2 | unknown option '-v', did you mean '--version'?; see lossatlas --help
@@ -18,7 +18,7 @@ lossatlas run | 2 | unknown command 'run'; there are train, surface,
 lossatlas trian | 2 | unknown command 'trian', did you mean 'train'?
 lossatlas --grid 51 | 2 | unknown option '--grid'; see lossatlas --help
 
-lossatlas train | 2 | --arch is required: architecture; `lossatlas info --archs` lists them
+lossatlas train | 2 | --arch is required: the architecture; `lossatlas info --archs` lists them
 lossatlas train --arch mlp | 2 | --data is required: synthetic[:N], cifar10:DIR, cifar100:DIR[:coarse], mnist:DIR, images:DIR, npz:FILE, hdf5:FILE or tokens:FILE[:T]
 lossatlas train mlp --data synthetic | 2 | unexpected argument 'mlp', did you mean '--arch mlp'?
 lossatlas train --model mlp --data synthetic | 2 | unknown option '--model', did you mean '--arch'?
@@ -74,7 +74,7 @@ lossatlas surface --checkpoint m.pt --data synthetic --out empty | 1 | empty: a 
 lossatlas line --to m.pt --data synthetic | 2 | --checkpoint is required: a file, or a run folder for its last epoch
 lossatlas line --checkpoint m.pt --data synthetic --grid 51 | 2 | unknown option '--grid', did you mean '--points'?
 lossatlas line --from m.pt --to run --data synthetic | 2 | unknown option '--from', did you mean '--checkpoint'?
-lossatlas curve --from m.pt --data synthetic | 2 | --to is required: checkpoint where it ends, of the same network
+lossatlas curve --from m.pt --data synthetic | 2 | --to is required: the checkpoint where it ends, of the same network
 lossatlas curve --checkpoint m.pt --to run --data synthetic | 2 | unknown option '--checkpoint', did you mean '--from'?
 lossatlas trajectory run --data synthetic | 2 | unexpected argument 'run', did you mean '--run run'?
 lossatlas trajectory --data synthetic | 2 | a trajectory requires a run: name it with --run, or its files with --checkpoints
@@ -85,7 +85,7 @@ lossatlas descend | 2 | --function is required: an expression, or a name of --li
 lossatlas descend --function x^2 | 2 | --from is required (or --at
 lossatlas descend --function x^2 --lr 0.1 | 2 | unknown option '--lr', did you mean '--rate'?
 lossatlas descend --function x^2 --from=1,2 | 2 | --from 1,2: the function has one variable, x
-lossatlas export | 2 | file is required: surface, line or history
+lossatlas export | 2 | file is required: a surface, line, curve or history
 lossatlas export s.h5 | 2 | --out is required: the file to write
 lossatlas export s.h5 s.stl | 2 | unexpected argument 's.stl', did you mean '--out s.stl'?
 lossatlas export s.h5 --out s.blend | 2 | --out s.blend: ends in none of .vtp, .stl, .obj, .csv, .npz; choose one with --to

@@ -223,7 +223,7 @@ TEST_CASE("a sweep of some points evaluates these, in their order, and counts th
   std::vector<std::size_t> evaluated;
   SweepProgress last;
   SweepOptions options;
-  options.points = {7, 2, 3};
+  options.part = {7, 2, 3};
   options.on_evaluated = [&](std::size_t index, const Evaluation&) { evaluated.push_back(index); };
   options.on_point = [&](const SweepProgress& now) { last = now; };
   CHECK(sweep(example.plane, example.engine, some, options).finished);
