@@ -162,6 +162,7 @@ def test_slurm_names_the_shard(lossatlas, words, shards, tmp_path, monkeypatch):
 # --- interrupted --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_killed_shard_is_merged_from_its_journal_and_goes_on(lossatlas, pictures, checkpoint, tmp_path, monkeypatch):
     words = ["surface", "--checkpoint", checkpoint, "--data", pictures.words, "--grid", "13x11", "--threads", 1]
     whole, out, part = tmp_path / "whole.h5", tmp_path / "S.h5", tmp_path / "P.h5"

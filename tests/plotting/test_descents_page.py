@@ -38,6 +38,7 @@ def at_step(page, step):
     return page.evaluate(DRAWN)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("variables", [1, 2])
 def test_the_slider_moves_through_the_steps(opened, variables):
     page = opened(variables=variables, rules=[("gd", 0.05)])
@@ -52,6 +53,7 @@ def test_the_slider_moves_through_the_steps(opened, variables):
     assert page.get_attribute("#step", "aria-valuetext") == said.replace(" · ", "; ")
 
 
+@pytest.mark.full
 def test_playing_ends_at_the_last_step(opened):
     page = opened(variables=1, rules=[("gd", 0.05), ("adagrad", 0.1)], steps=4)
     page.click("#play")
@@ -78,6 +80,7 @@ def test_hovering_says_value_and_derivative(opened):
     assert value == pytest.approx(0.5 * at**2, rel=0.01) and slope == pytest.approx(at, rel=0.01)
 
 
+@pytest.mark.full
 def test_a_phone_and_a_file_of_tangents_alone(opened):
     for page in (opened(size=(390, 780), variables=1), opened(size=(390, 780), variables=2), opened(variables=1, rules=[], tangents=1)):
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
@@ -108,6 +111,7 @@ def shades(page, selector, variable):
 SAID = {1: "at 1: f = 0.5, derivative 1, slope along 0.6: 0.5", 2: "at (1, 0.5): f = 1.75, gradient (1, 5), slope along (0.6, 0.8): 0.5"}
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("variables, canvases", [(1, [".chart canvas"]), (2, [".stage canvas", ".map canvas"])])
 def test_tangents_at_the_points_asked_for(opened, variables, canvases):
     with_them, without = (opened(variables=variables, tangents=n) for n in (1, 0))
@@ -122,6 +126,7 @@ def test_tangents_at_the_points_asked_for(opened, variables, canvases):
         assert with_them.locator(".map").get_attribute("aria-describedby") == "words-0"
 
 
+@pytest.mark.full
 def test_the_tangent_plane_of_a_chosen_run_among_many(opened):
     page = opened(variables=2, rules=[("gd", 0.05), ("adagrad", 0.1), ("adam", 0.1), ("momentum", 0.01)])
     page.evaluate("window.lossatlas.goTo(2)")

@@ -534,6 +534,7 @@ def test_a_slice_is_dragged_and_has_the_bilinear_values(page_of, window, tmp_pat
     np.testing.assert_allclose(found, 0.5 + between(x, lambda v: 2 * v**2) + between(y, lambda v: v**2), rtol=1e-5)
 
 
+@pytest.mark.full
 def test_a_trajectory_plays_to_its_end(page_of, window, tmp_path):
     opened = window(page_of(write_trajectory(tmp_path / "s.h5", runs=2)))
     page = opened.page

@@ -59,6 +59,7 @@ def test_names_of_a_module_are_its_own(browser, tmp_path):
     page.close()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("write", [write_trajectory, write_history, lambda path: write_descents(path, 1)],
                          ids=["surface", "history", "descents"])
 def test_the_browser_takes_the_source_as_modules_too(browser, plot, tmp_path, write):

@@ -133,6 +133,7 @@ def test_several_volumes_stand_side_by_side(svg, tmp_path):
     assert "slice at z = 0.5" in words and "first" in words and "second" in words
 
 
+@pytest.mark.full
 def test_pages_and_animations_show_the_slice(plot, tmp_path):
     path = write_volume(tmp_path / "v.h5", (5, 5, 5))
     result = plot(path, "--at", "z=0.5", "-o", tmp_path / "v.html", "-o", tmp_path / "v.gif", "--dpi", "30")
