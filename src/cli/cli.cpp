@@ -37,7 +37,7 @@ bool is_shared(const std::vector<std::string>& words) {
   return words.size() > 1 && std::find(kShared.begin(), kShared.end(), words[1]) != kShared.end();
 }
 
-/// `context`: of several processes the first alone speaks.
+/// Only the first of several processes speaks.
 int complain(const CommandContext& context, int status, std::string text) {
   text = text.substr(0, text.find('\n'));
   // All ranks find the same. mpirun ends them when the first of them does: rank 0 is given time to say what is wrong.

@@ -284,9 +284,7 @@ Outcome run_curvature(CurvatureJob job, Observer& observer) {
     const FileLock lock(lock_of(job.out));
     return CurvatureRun(job, observer).run();
   } catch (const HeldError& held) {
-    throw Error("{}: process {} on {} has been writing it since {}; wait for it, or delete {} if that process is gone",
-                job.out.string(), held.holder().pid, held.holder().host, held.holder().since,
-                lock_of(job.out).string());
+    throw Error("{}", busy_text(job.out, held.holder()));
   }
 }
 
