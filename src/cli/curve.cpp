@@ -78,7 +78,7 @@ void add_options(CLI::App& command, CurveWords& words) {
   command.add_flag("--resume", landscape.resume, "continue --out if it exists");
   command.add_flag("--force", landscape.force, "replace an existing --out");
   add_shard(command, landscape, true);
-  add_ranks(command, words.ranks);
+  add_ranks(command, landscape, words.ranks);
 }
 
 CurveRequest request_of(const CurveWords& words) {

@@ -9,7 +9,7 @@ namespace {
 
 /// Each is an option: --bn-images of bn_images. Between blanks.
 constexpr std::string_view kFields =
-    " arch augment axes axis batch_size bends betas bn bn_images budget checkpoint checkpoints class_loss classes crop "
+    " arch augment axes axis batch_size bends betas bn bn_images broadcast budget checkpoint checkpoints class_loss classes crop "
     "data delta"
     " device dir_type directions distribution draw dtype engine epochs eps field force from grid ignore image_cache"
     " instruction_set interp interpolation key l2 lines log loss lr lr_epochs lr_factor lr_schedule lr_steps mean "

@@ -126,8 +126,10 @@ void add_going_on(CLI::App& command, LandscapeRequest& request) {
                    "LibTorch differ");
 }
 
-void add_ranks(CLI::App& command, RankWords& words) {
+void add_ranks(CLI::App& command, LandscapeRequest& request, RankWords& words) {
   command.option_defaults()->group("With mpirun or srun");
+  command.add_flag("--broadcast", request.broadcast,
+                   "rank 0 reads all inputs and sends them to the others, which need not see its files");
   const std::map<std::string, double> units{{"s", 1}, {"min", 60}, {"h", 3600}};
   command
       .add_option("--rank-timeout", words.timeout,

@@ -29,7 +29,7 @@ void add_going_on(CLI::App& command, LandscapeRequest& request);
 struct RankWords {
   double timeout = 600;  // seconds
 };
-/// --rank-timeout.
-void add_ranks(CLI::App& command, RankWords& words);
+/// --broadcast, --rank-timeout.
+void add_ranks(CLI::App& command, LandscapeRequest& request, RankWords& words);
 
 }  // namespace lossatlas

@@ -43,7 +43,7 @@ void add_options(CLI::App& command, LineWords& words) {
   add_running(command, request.landscape, words.progress);
   add_going_on(command, request.landscape);
   add_shard(command, request.landscape);
-  add_ranks(command, words.ranks);
+  add_ranks(command, request.landscape, words.ranks);
 }
 
 LineRequest request_of(const LineWords& words) {

@@ -64,19 +64,25 @@ std::unique_ptr<JobRanks> ranks_of(const LandscapeRequest& request, const RankWo
 
 }  // namespace
 
-int run_landscape_job(LandscapeRequest& request, const std::function<Job(const Caller&)>& prepare_job,
-                      ProgressStyle style, const RankWords& words, CommandContext& context) {
+int run_landscape_job(LandscapeRequest& request, const InputNames& names,
+                      const std::function<Job(const Caller&)>& prepare_job, ProgressStyle style, const RankWords& words,
+                      CommandContext& context) {
   Caller caller = caller_of(context, request.resume, request.shard);
   if (!context.launch.is_shared()) return run_job(prepare_job(caller), style, request.log);
   const std::shared_ptr<JobRanks> ranks = ranks_of(request, words, context.launch);
   const auto failure = std::make_shared<std::string>();
   context.at_end = [ranks, failure](int status) { return ranks->finish(status, *failure); };
   caller.ranks = ranks.get();
+  FileCopies copies;
   try {
     ranks->meet();
     const std::string note = settle_ranks(request, *ranks);
+    if (ranks->is_first()) print_message(note);
+    if (request.broadcast && !broadcast_inputs(request, names, copies, *ranks, catch_interrupts())) {
+      print_message("interrupted before the inputs had been sent to all ranks; nothing was computed");
+      return kInterrupted;
+    }
     if (ranks->is_first()) {
-      print_message(note);
       return run_job(prepare_job(caller), style, request.log);
     }
     SilentObserver observer;

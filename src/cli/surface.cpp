@@ -63,7 +63,7 @@ void add_options(CLI::App& command, SurfaceWords& words) {
   add_running(command, request.landscape, words.progress);
   add_going_on(command, request.landscape);
   add_shard(command, request.landscape);
-  add_ranks(command, words.ranks);
+  add_ranks(command, request.landscape, words.ranks);
 }
 
 SurfaceRequest request_of(const SurfaceWords& words) {

@@ -53,7 +53,7 @@ void add_options(CLI::App& command, TrajectoryWords& words) {
   add_running(command, request.landscape, words.progress);
   add_going_on(command, request.landscape);
   add_shard(command, request.landscape, true);
-  add_ranks(command, words.ranks);
+  add_ranks(command, request.landscape, words.ranks);
 }
 
 TrajectoryRequest request_of(const TrajectoryWords& words) {

@@ -41,16 +41,22 @@ NamedData parse(const std::string& words) {
                    is_folder ? fmt::format("; of a folder as in cifar10:{}", words) : "");
 }
 
+/// What is read: the data of the words, or their copy.
+NamedData parse(const std::string& words, const DataSpec& spec) {
+  const auto copy = spec.copies.find(words);
+  return parse(copy == spec.copies.end() ? words : copy->second);
+}
+
 bool has_test(const NamedData& data) { return !data.kind->has_test || data.kind->has_test(data.rest); }
 
 /// What a split is read from. Words for the test split name data that have one, or that are one.
 std::pair<std::string, Split> source_of(const DataSpec& spec, Split split) {
   if (split == Split::train) return {spec.words, split};
   if (spec.test_words.empty()) {
-    if (has_test(parse(spec.words))) return {spec.words, split};
+    if (has_test(parse(spec.words, spec))) return {spec.words, split};
     throw Error("{}: has no test split; name one with `test_data`, or choose `split` train", spec.words);
   }
-  return {spec.test_words, has_test(parse(spec.test_words)) ? Split::test : Split::train};
+  return {spec.test_words, has_test(parse(spec.test_words, spec)) ? Split::test : Split::train};
 }
 
 std::string size_text(const char* word, const std::vector<std::int64_t>& size) {
@@ -66,8 +72,8 @@ std::string transform_text(const ImageOptions& options) {
 /// Labels are positions in a list of names: two folders of pictures must have the same.
 void check_classes(const DataSpec& spec) {
   if (spec.words.empty()) return;
-  const auto [train, rest] = parse(spec.words);
-  const auto [test, test_rest] = parse(spec.test_words);
+  const auto [train, rest] = parse(spec.words, spec);
+  const auto [test, test_rest] = parse(spec.test_words, spec);
   if (!train->class_names || !test->class_names) return;
   const Split part = has_test({test, test_rest}) ? Split::test : Split::train;
   const auto names = train->class_names(rest, Split::train), others = test->class_names(test_rest, part);
@@ -81,7 +87,7 @@ void check_classes(const DataSpec& spec) {
 
 DataSet load_data(const DataSpec& spec, Split split, const DataObserver& observer) {
   const auto [words, part] = source_of(spec, split);
-  const auto [kind, rest] = parse(words);
+  const auto [kind, rest] = parse(words, spec);
   if (!kind->load) throw UsageError("`data` {}: has no class labels; it requires `problem`", words);
   if (split == Split::test && !spec.test_words.empty()) check_classes(spec);
   DataSet data = kind->load(rest, part, spec.images, observer);
@@ -92,7 +98,7 @@ DataSet load_data(const DataSpec& spec, Split split, const DataObserver& observe
 
 ArrayData load_arrays(const DataSpec& spec, Split split, const TokenOptions& tokens) {
   const auto [words, part] = source_of(spec, split);
-  const auto [kind, rest] = parse(words);
+  const auto [kind, rest] = parse(words, spec);
   if (!kind->load_arrays) throw UsageError("`data` {}: images, not arrays", words);
   ArrayData data = kind->load_arrays(rest, part, tokens);
   data.name = words;
@@ -131,17 +137,23 @@ std::string list_of_data_kinds() {
   return list;
 }
 
+std::string moved_data(const std::string& words, const std::function<std::string(const std::string&)>& place) {
+  const auto [kind, rest] = parse(words);
+  const bool has_files = kind->shown.find(":DIR") != kind->shown.npos || kind->shown.find(":FILE") != kind->shown.npos;
+  return has_files ? kind->name + ":" + place(rest) : words;
+}
+
 bool is_tokens(const std::string& words) { return parse(words).kind->name == "tokens"; }
 
 bool is_arrays(const std::string& words) { return parse(words).kind->load_arrays != nullptr; }
 
-bool has_test_split(const DataSpec& spec) { return !spec.test_words.empty() || has_test(parse(spec.words)); }
+bool has_test_split(const DataSpec& spec) { return !spec.test_words.empty() || has_test(parse(spec.words, spec)); }
 
 std::vector<std::filesystem::path> data_files(const DataSpec& spec) {
   std::vector<std::filesystem::path> files;
   for (const std::string& words : {spec.words, spec.test_words}) {
     if (words.empty()) continue;
-    const auto [kind, rest] = parse(words);
+    const auto [kind, rest] = parse(words, spec);
     const auto own = kind->files(rest);
     files.insert(files.end(), own.begin(), own.end());
   }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
@@ -69,6 +70,7 @@ struct DataSpec {
   std::string words;
   std::string test_words = {};  // of the test split: what these name has one, or is one; "": that of `words`
   ImageOptions images = {};
+  std::map<std::string, std::string> copies = {};  // in place of words, those of a copy that is read (moved_data)
 };
 
 /// Hears what happens while data are read that takes its time. Either may be empty.
@@ -104,6 +106,10 @@ bool is_tokens(const std::string& words);
 
 /// The words name arrays or tokens, not images. Throws UsageError for an unknown kind.
 bool is_arrays(const std::string& words);
+
+/// The same data with another name of their file or folder: cifar10:place(DIR), with ~/ replaced. Data without files as
+/// they are. Throws UsageError for an unknown kind.
+std::string moved_data(const std::string& words, const std::function<std::string(const std::string&)>& place);
 
 /// "synthetic[:N], cifar10:DIR, … or tokens:FILE[:T]"
 std::string list_of_data_kinds();

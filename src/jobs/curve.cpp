@@ -14,6 +14,7 @@
 #include "checkpoint/index.h"
 #include "data/data_digest.h"
 #include "evaluation/device.h"
+#include "jobs/file_copies.h"
 #include "jobs/inputs.h"
 #include "jobs/jobs.h"
 #include "jobs/landscape_run.h"
@@ -41,11 +42,16 @@ struct CheckedCurve {
   std::vector<std::string> notes;
 };
 
-std::vector<std::filesystem::path> bend_files(const CurveRequest& request) {
+/// With what the names of the bends' files begin.
+std::filesystem::path bend_prefix(const CurveRequest& request) {
   const auto& out = request.landscape.out;
+  return request.save_bends.empty() ? out.parent_path() / out.stem() : request.save_bends;
+}
+
+std::vector<std::filesystem::path> bend_files(const CurveRequest& request) {
   std::vector<std::filesystem::path> files;
   for (std::size_t k = 1; k <= request.bends; ++k) {
-    auto file = request.save_bends.empty() ? out.parent_path() / out.stem() : request.save_bends;
+    auto file = bend_prefix(request);
     files.push_back(file += fmt::format(".bend-{}.pt", k));
   }
   return files;
@@ -384,7 +390,20 @@ std::optional<json> find_curve(const CheckedCurve& checked, const CurveInputs& i
   return trained;
 }
 
-Outcome run(const CheckedCurve& checked, const Caller& caller, Observer& observer) {
+/// Sends the bends to ranks that do not see rank 0's folder, which then find them under another prefix. False if rank 0
+/// was stopped.
+bool broadcast_bends(CurveRequest& request, FileCopies& copies, Ranks& ranks, Observer& observer) {
+  FileTree tree;
+  if (ranks.is_first()) {
+    for (const auto& file : bend_files(request)) tree.add(file);
+  }
+  std::vector<std::string> prefix{bend_prefix(request).string()};
+  if (!copies.share(tree, prefix, ranks, observer.should_stop())) return false;
+  request.save_bends = copies.place(prefix.front());
+  return true;
+}
+
+Outcome run(CheckedCurve checked, const Caller& caller, Observer& observer) {
   const CurveRequest& request = checked.request;
   for (const std::string& note : checked.notes) observer.on_note("note: " + note);
   const auto device = open_device(request.landscape.device);
@@ -397,6 +416,11 @@ Outcome run(const CheckedCurve& checked, const Caller& caller, Observer& observe
   if (leads(caller.ranks)) history = find_curve(checked, inputs, device, settings, train, caller, observer);
   const std::string found = history ? "found" : "interrupted";  // by one process; others wait for it
   if ((caller.ranks ? caller.ranks->broadcast(found) : found) == "interrupted") return {};
+  FileCopies copies;
+  if (caller.ranks && request.landscape.broadcast &&
+      !broadcast_bends(checked.request, copies, *caller.ranks, observer)) {
+    return {};
+  }
   const Engine engine = make_engine(request.landscape, checked.landscape, inputs.landscape, device);
   const auto bends = read_bends(request, inputs);
   Outcome outcome = evaluate_curve(request, checked, inputs, engine, bends, settings, *history, caller, observer);

@@ -71,6 +71,7 @@ struct DataRequest {
   std::string interpolation = ImageOptions().interpolation;
   bool skip_bad = false;
   std::filesystem::path image_cache = {};  // "": the user's
+  std::map<std::string, std::string> copies = {};  // DataSpec::copies; no field: it is this process's own
 
   template <class Visit>
   static constexpr void fields(Visit&& visit) {
@@ -124,6 +125,7 @@ struct LandscapeRequest {
   std::string engine = "auto", instruction_set = "auto", dtype = "fp32";
   int threads = usable_processors();
   bool force = false, resume = false;
+  bool broadcast = false;          // with several ranks: rank 0 sends what is read to the others
   std::string shard = {};          // "3/16": compute this part alone, into a file beside `out` (jobs/shard.h); "": all
   std::filesystem::path log = {};  // a file that the caller writes meanwhile; "" for none
 
@@ -151,6 +153,7 @@ struct LandscapeRequest {
     visit("threads", &R::threads);
     visit("force", &R::force);
     visit("resume", &R::resume);
+    visit("broadcast", &R::broadcast);
     visit("shard", &R::shard);
     visit("log", &R::log);
   }

@@ -42,6 +42,7 @@ DataSpec spec_of(const DataRequest& request) {
                  .interpolation = request.interpolation,
                  .skip_bad = request.skip_bad,
                  .cache = request.image_cache};
+  spec.copies = request.copies;
   return spec;
 }
 

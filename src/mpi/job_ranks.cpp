@@ -13,6 +13,7 @@ namespace lossatlas {
 namespace {
 
 constexpr std::chrono::milliseconds kPause{1};         // between two looks at the transport
+constexpr std::chrono::microseconds kShortPause{50};   // the same while a long message is on its way
 constexpr double kWord = 5;                            // seconds: a rank that has nothing to say says so
 constexpr double kLook = 0.2;                          // seconds between two looks for silent ranks
 constexpr double kGoodbye = 30, kGoodbyeOfFailed = 3;  // seconds for the answer to the job's end
@@ -305,10 +306,13 @@ void JobRanks::send_results() {
 
 // --- the transport's thread --------------------------------------------------------------------------------------
 
-void JobRanks::send(int to, const Message& message) { outbox_.emplace_back(to, packed(message)); }
+void JobRanks::send(int to, const Message& message) {
+  outbox_.emplace_back(to, std::make_shared<const std::string>(packed(message)));
+}
 
 void JobRanks::send_to_others(const Message& message) {
-  for (int r = 1; r < size_; ++r) send(r, message);
+  const auto bytes = std::make_shared<const std::string>(packed(message));
+  for (int r = 1; r < size_; ++r) outbox_.emplace_back(r, bytes);
 }
 
 void JobRanks::receive_all() {
@@ -323,7 +327,8 @@ void JobRanks::receive_all() {
 }
 
 void JobRanks::serve_transport(std::stop_token stop) {
-  for (bool is_sent = false, is_last = false; !is_last || !is_sent; std::this_thread::sleep_for(kPause)) {
+  for (bool is_sent = false, is_last = false; !is_last || !is_sent;
+       std::this_thread::sleep_for(is_sent ? std::chrono::microseconds(kPause) : kShortPause)) {
     is_last = stop.stop_requested();  // what was to be sent before is in the outbox
     try {
       receive_all();
@@ -333,7 +338,7 @@ void JobRanks::serve_transport(std::stop_token stop) {
       } else {
         send_results();
       }
-      std::deque<std::pair<int, std::string>> outbox;
+      decltype(outbox_) outbox;
       {
         const std::scoped_lock lock(mutex_);
         outbox.swap(outbox_);

@@ -8,8 +8,10 @@
 #define MPICH_SKIP_MPICXX 1
 #include <mpi.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <list>
+#include <map>
 #include <utility>
 #endif
 
@@ -18,7 +20,8 @@ namespace lossatlas {
 #ifdef LOSSATLAS_MPI
 namespace {
 
-constexpr int kTag = 0;
+constexpr int kLast = 0, kPart = 1;                       // tags: a message's end, and what comes before it
+constexpr std::size_t kMostBytes = std::size_t{1} << 30;  // of a part: MPI counts in int
 
 void check(int code, const char* what) {
   if (code == MPI_SUCCESS) return;
@@ -50,21 +53,32 @@ class MpiTransport : public Transport {
   int size() const override { return size_; }
   int local_rank() const override { return local_rank_; }
 
-  void send(int to, std::string bytes) override {
-    auto& [held, request] = sending_.emplace_back(std::move(bytes), MPI_REQUEST_NULL);
-    check(MPI_Isend(held.data(), static_cast<int>(held.size()), MPI_BYTE, to, kTag, MPI_COMM_WORLD, &request), "send");
+  void send(int to, std::shared_ptr<const std::string> bytes) override {
+    for (std::size_t first = 0, count = 0; first == 0 || first < bytes->size(); first += count) {
+      count = std::min(kMostBytes, bytes->size() - first);
+      const int tag = first + count == bytes->size() ? kLast : kPart;
+      auto& [held, request] = sending_.emplace_back(bytes, MPI_REQUEST_NULL);
+      check(MPI_Isend(held->data() + first, static_cast<int>(count), MPI_BYTE, to, tag, MPI_COMM_WORLD, &request),
+            "send");
+      if (count == 0) return;
+    }
   }
 
   std::optional<ReceivedMessage> receive() override {
     int is_there = 0, length = 0;
     MPI_Status status;
-    check(MPI_Iprobe(MPI_ANY_SOURCE, kTag, MPI_COMM_WORLD, &is_there, &status), "receive");
-    if (is_there == 0) return std::nullopt;
-    MPI_Get_count(&status, MPI_BYTE, &length);
-    ReceivedMessage message{status.MPI_SOURCE, std::string(static_cast<std::size_t>(length), '\0')};
-    check(MPI_Recv(message.bytes.data(), length, MPI_BYTE, message.source, kTag, MPI_COMM_WORLD, MPI_STATUS_IGNORE),
-          "receive");
-    return message;
+    while (true) {
+      check(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, MPI_COMM_WORLD, &is_there, &status), "receive");
+      if (is_there == 0) return std::nullopt;
+      MPI_Get_count(&status, MPI_BYTE, &length);
+      std::string& bytes = parts_[status.MPI_SOURCE];
+      const std::size_t before = bytes.size();
+      bytes.resize(before + static_cast<std::size_t>(length));
+      check(MPI_Recv(bytes.data() + before, length, MPI_BYTE, status.MPI_SOURCE, status.MPI_TAG, MPI_COMM_WORLD,
+                     MPI_STATUS_IGNORE),
+            "receive");
+      if (status.MPI_TAG == kLast) return ReceivedMessage{status.MPI_SOURCE, std::exchange(bytes, {})};
+    }
   }
 
   bool is_sent() override {
@@ -83,7 +97,8 @@ class MpiTransport : public Transport {
 
  private:
   int rank_ = 0, size_ = 1, local_rank_ = 0;
-  std::list<std::pair<std::string, MPI_Request>> sending_;
+  std::list<std::pair<std::shared_ptr<const std::string>, MPI_Request>> sending_;
+  std::map<int, std::string> parts_;  // of a message that is not whole yet, by its source
 };
 
 }  // namespace

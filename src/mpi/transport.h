@@ -21,7 +21,7 @@ class Transport {
   /// Among the ranks of this machine.
   virtual int local_rank() const = 0;
   /// Throws Error if the other rank cannot be reached.
-  virtual void send(int to, std::string bytes) = 0;
+  virtual void send(int to, std::shared_ptr<const std::string> bytes) = 0;
   /// The next message, if one is there.
   virtual std::optional<ReceivedMessage> receive() = 0;
   /// Whether all that was sent has left this process.

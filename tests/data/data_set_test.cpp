@@ -198,3 +198,22 @@ TEST_CASE("data that are not there are refused with what would be right") {
   CHECK_THROWS_AS(load_data("cifar10:", Split::train), UsageError);
   CHECK_THROWS_WITH(load_data("cifar10:/nowhere", Split::train), ContainsSubstring("/nowhere: no data_batch_1.bin"));
 }
+
+TEST_CASE("data of another folder keep their kind and what follows its name") {
+  const auto there = [](const std::string& rest) { return "/there/" + rest; };
+  CHECK(moved_data("cifar10:a/b", there) == "cifar10:/there/a/b");
+  CHECK(moved_data("cifar100:a:coarse", there) == "cifar100:/there/a:coarse");
+  CHECK(moved_data("tokens:t.bin:64", there) == "tokens:/there/t.bin:64");
+  CHECK(moved_data("npz:a.npz", there) == "npz:/there/a.npz");
+  CHECK(moved_data("synthetic:200", there) == "synthetic:200");
+  CHECK(moved_data("synthetic", there) == "synthetic");
+  CHECK_THROWS_AS(moved_data("imagenet:a", there), UsageError);
+}
+
+TEST_CASE("data are read from their copy and keep their name") {
+  DataSpec spec("synthetic:200");
+  spec.copies["synthetic:200"] = "synthetic:400";
+  const DataSet set = load_data(spec, Split::train);
+  CHECK(set.name == "synthetic:200");
+  CHECK(set.size() == 400);
+}

@@ -39,16 +39,16 @@ def command(ranks, *words, program=helpers.BINARY):
     return [MPIRUN, "-n", str(ranks), str(program), *map(str, words)]
 
 
-def mpirun(ranks, *words, program=helpers.BINARY):
+def mpirun(ranks, *words, program=helpers.BINARY, cwd=None):
     """The messages of mpirun itself, which frame its own in lines of dashes, are left out."""
     done = subprocess.run(command(ranks, *words, program=program), capture_output=True, text=True, env=ENVIRONMENT,
-                          timeout=helpers.TIMEOUT, stdin=subprocess.DEVNULL, check=False)
+                          timeout=helpers.TIMEOUT, stdin=subprocess.DEVNULL, check=False, cwd=cwd)
     return helpers.Result(done.returncode, done.stdout, done.stderr)
 
 
-def start(ranks, *words):
-    return subprocess.Popen(command(ranks, *words), env=ENVIRONMENT, text=True, stdin=subprocess.DEVNULL,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def start(ranks, *words, program=helpers.BINARY, cwd=None):
+    return subprocess.Popen(command(ranks, *words, program=program), env=ENVIRONMENT, text=True,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cwd)
 
 
 def children(process):
@@ -302,6 +302,111 @@ def test_a_rank_takes_the_gpu_of_its_number(lossatlas, few, checkpoint, tmp_path
     assert values(tmp_path / "many.h5") == values(tmp_path / "one.h5")
     record = json.loads(helpers.attribute(tmp_path / "many.h5", "provenance"))
     assert [each["device"] for each in record["ranks"]] == [*(f"cuda:{i}" for i in range(count)), "cuda:0"]
+
+
+# --- inputs that only rank 0 sees ----------------------------------------------------------------------------------
+
+
+class Hosts:
+    """Rank 0 runs in `here`, which holds the inputs; the others in an empty folder, so that relative names lead nowhere
+    there. Copies come into `temporary`."""
+
+    def __init__(self, tmp_path, wrapper, few, run):
+        self.here, self.temporary = tmp_path / "here", tmp_path / "temporary"
+        elsewhere = tmp_path / "elsewhere"
+        for folder in (self.temporary, elsewhere, self.here):
+            folder.mkdir()
+        shutil.copytree(few.folder, self.here / "cifar")
+        shutil.copytree(run, self.here / "runs" / "sgd")
+        (self.here / "link").symlink_to("runs/sgd")
+        shutil.copy(helpers.ROOT / "tests" / "files" / "curvature" / "smooth.lossatlas", self.here)
+        self.program = wrapper(f"export TMPDIR={self.temporary}",
+                               f'[ "$OMPI_COMM_WORLD_RANK" = 0 ] || cd {elsewhere}')
+        self.elsewhere = elsewhere
+
+    def mpirun(self, ranks, *words):
+        done = mpirun(ranks, *words, "--broadcast", "--threads", 1, program=self.program, cwd=self.here)
+        assert not any(self.temporary.iterdir()) and not any(self.elsewhere.iterdir())
+        return done
+
+
+@pytest.fixture
+def hosts(tmp_path, wrapper, few, run):
+    return Hosts(tmp_path, wrapper, few, run)
+
+
+FIRST = ["--checkpoint", "runs/sgd/checkpoints/epoch-0001.pt"]
+
+
+@pytest.mark.parametrize("words", [
+    ["surface", *FIRST, "--data", "cifar10:cifar", "--test-data", "cifar10:../here/cifar", "--grid", "3x2", "--split", "both"],
+    ["line", *FIRST, "--to", "link", "--data", "cifar10:cifar", "--points", 4],
+    ["surface", "--plane", "pca:link", "--data", "cifar10:cifar", "--grid", "3x2"],
+    ["surface", "--plane", "pca:link/checkpoints/*.pt", "--data", "cifar10:cifar", "--grid", "2x2"],
+    ["trajectory", "--run", "link", "--data", "cifar10:cifar", "--grid", "2x2"],
+    ["surface", "--problem", "smooth.lossatlas", "--grid", "4x3"],
+], ids=["data", "to", "run", "pattern", "trajectory", "problem"])
+def test_broadcast_gives_the_bits_of_one_process(lossatlas, tmp_path, hosts, words):
+    one, many = tmp_path / "one.h5", tmp_path / "many.h5"
+    lossatlas(*words, "--out", one, cwd=hosts.here).ok()
+    refused = mpirun(2, *words, "--out", many, program=hosts.program, cwd=hosts.here)
+    assert refused.status == 1 and "lossatlas: rank 1 on " in refused.err  # it sees no inputs
+    done = hosts.mpirun(3, *words, "--out", many)
+    assert done.status == 0 and done.out == f"{many}\n", done.err
+    assert values(many) == values(one)
+
+
+def test_broadcast_of_a_curve_and_its_bends(lossatlas, hosts, tmp_path):
+    words = ["curve", "--from", FIRST[1], "--to", "link", "--data", "cifar10:cifar", "--epochs", 1, "--bends", 2,
+             "--points", 3, "--plane-out", "p.h5", "--grid", "2x2", "--out", "f.h5"]
+    lossatlas(*words, "--threads", 1, cwd=hosts.here).ok()
+    names = ("f.h5", "p.h5", "f.bend-1.pt", "f.bend-2.pt")
+    for name in names:
+        (hosts.here / name).rename(tmp_path / name)
+    done = hosts.mpirun(2, *words)
+    assert done.status == 0 and done.out == "f.h5\np.h5\n", done.err
+    for name in names[:2]:
+        assert values(hosts.here / name) == values(tmp_path / name)
+
+
+def test_broadcast_continues_a_line_with_stored_statistics(lossatlas, hosts, out):
+    """That it has them only rank 0 can read."""
+    words = ["line", *FIRST, "--to", "link", "--data", "cifar10:cifar", "--out", out]
+    lossatlas(*words, "--points", 3, "--bn", "stored", cwd=hosts.here).ok()
+    done = hosts.mpirun(2, *words, "--points", 3, "--resume")
+    assert done.status == 0 and "keeps them" in done.err, done.err
+
+
+def test_broadcast_of_what_is_not_there_is_reported_once(hosts, out):
+    data = ["--data", "cifar10:cifar"]
+    for words, culprit in [(["--checkpoint", "none.pt", *data], "none.pt"), ([*FIRST, "--data", "cifar10:none"], "none: "),
+                           ([*FIRST, "--data", "npz:none.npz"], "none.npz"), (["--problem", "none.lossatlas"], "none.lossatlas"),
+                           ([*FIRST, *data, "--directions", "none.h5"], "none.h5"),
+                           (["--checkpoint", "/dev/null", *data], "/dev/null"),
+                           (["--plane", "pca:none/*.pt", *data], "none/*.pt")]:
+        done = hosts.mpirun(3, "surface", *words, "--out", out)
+        error = of_ours(done.err)
+        assert done.status in (1, 2) and len(error) == 1 and culprit in error[0], done.err
+        assert "rank" not in error[0] and not out.exists()
+
+
+def test_broadcast_without_room_names_rank_and_host(wrapper, hosts, out):
+    hosts.program = wrapper('[ "$OMPI_COMM_WORLD_RANK" = 1 ] && export TMPDIR=/none')
+    done = hosts.mpirun(2, "surface", *FIRST, "--data", "cifar10:cifar", "--out", out)
+    error = of_ours(done.err)
+    assert done.status == 1 and len(error) == 1, done.err
+    assert error[0].startswith(f"lossatlas: rank 1 on {os.uname().nodename}: /none: ") and "TMPDIR" in error[0]
+
+
+def test_stop_removes_the_copies(hosts, out):
+    process = start(2, "surface", *FIRST, "--data", "cifar10:cifar", "--grid", "31x31", "--out", out, "--broadcast",
+                    "--threads", 1, program=hosts.program, cwd=hosts.here)
+    wait_for(lambda: journal_points(out) >= 20, process)
+    assert len(list(hosts.temporary.iterdir())) == 1  # rank 1's
+    process.send_signal(signal.SIGUSR1)
+    done = end(process)
+    assert done.status == 130 and "interrupted; " in done.err
+    assert not any(hosts.temporary.iterdir())
 
 
 # --- what is not shared ------------------------------------------------------------------------------------------

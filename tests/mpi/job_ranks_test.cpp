@@ -50,7 +50,7 @@ class Wire : public Transport {
   int rank() const override { return rank_; }
   int size() const override { return size_; }
   int local_rank() const override { return rank_; }
-  void send(int to, std::string bytes) override { wires_->send(rank_, to, std::move(bytes)); }
+  void send(int to, std::shared_ptr<const std::string> bytes) override { wires_->send(rank_, to, *bytes); }
   std::optional<ReceivedMessage> receive() override { return wires_->receive(rank_); }
   bool is_sent() override { return true; }
   [[noreturn]] void abort(int) override { throw std::logic_error("not in these tests"); }
