@@ -104,7 +104,7 @@ def options_of():
     parser.add_argument("--seconds", type=float, default=10, help="of each measurement of a peer")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--products", type=int, default=10, help="of each measurement of ours")
-    parser.add_argument("--curvlinops", help="the Python of a virtual environment with curvlinops-for-pytorch")
+    parser.add_argument("--curvlinops", help="the Python of a virtual environment with curvlinops-for-pytorch and h5py")
     parser.add_argument("--measure", choices=["curvlinops"], help=argparse.SUPPRESS)
     return parser.parse_args()
 
