@@ -202,7 +202,8 @@ def test_killed_rank_ends_the_run_and_any_number_resumes_it(lossatlas, long, out
     assert [path.name for path in out.parent.iterdir()] == ["s.h5"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGUSR1, marks=pytest.mark.full), signal.SIGINT],
+                         ids=lambda number: number.name)
 def test_stopped_run_is_resumed_by_one_process(lossatlas, long, out, number):
     process = begun(long, out, 2)
     process.send_signal(number)
