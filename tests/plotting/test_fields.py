@@ -96,7 +96,7 @@ SUMMARY = {
 FACTS = [
     "centre loss 0.5, accuracy 88.5 %", "lowest loss 0.4 at (0, −0.1)", "highest loss 3.5", "highest x 1",
     "width at twice the centre’s loss ≥ 1.25", "steepest step 0.5", "1 local minimum",
-    "curvature at the centre −1.5 to 4, ratio 2.67", "hint: look again, closer",
+    "fitted curvatures at the centre −1.5 to 4, ratio 2.67", "hint: look again, closer",
     "later some number 10⁻⁷", "later pair (1, 2)", "later flag no",
 ]
 
