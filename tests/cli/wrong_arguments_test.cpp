@@ -180,7 +180,8 @@ TEST_CASE("wrong arguments of curvature") {
   const std::string problem = (std::filesystem::path(LOSSATLAS_TEST_FILES) / "curvature" / "smooth.lossatlas").string();
   for (const auto& [words, culprits] : std::vector<Wrong>{
            {{"--split", "both"}, {"--split", "both"}},
-           {{"--top", "0", "--low", "0", "--trace", "0"}, {"--top, --low, --trace and --density are 0"}},
+           {{"--top", "0", "--low", "0", "--trace", "0"},
+            {"--top, --low, --trace, --density and --scale-curvature are 0"}},
            {{"--top", "-1"}, {"--top", "-1"}},
            {{"--operator", "fisher"}, {"--operator fisher: requires hessian or gauss-newton"}},
            {{"--by", "layer"}, {"--by", "layer"}},

@@ -31,7 +31,7 @@ def trained(activation, samples=1500):
     labels = nn.Sequential(nn.Linear(20, 32), nn.Tanh(), nn.Linear(32, 4))(data).argmax(1)
     model = nn.Sequential(nn.Linear(20, 64), activation(), nn.Linear(64, 64), activation(), nn.Linear(64, 4))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    for _ in range(60):
+    for _ in range(20):
         optimizer.zero_grad()
         F.cross_entropy(model(data), labels).backward()
         optimizer.step()
@@ -100,10 +100,11 @@ def test_numbers_are_those_of_float64(lossatlas, networks, tmp_path, name):
 
 
 def test_smooth_networks_agree_with_autodiff(lossatlas, networks, tmp_path):
-    surface(lossatlas, tmp_path / "s.h5", networks["gelu"][3], "--curvature", "--step", 0.012)
+    surface(lossatlas, tmp_path / "s.h5", networks["gelu"][3], "--curvature", "--step", 0.05)
     for axis in axes_of(tmp_path / "s.h5"):
-        assert axis["step"] == 0.012
+        assert axis["step"] == 0.05
         assert axis["scale"][1]["value"] == pytest.approx(axis["autodiff"]["value"], rel=1e-3)
+        assert axis["scale"][0]["value"] == pytest.approx(axis["autodiff"]["value"], rel=2e-4)
 
 
 def test_errors_over_samples_are_numpys(lossatlas, networks, tmp_path):
@@ -196,7 +197,7 @@ def test_steps_that_are_none(lossatlas, networks, tmp_path, step):
 def test_planes_through_checkpoints_have_none(lossatlas, networks, tmp_path):
     model, _, _, problem = networks["relu"]
     torch.save({name: tensor.float() * 1.1 for name, tensor in model.state_dict().items()}, tmp_path / "b.pt")
-    words = "line", "--problem", problem, "--to", tmp_path / "b.pt", "--points", 3
+    words = "line", "--problem", problem, "--split", "train", "--to", tmp_path / "b.pt", "--points", 3
     lossatlas(*words, "--out", tmp_path / "l.h5").ok()
     with h5py.File(tmp_path / "l.h5") as file:
         assert "axis_curvatures" not in file["lossatlas"].attrs
@@ -219,6 +220,67 @@ def test_the_reference_resnet20_along_its_leading_eigenvector(lossatlas, tmp_pat
     plus, centre, minus = (F.cross_entropy(helpers.resnet20(helpers.at(state, [direction], [at]), images), labels).item()
                            for at in (step, 0, -step))
     assert axis["scale"][1]["value"] == pytest.approx((plus - 2 * centre + minus) / step**2, rel=1e-3)
+
+
+def test_the_trace_at_scale_h(lossatlas, networks, tmp_path):
+    """At the checkpoint and on a surface, against float64 second differences along the same signs."""
+    for name in ("relu", "gelu"):
+        model, data, labels, problem = networks[name]
+        out = tmp_path / f"{name}.h5"
+        words = "curvature", "--problem", problem, "--samples", 400, "--top", 0, "--low", 0, "--trace", 4
+        done = lossatlas(*words, "--scale-curvature", 4, "--out", out).ok()
+        summary = json.loads(helpers.attribute(out, "summary"))
+        scale, exact = summary["scale_trace"], summary["trace"]
+        assert f"at scale h = {scale['step']:.3g}" in done.err and "by forward passes" in done.err
+        assert ("counts the jumps" in done.err) == (name == "relu")
+        parameters = list(model.parameters())
+        size = sum(p.numel() for p in parameters)
+        norm = np.sqrt(sum(p.square().sum().item() for p in parameters))
+        assert scale["step"] == pytest.approx(0.03 * norm / np.sqrt(size), rel=1e-6)
+        with h5py.File(out) as file:
+            probes, by_autodiff = file["lossatlas/scale_trace/probes"][()], file["lossatlas/trace/probes"][()]
+            indices = file["lossatlas/samples"][()]
+        assert scale["value"] == pytest.approx(probes.mean())
+        assert scale["se_probes"] == pytest.approx(probes.std(ddof=1) / 2)
+        if name == "gelu":  # the same signs, and no kinks
+            assert probes == pytest.approx(by_autodiff, rel=5e-3)
+            assert scale["se_samples"] == pytest.approx(exact["se_samples"], rel=0.5)
+        else:
+            assert scale["value"] > 1.05 * exact["value"]
+    whole = tmp_path / "s.h5"
+    lossatlas("surface", "--problem", problem, "--grid", 3, "--samples", 400, "--scale-curvature", 4, "--threads", 2,
+              "--save-directions", tmp_path / "d.h5", "--out", whole).ok()
+    traces = helpers.read(whole)["lossatlas/train_scale_trace"]
+    assert traces[1, 1] == pytest.approx(scale["value"], rel=1e-5)
+    point = [p.detach() + d.double() for p, d in zip(parameters, helpers.plane_of(tmp_path / "d.h5")[0])]
+    state = {name: p for (name, _), p in zip(model.named_parameters(), point)}
+    moved = torch.nn.Sequential(*(nn.Linear(m.in_features, m.out_features) if isinstance(m, nn.Linear) else m for m in model))
+    moved = moved.double()
+    moved.load_state_dict(state)
+    torch.save({name: p.float() for name, p in state.items()}, tmp_path / "moved.pt")
+    lossatlas(*words, "--checkpoint", tmp_path / "moved.pt", "--scale-curvature", 4, "--step", scale["step"], "--out",
+              tmp_path / "m.h5").ok()
+    there = json.loads(helpers.attribute(tmp_path / "m.h5", "summary"))["scale_trace"]
+    assert traces[1, 2] == pytest.approx(there["value"], rel=1e-3)
+    lossatlas("info", whole).ok()
+
+
+def test_the_trace_at_scale_h_depends_neither_on_threads_nor_on_shards(lossatlas, networks, tmp_path):
+    words = "--samples", 100, "--scale-curvature", 2
+    surface(lossatlas, tmp_path / "a.h5", networks["relu"][3], *words, "--threads", 1)
+    for number in (1, 2):
+        surface(lossatlas, tmp_path / "p.h5", networks["relu"][3], *words, "--threads", 2, "--shard", f"{number}/2")
+    lossatlas("merge", tmp_path / "p-1-of-2.h5", tmp_path / "p-2-of-2.h5", "--out", tmp_path / "m.h5").ok()
+    first, merged = (helpers.read(tmp_path / name)["lossatlas/train_scale_trace"] for name in ("a.h5", "m.h5"))
+    assert np.array_equal(first, merged) and np.isfinite(first).all()
+    for name in ("a", "b"):
+        lossatlas("curvature", "--problem", networks["relu"][3], "--samples", 100, "--top", 0, "--low", 0, "--trace", 0,
+                  "--scale-curvature", 3, "--threads", 1 + (name == "b"), "--out", tmp_path / f"{name}c.h5").ok()
+    first, second = (h5py.File(tmp_path / f"{name}c.h5")["lossatlas/scale_trace/probes"][()] for name in ("a", "b"))
+    assert np.array_equal(first, second) and len(first) == 3
+    refused = lossatlas("surface", "--problem", networks["relu"][3], "--tolerance", 0.1, "--scale-curvature", 2, "--out",
+                        tmp_path / "no.h5")
+    assert refused.status == 2 and "--tolerance: cannot be used with --scale-curvature" in refused.line()
 
 
 def reference_images():
