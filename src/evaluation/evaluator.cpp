@@ -114,7 +114,7 @@ std::vector<Evaluation> Evaluator::evaluate_once(const NetworkTensors& state, st
     const double term = l2_term(state.parameters, options_.weight_decay);
     for (Evaluation& result : results) result.more["l2"] = term;
   }
-  if (options_.scale_trace.count > 0) {
+  if (options_.scale_trace.count > 0 && sizes.back() == samples_.first->size()) {
     results.back().more[std::string(kScaleTrace)] = scale_trace(point, results.back().loss);
   }
   return results;

@@ -23,9 +23,14 @@ bool has_autodiff(const std::vector<AxisCurvature>& axes) {
   return std::all_of(axes.begin(), axes.end(), [](const AxisCurvature& axis) { return axis.autodiff.has_value(); });
 }
 
-bool has_steps(const std::vector<AxisCurvature>& axes, double asked) {
-  const auto is_asked = [&](const AxisCurvature& axis) { return asked == 0 || axis.at_step().step == asked; };
-  return !axes.empty() && std::all_of(axes.begin(), axes.end(), is_asked);
+/// Whether the second differences are there, at the steps that are asked for.
+bool has_steps(const SurfaceJob& job) {
+  const auto& axes = job.surface.axis_curvatures;
+  const double asked = job.axes->step;
+  const auto is_there = [&](const AxisCurvature& axis) {
+    return axis.samples > 0 && (asked == 0 || axis.at_step().step == asked);
+  };
+  return axes.size() == job.surface.grid.dimensions() && std::all_of(axes.begin(), axes.end(), is_there);
 }
 
 /// A line for people, if it takes some time.
@@ -44,17 +49,17 @@ void announce(const SurfaceJob& job, std::int64_t samples, Observer& observer) {
 bool lacks_axis_curvatures(const SurfaceJob& job) {
   const auto shard = shard_of(job.surface.settings);
   if (!job.axes || (shard && shard->number != 1)) return false;
-  const auto& known = job.surface.axis_curvatures;
-  return !has_steps(known, job.axes->step) || (job.axes->autodiff && !has_autodiff(known));
+  return !has_steps(job) || (job.axes->autodiff && !has_autodiff(job.surface.axis_curvatures));
 }
 
 bool find_axis_curvatures(SurfaceJob& job, const Engine& engine, std::int64_t samples, Observer& observer) {
   auto known = job.surface.axis_curvatures;
-  if (has_steps(known, job.axes->step)) samples = std::min(known.front().samples, engine.images());
+  const bool is_known = has_steps(job);
+  if (is_known) samples = std::min(known.front().samples, engine.images());
   const Engine own = engine_of_axes(engine, samples);
   const auto plane = job.planes.at(0);
   const auto& stop = observer.should_stop();
-  if (!has_steps(known, job.axes->step)) {
+  if (!is_known) {
     announce(job, samples, observer);
     nlohmann::json request{{"what", kAxesRequest}, {"samples", samples}};
     if (job.surface.levels()) request["order"] = job.surface.samples[0].indices;
@@ -69,8 +74,11 @@ bool find_axis_curvatures(SurfaceJob& job, const Engine& engine, std::int64_t sa
     known = std::move(*found);
   }
   const auto is_finite = [](const AxisCurvature& axis) { return std::isfinite(axis.at_step().value); };
-  if (job.axes->autodiff && std::any_of(known.begin(), known.end(), is_finite)) {
-    const auto exact = job.axes->autodiff(*plane, own.samples().first, stop);
+  if (job.axes->autodiff) {
+    std::optional exact = std::vector<AutodiffCurvature>(known.size());  // unknown where the loss is not finite
+    if (std::any_of(known.begin(), known.end(), is_finite)) {
+      exact = job.axes->autodiff(*plane, own.samples().first, stop);
+    }
     if (!exact) return false;
     for (std::size_t axis = 0; axis < known.size(); ++axis) known[axis].autodiff = exact->at(axis);
   }

@@ -196,6 +196,7 @@ Evaluation evaluate_checkpoint(const LandscapeInputs& inputs, const Engine& engi
   options.engine = EngineChoice::eager;
   options.precision = Precision::fp32;
   options.weight_decay = 0;
+  options.scale_trace = {};
   const Engine eager(inputs.problem, {.first = inputs.images.source}, options, engine.device());
   const auto state = state_on(inputs.origin, engine.device());
   return eager.make_evaluator()->evaluate(state, std::array{images}).front();
@@ -247,11 +248,11 @@ void evaluate_ends(Surface& surface, const Planes& planes, const LandscapeTask& 
   at::set_num_threads(threads);
 }
 
-/// Around one network, along directions: then the axes have a curvature there.
+/// Around one network: then the axes have a curvature there.
 bool has_axis_curvatures(const LandscapeTask& task) {
-  const auto plane = task.plane.settings.plane.value_or("");
-  return !task.plane.locate && task.plane.trajectory.runs.empty() && task.plane.points.empty() &&
-         (plane == "random" || plane == "file") && !task.paths && !task.surface.is_curve();
+  const auto plane = task.plane.settings.plane;
+  const bool is_between_networks = plane == "points" || plane == "pca" || plane == "path";
+  return !is_between_networks && task.plane.trajectory.runs.empty() && !task.surface.is_curve();
 }
 
 /// What second derivatives along the axes take, if they are asked for. Throws Error, before anything is computed, if

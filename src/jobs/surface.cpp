@@ -154,9 +154,7 @@ Settings settings_of(const SurfaceRequest& request, const Surface& surface) {
 
 /// Of the trace at scale h: the step is that of the origin at every point.
 ScaleTraceProbes scale_probes(const SurfaceRequest& request, const LandscapeInputs& inputs) {
-  const double step =
-      request.landscape.step > 0 ? request.landscape.step : ProbedPoint(inputs.origin).step(kShareOfParameters);
-  return {request.scale_probes, step};
+  return {request.scale_probes, ProbedPoint(inputs.origin).step(kShareOfParameters)};
 }
 
 Outcome run(const CheckedSurface& checked, const Caller& caller, Observer& observer) {

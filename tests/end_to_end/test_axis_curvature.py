@@ -188,12 +188,6 @@ def test_of_several_draws_the_first_is_measured(lossatlas, networks, tmp_path):
     assert "curvature along x of the first draw: " in done.err
 
 
-@pytest.mark.parametrize("step", ["0", "-1", "nan", "inf", "wide"])
-def test_steps_that_are_none(lossatlas, networks, tmp_path, step):
-    done = lossatlas("line", "--problem", networks["relu"][3], f"--step={step}", "--out", tmp_path / "l.h5")
-    assert done.status == 2 and "--step" in done.line()
-
-
 def test_planes_through_checkpoints_have_none(lossatlas, networks, tmp_path):
     model, _, _, problem = networks["relu"]
     torch.save({name: tensor.float() * 1.1 for name, tensor in model.state_dict().items()}, tmp_path / "b.pt")
