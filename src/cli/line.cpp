@@ -40,6 +40,7 @@ void add_options(CLI::App& command, LineWords& words) {
       ->capture_default_str();
   words.direction.add_directions_to(command);
   add_values(command, request.landscape);
+  add_axis_curvature(command, request.landscape);
   add_running(command, request.landscape, words.progress);
   add_going_on(command, request.landscape);
   add_shard(command, request.landscape);

@@ -52,6 +52,12 @@ void add_options(CLI::App& command, SurfaceWords& words) {
   words.plane.add_plane_to(command);
   words.plane.add_directions_to(command);
   add_values(command, request.landscape);
+  add_axis_curvature(command, request.landscape);
+  command
+      .add_option("--scale-curvature", request.scale_probes,
+                  "at each point also the trace of the curvature at scale h, from N random probes (default: off)")
+      ->transform(whole_number(1, 1'000'000))
+      ->type_name("N");
   command.option_defaults()->group("Speed");
   command
       .add_option("--tolerance", request.tolerance,

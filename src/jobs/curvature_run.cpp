@@ -114,6 +114,11 @@ class CurvatureRun {
     if (!record_.has_pairs) find_pairs();
     while (record_.trace.probes.size() < job_.trace_probes) add_trace_probes();
     while (record_.density.probes() < job_.density_probes) add_density_probes();
+    if (job_.find_scale_trace && record_.scale_trace.probes.empty()) {
+      const auto found = job_.find_scale_trace(observer_.should_stop());
+      if (!found) throw Stopped();
+      record_.scale_trace = *found;
+    }
     job_.save_vectors(record_.pairs);
     record_.is_finished = true;
     save();

@@ -21,6 +21,8 @@ struct CurvatureJob {
   LanczosOptions lanczos;
   std::size_t trace_probes = 0, density_probes = 0, density_steps = 0;
   bool has_diagonal = false;
+  /// The trace at scale h; nothing if it was stopped. Null: not asked for.
+  std::function<std::optional<ScaleTrace>(const std::atomic<bool>& stop)> find_scale_trace = nullptr;
   std::uint64_t seed = 0;
   bool resume = false, force = false;
   std::string introduction;

@@ -123,6 +123,8 @@ struct LandscapeRequest {
   std::string device = "cpu";
   std::string engine = "auto", instruction_set = "auto", dtype = "fp32";
   int threads = usable_processors();
+  bool curvature = false;  // also second derivatives by autodiff
+  double step = 0;         // of second differences of the loss, in multiples of a direction; 0: the usual
   bool force = false, resume = false;
   std::string shard = {};          // "3/16": compute this part alone, into a file beside `out` (jobs/shard.h); "": all
   std::filesystem::path log = {};  // a file that the caller writes meanwhile; "" for none
@@ -149,6 +151,8 @@ struct LandscapeRequest {
     visit("instruction_set", &R::instruction_set);
     visit("dtype", &R::dtype);
     visit("threads", &R::threads);
+    visit("curvature", &R::curvature);
+    visit("step", &R::step);
     visit("force", &R::force);
     visit("resume", &R::resume);
     visit("shard", &R::shard);
@@ -201,8 +205,9 @@ struct SurfaceRequest {
   std::vector<std::size_t> grid{51};  // points along each axis, x first; one number is that of all
   /// By the name of the axis: x, y, z, w, axis5, … Without: -1 to 1; through checkpoints what holds them.
   std::map<std::string, std::array<double, 2>> ranges;
-  double tolerance = 0;     // of the range of log loss; 0: none
-  std::int64_t budget = 0;  // image evaluations; 0: none
+  std::size_t scale_probes = 0;  // of the trace at scale h at each point; 0: not measured
+  double tolerance = 0;          // of the range of log loss; 0: none
+  std::int64_t budget = 0;       // image evaluations; 0: none
 
   /// True if all images at every point are reconstructed from few evaluations.
   bool in_levels() const { return tolerance > 0 || budget > 0; }
@@ -215,6 +220,7 @@ struct SurfaceRequest {
     visit("axes", &R::axes);
     visit("grid", &R::grid);
     visit("ranges", &R::ranges);
+    visit("scale_curvature", &R::scale_probes);
     visit("tolerance", &R::tolerance);
     visit("budget", &R::budget);
   }
@@ -330,6 +336,7 @@ struct CurvatureRequest {
   std::size_t largest = 5, smallest = 1;               // eigenpairs at either end
   double tolerance = 3e-3;                             // of their residuals, relative
   std::size_t trace_probes = 16;                       // 0: no trace
+  std::size_t scale_probes = 0;                        // of the trace at scale `step`; 0: none
   bool by_module = false;                              // also the diagonal and the trace of each module
   std::size_t density_probes = 0, density_steps = 20;  // no probes: no density
   double threshold = 1;                                // eigenvalues beyond ± it are counted
@@ -347,6 +354,7 @@ struct CurvatureRequest {
     visit("low", &R::smallest);
     visit("tolerance", &R::tolerance);
     visit("trace", &R::trace_probes);
+    visit("scale_curvature", &R::scale_probes);
     visit("by_module", &R::by_module);
     visit("density", &R::density_probes);
     visit("density_steps", &R::density_steps);

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "evaluation/device.h"
+#include "evaluation/probed_point.h"
 #include "jobs/inputs.h"
 #include "jobs/jobs.h"
 #include "jobs/landscape_run.h"
@@ -11,6 +12,7 @@
 #include "jobs/rank_run.h"
 #include "jobs/runs_plane.h"
 #include "jobs/shard.h"
+#include "landscape/axis_sweep.h"
 
 namespace lossatlas {
 namespace {
@@ -26,6 +28,7 @@ void check_levels(const SurfaceRequest& request) {
   if (!request.landscape.shard.empty()) refuse("`shard`, as its next point depends on the values of earlier ones");
   if (request.landscape.split == "both") refuse("`split` both");
   if (request.landscape.extras.class_losses) refuse("`class_loss`");
+  if (request.scale_probes > 0) refuse("`scale_curvature`");
   if (request.landscape.extras.top5) refuse("`top5`");
   if (request.landscape.extras.weight_decay > 0) refuse("`l2`");
 }
@@ -120,6 +123,7 @@ Surface empty_surface(const SurfaceRequest& request, const LandscapeOptions& opt
   std::vector<Axis> axes;
   for (std::size_t k = 0; k < request.axes; ++k) axes.push_back(axis_along(request, plane, k));
   auto measures = measures_of(request.landscape.extras, options, inputs);
+  if (request.scale_probes > 0) measures.push_back(measure_of(measure_name(kScaleTrace, options.split)));
   Form form = Single{};
   if (request.plane.repeat > 1) form = Repeats{request.plane.repeat};
   if (!request.in_levels()) return Surface(Grid(axes), measures, form);
@@ -148,6 +152,11 @@ Settings settings_of(const SurfaceRequest& request, const Surface& surface) {
   return settings;
 }
 
+/// Of the trace at scale h: the step is that of the origin at every point.
+ScaleTraceProbes scale_probes(const SurfaceRequest& request, const LandscapeInputs& inputs) {
+  return {request.scale_probes, ProbedPoint(inputs.origin).step(kShareOfParameters)};
+}
+
 Outcome run(const CheckedSurface& checked, const Caller& caller, Observer& observer) {
   const SurfaceRequest& request = checked.request;
   const LandscapeRequest& landscape = request.landscape;
@@ -157,9 +166,14 @@ Outcome run(const CheckedSurface& checked, const Caller& caller, Observer& obser
       read_inputs(landscape, checked.landscape, checked.origin, device, observer, request.in_levels());
   if (leads(caller.ranks)) check_writable(landscape.out);
   const ChosenPlane plane = choose_plane(checked.plane, request.axes, inputs, sums_of(landscape, checked.landscape));
-  const Engine engine = make_engine(landscape, checked.landscape, inputs, device);
+  Engine engine = make_engine(landscape, checked.landscape, inputs, device);
+  if (request.scale_probes > 0) engine = engine.with_scale_trace(scale_probes(request, inputs));
   Surface empty = empty_surface(request, checked.landscape, inputs, plane);
-  const Settings settings = settings_of(request, empty);
+  Settings settings = settings_of(request, empty);
+  if (request.scale_probes > 0) {
+    settings.scale_curvature = request.scale_probes;
+    settings.scale_step = engine.options().scale_trace.step;
+  }
   if (request.in_levels() && !engine.capabilities().per_sample) {
     throw UsageError("`tolerance`: {}, so subsets have other losses", inputs.problem->coupling());
   }

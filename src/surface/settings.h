@@ -75,7 +75,9 @@ struct Settings {
   std::optional<std::string> loss;
   std::optional<std::vector<std::string>> measures;  // their names, in order
   std::optional<Nullable<double>> l2;
-  std::optional<std::string> bn;  // stored or recalibrate
+  std::optional<std::uint64_t> scale_curvature;  // probes of the trace at scale h
+  std::optional<double> scale_step;              // h
+  std::optional<std::string> bn;                 // stored or recalibrate
   std::optional<std::int64_t> bn_layers;
   std::optional<Nullable<std::uint64_t>> bn_images;
   std::optional<std::string> bn_engine, bn_images_sha256;
@@ -143,6 +145,8 @@ struct Settings {
     visit("loss", &S::loss);
     visit("measures", &S::measures);
     visit("l2", &S::l2);
+    visit("scale_curvature", &S::scale_curvature);
+    visit("scale_step", &S::scale_step);
     visit("bn", &S::bn);
     visit("bn_layers", &S::bn_layers);
     visit("bn_images", &S::bn_images);

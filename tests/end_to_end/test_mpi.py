@@ -74,7 +74,7 @@ def of_ours(err):
 def values(path):
     """Every dataset and the settings: what must not depend on how many processes computed it."""
     with h5py.File(path) as file:
-        found = {"settings": file["lossatlas"].attrs["settings"]}
+        found = {name: file["lossatlas"].attrs.get(name) for name in ("settings", "axis_curvatures")}
 
         def keep(name, node):
             if isinstance(node, h5py.Dataset) and name not in ("x", "y", "z"):  # scales, which refer to other datasets
