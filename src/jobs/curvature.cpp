@@ -1,5 +1,4 @@
 #include <ATen/Parallel.h>
-#include <fnmatch.h>
 
 #include <algorithm>
 
@@ -16,6 +15,7 @@
 #include "jobs/scale_trace.h"
 #include "jobs/second_derivatives.h"
 #include "landscape/direction_file.h"
+#include "landscape/parameter_choice.h"
 
 namespace lossatlas {
 namespace {
@@ -69,36 +69,6 @@ CheckedCurvature check(CurvatureRequest request) {
   checked.landscape.engine = EngineChoice::eager;
   checked.request.landscape.engine = "eager";
   return checked;
-}
-
-/// Places of the parameters whose names fit a pattern, as fnmatch() has them; without patterns all.
-std::vector<std::size_t> places_of(const std::vector<std::string>& patterns, const NetworkTensors& state) {
-  std::vector<bool> is_chosen(state.parameters.size(), patterns.empty());
-  for (const std::string& pattern : patterns) {
-    bool found = false;
-    for (std::size_t i = 0; i < is_chosen.size(); ++i) {
-      if (::fnmatch(pattern.c_str(), state.parameters[i].name.c_str(), 0) != 0) continue;
-      is_chosen[i] = found = true;
-    }
-    if (found) continue;
-    throw UsageError("`parameters` {}: no parameter has such a name; the first is {}, the last {}", pattern,
-                     state.parameters.front().name, state.parameters.back().name);
-  }
-  std::vector<std::size_t> places;
-  for (std::size_t i = 0; i < is_chosen.size(); ++i) {
-    if (is_chosen[i]) places.push_back(i);
-  }
-  return places;
-}
-
-void check_memory(const CurvatureRequest& request, const LanczosOptions& lanczos, std::size_t size) {
-  const std::size_t steps = request.density_probes > 0 ? request.density_steps : 0;
-  const double needed = memory_of_vectors(size, lanczos, steps), here = static_cast<double>(memory_of_machine());
-  if (needed <= here) return;
-  throw UsageError(
-      "`top` {}, `low` {}: {} vectors of {} parameters need {:.1f} GB, this machine has {:.1f} GB; ask for fewer",
-      request.largest, request.smallest, static_cast<std::size_t>(needed / 4 / static_cast<double>(size)), size,
-      needed / 1e9, here / 1e9);
 }
 
 json settings_of(const CheckedCurvature& checked, const LandscapeInputs& inputs, const Engine& engine) {
@@ -170,15 +140,7 @@ CurvatureRecord begin_record(const CheckedCurvature& checked, const LandscapeInp
 void save_directions(const std::filesystem::path& file, const Eigenpairs& pairs, const std::vector<std::size_t>& places,
                      const LandscapeInputs& inputs) {
   std::vector<Direction> directions;
-  for (const Vector& vector : pairs.vectors) {
-    directions.push_back(zeros_like(inputs.origin, StatePart::parameters));
-    auto from = vector.begin();
-    for (const std::size_t place : places) {
-      const auto to = numbers_of(directions.back().parameters[place].tensor);
-      std::copy_n(from, to.size(), to.begin());
-      from += static_cast<std::ptrdiff_t>(to.size());
-    }
-  }
+  for (const Vector& vector : pairs.vectors) directions.push_back(direction_of(vector, places, inputs.origin));
   check_writable(file);
   write_directions(file, directions);
 }
@@ -193,7 +155,7 @@ Outcome run(CheckedCurvature checked, const Caller& caller, Observer& observer) 
   landscape.batch_size = checked.landscape.batch_size = differentiated_batch(landscape.batch_size, inputs);
   const Engine engine = make_engine(landscape, checked.landscape, inputs, device);
   for (const std::string& note : notes_of(inputs)) observer.on_note("note: " + note);
-  const auto places = places_of(request.parameters, inputs.origin);
+  const auto places = parameters_of(request.parameters, inputs.origin);
   const LanczosOptions lanczos{.largest = request.largest,
                                .smallest = request.smallest,
                                .tolerance = request.tolerance,
@@ -201,7 +163,8 @@ Outcome run(CheckedCurvature checked, const Caller& caller, Observer& observer) 
                                .seed = request.seed};
   CurvatureRecord record = begin_record(checked, inputs, engine, places, caller);
   const std::size_t size = record.size();
-  check_memory(request, lanczos, size);
+  check_memory_of_vectors(size, lanczos, request.density_probes > 0 ? request.density_steps : 0,
+                          fmt::format("`top` {}, `low` {}", request.largest, request.smallest));
   at::set_num_threads(landscape.threads);
   const NetworkState point = derivative_point(inputs, device);
   note_coupling(inputs, landscape.batch_size, observer);

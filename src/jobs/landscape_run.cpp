@@ -261,7 +261,7 @@ std::optional<AxisCurvatureTask> axis_task(const LandscapeTask& task, const Plan
                                            Observer& observer) {
   if (!has_axis_curvatures(task)) {
     if (task.request.step == 0) return std::nullopt;
-    throw UsageError("`step`: requires random directions, or those of a file, around one network");
+    throw UsageError("`step`: requires random directions, eigenvectors, or those of a file, around one network");
   }
   AxisCurvatureTask axes{.step = task.request.step};
   if (!task.request.curvature || !leads(caller.ranks)) return axes;

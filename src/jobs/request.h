@@ -161,19 +161,24 @@ struct LandscapeRequest {
 };
 
 /// Where directions come from.
-enum class PlaneSource { random, points, file, pca };
+enum class PlaneSource { random, points, file, pca, eigen };
 
 std::string_view name_of(PlaneSource source);
 NLOHMANN_JSON_SERIALIZE_ENUM(PlaneSource, {{PlaneSource::random, "random"},
                                            {PlaneSource::points, "points"},
                                            {PlaneSource::file, "file"},
-                                           {PlaneSource::pca, "pca"}})
+                                           {PlaneSource::pca, "pca"},
+                                           {PlaneSource::eigen, "eigen"}})
 
 /// Along which directions parameters move.
 struct PlaneRequest {
   PlaneSource source = PlaneSource::random;
   std::vector<std::filesystem::path> files;  // the checkpoints that the plane goes through, or the file of directions
   std::string run;                           // of pca: a run folder, or files and patterns with commas between them
+  std::string eigen = {};                    // which eigenvectors, as in "1,low"; "": the largest
+  std::int64_t eigen_samples = 0;            // that their Hessian is over; 0: 1000, or all if there are fewer
+  std::size_t eigen_trace = 16;              // random probes for the trace beside them; 0: no trace
+  std::vector<std::string> parameters = {};  // patterns of those that move; empty: all
   std::string normalization = "filter", ignore = "bias,bn", distribution = "gaussian";
   std::uint64_t seed = 0;
   bool orthogonal = false;
@@ -187,6 +192,10 @@ struct PlaneRequest {
     visit("plane", &R::source);
     visit("files", &R::files);
     visit("run", &R::run);
+    visit("eigen", &R::eigen);
+    visit("eigen_samples", &R::eigen_samples);
+    visit("eigen_trace", &R::eigen_trace);
+    visit("parameters", &R::parameters);
     visit("norm", &R::normalization);
     visit("ignore", &R::ignore);
     visit("distribution", &R::distribution);

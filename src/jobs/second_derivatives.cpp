@@ -39,6 +39,17 @@ NetworkState derivative_point(const LandscapeInputs& inputs, at::Device device) 
   return copy_state(inputs.problem->make_recalibration(inputs.recalibration, device)->apply(point), device);
 }
 
+Direction direction_of(const Vector& vector, const std::vector<std::size_t>& places, const NetworkTensors& origin) {
+  Direction direction = zeros_like(origin, StatePart::parameters);
+  auto from = vector.begin();
+  for (const std::size_t place : places) {
+    const auto to = numbers_of(direction.parameters[place].tensor);
+    std::copy_n(from, to.size(), to.begin());
+    from += static_cast<std::ptrdiff_t>(to.size());
+  }
+  return direction;
+}
+
 void note_coupling(const LandscapeInputs& inputs, std::int64_t batch, Observer& observer) {
   const std::string coupling = inputs.problem->coupling();
   if (coupling.empty()) return;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "curvature/vectors.h"
 #include "jobs/inputs.h"
 #include "jobs/observer.h"
 #include "landscape/plane.h"
@@ -20,6 +21,9 @@ std::int64_t differentiated_batch(std::int64_t asked, const LandscapeInputs& inp
 /// The state that second derivatives are at: the origin, with batch-norm statistics estimated again where the inputs
 /// ask for it, on a device.
 NetworkState derivative_point(const LandscapeInputs& inputs, at::Device device);
+
+/// A vector of the parameters at these places as a direction of weights, 0 elsewhere.
+Direction direction_of(const Vector& vector, const std::vector<std::size_t>& places, const NetworkTensors& origin);
 
 /// If the loss of a sample depends on its batch: that the curvature depends on `batch_size`.
 void note_coupling(const LandscapeInputs& inputs, std::int64_t batch, Observer& observer);

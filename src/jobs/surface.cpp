@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "evaluation/device.h"
 #include "evaluation/probed_point.h"
+#include "jobs/eigen_plane.h"
 #include "jobs/inputs.h"
 #include "jobs/jobs.h"
 #include "jobs/landscape_run.h"
@@ -75,13 +76,14 @@ CheckedSurface check(SurfaceRequest request) {
   check_levels(request);
   request.grid = grid_of(request);
   take_shard(request.landscape, request.plane, points_of(request));
-  CheckedSurface checked{request, check(request.landscape), check(request.plane), {}, {}};
+  CheckedSurface checked{request, check(request.landscape), check(request.plane, request.axes), {}, {}};
   const auto source = checked.plane.source;
   if (source == PlaneSource::pca && request.axes != 2) {
     throw UsageError("`axes` {}: `plane` pca has two", request.axes);
   }
-  const bool has_default = source != PlaneSource::points && source != PlaneSource::pca;
-  checked.landscape.is_between_networks = !has_default;
+  const bool is_eigen = source == PlaneSource::eigen;
+  const bool has_default = source != PlaneSource::points && source != PlaneSource::pca && !is_eigen;
+  checked.landscape.is_between_networks = !has_default && !is_eigen;
   auto& ranges = checked.request.ranges;
   for (std::size_t k = 0; k < request.axes && has_default; ++k) {
     if (request.grid[k] == 1 && !ranges.contains(axis_name(k))) {
@@ -113,6 +115,7 @@ Axis axis_along(const SurfaceRequest& request, const ChosenPlane& plane, std::si
   const std::size_t points = request.grid[axis];
   const auto range = request.ranges.find(axis_name(axis));
   if (range != request.ranges.end()) return axis_of(range->second, points);
+  if (!plane.reach.empty()) return points == 1 ? Axis{0, 0, 1} : Axis{-plane.reach[axis], plane.reach[axis], points};
   if (plane.trajectory.runs.empty()) return axis_around(plane.points, axis, points);
   return axis_around(plane.trajectory, axis == 0 ? &Projected::x : &Projected::y, points);
 }
@@ -165,7 +168,14 @@ Outcome run(const CheckedSurface& checked, const Caller& caller, Observer& obser
   const LandscapeInputs inputs =
       read_inputs(landscape, checked.landscape, checked.origin, device, observer, request.in_levels());
   if (leads(caller.ranks)) check_writable(landscape.out);
-  const ChosenPlane plane = choose_plane(checked.plane, request.axes, inputs, sums_of(landscape, checked.landscape));
+  std::optional<ChosenPlane> eigenvectors;
+  if (checked.plane.source == PlaneSource::eigen) {
+    eigenvectors = eigen_plane(checked.plane, landscape, inputs, device, caller.ranks, observer);
+    if (!eigenvectors) return interrupted_before(caller, observer);
+  }
+  const ChosenPlane plane =
+      eigenvectors ? *eigenvectors
+                   : choose_plane(checked.plane, request.axes, inputs, sums_of(landscape, checked.landscape));
   Engine engine = make_engine(landscape, checked.landscape, inputs, device);
   if (request.scale_probes > 0) engine = engine.with_scale_trace(scale_probes(request, inputs));
   Surface empty = empty_surface(request, checked.landscape, inputs, plane);

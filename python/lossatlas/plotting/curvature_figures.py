@@ -225,8 +225,8 @@ def _eigenvalues(file, options):
     values = np.concatenate([file.largest, file.smallest])
     errors = np.nan_to_num(np.concatenate([file.largest_errors, file.smallest_errors]))
     low = len(file.smallest)
-    names = [_ordinal(number, "largest") for number in range(1, len(file.largest) + 1)]
-    names += [_ordinal(number, "smallest") for number in range(low, 0, -1)]
+    names = [wording.ordinal(number, "largest") for number in range(1, len(file.largest) + 1)]
+    names += [wording.ordinal(number, "smallest") for number in range(low, 0, -1)]
 
     def draw(ax):
         place = -np.arange(len(values), dtype=float)
@@ -246,11 +246,6 @@ def _eigenvalues(file, options):
 
     notes = [f"lines: one standard error over {wording.samples_word(file.settings)}"] if errors.any() else []
     return _Panel(max(1.0, 0.22 * len(values)), draw), notes + curvature_facts(file)[3:]
-
-
-def _ordinal(number, end):
-    suffix = {1: "st", 2: "nd", 3: "rd"}.get(number % 10 if number % 100 not in (11, 12, 13) else 0, "th")
-    return end if number == 1 else f"{number}{suffix} {end}"
 
 
 def _plain(ax, along="both"):
