@@ -24,6 +24,14 @@ Vector vector_of(const Direction& direction) {
   return vector;
 }
 
+/// Small enough for a standard error from batch means.
+std::int64_t batch_for_errors(std::int64_t samples, const LandscapeInputs& inputs) {
+  constexpr std::int64_t kBatches = 16;
+  const std::int64_t usual = differentiated_batch(0, inputs);
+  if (inputs.file && (inputs.file->is_fixed_batch() || inputs.file->is_coupled())) return usual;
+  return std::clamp<std::int64_t>(samples / kBatches, 1, usual);
+}
+
 }  // namespace
 
 std::int64_t differentiated_batch(std::int64_t asked, const LandscapeInputs& inputs) {
@@ -72,7 +80,7 @@ std::optional<std::vector<AutodiffCurvature>> autodiff_curvatures(const Landscap
   at::set_num_threads(threads);
   const NetworkState point = derivative_point(inputs, plane.origin.flat.device());
   LossProducts products(*inputs.problem, samples, point,
-                        {.batch_size = differentiated_batch(0, inputs), .threads = threads, .stop = &stop});
+                        {.batch_size = batch_for_errors(samples->size(), inputs), .threads = threads, .stop = &stop});
   std::vector<AutodiffCurvature> found;
   for (const Direction& direction : plane.directions) {  // one at a time: memory
     const std::vector<Vector> in{vector_of(direction)};

@@ -119,7 +119,7 @@ def test_errors_over_samples_are_numpys(lossatlas, networks, tmp_path):
         assert scale["value"] == pytest.approx(each.mean(), rel=5e-3)
         error = each.std(ddof=1) / np.sqrt(200) * np.sqrt(1 - 200 / 1500)
         assert scale["standard_error"] == pytest.approx(error, rel=5e-3)
-    parts = [slice(first, min(first + 32, 200)) for first in range(0, 200, 32)]
+    parts = [slice(first, min(first + 12, 200)) for first in range(0, 200, 12)]
     counts = np.array([part.stop - part.start for part in parts])
     forms = np.array([by_double_backward(model, data[indices[part]], labels[indices[part]], direction) for part in parts])
     beyond = counts * (forms - np.average(forms, weights=counts))
