@@ -8,7 +8,6 @@
 #include "curvature/curvature_file.h"
 #include "curvature/vectors.h"
 #include "evaluation/loss_products.h"
-#include "evaluation/smoothness.h"
 
 namespace lossatlas {
 namespace {
@@ -54,7 +53,7 @@ void note_coupling(const LandscapeInputs& inputs, std::int64_t batch, Observer& 
                                inputs.checkpoint.string(), coupling, batch));
 }
 
-bool note_smoothness(const LandscapeInputs& inputs, const NetworkState& point, std::int64_t batch, Observer& observer) {
+Smoothness note_smoothness(const LandscapeInputs& inputs, const NetworkState& point, std::int64_t batch, Observer& observer) {
   const auto program = inputs.problem->make_program(point.flat.device());
   const std::int64_t count = std::min(batch, inputs.file && inputs.file->is_fixed_batch() ? batch : 2);
   const auto smoothness =
@@ -65,12 +64,12 @@ bool note_smoothness(const LandscapeInputs& inputs, const NetworkState& point, s
         "note: attention is computed as products and a softmax (LibTorch's math path): its fused form has no second "
         "derivative");
   }
-  if (smoothness.kinks.empty()) return false;
+  if (smoothness.kinks.empty()) return smoothness;
   observer.on_note(fmt::format(
       "note: the network has {}, whose slope jumps. Second derivatives by autodiff, as here, leave the jumps out: the "
       "surface itself curves more",
       fmt::join(smoothness.kinks, ", ")));
-  return true;
+  return smoothness;
 }
 
 std::optional<std::vector<AutodiffCurvature>> autodiff_curvatures(const LandscapeInputs& inputs, const Plane& plane,

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "evaluation/smoothness.h"
 #include "jobs/inputs.h"
 #include "jobs/observer.h"
 #include "landscape/plane.h"
@@ -25,8 +26,8 @@ NetworkState derivative_point(const LandscapeInputs& inputs, at::Device device);
 void note_coupling(const LandscapeInputs& inputs, std::int64_t batch, Observer& observer);
 
 /// What the second derivatives of this network leave out, or had to be computed by other operators. Runs the network
-/// once. Whether it has kinks.
-bool note_smoothness(const LandscapeInputs& inputs, const NetworkState& point, std::int64_t batch, Observer& observer);
+/// once.
+Smoothness note_smoothness(const LandscapeInputs& inputs, const NetworkState& point, std::int64_t batch, Observer& observer);
 
 /// dᵀHd along each direction, over these samples; nothing if it was stopped. Batches are spread over threads, without
 /// changing a bit.
