@@ -168,7 +168,8 @@ Outcome run(CheckedCurvature checked, const Caller& caller, Observer& observer) 
   at::set_num_threads(landscape.threads);
   const NetworkState point = derivative_point(inputs, device);
   note_coupling(inputs, landscape.batch_size, observer);
-  if (note_smoothness(inputs, point, landscape.batch_size, observer) && request.scale_probes > 0) {
+  const Smoothness smoothness = note_smoothness(inputs, point, landscape.batch_size, observer);
+  if (!smoothness.kinks.empty() && request.scale_probes > 0) {
     observer.on_note("note: the trace at scale h counts the jumps within its steps, the trace by autodiff does not");
   }
   const std::string_view word = samples_word(inputs);

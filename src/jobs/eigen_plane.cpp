@@ -14,6 +14,7 @@
 #include "curvature/lanczos.h"
 #include "curvature/trace.h"
 #include "evaluation/loss_products.h"
+#include "evaluation/smoothness.h"
 #include "jobs/curvature_run.h"
 #include "jobs/rank_run.h"
 #include "jobs/second_derivatives.h"
@@ -217,6 +218,7 @@ std::optional<ChosenPlane> eigen_plane(const PlaneOptions& options, const Landsc
   const auto samples = samples_of(options.eigen_samples, request, inputs);
   std::size_t size = 0;
   for (const std::size_t place : places) size += static_cast<std::size_t>(inputs.origin.parameters[place].tensor.numel());
+  use_differentiable_attention();  // on all ranks: the sweep is to have the same bits everywhere
   Found found;
   try {
     if (leads(ranks)) found = find(options, request, inputs, places, samples, device, observer);

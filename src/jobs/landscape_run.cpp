@@ -268,7 +268,7 @@ std::optional<AxisCurvatureTask> axis_task(const LandscapeTask& task, const Plan
   const LandscapeInputs& inputs = task.inputs;
   const std::int64_t batch = differentiated_batch(0, inputs);
   note_coupling(inputs, batch, observer);
-  note_smoothness(inputs, derivative_point(inputs, task.engine.device()), batch, observer);
+  const auto smoothness = note_smoothness(inputs, derivative_point(inputs, task.engine.device()), batch, observer);
   if (inputs.recalibration || settings_from(task.surface.settings).dir_type == "states") {
     observer.on_note(
         "note: dᵀHd by autodiff holds the batch-norm statistics of the centre; the surface, and D(h), change them");
@@ -277,6 +277,7 @@ std::optional<AxisCurvatureTask> axis_task(const LandscapeTask& task, const Plan
                                                             const std::atomic<bool>& stop) {
     return autodiff_curvatures(inputs, plane, samples, threads, stop);
   };
+  if (smoothness.has_attention) return axes;  // another path from then on: the sweep is to have the usual bits
   const std::atomic<bool> never{false};
   std::vector<std::int64_t> few(inputs.problem->coupling().empty() ? 1 : static_cast<std::size_t>(batch));
   few.resize(std::min(few.size(), static_cast<std::size_t>(inputs.images.source->size())));

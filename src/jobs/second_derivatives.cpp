@@ -8,7 +8,6 @@
 #include "curvature/curvature_file.h"
 #include "curvature/vectors.h"
 #include "evaluation/loss_products.h"
-#include "evaluation/smoothness.h"
 
 namespace lossatlas {
 namespace {
@@ -22,6 +21,14 @@ Vector vector_of(const Direction& direction) {
     vector.insert(vector.end(), from.begin(), from.end());
   }
   return vector;
+}
+
+/// Small enough for a standard error from batch means.
+std::int64_t batch_for_errors(std::int64_t samples, const LandscapeInputs& inputs) {
+  constexpr std::int64_t kBatches = 16;
+  const std::int64_t usual = differentiated_batch(0, inputs);
+  if (inputs.file && (inputs.file->is_fixed_batch() || inputs.file->is_coupled())) return usual;
+  return std::clamp<std::int64_t>(samples / kBatches, 1, usual);
 }
 
 }  // namespace
@@ -57,7 +64,7 @@ void note_coupling(const LandscapeInputs& inputs, std::int64_t batch, Observer& 
                                inputs.checkpoint.string(), coupling, batch));
 }
 
-bool note_smoothness(const LandscapeInputs& inputs, const NetworkState& point, std::int64_t batch, Observer& observer) {
+Smoothness note_smoothness(const LandscapeInputs& inputs, const NetworkState& point, std::int64_t batch, Observer& observer) {
   const auto program = inputs.problem->make_program(point.flat.device());
   const std::int64_t count = std::min(batch, inputs.file && inputs.file->is_fixed_batch() ? batch : 2);
   const auto smoothness =
@@ -68,12 +75,12 @@ bool note_smoothness(const LandscapeInputs& inputs, const NetworkState& point, s
         "note: attention is computed as products and a softmax (LibTorch's math path): its fused form has no second "
         "derivative");
   }
-  if (smoothness.kinks.empty()) return false;
+  if (smoothness.kinks.empty()) return smoothness;
   observer.on_note(fmt::format(
       "note: the network has {}, whose slope jumps. Second derivatives by autodiff, as here, leave the jumps out: the "
       "surface itself curves more",
       fmt::join(smoothness.kinks, ", ")));
-  return true;
+  return smoothness;
 }
 
 std::optional<std::vector<AutodiffCurvature>> autodiff_curvatures(const LandscapeInputs& inputs, const Plane& plane,
@@ -83,7 +90,7 @@ std::optional<std::vector<AutodiffCurvature>> autodiff_curvatures(const Landscap
   at::set_num_threads(threads);
   const NetworkState point = derivative_point(inputs, plane.origin.flat.device());
   LossProducts products(*inputs.problem, samples, point,
-                        {.batch_size = differentiated_batch(0, inputs), .threads = threads, .stop = &stop});
+                        {.batch_size = batch_for_errors(samples->size(), inputs), .threads = threads, .stop = &stop});
   std::vector<AutodiffCurvature> found;
   for (const Direction& direction : plane.directions) {  // one at a time: memory
     const std::vector<Vector> in{vector_of(direction)};

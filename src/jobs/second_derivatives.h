@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "curvature/vectors.h"
+#include "evaluation/smoothness.h"
 #include "jobs/inputs.h"
 #include "jobs/observer.h"
 #include "landscape/plane.h"
@@ -29,8 +30,8 @@ Direction direction_of(const Vector& vector, const std::vector<std::size_t>& pla
 void note_coupling(const LandscapeInputs& inputs, std::int64_t batch, Observer& observer);
 
 /// What the second derivatives of this network leave out, or had to be computed by other operators. Runs the network
-/// once. Whether it has kinks.
-bool note_smoothness(const LandscapeInputs& inputs, const NetworkState& point, std::int64_t batch, Observer& observer);
+/// once.
+Smoothness note_smoothness(const LandscapeInputs& inputs, const NetworkState& point, std::int64_t batch, Observer& observer);
 
 /// dᵀHd along each direction, over these samples; nothing if it was stopped. Batches are spread over threads, without
 /// changing a bit.

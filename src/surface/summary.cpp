@@ -280,8 +280,13 @@ nlohmann::ordered_json values_json(const Surface& surface) {
 }  // namespace
 
 nlohmann::ordered_json summary_json(const Surface& surface) {
-  auto summary = values_json(surface);
-  if (!surface.axis_curvatures.empty()) summary["axis_curvatures"] = axis_curvatures_json(surface.axis_curvatures);
+  auto of_values = values_json(surface);
+  if (surface.axis_curvatures.empty()) return of_values;
+  nlohmann::ordered_json summary;
+  for (const auto& [name, value] : of_values.items()) {
+    if (name == "hints") summary["axis_curvatures"] = axis_curvatures_json(surface.axis_curvatures);
+    summary[name] = value;
+  }
   return summary;
 }
 

@@ -119,7 +119,7 @@ def test_errors_over_samples_are_numpys(lossatlas, networks, tmp_path):
         assert scale["value"] == pytest.approx(each.mean(), rel=5e-3)
         error = each.std(ddof=1) / np.sqrt(200) * np.sqrt(1 - 200 / 1500)
         assert scale["standard_error"] == pytest.approx(error, rel=5e-3)
-    parts = [slice(first, min(first + 32, 200)) for first in range(0, 200, 32)]
+    parts = [slice(first, min(first + 12, 200)) for first in range(0, 200, 12)]
     counts = np.array([part.stop - part.start for part in parts])
     forms = np.array([by_double_backward(model, data[indices[part]], labels[indices[part]], direction) for part in parts])
     beyond = counts * (forms - np.average(forms, weights=counts))
@@ -186,6 +186,34 @@ def test_of_several_draws_the_first_is_measured(lossatlas, networks, tmp_path):
     done = surface(lossatlas, tmp_path / "b.h5", problem, "--samples", 60, "--repeat", 2)
     assert axes_of(tmp_path / "a.h5") == axes_of(tmp_path / "b.h5")
     assert "curvature along x of the first draw: " in done.err
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.project, self.head = nn.Linear(4, 12), nn.Linear(4, 3)
+
+    def forward(self, x):
+        q, k, v = (part.unflatten(-1, (2, 2)).transpose(1, 2) for part in self.project(x).chunk(3, -1))
+        return self.head(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2).mean(1))
+
+
+def test_attention_keeps_its_bits_in_the_sweep(lossatlas, tmp_path):
+    """The path that has second derivatives rounds otherwise: it is taken after the sweep."""
+    torch.manual_seed(2)
+    model, x, labels = Attention().eval(), torch.randn(40, 8, 4), torch.randint(0, 3, (40,))
+    export_problem(model, "cross-entropy", (x, labels), tmp_path / "p.lossatlas", quiet=True)
+    words = "line", "--problem", tmp_path / "p.lossatlas", "--split", "train", "--points", 5, "--save-directions"
+    lossatlas(*words, tmp_path / "d.h5", "--out", tmp_path / "a.h5").ok()
+    done = lossatlas(*words, tmp_path / "e.h5", "--curvature", "--out", tmp_path / "b.h5").ok()
+    assert "attention is computed as products and a softmax" in done.err
+    first, second = (helpers.read(tmp_path / f"{name}.h5")["train_loss"] for name in "ab")
+    assert first.tobytes() == second.tobytes()
+    direction, (axis,) = helpers.read_directions(tmp_path / "d.h5"), axes_of(tmp_path / "b.h5")
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+        exact = by_double_backward(model.double(), x.double(), labels, direction)
+    assert axis["autodiff"]["value"] == pytest.approx(exact, rel=1e-4)
+    assert axis["scale"][1]["value"] == pytest.approx(exact, rel=0.02)
 
 
 def test_planes_through_checkpoints_have_none(lossatlas, networks, tmp_path):

@@ -85,6 +85,11 @@ def _axis_curvatures(value, _):
     return [text for axis in value if (text := _along(axis))] if isinstance(value, list) else None
 
 
+def _short(value):
+    """Three digits are enough of what has noise."""
+    return number(float(f"{value:.3g}"))
+
+
 def _along(axis, largest=None):
     """`largest`: the largest eigenvalue of the Hessian there, if it is known."""
     scale = axis.get("scale") if isinstance(axis, dict) else None
@@ -95,12 +100,12 @@ def _along(axis, largest=None):
     if value is None or step is None:
         return None
     if exact is None:
-        noise = f" ± {number(error)}" if error else ""
-        return f"along {axis['axis']}: curvature {number(value)}{noise} at scale h = {number(step)}"
-    units = [number(each / length**2) for each in (exact, value)] if length else []
-    beside = f", where the largest eigenvalue is {number(largest)}" if largest is not None else ""
-    return (f"along {axis['axis']}: dᵀHd {number(exact)} by autodiff, {number(value)} at scale h = {number(step)}"
-            + (f" (‖d‖ = {number(length)}, so {units[0]} and {units[1]} per unit length{beside})" if units else ""))
+        noise = f" ± {_short(error)}" if error else ""
+        return f"along {axis['axis']}: curvature {_short(value)}{noise} at scale h = {_short(step)}"
+    units = [_short(each / length**2) for each in (exact, value)] if length else []
+    beside = f", where the largest eigenvalue is {_short(largest)}" if largest is not None else ""
+    return (f"along {axis['axis']}: dᵀHd {_short(exact)} by autodiff, {_short(value)} at scale h = {_short(step)}"
+            + (f" (‖d‖ = {_short(length)}, so {units[0]} and {units[1]} per unit length{beside})" if units else ""))
 
 
 def _members(value, *names):

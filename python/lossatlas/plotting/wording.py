@@ -32,6 +32,7 @@ def _known(settings, key):
 
 # What a dataset of ours says: 'train_loss_class_3' is the loss, of class 3
 NAME = re.compile(r"(train|test|val)_(loss|acc|err|images)(?:_(se|error|spread|top5|class_(\d+)))?")
+SCALE_TRACE = re.compile(r"(train|test)_scale_trace")
 UNITS = {"percent": "%"}
 QUANTITIES = {"loss": "loss", "acc": "accuracy", "err": "error"}
 
@@ -54,6 +55,8 @@ def short_label(name, settings=None):
         return EIGENVALUES[name]
     if name == "l2":
         return "L2 term"
+    if traced := SCALE_TRACE.fullmatch(name):
+        return f"{SPLITS[traced[1]]} curvature, trace at scale h"
     split, quantity, of, number = _parts(name)
     if not split:
         return name
@@ -82,6 +85,8 @@ def value_label(name, settings, unit=""):
     if name == "l2":
         weight_decay = _known(settings, "l2")
         return f"{label} λ/2 ‖θ‖²" + (f" (λ = {weight_decay})" if weight_decay else "")
+    if SCALE_TRACE.fullmatch(name) and isinstance(settings.get("scale_step"), float):
+        return f"{label} = {settings['scale_step']:.3g}"
     _, quantity, of, _ = _parts(name)
     if is_percent(name):
         return f"{label} (%)"
