@@ -26,11 +26,12 @@ namespace {
 using nlohmann::json;
 
 constexpr double kTolerance = 1e-3;    // of residuals: directions are right to about that, where eigenvalues are apart
-constexpr std::size_t kTogether = 4;   // probes in one pass over the samples
+constexpr std::size_t kProbesTogether = 4;   // probes in one pass over the samples
+constexpr std::size_t kDeflated = 5;          // largest eigenvectors that are taken out of the trace's probes
 constexpr std::int64_t kUsual = 1000;  // samples, as of `lossatlas curvature`
 
 /// Thrown through an algorithm that was to be stopped.
-struct Stopped {};
+struct SearchStopped {};
 
 struct Found {
   std::vector<double> values, residuals;  // of the chosen eigenvectors
@@ -96,9 +97,8 @@ class EigenSearch {
     for (const int place : options_.eigen) {
       const std::size_t k = place > 0 ? static_cast<std::size_t>(place) - 1
                                       : pairs.size() - static_cast<std::size_t>(-place);
-      if (place > 0 ? k >= largest : k >= pairs.size() || pairs.size() < lanczos_.largest + lanczos_.smallest) {
-        throw Error("`plane` eigen: {} parameters have no {} eigenvectors", products_.size(),
-                    lanczos_.largest + lanczos_.smallest);
+      if (place > 0 ? k >= largest : k >= pairs.size()) {
+        throw Error("`plane` eigen: {} parameters do not have so many eigenvectors", products_.size());
       }
       found.values.push_back(pairs.values[k]);
       found.residuals.push_back(pairs.residuals[k]);
@@ -114,7 +114,7 @@ class EigenSearch {
     done_ = 0;
     Trace trace = begin_trace(pairs.vectors, images, {}, false);
     while (trace.probes.size() < options_.eigen_trace) {
-      const std::size_t count = std::min(kTogether, options_.eigen_trace - trace.probes.size());
+      const std::size_t count = std::min(kProbesTogether, options_.eigen_trace - trace.probes.size());
       add_probes(matrix, pairs.vectors, count, options_.eigen_trace, 0, trace);
     }
     return trace.value();
@@ -124,7 +124,7 @@ class EigenSearch {
     std::vector<std::vector<double>> forms(in.size());
     batches_ = 0;
     together_ = in.size();
-    if (!products_.multiply(in, out, forms)) throw Stopped();
+    if (!products_.multiply(in, out, forms)) throw SearchStopped();
     done_ += in.size();
     made_ += in.size();
   }
@@ -145,6 +145,7 @@ LanczosOptions lanczos_of(const PlaneOptions& options) {
     std::size_t& count = place > 0 ? lanczos.largest : lanczos.smallest;
     count = std::max(count, static_cast<std::size_t>(std::abs(place)));
   }
+  if (options.eigen_trace > 0) lanczos.largest = std::max(lanczos.largest, kDeflated);
   return lanczos;
 }
 
@@ -222,7 +223,7 @@ std::optional<ChosenPlane> eigen_plane(const PlaneOptions& options, const Landsc
   Found found;
   try {
     if (leads(ranks)) found = find(options, request, inputs, places, samples, device, observer);
-  } catch (const Stopped&) {
+  } catch (const SearchStopped&) {
     observer.on_progress_end();
     return std::nullopt;
   }

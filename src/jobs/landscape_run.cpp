@@ -17,6 +17,7 @@
 #include "jobs/rank_run.h"
 #include "jobs/second_derivatives.h"
 #include "jobs/surface_run.h"
+#include "landscape/axis_sweep.h"
 #include "landscape/direction_file.h"
 #include "models/registry.h"
 #include "surface/journal.h"
@@ -264,6 +265,9 @@ std::optional<AxisCurvatureTask> axis_task(const LandscapeTask& task, const Plan
     throw UsageError("`step`: requires random directions, eigenvectors, or those of a file, around one network");
   }
   AxisCurvatureTask axes{.step = task.request.step};
+  if (axes.step == 0 && !task.plane.reach.empty()) {  // of eigenvectors: 2h lies within the picture
+    axes.step = std::min(0.5 * std::ranges::min(task.plane.reach), kShareOfParameters * norm(task.inputs.origin));
+  }
   if (!task.request.curvature || !leads(caller.ranks)) return axes;
   const LandscapeInputs& inputs = task.inputs;
   const std::int64_t batch = differentiated_batch(0, inputs);
