@@ -64,7 +64,8 @@ void note_coupling(const LandscapeInputs& inputs, std::int64_t batch, Observer& 
                                inputs.checkpoint.string(), coupling, batch));
 }
 
-Smoothness note_smoothness(const LandscapeInputs& inputs, const NetworkState& point, std::int64_t batch, Observer& observer) {
+Smoothness note_smoothness(const LandscapeInputs& inputs, const NetworkState& point, std::int64_t batch,
+                           Observer& observer) {
   const auto program = inputs.problem->make_program(point.flat.device());
   const std::int64_t count = std::min(batch, inputs.file && inputs.file->is_fixed_batch() ? batch : 2);
   const auto smoothness =

@@ -31,7 +31,8 @@ void note_coupling(const LandscapeInputs& inputs, std::int64_t batch, Observer& 
 
 /// What the second derivatives of this network leave out, or had to be computed by other operators. Runs the network
 /// once.
-Smoothness note_smoothness(const LandscapeInputs& inputs, const NetworkState& point, std::int64_t batch, Observer& observer);
+Smoothness note_smoothness(const LandscapeInputs& inputs, const NetworkState& point, std::int64_t batch,
+                           Observer& observer);
 
 /// dᵀHd along each direction, over these samples; nothing if it was stopped. Batches are spread over threads, without
 /// changing a bit.

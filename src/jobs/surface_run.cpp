@@ -30,6 +30,9 @@ namespace {
 
 using nlohmann::json;
 
+/// In the provenance while curvature along the axes is to be computed.
+constexpr auto kAxesToCome = "axis_curvatures_to_come";
+
 constexpr std::string_view kHdf5Begin = "\x89HDF\r\n\x1a\n";
 
 /// Refuses to mix values of other settings with those that are there; arithmetic is let pass where the job says so.
@@ -117,6 +120,7 @@ class OwnerRun {
     if (is_complete_) return already_complete();
     observer_.on_note(job_.introduction);
     if (reused_ > 0 || pilots() > 0) observer_.on_note(going_on_text());
+    if (lacks_axis_curvatures(job_)) surface_.provenance[kAxesToCome] = true;
     begin_file();
     try {
       return compute();
@@ -159,9 +163,16 @@ class OwnerRun {
       }
     }
     is_complete_ = !has_levels() && reused_ == total() && remains->from_journals == 0 &&
-                   surface_.size() == remains->surface.size() && !lacks_axis_curvatures(job_);
+                   surface_.size() == remains->surface.size() &&
+                   (!lacks_axis_curvatures(job_) || is_left_without_axes(before));
     if (is_complete_ && lacks_data_digest(surface_.settings, remains->surface.settings))
       store_digests(remains->surface);
+  }
+
+  /// A complete file of an older version stays as it is, unless more is asked for.
+  bool is_left_without_axes(const json& provenance) const {
+    return surface_.axis_curvatures.empty() && !provenance.contains(kAxesToCome) && job_.axes->step == 0 &&
+           !job_.axes->autodiff;
   }
 
   /// Into a complete file of an older version, which is left as it is otherwise.
@@ -225,8 +236,9 @@ class OwnerRun {
   /// The curvature along the axes, if it is not known yet. False if it was stopped.
   bool find_axes(const Engine& engine, std::int64_t samples) {
     if (!lacks_axis_curvatures(job_)) return true;
-    has_new_axes_ = true;
-    return find_axis_curvatures(job_, engine, samples, observer_);
+    has_new_axes_ = find_axis_curvatures(job_, engine, samples, observer_);
+    if (has_new_axes_) surface_.provenance.erase(kAxesToCome);
+    return has_new_axes_;
   }
 
   /// The loss at the origin, computed as the sweep computes it, kept where the grid, or the shard, holds that point.

@@ -157,11 +157,16 @@ def test_a_resumed_run_keeps_what_is_there(lossatlas, networks, tmp_path):
     added = axes_of(out)
     assert all(axis.pop("autodiff")["value"] > 0 for axis in added)
     assert added == [{name: value for name, value in axis.items() if name != "autodiff"} for axis in kept]
-    with h5py.File(out, "a") as file:  # as files of before were
+    with h5py.File(out, "a") as file:  # as files of before were, which stay as they are
         del file["lossatlas"].attrs["axis_curvatures"]
     lossatlas("info", out).ok()
+    before = out.read_bytes()
+    assert "nothing is left to do" in surface(lossatlas, out, *words, "--resume").err and out.read_bytes() == before
+    with h5py.File(out, "a") as file:  # as a run that was interrupted when only this was missing leaves it
+        provenance = json.loads(file["lossatlas"].attrs["provenance"])
+        file["lossatlas"].attrs["provenance"] = json.dumps({**provenance, "axis_curvatures_to_come": True})
     surface(lossatlas, out, *words, "--resume")
-    assert axes_of(out) == first
+    assert axes_of(out) == first and "to_come" not in helpers.attribute(out, "provenance")
     surface(lossatlas, out, *words, "--resume", "--step", 0.2)
     assert [axis["step"] for axis in axes_of(out)] == [0.2, 0.2]
 
