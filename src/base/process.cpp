@@ -84,7 +84,7 @@ void limit(int resource, rlim_t most) {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, SIG_DFL);
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_CPU, seconds);
-  const std::uint64_t available = bytes_of("/proc/meminfo", "MemAvailable:");
+  const std::uint64_t available = available_memory();
   if (available > 0) limit(RLIMIT_DATA, bytes_of("/proc/self/status", "VmData:") + available / 2);
   std::string text;
   try {
@@ -128,6 +128,10 @@ std::uint64_t memory_of_machine() {
   ::sysinfo(&machine);
   return (static_cast<std::uint64_t>(machine.totalram) + machine.totalswap) * machine.mem_unit;
 }
+
+std::uint64_t available_memory() { return bytes_of("/proc/meminfo", "MemAvailable:"); }
+
+std::uint64_t memory_of_process() { return bytes_of("/proc/self/status", "VmRSS:"); }
 
 void run_apart(const std::string& what, const std::function<void()>& work, unsigned seconds) {
   std::array<int, 2> ends{};

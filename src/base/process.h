@@ -32,6 +32,10 @@ Life life_of(const ProcessName& process);
 
 /// Bytes of main memory and swap.
 std::uint64_t memory_of_machine();
+/// Bytes of main memory that can be had without swapping.
+std::uint64_t available_memory();
+/// Bytes of main memory that this process holds.
+std::uint64_t memory_of_process();
 
 /// Runs `work` in a child process, which gets half of the memory that is free and `seconds` of processor time, and none
 /// of this process's threads: work that a stranger's file decides, and that may end the process. Throws Error with the

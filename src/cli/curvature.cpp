@@ -62,6 +62,18 @@ void add_curvature_options(CLI::App& command, CurvatureWords& words) {
                   "are trained)")
       ->delimiter(',')
       ->type_name("PATTERN");
+  command
+      .add_option("--scale-curvature", request.scale_probes,
+                  "random probes for the trace at scale h, by forward passes alone; 0: none")
+      ->transform(whole_number(0, kMostProbes))
+      ->capture_default_str();
+  command
+      .add_option(
+          "--step", request.landscape.step,
+          "that h: the loss is evaluated at θ ± h v, v random signs (default: such that ‖h v‖ = 0.03 ‖θ‖, θ all "
+          "parameters)")
+      ->check(above_zero())
+      ->type_name("H");
   command.add_option("--seed", request.seed, "decides the first vector and the probes")
       ->transform(whole_number())
       ->capture_default_str();

@@ -87,6 +87,18 @@ void add_statistics(CLI::App& command, LandscapeRequest& request) {
       ->transform(whole_number(2, 1'000'000'000));
 }
 
+void add_axis_curvature(CLI::App& command, LandscapeRequest& request) {
+  command.option_defaults()->group("Curvature at the centre");
+  command.add_flag("--curvature", request.curvature,
+                   "along each axis also dᵀHd, the second derivative by automatic differentiation");
+  command
+      .add_option("--step", request.step,
+                  "scale h of the curvature along each axis, D(h) = [L(h d) − 2 L(0) + L(−h d)] / h² (default: such "
+                  "that ‖h d‖ = 0.03 ‖θ‖, θ all parameters at the centre)")
+      ->check(above_zero())
+      ->type_name("H");
+}
+
 void add_running(CLI::App& command, LandscapeRequest& request, std::string& progress) {
   command.option_defaults()->group("Speed");
   auto* batch = command.add_option("--batch-size", request.batch_size, "images in one forward pass")

@@ -20,6 +20,8 @@ void add_samples(CLI::App& command, LandscapeRequest& request, bool one_split, c
 void add_statistics(CLI::App& command, LandscapeRequest& request);
 /// Images and values: --split to --bn-images.
 void add_values(CLI::App& command, LandscapeRequest& request);
+/// --curvature and --step.
+void add_axis_curvature(CLI::App& command, LandscapeRequest& request);
 /// --batch-size, device and engine, threads; --out, progress.
 void add_running(CLI::App& command, LandscapeRequest& request, std::string& progress);
 /// --resume, --force.

@@ -38,8 +38,10 @@ void add_options(CLI::App& command, LineWords& words) {
   command.add_option("--lines", request.lines, "random directions, each with its line")
       ->transform(whole_number(1, 1000))
       ->capture_default_str();
+  words.direction.add_source_of_line_to(command);
   words.direction.add_directions_to(command);
   add_values(command, request.landscape);
+  add_axis_curvature(command, request.landscape);
   add_running(command, request.landscape, words.progress);
   add_going_on(command, request.landscape);
   add_shard(command, request.landscape);

@@ -14,6 +14,8 @@ class PlaneWords {
  public:
   /// --plane, --orthogonal and --repeat: what takes two directions.
   void add_plane_to(CLI::App& command);
+  /// --plane of a line.
+  void add_source_of_line_to(CLI::App& command);
   /// The options of single directions, from --norm to --save-directions.
   void add_directions_to(CLI::App& command);
 
@@ -26,9 +28,10 @@ class PlaneWords {
 
  private:
   PlaneRequest request_;
-  std::string plane_ = "random";  // or points:A,B,C, file:F, pca:RUN
+  std::string plane_ = "random";  // or points:A,B,C, file:F, pca:RUN, eigen:I,J
   std::filesystem::path directions_;
   std::vector<CLI::Option*> of_random_;  // what only random directions read
+  std::vector<CLI::Option*> of_eigen_;   // what only eigenvectors read
 };
 
 }  // namespace lossatlas

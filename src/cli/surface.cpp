@@ -37,7 +37,7 @@ void add_options(CLI::App& command, SurfaceWords& words) {
   command.add_option("--grid", words.grid, "points along each axis, as in 51x41; 51 is the same along all")
       ->type_name("N|NxM")
       ->capture_default_str();
-  const std::string ranges = " (default: -1:1; through checkpoints what holds them)";
+  const std::string ranges = " (default: -1:1; through checkpoints what holds them; along eigenvectors until λx²/2 is 1)";
   constexpr std::array kPlaces{"first", "second", "third", "fourth"};
   for (std::size_t k = 0; k < words.ranges.size(); ++k) {
     const std::string text =
@@ -52,6 +52,12 @@ void add_options(CLI::App& command, SurfaceWords& words) {
   words.plane.add_plane_to(command);
   words.plane.add_directions_to(command);
   add_values(command, request.landscape);
+  add_axis_curvature(command, request.landscape);
+  command
+      .add_option("--scale-curvature", request.scale_probes,
+                  "at each point also the trace of the curvature at scale h, from N random probes (default: off)")
+      ->transform(whole_number(1, 1'000'000))
+      ->type_name("N");
   command.option_defaults()->group("Speed");
   command
       .add_option("--tolerance", request.tolerance,

@@ -138,22 +138,27 @@ void write_density(Hdf5Writer& writer, const Density& density) {
 
 std::size_t CurvatureRecord::size() const { return places.empty() ? 0 : places.back().first + places.back().count; }
 
-double CurvatureRecord::error_over_samples(const std::vector<double>& of_batches) const {
-  const auto used = static_cast<double>(samples.size()), all = static_cast<double>(population);
-  if (samples.size() >= static_cast<std::size_t>(population)) return 0;
+double error_over_batches(const std::vector<double>& of_batches, const std::vector<double>& weights, double used,
+                          double population) {
+  if (used >= population) return 0;
   const auto n = static_cast<double>(of_batches.size());
   if (of_batches.size() < 2) return std::numeric_limits<double>::quiet_NaN();
   // Of the ratio Σ w x / Σ w, by linearization (Cochran 1977, "Sampling Techniques", section 6.3).
-  double weights = 0, total = 0, squares = 0;
+  double all = 0, total = 0, squares = 0;
   for (std::size_t b = 0; b < of_batches.size(); ++b) {
-    weights += batch_weights[b];
-    total += batch_weights[b] * of_batches[b];
+    all += weights[b];
+    total += weights[b] * of_batches[b];
   }
   for (std::size_t b = 0; b < of_batches.size(); ++b) {
-    const double beyond = batch_weights[b] * (of_batches[b] - total / weights);
+    const double beyond = weights[b] * (of_batches[b] - total / all);
     squares += beyond * beyond;
   }
-  return std::sqrt(squares * n / (n - 1) * (1 - used / all)) / weights;
+  return std::sqrt(squares * n / (n - 1) * (1 - used / population)) / all;
+}
+
+double CurvatureRecord::error_over_samples(const std::vector<double>& of_batches) const {
+  return error_over_batches(of_batches, batch_weights, static_cast<double>(samples.size()),
+                            static_cast<double>(population));
 }
 
 std::vector<double> CurvatureRecord::trace_of_batches() const {
@@ -188,6 +193,11 @@ void write_curvature(const std::filesystem::path& file, const CurvatureRecord& r
   if (record.has_pairs) write_pairs(writer, record);
   if (!record.trace.parts.empty()) write_trace(writer, record);
   if (record.density.steps > 0) write_density(writer, record.density);
+  if (!record.scale_trace.probes.empty()) {
+    write(writer, "scale_trace/probes", record.scale_trace.probes);
+    write_number(writer, "scale_step", record.scale_trace.step);
+    write_number(writer, "scale_trace_se", record.scale_trace.error_over_samples);
+  }
   writer.attribute<std::int64_t>(kRoot, "format", std::array{kFileFormat});
   writer.attribute(kRoot, "kind", kKind);
   write_number(writer, "loss", record.loss);
@@ -230,6 +240,10 @@ CurvatureRecord read_curvature(const std::filesystem::path& file) {
   if (reader.has(place("density"))) {
     record.density = {reader.shape(place("density/nodes")).back(), read(reader, "density/nodes"),
                       read(reader, "density/weights")};
+  }
+  if (reader.has(place("scale_trace"))) {
+    record.scale_trace = {reader.number_attribute(kRoot, "scale_step"), read(reader, "scale_trace/probes"),
+                          reader.number_attribute(kRoot, "scale_trace_se")};
   }
   record.loss = reader.number_attribute(kRoot, "loss");
   record.loss_error = reader.number_attribute(kRoot, "loss_se");

@@ -14,6 +14,22 @@
 
 namespace lossatlas {
 
+/// The trace at scale h: D_v(h), the second difference of the loss along v, of each of several random signs v.
+struct ScaleTrace {
+  double step = 0;             // h
+  std::vector<double> probes;  // D_v(h) of each; empty: not computed
+  double error_over_samples = std::numeric_limits<double>::quiet_NaN();
+
+  /// Their mean, and its standard error over the probes.
+  Estimate value() const { return estimate_of(probes); }
+};
+
+/// Standard error of a mean over batches of `used` samples in all, as an estimate of that over the whole population:
+/// with the finite-population correction, 0 where all samples were used; NaN of one batch of several samples of a
+/// larger population. `weights`: Σ w of each batch's samples.
+double error_over_batches(const std::vector<double>& of_batches, const std::vector<double>& weights, double used,
+                          double population);
+
 /// The curvature of a mean loss at one point, as far as it was computed.
 struct CurvatureRecord {
   // At the point.
@@ -35,6 +51,7 @@ struct CurvatureRecord {
 
   Trace trace;
   std::vector<std::vector<double>> trace_forms;  // [probe][batch]
+  ScaleTrace scale_trace;
   Density density;
   double threshold = 1;  // eigenvalues beyond ±threshold are counted
 
@@ -43,9 +60,7 @@ struct CurvatureRecord {
   nlohmann::json settings = nlohmann::json::object(), provenance = nlohmann::json::object();
 
   std::size_t size() const;
-  /// Standard error, over the samples, of a mean over batches, as an estimate of that over the whole split: with the
-  /// finite-population correction, 0 where all samples were used; NaN of one batch of several samples of a larger
-  /// split.
+  /// error_over_batches() of this record's samples.
   double error_over_samples(const std::vector<double>& of_batches) const;
   /// The trace that each batch alone would have given with the same probes. Empty without eigenpairs and probes.
   std::vector<double> trace_of_batches() const;

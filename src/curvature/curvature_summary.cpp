@@ -42,6 +42,14 @@ ordered_json curvature_summary(const CurvatureRecord& record) {
                         {"se_samples", number(record.error_over_samples(record.trace_of_batches()))},
                         {"probes", record.trace.probes.size()}};
   }
+  if (!record.scale_trace.probes.empty()) {
+    const Estimate trace = record.scale_trace.value();
+    summary["scale_trace"] = {{"value", number(trace.value)},
+                              {"se_probes", number(trace.standard_error)},
+                              {"se_samples", number(record.scale_trace.error_over_samples)},
+                              {"probes", record.scale_trace.probes.size()},
+                              {"step", record.scale_trace.step}};
+  }
   if (record.density.probes() > 0) {
     summary["threshold"] = record.threshold;
     summary["above"] = count(count_above(record.density, record.size(), record.threshold));

@@ -13,6 +13,7 @@
 #include "evaluation/engines/eager.h"
 #include "evaluation/engines/fused.h"
 #include "evaluation/engines/tensor.h"
+#include "evaluation/probed_point.h"
 #include "evaluation/recalibration.h"
 #include "fused/lowering.h"
 
@@ -94,7 +95,8 @@ void Evaluator::halve_batches() {
 std::vector<Evaluation> Evaluator::evaluate_once(const NetworkTensors& state, std::span<const std::int64_t> sizes,
                                                  ImageResults* each) {
   const at::NoGradGuard no_gradients;
-  objective_->load(recalibration_ ? recalibration_->apply(state) : state);
+  const NetworkTensors& point = recalibration_ ? recalibration_->apply(state) : state;
+  objective_->load(point);
   const std::int64_t population = samples_.population > 0 ? samples_.population : samples_.first->size();
   const Criterion& criterion = objective_->criterion();
   Measurement sum(criterion.measures().size());
@@ -112,7 +114,29 @@ std::vector<Evaluation> Evaluator::evaluate_once(const NetworkTensors& state, st
     const double term = l2_term(state.parameters, options_.weight_decay);
     for (Evaluation& result : results) result.more["l2"] = term;
   }
+  if (options_.scale_trace.count > 0 && sizes.back() == samples_.first->size()) {
+    results.back().more[std::string(kScaleTrace)] = scale_trace(point, results.back().loss);
+  }
   return results;
+}
+
+/// At a state whose loss is known. Batch-norm statistics stay those of the state.
+double Evaluator::scale_trace(const NetworkTensors& state, double loss) {
+  ProbedPoint probed(state);
+  const at::Device device = state.parameters.front().tensor.device();
+  const auto& [count, step] = options_.scale_trace;
+  const auto loss_at = [&](std::size_t probe, double c) {
+    const NetworkState there = state_on(probed.at(0, probe, c), device);
+    objective_->load(there);
+    Measurement sum(objective_->criterion().measures().size());
+    objective_->add(*samples_.first, {0, samples_.first->size()}, sum);
+    return sum[0].mean();
+  };
+  double total = 0;
+  for (std::size_t k = 0; k < count; ++k) {
+    total += (loss_at(k, step) - 2 * loss + loss_at(k, -step)) / (step * step);
+  }
+  return total / static_cast<double>(count);
 }
 
 void Evaluator::add_second(std::vector<Evaluation>& results) {
@@ -163,7 +187,24 @@ void Engine::compile() {
 Engine Engine::plain() const {
   Engine engine = *this;
   engine.options_.weight_decay = 0;
+  engine.options_.scale_trace = {};
   engine.samples_.recalibration = nullptr;
+  return engine;
+}
+
+Engine Engine::for_differences() const {
+  Engine engine = *this;
+  engine.options_.weight_decay = 0;
+  engine.options_.scale_trace = {};
+  engine.options_.precision = Precision::fp32;
+  engine.samples_.second = nullptr;
+  if (device_.is_cuda()) allow_tf32(false);
+  return engine;
+}
+
+Engine Engine::with_scale_trace(const ScaleTraceProbes& probes) const {
+  Engine engine = *this;
+  engine.options_.scale_trace = probes;
   return engine;
 }
 

@@ -29,13 +29,24 @@ std::string_view name_of(EngineChoice choice);
 /// Throws UsageError for a name that is not "auto", "eager" or "fused".
 EngineChoice engine_of(const std::string& name);
 
+/// The trace of the loss's second derivatives at scale h, measured at each point by 2 probes + 1 evaluations: the mean
+/// of [L(θ + h v) - 2 L(θ) + L(θ - h v)] / h² over random signs v of all parameters, the same at every point.
+struct ScaleTraceProbes {
+  std::size_t count = 0;  // 0: not measured
+  double step = 0;        // h, above 0
+};
+
 struct EngineOptions {
   std::int64_t batch_size = 128;  // samples in one run of the network; the last bits of a loss depend on it
   EngineChoice engine = EngineChoice::automatic;
   InstructionSet instruction_set = best_instruction_set();  // of the fused engine on the CPU
   Precision precision = Precision::fp32;  // of its products; others than fp32 require the fused engine
   double weight_decay = 0;                // λ: the L2 term is measured where it is above 0
+  ScaleTraceProbes scale_trace = {};      // over the first samples
 };
+
+/// The kind of measure that the trace at scale h is.
+inline constexpr std::string_view kScaleTrace = "scale_trace";
 
 /// The samples of an engine, all of one kind.
 struct EngineSamples {
@@ -74,6 +85,7 @@ class Evaluator {
   std::vector<Evaluation> evaluate_once(const NetworkTensors& state, std::span<const std::int64_t> sizes,
                                         ImageResults* each);
   void halve_batches();
+  double scale_trace(const NetworkTensors& state, double loss);
   void add_second(std::vector<Evaluation>& results);
 
   EngineOptions options_;
@@ -90,8 +102,14 @@ class Engine {
   Engine(std::shared_ptr<const Problem> problem, EngineSamples samples, const EngineOptions& options,
          at::Device device);
 
-  /// The same engine with batch-norm statistics as they are stored and without the L2 term; nothing is recompiled.
+  /// The same engine with batch-norm statistics as they are stored, without the L2 term and the trace at scale h;
+  /// nothing is recompiled.
   Engine plain() const;
+  /// The same engine on the first samples alone, in fp32, without the L2 term and the trace at scale h: for differences
+  /// of losses.
+  Engine for_differences() const;
+  /// The same engine, which measures the trace at scale h as well (kScaleTrace).
+  Engine with_scale_trace(const ScaleTraceProbes& probes) const;
   /// The same engine on other samples in the place of the first; nothing is recompiled.
   Engine with_samples(std::shared_ptr<const SampleSource> samples) const;
 

@@ -14,11 +14,15 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/process.h"
 #include "base/text.h"
 #include "evaluation/engines/eager.h"
 
 namespace lossatlas {
 namespace {
+
+/// What batches keep for further products, at most, and no more than a quarter of the memory that is free.
+constexpr std::uint64_t kMostKept = std::uint64_t{2} << 30;  // bytes
 
 /// Zeros like the point's parameters, on its device.
 NetworkState zeros_of(const NetworkState& point) {
@@ -115,8 +119,9 @@ bool LossProducts::for_batches(const Compute& compute, const Take& take) {
       if (!ends) {
         guarded([&] {
           const at::NoGradGuard no_gradients;
-          batch_weights_[static_cast<std::size_t>(batch)] = worker.sums[0].weights;
-          take(worker, static_cast<std::size_t>(batch));
+          const auto place = static_cast<std::size_t>(batch);
+          if (worker.sums[0].count > 0) batch_weights_[place] = worker.sums[0].weights;  // else known, as it was kept
+          take(worker, place);
           if (options_.on_batch) options_.on_batch();
         });
       }
@@ -155,13 +160,20 @@ bool LossProducts::multiply(std::span<const std::vector<float>> in, std::span<st
     exact.push_back(direction.flat.to(at::kDouble));
   }
   for (auto& of_batches : forms) of_batches.assign(batches(), 0);
-  batch_weights_.assign(batches(), 0);
+  batch_weights_.resize(batches());
+  kept_.resize(batches());
+  if (most_memory_ == 0 && point_.flat.device().is_cpu()) {
+    most_memory_ = memory_of_process() + std::min(kMostKept, available_memory() / 4);
+  }
   const auto compute = [&](Worker& worker, SampleRange range) {
     worker.begin(in.size(), point_);
+    std::unique_ptr<KeptBatch>& kept = kept_[static_cast<std::size_t>(range.first / options_.batch_size)];
+    const bool has_room = memory_of_process() < most_memory_;
     worker.objective->add(*samples_, range, worker.sums,
                           {.directions = directions,
                            .products = std::span(worker.results).first(in.size()),
                            .matrix = options_.matrix,
+                           .kept = kept || has_room ? &kept : nullptr,
                            .parameters = places_});
   };
   const auto take = [&](Worker& worker, std::size_t batch) {

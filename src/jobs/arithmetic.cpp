@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "base/error.h"
 
@@ -65,6 +66,9 @@ void check_problem(const LandscapeRequest& request) {
 
 LandscapeOptions check(const LandscapeRequest& request) {
   if (!request.problem.empty()) check_problem(request);
+  if (!(request.step >= 0 && std::isfinite(request.step))) {
+    throw UsageError("`step` {}: requires a finite number above 0", request.step);
+  }
   const bool both = request.split == "both";
   const Arithmetic arithmetic = arithmetic_of(request.instruction_set, request.dtype, request.device);
   return {request.split == "test" ? Split::test : Split::train,

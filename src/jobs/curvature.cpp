@@ -1,5 +1,4 @@
 #include <ATen/Parallel.h>
-#include <fnmatch.h>
 
 #include <algorithm>
 
@@ -8,13 +7,15 @@
 #include "base/process.h"
 #include "curvature/product_journal.h"
 #include "evaluation/device.h"
-#include "evaluation/smoothness.h"
 #include "jobs/curvature_run.h"
 #include "jobs/inputs.h"
 #include "jobs/jobs.h"
 #include "jobs/landscape_run.h"
 #include "jobs/run_files.h"
+#include "jobs/scale_trace.h"
+#include "jobs/second_derivatives.h"
 #include "landscape/direction_file.h"
+#include "landscape/parameter_choice.h"
 
 namespace lossatlas {
 namespace {
@@ -46,8 +47,8 @@ CheckedCurvature check(CurvatureRequest request) {
   CheckedCurvature checked{request, options, kMatrices.parse("`operator`", request.matrix), {}};
   check_engine(landscape, options);
   if (options.second) throw UsageError("`split` both: curvature is that of one split; choose train or test");
-  if (request.largest + request.smallest + request.trace_probes + request.density_probes == 0) {
-    throw UsageError("`top`, `low`, `trace` and `density` are 0: nothing is left to compute");
+  if (request.largest + request.smallest + request.trace_probes + request.density_probes + request.scale_probes == 0) {
+    throw UsageError("`top`, `low`, `trace`, `density` and `scale_curvature` are 0: nothing is left to compute");
   }
   if (!request.save_directions.empty() && request.largest + request.smallest == 0) {
     throw UsageError("`save_directions`: requires `top` or `low` above 0");
@@ -55,6 +56,7 @@ CheckedCurvature check(CurvatureRequest request) {
   if (!request.save_directions.empty() && landscape.resume && std::filesystem::exists(request.save_directions)) {
     throw Error("{}: exists; choose another `save_directions`", request.save_directions.string());
   }
+  if (landscape.step > 0 && request.scale_probes == 0) throw UsageError("`step`: requires `scale_curvature` above 0");
   if (request.density_steps < 2) throw UsageError("`density_steps` {}: requires 2 or more", request.density_steps);
   if (!(request.tolerance > 0 && request.tolerance < 1)) {
     throw UsageError("`tolerance` {}: requires a number between 0 and 1", request.tolerance);
@@ -67,70 +69,6 @@ CheckedCurvature check(CurvatureRequest request) {
   checked.landscape.engine = EngineChoice::eager;
   checked.request.landscape.engine = "eager";
   return checked;
-}
-
-/// Places of the parameters whose names fit a pattern, as fnmatch() has them; without patterns all.
-std::vector<std::size_t> places_of(const std::vector<std::string>& patterns, const NetworkTensors& state) {
-  std::vector<bool> is_chosen(state.parameters.size(), patterns.empty());
-  for (const std::string& pattern : patterns) {
-    bool found = false;
-    for (std::size_t i = 0; i < is_chosen.size(); ++i) {
-      if (::fnmatch(pattern.c_str(), state.parameters[i].name.c_str(), 0) != 0) continue;
-      is_chosen[i] = found = true;
-    }
-    if (found) continue;
-    throw UsageError("`parameters` {}: no parameter has such a name; the first is {}, the last {}", pattern,
-                     state.parameters.front().name, state.parameters.back().name);
-  }
-  std::vector<std::size_t> places;
-  for (std::size_t i = 0; i < is_chosen.size(); ++i) {
-    if (is_chosen[i]) places.push_back(i);
-  }
-  return places;
-}
-
-/// Samples differentiated at a time: double backward keeps two to three times what a gradient does.
-std::int64_t batch_size_of(const LandscapeRequest& request, const LandscapeInputs& inputs) {
-  constexpr std::int64_t kUsual = 32;
-  if (inputs.file && (inputs.file->is_fixed_batch() || inputs.file->is_coupled())) return inputs.file->batch_size();
-  if (request.batch_size > 0) return request.batch_size;
-  return inputs.file ? std::min(kUsual, inputs.file->batch_size()) : kUsual;
-}
-
-void check_memory(const CurvatureRequest& request, const LanczosOptions& lanczos, std::size_t size) {
-  const std::size_t steps = request.density_probes > 0 ? request.density_steps : 0;
-  const double needed = memory_of_vectors(size, lanczos, steps), here = static_cast<double>(memory_of_machine());
-  if (needed <= here) return;
-  throw UsageError(
-      "`top` {}, `low` {}: {} vectors of {} parameters need {:.1f} GB, this machine has {:.1f} GB; ask for fewer",
-      request.largest, request.smallest, static_cast<std::size_t>(needed / 4 / static_cast<double>(size)), size,
-      needed / 1e9, here / 1e9);
-}
-
-void note_coupling(const LandscapeInputs& inputs, std::int64_t batch, Observer& observer) {
-  const std::string coupling = inputs.problem->coupling();
-  if (coupling.empty()) return;
-  observer.on_note(fmt::format("note: {}: {}, so the curvature depends on `batch_size` (here {})",
-                               inputs.checkpoint.string(), coupling, batch));
-}
-
-/// What the second derivatives of this network leave out, or had to be computed by other operators.
-void note_smoothness(const LandscapeInputs& inputs, const NetworkState& point, std::int64_t batch, Observer& observer) {
-  const auto program = inputs.problem->make_program(point.flat.device());
-  const std::int64_t count = std::min(batch, inputs.file && inputs.file->is_fixed_batch() ? batch : 2);
-  const auto smoothness =
-      smoothness_of(*program, *inputs.problem->criterion(),
-                    inputs.images.source->batch(0, std::min(count, inputs.images.source->size())), point);
-  if (smoothness.has_attention) {
-    observer.on_note(
-        "note: attention is computed as products and a softmax (LibTorch's math path): its fused form has no second "
-        "derivative");
-  }
-  if (smoothness.kinks.empty()) return;
-  observer.on_note(fmt::format(
-      "note: the network has {}, whose slope jumps. Second derivatives by autodiff, as here, leave the jumps out: the "
-      "surface itself curves more",
-      fmt::join(smoothness.kinks, ", ")));
 }
 
 json settings_of(const CheckedCurvature& checked, const LandscapeInputs& inputs, const Engine& engine) {
@@ -150,7 +88,31 @@ json settings_of(const CheckedCurvature& checked, const LandscapeInputs& inputs,
               {"density_steps", request.density_steps},
               {"threshold", request.threshold},
               {"parameters", request.parameters.empty() ? json(nullptr) : json(request.parameters)}});
+  if (request.scale_probes > 0) {
+    all["scale_curvature"] = request.scale_probes;
+    all["step"] = request.landscape.step > 0 ? json(request.landscape.step) : json(nullptr);
+  }
   return all;
+}
+
+/// The trace at scale h of `point`, whose batch-norm statistics stay as they are, by the fastest engine.
+std::function<std::optional<ScaleTrace>(const std::atomic<bool>&)> scale_task(const CheckedCurvature& checked,
+                                                                              const LandscapeInputs& inputs,
+                                                                              const NetworkState& point,
+                                                                              const std::vector<std::size_t>& places) {
+  const CurvatureRequest& request = checked.request;
+  if (request.scale_probes == 0) return nullptr;
+  LandscapeOptions options = checked.landscape;
+  options.engine = EngineChoice::automatic;
+  const Engine engine = make_engine(request.landscape, options, inputs, point.flat.device()).plain().for_differences();
+  return [&, engine](const std::atomic<bool>& stop) {
+    return scale_trace(point, places, engine,
+                       {.probes = request.scale_probes,
+                        .step = request.landscape.step,
+                        .seed = request.seed,
+                        .threads = request.landscape.threads,
+                        .stop = &stop});
+  };
 }
 
 CurvatureRecord begin_record(const CheckedCurvature& checked, const LandscapeInputs& inputs, const Engine& engine,
@@ -178,15 +140,7 @@ CurvatureRecord begin_record(const CheckedCurvature& checked, const LandscapeInp
 void save_directions(const std::filesystem::path& file, const Eigenpairs& pairs, const std::vector<std::size_t>& places,
                      const LandscapeInputs& inputs) {
   std::vector<Direction> directions;
-  for (const Vector& vector : pairs.vectors) {
-    directions.push_back(zeros_like(inputs.origin, StatePart::parameters));
-    auto from = vector.begin();
-    for (const std::size_t place : places) {
-      const auto to = numbers_of(directions.back().parameters[place].tensor);
-      std::copy_n(from, to.size(), to.begin());
-      from += static_cast<std::ptrdiff_t>(to.size());
-    }
-  }
+  for (const Vector& vector : pairs.vectors) directions.push_back(direction_of(vector, places, inputs.origin));
   check_writable(file);
   write_directions(file, directions);
 }
@@ -198,10 +152,10 @@ Outcome run(CheckedCurvature checked, const Caller& caller, Observer& observer) 
   const auto device = open_device(landscape.device);
   const LandscapeInputs inputs = read_inputs(landscape, checked.landscape, landscape.checkpoint, device, observer);
   check_writable(landscape.out);
-  landscape.batch_size = checked.landscape.batch_size = batch_size_of(landscape, inputs);
+  landscape.batch_size = checked.landscape.batch_size = differentiated_batch(landscape.batch_size, inputs);
   const Engine engine = make_engine(landscape, checked.landscape, inputs, device);
   for (const std::string& note : notes_of(inputs)) observer.on_note("note: " + note);
-  const auto places = places_of(request.parameters, inputs.origin);
+  const auto places = parameters_of(request.parameters, inputs.origin);
   const LanczosOptions lanczos{.largest = request.largest,
                                .smallest = request.smallest,
                                .tolerance = request.tolerance,
@@ -209,14 +163,15 @@ Outcome run(CheckedCurvature checked, const Caller& caller, Observer& observer) 
                                .seed = request.seed};
   CurvatureRecord record = begin_record(checked, inputs, engine, places, caller);
   const std::size_t size = record.size();
-  check_memory(request, lanczos, size);
+  check_memory_of_vectors(size, lanczos, request.density_probes > 0 ? request.density_steps : 0,
+                          fmt::format("`top` {}, `low` {}", request.largest, request.smallest));
   at::set_num_threads(landscape.threads);
-  NetworkState point = copy_state(inputs.origin, device);
-  if (inputs.recalibration) {
-    point = copy_state(inputs.problem->make_recalibration(inputs.recalibration, device)->apply(point), device);
-  }
+  const NetworkState point = derivative_point(inputs, device);
   note_coupling(inputs, landscape.batch_size, observer);
-  note_smoothness(inputs, point, landscape.batch_size, observer);
+  const Smoothness smoothness = note_smoothness(inputs, point, landscape.batch_size, observer);
+  if (!smoothness.kinks.empty() && request.scale_probes > 0) {
+    observer.on_note("note: the trace at scale h counts the jumps within its steps, the trace by autodiff does not");
+  }
   const std::string_view word = samples_word(inputs);
   return run_curvature(
       {.out = landscape.out,
@@ -226,6 +181,7 @@ Outcome run(CheckedCurvature checked, const Caller& caller, Observer& observer) 
        .density_probes = request.density_probes,
        .density_steps = request.density_steps,
        .has_diagonal = request.by_module,
+       .find_scale_trace = scale_task(checked, inputs, point, places),
        .seed = request.seed,
        .resume = landscape.resume,
        .force = landscape.force,

@@ -114,6 +114,11 @@ class CurvatureRun {
     if (!record_.has_pairs) find_pairs();
     while (record_.trace.probes.size() < job_.trace_probes) add_trace_probes();
     while (record_.density.probes() < job_.density_probes) add_density_probes();
+    if (job_.find_scale_trace && record_.scale_trace.probes.empty()) {
+      const auto found = job_.find_scale_trace(observer_.should_stop());
+      if (!found) throw Stopped();
+      record_.scale_trace = *found;
+    }
     job_.save_vectors(record_.pairs);
     record_.is_finished = true;
     save();
@@ -288,11 +293,17 @@ Outcome run_curvature(CurvatureJob job, Observer& observer) {
   }
 }
 
-double memory_of_vectors(std::size_t size, const LanczosOptions& lanczos, std::size_t density_steps) {
+void check_memory_of_vectors(std::size_t size, const LanczosOptions& lanczos, std::size_t density_steps,
+                             const std::string& asked) {
   const std::size_t pairs = lanczos.largest + lanczos.smallest, together = probes_together(size, density_steps);
   const std::size_t for_pairs = basis_of(lanczos, size) + 2 * pairs + 4;
   const std::size_t for_density = density_steps > 0 ? pairs + together * (density_steps + 3) : 0;
-  return static_cast<double>(std::max(for_pairs, for_density)) * static_cast<double>(size) * sizeof(float);
+  const std::size_t vectors = std::max(for_pairs, for_density);
+  const double needed = static_cast<double>(vectors) * static_cast<double>(size) * sizeof(float);
+  const auto here = static_cast<double>(memory_of_machine());
+  if (needed <= here) return;
+  throw UsageError("{}: {} vectors of {} parameters need {:.1f} GB, this machine has {:.1f} GB; ask for fewer", asked,
+                   vectors, size, needed / 1e9, here / 1e9);
 }
 
 }  // namespace lossatlas

@@ -21,6 +21,8 @@ struct CurvatureJob {
   LanczosOptions lanczos;
   std::size_t trace_probes = 0, density_probes = 0, density_steps = 0;
   bool has_diagonal = false;
+  /// The trace at scale h; nothing if it was stopped. Null: not asked for.
+  std::function<std::optional<ScaleTrace>(const std::atomic<bool>& stop)> find_scale_trace = nullptr;
   std::uint64_t seed = 0;
   bool resume = false, force = false;
   std::string introduction;
@@ -36,7 +38,9 @@ struct CurvatureJob {
 /// writes the file.
 Outcome run_curvature(CurvatureJob job, Observer& observer);
 
-/// Bytes of memory that the vectors of the algorithms take, at most.
-double memory_of_vectors(std::size_t size, const LanczosOptions& lanczos, std::size_t density_steps);
+/// Throws UsageError if the vectors of the algorithms take more memory than the machine has. `asked`: what asks for
+/// them, as in "`top` 5".
+void check_memory_of_vectors(std::size_t size, const LanczosOptions& lanczos, std::size_t density_steps,
+                             const std::string& asked);
 
 }  // namespace lossatlas

@@ -63,6 +63,16 @@ void add_trace(const CurvatureRecord& record, std::vector<std::string>& lines) {
                               share));
 }
 
+void add_scale_trace(const CurvatureRecord& record, std::vector<std::string>& lines) {
+  const ScaleTrace& scale = record.scale_trace;
+  if (scale.probes.empty()) return;
+  const Estimate trace = scale.value();
+  lines.push_back(fmt::format("trace {} at scale h = {:.3g}, ± {} over {} probes, ± {} over {}, by forward passes",
+                              std::isfinite(trace.value) ? fmt::format("{:.6g}", trace.value) : "?", scale.step,
+                              number(trace.standard_error), scale.probes.size(), number(scale.error_over_samples),
+                              sample_word(record)));
+}
+
 void add_counts(const CurvatureRecord& record, std::vector<std::string>& lines) {
   if (record.density.probes() == 0) return;
   const Estimate above = count_above(record.density, record.size(), record.threshold);
@@ -105,6 +115,7 @@ std::vector<std::string> curvature_lines(const CurvatureRecord& record, bool all
                               accuracy, record.gradient_norm));
   add_eigenvalues(record, lines);
   add_trace(record, lines);
+  add_scale_trace(record, lines);
   add_counts(record, lines);
   add_modules(record, all_modules, lines);
   return lines;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 
 #include "base/error.h"
 #include "base/lock.h"
@@ -14,7 +15,9 @@
 #include "jobs/metadata.h"
 #include "jobs/outputs.h"
 #include "jobs/rank_run.h"
+#include "jobs/second_derivatives.h"
 #include "jobs/surface_run.h"
+#include "landscape/axis_sweep.h"
 #include "landscape/direction_file.h"
 #include "models/registry.h"
 #include "surface/journal.h"
@@ -194,6 +197,7 @@ Evaluation evaluate_checkpoint(const LandscapeInputs& inputs, const Engine& engi
   options.engine = EngineChoice::eager;
   options.precision = Precision::fp32;
   options.weight_decay = 0;
+  options.scale_trace = {};
   const Engine eager(inputs.problem, {.first = inputs.images.source}, options, engine.device());
   const auto state = state_on(inputs.origin, engine.device());
   return eager.make_evaluator()->evaluate(state, std::array{images}).front();
@@ -243,6 +247,47 @@ void evaluate_ends(Surface& surface, const Planes& planes, const LandscapeTask& 
     }
   }
   at::set_num_threads(threads);
+}
+
+/// Around one network: then the axes have a curvature there.
+bool has_axis_curvatures(const LandscapeTask& task) {
+  const auto plane = task.plane.settings.plane;
+  const bool is_between_networks = plane == "points" || plane == "pca" || plane == "path";
+  return !is_between_networks && task.plane.trajectory.runs.empty() && !task.surface.is_curve();
+}
+
+/// What second derivatives along the axes take, if they are asked for. Throws Error, before anything is computed, if
+/// the network has none.
+std::optional<AxisCurvatureTask> axis_task(const LandscapeTask& task, const Planes& planes, const Caller& caller,
+                                           Observer& observer) {
+  if (!has_axis_curvatures(task)) {
+    if (task.request.step == 0) return std::nullopt;
+    throw UsageError("`step`: requires random directions, eigenvectors, or those of a file, around one network");
+  }
+  AxisCurvatureTask axes{.step = task.request.step};
+  if (axes.step == 0 && !task.plane.reach.empty()) {  // of eigenvectors: 2h lies within the picture
+    axes.step = std::min(0.5 * std::ranges::min(task.plane.reach), kShareOfParameters * norm(task.inputs.origin));
+  }
+  if (!task.request.curvature || !leads(caller.ranks)) return axes;
+  const LandscapeInputs& inputs = task.inputs;
+  const std::int64_t batch = differentiated_batch(0, inputs);
+  note_coupling(inputs, batch, observer);
+  const auto smoothness = note_smoothness(inputs, derivative_point(inputs, task.engine.device()), batch, observer);
+  if (inputs.recalibration || settings_from(task.surface.settings).dir_type == "states") {
+    observer.on_note(
+        "note: dᵀHd by autodiff holds the batch-norm statistics of the centre; the surface, and D(h), change them");
+  }
+  axes.autodiff = [&inputs, threads = task.request.threads](const Plane& plane, const auto& samples,
+                                                            const std::atomic<bool>& stop) {
+    return autodiff_curvatures(inputs, plane, samples, threads, stop);
+  };
+  if (smoothness.has_attention) return axes;  // another path from then on: the sweep is to have the usual bits
+  const std::atomic<bool> never{false};
+  std::vector<std::int64_t> few(inputs.problem->coupling().empty() ? 1 : static_cast<std::size_t>(batch));
+  few.resize(std::min(few.size(), static_cast<std::size_t>(inputs.images.source->size())));
+  std::iota(few.begin(), few.end(), 0);
+  axes.autodiff(*planes.at(0), inputs.images.source->subset(few), never);
+  return axes;
 }
 
 /// Throws Error for a range, made from what was read, on which no grid can be.
@@ -319,6 +364,7 @@ Outcome run_landscape(LandscapeTask task, const Caller& caller, Observer& observ
     };
   }
   const LandscapeRequest& request = task.request;
+  const auto axes = axis_task(task, planes, caller, observer);
   return run_surface({.out = request.out,
                       .planes = planes,
                       .engine = task.engine,
@@ -332,6 +378,7 @@ Outcome run_landscape(LandscapeTask task, const Caller& caller, Observer& observ
                       .evaluate_checkpoint = check,
                       .goal = task.goal,
                       .ranks = caller.ranks,
+                      .axes = axes,
                       .paths = task.paths,
                       .mark = mark},
                      observer);

@@ -62,7 +62,7 @@ LevelRun::LevelRun(SurfaceJob& job, const std::vector<std::int64_t>& order_of_en
       plan_(level_plan(surface_, job.goal)),
       seconds_before_(surface_.provenance.value("seconds", 0.0)) {}
 
-bool LevelRun::run(const std::function<void()>& on_pilot) {
+bool LevelRun::run(const std::function<void()>& on_pilot, const Finish& finish) {
   if (const auto threads = job_.ranks ? job_.ranks->threads() : 0; threads > static_cast<int>(kLevelBatch)) {
     observer_.on_note(fmt::format(
         "note: with `tolerance` or `budget` most points are planned {} at a time, so that the plan stays the same; the "
@@ -98,8 +98,10 @@ bool LevelRun::run(const std::function<void()>& on_pilot) {
       saved.restart();
     }
   }
-  end(true);
-  return true;
+  observer_.on_progress_end();
+  const bool is_done = finish(engine_, cost());
+  end(is_done);
+  return is_done;
 }
 
 /// Sees all images at the points that are asked for, each written into the file at once. False if it was stopped
@@ -262,6 +264,7 @@ Surface LevelRun::save() {
   if (plan_.error()) provenance["error"] = *plan_.error();
   Surface shown = plan_.reconstruct();
   shown.settings = surface_.settings;  // hints ask for them
+  shown.axis_curvatures = surface_.axis_curvatures;
   write_surface(job_.out, surface_, shown);
   return shown;
 }

@@ -34,9 +34,13 @@ class LevelRun {
   /// subsets were balanced. Throws Error if it can have been neither.
   LevelRun(SurfaceJob& job, const std::vector<std::int64_t>& order_of_engine, Journal& journal, Observer& observer);
 
+  /// What is left to do when the goal is reached, on the engine of the surface's order. `cost`: sample evaluations of
+  /// the surface. False if it was stopped.
+  using Finish = std::function<bool(const Engine& engine, std::int64_t cost)>;
+
   /// False if it was stopped. `on_pilot`: when all images were seen at the pilot's points. Throws Error if a file
   /// cannot be written.
-  bool run(const std::function<void()>& on_pilot);
+  bool run(const std::function<void()>& on_pilot, const Finish& finish);
 
   /// Values that this run evaluated.
   std::size_t computed() const { return computed_; }

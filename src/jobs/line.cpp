@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "evaluation/device.h"
+#include "jobs/eigen_plane.h"
 #include "jobs/inputs.h"
 #include "jobs/jobs.h"
 #include "jobs/landscape_run.h"
@@ -31,11 +32,12 @@ Axis axis_between(std::size_t points) {
   return best;
 }
 
-/// Throws UsageError if one point has no coordinate.
-Axis axis_of_line(const LineRequest& request) {
+/// `reach`: of an eigenvector. Throws UsageError if one point has no coordinate.
+Axis axis_of_line(const LineRequest& request, const std::vector<double>& reach = {}) {
   const std::size_t points = points_of(request);
   if (request.x) return axis_of(*request.x, points);
   if (points == 1) throw UsageError("`points` 1: one point requires its coordinate, as in `x` 0:0");
+  if (!reach.empty()) return {-reach[0], reach[0], points};
   return request.to.empty() ? Axis{-1, 1, points} : axis_between(points);
 }
 
@@ -52,10 +54,18 @@ CheckedLine check(LineRequest request) {
   std::vector<std::string> notes;
   settle_split(request.landscape, notes);
   take_shard(request.landscape, request.direction, points_of(request) * request.lines);
-  CheckedLine checked{request, check(request.landscape), check(request.direction), {}, notes};
+  CheckedLine checked{request, check(request.landscape), check(request.direction, 1), {}, notes};
   const bool has_end = !request.to.empty(), has_file = request.direction.source == PlaneSource::file;
-  if (request.lines > 1 && (has_end || has_file || !request.direction.save_directions.empty())) {
-    throw UsageError("`lines` {}: draws its directions; cannot be combined with `to` or a file of directions",
+  const auto source = request.direction.source;
+  if (source == PlaneSource::points || source == PlaneSource::pca) {
+    throw UsageError("`plane` {}: a line takes random, eigen or file; through checkpoints use `to`", name_of(source));
+  }
+  if (has_end && source != PlaneSource::random) {
+    throw UsageError("`to`: the line through two checkpoints; cannot be combined with `plane` {}", name_of(source));
+  }
+  const bool is_given = has_file || source == PlaneSource::eigen;
+  if (request.lines > 1 && (has_end || is_given || !request.direction.save_directions.empty())) {
+    throw UsageError("`lines` {}: draws its directions; cannot be combined with `to`, a file of directions or eigenvectors",
                      request.lines);
   }
   checked.x = axis_of_line(request);
@@ -78,11 +88,17 @@ Outcome run(const CheckedLine& checked, const Caller& caller, Observer& observer
   const auto device = open_device(landscape.device);
   const LandscapeInputs inputs = read_inputs(landscape, options, landscape.checkpoint, device, observer);
   if (leads(caller.ranks)) check_writable(landscape.out);
-  const ChosenPlane plane = choose_plane(checked.direction, 1, inputs, sums_of(landscape, options));
+  std::optional<ChosenPlane> eigenvector;
+  if (checked.direction.source == PlaneSource::eigen) {
+    eigenvector = eigen_plane(checked.direction, landscape, inputs, device, caller.ranks, observer);
+    if (!eigenvector) return interrupted_before(caller, observer);
+  }
+  const ChosenPlane plane =
+      eigenvector ? *eigenvector : choose_plane(checked.direction, 1, inputs, sums_of(landscape, options));
   const Engine engine = make_engine(landscape, options, inputs, device);
   Form form = Single{};
   if (checked.request.lines > 1) form = FanLines{checked.request.lines};
-  Surface empty(Grid({checked.x}), measures_of(landscape.extras, options, inputs), form);
+  Surface empty(Grid({axis_of_line(checked.request, plane.reach)}), measures_of(landscape.extras, options, inputs), form);
   Settings settings;
   settings.repeat = checked.request.lines;
   return run_landscape({.request = landscape,

@@ -1,15 +1,18 @@
 #include "jobs/planes.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <fstream>
 #include <map>
 #include <memory>
 #include <sstream>
+#include <stdexcept>
 
 #include "base/error.h"
 #include "base/files.h"
 #include "base/sha256.h"
+#include "base/text.h"
 #include "jobs/outputs.h"
 #include "jobs/runs_plane.h"
 #include "landscape/checkpoint_plane.h"
@@ -33,6 +36,7 @@ ChosenPlane random_plane(const PlaneOptions& options, std::size_t count, const L
   plane.settings.distribution = name_of(direction.distribution);
   plane.settings.orthogonal = options.is_orthogonal;
   plane.settings.dir_type = name_of(direction.type);
+  if (!direction.parameters.empty()) plane.settings.parameters = direction.parameters;
   plane.directions = [=, origin = inputs.origin, is_orthogonal = options.is_orthogonal](std::size_t repeat) {
     std::vector<Direction> directions;
     for (std::size_t k = 0; k < count; ++k) {
@@ -115,16 +119,59 @@ ChosenPlane plane_through(const PlaneOptions& options, std::size_t count, const 
 std::string_view name_of(PlaneSource source) {
   if (source == PlaneSource::random) return "random";
   if (source == PlaneSource::pca) return "pca";
+  if (source == PlaneSource::eigen) return "eigen";
   return source == PlaneSource::points ? "points" : "file";
 }
 
-PlaneOptions check(const PlaneRequest& request) {
+namespace {
+
+/// "1,3", "1,low", "low": one eigenvector for each axis.
+std::vector<int> eigen_of(const std::string& words, std::size_t axes) {
+  const auto refuse = [&](const std::string& why) {
+    throw UsageError("`plane` eigen:{}: {}; requires {} of 1 (the largest), 2, … and low (the smallest), as in eigen:1,low",
+                     words, why, axes);
+  };
+  std::vector<int> places;
+  for (std::size_t k = 0; k < axes && (words.empty() || words == "low"); ++k) {
+    const int number = static_cast<int>(k) + 1;
+    places.push_back(words.empty() ? number : -number);
+  }
+  if (!places.empty()) return places;
+  for (const std::string_view word : split_at(words, ',')) {
+    int number = word == "low" ? -1 : 0;
+    if (number == 0) {
+      const auto end = std::from_chars(word.data(), word.data() + word.size(), number);
+      if (end.ec != std::errc() || end.ptr != word.data() + word.size() || number < 1 || number > 1000) {
+        refuse(fmt::format("'{}' is no eigenvector", word));
+      }
+    }
+    if (std::find(places.begin(), places.end(), number) != places.end()) refuse(fmt::format("{} twice", word));
+    places.push_back(number);
+  }
+  if (places.size() != axes) refuse(fmt::format("{} for {} ax{}s", places.size(), axes, axes == 1 ? "i" : "e"));
+  return places;
+}
+
+}  // namespace
+
+PlaneOptions check(const PlaneRequest& request, std::size_t axes) {
   PlaneOptions options;
   options.source = request.source;
   options.files = request.files;
   if (request.source == PlaneSource::pca) options.runs = {run_of_words("`plane` pca:RUN", request.run)};
   options.direction = {request.seed, normalization_of(request.normalization), ignore_of(request.ignore),
                        distribution_of(request.distribution)};
+  options.direction.parameters = request.parameters;
+  const bool is_eigen = request.source == PlaneSource::eigen;
+  if (!request.parameters.empty() && !is_eigen && request.source != PlaneSource::random) {
+    throw UsageError("`parameters`: applies to random directions and eigenvectors; these directions are given");
+  }
+  if (is_eigen) options.eigen = eigen_of(request.eigen, axes);
+  options.eigen_samples = request.eigen_samples;
+  options.eigen_trace = request.eigen_trace;
+  if (is_eigen && request.type == "states") {
+    throw UsageError("`dir_type` states: eigenvectors move weights alone");
+  }
   options.is_orthogonal = request.orthogonal;
   if (!request.type.empty()) options.type = direction_type_of(request.type);
   if (request.repeat == 1) return options;
@@ -174,6 +221,7 @@ ChosenPlane choose_plane(const PlaneOptions& options, std::size_t count, const L
       const DirectionType type = options.type.value_or(DirectionType::states);
       return plane_of_pca(index_runs(options.runs, inputs), inputs, type, ProjectionRule::cos, sums);
     }
+    case PlaneSource::eigen: throw std::logic_error("choose_plane: eigenvectors");
     case PlaneSource::file: return plane_of_file(options, count, inputs);
     case PlaneSource::points: return plane_through(options, count, inputs);
     case PlaneSource::random: break;

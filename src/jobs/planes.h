@@ -22,13 +22,16 @@ struct PlaneOptions {
   PlaneSource source = PlaneSource::random;
   std::vector<std::filesystem::path> files;  // the checkpoints that the plane goes through, or the file of directions
   std::vector<RunFiles> runs;                // of pca
+  std::vector<int> eigen;                    // of eigenvectors: 1 the largest, 2 the next, …; -1 the smallest, …
+  std::int64_t eigen_samples = 0;            // as in the request
+  std::size_t eigen_trace = 0;
   DirectionOptions direction;
   bool is_orthogonal = false;
   std::optional<DirectionType> type;  // as asked for
 };
 
-/// Throws UsageError for what does not go together.
-PlaneOptions check(const PlaneRequest& request);
+/// For so many axes. Throws UsageError for what does not go together.
+PlaneOptions check(const PlaneRequest& request, std::size_t axes);
 
 /// The checkpoint at the origin: --checkpoint, which may be one of the plane's, else the first of them, else the
 /// problem file; what is left in `options.files` are the others. Of a run folder it is the last epoch, as a line in
@@ -45,6 +48,7 @@ struct ChosenPlane {
   std::vector<MarkedPoint> points;           // checkpoints that are marked, without their own losses
   std::vector<std::filesystem::path> files;  // of the points
   double unit = kNotKnown;                   // length of its directions, where it is one
+  std::vector<double> reach = {};            // of eigenvectors: how far each axis goes to either side by default
   Trajectory trajectory;                     // of pca: the paths, without losses
   std::vector<std::string> notes;            // for people, on how it was made
 };
@@ -52,7 +56,7 @@ struct ChosenPlane {
 /// The threads and the instruction set that are asked for.
 SumOptions sums_of(const LandscapeRequest& request, const LandscapeOptions& options);
 
-/// A line (count = 1), a plane (2) or a space of more directions around the inputs' origin. Reads the files that it
+/// Not for eigenvectors (eigen_plane). A line (count = 1), a plane (2) or a space of more directions around the inputs' origin. Reads the files that it
 /// takes. Throws Error naming the file that does not fit. `sums`: of what is read of many checkpoints.
 ChosenPlane choose_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs,
                          const SumOptions& sums);

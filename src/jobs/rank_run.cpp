@@ -12,6 +12,7 @@
 #include "base/process.h"
 #include "base/sha256.h"
 #include "evaluation/device.h"
+#include "jobs/axis_run.h"
 #include "jobs/jobs.h"
 #include "jobs/level_run.h"
 #include "landscape/path_sweep.h"
@@ -141,6 +142,10 @@ Outcome serve_surface(SurfaceJob& job, Observer& observer) {
     if (request.contains("order")) {
       job.surface.samples[0].indices = request.at("order").get<std::vector<std::int64_t>>();
       engine = engine_in_order(job, order_of_engine);
+    }
+    if (request.at("what") == kAxesRequest) {
+      serve_axis_curvatures(job, engine, request.at("samples"));
+      continue;
     }
     serve(surface_work(job.planes, engine, job.surface, job.threads), *job.ranks);
   }

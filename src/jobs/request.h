@@ -124,6 +124,8 @@ struct LandscapeRequest {
   std::string device = "cpu";
   std::string engine = "auto", instruction_set = "auto", dtype = "fp32";
   int threads = usable_processors();
+  bool curvature = false;  // also second derivatives by autodiff
+  double step = 0;         // of second differences of the loss, in multiples of a direction; 0: the usual
   bool force = false, resume = false;
   bool broadcast = false;          // with several ranks: rank 0 sends what is read to the others
   std::string shard = {};          // "3/16": compute this part alone, into a file beside `out` (jobs/shard.h); "": all
@@ -151,6 +153,8 @@ struct LandscapeRequest {
     visit("instruction_set", &R::instruction_set);
     visit("dtype", &R::dtype);
     visit("threads", &R::threads);
+    visit("curvature", &R::curvature);
+    visit("step", &R::step);
     visit("force", &R::force);
     visit("resume", &R::resume);
     visit("broadcast", &R::broadcast);
@@ -160,19 +164,24 @@ struct LandscapeRequest {
 };
 
 /// Where directions come from.
-enum class PlaneSource { random, points, file, pca };
+enum class PlaneSource { random, points, file, pca, eigen };
 
 std::string_view name_of(PlaneSource source);
 NLOHMANN_JSON_SERIALIZE_ENUM(PlaneSource, {{PlaneSource::random, "random"},
                                            {PlaneSource::points, "points"},
                                            {PlaneSource::file, "file"},
-                                           {PlaneSource::pca, "pca"}})
+                                           {PlaneSource::pca, "pca"},
+                                           {PlaneSource::eigen, "eigen"}})
 
 /// Along which directions parameters move.
 struct PlaneRequest {
   PlaneSource source = PlaneSource::random;
   std::vector<std::filesystem::path> files;  // the checkpoints that the plane goes through, or the file of directions
   std::string run;                           // of pca: a run folder, or files and patterns with commas between them
+  std::string eigen = {};                    // which eigenvectors, as in "1,low"; "": the largest
+  std::int64_t eigen_samples = 0;            // that their Hessian is over; 0: 1000, or all if there are fewer
+  std::size_t eigen_trace = 16;              // random probes for the trace beside them; 0: no trace
+  std::vector<std::string> parameters = {};  // patterns of those that move; empty: all
   std::string normalization = "filter", ignore = "bias,bn", distribution = "gaussian";
   std::uint64_t seed = 0;
   bool orthogonal = false;
@@ -186,6 +195,10 @@ struct PlaneRequest {
     visit("plane", &R::source);
     visit("files", &R::files);
     visit("run", &R::run);
+    visit("eigen", &R::eigen);
+    visit("eigen_samples", &R::eigen_samples);
+    visit("eigen_trace", &R::eigen_trace);
+    visit("parameters", &R::parameters);
     visit("norm", &R::normalization);
     visit("ignore", &R::ignore);
     visit("distribution", &R::distribution);
@@ -204,8 +217,9 @@ struct SurfaceRequest {
   std::vector<std::size_t> grid{51};  // points along each axis, x first; one number is that of all
   /// By the name of the axis: x, y, z, w, axis5, … Without: -1 to 1; through checkpoints what holds them.
   std::map<std::string, std::array<double, 2>> ranges;
-  double tolerance = 0;     // of the range of log loss; 0: none
-  std::int64_t budget = 0;  // image evaluations; 0: none
+  std::size_t scale_probes = 0;  // of the trace at scale h at each point; 0: not measured
+  double tolerance = 0;          // of the range of log loss; 0: none
+  std::int64_t budget = 0;       // image evaluations; 0: none
 
   /// True if all images at every point are reconstructed from few evaluations.
   bool in_levels() const { return tolerance > 0 || budget > 0; }
@@ -218,6 +232,7 @@ struct SurfaceRequest {
     visit("axes", &R::axes);
     visit("grid", &R::grid);
     visit("ranges", &R::ranges);
+    visit("scale_curvature", &R::scale_probes);
     visit("tolerance", &R::tolerance);
     visit("budget", &R::budget);
   }
@@ -333,6 +348,7 @@ struct CurvatureRequest {
   std::size_t largest = 5, smallest = 1;               // eigenpairs at either end
   double tolerance = 3e-3;                             // of their residuals, relative
   std::size_t trace_probes = 16;                       // 0: no trace
+  std::size_t scale_probes = 0;                        // of the trace at scale `step`; 0: none
   bool by_module = false;                              // also the diagonal and the trace of each module
   std::size_t density_probes = 0, density_steps = 20;  // no probes: no density
   double threshold = 1;                                // eigenvalues beyond ± it are counted
@@ -350,6 +366,7 @@ struct CurvatureRequest {
     visit("low", &R::smallest);
     visit("tolerance", &R::tolerance);
     visit("trace", &R::trace_probes);
+    visit("scale_curvature", &R::scale_probes);
     visit("by_module", &R::by_module);
     visit("density", &R::density_probes);
     visit("density_steps", &R::density_steps);

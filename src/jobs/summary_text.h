@@ -12,6 +12,10 @@ namespace lossatlas {
 /// The numbers of a surface and its hints, in a few short lines for people.
 std::vector<std::string> summary_lines(const Surface& surface);
 
+/// The curvature along each axis at the centre, a line an axis. `largest_eigenvalue`: of the Hessian there, if it is
+/// known.
+std::vector<std::string> axis_lines(const Surface& surface, double largest_eigenvalue = kNotKnown);
+
 /// Says at the end of a sweep how many losses are not finite and, where no point is missing, the lines above.
 void report_values(const Surface& surface, Observer& observer);
 

@@ -3,6 +3,8 @@
 
 #include "base/error.h"
 #include "evaluation/device.h"
+#include "evaluation/probed_point.h"
+#include "jobs/eigen_plane.h"
 #include "jobs/inputs.h"
 #include "jobs/jobs.h"
 #include "jobs/landscape_run.h"
@@ -11,6 +13,7 @@
 #include "jobs/rank_run.h"
 #include "jobs/runs_plane.h"
 #include "jobs/shard.h"
+#include "landscape/axis_sweep.h"
 
 namespace lossatlas {
 namespace {
@@ -26,6 +29,7 @@ void check_levels(const SurfaceRequest& request) {
   if (!request.landscape.shard.empty()) refuse("`shard`, as its next point depends on the values of earlier ones");
   if (request.landscape.split == "both") refuse("`split` both");
   if (request.landscape.extras.class_losses) refuse("`class_loss`");
+  if (request.scale_probes > 0) refuse("`scale_curvature`");
   if (request.landscape.extras.top5) refuse("`top5`");
   if (request.landscape.extras.weight_decay > 0) refuse("`l2`");
 }
@@ -72,13 +76,14 @@ CheckedSurface check(SurfaceRequest request) {
   check_levels(request);
   request.grid = grid_of(request);
   take_shard(request.landscape, request.plane, points_of(request));
-  CheckedSurface checked{request, check(request.landscape), check(request.plane), {}, {}};
+  CheckedSurface checked{request, check(request.landscape), check(request.plane, request.axes), {}, {}};
   const auto source = checked.plane.source;
   if (source == PlaneSource::pca && request.axes != 2) {
     throw UsageError("`axes` {}: `plane` pca has two", request.axes);
   }
-  const bool has_default = source != PlaneSource::points && source != PlaneSource::pca;
-  checked.landscape.is_between_networks = !has_default;
+  const bool is_eigen = source == PlaneSource::eigen;
+  const bool has_default = source != PlaneSource::points && source != PlaneSource::pca && !is_eigen;
+  checked.landscape.is_between_networks = !has_default && !is_eigen;
   auto& ranges = checked.request.ranges;
   for (std::size_t k = 0; k < request.axes && has_default; ++k) {
     if (request.grid[k] == 1 && !ranges.contains(axis_name(k))) {
@@ -110,6 +115,7 @@ Axis axis_along(const SurfaceRequest& request, const ChosenPlane& plane, std::si
   const std::size_t points = request.grid[axis];
   const auto range = request.ranges.find(axis_name(axis));
   if (range != request.ranges.end()) return axis_of(range->second, points);
+  if (!plane.reach.empty()) return points == 1 ? Axis{0, 0, 1} : Axis{-plane.reach[axis], plane.reach[axis], points};
   if (plane.trajectory.runs.empty()) return axis_around(plane.points, axis, points);
   return axis_around(plane.trajectory, axis == 0 ? &Projected::x : &Projected::y, points);
 }
@@ -120,6 +126,7 @@ Surface empty_surface(const SurfaceRequest& request, const LandscapeOptions& opt
   std::vector<Axis> axes;
   for (std::size_t k = 0; k < request.axes; ++k) axes.push_back(axis_along(request, plane, k));
   auto measures = measures_of(request.landscape.extras, options, inputs);
+  if (request.scale_probes > 0) measures.push_back(measure_of(measure_name(kScaleTrace, options.split)));
   Form form = Single{};
   if (request.plane.repeat > 1) form = Repeats{request.plane.repeat};
   if (!request.in_levels()) return Surface(Grid(axes), measures, form);
@@ -148,6 +155,11 @@ Settings settings_of(const SurfaceRequest& request, const Surface& surface) {
   return settings;
 }
 
+/// Of the trace at scale h: the step is that of the origin at every point.
+ScaleTraceProbes scale_probes(const SurfaceRequest& request, const LandscapeInputs& inputs) {
+  return {request.scale_probes, ProbedPoint(inputs.origin).step(kShareOfParameters)};
+}
+
 Outcome run(const CheckedSurface& checked, const Caller& caller, Observer& observer) {
   const SurfaceRequest& request = checked.request;
   const LandscapeRequest& landscape = request.landscape;
@@ -156,10 +168,22 @@ Outcome run(const CheckedSurface& checked, const Caller& caller, Observer& obser
   const LandscapeInputs inputs =
       read_inputs(landscape, checked.landscape, checked.origin, device, observer, request.in_levels());
   if (leads(caller.ranks)) check_writable(landscape.out);
-  const ChosenPlane plane = choose_plane(checked.plane, request.axes, inputs, sums_of(landscape, checked.landscape));
-  const Engine engine = make_engine(landscape, checked.landscape, inputs, device);
+  std::optional<ChosenPlane> eigenvectors;
+  if (checked.plane.source == PlaneSource::eigen) {
+    eigenvectors = eigen_plane(checked.plane, landscape, inputs, device, caller.ranks, observer);
+    if (!eigenvectors) return interrupted_before(caller, observer);
+  }
+  const ChosenPlane plane =
+      eigenvectors ? *eigenvectors
+                   : choose_plane(checked.plane, request.axes, inputs, sums_of(landscape, checked.landscape));
+  Engine engine = make_engine(landscape, checked.landscape, inputs, device);
+  if (request.scale_probes > 0) engine = engine.with_scale_trace(scale_probes(request, inputs));
   Surface empty = empty_surface(request, checked.landscape, inputs, plane);
-  const Settings settings = settings_of(request, empty);
+  Settings settings = settings_of(request, empty);
+  if (request.scale_probes > 0) {
+    settings.scale_curvature = request.scale_probes;
+    settings.scale_step = engine.options().scale_trace.step;
+  }
   if (request.in_levels() && !engine.capabilities().per_sample) {
     throw UsageError("`tolerance`: {}, so subsets have other losses", inputs.problem->coupling());
   }

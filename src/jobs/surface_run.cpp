@@ -13,6 +13,7 @@
 #include "base/lock.h"
 #include "base/text.h"
 #include "data/data_digest.h"
+#include "jobs/axis_run.h"
 #include "jobs/batch_note.h"
 #include "jobs/left_claims.h"
 #include "jobs/level_run.h"
@@ -28,6 +29,9 @@ namespace lossatlas {
 namespace {
 
 using nlohmann::json;
+
+/// In the provenance while curvature along the axes is to be computed.
+constexpr auto kAxesToCome = "axis_curvatures_to_come";
 
 constexpr std::string_view kHdf5Begin = "\x89HDF\r\n\x1a\n";
 
@@ -116,6 +120,7 @@ class OwnerRun {
     if (is_complete_) return already_complete();
     observer_.on_note(job_.introduction);
     if (reused_ > 0 || pilots() > 0) observer_.on_note(going_on_text());
+    if (lacks_axis_curvatures(job_)) surface_.provenance[kAxesToCome] = true;
     begin_file();
     try {
       return compute();
@@ -138,6 +143,7 @@ class OwnerRun {
     if (!remains) return;
     take_over(job_, surface_, remains->surface, observer_);
     surface_.centre_check = remains->surface.centre_check;
+    surface_.axis_curvatures = remains->surface.axis_curvatures;
     if (const Levels* before = remains->surface.levels(); before && !before->pilot.empty()) {
       surface_.levels()->pilot = before->pilot;
       surface_.samples[0].indices = remains->surface.samples[0].indices;
@@ -157,9 +163,16 @@ class OwnerRun {
       }
     }
     is_complete_ = !has_levels() && reused_ == total() && remains->from_journals == 0 &&
-                   surface_.size() == remains->surface.size();
+                   surface_.size() == remains->surface.size() &&
+                   (!lacks_axis_curvatures(job_) || is_left_without_axes(before));
     if (is_complete_ && lacks_data_digest(surface_.settings, remains->surface.settings))
       store_digests(remains->surface);
+  }
+
+  /// A complete file of an older version stays as it is, unless more is asked for.
+  bool is_left_without_axes(const json& provenance) const {
+    return surface_.axis_curvatures.empty() && !provenance.contains(kAxesToCome) && job_.axes->step == 0 &&
+           !job_.axes->autodiff;
   }
 
   /// Into a complete file of an older version, which is left as it is otherwise.
@@ -203,7 +216,9 @@ class OwnerRun {
     if (job_.mark) job_.mark(surface_, stop_);
     if (has_levels()) {
       LevelRun levels(job_, order_of_engine_, *journal_, observer_);
-      const bool finished = levels.run([this] { check_centre_in_levels(); });
+      const bool finished = levels.run(
+          [this] { check_centre_in_levels(); },
+          [this](const Engine& engine, std::int64_t cost) { return find_axes(engine, axis_samples(surface_, cost)); });
       computed_ += levels.computed();
       remove_journals();
       return outcome(finished);
@@ -212,8 +227,18 @@ class OwnerRun {
     save(summary.seconds, summary.images_per_second);
     remove_journals();
     observer_.on_progress_end();
-    note_end(summary);
-    return outcome(summary.finished);
+    const bool finished = summary.finished && find_axes(job_.engine, job_.engine.images());
+    if (finished && has_new_axes_) save(watch_.seconds(), summary.images_per_second);
+    note_end(summary, finished);
+    return outcome(finished);
+  }
+
+  /// The curvature along the axes, if it is not known yet. False if it was stopped.
+  bool find_axes(const Engine& engine, std::int64_t samples) {
+    if (!lacks_axis_curvatures(job_)) return true;
+    has_new_axes_ = find_axis_curvatures(job_, engine, samples, observer_);
+    if (has_new_axes_) surface_.provenance.erase(kAxesToCome);
+    return has_new_axes_;
   }
 
   /// The loss at the origin, computed as the sweep computes it, kept where the grid, or the shard, holds that point.
@@ -367,11 +392,11 @@ class OwnerRun {
     }
   }
 
-  void note_end(const SweepSummary& summary) {
+  void note_end(const SweepSummary& summary, bool finished) {
     report_values(surface_, observer_);
     observer_.on_note(fmt::format("{} in {}, {:.0f} {}s/s", points_text(surface_), duration_text(summary.seconds),
                                   summary.images_per_second, sample_word(surface_)));
-    if (!summary.finished) note_interruption(job_, surface_, observer_);
+    if (!finished) note_interruption(job_, surface_, observer_);
   }
 
   Outcome outcome(bool finished) const {
@@ -391,7 +416,7 @@ class OwnerRun {
   const std::vector<std::int64_t> order_of_engine_;  // of the samples, which a surface in levels balances
   std::optional<Journal> journal_;
   std::size_t reused_ = 0, computed_ = 0;
-  bool is_complete_ = false;
+  bool is_complete_ = false, has_new_axes_ = false;
   BatchNote batch_note_{job_.engine, observer_};
   double seconds_before_ = 0, images_per_second_ = 0;
   Stopwatch watch_;

@@ -4,7 +4,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/process.h"
 #include "evaluation/evaluator.h"
@@ -16,6 +19,15 @@
 #include "surface/surface.h"
 
 namespace lossatlas {
+
+/// The curvature at the centre along the directions of a surface.
+struct AxisCurvatureTask {
+  double step = 0;  // AxisSweepOptions::step
+  /// dᵀHd along each direction over these samples; nothing if it was stopped. Null: not asked for.
+  std::function<std::optional<std::vector<AutodiffCurvature>>(
+      const Plane& plane, const std::shared_ptr<const SampleSource>& samples, const std::atomic<bool>& stop)>
+      autodiff = nullptr;
+};
 
 /// A surface that is ready to be computed.
 struct SurfaceJob {
@@ -31,9 +43,10 @@ struct SurfaceJob {
   std::function<void(const Evaluation&)> judge_centre;  // looks at the loss at the origin
   /// The untouched checkpoint over the first images, through LibTorch.
   std::function<Evaluation(std::int64_t images)> evaluate_checkpoint;
-  LevelGoal goal = {};                    // of a surface in levels
-  Ranks* ranks = nullptr;                 // Caller::ranks
-  std::function<Work()> paths = nullptr;  // of a trajectory: what `mark` has other ranks evaluate
+  LevelGoal goal = {};                                   // of a surface in levels
+  Ranks* ranks = nullptr;                                // Caller::ranks
+  std::optional<AxisCurvatureTask> axes = std::nullopt;  // computed at the end, if there is one
+  std::function<Work()> paths = nullptr;                 // of a trajectory: what `mark` has other ranks evaluate
   /// Adds what belongs to the file besides the grid, before the sweep; what an earlier run added is there. May be null.
   std::function<void(Surface&, const std::atomic<bool>& stop)> mark = nullptr;
 };

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/names.h"
 #include "base/philox.h"
+#include "landscape/parameter_choice.h"
 
 namespace lossatlas {
 namespace {
@@ -123,6 +124,10 @@ bool is_zero(std::span<const float> values) {
   return std::all_of(values.begin(), values.end(), [](float value) { return value == 0; });
 }
 
+bool matches(const std::string& pattern, const std::string& name) {
+  return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+}
+
 /// The entries of a network that are zero in a direction.
 class Ignored {
  public:
@@ -148,10 +153,6 @@ class Ignored {
 
  private:
   static constexpr std::string_view kWeight = "weight";
-
-  static bool matches(const std::string& pattern, const std::string& name) {
-    return fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
-  }
 
   const Ignore& ignore_;
   std::set<std::string> norms_;  // "layer1.0.bn1.": modules with a one-dimensional weight
@@ -208,10 +209,16 @@ std::string name_of(const Ignore& ignore) {
 
 Direction random_direction(const NetworkTensors& origin, std::uint32_t number, const DirectionOptions& options) {
   const Ignored ignored(origin, options.ignore);
+  parameters_of(options.parameters, origin);  // refuses patterns that fit nothing
+  const auto moves_at_all = [&](const NamedTensor& entry) {
+    const auto fits = [&](const std::string& pattern) { return matches(pattern, entry.name); };
+    const auto& patterns = options.parameters;
+    return !ignored.holds(entry) && (patterns.empty() || std::any_of(patterns.begin(), patterns.end(), fits));
+  };
   const auto stream = [&](std::size_t entry) { return static_cast<std::uint64_t>(number) << 32 | entry; };
   bool moves = false, has_heads = false;
   const auto draw_entry = [&](const NamedTensor& entry, std::size_t index, const at::Tensor& values) {
-    if (ignored.holds(entry) || !entry.tensor.is_floating_point()) return;
+    if (!moves_at_all(entry) || !entry.tensor.is_floating_point()) return;
     const auto theta = plain(entry.tensor);
     draw(numbers_of(values), stream(index), options);
     const Slices slices = slices_of(options, index);
@@ -226,7 +233,10 @@ Direction random_direction(const NetworkTensors& origin, std::uint32_t number, c
   Direction direction = zeros_like(origin, part_of(options.type));
   const std::size_t count = direction.parameters.size();
   for (std::size_t p = 0; p < count; ++p) draw_entry(origin.parameters[p], p, direction.parameters[p].tensor);
-  if (!moves) throw UsageError("`ignore` {}: leaves nothing to move", name_of(options.ignore));
+  if (!moves) {
+    const std::string of = options.parameters.empty() ? "" : fmt::format(" of `parameters` {}", fmt::join(options.parameters, ","));
+    throw UsageError("`ignore` {}: leaves nothing{} to move", name_of(options.ignore), of);
+  }
   if (options.normalization == Normalization::head && !has_heads) {
     throw UsageError("`norm` head: no parameter that moves belongs to attention of a known number of heads");
   }

@@ -84,6 +84,7 @@ struct DirectionOptions {
   Ignore ignore = {};
   Distribution distribution = Distribution::gaussian;
   DirectionType type = DirectionType::weights;
+  std::vector<std::string> parameters = {};  // patterns of those that move, before `ignore`; empty: all
   std::vector<Slices> slices = {};  // of each parameter; empty: along the first axis
 };
 

@@ -127,6 +127,7 @@ class Merge {
   /// What shards hold besides their points, if those before did not get to it.
   void take_rest(const Surface& part) {
     if (whole_->centre_check.is_null()) whole_->centre_check = part.centre_check;
+    if (whole_->axis_curvatures.empty()) whole_->axis_curvatures = part.axis_curvatures;
     for (std::size_t i = 0; i < whole_->points.size(); ++i) {
       for (const auto& [dataset, value] : part.points[i].values) {
         if (std::isnan(whole_->points[i].value(dataset))) whole_->points[i].values[dataset] = value;

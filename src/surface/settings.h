@@ -75,7 +75,9 @@ struct Settings {
   std::optional<std::string> loss;
   std::optional<std::vector<std::string>> measures;  // their names, in order
   std::optional<Nullable<double>> l2;
-  std::optional<std::string> bn;  // stored or recalibrate
+  std::optional<std::uint64_t> scale_curvature;  // probes of the trace at scale h
+  std::optional<double> scale_step;              // h
+  std::optional<std::string> bn;                 // stored or recalibrate
   std::optional<std::int64_t> bn_layers;
   std::optional<Nullable<std::uint64_t>> bn_images;
   std::optional<std::string> bn_engine, bn_images_sha256;
@@ -85,7 +87,13 @@ struct Settings {
   std::optional<std::int64_t> batch_size;
 
   // The plane.
-  std::optional<std::string> plane;  // random, points, file, pca or path
+  std::optional<std::string> plane;  // random, points, file, pca, eigen or path
+  std::optional<std::vector<std::int64_t>> eigen;     // of each axis: 1 the largest eigenvalue, …; -1 the smallest, …
+  std::optional<std::uint64_t> eigen_samples;         // that the Hessian is over
+  std::optional<std::vector<double>> eigenvalues;     // of each axis
+  std::optional<std::vector<double>> eigenvalue_residuals;
+  std::optional<double> trace, trace_se;              // of that Hessian
+  std::optional<std::vector<std::string>> parameters;  // patterns of those that move; not set: all
   std::optional<std::uint64_t> seed;
   std::optional<std::string> normalization, ignore, distribution;
   std::optional<bool> orthogonal;
@@ -143,6 +151,8 @@ struct Settings {
     visit("loss", &S::loss);
     visit("measures", &S::measures);
     visit("l2", &S::l2);
+    visit("scale_curvature", &S::scale_curvature);
+    visit("scale_step", &S::scale_step);
     visit("bn", &S::bn);
     visit("bn_layers", &S::bn_layers);
     visit("bn_images", &S::bn_images);
@@ -155,6 +165,13 @@ struct Settings {
     visit("libtorch", &S::libtorch);
     visit("batch_size", &S::batch_size);
     visit("plane", &S::plane);
+    visit("eigen", &S::eigen);
+    visit("eigen_samples", &S::eigen_samples);
+    visit("eigenvalues", &S::eigenvalues);
+    visit("eigenvalue_residuals", &S::eigenvalue_residuals);
+    visit("trace", &S::trace);
+    visit("trace_se", &S::trace_se);
+    visit("parameters", &S::parameters);
     visit("seed", &S::seed);
     visit("normalization", &S::normalization);
     visit("ignore", &S::ignore);

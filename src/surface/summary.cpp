@@ -259,7 +259,9 @@ nlohmann::ordered_json json_of(const Summary& summary) {
   return all;
 }
 
-nlohmann::ordered_json summary_json(const Surface& surface) {
+namespace {
+
+nlohmann::ordered_json values_json(const Surface& surface) {
   if (surface.is_curve()) return curve_summary(surface);
   if (surface.is_single()) {
     auto summary = json_of(summarize(surface));
@@ -271,6 +273,19 @@ nlohmann::ordered_json summary_json(const Surface& surface) {
   auto summary = json_of(summarize(mean_of(surface)));
   for (std::size_t member = 0; member < surface.members(); ++member) {
     summary["repeats"].push_back(json_of(summarize(member_of(surface, member))));
+  }
+  return summary;
+}
+
+}  // namespace
+
+nlohmann::ordered_json summary_json(const Surface& surface) {
+  auto of_values = values_json(surface);
+  if (surface.axis_curvatures.empty()) return of_values;
+  nlohmann::ordered_json summary;
+  for (const auto& [name, value] : of_values.items()) {
+    if (name == "hints") summary["axis_curvatures"] = axis_curvatures_json(surface.axis_curvatures);
+    summary[name] = value;
   }
   return summary;
 }

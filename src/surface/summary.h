@@ -83,7 +83,8 @@ std::string place_text(const std::vector<double>& at, int digits);
 nlohmann::ordered_json json_of(const Summary& summary);
 
 /// Of any surface; of a curve its barriers (curve_summary.h); for several repeats or lines the numbers of their mean,
-/// and under "repeats" the list of each one's. Of a line between checkpoints also "interpolation" (interpolation_json).
+/// and under "repeats" the list of each one's. Of a line between checkpoints also "interpolation" (interpolation_json);
+/// "axis_curvatures" (axis_curvatures_json) if they are known.
 nlohmann::ordered_json summary_json(const Surface& surface);
 
 }  // namespace lossatlas

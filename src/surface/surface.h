@@ -13,6 +13,7 @@
 #include "data/split.h"
 #include "grid/grid.h"
 #include "grid/measure.h"
+#include "surface/axis_curvature.h"
 #include "surface/trajectory.h"
 
 namespace lossatlas {
@@ -100,6 +101,8 @@ struct Surface {
   /// The loss at the origin beside that of the untouched checkpoint: images, surface, checkpoint, equal; null if
   /// they were not compared.
   nlohmann::json centre_check;
+  /// At the origin along each axis, of the first member's directions; empty if it is not known.
+  std::vector<AxisCurvature> axis_curvatures;
 
   /// A grid with no point evaluated. `measures`: the loss over a split first.
   Surface(Grid grid, const std::vector<Measure>& measures, Form form = Single{});

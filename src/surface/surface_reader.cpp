@@ -260,6 +260,9 @@ Surface read_own(const Hdf5Reader& reader, bool wants_levels) {
   surface.settings = settings;
   surface.provenance = read_object(reader, "provenance");
   if (reader.has_attribute("/lossatlas", "centre_check")) surface.centre_check = read_object(reader, "centre_check");
+  if (reader.has_attribute("/lossatlas", "axis_curvatures")) {
+    surface.axis_curvatures = axis_curvatures_from(parse_json(reader.text_attribute("/lossatlas", "axis_curvatures")));
+  }
   return surface;
 }
 

@@ -204,6 +204,9 @@ void finish(Hdf5Writer& writer, const std::filesystem::path& file, const Surface
   if (!surface.centre_check.is_null()) {
     writer.attribute("/lossatlas", "centre_check", json_text(surface.centre_check));
   }
+  if (!surface.axis_curvatures.empty()) {
+    writer.attribute("/lossatlas", "axis_curvatures", json_text(axis_curvatures_json(surface.axis_curvatures)));
+  }
   if (shown.missing() == 0) writer.attribute("/lossatlas", "summary", json_text(summary_json(shown)));
   writer.save(file);
 }

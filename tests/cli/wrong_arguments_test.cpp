@@ -180,7 +180,8 @@ TEST_CASE("wrong arguments of curvature") {
   const std::string problem = (std::filesystem::path(LOSSATLAS_TEST_FILES) / "curvature" / "smooth.lossatlas").string();
   for (const auto& [words, culprits] : std::vector<Wrong>{
            {{"--split", "both"}, {"--split", "both"}},
-           {{"--top", "0", "--low", "0", "--trace", "0"}, {"--top, --low, --trace and --density are 0"}},
+           {{"--top", "0", "--low", "0", "--trace", "0"},
+            {"--top, --low, --trace, --density and --scale-curvature are 0"}},
            {{"--top", "-1"}, {"--top", "-1"}},
            {{"--operator", "fisher"}, {"--operator fisher: requires hessian or gauss-newton"}},
            {{"--by", "layer"}, {"--by", "layer"}},
@@ -191,6 +192,9 @@ TEST_CASE("wrong arguments of curvature") {
            {{"--tolerance", "2"}, {"--tolerance 2: requires a number between 0 and 1"}},
            {{"--density-steps", "1"}, {"--density-steps", "1"}},
            {{"--threshold", "-1"}, {"--threshold", "-1"}},
+           {{"--scale-curvature", "-1"}, {"--scale-curvature", "-1"}},
+           {{"--step", "0.1"}, {"--step: requires --scale-curvature above 0"}},
+           {{"--scale-curvature", "2", "--step", "nan"}, {"--step", "nan"}},
        }) {
     check_refused(said, joined({"curvature"}, {{"--problem", problem}, {"--out", folder / "c.h5"}}, words), culprits);
     CHECK(std::filesystem::is_empty(folder.path()));
@@ -253,6 +257,13 @@ TEST_CASE("wrong arguments of surface") {
            {{"--shard", "1/10", "--grid", "3"}, {"--shard 1/10", "9 points"}},
            {{"--shard", "1/19", "--grid", "3", "--repeat", "2"}, {"--shard 1/19", "18 points"}},
            {{"--shard", "1/2", "--tolerance", "0.01"}, {"--tolerance", "--shard"}},
+           {{"--step", "0"}, {"--step", "0"}},
+           {{"--step=-1"}, {"--step", "-1"}},
+           {{"--step", "nan"}, {"--step", "nan"}},
+           {{"--step", "inf"}, {"--step", "inf"}},
+           {{"--step", "wide"}, {"--step", "wide"}},
+           {{"--scale-curvature", "0"}, {"--scale-curvature", "0"}},
+           {{"--scale-curvature", "2", "--tolerance", "0.01"}, {"--tolerance", "--scale-curvature"}},
            {{"--shard", "1/2", "--budget", "100000"}, {"--budget", "--shard"}},
            {{"--shard", "1/2", "--save-directions", folder / "d.h5"}, {"--shard", "--save-directions"}},
            {{"--join"}, {"--join is gone", "mpirun", "--shard"}},

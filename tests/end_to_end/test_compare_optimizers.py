@@ -45,6 +45,7 @@ def test_trajectories_of_several_optimizers_from_one_start(compare, pictures, tm
     assert done.out.count("$ ") == 3 * 2 + 2  # every command is said
 
 
+@pytest.mark.full
 def test_runs_that_are_there_are_gone_on_with(compare, pictures, tmp_path):
     compare(*words(pictures, tmp_path, "sgd:0.02,adam:0.002")).ok()
     before = helpers.tree(tmp_path / "adam-0.002" / "checkpoints")

@@ -234,6 +234,7 @@ def test_old_run_goes_on_with_a_note(lossatlas, pictures, tmp_path):
 # --- checkpoints that were replaced or damaged -------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_checkpoints_replaced_while_they_are_used(lossatlas, pictures, run, tmp_path):
     files = [shutil.copy(run / f"checkpoints/epoch-000{epoch}.pt", tmp_path / f"{epoch}.pt") for epoch in (3, 2, 1)]
     digests = [sha256(file) for file in files]

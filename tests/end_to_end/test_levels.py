@@ -276,6 +276,7 @@ def pilot_points(path):
         return 0
 
 
+@pytest.mark.full
 def test_killed_in_its_first_look(sweep_in_levels, out):
     process = sweep_in_levels.start(*sweep_in_levels.words, "--out", out, "--threads", 1)
     wait_for(lambda: pilot_points(out) >= 3, process)
@@ -301,6 +302,7 @@ def test_killed_after_its_first_look(sweep_in_levels, out):
     assert record["resumes"] == 1 and record["computed"] <= undisturbed["computed"] - 60
 
 
+@pytest.mark.full
 def test_journal_without_its_file(sweep_in_levels, out):
     """The order of the images is found again, by the same look at them."""
     sweep_in_levels.ended(out, 60, signal.SIGKILL)

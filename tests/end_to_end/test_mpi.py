@@ -74,7 +74,7 @@ def of_ours(err):
 def values(path):
     """Every dataset and the settings: what must not depend on how many processes computed it."""
     with h5py.File(path) as file:
-        found = {"settings": file["lossatlas"].attrs["settings"]}
+        found = {name: file["lossatlas"].attrs.get(name) for name in ("settings", "axis_curvatures")}
 
         def keep(name, node):
             if isinstance(node, h5py.Dataset) and name not in ("x", "y", "z"):  # scales, which refer to other datasets
@@ -202,7 +202,8 @@ def test_killed_rank_ends_the_run_and_any_number_resumes_it(lossatlas, long, out
     assert [path.name for path in out.parent.iterdir()] == ["s.h5"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGUSR1, marks=pytest.mark.full), signal.SIGINT],
+                         ids=lambda number: number.name)
 def test_stopped_run_is_resumed_by_one_process(lossatlas, long, out, number):
     process = begun(long, out, 2)
     process.send_signal(number)

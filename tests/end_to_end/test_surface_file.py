@@ -151,7 +151,7 @@ def test_line_of_li_et_al(lossatlas, tmp_path):
     lossatlas("info", tmp_path / "line.h5").ok()
 
 
-@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("turned", [pytest.param(False, marks=pytest.mark.full), True])
 def test_what_minus_one_and_nan_mean_in_a_file_of_li_et_al(turned, lossatlas, plot, tmp_path):
     """NaN is a loss. -1 marks a point, unless another value is negative. His writer shapes arrays [nx, ny], and fills them
     in the order of [ny, nx]."""

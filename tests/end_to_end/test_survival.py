@@ -80,6 +80,7 @@ def out(tmp_path):
 # --- killed ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_killed_at_random_moments(long, tmp_path):
     """The short form of tools/torture."""
     seed = int(os.environ.get("LOSSATLAS_TEST_SEED", random.randrange(1 << 32)))
@@ -138,7 +139,8 @@ def test_force_without_resume_starts_anew(long, out):
     assert (helpers.read(out)["lossatlas/evaluated"] == 1).all() and beside(out) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1],
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM,
+                                    *(pytest.param(number, marks=pytest.mark.full) for number in (signal.SIGHUP, signal.SIGUSR1))],
                          ids=lambda number: number.name)
 def test_interrupt_says_how_to_go_on(long, out, number):
     status, err = long.killed(out, 20, number=number)
@@ -166,7 +168,7 @@ def closed_error():
     os.close(2)
 
 
-@pytest.mark.parametrize("way", ["full", "closed", "gone"])
+@pytest.mark.parametrize("way", ["full", "gone", pytest.param("closed", marks=pytest.mark.full)])
 def test_messages_that_cannot_be_written_do_not_end_a_sweep(long, out, way):
     """A full disk under a log; no standard error at all, whose number no file may take; a reader that left."""
     command = [str(word) for word in (helpers.BINARY, *long.words, "--out", out)]

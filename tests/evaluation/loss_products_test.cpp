@@ -104,9 +104,10 @@ TEST_CASE("no bit of a product depends on threads, nor on the vectors that are m
   }
   std::vector<std::vector<float>> together(3), alone(1);
   std::vector<std::vector<double>> forms(3), form(1);
-  REQUIRE(small.products({.batch_size = 7, .threads = 4}).multiply(in, together, forms));
-  LossProducts one = small.products({.batch_size = 7});
-  for (std::size_t k = 0; k < 3; ++k) {
+  const auto matrix = GENERATE(CurvatureMatrix::hessian, CurvatureMatrix::gauss_newton);
+  REQUIRE(small.products({.matrix = matrix, .batch_size = 7, .threads = 4}).multiply(in, together, forms));
+  LossProducts one = small.products({.matrix = matrix, .batch_size = 7});
+  for (std::size_t k = 0; k < 3; ++k) {  // the second and third begin from what the first kept
     REQUIRE(one.multiply(std::span(in).subspan(k, 1), alone, form));
     CHECK(alone[0] == together[k]);
     CHECK(form[0] == forms[k]);

@@ -15,6 +15,7 @@ LABELS = {
     "train_loss_se": "standard error of training loss (mean cross-entropy)",
     "train_acc_se": "standard error of training accuracy (percentage points)",
     "train_images": "training images evaluated (per point)",
+    "train_scale_trace": "training curvature, trace at scale h = 0.00192",
     "error": "stated error of training loss, half-width at 95 % (mean cross-entropy)",
 }
 
@@ -24,7 +25,7 @@ def write_fields(path):
     more = {name if name == "train_acc" else f"lossatlas/{name}": GRID for name in names}
     more.update({f"lossatlas/train_loss_class_{c}": GRID for c in (0, 1, 10)})
     more["lossatlas/train_images"] = np.full((9, 9), 200)
-    return write_surface(path, more=more, settings={**SETTINGS, "l2": 0.0005})
+    return write_surface(path, more=more, settings={**SETTINGS, "l2": 0.0005, "scale_step": 0.001917})
 
 
 @pytest.mark.parametrize("name", LABELS)
@@ -96,9 +97,23 @@ SUMMARY = {
 FACTS = [
     "centre loss 0.5, accuracy 88.5 %", "lowest loss 0.4 at (0, −0.1)", "highest loss 3.5", "highest x 1",
     "width at twice the centre’s loss ≥ 1.25", "steepest step 0.5", "1 local minimum",
-    "curvature at the centre −1.5 to 4, ratio 2.67", "hint: look again, closer",
+    "fitted curvatures at the centre −1.5 to 4, ratio 2.67", "hint: look again, closer",
     "later some number 10⁻⁷", "later pair (1, 2)", "later flag no",
 ]
+
+
+def test_facts_of_curvatures_along_axes():
+    from lossatlas.plotting import summary
+
+    scale = [{"step": h, "value": value, "standard_error": 0.21} for h, value in ((0.015, 6.7), (0.03, 6.8), (0.06, 6.9))]
+    axis = {"axis": "x", "direction_norm": 17.6, "samples": 500, "step": 0.03, "scale": scale, "autodiff": None}
+    both = axis | {"axis": "y", "autodiff": {"value": 5.4, "standard_error": 0.2}}
+    assert summary.facts({"axis_curvatures": [axis, both]}) == [
+        "along x: curvature 6.8 ± 0.21 at scale h = 0.03",
+        "along y: dᵀHd 5.4 by autodiff, 6.8 at scale h = 0.03 (‖d‖ = 17.6, so 0.0174 and 0.022 per unit length)"]
+    assert summary._along(both, 391).endswith("(‖d‖ = 17.6, so 0.0174 and 0.022 per unit length, where the largest eigenvalue is 391)")
+    odd = [1, {}, {"axis": "x", "scale": [1, 2, 3]}, axis | {"scale": [{}, {"value": None, "step": 1}, {}]}]
+    assert summary.facts({"axis_curvatures": odd}) == []
 
 
 def test_facts_of_a_summary():

@@ -6,6 +6,7 @@ import pytest
 from conftest import (bowl, write_curve, write_fan, write_history, write_line, write_repeats, write_surface,
                       write_trajectory, write_volume)
 from lossatlas.plotting import command, kinds, options, reading
+from test_curvatures import write_curvature, write_sharpness
 from test_descents import write_descents
 
 
@@ -22,6 +23,7 @@ WRITERS = {  # by kind of figure: files of the sorts that it draws
     "surface": [write_surface, two], "trajectory": [write_trajectory], "repeats": [write_repeats], "slices": [write_volume],
     "line": [write_line, write_fan], "curve": [write_curve], "history": [write_history],
     **{kind: [one, two] for kind in ("paths", "panels", "steps", "rates")},
+    **{kind: [write_curvature] for kind in ("curvature", "spectrum", "modules", "eigenvalues")}, "sharpness": [write_sharpness],
 }
 
 
@@ -37,7 +39,7 @@ def test_each_kind_fits_its_files(tmp_path, kind):
 
 def test_files_of_every_sort_have_a_usual_kind(tmp_path):
     usual = {"contourf": write_surface, "trajectory": write_trajectory, "line": write_line, "curve": write_curve,
-             "history": write_history, "paths": two}
+             "history": write_history, "paths": two, "curvature": write_curvature, "sharpness": write_sharpness}
     for kind, write in usual.items():
         path = str(tmp_path / f"{kind}.h5")
         write(path)

@@ -64,9 +64,9 @@ def made_from(run, epoch=5, **more):
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch):
     """Figures of few pixels: what they look like is tested elsewhere."""
-    from lossatlas.plotting import report
+    from lossatlas.plotting import report_page
 
-    monkeypatch.setattr(report, "DPI", 50)
+    monkeypatch.setattr(report_page, "DPI", 50)
 
 
 @pytest.fixture

@@ -153,7 +153,7 @@ def test_reports_show_slices(tmp_path):
 
 def test_numbers_of_a_volume_are_said_to_be_of_all_slices(svg, tmp_path):
     held = {"lowest": {"loss": 0.5, "x": 0, "y": 0.5, "z": -1.0}, "curvature": {"eigenvalues": [2, 4, 8]}}
-    assert summary.facts(held) == ["lowest loss 0.5 at (0, 0.5, −1)", "curvature at the centre 2 to 8"]
+    assert summary.facts(held) == ["lowest loss 0.5 at (0, 0.5, −1)", "fitted curvatures at the centre 2 to 8"]
     assert summary.facts({"lowest": {"loss": 0.5, "x": -1.0}}) == ["lowest loss 0.5 at −1"]  # of a line
     words = words_of(svg(write_volume(tmp_path / "v.h5", summary=held), "--at", "z=0", "--numbers"))
     assert "of the training loss, of all slices: lowest loss 0.5" in words

@@ -1,5 +1,5 @@
-"""Images times Hessian-vector products a second: ours, PyTorch's own double backward and curvlinops, in turn on the same
-images and threads; then the products that `lossatlas curvature` takes to converge. tools/bench-curvature --help."""
+"""Images times Hessian-vector products a second: ours, PyTorch's own double backward and curvlinops, and second differences
+of the loss by our forward passes, in turn on the same images and threads; then the products that `lossatlas curvature` takes to converge. tools/bench-curvature --help."""
 
 import argparse
 import json
@@ -82,6 +82,21 @@ def ours(options, *words):
     return lossatlas(options, *words)[1]["images_per_second"]
 
 
+def second_differences(options):
+    """Images times vᵀHv a second: the rate of the fused forward pass, of which a second difference takes two, and one for
+    all at the centre."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = pathlib.Path(folder) / "l.h5"
+        points = 4 * options.products + 1
+        done = subprocess.run([BINARY, "line", "--checkpoint", options.checkpoint, "--data", options.data, "--samples",
+                               str(options.images), "--split", "train", "--points", str(points), "--x=-0.1:0.1", "--threads",
+                               str(options.threads), "--progress", "none", "--out", out], capture_output=True, text=True)
+        if done.returncode != 0:
+            sys.exit(done.stderr)
+        with h5py.File(out) as file:
+            return json.loads(file["lossatlas"].attrs["provenance"])["images_per_second"] / 2
+
+
 def of_another_python(options):
     """curvlinops in a virtual environment of its own."""
     words = [options.curvlinops, __file__, "--measure", "curvlinops"]
@@ -104,7 +119,7 @@ def options_of():
     parser.add_argument("--seconds", type=float, default=10, help="of each measurement of a peer")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--products", type=int, default=10, help="of each measurement of ours")
-    parser.add_argument("--curvlinops", help="the Python of a virtual environment with curvlinops-for-pytorch")
+    parser.add_argument("--curvlinops", help="the Python of a virtual environment with curvlinops-for-pytorch and h5py")
     parser.add_argument("--measure", choices=["curvlinops"], help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -119,6 +134,7 @@ def main():
     endless = "--tolerance", "1e-12", "--trace", "0", "--top", "1", "--low", "0"
     ways = {"lossatlas, one vector": lambda: ours(options, *endless, "--most-products", str(options.products)),
             "lossatlas, four together": lambda: ours(options, "--top", "0", "--low", "0", "--trace", str(options.products)),
+            "lossatlas, D(h) by forward passes": lambda: second_differences(options),
             "PyTorch, double backward": lambda: double_backward(options, images, labels)}
     if options.curvlinops:
         ways["curvlinops"] = lambda: of_another_python(options)
@@ -128,7 +144,7 @@ def main():
         for name, way in ways.items():
             found[name].append(way())
     for name, rates in found.items():
-        print(f"{name:28}{statistics.median(rates):9.1f} images·products/s")
+        print(f"{name:35}{statistics.median(rates):9.1f} images·products/s")
     summary, provenance = lossatlas(options)
     largest = ", ".join(f"{entry['value']:.6g}" for entry in summary["largest"])
     print(f"top 5 and lowest, trace of 16 probes: {summary['products']} products, {provenance['seconds']:.1f} s")

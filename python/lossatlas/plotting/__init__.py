@@ -13,6 +13,7 @@ hdf5           HDF5 files opened (h5py)
 surfaces       files of surfaces, lines and curves
 histories      files of training histories
 functions      files of functions and descents
+curvature_files curvatures at one point, the sharpness of checkpoints
 reading        any of these files, opened
 marks          trajectories, marked checkpoints and curves of a file
 summary        the numbers that the program has of a surface, as short facts
@@ -32,12 +33,13 @@ relief         the surface in 3D: the sheet in its box, and its marks
 curves         figures of curves with one or more panels
 plane_figures  the figures of planes
 charts         the figures of lines, curves and histories
+report_page    the HTML of a report
+curvature_figures the figures of curvatures and sharpness
 descents       the figures of optimizers on functions of one or two variables
 animation      figures that move
 kinds          the kinds of figures, and which of them is drawn
 page           pages to explore
 figures        what the options ask for, drawn and written
-report_page    the HTML of a report
 report         all that a run made on one page
 watching       figures redrawn while a sweep runs
 command        the command line

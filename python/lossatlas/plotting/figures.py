@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from . import heads, reading, saving, style
 from .errors import WordsError
-from .hdf5 import FUNCTION, LINE, PLANE
+from .hdf5 import CURVATURE, FUNCTION, LINE, PLANE, SHARPNESS
 from .kinds import KINDS, kind_of, unread_by
 from .messages import say, say_once
 from .surfaces import coordinates_text
@@ -35,11 +35,9 @@ def draw_files(files, options, said=None):
     # All are rendered before one is written: a failure then leaves every old figure in place.
     rendered, paths, figure = {}, options.out, None
     if ".html" in wanted:
-        from .page import document
-
         if wanted == {".html"} and not options.animate:
             _say_unread(options, UNREAD["a page"], "a page", said)
-        rendered[".html"] = document.render(files, options, heads.file_names(files, options))
+        rendered[".html"] = _page(files, options)
     if options.animate or wanted & set(saving.ANIMATIONS):
         from . import animation
 
@@ -68,6 +66,21 @@ def draw_files(files, options, said=None):
     return paths
 
 
+def _page(files, options):
+    """The bytes of a page: one to explore, or of what has none one with the figure and the numbers."""
+    if files[0].sort not in (CURVATURE, SHARPNESS):
+        from .page import document
+
+        return document.render(files, options, heads.file_names(files, options))
+    from . import curvature_figures, report_page
+
+    section = curvature_figures.section_of(files[0])
+    kind = kind_of(files, replace(options, kind=None))
+    section.pictures = [report_page.picture(lambda theme: _figure(kind, files, replace(options, style=theme)), ".svg")]
+    style.apply(options.style)
+    return report_page.html_of(section.name, [], [section], []).encode("utf-8", "replace")
+
+
 def choose_part(files, options, said=None):
     """Of each file the slice and the part of the grid that the options ask for."""
     for file in files:
@@ -83,7 +96,7 @@ def figure_on(axes, files, options):
     kind = kind_of(files, options)
     if axes is not None and files[0].sort == FUNCTION:
         raise WordsError("descents are drawn as figures of their own: leave ax out")
-    if axes is not None and kind in ("repeats", "slices"):
+    if axes is not None and kind in ("repeats", "slices", "curvature", "sharpness"):
         raise WordsError(f"--kind {kind} has several panels, which one ax cannot hold: leave ax out")
     _say_unread(options, unread_by(kind, files[0].sort), f"--kind {kind}", set())
     return _figure(kind, files, replace(options, axes=axes))

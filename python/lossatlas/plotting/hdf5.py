@@ -14,6 +14,7 @@ NEWEST_FORMAT = 2  # of /lossatlas@format
 # What a file holds, in words
 HISTORY, FUNCTION, CURVE = "training history", "function with descents", "curve between networks"
 LINE, PLANE = "line", "plane"
+CURVATURE, SHARPNESS = "curvature at one point", "sharpness of checkpoints"
 
 
 def open_hdf5(path):
@@ -100,6 +101,10 @@ class File:
         """A group of /lossatlas, or None."""
         found = self._group.get(name) if self._group is not None else None
         return found if isinstance(found, h5py.Group) else None
+
+    def sample_count(self, _):
+        """How many samples of a split made the values; 0 where only the settings say so."""
+        return 0
 
     def _array(self, name, part=...):
         try:

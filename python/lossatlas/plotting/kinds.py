@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .errors import PlotError, WordsError
-from .hdf5 import CURVE, FUNCTION, HISTORY, LINE, PLANE
+from .hdf5 import CURVATURE, CURVE, FUNCTION, HISTORY, LINE, PLANE, SHARPNESS
 from .wording import counted
 
 ANIMATIONS = ("spin", "trajectory", "epochs", "descents")
@@ -51,6 +51,18 @@ def _histories(*asked):
     return charts.draw_histories(*asked)
 
 
+def _curvature(*asked):
+    from . import curvature_figures
+
+    return curvature_figures.draw_curvature(*asked)
+
+
+def _sharpness(*asked):
+    from . import curvature_figures
+
+    return curvature_figures.draw_sharpness(*asked)
+
+
 def _descents(*asked):
     from .descents import figures
 
@@ -71,6 +83,10 @@ def _kind(draws, reads, misfit="", several=True):
     return Kind(draws, frozenset(reads.split()), misfit, several)
 
 
+def _of_curvature(reads):
+    return _kind({CURVATURE: _curvature}, reads, "no curvature at one point (lossatlas curvature): leave --kind out", False)
+
+
 def _of_descents(reads):
     return _kind({FUNCTION: _descents}, reads, "no descents to draw as {kind}: leave --kind out", False)
 
@@ -89,6 +105,11 @@ KINDS = {
     "line": _kind({LINE: _lines}, "draw numbers xlim", "a plane, not a line: use --kind {planes}"),
     "curve": _kind({CURVE: _curves}, "numbers", "no curve between networks (lossatlas curve): leave --kind out"),
     "history": _kind({HISTORY: _histories}, "", "a surface, not a training history: leave --kind out"),
+    "curvature": _of_curvature("xlim"),
+    "spectrum": _of_curvature("xlim"),
+    "modules": _of_curvature(""),
+    "eigenvalues": _of_curvature("xlim"),
+    "sharpness": _kind({SHARPNESS: _sharpness}, "", "no sharpness of checkpoints: leave --kind out", False),
     "paths": _of_descents("levels cmap"),
     "panels": _of_descents("levels cmap"),
     "steps": _of_descents(""),
@@ -101,6 +122,8 @@ PARTIAL = ("levels", "elev", "azim", "floor", "cmap", "at", "draw", "projection"
 # sort of file -> what it holds that is none of another kind
 MISFITS = {
     HISTORY: "a training history, not a plane to draw as {kind}: leave --kind out",
+    CURVATURE: "a curvature at one point, not a plane to draw as {kind}: leave --kind out",
+    SHARPNESS: "the sharpness of checkpoints, not a plane to draw as {kind}: leave --kind out",
     CURVE: "a curve between networks, not a plane to draw as {kind}: use --kind curve",
     LINE: "a line (no ycoordinates), not a plane to draw as {kind}: use --kind line",
 }
@@ -108,9 +131,14 @@ MISFITS = {
 TOGETHER = {
     HISTORY: "{other} is not a training history, as {file} is: draw them apart",
     FUNCTION: "{file} holds descents, which are drawn one file at a time",
+    CURVATURE: "{file} holds a curvature, which is drawn one file at a time",
+    SHARPNESS: "{file} holds the sharpness of checkpoints, which is drawn one file at a time",
     CURVE: "{other} does not hold a curve between networks, as {file} does: draw them apart",
     LINE: "{other} does not hold a line, as {file} does: draw them apart",
 }
+
+
+ALONE = (FUNCTION, CURVATURE, SHARPNESS)  # drawn one file at a time
 
 
 def unread_by(kind, sort):
@@ -130,6 +158,10 @@ def kind_of(files, options):
     if sort == HISTORY:
         _require_fit(file, options.kind)
         return "history"
+    if sort in (CURVATURE, SHARPNESS):
+        _require_fit(file, options.kind)
+        _require(options.field is None or sort == SHARPNESS, file, "a curvature, which has no fields: leave --field out")
+        return options.kind or {CURVATURE: "curvature", SHARPNESS: "sharpness"}[sort]
     for each in files:
         _check(each, options)
     if sort != PLANE:
@@ -148,7 +180,7 @@ def _one_sort(files):
     sorts = [file.sort for file in files]
     for sort, text in TOGETHER.items():
         other = next((file.path for file in files if file.sort != sort), None)
-        if sort in sorts and (other or (sort == FUNCTION and len(files) > 1)):
+        if sort in sorts and (other or (sort in ALONE and len(files) > 1)):
             raise PlotError(text.format(other=other, file=files[sorts.index(sort)].path))
     return sorts[0]
 

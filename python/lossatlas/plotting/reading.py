@@ -7,6 +7,7 @@ is nothing finite to draw; masks say why.
 import h5py
 import numpy as np
 
+from .curvature_files import CurvatureFile, SharpnessFile
 from .errors import PlotError, UnreadableError, one_line
 from .functions import DescentFile
 from .hdf5 import check_format, listing, open_hdf5, text
@@ -30,7 +31,9 @@ def open_file(path):
         if kind == "descent":
             return DescentFile(handle, path)
         if kind == "curvature":
-            raise PlotError(f"{path} holds a curvature, which is no picture yet: `lossatlas info {path}` prints it")
+            return CurvatureFile(handle, path)
+        if kind == "sharpness":
+            return SharpnessFile(handle, path)
         if not isinstance(handle.get("xcoordinates"), h5py.Dataset):
             raise PlotError(
                 f"{path} is not a surface: it has no xcoordinates (its root holds {listing(handle)})"

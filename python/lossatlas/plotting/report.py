@@ -1,19 +1,16 @@
 """Everything that a run made, on one page."""
 
 import argparse
-import base64
 import os
 
-import matplotlib
 import numpy as np
 
-from . import charts, figures, marks, points, reading, report_page, run_files, saving, style, summary, wording
+from . import charts, curvature_figures, figures, marks, points, reading, report_page, run_files, saving, style, summary, wording
 from .errors import PlotError, WordsError, one_line
-from .hdf5 import CURVE, FUNCTION, HISTORY, LINE, PLANE
+from .hdf5 import CURVATURE, CURVE, FUNCTION, HISTORY, LINE, PLANE, SHARPNESS
 from .options import Options
-from .report_page import Picture, Section
+from .report_page import Section
 
-DPI = 220  # of the figures that are pixels
 KINDS = {HISTORY: "history", FUNCTION: "descent", CURVE: "curve", LINE: "line", PLANE: "surface"}  # of sections
 HISTORY_COLUMNS = ("train_loss", "train_acc", "test_loss", "test_acc")
 
@@ -70,6 +67,10 @@ def _section(path, name):
     with _opened(path) as file:
         if file is None:
             return Section(name, "directions")
+        if file.sort in (CURVATURE, SHARPNESS):
+            section = curvature_figures.section_of(file, name, _called(file))
+            section.pictures = [_picture(path, None)]
+            return section
         provenance = file._json("provenance")
         section = Section(name, _kind(file), settings=file.settings, provenance=provenance, called=_called(file))
         if file.sort == HISTORY:
@@ -89,7 +90,7 @@ def _section(path, name):
 def _called(file):
     """{SHA-256: name} of the files that it was made from: that of a marked checkpoint ('sgd/epoch-0004'), else the file's."""
     found = {sha256: os.path.basename(name) for name, sha256 in run_files.sources(file.settings)}
-    marked = marks.points(file)
+    marked = marks.points(file) if file.sort in (PLANE, LINE, CURVE) else None
     joined = file.settings.get("points") or [file.settings.get("from"), file.settings.get("to")]
     if marked is not None and isinstance(joined, list) and len(joined) == len(marked.names):
         found |= {sha256: name for each, name in zip(joined, marked.names) for _, sha256 in run_files.sources(each) if name}
@@ -128,18 +129,12 @@ def _kind(file):
 
 
 def _picture(path, kind):
-    """The file's figure on a light and on a dark ground. What is shaded is pixels, all else is drawn."""
-    extension = ".png" if kind == "surface" else ".svg"
-    uris = []
-    for theme in ("paper", "dark"):
-        style.apply(theme)
-        matplotlib.rcParams["svg.fonttype"] = "path"  # the reader may not have the font
+    """The file's figure. What is shaded is pixels, all else is drawn."""
+    def figure_on(theme):
         with reading.open_file(path) as file:
-            _, figure = figures.figure_of([file], Options((path,), kind=kind, style=theme))
-        data = saving.render(figure, extension, DPI)
-        uris.append(f"data:image/{'png' if kind == 'surface' else 'svg+xml'};base64,"
-                    f"{base64.b64encode(data).decode()}")
-    return Picture(*uris, one_line(figure.get_label()))
+            return figures.figure_of([file], Options((path,), kind=kind, style=theme))[1]
+
+    return report_page.picture(figure_on, ".png" if kind == "surface" else ".svg")
 
 
 def _epochs(file):

@@ -1,12 +1,18 @@
 """The HTML of a report: its figures, its style and nothing to be loaded."""
 
+import base64
 import html
 import json
 import os
 import shlex
 from dataclasses import dataclass, field
 
-from . import wording
+import matplotlib
+
+from . import saving, style, wording
+from .errors import one_line
+
+DPI = 220  # of the figures that are pixels
 
 # settings of a history -> options of `lossatlas train`, where they are more than --NAME VALUE
 FLAGS = {"augment": "--augment", "nesterov": "--nesterov"}
@@ -63,7 +69,7 @@ summary { cursor: pointer; margin-top: 1rem; color: var(--accent); }
 """.strip()
 
 NAMES = {"history": "training", "surface": "surface", "trajectory": "trajectory", "line": "line", "curve": "curve",
-         "descent": "descents", "directions": "directions"}
+         "curvature": "curvature", "sharpness": "sharpness", "descent": "descents", "directions": "directions"}
 
 
 @dataclass
@@ -89,6 +95,18 @@ class Picture:
     light: str
     dark: str
     caption: str
+
+
+def picture(figure_on, extension):
+    """The figure that `figure_on` draws on the ground of a theme, '.png' or '.svg', on a light and on a dark one."""
+    uris = []
+    for theme in ("paper", "dark"):
+        style.apply(theme)
+        matplotlib.rcParams["svg.fonttype"] = "path"  # the reader may not have the font
+        figure = figure_on(theme)
+        data = base64.b64encode(saving.render(figure, extension, DPI)).decode()
+        uris.append(f"data:image/{'png' if extension == '.png' else 'svg+xml'};base64,{data}")
+    return Picture(*uris, one_line(figure.get_label()))
 
 
 def _e(text):

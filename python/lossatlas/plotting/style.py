@@ -454,5 +454,5 @@ def wrapped(text, width, size, weight="normal"):
             word = word[cut:].lstrip(NO_BREAK_SPACE)
         lines.append(word)
     # A separator belongs between facts, not at the end or start of a line.
-    return [line.strip("· ") for line in lines]
+    return [text for line in lines if (text := line.strip("· "))]
 

@@ -32,6 +32,7 @@ def _known(settings, key):
 
 # What a dataset of ours says: 'train_loss_class_3' is the loss, of class 3
 NAME = re.compile(r"(train|test|val)_(loss|acc|err|images)(?:_(se|error|spread|top5|class_(\d+)))?")
+SCALE_TRACE = re.compile(r"(train|test)_scale_trace")
 UNITS = {"percent": "%"}
 QUANTITIES = {"loss": "loss", "acc": "accuracy", "err": "error"}
 
@@ -54,6 +55,8 @@ def short_label(name, settings=None):
         return EIGENVALUES[name]
     if name == "l2":
         return "L2 term"
+    if traced := SCALE_TRACE.fullmatch(name):
+        return f"{SPLITS[traced[1]]} curvature, trace at scale h"
     split, quantity, of, number = _parts(name)
     if not split:
         return name
@@ -82,6 +85,8 @@ def value_label(name, settings, unit=""):
     if name == "l2":
         weight_decay = _known(settings, "l2")
         return f"{label} λ/2 ‖θ‖²" + (f" (λ = {weight_decay})" if weight_decay else "")
+    if SCALE_TRACE.fullmatch(name) and isinstance(settings.get("scale_step"), float):
+        return f"{label} = {settings['scale_step']:.3g}"
     _, quantity, of, _ = _parts(name)
     if is_percent(name):
         return f"{label} (%)"
@@ -186,7 +191,7 @@ def facts(file, each=False, name=""):
     if normalization and plane in ("", "random"):
         found.append(f"{NORMALIZATIONS.get(normalization, normalization)} directions")
     if plane and plane != "random":
-        named = PLANES.get(plane, f"plane {plane if len(plane) <= 40 else plane.partition(':')[0]}")
+        named = _eigen(settings) if plane == "eigen" else PLANES.get(plane, f"plane {plane if len(plane) <= 40 else plane.partition(':')[0]}")
         found.append(named.replace("plane", "line" if file.y is None else "space" if len(file.axes) > 2 else "plane"))
     if _known(settings, "curve") and file.y is None:
         bends = settings.get("bends")
@@ -194,6 +199,8 @@ def facts(file, each=False, name=""):
         curve = _known(settings, "curve")
         found.append(f"{CURVES.get(curve, curve)} curve"
                      + (f" of {bends} bend{'' if bends == 1 else 's'}" if known else ""))
+    if isinstance(settings.get("parameters"), list) and settings["parameters"]:
+        found.append(f"only {', '.join(map(str, settings['parameters']))}")
     if _known(settings, "seed") and plane in ("", "random"):
         found.append(f"seed {_known(settings, 'seed')}")
     if _known(settings, "bn") == "recalibrate":
@@ -210,6 +217,23 @@ def facts(file, each=False, name=""):
     if file.slice:
         found.append(f"slice at {file.slice}")
     return found + [" × ".join(grouped(n) for n in reversed(file.shape)) + " points"]
+
+
+def _eigen(settings):
+    """'plane of the eigenvectors of the 1st and 2nd largest eigenvalue, 391.2 and 324.6'"""
+    places, values = settings.get("eigen"), settings.get("eigenvalues")
+    if not (isinstance(places, list) and isinstance(values, list) and len(places) == len(values)):
+        return "plane of eigenvectors of the Hessian"
+    names = [ordinal(abs(place), "largest" if place > 0 else "smallest") for place in places]
+    numbers = [f"{value:.4g}".replace("-", "\N{MINUS SIGN}") for value in values]
+    return (f"plane of the eigenvector{'s' * (len(names) > 1)} of the {' and '.join(names)} Hessian eigenvalue,"
+            f" {' and '.join(numbers)}")
+
+
+def ordinal(number, end):
+    """'largest', '2nd largest'"""
+    suffix = {1: "st", 2: "nd", 3: "rd"}.get(number % 10 if number % 100 not in (11, 12, 13) else 0, "th")
+    return end if number == 1 else f"{number}{suffix} {end}"
 
 
 def _is_between_networks(settings):

@@ -24,16 +24,27 @@ class EagerObjective : public Objective {
   void load(const NetworkTensors& state) override { program_->load(state); }
 
  private:
+  /// A batch that was run forwards, and backwards into what products are the derivatives of.
+  struct Differentiated : KeptBatch {
+    std::vector<at::Tensor> slopes;  // of the Hessian the gradient, of Gauss and Newton's matrix Jᵀu; [chosen]
+    at::Tensor outputs, leaf, u;     // of Gauss and Newton's matrix: the outputs, and by themselves
+    at::Tensor outputs_slope;        // the gradient by the leaf
+  };
+
   void add_batches(const SampleSource& samples, SampleRange range, Tally& tally, const Wanted& wanted) override {
     if (!wanted.products.empty()) use_differentiable_attention();
     choose_parameters(wanted);
+    if (wanted.kept && *wanted.kept) return multiply(static_cast<const Differentiated&>(**wanted.kept), wanted);
     for_batches(range, [&](std::int64_t first, std::int64_t count) {
       const Batch batch = samples.batch(first, count);
       const at::Tensor outputs = program_->run(batch);
       criterion().add(outputs.detach(), batch, tally);
       if (!wanted.differentiates()) return;
-      if (wanted.matrix == CurvatureMatrix::hessian) differentiate(outputs, batch, wanted);
-      if (wanted.matrix == CurvatureMatrix::gauss_newton) multiply_gauss_newton(outputs, batch, wanted);
+      auto differentiated = std::make_unique<Differentiated>(wanted.matrix == CurvatureMatrix::hessian
+                                                                 ? differentiate(outputs, batch, wanted)
+                                                                 : differentiate_outputs(outputs, batch));
+      multiply(*differentiated, wanted);
+      if (wanted.kept) *wanted.kept = std::move(differentiated);
     });
   }
 
@@ -55,45 +66,50 @@ class EagerObjective : public Objective {
     return weights.defined() ? at::where(weights.ne(0), losses, 0).mul(weights).sum() : losses.sum();
   }
 
-  /// Gradient, and products with the Hessian: the derivatives of ⟨gradient, direction⟩.
-  void differentiate(const at::Tensor& outputs, const Batch& batch, const Wanted& wanted) const {
-    const auto gradient =
+  Differentiated differentiate(const at::Tensor& outputs, const Batch& batch, const Wanted& wanted) const {
+    Differentiated made;
+    made.slopes =
         derivatives({total_loss(outputs, batch)}, {}, wanted.products.empty() ? Graph::used_up : Graph::differentiable);
-    if (wanted.gradient) add(gradient, *wanted.gradient);
-    for (std::size_t k = 0; k < wanted.products.size(); ++k) {
-      std::vector<at::Tensor> slopes, along;
-      for (std::size_t i = 0; i < gradient.size(); ++i) {
-        if (!gradient[i].defined() || !gradient[i].requires_grad()) continue;  // no second derivative: 0
-        slopes.push_back(gradient[i]);
-        along.push_back(wanted.directions[k].parameters[places_[i]].tensor);
-      }
-      if (slopes.empty()) return;
-      add(derivatives(slopes, along, graph_after(k, wanted)), wanted.products[k]);
-    }
+    if (wanted.gradient) add(made.slopes, *wanted.gradient);
+    return made;
   }
 
-  /// Jᵀ H J v. J v is the derivative, by u, of ⟨Jᵀu, v⟩.
-  void multiply_gauss_newton(const at::Tensor& outputs, const Batch& batch, const Wanted& wanted) const {
-    const at::Tensor leaf = outputs.detach().requires_grad_(), u = at::zeros_like(leaf).requires_grad_();
-    const auto slope = torch::autograd::grad({total_loss(leaf, batch)}, {leaf}, {}, true, /*create_graph=*/true);
-    if (!slope.front().requires_grad()) {
+  Differentiated differentiate_outputs(const at::Tensor& outputs, const Batch& batch) const {
+    Differentiated made;
+    made.outputs = outputs;
+    made.leaf = outputs.detach().requires_grad_();
+    made.u = at::zeros_like(made.leaf).requires_grad_();
+    made.outputs_slope =
+        torch::autograd::grad({total_loss(made.leaf, batch)}, {made.leaf}, {}, true, /*create_graph=*/true).front();
+    if (!made.outputs_slope.requires_grad()) {
       throw Error(
           "the Gauss-Newton matrix is 0: the loss is linear in the outputs, which are those of the last operator that "
           "reads a parameter; use `operator` hessian");
     }
-    if (!outputs.requires_grad()) return;
-    const auto pulled = derivatives({outputs}, {u}, Graph::differentiable);
+    if (outputs.requires_grad()) made.slopes = derivatives({outputs}, {made.u}, Graph::differentiable);
+    return made;
+  }
+
+  /// H v is the derivative of ⟨gradient, v⟩. Of Gauss and Newton's matrix: Jᵀ H J v, J v the derivative, by u, of
+  /// ⟨Jᵀu, v⟩.
+  void multiply(const Differentiated& batch, const Wanted& wanted) const {
     for (std::size_t k = 0; k < wanted.products.size(); ++k) {
       std::vector<at::Tensor> slopes, along;
-      for (std::size_t i = 0; i < pulled.size(); ++i) {
-        if (!pulled[i].defined()) continue;
-        slopes.push_back(pulled[i]);
+      for (std::size_t i = 0; i < batch.slopes.size(); ++i) {
+        if (!batch.slopes[i].defined() || !batch.slopes[i].requires_grad()) continue;  // no second derivative: 0
+        slopes.push_back(batch.slopes[i]);
         along.push_back(wanted.directions[k].parameters[places_[i]].tensor);
       }
       if (slopes.empty()) return;
-      const at::Tensor pushed = torch::autograd::grad(slopes, {u}, along, /*retain_graph=*/true).front();
-      const at::Tensor bent = torch::autograd::grad(slope, {leaf}, {pushed}, /*retain_graph=*/true).front();
-      add(derivatives({outputs}, {bent}, graph_after(k, wanted)), wanted.products[k]);
+      const Graph graph = wanted.kept || k + 1 < wanted.products.size() ? Graph::kept : Graph::used_up;
+      if (wanted.matrix == CurvatureMatrix::hessian) {
+        add(derivatives(slopes, along, graph), wanted.products[k]);
+        continue;
+      }
+      const at::Tensor pushed = torch::autograd::grad(slopes, {batch.u}, along, /*retain_graph=*/true).front();
+      const at::Tensor bent =
+          torch::autograd::grad({batch.outputs_slope}, {batch.leaf}, {pushed}, /*retain_graph=*/true).front();
+      add(derivatives({batch.outputs}, {bent}, graph), wanted.products[k]);
     }
   }
 
@@ -103,10 +119,6 @@ class EagerObjective : public Objective {
     kept,            // for another time
     differentiable,  // kept, and the derivatives have one of their own
   };
-
-  static Graph graph_after(std::size_t product, const Wanted& wanted) {
-    return product + 1 < wanted.products.size() ? Graph::kept : Graph::used_up;
-  }
 
   /// Of Σ ⟨value, weight⟩ by the chosen parameters; undefined by those that the values do not depend on.
   std::vector<at::Tensor> derivatives(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& weights,
