@@ -37,9 +37,9 @@ class Inputs {
     if (words.empty()) return names.emplace_back(), void();
     if (std::filesystem::is_directory(in_home(words), ignored)) return add_folder(in_home(words));
     const RunFiles run = run_of_words("`checkpoints`", words);
-    std::string list;
-    for (const auto& file : run.files) list += (list.empty() ? "" : "\n") + file.string();
-    add_run(run, list);
+    std::vector<std::string> list;
+    for (const auto& file : run.files) list.push_back(file.string());
+    add_run(run, fmt::format("{}", fmt::join(list, "\n")));
   }
 
   void add_data(const std::string& words) {
@@ -87,11 +87,9 @@ void take_names(LandscapeRequest& request, const InputNames& names, const std::v
   for (auto* file : names.files) *file = place(*next++);
   for (auto* folder : names.folders) *folder = place(*next++);
   for (auto* words : names.runs) {
-    std::string list;
-    for (const std::string_view file : split_at(*next++, '\n')) {
-      list += (list.empty() ? "" : ",") + place(std::string(file));
-    }
-    *words = list;
+    std::vector<std::string> list;
+    for (const std::string_view file : split_at(*next++, '\n')) list.push_back(place(std::string(file)));
+    *words = fmt::format("{}", fmt::join(list, ","));
   }
   request.batch_norm = *next;
   request.data.image_cache = copies.folder() / "images";

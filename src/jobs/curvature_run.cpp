@@ -293,17 +293,20 @@ Outcome run_curvature(CurvatureJob job, Observer& observer) {
   }
 }
 
-void check_memory_of_vectors(std::size_t size, const LanczosOptions& lanczos, std::size_t density_steps,
-                             const std::string& asked) {
+double memory_of_vectors(std::size_t size, const LanczosOptions& lanczos, std::size_t density_steps) {
   const std::size_t pairs = lanczos.largest + lanczos.smallest, together = probes_together(size, density_steps);
   const std::size_t for_pairs = basis_of(lanczos, size) + 2 * pairs + 4;
   const std::size_t for_density = density_steps > 0 ? pairs + together * (density_steps + 3) : 0;
-  const std::size_t vectors = std::max(for_pairs, for_density);
-  const double needed = static_cast<double>(vectors) * static_cast<double>(size) * sizeof(float);
+  return static_cast<double>(std::max(for_pairs, for_density)) * static_cast<double>(size) * sizeof(float);
+}
+
+void check_memory_of_vectors(std::size_t size, const LanczosOptions& lanczos, std::size_t density_steps,
+                             const std::string& asked) {
+  const double needed = memory_of_vectors(size, lanczos, density_steps);
   const auto here = static_cast<double>(memory_of_machine());
   if (needed <= here) return;
   throw UsageError("{}: {} vectors of {} parameters need {:.1f} GB, this machine has {:.1f} GB; ask for fewer", asked,
-                   vectors, size, needed / 1e9, here / 1e9);
+                   static_cast<std::size_t>(needed / 4 / static_cast<double>(size)), size, needed / 1e9, here / 1e9);
 }
 
 }  // namespace lossatlas

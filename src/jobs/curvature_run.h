@@ -38,7 +38,10 @@ struct CurvatureJob {
 /// writes the file.
 Outcome run_curvature(CurvatureJob job, Observer& observer);
 
-/// Throws UsageError if the vectors of the algorithms take more memory than the machine has. `asked`: what asks for
+/// Bytes of memory that the vectors of the algorithms take, at most.
+double memory_of_vectors(std::size_t size, const LanczosOptions& lanczos, std::size_t density_steps);
+
+/// Throws UsageError if that is more than the machine has. `asked`: what asks for
 /// them, as in "`top` 5".
 void check_memory_of_vectors(std::size_t size, const LanczosOptions& lanczos, std::size_t density_steps,
                              const std::string& asked);
