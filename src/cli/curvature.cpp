@@ -14,6 +14,7 @@ namespace {
 struct CurvatureWords {
   CurvatureRequest request;
   std::string by;
+  std::filesystem::path out;  // "" for the default
   std::string progress = "line";
 };
 
@@ -79,6 +80,35 @@ void add_curvature_options(CLI::App& command, CurvatureWords& words) {
       ->capture_default_str();
 }
 
+/// Of several checkpoints.
+void add_table_options(CLI::App& command, CurvatureWords& words) {
+  CurvatureRequest& request = words.request;
+  command.option_defaults()->group("A table of several checkpoints");
+  command
+      .add_option("--run", request.run,
+                  "a row for each checkpoint of a run: a folder of train, or files and patterns with commas between them")
+      ->type_name("DIR");
+  command.add_option("--every", request.every, "with --run: every so many checkpoints, and the last")
+      ->transform(whole_number(1, 1'000'000))
+      ->type_name("N")
+      ->capture_default_str();
+  command.add_option("--csv", request.csv, "also write the table as text")->type_name("FILE.csv");
+  command.add_option("--rho", request.rho, "how far SAM's sharpness goes along the gradient, in length of parameters")
+      ->check(above_zero())
+      ->type_name("X")
+      ->capture_default_str();
+  command
+      .add_option("--sigma", request.sigma,
+                  "how far expected sharpness goes along filter-normalized directions: 0.05 moves each filter by 5 %")
+      ->check(above_zero())
+      ->type_name("X")
+      ->capture_default_str();
+  command.add_option("--draws", request.draws, "random directions of expected sharpness; 0: none")
+      ->transform(whole_number(0, 1'000'000))
+      ->type_name("N")
+      ->capture_default_str();
+}
+
 /// Device, batch, threads; output.
 void add_speed_and_output(CLI::App& command, CurvatureWords& words) {
   LandscapeRequest& request = words.request.landscape;
@@ -91,7 +121,9 @@ void add_speed_and_output(CLI::App& command, CurvatureWords& words) {
   command.add_option("--threads", request.threads, "batches at a time (default: all processors)")
       ->transform(whole_number(1, 1024));
   command.option_defaults()->group("Output");
-  command.add_option("--out", request.out, "the file to write")->type_name("FILE.h5")->capture_default_str();
+  command
+      .add_option("--out", words.out, "the file to write (default: outputs/curvature.h5, a table's outputs/sharpness.h5)")
+      ->type_name("FILE.h5");
   command
       .add_option("--save-directions", words.request.save_directions,
                   "also write the eigenvectors as directions for surface and line: the largest first")
@@ -106,18 +138,31 @@ void add_speed_and_output(CLI::App& command, CurvatureWords& words) {
 
 void add_options(CLI::App& command, CurvatureWords& words) {
   LandscapeRequest& request = words.request.landscape;
-  add_inputs(command, request);
+  command.option_defaults()->group("What is evaluated");
+  add_problem(command, request);
+  command
+      .add_option("--checkpoint", words.request.checkpoints,
+                  "the parameters: .pt, .pth, .safetensors, TorchScript, torch.export (.pt2), or a run folder of train: "
+                  "its last epoch; given several times, a table of all (default: the problem's own)")
+      ->type_name("FILE|RUN")
+      ->take_all()
+      ->allow_extra_args(false);
+  add_network_and_data(command, request);
   add_samples(command, request, true, "1000, or all if there are fewer");
   command.add_option(
       "--loss", request.loss,
       "cross-entropy, or mse: the squared error to the one-hot label, averaged over classes (default: cross-entropy)");
   add_statistics(command, request);
   add_curvature_options(command, words);
+  add_table_options(command, words);
   add_speed_and_output(command, words);
 }
 
 CurvatureRequest request_of(const CurvatureWords& words) {
   CurvatureRequest request = words.request;
+  const bool is_table = request.checkpoints.size() > 1 || !request.run.empty() || !request.csv.empty();
+  if (is_table) request.landscape.out = "outputs/sharpness.h5";
+  if (!words.out.empty()) request.landscape.out = words.out;
   request.landscape.out = real_file(request.landscape.out);
   request.by_module = !words.by.empty();
   if (request.by_module && request.trace_probes == 0) throw UsageError("--by module: requires --trace above 0");

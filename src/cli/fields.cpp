@@ -21,7 +21,7 @@ constexpr std::string_view kFields =
     "threads to "
     "tolerance top5"
     " w warmup weight_decay width x y z"
-    " eigen_samples eigen_trace curvature scale_curvature step density density_steps low most_products operator parameters threshold top trace ";
+    " by csv draws every rho sigma eigen_samples eigen_trace curvature scale_curvature step density density_steps low most_products operator parameters threshold top trace ";
 
 std::string option_of(std::string_view field) {
   std::string option = "--" + std::string(field);

@@ -14,6 +14,7 @@
 #include "jobs/run_files.h"
 #include "jobs/scale_trace.h"
 #include "jobs/second_derivatives.h"
+#include "jobs/sharpness.h"
 #include "landscape/direction_file.h"
 #include "landscape/parameter_choice.h"
 
@@ -211,6 +212,9 @@ Outcome run(CheckedCurvature checked, const Caller& caller, Observer& observer) 
 }  // namespace
 
 Job prepare(CurvatureRequest request, Caller caller) {
+  if (request.checkpoints.size() == 1) request.landscape.checkpoint = request.checkpoints.front();
+  if (is_table(request)) return prepare_sharpness(request, check(request.landscape), std::move(caller));
+  if (request.every > 1) throw UsageError("`every`: requires `run`");
   CheckedCurvature checked = check(std::move(request));
   check_files(checked.request.landscape, checked.request.save_directions, {});
   check_products(products_of(checked.request.landscape.out));

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "curvature/curvature_summary.h"
+#include "curvature/sharpness_table.h"
 
 namespace lossatlas {
 namespace {
@@ -142,6 +143,28 @@ ordered_json describe_curvature(const std::filesystem::path& file, bool as_json)
   }
   description["settings"] = record.settings;
   description["provenance"] = record.provenance;
+  return description;
+}
+
+ordered_json describe_sharpness(const std::filesystem::path& file, bool as_json) {
+  const SharpnessTable table = read_sharpness(file);
+  ordered_json description{{"kind", "sharpness"}, {"file", file.string()}, {"finished", table.is_finished()}};
+  if (as_json) {
+    auto rows = ordered_json::array();
+    for (std::size_t row = 0; row < table.rows(); ++row) {
+      ordered_json entry{{"checkpoint", table.checkpoints[row]}};
+      for (std::size_t c = 0; c < table.columns.size(); ++c) {
+        const double value = table.columns[c][row];
+        entry[std::string(sharpness_columns()[c].name)] = std::isfinite(value) ? ordered_json(value) : nullptr;
+      }
+      rows.push_back(entry);
+    }
+    description["rows"] = rows;
+  } else {
+    description["summary"] = sharpness_lines(table);
+  }
+  description["settings"] = table.settings;
+  description["provenance"] = table.provenance;
   return description;
 }
 

@@ -16,4 +16,7 @@ std::vector<std::string> curvature_lines(const CurvatureRecord& record, bool all
 /// What `info` shows of its file.
 nlohmann::ordered_json describe_curvature(const std::filesystem::path& file, bool as_json);
 
+/// The same of a table of sharpness.
+nlohmann::ordered_json describe_sharpness(const std::filesystem::path& file, bool as_json);
+
 }  // namespace lossatlas

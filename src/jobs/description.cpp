@@ -9,6 +9,7 @@
 #include "checkpoint/checkpoint.h"
 #include "evaluation/classifier.h"
 #include "evaluation/graph_problem.h"
+#include "curvature/sharpness_table.h"
 #include "jobs/curvature_text.h"
 #include "jobs/metadata.h"
 #include "jobs/run_files.h"
@@ -375,6 +376,7 @@ ordered_json describe(const std::filesystem::path& file, bool as_json, const std
   if (is_problem) return describe_problem(file);
   if (!is_hdf5) return describe_checkpoint(file, as_json, key);
   if (is_curvature(file)) return describe_curvature(file, as_json);
+  if (is_sharpness(file)) return describe_sharpness(file, as_json);
   const Hdf5Reader reader(file);
   if (reader.has("/epoch")) return describe_history(file);
   if (reader.has("/lossatlas/derivative") || reader.has("/lossatlas/gradient_x")) return describe_descents(reader);

@@ -97,7 +97,7 @@ bool recalibrates(const LandscapeRequest& request, const LandscapeOptions& optio
 /// The checkpoint's numbers in a state like those of its network.
 KnownCheckpoint load_state(const Checkpoint& checkpoint, const NetworkTensors& like, const std::string& architecture,
                            const std::filesystem::path& file) {
-  KnownCheckpoint known{zeros_like(like, StatePart::all), checkpoint.sha256, checkpoint.notes};
+  KnownCheckpoint known{zeros_like(like, StatePart::all), checkpoint.sha256, checkpoint.notes, checkpoint.metadata};
   NetworkState& state = known.state;
   const auto notes = load_into(checkpoint, state, architecture, file);
   known.notes.insert(known.notes.end(), notes.begin(), notes.end());
@@ -173,7 +173,7 @@ ChosenSamples choose(const ProblemFile& file, const ProblemSplit& split, std::in
 
 /// The parameters of the problem file itself, or of a checkpoint of its network.
 KnownCheckpoint read_weights(const ProblemFile& problem, const std::filesystem::path& file, const std::string& key) {
-  if (file == problem.file()) return {copy_state(state_of(problem), at::kCPU), problem.sha256(), {}};
+  if (file == problem.file()) return {copy_state(state_of(problem), at::kCPU), problem.sha256(), {}, {}};
   const NetworkTensors like = state_of(problem);
   if (ProblemFile::is_problem(file)) {  // of another problem, perhaps with other data
     const ProblemFile other(file);

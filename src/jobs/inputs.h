@@ -37,6 +37,7 @@ struct KnownCheckpoint {
   NetworkState state;                   // on the CPU
   std::string sha256;                   // of the file's bytes
   std::vector<std::string> notes = {};  // for people, without the file's name
+  nlohmann::json metadata = nlohmann::json::object();  // the file's
 };
 
 inline constexpr auto kNoCheckpoint =

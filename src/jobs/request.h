@@ -355,6 +355,14 @@ struct CurvatureRequest {
   std::vector<std::string> parameters;                 // patterns of those that count; empty: all
   std::filesystem::path save_directions;               // the eigenvectors, as surfaces take them; "": not
   std::size_t most_products = 1000;                    // for the eigenpairs
+  // Of several checkpoints a table of their sharpness:
+  std::vector<std::filesystem::path> checkpoints = {};  // two or more, or one with `csv`
+  std::string run = {};                                 // a run folder, or files and patterns with commas between them
+  std::size_t every = 1;                                // of the run every so many checkpoints, and the last
+  std::filesystem::path csv = {};                       // "": no such file
+  double rho = 0.05;                                    // ρ of SAM's sharpness: a length in parameters
+  double sigma = 0.05;                                  // σ of expected sharpness, in multiples of a direction
+  std::size_t draws = 20;                               // its directions
   std::uint64_t seed = 0;
 
   template <class Visit>
@@ -374,6 +382,13 @@ struct CurvatureRequest {
     visit("parameters", &R::parameters);
     visit("save_directions", &R::save_directions);
     visit("most_products", &R::most_products);
+    visit("checkpoints", &R::checkpoints);
+    visit("run", &R::run);
+    visit("every", &R::every);
+    visit("csv", &R::csv);
+    visit("rho", &R::rho);
+    visit("sigma", &R::sigma);
+    visit("draws", &R::draws);
     visit("seed", &R::seed);
   }
 };

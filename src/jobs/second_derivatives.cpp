@@ -41,7 +41,11 @@ std::int64_t differentiated_batch(std::int64_t asked, const LandscapeInputs& inp
 }
 
 NetworkState derivative_point(const LandscapeInputs& inputs, at::Device device) {
-  NetworkState point = copy_state(inputs.origin, device);
+  return derivative_point(inputs, inputs.origin, device);
+}
+
+NetworkState derivative_point(const LandscapeInputs& inputs, const NetworkState& state, at::Device device) {
+  NetworkState point = copy_state(state, device);
   if (!inputs.recalibration) return point;
   return copy_state(inputs.problem->make_recalibration(inputs.recalibration, device)->apply(point), device);
 }

@@ -22,6 +22,8 @@ std::int64_t differentiated_batch(std::int64_t asked, const LandscapeInputs& inp
 /// The state that second derivatives are at: the origin, with batch-norm statistics estimated again where the inputs
 /// ask for it, on a device.
 NetworkState derivative_point(const LandscapeInputs& inputs, at::Device device);
+/// The same of another checkpoint.
+NetworkState derivative_point(const LandscapeInputs& inputs, const NetworkState& state, at::Device device);
 
 /// A vector of the parameters at these places as a direction of weights, 0 elsewhere.
 Direction direction_of(const Vector& vector, const std::vector<std::size_t>& places, const NetworkTensors& origin);

@@ -1,8 +1,12 @@
 """One small trained network, and a surface around it, for all tests of the program."""
 
+import collections
+
 import pytest
 
 import helpers
+
+Small = collections.namedtuple("Small", "path hessian sizes loss parameters")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -51,6 +55,38 @@ def mlp_run(lossatlas, pictures, tmp_path_factory):
     lossatlas("train", "--arch", "mlp", "--data", pictures.words, "--out", folder, "--epochs", 2, "--lr", 0.01,
               "--batch-size", 20, "--threads", 1).ok()
     return folder
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory):
+    """A smooth network as a problem file, the Hessian of its loss in float64, the parameters' sizes, and that loss as a
+    function of all parameters in one vector, with the vector."""
+    import pathlib
+    import sys
+
+    import torch
+    from torch import nn
+
+    sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "python"))
+    import lossatlas
+
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
+    inputs, labels = torch.randn(40, 4), torch.randint(0, 3, (40,))
+    path = tmp_path_factory.mktemp("small") / "small.lossatlas"
+    lossatlas.export_problem(model, "cross-entropy", (inputs, labels), path)
+    double = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)).double()
+    double.load_state_dict(model.state_dict())
+    names = [name for name, _ in double.named_parameters()]
+    shapes = [parameter.shape for parameter in double.parameters()]
+    sizes = [parameter.numel() for parameter in double.parameters()]
+
+    def loss(flat):
+        parts = dict(zip(names, (part.view(shape) for part, shape in zip(flat.split(sizes), shapes))))
+        return nn.functional.cross_entropy(torch.func.functional_call(double, parts, inputs.double()), labels)
+
+    flat = torch.cat([parameter.detach().flatten() for parameter in double.parameters()])
+    return Small(path, torch.autograd.functional.hessian(loss, flat).numpy(), sizes, loss, flat)
 
 
 @pytest.fixture(scope="session")

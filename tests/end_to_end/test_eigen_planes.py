@@ -6,8 +6,6 @@ import pathlib
 import h5py
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
 FILES = pathlib.Path(__file__).parents[1] / "files" / "curvature"
 RESNET = ("--checkpoint", FILES / "resnet20.pt", "--data", f"cifar10:{FILES / 'images'}")
@@ -26,33 +24,6 @@ def directions_of(path):
                 if f"{axis}direction" in file]
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """A smooth network as a problem file, and the eigenvalues and vectors of its Hessian in float64."""
-    import sys
-    sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "python"))
-    import lossatlas
-
-    torch.manual_seed(3)
-    model = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
-    inputs, labels = torch.randn(40, 4), torch.randint(0, 3, (40,))
-    path = tmp_path_factory.mktemp("small") / "small.lossatlas"
-    lossatlas.export_problem(model, "cross-entropy", (inputs, labels), path)
-    double = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3)).double()
-    double.load_state_dict(model.state_dict())
-    names = [name for name, _ in double.named_parameters()]
-    shapes = [parameter.shape for parameter in double.parameters()]
-    sizes = [parameter.numel() for parameter in double.parameters()]
-
-    def loss(flat):
-        parts = dict(zip(names, (part.view(shape) for part, shape in zip(flat.split(sizes), shapes))))
-        return nn.functional.cross_entropy(torch.func.functional_call(double, parts, inputs.double()), labels)
-
-    flat = torch.cat([parameter.detach().flatten() for parameter in double.parameters()])
-    hessian = torch.autograd.functional.hessian(loss, flat).numpy()
-    return path, hessian, sizes
-
-
 def flat(direction):
     return np.concatenate([part.ravel() for part in direction]).astype(float)
 
@@ -60,7 +31,7 @@ def flat(direction):
 @pytest.mark.parametrize("words, axes, places", [
     ("eigen", 2, [1, 2]), ("eigen:3,1", 2, [3, 1]), ("eigen:low", 2, [-1, -2]), ("eigen:1,low", 2, [1, -1]), ("eigen", 3, [1, 2, 3])])
 def test_directions_are_eigenvectors(lossatlas, small, tmp_path, words, axes, places):
-    problem, hessian, _ = small
+    problem, hessian = small.path, small.hessian
     values, vectors = np.linalg.eigh(hessian)
     lossatlas("surface", "--problem", problem, "--plane", words, "--axes", axes, "--grid", 3, "--save-directions",
               tmp_path / "d.h5", "--out", tmp_path / "s.h5", *QUIET).ok()
@@ -76,7 +47,7 @@ def test_directions_are_eigenvectors(lossatlas, small, tmp_path, words, axes, pl
 
 def test_the_loss_curves_as_the_eigenvalue_says(lossatlas, small, tmp_path):
     """By differences in float64 of the losses in the file; a smooth network."""
-    problem, hessian, _ = small
+    problem, hessian = small.path, small.hessian
     out = tmp_path / "l.h5"
     lossatlas("line", "--problem", problem, "--plane", "eigen:1", "--x", "-0.02:0.02", "--points", 3, "--split", "train",
               "--out", out, *QUIET).ok()
@@ -99,7 +70,7 @@ def test_the_reference_and_its_share_of_the_trace(lossatlas, tmp_path):
 
 
 def test_threads_and_resuming_change_no_bit(lossatlas, small, tmp_path):
-    words = ("surface", "--problem", small[0], "--plane", "eigen", "--grid", 5, *QUIET)
+    words = ("surface", "--problem", small.path, "--plane", "eigen", "--grid", 5, *QUIET)
     for name, threads in (("a", 1), ("b", 2)):
         lossatlas(*words, "--threads", threads, "--out", tmp_path / f"{name}.h5").ok()
     with h5py.File(tmp_path / "a.h5") as a, h5py.File(tmp_path / "b.h5") as b:
@@ -109,7 +80,7 @@ def test_threads_and_resuming_change_no_bit(lossatlas, small, tmp_path):
 
 
 def test_only_the_chosen_parameters_move(lossatlas, small, tmp_path):
-    words = ("surface", "--problem", small[0], "--grid", 3, *QUIET)
+    words = ("surface", "--problem", small.path, "--grid", 3, *QUIET)
     lossatlas(*words, "--parameters", "2.*", "--save-directions", tmp_path / "d.h5", "--out", tmp_path / "s.h5").ok()
     for direction in directions_of(tmp_path / "d.h5"):
         first, first_bias, second, second_bias = direction
@@ -121,7 +92,7 @@ def test_only_the_chosen_parameters_move(lossatlas, small, tmp_path):
 
 
 def test_eigenvectors_of_a_block(lossatlas, small, tmp_path):
-    problem, hessian, sizes = small
+    problem, hessian, sizes = small[:3]
     lossatlas("surface", "--problem", problem, "--plane", "eigen", "--parameters", "2.*", "--grid", 3, "--save-directions",
               tmp_path / "d.h5", "--out", tmp_path / "s.h5", *QUIET).ok()
     start = sizes[0] + sizes[1]
@@ -148,6 +119,6 @@ def test_eigenvectors_of_a_block(lossatlas, small, tmp_path):
     (["--plane", "file:d.h5", "--parameters", "2.*"], "--parameters: applies to random directions and eigenvectors"),
 ])
 def test_wrong_words_are_one_line(lossatlas, small, tmp_path, words, text):
-    done = lossatlas("surface", "--problem", small[0], "--grid", 3, "--out", tmp_path / "s.h5", *words, *QUIET)
+    done = lossatlas("surface", "--problem", small.path, "--grid", 3, "--out", tmp_path / "s.h5", *words, *QUIET)
     assert done.status == 2 and text in done.line()
     assert not (tmp_path / "s.h5").exists()
