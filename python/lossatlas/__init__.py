@@ -14,24 +14,24 @@ from .torch_check import check_torch
 if TYPE_CHECKING:
     from .error import Error, Interrupted, ProblemError
     from .export import export_problem
-    from .jobs import curvature, curve, line, merge, surface, trajectory
+    from .jobs import curvature, curve, line, merge, sharpness, surface, trajectory
     from .loggers import log_figure
     from .recorder import Recorder
-    from .results import Curvature, Curve, Descents, History, Line, Result, Surface, Trajectory, open
+    from .results import Curvature, Curve, Descents, History, Line, Result, Sharpness, Surface, Trajectory, open
 
 _MODULES = {
     "Error": "error", "Interrupted": "error", "ProblemError": "error",
     "export_problem": "export",
     "surface": "jobs", "line": "jobs", "trajectory": "jobs", "curve": "jobs", "merge": "jobs",
-    "curvature": "jobs", "Curvature": "results",
+    "curvature": "jobs", "Curvature": "results", "sharpness": "jobs", "Sharpness": "results",
     "open": "results", "Result": "results", "Surface": "results", "Line": "results", "Trajectory": "results",
     "Curve": "results", "History": "results", "Descents": "results",
     "Recorder": "recorder", "LightningRecorder": "loggers", "log_figure": "loggers",
 }
 
 __all__ = ["Curvature", "Curve", "Descents", "Error", "History", "Interrupted", "Line", "ProblemError", "Recorder", "Result",
-           "Surface", "Trajectory", "curvature", "curve", "export_problem", "line", "log_figure", "merge", "open", "surface",
-           "trajectory"]
+           "Sharpness", "Surface", "Trajectory", "curvature", "curve", "export_problem", "line", "log_figure", "merge", "open",
+           "sharpness", "surface", "trajectory"]
 
 check_torch()
 

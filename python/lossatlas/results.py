@@ -303,6 +303,26 @@ class Curvature(Result):
                                         _as_floats(file["lossatlas/density/weights"][()])))
 
 
+class Sharpness(Result):
+    """How sharp the loss is at several checkpoints, one row each (docs/curvature.md)."""
+
+    kind = "sharpness"
+
+    @property
+    def checkpoints(self) -> list[str]:
+        """What the rows are called."""
+        return self._read(lambda file: [str(name) for name in file["lossatlas/sharpness/checkpoint"].asstr()[()]])
+
+    @property
+    def table(self) -> dict[str, NDArray[np.float64]]:
+        """The columns, [rows] each: lambda_max, trace, sam_sharpness, … NaN where a number is not known. A pandas table is
+        `pandas.DataFrame(s.table, index=s.checkpoints)`."""
+        def take(file: h5py.File) -> dict[str, NDArray[np.float64]]:
+            group = file["lossatlas/sharpness"]
+            return {name: _as_floats(group[name][()]) for name in group if name != "checkpoint"}
+        return self._read(take)
+
+
 class Descents(Result):
     """Optimizers on a function (`lossatlas descend`)."""
 
@@ -329,7 +349,7 @@ class Page:
 
 
 def open(path: str | os.PathLike[str]) -> Any:
-    """A file of the program, or a run's folder: Surface, Trajectory, Line, Curve, Curvature, History or Descents.
+    """A file of the program, or a run's folder: Surface, Trajectory, Line, Curve, Curvature, Sharpness, History or Descents.
 
     Surfaces of tomgoldstein/loss-landscape are read too. Raises Error for other files.
     """
@@ -350,6 +370,8 @@ def _class_of(file: h5py.File) -> type[Result]:
         return Descents
     if kind == "curvature":
         return Curvature
+    if kind == "sharpness":
+        return Sharpness
     if "xcoordinates" not in file:
         raise Error(f"{file.filename} is no surface, line, curve or history: it has no xcoordinates")
     if kind in ("curve", "path"):

@@ -85,8 +85,9 @@ void add_table_options(CLI::App& command, CurvatureWords& words) {
   CurvatureRequest& request = words.request;
   command.option_defaults()->group("A table of several checkpoints");
   command
-      .add_option("--run", request.run,
-                  "a row for each checkpoint of a run: a folder of train, or files and patterns with commas between them")
+      .add_option(
+          "--run", request.run,
+          "a row for each checkpoint of a run: a folder of train, or files and patterns with commas between them")
       ->type_name("DIR");
   command.add_option("--every", request.every, "with --run: every so many checkpoints, and the last")
       ->transform(whole_number(1, 1'000'000))
@@ -122,7 +123,8 @@ void add_speed_and_output(CLI::App& command, CurvatureWords& words) {
       ->transform(whole_number(1, 1024));
   command.option_defaults()->group("Output");
   command
-      .add_option("--out", words.out, "the file to write (default: outputs/curvature.h5, a table's outputs/sharpness.h5)")
+      .add_option("--out", words.out,
+                  "the file to write (default: outputs/curvature.h5, a table's outputs/sharpness.h5)")
       ->type_name("FILE.h5");
   command
       .add_option("--save-directions", words.request.save_directions,
@@ -141,9 +143,10 @@ void add_options(CLI::App& command, CurvatureWords& words) {
   command.option_defaults()->group("What is evaluated");
   add_problem(command, request);
   command
-      .add_option("--checkpoint", words.request.checkpoints,
-                  "the parameters: .pt, .pth, .safetensors, TorchScript, torch.export (.pt2), or a run folder of train: "
-                  "its last epoch; given several times, a table of all (default: the problem's own)")
+      .add_option(
+          "--checkpoint", words.request.checkpoints,
+          "the parameters: .pt, .pth, .safetensors, TorchScript, torch.export (.pt2), or a run folder of train: "
+          "its last epoch; given several times, a table of all (default: the problem's own)")
       ->type_name("FILE|RUN")
       ->take_all()
       ->allow_extra_args(false);

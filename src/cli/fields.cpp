@@ -9,7 +9,8 @@ namespace {
 
 /// Each is an option: --bn-images of bn_images. Between blanks.
 constexpr std::string_view kFields =
-    " arch augment axes axis batch_size bends betas bn bn_images broadcast budget checkpoint checkpoints class_loss classes crop "
+    " arch augment axes axis batch_size bends betas bn bn_images broadcast budget checkpoint checkpoints class_loss "
+    "classes crop "
     "data delta"
     " device dir_type directions distribution draw dtype engine epochs eps field force from grid ignore image_cache"
     " instruction_set interp interpolation key l2 lines log loss lr lr_epochs lr_factor lr_schedule lr_steps mean "
@@ -21,7 +22,8 @@ constexpr std::string_view kFields =
     "threads to "
     "tolerance top5"
     " w warmup weight_decay width x y z"
-    " by csv draws every rho sigma eigen_samples eigen_trace curvature scale_curvature step density density_steps low most_products operator parameters threshold top trace ";
+    " by csv draws every rho sigma eigen_samples eigen_trace curvature scale_curvature step density density_steps low "
+    "most_products operator parameters threshold top trace ";
 
 std::string option_of(std::string_view field) {
   std::string option = "--" + std::string(field);

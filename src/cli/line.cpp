@@ -38,6 +38,7 @@ void add_options(CLI::App& command, LineWords& words) {
   command.add_option("--lines", request.lines, "random directions, each with its line")
       ->transform(whole_number(1, 1000))
       ->capture_default_str();
+  command.option_defaults()->group("Its direction");
   words.direction.add_source_of_line_to(command);
   words.direction.add_directions_to(command);
   add_values(command, request.landscape);

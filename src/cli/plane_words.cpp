@@ -48,9 +48,10 @@ void parse_source(const std::string& words, PlaneRequest& request) {
 
 void PlaneWords::add_plane_to(CLI::App& command) {
   command
-      .add_option("--plane", plane_,
-                  "random, points:A,B,C (through checkpoints), file:F (directions), pca:RUN (of a run's checkpoints) or "
-                  "eigen[:I,J] (eigenvectors of the Hessian: 1 the largest, low the smallest)")
+      .add_option(
+          "--plane", plane_,
+          "random, points:A,B,C (through checkpoints), file:F (directions), pca:RUN (of a run's checkpoints) or "
+          "eigen[:I,J] (eigenvectors of the Hessian: 1 the largest, low the smallest)")
       ->capture_default_str()
       ->type_name("PLANE");
   of_random_.push_back(command.add_flag("--orthogonal", request_.orthogonal,
@@ -62,8 +63,9 @@ void PlaneWords::add_plane_to(CLI::App& command) {
 
 void PlaneWords::add_source_of_line_to(CLI::App& command) {
   command
-      .add_option("--plane", plane_,
-                  "random, file:F (a direction) or eigen[:I] (an eigenvector of the Hessian: 1 the largest, low the smallest)")
+      .add_option(
+          "--plane", plane_,
+          "random, file:F (a direction) or eigen[:I] (an eigenvector of the Hessian: 1 the largest, low the smallest)")
       ->capture_default_str()
       ->type_name("DIRECTION");
 }
@@ -93,8 +95,9 @@ void PlaneWords::add_directions_to(CLI::App& command) {
       "--eigen-samples", request_.eigen_samples,
       "samples that the Hessian of --plane eigen is over (default: 1000, or all if there are fewer)"));
   of_eigen_.back()->transform(whole_number(1, kMostCounted))->type_name("N");
-  of_eigen_.push_back(command.add_option("--eigen-trace", request_.eigen_trace,
-                                         "random probes for its trace, of which the directions hold a share; 0: no trace"));
+  of_eigen_.push_back(
+      command.add_option("--eigen-trace", request_.eigen_trace,
+                         "random probes for its trace, of which the directions hold a share; 0: no trace"));
   of_eigen_.back()->transform(whole_number(0, 1'000'000))->capture_default_str();
   command.add_option("--directions", directions_, "use the directions of this file")->type_name("FILE.h5");
   command.add_option("--save-directions", request_.save_directions, "write the directions, for other tools")

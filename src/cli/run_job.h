@@ -33,7 +33,8 @@ void run_when_called(CLI::App& command, std::shared_ptr<Words> words, RequestOf 
     const auto style = progress_style_of(words->progress);
     auto request = request_of(*words);
     const auto prepare_job = [&](const Caller& caller) { return prepare(request, caller); };
-    context.status = run_landscape_job(request.landscape, input_names(request), prepare_job, style, words->ranks, context);
+    context.status =
+        run_landscape_job(request.landscape, input_names(request), prepare_job, style, words->ranks, context);
   });
 }
 

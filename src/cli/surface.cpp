@@ -37,7 +37,8 @@ void add_options(CLI::App& command, SurfaceWords& words) {
   command.add_option("--grid", words.grid, "points along each axis, as in 51x41; 51 is the same along all")
       ->type_name("N|NxM")
       ->capture_default_str();
-  const std::string ranges = " (default: -1:1; through checkpoints what holds them; along eigenvectors until λx²/2 is 1)";
+  const std::string ranges =
+      " (default: -1:1; through checkpoints what holds them; along eigenvectors until λx²/2 is 1)";
   constexpr std::array kPlaces{"first", "second", "third", "fourth"};
   for (std::size_t k = 0; k < words.ranges.size(); ++k) {
     const std::string text =

@@ -112,8 +112,8 @@ std::string sharpness_csv(const SharpnessTable& table) {
 
 void write_sharpness(const std::filesystem::path& file, const SharpnessTable& table) {
   Hdf5Writer writer;
-  writer.write_texts(kRowNames, {table.checkpoints.begin(),
-                              table.checkpoints.begin() + static_cast<std::ptrdiff_t>(table.rows())});
+  writer.write_texts(
+      kRowNames, {table.checkpoints.begin(), table.checkpoints.begin() + static_cast<std::ptrdiff_t>(table.rows())});
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
     const SharpnessColumn& column = sharpness_columns()[c];
     writer.write<double>(column_place(column.name), table.columns[c], {table.rows()});
@@ -149,7 +149,8 @@ SharpnessTable read_sharpness(const std::filesystem::path& file) {
 
 bool is_sharpness(const std::filesystem::path& file) {
   const Hdf5Reader reader(file);
-  return reader.has(kTableRoot) && reader.has_attribute(kTableRoot, "kind") && reader.text_attribute(kTableRoot, "kind") == kTableKind;
+  return reader.has(kTableRoot) && reader.has_attribute(kTableRoot, "kind") &&
+         reader.text_attribute(kTableRoot, "kind") == kTableKind;
 }
 
 }  // namespace lossatlas

@@ -25,10 +25,10 @@ namespace {
 
 using nlohmann::json;
 
-constexpr double kTolerance = 1e-3;    // of residuals: directions are right to about that, where eigenvalues are apart
-constexpr std::size_t kProbesTogether = 4;   // probes in one pass over the samples
-constexpr std::size_t kDeflated = 5;          // largest eigenvectors that are taken out of the trace's probes
-constexpr std::int64_t kUsual = 1000;  // samples, as of `lossatlas curvature`
+constexpr double kTolerance = 1e-3;  // of residuals: directions are right to about that, where eigenvalues are apart
+constexpr std::size_t kProbesTogether = 4;  // probes in one pass over the samples
+constexpr std::size_t kDeflated = 5;        // largest eigenvectors that are taken out of the trace's probes
+constexpr std::int64_t kUsual = 1000;       // samples, as of `lossatlas curvature`
 
 /// Thrown through an algorithm that was to be stopped.
 struct SearchStopped {};
@@ -56,8 +56,8 @@ std::shared_ptr<const SampleSource> samples_of(std::int64_t asked, const Landsca
 
 /// Of two vectors that differ in sign one is taken, whatever the processor.
 void settle_sign(Vector& vector) {
-  const auto largest = std::max_element(vector.begin(), vector.end(),
-                                        [](float a, float b) { return std::abs(a) < std::abs(b); });
+  const auto largest =
+      std::max_element(vector.begin(), vector.end(), [](float a, float b) { return std::abs(a) < std::abs(b); });
   if (*largest < 0) scale(vector, -1);
 }
 
@@ -86,8 +86,9 @@ class EigenSearch {
     const SymmetricOperator matrix{products_.size(), [this](auto in, auto out) { multiply(in, out); }};
     LanczosResult result = lanczos(matrix, lanczos_, [this](const LanczosProgress& now) { now_ = now; });
     if (!result.has_converged) {
-      observer_.on_note(fmt::format("warning: the eigenvectors have not converged in {} products; their residuals say by how much",
-                                    lanczos_.most_products));
+      observer_.on_note(
+          fmt::format("warning: the eigenvectors have not converged in {} products; their residuals say by how much",
+                      lanczos_.most_products));
     }
     Eigenpairs& pairs = result.pairs;
     const std::vector<Vector> images = measure(matrix, pairs);
@@ -95,8 +96,8 @@ class EigenSearch {
     if (options_.eigen_trace > 0) found.trace = trace(matrix, pairs, images);
     const std::size_t largest = std::min(lanczos_.largest, pairs.size());
     for (const int place : options_.eigen) {
-      const std::size_t k = place > 0 ? static_cast<std::size_t>(place) - 1
-                                      : pairs.size() - static_cast<std::size_t>(-place);
+      const std::size_t k =
+          place > 0 ? static_cast<std::size_t>(place) - 1 : pairs.size() - static_cast<std::size_t>(-place);
       if (place > 0 ? k >= largest : k >= pairs.size()) {
         throw Error("`plane` eigen: {} parameters do not have so many eigenvectors", products_.size());
       }
@@ -168,7 +169,9 @@ Found find(const PlaneOptions& options, const LandscapeRequest& request, const L
                          .on_batch = [&] { search->on_batch(); }});
   observer.on_note(fmt::format("eigenvectors of the Hessian by {} parameters, over {} {}, for the {}", products.size(),
                                samples->size(), samples_word(inputs),
-                               options.eigen.size() == 1 ? "line" : options.eigen.size() == 2 ? "plane" : "space"));
+                               options.eigen.size() == 1   ? "line"
+                               : options.eigen.size() == 2 ? "plane"
+                                                           : "space"));
   check_memory_of_vectors(products.size(), lanczos, 0, "`plane` eigen");
   EigenSearch made(options, lanczos, products, observer);
   search = &made;
@@ -218,7 +221,8 @@ std::optional<ChosenPlane> eigen_plane(const PlaneOptions& options, const Landsc
   const auto places = parameters_of(options.direction.parameters, inputs.origin);
   const auto samples = samples_of(options.eigen_samples, request, inputs);
   std::size_t size = 0;
-  for (const std::size_t place : places) size += static_cast<std::size_t>(inputs.origin.parameters[place].tensor.numel());
+  for (const std::size_t place : places)
+    size += static_cast<std::size_t>(inputs.origin.parameters[place].tensor.numel());
   use_differentiable_attention();  // on all ranks: the sweep is to have the same bits everywhere
   Found found;
   try {
@@ -249,7 +253,8 @@ std::optional<ChosenPlane> eigen_plane(const PlaneOptions& options, const Landsc
 }
 
 Outcome interrupted_before(const Caller& caller, Observer& observer) {
-  observer.on_note(fmt::format("interrupted before the first point; nothing was kept; begin again with: {}", caller.again));
+  observer.on_note(
+      fmt::format("interrupted before the first point; nothing was kept; begin again with: {}", caller.again));
   return {.finished = false};
 }
 

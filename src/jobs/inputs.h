@@ -34,9 +34,9 @@ NetworkSpec spec_of(const NetworkRequest& request, const DataSet& data, const Ch
 
 /// A checkpoint as it was read.
 struct KnownCheckpoint {
-  NetworkState state;                   // on the CPU
-  std::string sha256;                   // of the file's bytes
-  std::vector<std::string> notes = {};  // for people, without the file's name
+  NetworkState state;                                  // on the CPU
+  std::string sha256;                                  // of the file's bytes
+  std::vector<std::string> notes = {};                 // for people, without the file's name
   nlohmann::json metadata = nlohmann::json::object();  // the file's
 };
 

@@ -65,8 +65,9 @@ CheckedLine check(LineRequest request) {
   }
   const bool is_given = has_file || source == PlaneSource::eigen;
   if (request.lines > 1 && (has_end || is_given || !request.direction.save_directions.empty())) {
-    throw UsageError("`lines` {}: draws its directions; cannot be combined with `to`, a file of directions or eigenvectors",
-                     request.lines);
+    throw UsageError(
+        "`lines` {}: draws its directions; cannot be combined with `to`, a file of directions or eigenvectors",
+        request.lines);
   }
   checked.x = axis_of_line(request);
   auto& checkpoint = checked.request.landscape.checkpoint;
@@ -98,7 +99,8 @@ Outcome run(const CheckedLine& checked, const Caller& caller, Observer& observer
   const Engine engine = make_engine(landscape, options, inputs, device);
   Form form = Single{};
   if (checked.request.lines > 1) form = FanLines{checked.request.lines};
-  Surface empty(Grid({axis_of_line(checked.request, plane.reach)}), measures_of(landscape.extras, options, inputs), form);
+  Surface empty(Grid({axis_of_line(checked.request, plane.reach)}), measures_of(landscape.extras, options, inputs),
+                form);
   Settings settings;
   settings.repeat = checked.request.lines;
   return run_landscape({.request = landscape,

@@ -128,8 +128,9 @@ namespace {
 /// "1,3", "1,low", "low": one eigenvector for each axis.
 std::vector<int> eigen_of(const std::string& words, std::size_t axes) {
   const auto refuse = [&](const std::string& why) {
-    throw UsageError("`plane` eigen:{}: {}; requires {} of 1 (the largest), 2, … and low (the smallest), as in eigen:1,low",
-                     words, why, axes);
+    throw UsageError(
+        "`plane` eigen:{}: {}; requires {} of 1 (the largest), 2, … and low (the smallest), as in eigen:1,low", words,
+        why, axes);
   };
   std::vector<int> places;
   for (std::size_t k = 0; k < axes && (words.empty() || words == "low"); ++k) {

@@ -56,8 +56,9 @@ struct ChosenPlane {
 /// The threads and the instruction set that are asked for.
 SumOptions sums_of(const LandscapeRequest& request, const LandscapeOptions& options);
 
-/// Not for eigenvectors (eigen_plane). A line (count = 1), a plane (2) or a space of more directions around the inputs' origin. Reads the files that it
-/// takes. Throws Error naming the file that does not fit. `sums`: of what is read of many checkpoints.
+/// Not for eigenvectors (eigen_plane). A line (count = 1), a plane (2) or a space of more directions around the inputs'
+/// origin. Reads the files that it takes. Throws Error naming the file that does not fit. `sums`: of what is read of
+/// many checkpoints.
 ChosenPlane choose_plane(const PlaneOptions& options, std::size_t count, const LandscapeInputs& inputs,
                          const SumOptions& sums);
 

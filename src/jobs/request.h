@@ -70,7 +70,7 @@ struct DataRequest {
   std::vector<std::int64_t> crop = ImageOptions().crop;
   std::string interpolation = ImageOptions().interpolation;
   bool skip_bad = false;
-  std::filesystem::path image_cache = {};  // "": the user's
+  std::filesystem::path image_cache = {};          // "": the user's
   std::map<std::string, std::string> copies = {};  // DataSpec::copies; no field: it is this process's own
 
   template <class Visit>

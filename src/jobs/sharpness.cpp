@@ -300,8 +300,7 @@ class TableRun {
     return std::move(slope->gradient);
   }
 
-  void add_eigenvalues(LossProducts& products, const NetworkState& state,
-                       std::map<std::string_view, double>& values) {
+  void add_eigenvalues(LossProducts& products, const NetworkState& state, std::map<std::string_view, double>& values) {
     stage_ = "eigenvalues";
     const SymmetricOperator hessian{products.size(), [&](auto in, auto out) { multiply(products, in, out); }};
     LanczosOptions options{.largest = request_.largest,
@@ -355,14 +354,14 @@ class TableRun {
     ++batches_;
     const double share = static_cast<double>(batches_) / static_cast<double>(products_->batches());
     const double samples = static_cast<double>(products_->samples().size());
-    observer_.on_progress(CurvatureProgress{
-        .stage = stage_,
-        .done = static_cast<double>(row_) + std::min(1.0, share),
-        .planned = checked_.files.size(),
-        .largest = kUnknown,
-        .images_per_second = (static_cast<double>(made_) + share * static_cast<double>(together_)) * samples /
-                             std::max(watch_.seconds(), 1e-3),
-        .sample = "sample"});
+    observer_.on_progress(
+        CurvatureProgress{.stage = stage_,
+                          .done = static_cast<double>(row_) + std::min(1.0, share),
+                          .planned = checked_.files.size(),
+                          .largest = kUnknown,
+                          .images_per_second = (static_cast<double>(made_) + share * static_cast<double>(together_)) *
+                                               samples / std::max(watch_.seconds(), 1e-3),
+                          .sample = "sample"});
   }
 
   /// L(θ + step · direction) for each of so many steps, by the engine that evaluates surfaces.
@@ -390,10 +389,9 @@ class TableRun {
         return {.values = {evaluator->evaluate(*there)}, .images = {}};
       };
     };
-    carry_out({.request = {},
-               .on_thread = on_thread,
-               .threads = engine_.device().is_cpu() ? request_.landscape.threads : 1},
-              items, nullptr, hooks);
+    carry_out(
+        {.request = {}, .on_thread = on_thread, .threads = engine_.device().is_cpu() ? request_.landscape.threads : 1},
+        items, nullptr, hooks);
     if (done < count) throw TableStopped();
     return found;
   }
@@ -426,8 +424,7 @@ class TableRun {
     Direction update = zeros_like(inputs_.origin, StatePart::parameters);
     const NetworkState before = read_again(number - 1), here = read_again(number);
     for (const std::size_t place : places_) {
-      update.parameters[place].tensor.copy_(before.parameters[place].tensor).sub_(
-          here.parameters[place].tensor);
+      update.parameters[place].tensor.copy_(before.parameters[place].tensor).sub_(here.parameters[place].tensor);
     }
     const double along = dot(downhill, update), square = dot(update, update);
     if (!(along > 0) || !(square > 0)) return;  // the loss rises at once

@@ -230,8 +230,8 @@ std::string ordinal(std::int64_t place) {
   return fmt::format("{}{} {}", n, n == 2 ? "nd" : n == 3 ? "rd" : "th", end);
 }
 
-/// "x, y: eigenvectors of the largest and 2nd largest eigenvalue, 391 and 325 (residuals 0.0003, 0.0003), of the Hessian
-/// over 64 images; the directions hold 41 % of its trace, 1727 ± 60".
+/// "x, y: eigenvectors of the largest and 2nd largest eigenvalue, 391 and 325 (residuals 0.0003, 0.0003), of the
+/// Hessian over 64 images; the directions hold 41 % of its trace, 1727 ± 60".
 std::vector<std::string> eigen_lines(const Surface& surface) {
   const Settings settings = settings_from(surface.settings);
   if (!settings.eigen || !settings.eigenvalues || settings.eigen->size() != settings.eigenvalues->size()) return {};
@@ -245,9 +245,10 @@ std::vector<std::string> eigen_lines(const Surface& surface) {
   if (settings.eigenvalue_residuals) {
     for (const double residual : *settings.eigenvalue_residuals) residuals.push_back(fmt::format("{:.2g}", residual));
   }
-  std::string text = fmt::format("direction{} of the {} eigenvalue of the Hessian over {} {}s: {} (residual {})",
-                                 names.size() > 1 ? "s" : "", fmt::join(names, ", "), settings.eigen_samples.value_or(0),
-                                 sample_word(surface), fmt::join(values, ", "), fmt::join(residuals, ", "));
+  std::string text =
+      fmt::format("direction{} of the {} eigenvalue of the Hessian over {} {}s: {} (residual {})",
+                  names.size() > 1 ? "s" : "", fmt::join(names, ", "), settings.eigen_samples.value_or(0),
+                  sample_word(surface), fmt::join(values, ", "), fmt::join(residuals, ", "));
   if (settings.trace && *settings.trace != 0) {
     const std::string error = settings.trace_se ? fmt::format(" ± {:.2g}", *settings.trace_se) : "";
     text += fmt::format("; {} {:.0f} % of its trace, {:.4g}{}", names.size() > 1 ? "they hold" : "it holds",

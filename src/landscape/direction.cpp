@@ -234,7 +234,8 @@ Direction random_direction(const NetworkTensors& origin, std::uint32_t number, c
   const std::size_t count = direction.parameters.size();
   for (std::size_t p = 0; p < count; ++p) draw_entry(origin.parameters[p], p, direction.parameters[p].tensor);
   if (!moves) {
-    const std::string of = options.parameters.empty() ? "" : fmt::format(" of `parameters` {}", fmt::join(options.parameters, ","));
+    const std::string of =
+        options.parameters.empty() ? "" : fmt::format(" of `parameters` {}", fmt::join(options.parameters, ","));
     throw UsageError("`ignore` {}: leaves nothing{} to move", name_of(options.ignore), of);
   }
   if (options.normalization == Normalization::head && !has_heads) {

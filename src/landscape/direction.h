@@ -85,7 +85,7 @@ struct DirectionOptions {
   Distribution distribution = Distribution::gaussian;
   DirectionType type = DirectionType::weights;
   std::vector<std::string> parameters = {};  // patterns of those that move, before `ignore`; empty: all
-  std::vector<Slices> slices = {};  // of each parameter; empty: along the first axis
+  std::vector<Slices> slices = {};           // of each parameter; empty: along the first axis
 };
 
 /// Direction number `number` of a seed (0 for x, 1 for y, …): drawn, normalized, ignored parameters zero. Bits depend

@@ -95,7 +95,7 @@ class JobRanks : public Ranks {
   mutable std::mutex mutex_;  // of all that follows, but for what the transport's thread alone uses
   std::condition_variable changed_;
   std::deque<std::pair<int, std::shared_ptr<const std::string>>> outbox_;  // to whom, and the message
-  std::vector<std::deque<std::string>> texts_;      // [rank]: received, for gather and broadcast
+  std::vector<std::deque<std::string>> texts_;                             // [rank]: received, for gather and broadcast
   std::exception_ptr failure_;
   // Rank 0.
   std::optional<HandOut> hand_out_;

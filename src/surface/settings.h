@@ -87,12 +87,12 @@ struct Settings {
   std::optional<std::int64_t> batch_size;
 
   // The plane.
-  std::optional<std::string> plane;  // random, points, file, pca, eigen or path
-  std::optional<std::vector<std::int64_t>> eigen;     // of each axis: 1 the largest eigenvalue, …; -1 the smallest, …
-  std::optional<std::uint64_t> eigen_samples;         // that the Hessian is over
-  std::optional<std::vector<double>> eigenvalues;     // of each axis
+  std::optional<std::string> plane;                // random, points, file, pca, eigen or path
+  std::optional<std::vector<std::int64_t>> eigen;  // of each axis: 1 the largest eigenvalue, …; -1 the smallest, …
+  std::optional<std::uint64_t> eigen_samples;      // that the Hessian is over
+  std::optional<std::vector<double>> eigenvalues;  // of each axis
   std::optional<std::vector<double>> eigenvalue_residuals;
-  std::optional<double> trace, trace_se;              // of that Hessian
+  std::optional<double> trace, trace_se;               // of that Hessian
   std::optional<std::vector<std::string>> parameters;  // patterns of those that move; not set: all
   std::optional<std::uint64_t> seed;
   std::optional<std::string> normalization, ignore, distribution;

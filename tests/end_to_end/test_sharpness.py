@@ -187,4 +187,4 @@ def test_files_that_are_there_stay(lossatlas, mlp_run, pictures, tmp_path, along
     assert other.status == 1 and "other settings: rho" in other.err.splitlines()[-1]
     missing = lossatlas("curvature", "--checkpoint", mlp_run, "--checkpoint", tmp_path / "no.pt", "--data", pictures.words, "--out",
                         tmp_path / "t.h5", *QUIET)
-    assert missing.status != 0 and "no.pt" in missing.line()
+    assert missing.status != 0 and "no.pt" in missing.err.splitlines()[-1]

@@ -135,5 +135,6 @@ TEST_CASE("a file that shrank while it was sent is named") {
   FileCopies copies;
   std::vector<std::string> names;
   static const std::atomic<bool> never{false};
-  CHECK_THROWS_WITH(copies.share(tree, names, rank, never), Catch::Matchers::Contains("a.pt: cannot be read to its end"));
+  CHECK_THROWS_WITH(copies.share(tree, names, rank, never),
+                    Catch::Matchers::Contains("a.pt: cannot be read to its end"));
 }

@@ -17,6 +17,7 @@ SHARPNESSES = {
     "sam_sharpness": "ε-sharpness (SAM)",
     "expected_sharpness": "expected sharpness",
     "critical_sharpness": "critical sharpness",
+    "critical_sharpness_update": "critical sharpness, last update",
 }
 
 
