@@ -55,6 +55,13 @@ void add_options(CLI::App& command, SurfaceWords& words) {
   add_values(command, request.landscape);
   add_axis_curvature(command, request.landscape);
   command
+      .add_option("--curvature-products", request.curvature_products,
+                  "with --curvature: products of the Hessian at each point, from which its largest and smallest "
+                  "eigenvalue follow")
+      ->transform(whole_number(2, 1000))
+      ->type_name("N")
+      ->capture_default_str();
+  command
       .add_option("--scale-curvature", request.scale_probes,
                   "at each point also the trace of the curvature at scale h, from N random probes (default: off)")
       ->transform(whole_number(1, 1'000'000))

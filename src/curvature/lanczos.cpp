@@ -22,7 +22,8 @@ class Lanczos {
         most_(basis_of(options, matrix.size)),
         projected_(most_ * most_) {
     basis_.reserve(most_ + 1);
-    basis_.push_back(gaussian(matrix.size, options.seed, starts_++));
+    basis_.push_back(options.first ? *options.first : gaussian(matrix.size, options.seed, 0));
+    ++starts_;
     scale(basis_.front(), 1 / norm(basis_.front()));
   }
 

@@ -15,7 +15,8 @@ struct LanczosOptions {
   /// the residual's square over the distance to the next eigenvalue.
   double tolerance = 3e-3;
   std::size_t most_products = 1000;
-  std::uint64_t seed = 0;  // of the first vector
+  std::uint64_t seed = 0;         // of the first vector
+  const Vector* first = nullptr;  // in the direction of which the algorithm begins instead; may be null
 };
 
 /// Eigenvalues with their vectors, of unit length.

@@ -21,9 +21,6 @@
 namespace lossatlas {
 namespace {
 
-/// What batches keep for further products, at most, and no more than a quarter of the memory that is free.
-constexpr std::uint64_t kMostKept = std::uint64_t{2} << 30;  // bytes
-
 /// Zeros like the point's parameters, on its device.
 NetworkState zeros_of(const NetworkState& point) {
   return state_on(zeros_like(point, StatePart::parameters), point.flat.device());
@@ -163,7 +160,7 @@ bool LossProducts::multiply(std::span<const std::vector<float>> in, std::span<st
   batch_weights_.resize(batches());
   kept_.resize(batches());
   if (most_memory_ == 0 && point_.flat.device().is_cpu()) {
-    most_memory_ = memory_of_process() + std::min(kMostKept, available_memory() / 4);
+    most_memory_ = memory_of_process() + std::min(options_.most_kept, available_memory() / 4);
   }
   const auto compute = [&](Worker& worker, SampleRange range) {
     worker.begin(in.size(), point_);

@@ -290,6 +290,19 @@ std::optional<AxisCurvatureTask> axis_task(const LandscapeTask& task, const Plan
   return axes;
 }
 
+/// The maps, if they are asked for.
+std::optional<EigenMapTask> map_task(const LandscapeTask& task) {
+  if (task.map_products == 0) return std::nullopt;
+  const LandscapeInputs& inputs = task.inputs;
+  const std::int64_t batch = differentiated_batch(0, inputs);
+  const auto most_kept = (std::uint64_t{2} << 30) / static_cast<std::uint64_t>(std::max(1, task.request.threads));
+  const auto products_at = [&inputs, batch, most_kept](const NetworkState& point, const std::atomic<bool>* stop) {
+    return LossProducts(*inputs.problem, inputs.images.source, derivative_point(inputs, point, point.flat.device()),
+                        {.batch_size = batch, .most_kept = most_kept, .stop = stop});
+  };
+  return EigenMapTask{task.map_products, batch, products_at};
+}
+
 /// Throws Error for a range, made from what was read, on which no grid can be.
 void check_range(const std::string& option, const Axis& axis) {
   if (axis.has_distinct_points()) return;
@@ -379,6 +392,7 @@ Outcome run_landscape(LandscapeTask task, const Caller& caller, Observer& observ
                       .goal = task.goal,
                       .ranks = caller.ranks,
                       .axes = axes,
+                      .maps = map_task(task),
                       .paths = task.paths,
                       .mark = mark},
                      observer);

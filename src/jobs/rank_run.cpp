@@ -13,6 +13,7 @@
 #include "base/sha256.h"
 #include "evaluation/device.h"
 #include "jobs/axis_run.h"
+#include "jobs/eigen_map_run.h"
 #include "jobs/jobs.h"
 #include "jobs/level_run.h"
 #include "landscape/path_sweep.h"
@@ -145,6 +146,10 @@ Outcome serve_surface(SurfaceJob& job, Observer& observer) {
     }
     if (request.at("what") == kAxesRequest) {
       serve_axis_curvatures(job, engine, request.at("samples"));
+      continue;
+    }
+    if (request.at("what") == kMapsRequest) {
+      serve_eigen_maps(job, observer);
       continue;
     }
     serve(surface_work(job.planes, engine, job.surface, job.threads), *job.ranks);

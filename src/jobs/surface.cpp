@@ -160,6 +160,18 @@ ScaleTraceProbes scale_probes(const SurfaceRequest& request, const LandscapeInpu
   return {request.scale_probes, ProbedPoint(inputs.origin).step(kShareOfParameters)};
 }
 
+/// Products of the eigenvalues at each point; 0 for surfaces that have no such maps, as a note says.
+std::size_t map_products(const SurfaceRequest& request, Observer& observer) {
+  if (!request.landscape.curvature) return 0;
+  if (request.axes == 2 && request.plane.repeat == 1 && !request.in_levels() && request.landscape.shard.empty()) {
+    return request.curvature_products;
+  }
+  observer.on_note(
+      "note: eigenvalues at each point (`curvature`) are left out: they require two axes, one draw, and a surface "
+      "without `tolerance`, `budget` and `shard`");
+  return 0;
+}
+
 Outcome run(const CheckedSurface& checked, const Caller& caller, Observer& observer) {
   const SurfaceRequest& request = checked.request;
   const LandscapeRequest& landscape = request.landscape;
@@ -201,7 +213,8 @@ Outcome run(const CheckedSurface& checked, const Caller& caller, Observer& obser
                         .save_directions = request.plane.save_directions,
                         .surface = std::move(empty),
                         .settings = settings,
-                        .goal = {request.tolerance, request.budget}},
+                        .goal = {request.tolerance, request.budget},
+                        .map_products = map_products(request, observer)},
                        caller, observer);
 }
 

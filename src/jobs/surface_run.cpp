@@ -15,6 +15,7 @@
 #include "data/data_digest.h"
 #include "jobs/axis_run.h"
 #include "jobs/batch_note.h"
+#include "jobs/eigen_map_run.h"
 #include "jobs/left_claims.h"
 #include "jobs/level_run.h"
 #include "jobs/rank_run.h"
@@ -144,6 +145,7 @@ class OwnerRun {
     take_over(job_, surface_, remains->surface, observer_);
     surface_.centre_check = remains->surface.centre_check;
     surface_.axis_curvatures = remains->surface.axis_curvatures;
+    take_maps(remains->surface);
     if (const Levels* before = remains->surface.levels(); before && !before->pilot.empty()) {
       surface_.levels()->pilot = before->pilot;
       surface_.samples[0].indices = remains->surface.samples[0].indices;
@@ -164,9 +166,19 @@ class OwnerRun {
     }
     is_complete_ = !has_levels() && reused_ == total() && remains->from_journals == 0 &&
                    surface_.size() == remains->surface.size() &&
-                   (!lacks_axis_curvatures(job_) || is_left_without_axes(before));
+                   (!lacks_axis_curvatures(job_) || is_left_without_axes(before)) && !lacks_eigen_maps(job_);
     if (is_complete_ && lacks_data_digest(surface_.settings, remains->surface.settings))
       store_digests(remains->surface);
+  }
+
+  /// Eigenvalues of the same grid; of others the maps begin again.
+  void take_maps(const Surface& before) {
+    if (!before.maps || before.size() != surface_.size()) return;
+    if (job_.maps && (before.maps->products != job_.maps->products || before.maps->batch_size != job_.maps->batch_size)) {
+      throw Error("{}: its eigenvalues were computed with `curvature_products` {}; resume it with that, or choose another `out`",
+                  job_.out.string(), before.maps->products);
+    }
+    surface_.maps = before.maps;
   }
 
   /// A complete file of an older version stays as it is, unless more is asked for.
@@ -227,8 +239,11 @@ class OwnerRun {
     save(summary.seconds, summary.images_per_second);
     remove_journals();
     observer_.on_progress_end();
-    const bool finished = summary.finished && find_axes(job_.engine, job_.engine.images());
+    bool finished = summary.finished && find_axes(job_.engine, job_.engine.images());
     if (finished && has_new_axes_) save(watch_.seconds(), summary.images_per_second);
+    if (finished && lacks_eigen_maps(job_)) {
+      finished = find_eigen_maps(job_, observer_, [&] { save(watch_.seconds(), summary.images_per_second); });
+    }
     note_end(summary, finished);
     return outcome(finished);
   }

@@ -11,6 +11,7 @@
 
 #include "base/process.h"
 #include "evaluation/evaluator.h"
+#include "evaluation/loss_products.h"
 #include "jobs/observer.h"
 #include "jobs/outcome.h"
 #include "landscape/plane.h"
@@ -27,6 +28,14 @@ struct AxisCurvatureTask {
   std::function<std::optional<std::vector<AutodiffCurvature>>(
       const Plane& plane, const std::shared_ptr<const SampleSource>& samples, const std::atomic<bool>& stop)>
       autodiff = nullptr;
+};
+
+/// The eigenvalues of the Hessian at each point of a plane.
+struct EigenMapTask {
+  std::size_t products = 0;     // at each point
+  std::int64_t batch_size = 0;  // samples differentiated at a time
+  /// Products of one thread at a point, on the engine's device; stop may end them.
+  std::function<LossProducts(const NetworkState& point, const std::atomic<bool>* stop)> products_at;
 };
 
 /// A surface that is ready to be computed.
@@ -46,6 +55,7 @@ struct SurfaceJob {
   LevelGoal goal = {};                                   // of a surface in levels
   Ranks* ranks = nullptr;                                // Caller::ranks
   std::optional<AxisCurvatureTask> axes = std::nullopt;  // computed at the end, if there is one
+  std::optional<EigenMapTask> maps = std::nullopt;       // the same
   std::function<Work()> paths = nullptr;                 // of a trajectory: what `mark` has other ranks evaluate
   /// Adds what belongs to the file besides the grid, before the sweep; what an earlier run added is there. May be null.
   std::function<void(Surface&, const std::atomic<bool>& stop)> mark = nullptr;

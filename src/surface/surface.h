@@ -14,6 +14,7 @@
 #include "grid/grid.h"
 #include "grid/measure.h"
 #include "surface/axis_curvature.h"
+#include "surface/eigen_maps.h"
 #include "surface/trajectory.h"
 
 namespace lossatlas {
@@ -102,6 +103,7 @@ struct Surface {
   /// they were not compared.
   nlohmann::json centre_check;
   /// At the origin along each axis, of the first member's directions; empty if it is not known.
+  std::optional<EigenMaps> maps = {};  // of a plane, if they were asked for
   std::vector<AxisCurvature> axis_curvatures;
 
   /// A grid with no point evaluated. `measures`: the loss over a split first.

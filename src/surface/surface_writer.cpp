@@ -128,6 +128,25 @@ void write_curve(Hdf5Writer& writer, const Surface& surface) {
                [](const std::string& name) { return std::string(kLinear) + name; });
 }
 
+/// The eigenvalues under Li et al.'s names, at the root; the rest under /lossatlas.
+void write_maps(Hdf5Writer& writer, const Surface& surface) {
+  const EigenMaps& maps = *surface.maps;
+  const Shape shape = surface.grid.shape();
+  const auto write = [&](const std::string& place, const std::vector<double>& values, std::string_view definition) {
+    writer.write<double>(place, values, shape);
+    writer.attribute(place, "definition", definition);
+  };
+  write("/max_eig", maps.largest, "largest eigenvalue of the Hessian of the mean loss");
+  write("/min_eig", maps.smallest, "smallest eigenvalue of the Hessian of the mean loss");
+  write("/lossatlas/eig_ratio", maps.ratios(), "|min_eig / max_eig| (Li et al. 2018, figure 7)");
+  write("/lossatlas/max_eig_residual", maps.largest_residuals, "‖Hv − λv‖, v of unit length");
+  write("/lossatlas/min_eig_residual", maps.smallest_residuals, "‖Hv − λv‖, v of unit length");
+  writer.write<std::uint8_t>("/lossatlas/eig_rows", maps.done, {maps.done.size()});
+  const std::array products{static_cast<std::int64_t>(maps.products)}, batch{maps.batch_size};
+  writer.attribute<std::int64_t>("/lossatlas/eig_rows", "products", products);
+  writer.attribute<std::int64_t>("/lossatlas/eig_rows", "batch_size", batch);
+}
+
 void write_points(Hdf5Writer& writer, const Surface& surface) {
   if (surface.points.empty()) return;
   const std::string group = std::string(kPoints) + "/";
@@ -207,6 +226,7 @@ void finish(Hdf5Writer& writer, const std::filesystem::path& file, const Surface
   if (!surface.axis_curvatures.empty()) {
     writer.attribute("/lossatlas", "axis_curvatures", json_text(axis_curvatures_json(surface.axis_curvatures)));
   }
+  if (surface.maps) write_maps(writer, surface);
   if (shown.missing() == 0) writer.attribute("/lossatlas", "summary", json_text(summary_json(shown)));
   writer.save(file);
 }

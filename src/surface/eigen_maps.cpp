@@ -1,0 +1,37 @@
+#include "surface/eigen_maps.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace lossatlas {
+
+std::vector<double> EigenMaps::ratios() const {
+  std::vector<double> ratios(largest.size());
+  for (std::size_t i = 0; i < ratios.size(); ++i) ratios[i] = std::abs(smallest[i] / largest[i]);
+  return ratios;
+}
+
+std::vector<std::string> eigen_map_lines(const EigenMaps& maps) {
+  std::vector<std::size_t> known;
+  for (std::size_t i = 0; i < maps.largest.size(); ++i) {
+    if (std::isfinite(maps.largest[i]) && std::isfinite(maps.smallest[i])) known.push_back(i);
+  }
+  if (known.empty()) return {};
+  const auto range = [&](const std::vector<double>& values) {
+    double low = values[known[0]], high = low;
+    for (const std::size_t i : known) low = std::min(low, values[i]), high = std::max(high, values[i]);
+    return fmt::format("{:.4g} to {:.4g}", low, high);
+  };
+  const auto negative = std::count_if(known.begin(), known.end(), [&](std::size_t i) { return maps.smallest[i] < 0; });
+  const std::string part =
+      maps.is_complete() ? ""
+                         : fmt::format(" (of {} of {} rows)", std::count(maps.done.begin(), maps.done.end(), 1),
+                                       maps.done.size());
+  return {fmt::format("Hessian's largest eigenvalue {}, smallest {}, |λmin/λmax| {} over the grid{}; {} of {} points "
+                      "have a negative one",
+                      range(maps.largest), range(maps.smallest), range(maps.ratios()), part, negative, known.size())};
+}
+
+}  // namespace lossatlas
