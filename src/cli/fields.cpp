@@ -22,7 +22,8 @@ constexpr std::string_view kFields =
     "threads to "
     "tolerance top5"
     " w warmup weight_decay width x y z"
-    " curvature_products by csv draws every rho sigma eigen_samples eigen_trace curvature scale_curvature step density density_steps low "
+    " curvature_products by csv draws every rho sigma eigen_samples eigen_trace curvature scale_curvature step density "
+    "density_steps low "
     "most_products operator parameters threshold top trace ";
 
 std::string option_of(std::string_view field) {

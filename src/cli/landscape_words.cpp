@@ -90,7 +90,8 @@ void add_statistics(CLI::App& command, LandscapeRequest& request) {
 void add_axis_curvature(CLI::App& command, LandscapeRequest& request) {
   command.option_defaults()->group("Curvature at the centre");
   command.add_flag("--curvature", request.curvature,
-                   "along each axis also dᵀHd, the second derivative by automatic differentiation");
+                   "along each axis also dᵀHd, the second derivative by automatic differentiation; of a plane also the "
+                   "extreme eigenvalues of the Hessian at each point");
   command
       .add_option("--step", request.step,
                   "scale h of the curvature along each axis, D(h) = [L(h d) − 2 L(0) + L(−h d)] / h² (default: such "

@@ -19,10 +19,10 @@ namespace lossatlas {
 struct LossProductsOptions {
   CurvatureMatrix matrix = CurvatureMatrix::hessian;
   std::int64_t batch_size = 32;  // samples differentiated at a time: memory grows with it, and last bits depend on it
-  std::vector<std::size_t> parameters = {};  // places of those that count, ascending; empty: all
-  int threads = 1;                           // batches at a time, on the CPU; no bit depends on it
+  std::vector<std::size_t> parameters = {};          // places of those that count, ascending; empty: all
+  int threads = 1;                                   // batches at a time, on the CPU; no bit depends on it
   std::uint64_t most_kept = std::uint64_t{2} << 30;  // bytes of graphs that are kept, at most
-  const std::atomic<bool>* stop = nullptr;   // may be null
+  const std::atomic<bool>* stop = nullptr;           // may be null
   /// Called after each batch, by one thread at a time.
   std::function<void()> on_batch = nullptr;
 };

@@ -34,7 +34,7 @@ struct LandscapeTask {
   Surface surface;    // grid, form and measures, without points
   Settings settings;  // that `request` and `plane` do not make
   LevelGoal goal = {};
-  std::size_t map_products = 0;  // EigenMapTask::products; 0: no maps
+  std::size_t map_products = 0;           // EigenMapTask::products; 0: no maps
   std::function<Work()> paths = nullptr;  // SurfaceJob::paths
   /// Adds what belongs to the file besides the grid, before the sweep; by default the own losses of plane.points.
   std::function<void(Surface&, const std::atomic<bool>& stop)> mark = nullptr;

@@ -276,8 +276,7 @@ std::vector<std::string> summary_lines(const Surface& surface) {
   const auto of_eigenvectors = eigen_lines(surface);
   lines.insert(lines.end(), of_eigenvectors.begin(), of_eigenvectors.end());
   const auto centre = surface.grid.origin();
-  const auto of_axes =
-      axis_lines(surface, surface.maps && centre ? surface.maps->largest[*centre] : std::nan(""));
+  const auto of_axes = axis_lines(surface, surface.maps && centre ? surface.maps->largest[*centre] : std::nan(""));
   lines.insert(lines.end(), of_axes.begin(), of_axes.end());
   if (!surface.maps) return lines;
   const auto of_maps = eigen_map_lines(*surface.maps);

@@ -174,9 +174,12 @@ class OwnerRun {
   /// Eigenvalues of the same grid; of others the maps begin again.
   void take_maps(const Surface& before) {
     if (!before.maps || before.size() != surface_.size()) return;
-    if (job_.maps && (before.maps->products != job_.maps->products || before.maps->batch_size != job_.maps->batch_size)) {
-      throw Error("{}: its eigenvalues were computed with `curvature_products` {}; resume it with that, or choose another `out`",
-                  job_.out.string(), before.maps->products);
+    if (job_.maps &&
+        (before.maps->products != job_.maps->products || before.maps->batch_size != job_.maps->batch_size)) {
+      throw Error(
+          "{}: its eigenvalues were computed with `curvature_products` {}; resume it with that, or choose another "
+          "`out`",
+          job_.out.string(), before.maps->products);
     }
     surface_.maps = before.maps;
   }

@@ -26,12 +26,13 @@ std::vector<std::string> eigen_map_lines(const EigenMaps& maps) {
   };
   const auto negative = std::count_if(known.begin(), known.end(), [&](std::size_t i) { return maps.smallest[i] < 0; });
   const std::string part =
-      maps.is_complete() ? ""
-                         : fmt::format(" (of {} of {} rows)", std::count(maps.done.begin(), maps.done.end(), 1),
-                                       maps.done.size());
-  return {fmt::format("Hessian's largest eigenvalue {}, smallest {}, |λmin/λmax| {} over the grid{}; {} of {} points "
-                      "have a negative one",
-                      range(maps.largest), range(maps.smallest), range(maps.ratios()), part, negative, known.size())};
+      maps.is_complete()
+          ? ""
+          : fmt::format(" (of {} of {} rows)", std::count(maps.done.begin(), maps.done.end(), 1), maps.done.size());
+  return {
+      fmt::format("Hessian's largest eigenvalue {}, smallest {}, |λmin/λmax| {} over the grid{}; {} of {} points "
+                  "have a negative one",
+                  range(maps.largest), range(maps.smallest), range(maps.ratios()), part, negative, known.size())};
 }
 
 }  // namespace lossatlas

@@ -307,7 +307,7 @@ Surface read_theirs(const Hdf5Reader& reader, Split split) {
 Surface read_any(const std::filesystem::path& file, bool wants_levels) {
   const Hdf5Reader reader(file);
   const Split split = reader.has("/train_loss") ? Split::train : Split::test;
-  if (!reader.has("/xcoordinates") || !reader.has("/" + measure_name("loss", split))) {
+  if (!reader.has("/xcoordinates") || !reader.has(fmt::format("/{}", measure_name("loss", split)))) {
     throw Error(
         "{}: not a surface or line (requires xcoordinates, ycoordinates unless it is a line, and train_loss or "
         "test_loss; it "

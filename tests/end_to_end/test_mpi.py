@@ -122,6 +122,13 @@ def test_surface(lossatlas, tmp_path, few, checkpoint, words, ranks):
     check_same(lossatlas, tmp_path, ranks, "surface", "--checkpoint", checkpoint, "--data", few.words, *words)
 
 
+@pytest.mark.parametrize("words", [["--plane", "eigen", "--eigen-trace", 2], ["--curvature", "--curvature-products", 4]],
+                         ids=["eigenvectors", "maps"])
+@on_ranks
+def test_second_derivatives(lossatlas, tmp_path, small, words, ranks):
+    check_same(lossatlas, tmp_path, ranks, "surface", "--problem", small.path, "--grid", "3x4", *words)
+
+
 def test_four_ranks(lossatlas, tmp_path, few, checkpoint):
     words = ["surface", "--checkpoint", checkpoint, "--data", few.words, "--grid", "5x5"]
     done = check_same(lossatlas, tmp_path, 4, *words)

@@ -19,7 +19,8 @@ NORMALIZATIONS = {
 }
 OPTIMIZERS = {"sgd": "SGD", "adagrad": "AdaGrad", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop",
               "momentum": "SGD with momentum", "nesterov": "Nesterov", "gd": "gradient descent"}
-EIGENVALUES = {"min_eig": "smallest Hessian eigenvalue", "max_eig": "largest Hessian eigenvalue"}
+EIGENVALUES = {"min_eig": "smallest Hessian eigenvalue", "max_eig": "largest Hessian eigenvalue", "eig_ratio": "|λmin/λmax| of the Hessian",
+               "min_eig_residual": "residual of the smallest eigenvalue", "max_eig_residual": "residual of the largest eigenvalue"}
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 SEPARATOR = " · "
 
