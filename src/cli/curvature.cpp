@@ -14,7 +14,8 @@ namespace {
 struct CurvatureWords {
   CurvatureRequest request;
   std::string by;
-  std::filesystem::path out;  // "" for the default
+  std::filesystem::path out;                // "" for the default
+  std::vector<CLI::Option*> of_table = {};  // what only tables read
   std::string progress = "line";
 };
 
@@ -94,20 +95,25 @@ void add_table_options(CLI::App& command, CurvatureWords& words) {
       ->type_name("N")
       ->capture_default_str();
   command.add_option("--csv", request.csv, "also write the table as text")->type_name("FILE.csv");
-  command.add_option("--rho", request.rho, "how far SAM's sharpness goes along the gradient, in length of parameters")
-      ->check(above_zero())
-      ->type_name("X")
-      ->capture_default_str();
-  command
-      .add_option("--sigma", request.sigma,
-                  "how far expected sharpness goes along filter-normalized directions: 0.05 moves each filter by 5 %")
-      ->check(above_zero())
-      ->type_name("X")
-      ->capture_default_str();
-  command.add_option("--draws", request.draws, "random directions of expected sharpness; 0: none")
-      ->transform(whole_number(0, 1'000'000))
-      ->type_name("N")
-      ->capture_default_str();
+  words.of_table.push_back(
+      command
+          .add_option("--rho", request.rho, "how far SAM's sharpness goes along the gradient, in length of parameters")
+          ->check(above_zero())
+          ->type_name("X")
+          ->capture_default_str());
+  words.of_table.push_back(
+      command
+          .add_option(
+              "--sigma", request.sigma,
+              "how far expected sharpness goes along filter-normalized directions: 0.05 moves each filter by 5 %")
+          ->check(above_zero())
+          ->type_name("X")
+          ->capture_default_str());
+  words.of_table.push_back(
+      command.add_option("--draws", request.draws, "random directions of expected sharpness; 0: none")
+          ->transform(whole_number(0, 1'000'000))
+          ->type_name("N")
+          ->capture_default_str());
 }
 
 /// Device, batch, threads; output.
@@ -165,6 +171,11 @@ CurvatureRequest request_of(const CurvatureWords& words) {
   CurvatureRequest request = words.request;
   const bool is_table = request.checkpoints.size() > 1 || !request.run.empty() || !request.csv.empty();
   if (is_table) request.landscape.out = "outputs/sharpness.h5";
+  for (const CLI::Option* option : words.of_table) {
+    if (!is_table && option->count() > 0) {
+      throw UsageError("{}: is of a table: requires --run, --csv or several --checkpoint", option->get_name());
+    }
+  }
   if (!words.out.empty()) request.landscape.out = words.out;
   request.landscape.out = real_file(request.landscape.out);
   request.by_module = !words.by.empty();

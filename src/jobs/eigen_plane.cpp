@@ -99,7 +99,7 @@ class EigenSearch {
       const std::size_t k =
           place > 0 ? static_cast<std::size_t>(place) - 1 : pairs.size() - static_cast<std::size_t>(-place);
       if (place > 0 ? k >= largest : k >= pairs.size()) {
-        throw Error("`plane` eigen: {} parameters do not have so many eigenvectors", products_.size());
+        throw UsageError("`plane` eigen: {} parameters do not have so many eigenvectors", products_.size());
       }
       found.values.push_back(pairs.values[k]);
       found.residuals.push_back(pairs.residuals[k]);

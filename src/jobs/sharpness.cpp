@@ -451,8 +451,8 @@ class TableRun {
       const auto at = std::ranges::find(all, name, &SharpnessColumn::name);
       return one.columns[static_cast<std::size_t>(at - all.begin())][0];
     };
-    return fmt::format("{}: loss {:.4g}, λmax {:.4g}, trace {:.4g}", one.checkpoints[0], value("loss"),
-                       value("lambda_max"), value("trace"));
+    const std::string trace = std::isnan(value("trace")) ? "" : fmt::format(", trace {:.4g}", value("trace"));
+    return fmt::format("{}: loss {:.4g}, λmax {:.4g}{}", one.checkpoints[0], value("loss"), value("lambda_max"), trace);
   }
 
   void save() {

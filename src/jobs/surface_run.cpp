@@ -78,8 +78,13 @@ std::string kept_text(const SurfaceJob& job) {
 }
 
 void note_interruption(const SurfaceJob& job, const Surface& surface, Observer& observer) {
-  observer.on_note(
-      fmt::format("interrupted; {} are in {}; continue with: {}", points_text(surface), job.out.string(), job.again));
+  std::string maps;
+  if (surface.maps && !surface.maps->is_complete()) {
+    const auto& done = surface.maps->done;
+    maps = fmt::format(" and eigenvalues of {} of {} rows", std::count(done.begin(), done.end(), 1), done.size());
+  }
+  observer.on_note(fmt::format("interrupted; {}{} are in {}; continue with: {}", points_text(surface), maps,
+                               job.out.string(), job.again));
 }
 
 /// Images over which the centre is compared with the checkpoint: all, or about 1,000. Whole batches, so that a pass

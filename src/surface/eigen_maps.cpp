@@ -20,8 +20,8 @@ std::vector<std::string> eigen_map_lines(const EigenMaps& maps) {
   }
   if (known.empty()) return {};
   const auto range = [&](const std::vector<double>& values) {
-    double low = values[known[0]], high = low;
-    for (const std::size_t i : known) low = std::min(low, values[i]), high = std::max(high, values[i]);
+    double low = std::nan(""), high = low;
+    for (const std::size_t i : known) low = std::fmin(low, values[i]), high = std::fmax(high, values[i]);
     return fmt::format("{:.4g} to {:.4g}", low, high);
   };
   const auto negative = std::count_if(known.begin(), known.end(), [&](std::size_t i) { return maps.smallest[i] < 0; });

@@ -235,9 +235,9 @@ void read_maps(const Hdf5Reader& reader, Surface& surface) {
   maps.smallest = reader.read<double>("/min_eig");
   maps.largest_residuals = reader.read<double>("/lossatlas/max_eig_residual");
   maps.smallest_residuals = reader.read<double>("/lossatlas/min_eig_residual");
-  maps.done = reader.read<std::uint8_t>("/lossatlas/eig_rows");
-  maps.products = static_cast<std::size_t>(reader.integer_attribute("/lossatlas/eig_rows", "products"));
-  maps.batch_size = reader.integer_attribute("/lossatlas/eig_rows", "batch_size");
+  maps.done = reader.read<std::uint8_t>("/lossatlas/curvature/rows");
+  maps.products = static_cast<std::size_t>(reader.integer_attribute("/lossatlas/curvature/rows", "products"));
+  maps.batch_size = reader.integer_attribute("/lossatlas/curvature/rows", "batch_size");
   for (const auto* values : {&maps.largest, &maps.smallest, &maps.largest_residuals, &maps.smallest_residuals}) {
     if (values->size() == surface.grid.size() && surface.grid.shape().front() == maps.done.size()) continue;
     throw Error("{}: its eigenvalues are not those of its grid", reader.file().string());
@@ -279,7 +279,7 @@ Surface read_own(const Hdf5Reader& reader, bool wants_levels) {
   if (reader.has_attribute("/lossatlas", "axis_curvatures")) {
     surface.axis_curvatures = axis_curvatures_from(parse_json(reader.text_attribute("/lossatlas", "axis_curvatures")));
   }
-  if (reader.has("/lossatlas/eig_rows")) read_maps(reader, surface);
+  if (reader.has("/lossatlas/curvature/rows")) read_maps(reader, surface);
   return surface;
 }
 

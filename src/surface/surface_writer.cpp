@@ -141,10 +141,10 @@ void write_maps(Hdf5Writer& writer, const Surface& surface) {
   write("/lossatlas/eig_ratio", maps.ratios(), "|min_eig / max_eig| (Li et al. 2018, figure 7)");
   write("/lossatlas/max_eig_residual", maps.largest_residuals, "‖Hv − λv‖, v of unit length");
   write("/lossatlas/min_eig_residual", maps.smallest_residuals, "‖Hv − λv‖, v of unit length");
-  writer.write<std::uint8_t>("/lossatlas/eig_rows", maps.done, {maps.done.size()});
+  writer.write<std::uint8_t>("/lossatlas/curvature/rows", maps.done, {maps.done.size()});
   const std::array products{static_cast<std::int64_t>(maps.products)}, batch{maps.batch_size};
-  writer.attribute<std::int64_t>("/lossatlas/eig_rows", "products", products);
-  writer.attribute<std::int64_t>("/lossatlas/eig_rows", "batch_size", batch);
+  writer.attribute<std::int64_t>("/lossatlas/curvature/rows", "products", products);
+  writer.attribute<std::int64_t>("/lossatlas/curvature/rows", "batch_size", batch);
 }
 
 void write_points(Hdf5Writer& writer, const Surface& surface) {

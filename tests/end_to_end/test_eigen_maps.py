@@ -90,7 +90,7 @@ def test_rows_that_are_there_are_kept(lossatlas, mapped, tmp_path):
     part = tmp_path / "s.h5"
     part.write_bytes(out.read_bytes())
     with h5py.File(part, "a") as file:
-        file["lossatlas/eig_rows"][1] = 0
+        file["lossatlas/curvature/rows"][1] = 0
         file["max_eig"][1] = np.nan
         file["max_eig"][0, 0] = 7  # of a row that is there: stays
     done = lossatlas(*words, "--resume", "--out", part).ok()

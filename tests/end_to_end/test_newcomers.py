@@ -66,7 +66,7 @@ lossatlas surface --checkpoint m.pt --data synthetic --norm filters | 2 | --norm
 lossatlas surface --checkpoint m.pt --data synthetic --loss crossentropy | 2 | --loss crossentropy: requires cross-entropy or mse
 lossatlas surface --checkpoint m.pt --data synthetic --split val | 2 | --split: val not in {train,test,both}
 lossatlas surface --checkpoint m.pt --data synthetic:40 --samples 100 | 2 | --samples 100: the train split of synthetic:40 has 40 images
-lossatlas surface --checkpoint m.pt --data synthetic --plane pca | 2 | --plane pca: requires random, points:A,B,C, file:F or pca:RUN
+lossatlas surface --checkpoint m.pt --data synthetic --plane pca | 2 | --plane pca: requires random, points:A,B,C, file:F, pca:RUN or eigen[:I,J]
 lossatlas surface --checkpoint m.pt --data synthetic --plane points:m.pt,run | 2 | --plane points: 2 axes take 3 checkpoints, that at the origin included
 lossatlas surface --checkpoint m.pt --data synthetic --out s.h5 | 1 | s.h5: exists; continue it with --resume, replace it with --force, or
 lossatlas surface --checkpoint m.pt --data synthetic --out empty | 1 | empty: a folder, not a file
