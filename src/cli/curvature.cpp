@@ -169,10 +169,9 @@ void add_options(CLI::App& command, CurvatureWords& words) {
 
 CurvatureRequest request_of(const CurvatureWords& words) {
   CurvatureRequest request = words.request;
-  const bool is_table = request.checkpoints.size() > 1 || !request.run.empty() || !request.csv.empty();
-  if (is_table) request.landscape.out = "outputs/sharpness.h5";
+  if (request.is_table()) request.landscape.out = "outputs/sharpness.h5";
   for (const CLI::Option* option : words.of_table) {
-    if (!is_table && option->count() > 0) {
+    if (!request.is_table() && option->count() > 0) {
       throw UsageError("{}: is of a table: requires --run, --csv or several --checkpoint", option->get_name());
     }
   }

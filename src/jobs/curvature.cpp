@@ -213,7 +213,7 @@ Outcome run(CheckedCurvature checked, const Caller& caller, Observer& observer) 
 
 Job prepare(CurvatureRequest request, Caller caller) {
   if (request.checkpoints.size() == 1) request.landscape.checkpoint = request.checkpoints.front();
-  if (is_table(request)) return prepare_sharpness(request, check(request.landscape), std::move(caller));
+  if (request.is_table()) return prepare_sharpness(request, check(request.landscape), std::move(caller));
   if (request.every > 1) throw UsageError("`every`: requires `run`");
   CheckedCurvature checked = check(std::move(request));
   check_files(checked.request.landscape, checked.request.save_directions, {});

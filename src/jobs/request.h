@@ -367,6 +367,9 @@ struct CurvatureRequest {
   std::size_t draws = 20;                               // its directions
   std::uint64_t seed = 0;
 
+  /// Whether several checkpoints, a run or a table as text are asked for.
+  bool is_table() const { return checkpoints.size() > 1 || !run.empty() || !csv.empty(); }
+
   template <class Visit>
   static constexpr void fields(Visit&& visit) {
     using R = CurvatureRequest;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <memory>
-#include <mutex>
 #include <utility>
 
 #include "evaluation/measurement.h"
@@ -36,30 +35,24 @@ std::optional<ScaleTrace> scale_trace(const NetworkState& point, const std::vect
   const double step = options.step > 0 ? options.step : ProbedPoint(point, places).step(kShareOfParameters);
   std::vector<std::size_t> items(2 * options.probes + 1);
   for (std::size_t i = 0; i < items.size(); ++i) items[i] = i;
-  std::vector<std::vector<double>> losses(items.size());
-  std::mutex mutex;
-  std::size_t done = 0;
   SweepHooks hooks;
-  hooks.take = [&](std::size_t item, ItemResult result) {
-    const std::scoped_lock lock(mutex);
-    losses[item] = std::move(result.images.losses);
-    ++done;
-  };
   hooks.stop = options.stop;
   const auto on_thread = [&]() -> EvaluateItem {
     const auto own =
         std::make_shared<ProbeEvaluator>(ProbeEvaluator{ProbedPoint(point, places), engine, engine.make_evaluator()});
     return [own, step, seed = options.seed](std::size_t item) { return own->evaluate(item, step, seed); };
   };
-  carry_out({.request = {}, .on_thread = on_thread, .threads = engine.device().is_cpu() ? options.threads : 1}, items,
-            nullptr, hooks);
-  if (done < items.size()) return std::nullopt;
+  const auto results =
+      collect({.request = {}, .on_thread = on_thread, .threads = engine.device().is_cpu() ? options.threads : 1}, items,
+              nullptr, hooks);
+  if (!results) return std::nullopt;
+  const auto losses = [&](std::size_t item) -> const std::vector<double>& { return results->at(item).images.losses; };
   ScaleTrace trace{.step = step, .probes = {}};
-  std::vector<double> means(losses[0].size());  // of each sample, over the probes
+  std::vector<double> means(losses(0).size());  // of each sample, over the probes
   for (std::size_t k = 0; k < options.probes; ++k) {
     double sum = 0;
     for (std::size_t i = 0; i < means.size(); ++i) {
-      const double second = (losses[1 + 2 * k][i] - 2 * losses[0][i] + losses[2 + 2 * k][i]) / (step * step);
+      const double second = (losses(1 + 2 * k)[i] - 2 * losses(0)[i] + losses(2 + 2 * k)[i]) / (step * step);
       sum += second;
       means[i] += second / static_cast<double>(options.probes);
     }

@@ -7,7 +7,6 @@
 #include <cmath>
 #include <limits>
 #include <map>
-#include <mutex>
 #include <optional>
 
 #include "base/error.h"
@@ -272,7 +271,7 @@ class TableRun {
     products_ = &products;
     const Vector gradient = add_slope(products, file, values);
     add_eigenvalues(products, state, values);
-    add_steps(point, gradient, number, values);
+    add_steps(point, gradient, state, number, values);
     std::vector<double> found;
     for (const SharpnessColumn& column : sharpness_columns()) {
       const auto value = values.find(column.name);
@@ -367,18 +366,10 @@ class TableRun {
   /// L(θ + step · direction) for each of so many steps, by the engine that evaluates surfaces.
   std::vector<double> losses(const NetworkState& point, std::size_t count,
                              const std::function<std::pair<Direction, double>(std::size_t)>& step_of) const {
-    std::vector<double> found(count, kUnknown);
     std::vector<std::size_t> items(count);
     for (std::size_t k = 0; k < count; ++k) items[k] = k;
-    std::mutex mutex;
-    std::size_t done = 0;
     SweepHooks hooks;
     hooks.stop = &observer_.should_stop();
-    hooks.take = [&](std::size_t item, const ItemResult& result) {
-      const std::scoped_lock lock(mutex);
-      found[item] = result.values.front().loss;
-      ++done;
-    };
     const auto on_thread = [&]() -> EvaluateItem {
       const std::shared_ptr<Evaluator> evaluator = engine_.make_evaluator();
       const auto there = std::make_shared<NetworkState>(copy_state(point, engine_.device()));
@@ -389,15 +380,17 @@ class TableRun {
         return {.values = {evaluator->evaluate(*there)}, .images = {}};
       };
     };
-    carry_out(
+    const auto results = collect(
         {.request = {}, .on_thread = on_thread, .threads = engine_.device().is_cpu() ? request_.landscape.threads : 1},
         items, nullptr, hooks);
-    if (done < count) throw TableStopped();
+    if (!results) throw TableStopped();
+    std::vector<double> found;
+    for (const ItemResult& result : *results) found.push_back(result.values.front().loss);
     return found;
   }
 
   /// What takes forward passes alone.
-  void add_steps(const NetworkState& point, const Vector& gradient, std::size_t number,
+  void add_steps(const NetworkState& point, const Vector& gradient, const NetworkState& here, std::size_t number,
                  std::map<std::string_view, double>& values) {
     stage_ = "forward passes";
     const Direction downhill = direction_of(gradient, places_, inputs_.origin);
@@ -422,7 +415,7 @@ class TableRun {
     if (!checked_.is_run || number == 0) return;
     // The part of the gradient along the last update: u = Δ ⟨g, Δ⟩ / ‖Δ‖², Δ from this checkpoint to the one before.
     Direction update = zeros_like(inputs_.origin, StatePart::parameters);
-    const NetworkState before = read_again(number - 1), here = read_again(number);
+    const NetworkState before = read_again(number - 1);
     for (const std::size_t place : places_) {
       update.parameters[place].tensor.copy_(before.parameters[place].tensor).sub_(here.parameters[place].tensor);
     }
@@ -511,10 +504,6 @@ Outcome run(CheckedTable checked, const Caller& caller, Observer& observer) {
 }
 
 }  // namespace
-
-bool is_table(const CurvatureRequest& request) {
-  return request.checkpoints.size() > 1 || !request.run.empty() || !request.csv.empty();
-}
 
 Job prepare_sharpness(CurvatureRequest request, LandscapeOptions options, Caller caller) {
   CheckedTable checked = check(std::move(request), options);

@@ -4,7 +4,6 @@
 #include <array>
 #include <cmath>
 #include <memory>
-#include <mutex>
 #include <numeric>
 #include <utility>
 
@@ -80,21 +79,14 @@ std::optional<std::vector<AxisCurvature>> axis_curvatures(const Plane& plane, co
   for (std::size_t axis = 0; axis < steps.size(); ++axis) {
     for (std::size_t k = 0; k < kOfAxis && is_step(steps[axis]); ++k) items.push_back(item_of(axis, 0) + k);
   }
-  std::vector<Losses> losses(axis_evaluations(steps.size()));
-  std::mutex mutex;
-  std::size_t done = 0;
   SweepHooks hooks;
-  hooks.take = [&](std::size_t item, ItemResult result) {
-    const std::scoped_lock lock(mutex);
-    losses[item] = std::move(result.images.losses);
-    ++done;
-  };
   hooks.stop = options.stop;
   hooks.on_note = options.on_note;
   Work work = axis_work(plane, engine, options.step, options.threads);
   work.request = options.request;
-  carry_out(work, items, options.ranks, hooks);
-  if (done < items.size()) return std::nullopt;
+  const auto results = collect(work, items, options.ranks, hooks);
+  if (!results) return std::nullopt;
+  const auto losses = [&](std::size_t item) -> const Losses& { return results->at(item).images.losses; };
   const auto population = static_cast<double>(std::max(engine.samples().population, engine.images()));
   std::vector<AxisCurvature> axes;
   for (std::size_t axis = 0; axis < steps.size(); ++axis) {
@@ -104,7 +96,7 @@ std::optional<std::vector<AxisCurvature>> axis_curvatures(const Plane& plane, co
                         .scale = {},
                         .autodiff = {}};
     for (std::size_t m = 0; m < kMultiples.size() && is_step(steps[axis]); ++m) {
-      found.scale[m] = second_difference(losses[item_of(axis, m)], losses[0], losses[item_of(axis, m) + 1],
+      found.scale[m] = second_difference(losses(item_of(axis, m)), losses(0), losses(item_of(axis, m) + 1),
                                          kMultiples[m] * steps[axis], population, engine.capabilities().per_sample);
     }
     axes.push_back(found);

@@ -93,6 +93,21 @@ void carry_out(const Work& work, std::vector<std::size_t> items, Ranks* ranks, c
   }
 }
 
+std::optional<std::vector<ItemResult>> collect(const Work& work, const std::vector<std::size_t>& items, Ranks* ranks,
+                                               SweepHooks hooks) {
+  std::vector<ItemResult> results(items.empty() ? 0 : 1 + *std::max_element(items.begin(), items.end()));
+  std::mutex mutex;
+  std::size_t done = 0;
+  hooks.take = [&](std::size_t item, ItemResult result) {
+    const std::scoped_lock lock(mutex);
+    results[item] = std::move(result);
+    ++done;
+  };
+  carry_out(work, items, ranks, hooks);
+  if (done < items.size()) return std::nullopt;
+  return results;
+}
+
 void serve(const Work& work, Ranks& ranks) { crew_of(work, ranks).run(); }
 
 }  // namespace lossatlas

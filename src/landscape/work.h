@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,11 @@ struct Work {
 /// on the other ranks'. Rethrows what an evaluation or a hook threw first, after the items under way.
 /// `hooks`: take is called by any thread, by several at a time.
 void carry_out(const Work& work, std::vector<std::size_t> items, Ranks* ranks, const SweepHooks& hooks);
+
+/// The same, and the result of each item at its number; nothing if it was stopped before all were there. hooks.take is
+/// not called.
+std::optional<std::vector<ItemResult>> collect(const Work& work, const std::vector<std::size_t>& items, Ranks* ranks,
+                                               SweepHooks hooks);
 
 /// On ranks but the first: evaluates the items of one sweep that rank 0 hands out.
 void serve(const Work& work, Ranks& ranks);
