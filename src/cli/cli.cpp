@@ -33,7 +33,7 @@ constexpr auto kPlot = "plot";
 
 /// Commands whose work the processes that mpirun or srun started share.
 bool is_shared(const std::vector<std::string>& words) {
-  constexpr std::array<std::string_view, 5> kShared{"surface", "line", "trajectory", "curve", "path"};
+  constexpr std::array<std::string_view, 6> kShared{"surface", "line", "trajectory", "curve", "path", "curvature"};
   return words.size() > 1 && std::find(kShared.begin(), kShared.end(), words[1]) != kShared.end();
 }
 

@@ -17,6 +17,7 @@ struct CurvatureWords {
   std::filesystem::path out;                // "" for the default
   std::vector<CLI::Option*> of_table = {};  // what only tables read
   std::string progress = "line";
+  RankWords ranks;
 };
 
 constexpr std::int64_t kMostPairs = 100'000, kMostProbes = 1'000'000;
@@ -165,6 +166,7 @@ void add_options(CLI::App& command, CurvatureWords& words) {
   add_curvature_options(command, words);
   add_table_options(command, words);
   add_speed_and_output(command, words);
+  add_ranks(command, request, words.ranks);
 }
 
 CurvatureRequest request_of(const CurvatureWords& words) {
@@ -189,11 +191,7 @@ void add_curvature(CLI::App& app, CommandContext& context) {
       app.add_subcommand("curvature", "Eigenvalues, trace and density of the loss's Hessian at a checkpoint");
   const auto words = std::make_shared<CurvatureWords>();
   add_options(*command, *words);
-  command->callback([words, &context] {
-    const CurvatureRequest request = request_of(*words);
-    const Job job = prepare(request, caller_of(context, request.landscape.resume));
-    context.status = run_job(job, progress_style_of(words->progress), request.landscape.log);
-  });
+  run_when_called(*command, words, request_of, context);
 }
 
 }  // namespace lossatlas

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -58,21 +59,39 @@ const std::vector<SharpnessColumn>& sharpness_columns() {
   return columns;
 }
 
-SharpnessTable::SharpnessTable() : columns(sharpness_columns().size()) {}
+SharpnessTable::SharpnessTable(std::vector<std::string> names)
+    : checkpoints(std::move(names)),
+      columns(sharpness_columns().size(),
+              std::vector<double>(checkpoints.size(), std::numeric_limits<double>::quiet_NaN())) {}
 
-void SharpnessTable::add(const std::vector<double>& row) {
-  for (std::size_t c = 0; c < columns.size(); ++c) columns[c].push_back(row.at(c));
+bool SharpnessTable::has(std::size_t row) const {
+  static const auto loss = static_cast<std::size_t>(
+      std::ranges::find(sharpness_columns(), "loss", &SharpnessColumn::name) - sharpness_columns().begin());
+  return !std::isnan(columns[loss][row]);
+}
+
+std::vector<std::size_t> SharpnessTable::rows() const {
+  std::vector<std::size_t> rows;
+  for (std::size_t row = 0; row < checkpoints.size(); ++row) {
+    if (has(row)) rows.push_back(row);
+  }
+  return rows;
+}
+
+void SharpnessTable::set(std::size_t row, const std::vector<double>& numbers) {
+  for (std::size_t c = 0; c < columns.size(); ++c) columns[c][row] = numbers.at(c);
 }
 
 std::vector<std::string> sharpness_lines(const SharpnessTable& table) {
   const auto& described = sharpness_columns();
-  std::vector<std::vector<std::string>> cells(1 + table.rows());  // [line][cell]
+  const auto rows = table.rows();
+  std::vector<std::vector<std::string>> cells(1 + rows.size());  // [line][cell]
   cells[0].emplace_back("checkpoint");
-  for (std::size_t row = 0; row < table.rows(); ++row) cells[row + 1].push_back(table.checkpoints[row]);
+  for (std::size_t k = 0; k < rows.size(); ++k) cells[k + 1].push_back(table.checkpoints[rows[k]]);
   for (std::size_t c = 0; c < described.size(); ++c) {
     if (described[c].head.empty() || !is_known(table.columns[c])) continue;
     cells[0].emplace_back(described[c].head);
-    for (std::size_t row = 0; row < table.rows(); ++row) cells[row + 1].push_back(short_number(table.columns[c][row]));
+    for (std::size_t k = 0; k < rows.size(); ++k) cells[k + 1].push_back(short_number(table.columns[c][rows[k]]));
   }
   std::vector<std::size_t> widths(cells[0].size());
   const auto width_of = [](const std::string& text) {  // characters of UTF-8
@@ -96,7 +115,7 @@ std::vector<std::string> sharpness_lines(const SharpnessTable& table) {
 std::string sharpness_csv(const SharpnessTable& table) {
   std::string text = "checkpoint";
   for (const SharpnessColumn& column : sharpness_columns()) text += fmt::format(",{}", column.name);
-  for (std::size_t row = 0; row < table.rows(); ++row) {
+  for (const std::size_t row : table.rows()) {
     std::string name = table.checkpoints[row];
     if (name.find_first_of(",\"\n") != name.npos) {
       for (std::size_t at = 0; (at = name.find('"', at)) != name.npos; at += 2) name.insert(at, 1, '"');
@@ -112,11 +131,15 @@ std::string sharpness_csv(const SharpnessTable& table) {
 
 void write_sharpness(const std::filesystem::path& file, const SharpnessTable& table) {
   Hdf5Writer writer;
-  writer.write_texts(
-      kRowNames, {table.checkpoints.begin(), table.checkpoints.begin() + static_cast<std::ptrdiff_t>(table.rows())});
+  const auto rows = table.rows();
+  std::vector<std::string> names;
+  for (const std::size_t row : rows) names.push_back(table.checkpoints[row]);
+  writer.write_texts(kRowNames, names);
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
     const SharpnessColumn& column = sharpness_columns()[c];
-    writer.write<double>(column_place(column.name), table.columns[c], {table.rows()});
+    std::vector<double> values;
+    for (const std::size_t row : rows) values.push_back(table.columns[c][row]);
+    writer.write<double>(column_place(column.name), values, {rows.size()});
     writer.attribute(column_place(column.name), "definition", column.definition);
   }
   writer.write_texts("/lossatlas/checkpoints", table.checkpoints);
@@ -131,16 +154,18 @@ void write_sharpness(const std::filesystem::path& file, const SharpnessTable& ta
 SharpnessTable read_sharpness(const std::filesystem::path& file) {
   const Hdf5Reader reader(file);
   if (!is_sharpness(file)) throw Error("{}: holds no sharpness of checkpoints", file.string());
-  SharpnessTable table;
-  table.checkpoints = reader.read_texts("/lossatlas/checkpoints");
-  const std::size_t rows = reader.read_texts(kRowNames).size();
+  SharpnessTable table(reader.read_texts("/lossatlas/checkpoints"));
+  std::vector<std::size_t> rows;
+  for (const std::string& name : reader.read_texts(kRowNames)) {
+    rows.push_back(static_cast<std::size_t>(std::ranges::find(table.checkpoints, name) - table.checkpoints.begin()));
+    if (rows.back() == table.checkpoints.size()) throw Error("{}: {} is damaged", file.string(), kRowNames);
+  }
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
     const std::string name = column_place(sharpness_columns()[c].name);
-    table.columns[c] = reader.has(name) ? reader.read<double>(name)
-                                        : std::vector<double>(rows, std::numeric_limits<double>::quiet_NaN());
-    if (table.columns[c].size() != rows || rows > table.checkpoints.size()) {
-      throw Error("{}: {} is damaged", file.string(), name);
-    }
+    if (!reader.has(name)) continue;
+    const auto values = reader.read<double>(name);
+    if (values.size() != rows.size()) throw Error("{}: {} is damaged", file.string(), name);
+    for (std::size_t k = 0; k < rows.size(); ++k) table.columns[c][rows[k]] = values[k];
   }
   table.settings = parse_json(reader.text_attribute(kTableRoot, "settings"));
   table.provenance = parse_json(reader.text_attribute(kTableRoot, "provenance"));

@@ -20,15 +20,21 @@ const std::vector<SharpnessColumn>& sharpness_columns();
 
 /// How sharp the loss is at several checkpoints, one row each.
 struct SharpnessTable {
-  std::vector<std::string> checkpoints;      // names, as short as tells them apart; of all rows that there will be
-  std::vector<std::vector<double>> columns;  // [column][row], of rows that are there; NaN: not known
+  std::vector<std::string> checkpoints;      // of each row: names, as short as tells them apart
+  std::vector<std::vector<double>> columns;  // [column][row]; NaN: not known
   nlohmann::json settings = nlohmann::json::object(), provenance = nlohmann::json::object();
 
-  SharpnessTable();
-  std::size_t rows() const { return columns.front().size(); }
-  bool is_finished() const { return rows() == checkpoints.size(); }
+  SharpnessTable() = default;
+  /// Without a row.
+  explicit SharpnessTable(std::vector<std::string> checkpoints);
+
+  /// Whether this row was computed. All of them have a loss.
+  bool has(std::size_t row) const;
+  /// Those that were computed, ascending.
+  std::vector<std::size_t> rows() const;
+  bool is_finished() const { return rows().size() == checkpoints.size(); }
   /// One number for each column.
-  void add(const std::vector<double>& row);
+  void set(std::size_t row, const std::vector<double>& numbers);
 };
 
 /// Lines for people: a head, and a line for each row; columns without a number are left out.

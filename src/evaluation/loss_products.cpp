@@ -12,6 +12,7 @@
 #include <exception>
 #include <mutex>
 #include <numeric>
+#include <utility>
 
 #include "base/error.h"
 #include "base/process.h"
@@ -32,7 +33,16 @@ std::vector<std::size_t> all_places(const NetworkState& point) {
   return places;
 }
 
+std::size_t batches_of(std::int64_t samples, std::int64_t batch_size) {
+  return static_cast<std::size_t>((samples + batch_size - 1) / batch_size);
+}
+
 }  // namespace
+
+std::size_t groups_of(std::int64_t samples, std::int64_t batch_size) {
+  constexpr std::size_t kMostGroups = 16;
+  return std::min(batches_of(samples, batch_size), kMostGroups);
+}
 
 /// What one thread computes with.
 struct LossProducts::Worker {
@@ -78,14 +88,20 @@ const std::vector<Criterion::Measure>& LossProducts::measures() const {
   return workers_.front()->objective->criterion().measures();
 }
 
-std::size_t LossProducts::batches() const {
-  return static_cast<std::size_t>((samples_->size() + options_.batch_size - 1) / options_.batch_size);
+std::size_t LossProducts::batches() const { return batches_of(samples_->size(), options_.batch_size); }
+
+GroupRange LossProducts::own_groups() const {
+  return options_.others ? options_.others->own(groups()) : GroupRange{0, groups()};
+}
+
+std::size_t LossProducts::own_batches() const {
+  const GroupRange own = own_groups();
+  return first_batch(own.last) - first_batch(own.first);
 }
 
 /// compute(worker, samples) on all threads, each followed by take(worker, batch) in the order of the batches: sums do
 /// not depend on the number of threads. False if it was stopped.
-bool LossProducts::for_batches(const Compute& compute, const Take& take) {
-  const auto count = static_cast<std::int64_t>(batches());
+bool LossProducts::for_batches(std::size_t first, std::size_t last, const Compute& compute, const Take& take) {
   const int threads = static_cast<int>(workers_.size()), operator_threads = at::get_num_threads();
   std::atomic<bool> ends{false};
   std::exception_ptr failure;
@@ -104,21 +120,20 @@ bool LossProducts::for_batches(const Compute& compute, const Take& take) {
     at::set_num_threads(1);  // the setting is a thread's own
     Worker& worker = *workers_[static_cast<std::size_t>(omp_get_thread_num())];
 #pragma omp for ordered schedule(static, 1)
-    for (std::int64_t batch = 0; batch < count; ++batch) {
+    for (std::size_t batch = first; batch < last; ++batch) {
       if (options_.stop && *options_.stop) ends = true;
       if (!ends) {
         guarded([&] {
-          const std::int64_t first = batch * options_.batch_size;
-          compute(worker, {first, std::min(first + options_.batch_size, samples_->size())});
+          const std::int64_t begin = static_cast<std::int64_t>(batch) * options_.batch_size;
+          compute(worker, {begin, std::min(begin + options_.batch_size, samples_->size())});
         });
       }
 #pragma omp ordered
       if (!ends) {
         guarded([&] {
           const at::NoGradGuard no_gradients;
-          const auto place = static_cast<std::size_t>(batch);
-          if (worker.sums[0].count > 0) batch_weights_[place] = worker.sums[0].weights;  // else known, as it was kept
-          take(worker, place);
+          if (worker.sums[0].count > 0) batch_weights_[batch] = worker.sums[0].weights;  // else known, as it was kept
+          take(worker, batch);
           if (options_.on_batch) options_.on_batch();
         });
       }
@@ -129,66 +144,119 @@ bool LossProducts::for_batches(const Compute& compute, const Take& take) {
   return !ends;
 }
 
-std::optional<LossProducts::Slope> LossProducts::slope() {
-  Slope slope{Measurement(measures().size()), {}};
-  batch_weights_.assign(batches(), 0);
-  at::Tensor sum = at::zeros_like(zeros_of(point_).flat, at::kDouble);
-  const bool is_done = for_batches(
-      [&](Worker& worker, SampleRange range) {
-        worker.begin(1, point_);
-        const Wanted wanted{.gradient = worker.results.data(), .parameters = places_};
-        worker.objective->add(*samples_, range, worker.sums, wanted);
-      },
-      [&](Worker& worker, std::size_t) {
-        slope.sums += worker.sums;
-        sum.add_(worker.results.front().flat);
-      });
-  if (!is_done) return std::nullopt;
-  slope.gradient = vector_of(sum.div_(slope.sums[0].weights));
-  return slope;
+LossProducts::Compute LossProducts::slope_of_batch() {
+  return [this](Worker& worker, SampleRange range) {
+    worker.begin(1, point_);
+    const Wanted wanted{.gradient = worker.results.data(), .parameters = places_};
+    worker.objective->add(*samples_, range, worker.sums, wanted);
+  };
 }
 
-bool LossProducts::multiply(std::span<const std::vector<float>> in, std::span<std::vector<float>> out,
-                            std::span<std::vector<double>> forms) {
-  const std::vector<NetworkState> directions = states_of(in);
-  std::vector<at::Tensor> sums, exact;
-  for (const NetworkState& direction : directions) {
-    sums.push_back(at::zeros_like(direction.flat, at::kDouble));
-    exact.push_back(direction.flat.to(at::kDouble));
-  }
-  for (auto& of_batches : forms) of_batches.assign(batches(), 0);
-  batch_weights_.resize(batches());
+LossProducts::Compute LossProducts::products_of_batch(const std::vector<NetworkState>& directions) {
   kept_.resize(batches());
   if (most_memory_ == 0 && point_.flat.device().is_cpu()) {
     most_memory_ = memory_of_process() + std::min(options_.most_kept, available_memory() / 4);
   }
-  const auto compute = [&](Worker& worker, SampleRange range) {
-    worker.begin(in.size(), point_);
+  return [this, &directions](Worker& worker, SampleRange range) {
+    worker.begin(directions.size(), point_);
     std::unique_ptr<KeptBatch>& kept = kept_[static_cast<std::size_t>(range.first / options_.batch_size)];
     const bool has_room = memory_of_process() < most_memory_;
     worker.objective->add(*samples_, range, worker.sums,
                           {.directions = directions,
-                           .products = std::span(worker.results).first(in.size()),
+                           .products = std::span(worker.results).first(directions.size()),
                            .matrix = options_.matrix,
                            .kept = kept || has_room ? &kept : nullptr,
                            .parameters = places_});
   };
-  const auto take = [&](Worker& worker, std::size_t batch) {
-    for (std::size_t k = 0; k < in.size(); ++k) {
-      const at::Tensor product = worker.results[k].flat.to(at::kDouble);
-      sums[k].add_(product);
-      forms[k][batch] = at::dot(exact[k], product).item<double>() / batch_weights_[batch];
+}
+
+bool LossProducts::for_groups(std::span<const std::vector<float>> in, GroupRange groups, const TakeGroup& take) {
+  const std::vector<NetworkState> directions = states_of(in);
+  std::vector<at::Tensor> sums, exact;
+  for (std::size_t k = 0; k < std::max<std::size_t>(1, in.size()); ++k) {
+    sums.push_back(at::zeros_like(zeros_of(point_).flat, at::kDouble));
+    if (!in.empty()) exact.push_back(directions[k].flat.to(at::kDouble));
+  }
+  batch_weights_.resize(batches());
+  std::size_t group = groups.first;
+  GroupSums of_group;
+  const auto take_batch = [&](Worker& worker, std::size_t batch) {
+    of_group.weights.push_back(batch_weights_[batch]);
+    of_group.forms.resize(in.size());
+    if (in.empty()) of_group.measurement += worker.sums;
+    for (std::size_t k = 0; k < sums.size(); ++k) {
+      const at::Tensor result = worker.results[k].flat.to(at::kDouble);
+      sums[k].add_(result);
+      if (!in.empty()) of_group.forms[k].push_back(at::dot(exact[k], result).item<double>() / batch_weights_[batch]);
     }
+    if (batch + 1 < first_batch(group + 1)) return;
+    for (at::Tensor& sum : sums) {
+      of_group.vectors.push_back(vector_of(sum));
+      sum.zero_();
+    }
+    take(std::exchange(of_group, {}));
+    ++group;
   };
   try {
-    if (!for_batches(compute, take)) return false;
+    return for_batches(first_batch(groups.first), first_batch(groups.last),
+                       in.empty() ? slope_of_batch() : products_of_batch(directions), take_batch);
   } catch (const c10::Error& error) {
-    throw Error("{}: a product cannot be computed: {}", network_, reason_of(error.what_without_backtrace()));
+    throw Error("{}: a {} cannot be computed: {}", network_, in.empty() ? "gradient" : "product",
+                reason_of(error.what_without_backtrace()));
   }
-  const double weight = std::accumulate(batch_weights_.begin(), batch_weights_.end(), 0.0);
+}
+
+/// The sums of groups, in their order.
+struct LossProducts::Total {
+  Measurement measurement = Measurement();
+  std::vector<std::vector<double>> vectors = {}, forms = {};
+  std::vector<double> weights = {};
+
+  void add(const GroupSums& group) {
+    measurement += group.measurement;
+    weights.insert(weights.end(), group.weights.begin(), group.weights.end());
+    forms.resize(group.forms.size());
+    for (std::size_t k = 0; k < forms.size(); ++k) {
+      forms[k].insert(forms[k].end(), group.forms[k].begin(), group.forms[k].end());
+    }
+    vectors.resize(group.vectors.size());
+    for (std::size_t k = 0; k < vectors.size(); ++k) {
+      vectors[k].resize(group.vectors[k].size());
+      for (std::size_t i = 0; i < vectors[k].size(); ++i) vectors[k][i] += group.vectors[k][i];
+    }
+  }
+
+  std::vector<float> mean(std::size_t k) const {
+    const double weight = std::accumulate(weights.begin(), weights.end(), 0.0);
+    std::vector<float> mean(vectors[k].size());
+    for (std::size_t i = 0; i < mean.size(); ++i) mean[i] = static_cast<float>(vectors[k][i] / weight);
+    return mean;
+  }
+};
+
+/// Over all groups, whoever computes them. False if it was stopped.
+bool LossProducts::add_all(std::span<const std::vector<float>> in, Total& total) {
+  const auto add = [&](const GroupSums& group) { total.add(group); };
+  if (options_.others) options_.others->begin(in);
+  if (!for_groups(in, own_groups(), add) || (options_.others && !options_.others->finish(add))) return false;
+  batch_weights_ = total.weights;
+  return true;
+}
+
+std::optional<LossProducts::Slope> LossProducts::slope() {
+  Total total;
+  if (!add_all({}, total)) return std::nullopt;
+  return Slope{total.measurement, total.mean(0)};
+}
+
+bool LossProducts::multiply(std::span<const std::vector<float>> in, std::span<std::vector<float>> out,
+                            std::span<std::vector<double>> forms) {
+  Total total;
+  if (!add_all(in, total)) return false;
   for (std::size_t k = 0; k < in.size(); ++k) {
-    out[k] = vector_of(sums[k].div_(weight));
+    out[k] = total.mean(k);
     check_finite(out[k]);
+    forms[k] = std::move(total.forms[k]);
   }
   return true;
 }

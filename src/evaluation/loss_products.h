@@ -16,6 +16,34 @@
 
 namespace lossatlas {
 
+/// Consecutive groups of batches, from `first` to before `last`.
+struct GroupRange {
+  std::size_t first = 0, last = 0;
+};
+
+/// How many groups the batches of so many samples fall into.
+std::size_t groups_of(std::int64_t samples, std::int64_t batch_size);
+
+/// What the batches of a group give together.
+struct GroupSums {
+  Measurement measurement = Measurement();        // of a slope
+  std::vector<std::vector<float>> vectors = {};   // Σ w times the gradient or the product, [k][size()]
+  std::vector<std::vector<double>> forms = {};    // of products, [k][batch of the group]
+  std::vector<double> weights = {};               // Σ w of each batch
+};
+
+/// Processes that each compute some of the groups, for the one that adds them up.
+class GroupExchange {
+ public:
+  virtual ~GroupExchange() = default;
+  /// Of so many groups those that this process computes: the first ones.
+  virtual GroupRange own(std::size_t groups) const = 0;
+  /// Has the others begin with the products with these vectors; none: with the slope.
+  virtual void begin(std::span<const std::vector<float>> in) = 0;
+  /// Waits for them and gives their groups, in order. False if one was stopped.
+  virtual bool finish(const std::function<void(GroupSums)>& take) = 0;
+};
+
 struct LossProductsOptions {
   CurvatureMatrix matrix = CurvatureMatrix::hessian;
   std::int64_t batch_size = 32;  // samples differentiated at a time: memory grows with it, and last bits depend on it
@@ -23,6 +51,7 @@ struct LossProductsOptions {
   int threads = 1;                                   // batches at a time, on the CPU; no bit depends on it
   std::uint64_t most_kept = std::uint64_t{2} << 30;  // bytes of graphs that are kept, at most
   const std::atomic<bool>* stop = nullptr;           // may be null
+  std::shared_ptr<GroupExchange> others = nullptr;   // processes that share the work; null: this one does all
   /// Called after each batch, by one thread at a time.
   std::function<void()> on_batch = nullptr;
 };
@@ -30,7 +59,8 @@ struct LossProductsOptions {
 /// Products of the Hessian, or of Gauss and Newton's matrix, of the mean loss over samples with vectors of parameters,
 /// at one point. Vectors hold the chosen parameters one after the other, without gaps. Memory does not depend on the
 /// number of samples: on the CPU, up to 2 GiB hold the graphs of the first batches, whose further products take three
-/// quarters of the time. One thread calls it.
+/// quarters of the time. Sums are taken over the batches of each group, then over the at most 16 groups: so the bits
+/// depend neither on the number of threads nor on that of processes that share the groups. One thread calls it.
 class LossProducts {
  public:
   /// Where the numbers of a parameter are in a vector.
@@ -49,6 +79,9 @@ class LossProducts {
   std::size_t size() const { return size_; }
   const std::vector<Part>& parts() const { return parts_; }
   std::size_t batches() const;
+  std::size_t groups() const { return groups_of(samples_->size(), options_.batch_size); }
+  /// Batches that this process computes.
+  std::size_t own_batches() const;
   const SampleSource& samples() const { return *samples_; }
   /// The criterion's.
   const std::vector<Criterion::Measure>& measures() const;
@@ -69,12 +102,23 @@ class LossProducts {
   /// Σ w of each batch's samples: the weights of the forms. Known after the first call of either.
   const std::vector<double>& batch_weights() const { return batch_weights_; }
 
+  /// For another process that adds up: gives the sums of these groups in their order, of products with `in`, or of the
+  /// slope if that is empty. False if it was stopped. Throws as multiply().
+  using TakeGroup = std::function<void(GroupSums)>;
+  bool for_groups(std::span<const std::vector<float>> in, GroupRange groups, const TakeGroup& take);
+
  private:
   struct Worker;
+  struct Total;
   using Compute = std::function<void(Worker&, SampleRange)>;
   using Take = std::function<void(Worker&, std::size_t batch)>;
 
-  bool for_batches(const Compute& compute, const Take& take);
+  std::size_t first_batch(std::size_t group) const { return group * batches() / groups(); }
+  GroupRange own_groups() const;
+  bool add_all(std::span<const std::vector<float>> in, Total& total);
+  bool for_batches(std::size_t first, std::size_t last, const Compute& compute, const Take& take);
+  Compute slope_of_batch();
+  Compute products_of_batch(const std::vector<NetworkState>& directions);
   std::vector<NetworkState> states_of(std::span<const std::vector<float>> vectors) const;
   std::vector<float> vector_of(const at::Tensor& flat) const;
   void check_finite(const std::vector<float>& product) const;

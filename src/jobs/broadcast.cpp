@@ -119,6 +119,12 @@ InputNames input_names(TrajectoryRequest& request) {
 
 InputNames input_names(CurveRequest& request) { return {.files = {&request.from, &request.to}}; }
 
+InputNames input_names(CurvatureRequest& request) {
+  InputNames names{.runs = {&request.run}};
+  for (auto& file : request.checkpoints) names.files.push_back(&file);
+  return names;
+}
+
 bool broadcast_inputs(LandscapeRequest& request, const InputNames& names, FileCopies& copies, Ranks& ranks,
                       const std::atomic<bool>& stop) {
   Inputs inputs;

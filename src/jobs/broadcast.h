@@ -21,6 +21,7 @@ InputNames input_names(SurfaceRequest& request);
 InputNames input_names(LineRequest& request);
 InputNames input_names(TrajectoryRequest& request);
 InputNames input_names(CurveRequest& request);
+InputNames input_names(CurvatureRequest& request);
 
 /// Before a request is prepared, if its `broadcast` asks for that: rank 0 sends all that the request reads, and other
 /// ranks take the copies in place of what they name. All ranks call it. False if rank 0 was stopped meanwhile. Throws

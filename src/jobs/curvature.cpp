@@ -1,6 +1,8 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 
 #include "base/error.h"
 #include "base/names.h"
@@ -11,9 +13,11 @@
 #include "jobs/inputs.h"
 #include "jobs/jobs.h"
 #include "jobs/landscape_run.h"
+#include "jobs/rank_run.h"
 #include "jobs/run_files.h"
 #include "jobs/scale_trace.h"
 #include "jobs/second_derivatives.h"
+#include "jobs/shared_products.h"
 #include "jobs/sharpness.h"
 #include "landscape/direction_file.h"
 #include "landscape/parameter_choice.h"
@@ -96,24 +100,11 @@ json settings_of(const CheckedCurvature& checked, const LandscapeInputs& inputs,
   return all;
 }
 
-/// The trace at scale h of `point`, whose batch-norm statistics stay as they are, by the fastest engine.
-std::function<std::optional<ScaleTrace>(const std::atomic<bool>&)> scale_task(const CheckedCurvature& checked,
-                                                                              const LandscapeInputs& inputs,
-                                                                              const NetworkState& point,
-                                                                              const std::vector<std::size_t>& places) {
-  const CurvatureRequest& request = checked.request;
-  if (request.scale_probes == 0) return nullptr;
+/// The fastest one, for the trace at scale h; the batch-norm statistics of the point stay as they are.
+Engine forward_engine(const CheckedCurvature& checked, const LandscapeInputs& inputs, at::Device device) {
   LandscapeOptions options = checked.landscape;
   options.engine = EngineChoice::automatic;
-  const Engine engine = make_engine(request.landscape, options, inputs, point.flat.device()).plain().for_differences();
-  return [&, engine](const std::atomic<bool>& stop) {
-    return scale_trace(point, places, engine,
-                       {.probes = request.scale_probes,
-                        .step = request.landscape.step,
-                        .seed = request.seed,
-                        .threads = request.landscape.threads,
-                        .stop = &stop});
-  };
+  return make_engine(checked.request.landscape, options, inputs, device).plain().for_differences();
 }
 
 CurvatureRecord begin_record(const CheckedCurvature& checked, const LandscapeInputs& inputs, const Engine& engine,
@@ -152,7 +143,7 @@ Outcome run(CheckedCurvature checked, const Caller& caller, Observer& observer) 
   LandscapeRequest& landscape = request.landscape;
   const auto device = open_device(landscape.device);
   const LandscapeInputs inputs = read_inputs(landscape, checked.landscape, landscape.checkpoint, device, observer);
-  check_writable(landscape.out);
+  if (leads(caller.ranks)) check_writable(landscape.out);
   landscape.batch_size = checked.landscape.batch_size = differentiated_batch(landscape.batch_size, inputs);
   const Engine engine = make_engine(landscape, checked.landscape, inputs, device);
   for (const std::string& note : notes_of(inputs)) observer.on_note("note: " + note);
@@ -174,6 +165,41 @@ Outcome run(CheckedCurvature checked, const Caller& caller, Observer& observer) 
     observer.on_note("note: the trace at scale h counts the jumps within its steps, the trace by autodiff does not");
   }
   const std::string_view word = samples_word(inputs);
+  Ranks* const ranks = caller.ranks;
+  if (ranks) record.provenance["ranks"] = compare_ranks(*ranks, record.settings, {point, {}}, landscape.threads, device);
+  const SweepHooks hooks{.take = nullptr,
+                         .stop = &observer.should_stop(),
+                         .on_stop = [&] { observer.on_note("stopping; continue with: " + caller.again); },
+                         .on_note = [&](const std::string& text) { observer.on_note(text); }};
+  const auto make_products = [&](std::function<void()> on_batch) {
+    return LossProducts(
+        *inputs.problem, inputs.images.source, point,
+        {.matrix = checked.matrix,
+         .batch_size = landscape.batch_size,
+         .parameters = places,
+         .threads = landscape.threads,
+         .stop = hooks.stop,
+         .others = ranks && ranks->is_first() ? std::make_shared<SharedProducts>(*ranks, hooks) : nullptr,
+         .on_batch = std::move(on_batch)});
+  };
+  std::optional<Engine> forward;
+  if (request.scale_probes > 0) forward = forward_engine(checked, inputs, device);
+  const ScaleTraceOptions scale{.probes = request.scale_probes,
+                                .step = landscape.step,
+                                .seed = request.seed,
+                                .threads = landscape.threads,
+                                .hooks = hooks,
+                                .ranks = ranks};
+  if (ranks) observer.on_note(sharing_text(*ranks, groups_of(inputs.images.source->size(), landscape.batch_size)));
+  if (!leads(ranks)) {
+    LossProducts products = make_products(nullptr);
+    serve_products(products, *ranks, *hooks.stop, [&](const std::string& asked) {
+      if (asked != kScaleTraceRequest) return false;
+      serve(scale_trace_work(point, places, *forward, scale), *ranks);
+      return true;
+    });
+    return {};
+  }
   return run_curvature(
       {.out = landscape.out,
        .record = std::move(record),
@@ -182,7 +208,8 @@ Outcome run(CheckedCurvature checked, const Caller& caller, Observer& observer) 
        .density_probes = request.density_probes,
        .density_steps = request.density_steps,
        .has_diagonal = request.by_module,
-       .find_scale_trace = scale_task(checked, inputs, point, places),
+       .find_scale_trace =
+           [&] { return forward ? scale_trace(point, places, *forward, scale) : std::optional(ScaleTrace()); },
        .seed = request.seed,
        .resume = landscape.resume,
        .force = landscape.force,
@@ -196,16 +223,7 @@ Outcome run(CheckedCurvature checked, const Caller& caller, Observer& observer) 
              if (!request.save_directions.empty()) save_directions(request.save_directions, pairs, places, inputs);
            },
        .sample = word.substr(0, word.size() - 1),
-       .make_products =
-           [&](const std::atomic<bool>* stop, std::function<void()> on_batch) {
-             return LossProducts(*inputs.problem, inputs.images.source, point,
-                                 {.matrix = checked.matrix,
-                                  .batch_size = landscape.batch_size,
-                                  .parameters = places,
-                                  .threads = landscape.threads,
-                                  .stop = stop,
-                                  .on_batch = std::move(on_batch)});
-           }},
+       .make_products = make_products},
       observer);
 }
 
@@ -216,8 +234,10 @@ Job prepare(CurvatureRequest request, Caller caller) {
   if (request.is_table()) return prepare_sharpness(request, check(request.landscape), std::move(caller));
   if (request.every > 1) throw UsageError("`every`: requires `run`");
   CheckedCurvature checked = check(std::move(request));
-  check_files(checked.request.landscape, checked.request.save_directions, {});
-  check_products(products_of(checked.request.landscape.out));
+  if (leads(caller.ranks)) {
+    check_files(checked.request.landscape, checked.request.save_directions, {});
+    check_products(products_of(checked.request.landscape.out));
+  }
   return [checked = std::move(checked), caller = std::move(caller)](Observer& observer) {
     return run(checked, caller, observer);
   };

@@ -16,7 +16,9 @@
 #include "curvature/curvature_progress.h"
 #include "curvature/product_journal.h"
 #include "jobs/curvature_text.h"
+#include "jobs/second_derivatives.h"
 #include "jobs/surface_run.h"
+#include "storage/hdf5.h"
 #include "surface/resume.h"
 #include "surface/settings.h"
 
@@ -25,11 +27,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view kHdf5Begin = "\x89HDF\r\n\x1a\n";
 constexpr std::size_t kTogether = 4;  // probes whose products are made in one pass over the samples
-
-/// Thrown through an algorithm that was to be stopped.
-struct Stopped {};
 
 std::size_t probes_together(std::size_t size, std::size_t steps) {
   constexpr double kMost = 2e9;  // bytes
@@ -43,7 +41,7 @@ class CurvatureRun {
       : job_(job),
         observer_(observer),
         record_(job.record),
-        products_(job.make_products(&observer.should_stop(), [this] { on_batch(); })),
+        products_(job.make_products([this] { on_batch(); })),
         matrix_{products_.size(), [this](auto in, auto out) { multiply(in, out); }} {}
 
   Outcome run() {
@@ -53,7 +51,7 @@ class CurvatureRun {
     observer_.on_note(job_.introduction);
     try {
       compute();
-    } catch (const Stopped&) {
+    } catch (const ProductsStopped&) {
       observer_.on_progress_end();
       save();
       observer_.on_note(fmt::format("interrupted; {} products are kept in {} and its journal; continue with: {}",
@@ -114,9 +112,9 @@ class CurvatureRun {
     if (!record_.has_pairs) find_pairs();
     while (record_.trace.probes.size() < job_.trace_probes) add_trace_probes();
     while (record_.density.probes() < job_.density_probes) add_density_probes();
-    if (job_.find_scale_trace && record_.scale_trace.probes.empty()) {
-      const auto found = job_.find_scale_trace(observer_.should_stop());
-      if (!found) throw Stopped();
+    if (record_.scale_trace.probes.empty()) {
+      const auto found = job_.find_scale_trace();
+      if (!found) throw ProductsStopped();
       record_.scale_trace = *found;
     }
     job_.save_vectors(record_.pairs);
@@ -134,7 +132,7 @@ class CurvatureRun {
   void find_slope() {
     begin_stage("gradient", 1);
     const auto slope = products_.slope();
-    if (!slope) throw Stopped();
+    if (!slope) throw ProductsStopped();
     const Sum& loss = slope->sums[0];
     if (!std::isfinite(loss.mean())) {
       throw Error("the loss at this point is {}: it has no curvature",
@@ -219,7 +217,7 @@ class CurvatureRun {
     vectors_ = in.size() - known;
     if (vectors_ > 0) {
       const auto forms = std::span(forms_).subspan(known);
-      if (!products_.multiply(in.subspan(known), out.subspan(known), forms)) throw Stopped();
+      if (!products_.multiply(in.subspan(known), out.subspan(known), forms)) throw ProductsStopped();
       for (std::size_t k = known; k < in.size(); ++k) journal_->add(in[k], {out[k], forms_[k]});
     }
     made_ += vectors_;
@@ -229,7 +227,7 @@ class CurvatureRun {
 
   void on_batch() {
     ++batches_done_;
-    const double share = static_cast<double>(batches_done_) / static_cast<double>(products_.batches());
+    const double share = static_cast<double>(batches_done_) / static_cast<double>(products_.own_batches());
     share_done_ = share * static_cast<double>(vectors_);
     observer_.on_progress(CurvatureProgress{.stage = stage_,
                                             .done = static_cast<double>(stage_done_ + stage_products_) + share_done_,

@@ -21,16 +21,14 @@ struct CurvatureJob {
   LanczosOptions lanczos;
   std::size_t trace_probes = 0, density_probes = 0, density_steps = 0;
   bool has_diagonal = false;
-  /// The trace at scale h; nothing if it was stopped. Null: not asked for.
-  std::function<std::optional<ScaleTrace>(const std::atomic<bool>& stop)> find_scale_trace = nullptr;
+  std::function<std::optional<ScaleTrace>()> find_scale_trace;  // without probes: not asked for; nothing: stopped
   std::uint64_t seed = 0;
   bool resume = false, force = false;
   std::string introduction;
   std::string again;                                    // what people type to continue
   std::function<void(const Eigenpairs&)> save_vectors;  // called at the end
   std::string_view sample = "image";
-  /// Makes the operator; its options' stop and on_batch are those given.
-  std::function<LossProducts(const std::atomic<bool>* stop, std::function<void()> on_batch)> make_products;
+  std::function<LossProducts(std::function<void()> on_batch)> make_products;  // they stop as the observer asks
 };
 
 /// Computes loss and gradient, eigenpairs, trace and density in turn. The file is there from the first moment and

@@ -151,7 +151,7 @@ ordered_json describe_sharpness(const std::filesystem::path& file, bool as_json)
   ordered_json description{{"kind", "sharpness"}, {"file", file.string()}, {"finished", table.is_finished()}};
   if (as_json) {
     auto rows = ordered_json::array();
-    for (std::size_t row = 0; row < table.rows(); ++row) {
+    for (const std::size_t row : table.rows()) {
       ordered_json entry{{"checkpoint", table.checkpoints[row]}};
       for (std::size_t c = 0; c < table.columns.size(); ++c) {
         const double value = table.columns[c][row];

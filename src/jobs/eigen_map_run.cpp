@@ -13,6 +13,7 @@
 #include "curvature/curvature_progress.h"
 #include "curvature/lanczos.h"
 #include "evaluation/loss_products.h"
+#include "jobs/second_derivatives.h"
 #include "landscape/work.h"
 
 namespace lossatlas {
@@ -20,9 +21,6 @@ namespace {
 
 constexpr std::size_t kFirstProducts = 20;  // at the first point, which has no point before it
 constexpr std::size_t kNumbers = 4;         // of a point: λmax, λmin and their residuals
-
-/// Thrown through an algorithm that was to be stopped.
-struct MapStopped {};
 
 /// Follows a chain of points.
 class EigenChain {
@@ -41,8 +39,7 @@ class EigenChain {
     try {
       LossProducts products = job_.maps->products_at(point, &stop_);
       const SymmetricOperator hessian{products.size(), [&](auto in, auto out) {
-                                        std::vector<std::vector<double>> forms(in.size());
-                                        if (!products.multiply(in, out, forms)) throw MapStopped();
+                                        multiply(products, in, out);
                                         if (products_) *products_ += in.size();
                                       }};
       LanczosOptions options{.largest = 1, .smallest = 1, .tolerance = 0, .most_products = job_.maps->products};
@@ -104,7 +101,7 @@ Work map_work(const SurfaceJob& job, FirstColumn& column) {
           if (x > 0) found = chain.at(x, row);
           numbers.insert(numbers.end(), found.begin(), found.end());
         }
-      } catch (const MapStopped&) {
+      } catch (const ProductsStopped&) {
         result.images.losses.clear();  // an interrupted row begins again
       }
       return result;

@@ -18,6 +18,7 @@
 #include "jobs/curvature_run.h"
 #include "jobs/rank_run.h"
 #include "jobs/second_derivatives.h"
+#include "jobs/shared_products.h"
 #include "landscape/parameter_choice.h"
 
 namespace lossatlas {
@@ -29,9 +30,6 @@ constexpr double kTolerance = 1e-3;  // of residuals: directions are right to ab
 constexpr std::size_t kProbesTogether = 4;  // probes in one pass over the samples
 constexpr std::size_t kDeflated = 5;        // largest eigenvectors that are taken out of the trace's probes
 constexpr std::int64_t kUsual = 1000;       // samples, as of `lossatlas curvature`
-
-/// Thrown through an algorithm that was to be stopped.
-struct SearchStopped {};
 
 struct Found {
   std::vector<double> values, residuals;  // of the chosen eigenvectors
@@ -69,7 +67,7 @@ class EigenSearch {
   /// From then on batches are reported.
   void on_batch() {
     ++batches_;
-    const double share = static_cast<double>(batches_) / static_cast<double>(products_.batches());
+    const double share = static_cast<double>(batches_) / static_cast<double>(products_.own_batches());
     observer_.on_progress(CurvatureProgress{
         .stage = is_trace_ ? "trace" : "eigenvalues",
         .done = static_cast<double>(done_) + share * static_cast<double>(together_),
@@ -122,10 +120,9 @@ class EigenSearch {
   }
 
   void multiply(std::span<const Vector> in, std::span<Vector> out) {
-    std::vector<std::vector<double>> forms(in.size());
     batches_ = 0;
     together_ = in.size();
-    if (!products_.multiply(in, out, forms)) throw SearchStopped();
+    lossatlas::multiply(products_, in, out);
     done_ += in.size();
     made_ += in.size();
   }
@@ -150,11 +147,16 @@ LanczosOptions lanczos_of(const PlaneOptions& options) {
   return lanczos;
 }
 
+/// What rank 0, or a process alone, finds. Others help, and find nothing.
 Found find(const PlaneOptions& options, const LandscapeRequest& request, const LandscapeInputs& inputs,
            const std::vector<std::size_t>& places, const std::shared_ptr<const SampleSource>& samples,
-           at::Device device, Observer& observer) {
+           at::Device device, Ranks* ranks, Observer& observer) {
   const LanczosOptions lanczos = lanczos_of(options);
   const std::int64_t batch = differentiated_batch(0, inputs);
+  const SweepHooks hooks{.take = nullptr,
+                         .stop = &observer.should_stop(),
+                         .on_stop = nullptr,
+                         .on_note = [&](const std::string& text) { observer.on_note(text); }};
   const int operator_threads = at::get_num_threads();
   at::set_num_threads(request.threads);
   const NetworkState point = derivative_point(inputs, device);
@@ -165,17 +167,27 @@ Found find(const PlaneOptions& options, const LandscapeRequest& request, const L
                         {.batch_size = batch,
                          .parameters = places,
                          .threads = request.threads,
-                         .stop = &observer.should_stop(),
-                         .on_batch = [&] { search->on_batch(); }});
+                         .stop = hooks.stop,
+                         .others = ranks && ranks->is_first() ? std::make_shared<SharedProducts>(*ranks, hooks) : nullptr,
+                         .on_batch =
+                             [&] {
+                               if (search) search->on_batch();
+                             }});
   observer.on_note(fmt::format("eigenvectors of the Hessian by {} parameters, over {} {}, for the {}", products.size(),
                                samples->size(), samples_word(inputs),
                                options.eigen.size() == 1   ? "line"
                                : options.eigen.size() == 2 ? "plane"
                                                            : "space"));
   check_memory_of_vectors(products.size(), lanczos, 0, "`plane` eigen");
+  if (!leads(ranks)) {
+    serve_products(products, *ranks, *hooks.stop);
+    at::set_num_threads(operator_threads);
+    return {};
+  }
   EigenSearch made(options, lanczos, products, observer);
   search = &made;
   Found found = made.run();
+  if (ranks) end_products(*ranks);
   observer.on_progress_end();
   at::set_num_threads(operator_threads);
   return found;
@@ -226,8 +238,8 @@ std::optional<ChosenPlane> eigen_plane(const PlaneOptions& options, const Landsc
   use_differentiable_attention();  // on all ranks: the sweep is to have the same bits everywhere
   Found found;
   try {
-    if (leads(ranks)) found = find(options, request, inputs, places, samples, device, observer);
-  } catch (const SearchStopped&) {
+    found = find(options, request, inputs, places, samples, device, ranks, observer);
+  } catch (const ProductsStopped&) {
     observer.on_progress_end();
     return std::nullopt;
   }

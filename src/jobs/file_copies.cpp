@@ -153,13 +153,16 @@ bool FileCopies::share(const FileTree& tree, std::vector<std::string>& names, Ra
   const std::string header = ranks.broadcast(ranks.is_first() ? header_of(tree, names) : "");
   if (!ranks.is_first()) {
     receive(header, names, ranks);
+    ranks.broadcast("");
     return true;
   }
   Sender sender(ranks, stop);
   for (const auto& [file, bytes] : tree.files) {
     if (!sender.send(file, bytes)) return false;
   }
-  return sender.flush();
+  if (!sender.flush()) return false;
+  ranks.broadcast("");  // all have all: what is wrong with it, rank 0 says before another does
+  return true;
 }
 
 void FileCopies::receive(const std::string& header, std::vector<std::string>& names, Ranks& ranks) {

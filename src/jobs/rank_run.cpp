@@ -57,13 +57,13 @@ void refuse_lacking(const std::string& set, const std::vector<json>& sets, const
   }
 }
 
-std::string sha256_of(const NetworkState& origin, const Plane& plane) {
+std::string sha256_of(const Plane& plane) {
   Sha256 digest;
   const auto add = [&](const at::Tensor& tensor) {
     const at::Tensor bytes = tensor.to(at::kCPU).contiguous();
     digest.add(std::as_bytes(std::span(static_cast<const char*>(bytes.data_ptr()), bytes.nbytes())));
   };
-  for (const auto& part : {origin.parameters, origin.buffers}) {
+  for (const auto& part : {plane.origin.parameters, plane.origin.buffers}) {
     for (const NamedTensor& named : part) add(named.tensor);
   }
   for (const Direction& direction : plane.directions) {
@@ -72,15 +72,6 @@ std::string sha256_of(const NetworkState& origin, const Plane& plane) {
     }
   }
   return digest.finish();
-}
-
-/// What must be the same on all ranks, and what may differ.
-json description_of(const SurfaceJob& job) {
-  const std::string device =
-      job.engine.device().is_cuda() ? fmt::format("cuda:{}", job.engine.device().index()) : std::string("cpu");
-  return {{"settings", job.surface.settings},
-          {"directions", sha256_of(job.planes.origin(), *job.planes.at(0))},
-          {"rank", {{"host", this_process().host}, {"threads", job.threads}, {"device", device}}}};
 }
 
 /// Nothing if both do the same.
@@ -110,23 +101,32 @@ std::string settle_ranks(LandscapeRequest& request, Ranks& ranks) {
     answer = best_of_all(sets);
   }
   answer = ranks.broadcast(answer);
-  const std::string who = fmt::format("{} ranks, which evaluate {} points at a time", ranks.size(), ranks.threads());
+  const std::string who = fmt::format("{} ranks with {} threads in all", ranks.size(), ranks.threads());
   if (request.device != "cpu" || request.instruction_set != "auto") return who;
   request.instruction_set = answer;
   return fmt::format("{}; instruction set {}, the best that all of them have", who, answer);
 }
 
-void compare_ranks(SurfaceJob& job) {
-  Ranks& ranks = *job.ranks;
-  const json own = description_of(job);
+json compare_ranks(Ranks& ranks, const json& settings, const Plane& plane, int threads, at::Device device) {
+  const std::string name = device.is_cuda() ? fmt::format("cuda:{}", device.index()) : std::string("cpu");
+  const json own{{"settings", settings},
+                 {"directions", sha256_of(plane)},
+                 {"rank", {{"host", this_process().host}, {"threads", threads}, {"device", name}}}};
   const auto texts = ranks.gather(json_text(own));
+  json all = json::array();
   for (std::size_t r = 0; r < texts.size(); ++r) {
     const json other = json::parse(texts[r]);
     if (const auto what = disagreement(own, other)) {
       throw Error("{} disagrees with rank 0: {}", ranks.name(static_cast<int>(r)), *what);
     }
-    job.surface.provenance["ranks"].push_back(other.at("rank"));
+    all.push_back(other.at("rank"));
   }
+  return all;
+}
+
+void compare_ranks(SurfaceJob& job) {
+  json all = compare_ranks(*job.ranks, job.surface.settings, *job.planes.at(0), job.threads, job.engine.device());
+  if (job.ranks->is_first()) job.surface.provenance["ranks"] = std::move(all);
 }
 
 Outcome serve_surface(SurfaceJob& job, Observer& observer) {

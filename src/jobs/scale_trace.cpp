@@ -8,7 +8,6 @@
 #include "evaluation/measurement.h"
 #include "evaluation/probed_point.h"
 #include "landscape/axis_sweep.h"
-#include "landscape/work.h"
 
 namespace lossatlas {
 namespace {
@@ -28,23 +27,31 @@ struct ProbeEvaluator {
   std::unique_ptr<Evaluator> evaluator;
 };
 
+double step_of(const NetworkState& point, const std::vector<std::size_t>& places, const ScaleTraceOptions& options) {
+  return options.step > 0 ? options.step : ProbedPoint(point, places).step(kShareOfParameters);
+}
+
 }  // namespace
+
+Work scale_trace_work(const NetworkState& point, const std::vector<std::size_t>& places, const Engine& engine,
+                      const ScaleTraceOptions& options) {
+  const auto on_thread = [&point, &places, &engine, step = step_of(point, places, options),
+                          seed = options.seed]() -> EvaluateItem {
+    const auto own =
+        std::make_shared<ProbeEvaluator>(ProbeEvaluator{ProbedPoint(point, places), engine, engine.make_evaluator()});
+    return [own, step, seed](std::size_t item) { return own->evaluate(item, step, seed); };
+  };
+  return {.request = kScaleTraceRequest,
+          .on_thread = on_thread,
+          .threads = engine.device().is_cpu() ? options.threads : 1};
+}
 
 std::optional<ScaleTrace> scale_trace(const NetworkState& point, const std::vector<std::size_t>& places,
                                       const Engine& engine, const ScaleTraceOptions& options) {
-  const double step = options.step > 0 ? options.step : ProbedPoint(point, places).step(kShareOfParameters);
+  const double step = step_of(point, places, options);
   std::vector<std::size_t> items(2 * options.probes + 1);
   for (std::size_t i = 0; i < items.size(); ++i) items[i] = i;
-  SweepHooks hooks;
-  hooks.stop = options.stop;
-  const auto on_thread = [&]() -> EvaluateItem {
-    const auto own =
-        std::make_shared<ProbeEvaluator>(ProbeEvaluator{ProbedPoint(point, places), engine, engine.make_evaluator()});
-    return [own, step, seed = options.seed](std::size_t item) { return own->evaluate(item, step, seed); };
-  };
-  const auto results =
-      collect({.request = {}, .on_thread = on_thread, .threads = engine.device().is_cpu() ? options.threads : 1}, items,
-              nullptr, hooks);
+  const auto results = collect(scale_trace_work(point, places, engine, options), items, options.ranks, options.hooks);
   if (!results) return std::nullopt;
   const auto losses = [&](std::size_t item) -> const std::vector<double>& { return results->at(item).images.losses; };
   ScaleTrace trace{.step = step, .probes = {}};

@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "curvature/curvature_file.h"
 #include "curvature/vectors.h"
-#include "evaluation/loss_products.h"
 
 namespace lossatlas {
 namespace {
@@ -59,6 +58,11 @@ Direction direction_of(const Vector& vector, const std::vector<std::size_t>& pla
     from += static_cast<std::ptrdiff_t>(to.size());
   }
   return direction;
+}
+
+void multiply(LossProducts& products, std::span<const Vector> in, std::span<Vector> out) {
+  std::vector<std::vector<double>> forms(in.size());
+  if (!products.multiply(in, out, forms)) throw ProductsStopped();
 }
 
 void note_coupling(const LandscapeInputs& inputs, std::int64_t batch, Observer& observer) {

@@ -5,9 +5,11 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "curvature/vectors.h"
+#include "evaluation/loss_products.h"
 #include "evaluation/smoothness.h"
 #include "jobs/inputs.h"
 #include "jobs/observer.h"
@@ -27,6 +29,12 @@ NetworkState derivative_point(const LandscapeInputs& inputs, const NetworkState&
 
 /// A vector of the parameters at these places as a direction of weights, 0 elsewhere.
 Direction direction_of(const Vector& vector, const std::vector<std::size_t>& places, const NetworkTensors& origin);
+
+/// Thrown through an algorithm whose products were stopped.
+struct ProductsStopped {};
+
+/// Products without their forms. Throws ProductsStopped.
+void multiply(LossProducts& products, std::span<const Vector> in, std::span<Vector> out);
 
 /// If the loss of a sample depends on its batch: that the curvature depends on `batch_size`.
 void note_coupling(const LandscapeInputs& inputs, std::int64_t batch, Observer& observer);

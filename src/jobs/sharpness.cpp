@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <mutex>
 #include <optional>
 
 #include "base/error.h"
@@ -28,6 +29,7 @@
 #include "jobs/metadata.h"
 #include "jobs/outputs.h"
 #include "jobs/planes.h"
+#include "jobs/rank_run.h"
 #include "jobs/run_files.h"
 #include "jobs/second_derivatives.h"
 #include "jobs/surface_run.h"
@@ -35,6 +37,7 @@
 #include "landscape/parameter_choice.h"
 #include "landscape/plane.h"
 #include "landscape/work.h"
+#include "storage/hdf5.h"
 #include "surface/resume.h"
 
 namespace lossatlas {
@@ -43,10 +46,6 @@ namespace {
 using nlohmann::json;
 
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
-constexpr std::string_view kHdf5Begin = "\x89HDF\r\n\x1a\n";
-
-/// Thrown through an algorithm that was to be stopped.
-struct TableStopped {};
 
 struct CheckedTable {
   CurvatureRequest request;
@@ -157,12 +156,19 @@ class TableRun {
       metadata_.push_back(inputs.known->at(file).metadata);
       forget(file);
     }
-    table_.checkpoints = short_names(checked.files);
+    table_ = SharpnessTable(short_names(checked.files));
     table_.settings = settings(engine);
     table_.provenance = {{"command", caller.command},
                          {"version", caller.version},
                          {"started", utc_now()},
                          {"threads", request_.landscape.threads}};
+  }
+
+  /// On ranks but the first: computes rows that rank 0 hands out.
+  void help(Ranks& ranks) {
+    compare_ranks(ranks);
+    ranks.next_request(observer_.should_stop());
+    serve(work(), ranks);
   }
 
   Outcome run() {
@@ -174,37 +180,76 @@ class TableRun {
       save();
       return outcome();
     }
+    if (caller_.ranks) compare_ranks(*caller_.ranks);
     observer_.on_note(fmt::format("sharpness of {} checkpoint{}, {} {} each, into {}", checked_.files.size(),
                                   checked_.files.size() == 1 ? "" : "s", inputs_.images.samples.size(),
                                   samples_word(inputs_), out.string()));
-    if (table_.rows() > 0) observer_.on_note(fmt::format("resuming: {} rows are there", table_.rows()));
+    if (const auto there = table_.rows().size(); there > 0) {
+      observer_.on_note(fmt::format("resuming: {} rows are there", there));
+    }
     save();
-    const int threads = at::get_num_threads();
-    at::set_num_threads(request_.landscape.threads);
+    std::vector<std::size_t> items;
+    for (std::size_t row = 0; row < table_.checkpoints.size(); ++row) {
+      if (!table_.has(row)) items.push_back(row);
+    }
+    SweepHooks hooks;
+    hooks.stop = &observer_.should_stop();
+    hooks.on_note = [&](const std::string& text) { observer_.on_note(text); };
+    hooks.take = [&](std::size_t row, const ItemResult& result) { take(row, result.images.losses); };
     try {
-      while (!table_.is_finished()) {
-        table_.add(row(table_.rows()));
-        save();
-        observer_.on_progress_end();
-        observer_.on_note(fmt::format("{} of {}: {}", table_.rows(), table_.checkpoints.size(), last_row()));
-      }
-    } catch (const TableStopped&) {
-      observer_.on_progress_end();
-      observer_.on_note(fmt::format("interrupted; {} of {} rows are in {}; continue with: {}", table_.rows(),
-                                    table_.checkpoints.size(), out.string(), caller_.again));
+      carry_out(work(), items, caller_.ranks, hooks);
     } catch (const UsageError&) {
       throw;
     } catch (const Error& error) {
       observer_.on_progress_end();
-      throw Error("{}; {} of {} rows are kept in {}", error.what(), table_.rows(), table_.checkpoints.size(),
+      throw Error("{}; {} of {} rows are kept in {}", error.what(), table_.rows().size(), table_.checkpoints.size(),
                   out.string());
     }
-    at::set_num_threads(threads);
+    if (!table_.is_finished()) {
+      observer_.on_progress_end();
+      observer_.on_note(fmt::format("interrupted; {} of {} rows are in {}; continue with: {}", table_.rows().size(),
+                                    table_.checkpoints.size(), out.string(), caller_.again));
+    }
     for (const std::string& line : sharpness_lines(table_)) observer_.on_note(line);
     return outcome();
   }
 
  private:
+  /// Rows, each by all threads of a process.
+  Work work() {
+    const auto on_thread = [this]() -> EvaluateItem {
+      return [this](std::size_t number) -> ItemResult {
+        ItemResult result;
+        at::set_num_threads(request_.landscape.threads);
+        try {
+          result.images.losses = row(number);
+        } catch (const ProductsStopped&) {
+          result.images.losses.clear();  // an interrupted row begins again
+        }
+        return result;
+      };
+    };
+    return {.request = "rows", .on_thread = on_thread, .threads = 1};
+  }
+
+  void compare_ranks(Ranks& ranks) {
+    const Plane first{copy_state(inputs_.origin, engine_.device()), {}};
+    const auto all =
+        lossatlas::compare_ranks(ranks, table_.settings, first, request_.landscape.threads, engine_.device());
+    if (ranks.is_first()) table_.provenance["ranks"] = all;
+  }
+
+  /// A row that this or another process has computed; nothing of one that was interrupted.
+  void take(std::size_t row, const std::vector<double>& numbers) {
+    if (numbers.empty()) return;
+    const std::scoped_lock lock(mutex_);
+    table_.set(row, numbers);
+    save();
+    observer_.on_progress_end();
+    observer_.on_note(
+        fmt::format("{} of {}: {}", table_.rows().size(), table_.checkpoints.size(), text_of_row(row)));
+  }
+
   json settings(const Engine& engine) const {
     Settings settings = settings_of(request_.landscape, checked_.landscape, inputs_, engine);
     settings.kind = "sharpness";
@@ -261,7 +306,6 @@ class TableRun {
     std::map<std::string_view, double> values;
     values["epoch"] = metadata_value(metadata_[number], "epoch", kUnknown);
     values["step"] = metadata_value(metadata_[number], "step", kUnknown);
-    row_ = number;
     LossProducts products(*inputs_.problem, inputs_.images.source, point,
                           {.batch_size = request_.landscape.batch_size,
                            .parameters = places_,
@@ -284,7 +328,7 @@ class TableRun {
                    std::map<std::string_view, double>& values) {
     stage_ = "gradient";
     auto slope = products.slope();
-    if (!slope) throw TableStopped();
+    if (!slope) throw ProductsStopped();
     const Sum& loss = slope->sums[0];
     if (!std::isfinite(loss.mean()) || !std::isfinite(norm(slope->gradient))) {
       throw Error("{}: the loss, or its gradient, is not finite: it has no sharpness", file.string());
@@ -342,10 +386,9 @@ class TableRun {
   }
 
   void multiply(LossProducts& products, std::span<const Vector> in, std::span<Vector> out) {
-    std::vector<std::vector<double>> forms(in.size());
     batches_ = 0;
     together_ = in.size();
-    if (!products.multiply(in, out, forms)) throw TableStopped();
+    lossatlas::multiply(products, in, out);
     made_ += in.size();
   }
 
@@ -353,9 +396,10 @@ class TableRun {
     ++batches_;
     const double share = static_cast<double>(batches_) / static_cast<double>(products_->batches());
     const double samples = static_cast<double>(products_->samples().size());
+    const std::scoped_lock lock(mutex_);
     observer_.on_progress(
         CurvatureProgress{.stage = stage_,
-                          .done = static_cast<double>(row_) + std::min(1.0, share),
+                          .done = static_cast<double>(table_.rows().size()) + std::min(1.0, share),
                           .planned = checked_.files.size(),
                           .largest = kUnknown,
                           .images_per_second = (static_cast<double>(made_) + share * static_cast<double>(together_)) *
@@ -383,7 +427,7 @@ class TableRun {
     const auto results = collect(
         {.request = {}, .on_thread = on_thread, .threads = engine_.device().is_cpu() ? request_.landscape.threads : 1},
         items, nullptr, hooks);
-    if (!results) throw TableStopped();
+    if (!results) throw ProductsStopped();
     std::vector<double> found;
     for (const ItemResult& result : *results) found.push_back(result.values.front().loss);
     return found;
@@ -435,17 +479,15 @@ class TableRun {
     return std::isinf(step) ? 0.0 : 2 / step;
   }
 
-  std::string last_row() const {
-    SharpnessTable one;
-    one.checkpoints = {table_.checkpoints[table_.rows() - 1]};
-    for (std::size_t c = 0; c < one.columns.size(); ++c) one.columns[c] = {table_.columns[c].back()};
+  std::string text_of_row(std::size_t row) const {
     const auto value = [&](std::string_view name) {
       const auto& all = sharpness_columns();
       const auto at = std::ranges::find(all, name, &SharpnessColumn::name);
-      return one.columns[static_cast<std::size_t>(at - all.begin())][0];
+      return table_.columns[static_cast<std::size_t>(at - all.begin())][row];
     };
     const std::string trace = std::isnan(value("trace")) ? "" : fmt::format(", trace {:.4g}", value("trace"));
-    return fmt::format("{}: loss {:.4g}, λmax {:.4g}{}", one.checkpoints[0], value("loss"), value("lambda_max"), trace);
+    return fmt::format("{}: loss {:.4g}, λmax {:.4g}{}", table_.checkpoints[row], value("loss"), value("lambda_max"),
+                       trace);
   }
 
   void save() {
@@ -474,9 +516,10 @@ class TableRun {
   SharpnessTable table_;
   const LossProducts* products_ = nullptr;
   std::string_view stage_;
-  std::size_t row_ = 0, batches_ = 0, together_ = 1, made_ = 0;
+  std::size_t batches_ = 0, together_ = 1, made_ = 0;  // of this process
   double seconds_before_ = 0;
   Stopwatch watch_;
+  std::mutex mutex_;  // of the table and the observer
 };
 
 Outcome run(CheckedTable checked, const Caller& caller, Observer& observer) {
@@ -484,8 +527,10 @@ Outcome run(CheckedTable checked, const Caller& caller, Observer& observer) {
   LandscapeRequest& landscape = checked.request.landscape;
   const auto device = open_device(landscape.device);
   const LandscapeInputs inputs = read_inputs(landscape, checked.landscape, checked.files.front(), device, observer);
-  check_writable(landscape.out);
-  if (!checked.request.csv.empty()) check_writable(checked.request.csv);
+  if (leads(caller.ranks)) {
+    check_writable(landscape.out);
+    if (!checked.request.csv.empty()) check_writable(checked.request.csv);
+  }
   for (const std::string& note : notes_of(inputs)) observer.on_note("note: " + note);
   const std::int64_t batch = differentiated_batch(landscape.batch_size, inputs);
   LandscapeRequest forward = landscape;
@@ -495,6 +540,10 @@ Outcome run(CheckedTable checked, const Caller& caller, Observer& observer) {
   const NetworkState point = derivative_point(inputs, device);
   note_coupling(inputs, batch, observer);
   note_smoothness(inputs, point, batch, observer);
+  if (!leads(caller.ranks)) {
+    TableRun(checked, caller, inputs, engine, observer).help(*caller.ranks);
+    return {};
+  }
   try {
     const FileLock lock(lock_of(landscape.out));
     return TableRun(checked, caller, inputs, engine, observer).run();
@@ -508,9 +557,11 @@ Outcome run(CheckedTable checked, const Caller& caller, Observer& observer) {
 Job prepare_sharpness(CurvatureRequest request, LandscapeOptions options, Caller caller) {
   CheckedTable checked = check(std::move(request), options);
   const LandscapeRequest& landscape = checked.request.landscape;
-  check_files(landscape, {}, checked.files, {{"`csv`", checked.request.csv}});
-  if (!checked.request.csv.empty()) {
-    check_output("`csv`", checked.request.csv, landscape.force || landscape.resume);
+  if (leads(caller.ranks)) {
+    check_files(landscape, {}, checked.files, {{"`csv`", checked.request.csv}});
+    if (!checked.request.csv.empty()) {
+      check_output("`csv`", checked.request.csv, landscape.force || landscape.resume);
+    }
   }
   return [checked = std::move(checked), caller = std::move(caller)](Observer& observer) {
     return run(checked, caller, observer);

@@ -21,6 +21,7 @@
 #include "jobs/rank_run.h"
 #include "jobs/summary_text.h"
 #include "landscape/sweep.h"
+#include "storage/hdf5.h"
 #include "surface/journal.h"
 #include "surface/resume.h"
 #include "surface/shard.h"
@@ -34,7 +35,6 @@ using nlohmann::json;
 /// In the provenance while curvature along the axes is to be computed.
 constexpr auto kAxesToCome = "axis_curvatures_to_come";
 
-constexpr std::string_view kHdf5Begin = "\x89HDF\r\n\x1a\n";
 
 /// Refuses to mix values of other settings with those that are there; arithmetic is let pass where the job says so.
 void check_settings(const SurfaceJob& job, Surface& now, const Surface& before, Observer& observer) {

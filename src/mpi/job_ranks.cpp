@@ -273,6 +273,8 @@ std::string JobRanks::next_request(const std::atomic<bool>& interrupted) {
 }
 
 void JobRanks::take_on_others(Message message) {
+  const bool is_stop = message.kind == MessageKind::drop || message.kind == MessageKind::over;
+  if (is_stop && options_.on_interrupt) options_.on_interrupt();
   const std::scoped_lock lock(mutex_);
   switch (message.kind) {
     case MessageKind::text: texts_.front().push_back(std::move(message.text)); break;

@@ -25,7 +25,7 @@ struct RankOptions {
   std::string host;   // this one's name
   int threads = 1;    // points that this rank evaluates at a time
   HandOutTimes times = {};
-  std::function<void()> on_interrupt = {};  // on rank 0: another rank was interrupted, so this one is
+  std::function<void()> on_interrupt = {};  // another rank was interrupted, or the job is over: so is this one
 };
 
 /// The ranks of a job behind a transport, which one thread of its own serves: it sends, receives and reports that this

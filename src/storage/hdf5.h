@@ -12,6 +12,9 @@
 
 namespace lossatlas {
 
+/// The first bytes of every HDF5 file.
+inline constexpr std::string_view kHdf5Begin = "\x89HDF\r\n\x1a\n";
+
 using Shape = std::vector<std::size_t>;
 
 /// What a dataset or an attribute holds. Floats of other sizes count as float64, whole numbers as int64.

@@ -129,6 +129,31 @@ def test_second_derivatives(lossatlas, tmp_path, small, words, ranks):
     check_same(lossatlas, tmp_path, ranks, "surface", "--problem", small.path, "--grid", "3x4", *words)
 
 
+@pytest.mark.parametrize("batch", [1, pytest.param(16, marks=pytest.mark.full)])  # 40 batches in 16 groups; 3 batches
+@on_ranks
+def test_curvature(lossatlas, tmp_path, small, batch, ranks):
+    words = ["curvature", "--problem", small.path, "--batch-size", batch, "--top", 2, "--by", "module", "--density", 2,
+             "--density-steps", 5, "--scale-curvature", 3]
+    done = check_same(lossatlas, tmp_path, ranks, *words)
+    largest = float(np.linalg.eigvalsh(small.hessian)[-1])
+    assert f"{largest:.4g}"[:5] in done.err
+    if ranks == 4 and batch == 16:
+        assert "shared by 3 of 4 ranks; the others idle" in done.err
+    elif ranks > 1:
+        assert f"shared by {ranks} ranks" in done.err
+
+
+def test_plane_of_eigenvectors(lossatlas, tmp_path, small):
+    check_same(lossatlas, tmp_path, 2, "surface", "--problem", small.path, "--grid", "3x2", "--plane", "eigen:1,low",
+               "--eigen-trace", 4)
+
+
+@on_ranks
+def test_sharpness(lossatlas, tmp_path, mlp_run, pictures, ranks):
+    words = ["curvature", "--run", mlp_run, "--data", pictures.words, "--samples", 32, "--trace", 2, "--draws", 2]
+    check_same(lossatlas, tmp_path, ranks, *words)
+
+
 def test_four_ranks(lossatlas, tmp_path, few, checkpoint):
     words = ["surface", "--checkpoint", checkpoint, "--data", few.words, "--grid", "5x5"]
     done = check_same(lossatlas, tmp_path, 4, *words)
@@ -224,6 +249,24 @@ def test_stopped_run_is_resumed_by_one_process(lossatlas, long, out, number):
     assert values(out) == long[1]
 
 
+@pytest.mark.parametrize("whom", ["mpirun", "rank 1"])
+def test_stopped_curvature_is_resumed_by_one_process(lossatlas, few, checkpoint, tmp_path, whom):
+    words = ["curvature", "--checkpoint", checkpoint, "--data", few.words, "--batch-size", 4, "--top", 1, "--low", 0,
+             "--trace", 4]
+    whole, out, products = tmp_path / "whole.h5", tmp_path / "c.h5", tmp_path / "c.h5.products"
+    lossatlas(*words, "--out", whole).ok()
+    process = start(2, *words, "--threads", 1, "--out", out)
+    wait_for(lambda: products.exists() and products.stat().st_size > 100_000, process)
+    if whom == "mpirun":
+        process.send_signal(signal.SIGUSR1)
+    else:
+        os.kill(children(process)[1], signal.SIGTERM)
+    done = end(process)
+    assert done.status == 130 and "interrupted; " in done.err and "continue with: mpirun -n 2 " in done.err, done.err
+    lossatlas(*words, "--out", out, "--resume").ok()
+    assert values(out) == values(whole)
+
+
 def test_one_interrupted_rank_stops_all(long, out):
     process = begun(long, out, 2)
     os.kill(children(process)[1], signal.SIGTERM)
@@ -276,6 +319,13 @@ def test_ranks_that_disagree_are_named(wrapper, few, checkpoint, out):
         assert done.status == 1 and len(error) == 1, done.err
         assert error[0].startswith(f"lossatlas: rank 1 on {host} disagrees with rank 0: "), error
         assert all(culprit in error[0] for culprit in culprits), error
+        assert not out.exists()
+    for words in (["--checkpoint", checkpoint], ["--checkpoint", checkpoint, "--csv", out.with_suffix(".csv")]):
+        done = mpirun(2, "curvature", *words, "--data", few.words, "--out", out,
+                      program=wrapper(on_rank_1, '  set -- "${@/epoch-0003.pt/epoch-0002.pt}"', "fi"))
+        error = of_ours(done.err)
+        assert done.status == 1 and len(error) == 1, done.err
+        assert error[0].startswith(f"lossatlas: rank 1 on {host} disagrees with rank 0: "), error
         assert not out.exists()
 
 
@@ -353,7 +403,9 @@ FIRST = ["--checkpoint", "runs/sgd/checkpoints/epoch-0001.pt"]
     ["surface", "--plane", "pca:link/checkpoints/*.pt", "--data", "cifar10:cifar", "--grid", "2x2"],
     ["trajectory", "--run", "link", "--data", "cifar10:cifar", "--grid", "2x2"],
     ["surface", "--problem", "smooth.lossatlas", "--grid", "4x3"],
-], ids=["data", "to", "run", "pattern", "trajectory", "problem"])
+    ["curvature", "--problem", "smooth.lossatlas", "--top", 1, "--trace", 0],
+    ["curvature", "--run", "link", "--data", "cifar10:cifar", "--samples", 8, "--trace", 0, "--draws", 0],
+], ids=["data", "to", "run", "pattern", "trajectory", "problem", "curvature", "sharpness"])
 def test_broadcast_gives_the_bits_of_one_process(lossatlas, tmp_path, hosts, words):
     one, many = tmp_path / "one.h5", tmp_path / "many.h5"
     lossatlas(*words, "--out", one, cwd=hosts.here).ok()

@@ -40,7 +40,7 @@ TEST_CASE("ranks compute with the best instruction set that all have") {
   const std::string line = settle_ranks(request, ranks);
   CHECK(request.instruction_set == "portable");
   CHECK(line ==
-        "2 ranks, which evaluate 12 points at a time; instruction set portable, the best that all of them have");
+        "2 ranks with 12 threads in all; instruction set portable, the best that all of them have");
 
   LandscapeRequest alike;
   TwoRanks all(R"(["portable", "avx2", "avx512", "amx"])");
