@@ -94,7 +94,7 @@ void PlaneWords::add_directions_to(CLI::App& command) {
   of_eigen_.push_back(command.add_option(
       "--eigen-samples", request_.eigen_samples,
       "samples that the Hessian of --plane eigen is over (default: 1000, or all if there are fewer)"));
-  of_eigen_.back()->transform(whole_number(1, kMostCounted))->type_name("N");
+  of_eigen_.back()->transform(whole_number_or("all", -1, 1, kMostCounted))->type_name("N|all");
   of_eigen_.push_back(
       command.add_option("--eigen-trace", request_.eigen_trace,
                          "random probes for its trace, of which the directions hold a share; 0: no trace"));

@@ -57,10 +57,9 @@ void add_options(CLI::App& command, SurfaceWords& words) {
   command
       .add_option("--curvature-products", request.curvature_products,
                   "with --curvature: products of the Hessian at each point, from which its largest and smallest "
-                  "eigenvalue follow")
+                  "eigenvalue follow (default: 10)")
       ->transform(whole_number(2, 1000))
-      ->type_name("N")
-      ->capture_default_str();
+      ->type_name("N");
   command
       .add_option("--scale-curvature", request.scale_probes,
                   "at each point also the trace of the curvature at scale h, from N random probes (default: off)")

@@ -26,10 +26,10 @@ std::size_t groups_of(std::int64_t samples, std::int64_t batch_size);
 
 /// What the batches of a group give together.
 struct GroupSums {
-  Measurement measurement = Measurement();        // of a slope
-  std::vector<std::vector<float>> vectors = {};   // Σ w times the gradient or the product, [k][size()]
-  std::vector<std::vector<double>> forms = {};    // of products, [k][batch of the group]
-  std::vector<double> weights = {};               // Σ w of each batch
+  Measurement measurement = Measurement();       // of a slope
+  std::vector<std::vector<float>> vectors = {};  // Σ w times the gradient or the product, [k][size()]
+  std::vector<std::vector<double>> forms = {};   // of products, [k][batch of the group]
+  std::vector<double> weights = {};              // Σ w of each batch
 };
 
 /// Processes that each compute some of the groups, for the one that adds them up.

@@ -160,13 +160,15 @@ Outcome run(CheckedCurvature checked, const Caller& caller, Observer& observer) 
   at::set_num_threads(landscape.threads);
   const NetworkState point = derivative_point(inputs, device);
   note_coupling(inputs, landscape.batch_size, observer);
-  const Smoothness smoothness = note_smoothness(inputs, point, landscape.batch_size, observer);
+  const Smoothness smoothness = look_at_smoothness(inputs, point, landscape.batch_size);
+  note_smoothness(smoothness, observer);
   if (!smoothness.kinks.empty() && request.scale_probes > 0) {
     observer.on_note("note: the trace at scale h counts the jumps within its steps, the trace by autodiff does not");
   }
   const std::string_view word = samples_word(inputs);
   Ranks* const ranks = caller.ranks;
-  if (ranks) record.provenance["ranks"] = compare_ranks(*ranks, record.settings, {point, {}}, landscape.threads, device);
+  if (ranks)
+    record.provenance["ranks"] = compare_ranks(*ranks, record.settings, {point, {}}, landscape.threads, device);
   const SweepHooks hooks{.take = nullptr,
                          .stop = &observer.should_stop(),
                          .on_stop = [&] { observer.on_note("stopping; continue with: " + caller.again); },

@@ -55,9 +55,9 @@ void add_trace(const CurvatureRecord& record, std::vector<std::string>& lines) {
   const Estimate trace = record.trace.value();
   double top = 0;
   for (std::size_t k = 0; k < record.largest && record.has_pairs; ++k) top += record.pairs.values[k];
-  const std::string share = record.largest > 0
-                                ? fmt::format("; the largest eigenvalues hold {:.0f} %", 100 * top / trace.value)
-                                : std::string();
+  const bool is_share = record.largest > 0 && top >= 0 && top <= trace.value;  // not beside large negative ones
+  const std::string share =
+      is_share ? fmt::format("; the largest eigenvalues hold {:.0f} %", 100 * top / trace.value) : std::string();
   lines.push_back(fmt::format("trace {:.6g} ± {} over {} probes, ± {} over {}{}", trace.value,
                               number(trace.standard_error), record.trace.probes.size(),
                               number(record.error_over_samples(record.trace_of_batches())), sample_word(record),

@@ -25,8 +25,7 @@ constexpr std::size_t kNumbers = 4;         // of a point: λmax, λmin and thei
 /// Follows a chain of points.
 class EigenChain {
  public:
-  EigenChain(const SurfaceJob& job, const std::atomic<bool>& stop, std::atomic<std::size_t>* products)
-      : job_(job), stop_(stop), products_(products), plane_(job.planes.at(0)) {}
+  EigenChain(const SurfaceJob& job, const std::atomic<bool>& stop) : job_(job), stop_(stop), plane_(job.planes.at(0)) {}
 
   /// λmax, λmin and their residuals at a point of the grid; NaN where the loss has no second derivatives. The next
   /// point goes on from there.
@@ -38,10 +37,7 @@ class EigenChain {
     numbers.fill(std::nan(""));
     try {
       LossProducts products = job_.maps->products_at(point, &stop_);
-      const SymmetricOperator hessian{products.size(), [&](auto in, auto out) {
-                                        multiply(products, in, out);
-                                        if (products_) *products_ += in.size();
-                                      }};
+      const SymmetricOperator hessian{products.size(), [&](auto in, auto out) { multiply(products, in, out); }};
       LanczosOptions options{.largest = 1, .smallest = 1, .tolerance = 0, .most_products = job_.maps->products};
       if (start_.empty()) options.most_products = std::max(options.most_products, kFirstProducts);
       if (!start_.empty()) options.first = &start_;
@@ -58,7 +54,6 @@ class EigenChain {
  private:
   const SurfaceJob& job_;
   const std::atomic<bool>& stop_;
-  std::atomic<std::size_t>* products_;  // counts them; may be null
   std::shared_ptr<const Plane> plane_;
   Vector start_;
 };
@@ -66,14 +61,13 @@ class EigenChain {
 /// The chain along the first column of this process, as far as it was asked for.
 class FirstColumn {
  public:
-  FirstColumn(const SurfaceJob& job, const std::atomic<bool>& stop, std::atomic<std::size_t>* products)
-      : job_(job), stop_(stop), products_(products) {}
+  FirstColumn(const SurfaceJob& job, const std::atomic<bool>& stop) : job_(job), stop_(stop) {}
 
   /// The chain at the first point of a row, and what it found there.
   std::pair<EigenChain, std::array<double, kNumbers>> at(std::size_t row) {
     const std::scoped_lock lock(mutex_);
     if (!chain_ || row < next_) {
-      chain_.emplace(job_, stop_, products_);
+      chain_.emplace(job_, stop_);
       next_ = 0;
     }
     for (; next_ <= row; ++next_) found_ = chain_->at(0, next_);
@@ -83,7 +77,6 @@ class FirstColumn {
  private:
   const SurfaceJob& job_;
   const std::atomic<bool>& stop_;
-  std::atomic<std::size_t>* products_;
   std::mutex mutex_;
   std::optional<EigenChain> chain_;
   std::size_t next_ = 0;  // row
@@ -110,7 +103,8 @@ Work map_work(const SurfaceJob& job, FirstColumn& column) {
   const bool is_on_cpu = job.engine.device().is_cpu();
   return {.request = json_text(nlohmann::json{{"what", kMapsRequest}}),
           .on_thread = on_thread,
-          .threads = is_on_cpu ? job.threads : 1};
+          .threads = is_on_cpu ? job.threads : 1,
+          .threads_each = is_on_cpu ? job.maps->threads_each : 1};
 }
 
 }  // namespace
@@ -131,11 +125,14 @@ bool find_eigen_maps(SurfaceJob& job, Observer& observer, const std::function<vo
     if (maps.done[row] == 0) items.push_back(row);
   }
   const std::atomic<bool>& stop = observer.should_stop();
-  std::atomic<std::size_t> products{0};
-  FirstColumn column(job, stop, &products);
+  FirstColumn column(job, stop);
   const Stopwatch watch;
   std::mutex mutex;
-  std::size_t done = 0;
+  std::size_t done = 0;    // rows of this run
+  const auto rate = [&] {  // samples times products a second, without those along the first column
+    const double made = static_cast<double>(done * columns * maps.products);
+    return made * static_cast<double>(job.engine.images()) / std::max(watch.seconds(), 1e-3);
+  };
   observer.on_note(fmt::format("eigenvalues of the Hessian at {} points, {} rows: {} products each, on {} {}s",
                                columns * items.size(), items.size(), maps.products, job.engine.images(),
                                sample_word(surface)));
@@ -156,27 +153,31 @@ bool find_eigen_maps(SurfaceJob& job, Observer& observer, const std::function<vo
     maps.done[row] = 1;
     ++done;
     on_row();
-    const double rate = static_cast<double>(products.load()) * static_cast<double>(job.engine.images());
     observer.on_progress(CurvatureProgress{.stage = "rows",
                                            .done = static_cast<double>(done),
                                            .planned = items.size(),
                                            .largest = std::nan(""),
-                                           .images_per_second = rate / std::max(watch.seconds(), 1e-3),
+                                           .images_per_second = rate(),
                                            .sample = sample_word(surface)});
     if (done == 1 && items.size() > 1) {
-      const auto crews = static_cast<double>(job.ranks ? job.ranks->threads() : job.threads);
+      const double threads = job.ranks ? job.ranks->threads() : job.threads;
+      const double crews = std::max(1.0, std::floor(threads / job.maps->threads_each));
       const double left = std::ceil(static_cast<double>(items.size() - 1) / crews) * watch.seconds();
       if (left > 60) observer.on_note(fmt::format("the other rows take about {}", duration_text(left)));
     }
   };
   carry_out(map_work(job, column), items, job.ranks, hooks);
   observer.on_progress_end();
+  if (done > 0) {
+    observer.on_note(fmt::format("eigenvalues of {} row{} in {}, {:.0f} {}s times products a second", done,
+                                 done == 1 ? "" : "s", duration_text(watch.seconds()), rate(), sample_word(surface)));
+  }
   return maps.is_complete();
 }
 
 void serve_eigen_maps(const SurfaceJob& job, Observer& observer) {
   const std::atomic<bool>& stop = observer.should_stop();
-  FirstColumn column(job, stop, nullptr);
+  FirstColumn column(job, stop);
   serve(map_work(job, column), *job.ranks);
 }
 

@@ -20,6 +20,8 @@
 #include "jobs/second_derivatives.h"
 #include "jobs/shared_products.h"
 #include "landscape/parameter_choice.h"
+#include "surface/resume.h"
+#include "surface/settings.h"
 
 namespace lossatlas {
 namespace {
@@ -41,7 +43,7 @@ struct Found {
 std::shared_ptr<const SampleSource> samples_of(std::int64_t asked, const LandscapeRequest& request,
                                                const LandscapeInputs& inputs) {
   const std::int64_t all = inputs.images.source->size();
-  std::int64_t count = asked > 0 ? asked : std::min(kUsual, all);
+  std::int64_t count = asked > 0 ? asked : asked < 0 ? all : std::min(kUsual, all);
   if (count > all) {
     throw UsageError("`eigen_samples` {}: the surface takes {} {}", count, all, samples_word(inputs));
   }
@@ -153,26 +155,26 @@ Found find(const PlaneOptions& options, const LandscapeRequest& request, const L
            at::Device device, Ranks* ranks, Observer& observer) {
   const LanczosOptions lanczos = lanczos_of(options);
   const std::int64_t batch = differentiated_batch(0, inputs);
-  const SweepHooks hooks{.take = nullptr,
-                         .stop = &observer.should_stop(),
-                         .on_stop = nullptr,
-                         .on_note = [&](const std::string& text) { observer.on_note(text); }};
+  const SweepHooks hooks{
+      .take = nullptr, .stop = &observer.should_stop(), .on_stop = nullptr, .on_note = [&](const std::string& text) {
+        observer.on_note(text);
+      }};
   const int operator_threads = at::get_num_threads();
   at::set_num_threads(request.threads);
   const NetworkState point = derivative_point(inputs, device);
   note_coupling(inputs, batch, observer);
-  note_smoothness(inputs, point, batch, observer);
+  note_smoothness(look_at_smoothness(inputs, point, batch), observer);
   EigenSearch* search = nullptr;
-  LossProducts products(*inputs.problem, samples, point,
-                        {.batch_size = batch,
-                         .parameters = places,
-                         .threads = request.threads,
-                         .stop = hooks.stop,
-                         .others = ranks && ranks->is_first() ? std::make_shared<SharedProducts>(*ranks, hooks) : nullptr,
-                         .on_batch =
-                             [&] {
-                               if (search) search->on_batch();
-                             }});
+  LossProducts products(
+      *inputs.problem, samples, point,
+      {.batch_size = batch,
+       .parameters = places,
+       .threads = request.threads,
+       .stop = hooks.stop,
+       .others = ranks && ranks->is_first() ? std::make_shared<SharedProducts>(*ranks, hooks) : nullptr,
+       .on_batch = [&] {
+         if (search) search->on_batch();
+       }});
   observer.on_note(fmt::format("eigenvectors of the Hessian by {} parameters, over {} {}, for the {}", products.size(),
                                samples->size(), samples_word(inputs),
                                options.eigen.size() == 1   ? "line"
@@ -219,6 +221,18 @@ Found unpacked(const std::string& text, std::size_t size) {
   return found;
 }
 
+/// A surface that is to go on along other directions is refused before these are computed.
+void check_before(const LandscapeRequest& request) {
+  const auto remains = request.resume ? read_remains(request.out) : std::nullopt;
+  if (!remains) return;
+  const auto plane = settings_from(remains->surface.settings).plane.value_or("random");
+  if (plane == "eigen") return;
+  throw Error(
+      "{}: this surface has other settings: plane was {}, now eigen; resume it with its own, or choose another "
+      "`out`",
+      request.out.string(), plane);
+}
+
 /// How far an axis goes to either side: where λ x² / 2 is 1, and the parameters' own length at most; in two digits.
 double reach_of(double eigenvalue, double length) {
   const double reach = std::min(std::sqrt(2 / std::max(std::abs(eigenvalue), 1e-12)), length);
@@ -235,6 +249,11 @@ std::optional<ChosenPlane> eigen_plane(const PlaneOptions& options, const Landsc
   std::size_t size = 0;
   for (const std::size_t place : places)
     size += static_cast<std::size_t>(inputs.origin.parameters[place].tensor.numel());
+  for (const int place : options.eigen) {
+    if (static_cast<std::size_t>(std::abs(place)) <= size) continue;
+    throw UsageError("`plane` eigen: {} parameters do not have so many eigenvectors", size);
+  }
+  if (leads(ranks)) check_before(request);
   use_differentiable_attention();  // on all ranks: the sweep is to have the same bits everywhere
   Found found;
   try {

@@ -271,8 +271,12 @@ std::optional<AxisCurvatureTask> axis_task(const LandscapeTask& task, const Plan
   if (!task.request.curvature || !leads(caller.ranks)) return axes;
   const LandscapeInputs& inputs = task.inputs;
   const std::int64_t batch = differentiated_batch(0, inputs);
-  note_coupling(inputs, batch, observer);
-  const auto smoothness = note_smoothness(inputs, derivative_point(inputs, task.engine.device()), batch, observer);
+  const NetworkState point = derivative_point(inputs, task.engine.device());
+  const Smoothness smoothness = look_at_smoothness(inputs, point, batch);
+  if (task.plane.settings.plane != "eigen") {  // else they were said
+    note_coupling(inputs, batch, observer);
+    note_smoothness(smoothness, observer);
+  }
   if (inputs.recalibration || settings_from(task.surface.settings).dir_type == "states") {
     observer.on_note(
         "note: dᵀHd by autodiff holds the batch-norm statistics of the centre; the surface, and D(h), change them");
@@ -295,12 +299,14 @@ std::optional<EigenMapTask> map_task(const LandscapeTask& task) {
   if (task.map_products == 0) return std::nullopt;
   const LandscapeInputs& inputs = task.inputs;
   const std::int64_t batch = differentiated_batch(0, inputs);
-  const auto most_kept = (std::uint64_t{2} << 30) / static_cast<std::uint64_t>(std::max(1, task.request.threads));
-  const auto products_at = [&inputs, batch, most_kept](const NetworkState& point, const std::atomic<bool>* stop) {
+  const auto batches = static_cast<int>((inputs.images.source->size() + batch - 1) / batch);
+  const int threads = std::max(1, task.request.threads), each = std::min(threads, batches);
+  const auto most_kept = (std::uint64_t{2} << 30) / static_cast<std::uint64_t>(threads / each);
+  const auto products_at = [&inputs, batch, each, most_kept](const NetworkState& point, const std::atomic<bool>* stop) {
     return LossProducts(*inputs.problem, inputs.images.source, derivative_point(inputs, point, point.flat.device()),
-                        {.batch_size = batch, .most_kept = most_kept, .stop = stop});
+                        {.batch_size = batch, .threads = each, .most_kept = most_kept, .stop = stop});
   };
-  return EigenMapTask{task.map_products, batch, products_at};
+  return EigenMapTask{task.map_products, batch, batches, products_at};
 }
 
 /// Throws Error for a range, made from what was read, on which no grid can be.

@@ -128,9 +128,11 @@ namespace {
 /// "1,3", "1,low", "low": one eigenvector for each axis.
 std::vector<int> eigen_of(const std::string& words, std::size_t axes) {
   const auto refuse = [&](const std::string& why) {
-    throw UsageError(
-        "`plane` eigen:{}: {}; requires {} of 1 (the largest), 2, … and low (the smallest), as in eigen:1,low", words,
-        why, axes);
+    throw UsageError("`plane` eigen{}: {}; requires {} of 1 (the largest), 2, … and low (the smallest), as in eigen:{}",
+                     words.empty() ? "" : ":" + words, why, axes == 1 ? "one" : fmt::format("{}", axes),
+                     axes == 1   ? "2"
+                     : axes == 2 ? "1,low"
+                                 : "1,2,low");
   };
   std::vector<int> places;
   for (std::size_t k = 0; k < axes && (words.empty() || words == "low"); ++k) {

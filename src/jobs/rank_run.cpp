@@ -157,7 +157,7 @@ Outcome serve_surface(SurfaceJob& job, Observer& observer) {
 }
 
 void end_surface(Ranks& ranks, bool finished) {
-  ranks.begin(json_text(json{{"what", kOver}, {"finished", finished}}), {}, {});
+  ranks.begin(json_text(json{{"what", kOver}, {"finished", finished}}), {}, 1, {});
   ranks.end();
 }
 

@@ -9,8 +9,8 @@ namespace lossatlas {
 /// True for the process that writes a job's files: a process alone, and rank 0 of several. The others touch no output.
 inline bool leads(const Ranks* ranks) { return !ranks || ranks->is_first(); }
 
-/// Throws Error on rank 0 if another rank has other settings, or other numbers in `plane`. On rank 0 who takes part, for
-/// a provenance. All ranks call it. `threads`: of this rank.
+/// Throws Error on rank 0 if another rank has other settings, or other numbers in `plane`. On rank 0 who takes part,
+/// for a provenance. All ranks call it. `threads`: of this rank.
 nlohmann::json compare_ranks(Ranks& ranks, const nlohmann::json& settings, const Plane& plane, int threads,
                              at::Device device);
 /// The same of a surface, with its grid; on rank 0 it adds who takes part to the surface's provenance.

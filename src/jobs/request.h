@@ -179,7 +179,7 @@ struct PlaneRequest {
   std::vector<std::filesystem::path> files;  // the checkpoints that the plane goes through, or the file of directions
   std::string run;                           // of pca: a run folder, or files and patterns with commas between them
   std::string eigen = {};                    // which eigenvectors, as in "1,low"; "": the largest
-  std::int64_t eigen_samples = 0;            // that their Hessian is over; 0: 1000, or all if there are fewer
+  std::int64_t eigen_samples = 0;            // that their Hessian is over; -1: all; 0: 1000, or all if there are fewer
   std::size_t eigen_trace = 16;              // random probes for the trace beside them; 0: no trace
   std::vector<std::string> parameters = {};  // patterns of those that move; empty: all
   std::string normalization = "filter", ignore = "bias,bn", distribution = "gaussian";
@@ -217,10 +217,10 @@ struct SurfaceRequest {
   std::vector<std::size_t> grid{51};  // points along each axis, x first; one number is that of all
   /// By the name of the axis: x, y, z, w, axis5, … Without: -1 to 1; through checkpoints what holds them.
   std::map<std::string, std::array<double, 2>> ranges;
-  std::size_t curvature_products = 10;  // with `curvature`: of the Hessian at each point
-  std::size_t scale_probes = 0;         // of the trace at scale h at each point; 0: not measured
-  double tolerance = 0;                 // of the range of log loss; 0: none
-  std::int64_t budget = 0;              // image evaluations; 0: none
+  std::size_t curvature_products = 0;  // with `curvature`: of the Hessian at each point; 0: 10
+  std::size_t scale_probes = 0;        // of the trace at scale h at each point; 0: not measured
+  double tolerance = 0;                // of the range of log loss; 0: none
+  std::int64_t budget = 0;             // image evaluations; 0: none
 
   /// True if all images at every point are reconstructed from few evaluations.
   bool in_levels() const { return tolerance > 0 || budget > 0; }

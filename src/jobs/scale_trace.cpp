@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <numeric>
+#include <string>
 #include <utility>
 
 #include "evaluation/measurement.h"
@@ -41,9 +43,8 @@ Work scale_trace_work(const NetworkState& point, const std::vector<std::size_t>&
         std::make_shared<ProbeEvaluator>(ProbeEvaluator{ProbedPoint(point, places), engine, engine.make_evaluator()});
     return [own, step, seed](std::size_t item) { return own->evaluate(item, step, seed); };
   };
-  return {.request = kScaleTraceRequest,
-          .on_thread = on_thread,
-          .threads = engine.device().is_cpu() ? options.threads : 1};
+  return {
+      .request = kScaleTraceRequest, .on_thread = on_thread, .threads = engine.device().is_cpu() ? options.threads : 1};
 }
 
 std::optional<ScaleTrace> scale_trace(const NetworkState& point, const std::vector<std::size_t>& places,
@@ -68,6 +69,9 @@ std::optional<ScaleTrace> scale_trace(const NetworkState& point, const std::vect
   Sum over_samples;
   for (const double mean : means) over_samples.add(mean);
   const auto population = static_cast<double>(std::max(engine.samples().population, engine.images()));
+  const double loss = std::accumulate(losses(0).begin(), losses(0).end(), 0.0) / static_cast<double>(means.size());
+  const std::string warning = rounding_warning("the trace at scale h", over_samples.mean(), loss, step);
+  if (!warning.empty() && options.hooks.on_note) options.hooks.on_note(warning);
   if (engine.capabilities().per_sample) trace.error_over_samples = over_samples.standard_error(population);
   return trace;
 }

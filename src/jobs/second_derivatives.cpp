@@ -72,24 +72,24 @@ void note_coupling(const LandscapeInputs& inputs, std::int64_t batch, Observer& 
                                inputs.checkpoint.string(), coupling, batch));
 }
 
-Smoothness note_smoothness(const LandscapeInputs& inputs, const NetworkState& point, std::int64_t batch,
-                           Observer& observer) {
+Smoothness look_at_smoothness(const LandscapeInputs& inputs, const NetworkState& point, std::int64_t batch) {
   const auto program = inputs.problem->make_program(point.flat.device());
   const std::int64_t count = std::min(batch, inputs.file && inputs.file->is_fixed_batch() ? batch : 2);
-  const auto smoothness =
-      smoothness_of(*program, *inputs.problem->criterion(),
-                    inputs.images.source->batch(0, std::min(count, inputs.images.source->size())), point);
+  return smoothness_of(*program, *inputs.problem->criterion(),
+                       inputs.images.source->batch(0, std::min(count, inputs.images.source->size())), point);
+}
+
+void note_smoothness(const Smoothness& smoothness, Observer& observer) {
   if (smoothness.has_attention) {
     observer.on_note(
         "note: attention is computed as products and a softmax (LibTorch's math path): its fused form has no second "
         "derivative");
   }
-  if (smoothness.kinks.empty()) return smoothness;
+  if (smoothness.kinks.empty()) return;
   observer.on_note(fmt::format(
       "note: the network has {}, whose slope jumps. Second derivatives by autodiff, as here, leave the jumps out: the "
       "surface itself curves more",
       fmt::join(smoothness.kinks, ", ")));
-  return smoothness;
 }
 
 std::optional<std::vector<AutodiffCurvature>> autodiff_curvatures(const LandscapeInputs& inputs, const Plane& plane,

@@ -41,8 +41,9 @@ void note_coupling(const LandscapeInputs& inputs, std::int64_t batch, Observer& 
 
 /// What the second derivatives of this network leave out, or had to be computed by other operators. Runs the network
 /// once.
-Smoothness note_smoothness(const LandscapeInputs& inputs, const NetworkState& point, std::int64_t batch,
-                           Observer& observer);
+Smoothness look_at_smoothness(const LandscapeInputs& inputs, const NetworkState& point, std::int64_t batch);
+/// Says it.
+void note_smoothness(const Smoothness& smoothness, Observer& observer);
 
 /// dᵀHd along each direction, over these samples; nothing if it was stopped. Batches are spread over threads, without
 /// changing a bit.

@@ -105,7 +105,7 @@ SharedProducts::~SharedProducts() {
 
 void SharedProducts::begin(std::span<const std::vector<float>> in) {
   is_under_way_ = true;
-  ranks_.begin(text_of({{"what", kProducts}, {"in", vectors_as_json(in)}}), {}, hooks_);
+  ranks_.begin(text_of({{"what", kProducts}, {"in", vectors_as_json(in)}}), {}, 1, hooks_);
 }
 
 bool SharedProducts::finish(const std::function<void(GroupSums)>& take) {
@@ -136,7 +136,7 @@ void serve_products(LossProducts& products, Ranks& ranks, const std::atomic<bool
 }
 
 void end_products(Ranks& ranks) {
-  ranks.begin(text_of({{"what", kEnd}}), {}, {});
+  ranks.begin(text_of({{"what", kEnd}}), {}, 1, {});
   ranks.end();
 }
 

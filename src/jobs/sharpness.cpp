@@ -229,7 +229,10 @@ class TableRun {
         return result;
       };
     };
-    return {.request = "rows", .on_thread = on_thread, .threads = 1};
+    return {.request = "rows",
+            .on_thread = on_thread,
+            .threads = request_.landscape.threads,
+            .threads_each = std::numeric_limits<int>::max()};
   }
 
   void compare_ranks(Ranks& ranks) {
@@ -246,8 +249,11 @@ class TableRun {
     table_.set(row, numbers);
     save();
     observer_.on_progress_end();
-    observer_.on_note(
-        fmt::format("{} of {}: {}", table_.rows().size(), table_.checkpoints.size(), text_of_row(row)));
+    if (std::isnan(number_of(row, "sam_sharpness"))) {
+      observer_.on_note(fmt::format("warning: {}: the loss at `rho` {} along the gradient is not a number",
+                                    table_.checkpoints[row], request_.rho));
+    }
+    observer_.on_note(fmt::format("{} of {}: {}", table_.rows().size(), table_.checkpoints.size(), text_of_row(row)));
   }
 
   json settings(const Engine& engine) const {
@@ -479,15 +485,16 @@ class TableRun {
     return std::isinf(step) ? 0.0 : 2 / step;
   }
 
+  double number_of(std::size_t row, std::string_view column) const {
+    const auto& all = sharpness_columns();
+    const auto at = std::ranges::find(all, column, &SharpnessColumn::name);
+    return table_.columns[static_cast<std::size_t>(at - all.begin())][row];
+  }
+
   std::string text_of_row(std::size_t row) const {
-    const auto value = [&](std::string_view name) {
-      const auto& all = sharpness_columns();
-      const auto at = std::ranges::find(all, name, &SharpnessColumn::name);
-      return table_.columns[static_cast<std::size_t>(at - all.begin())][row];
-    };
-    const std::string trace = std::isnan(value("trace")) ? "" : fmt::format(", trace {:.4g}", value("trace"));
-    return fmt::format("{}: loss {:.4g}, λmax {:.4g}{}", table_.checkpoints[row], value("loss"), value("lambda_max"),
-                       trace);
+    const double trace = number_of(row, "trace");
+    return fmt::format("{}: loss {:.4g}, λmax {:.4g}{}", table_.checkpoints[row], number_of(row, "loss"),
+                       number_of(row, "lambda_max"), std::isnan(trace) ? "" : fmt::format(", trace {:.4g}", trace));
   }
 
   void save() {
@@ -539,7 +546,7 @@ Outcome run(CheckedTable checked, const Caller& caller, Observer& observer) {
   landscape.batch_size = batch;
   const NetworkState point = derivative_point(inputs, device);
   note_coupling(inputs, batch, observer);
-  note_smoothness(inputs, point, batch, observer);
+  note_smoothness(look_at_smoothness(inputs, point, batch), observer);
   if (!leads(caller.ranks)) {
     TableRun(checked, caller, inputs, engine, observer).help(*caller.ranks);
     return {};

@@ -227,11 +227,12 @@ std::string ordinal(std::int64_t place) {
   const std::string end = place > 0 ? "largest" : "smallest";
   const std::int64_t n = std::abs(place);
   if (n == 1) return end;
-  return fmt::format("{}{} {}", n, n == 2 ? "nd" : n == 3 ? "rd" : "th", end);
+  const std::int64_t unit = n / 10 % 10 == 1 ? 0 : n % 10;  // 11th to 13th
+  return fmt::format("{}{} {}", n, unit == 1 ? "st" : unit == 2 ? "nd" : unit == 3 ? "rd" : "th", end);
 }
 
 /// "x, y: eigenvectors of the largest and 2nd largest eigenvalue, 391 and 325 (residuals 0.0003, 0.0003), of the
-/// Hessian over 64 images; the directions hold 41 % of its trace, 1727 ± 60".
+/// Hessian over 64 images; its trace is 1727 ± 60, of which they hold 41 %".
 std::vector<std::string> eigen_lines(const Surface& surface) {
   const Settings settings = settings_from(surface.settings);
   if (!settings.eigen || !settings.eigenvalues || settings.eigen->size() != settings.eigenvalues->size()) return {};
@@ -251,8 +252,10 @@ std::vector<std::string> eigen_lines(const Surface& surface) {
                   sample_word(surface), fmt::join(values, ", "), fmt::join(residuals, ", "));
   if (settings.trace && *settings.trace != 0) {
     const std::string error = settings.trace_se ? fmt::format(" ± {:.2g}", *settings.trace_se) : "";
-    text += fmt::format("; {} {:.0f} % of its trace, {:.4g}{}", names.size() > 1 ? "they hold" : "it holds",
-                        100 * sum / *settings.trace, *settings.trace, error);
+    text += fmt::format("; its trace is {:.4g}{}", *settings.trace, error);
+    if (const double share = sum / *settings.trace; share >= 0 && share <= 1) {
+      text += fmt::format(", of which {} {:.0f} %", names.size() > 1 ? "they hold" : "it holds", 100 * share);
+    }
   }
   return {text};
 }

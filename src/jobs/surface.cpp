@@ -20,6 +20,9 @@ namespace {
 
 /// --tolerance and --budget leave some things to plain surfaces.
 void check_levels(const SurfaceRequest& request) {
+  if (request.curvature_products > 0 && !request.landscape.curvature) {
+    throw UsageError("`curvature_products`: requires `curvature`");
+  }
   if (std::isnan(request.tolerance)) throw UsageError("`tolerance` nan: requires a number from 0.0001 to 0.5");
   if (!request.in_levels()) return;
   const char* option = request.tolerance > 0 ? "`tolerance`" : "`budget`";
@@ -164,7 +167,8 @@ ScaleTraceProbes scale_probes(const SurfaceRequest& request, const LandscapeInpu
 std::size_t map_products(const SurfaceRequest& request, Observer& observer) {
   if (!request.landscape.curvature) return 0;
   if (request.axes == 2 && request.plane.repeat == 1 && !request.in_levels() && request.landscape.shard.empty()) {
-    return request.curvature_products;
+    constexpr std::size_t kUsual = 10;
+    return request.curvature_products > 0 ? request.curvature_products : kUsual;
   }
   observer.on_note(
       "note: eigenvalues at each point (`curvature`) are left out: they require two axes, one draw, and a surface "

@@ -35,7 +35,6 @@ using nlohmann::json;
 /// In the provenance while curvature along the axes is to be computed.
 constexpr auto kAxesToCome = "axis_curvatures_to_come";
 
-
 /// Refuses to mix values of other settings with those that are there; arithmetic is let pass where the job says so.
 void check_settings(const SurfaceJob& job, Surface& now, const Surface& before, Observer& observer) {
   const auto other = difference(now.settings, before.settings);
@@ -417,8 +416,10 @@ class OwnerRun {
 
   void note_end(const SweepSummary& summary, bool finished) {
     report_values(surface_, observer_);
-    observer_.on_note(fmt::format("{} in {}, {:.0f} {}s/s", points_text(surface_), duration_text(summary.seconds),
-                                  summary.images_per_second, sample_word(surface_)));
+    const std::string pace = computed_ > 0 ? fmt::format(" in {}, {:.0f} {}s/s", duration_text(summary.seconds),
+                                                         summary.images_per_second, sample_word(surface_))
+                                           : std::string();
+    observer_.on_note(points_text(surface_) + pace);
     if (!finished) note_interruption(job_, surface_, observer_);
   }
 

@@ -34,7 +34,8 @@ struct AxisCurvatureTask {
 struct EigenMapTask {
   std::size_t products = 0;     // at each point
   std::int64_t batch_size = 0;  // samples differentiated at a time
-  /// Products of one thread at a point, on the engine's device; stop may end them.
+  int threads_each = 1;         // that products at a point can use, on the CPU
+  /// Products at a point, on the engine's device; stop may end them.
   std::function<LossProducts(const NetworkState& point, const std::atomic<bool>* stop)> products_at;
 };
 

@@ -5,8 +5,10 @@
 #include <cmath>
 #include <memory>
 #include <numeric>
+#include <string>
 #include <utility>
 
+#include "base/text.h"
 #include "evaluation/measurement.h"
 #include "grid/grid.h"
 
@@ -47,6 +49,19 @@ ScaleCurvature second_difference(const Losses& plus, const Losses& centre, const
 }
 
 }  // namespace
+
+double rounding_of_difference(double loss, double step) {
+  constexpr double kOfLoss = 5e-8;  // relative, standard deviation
+  return std::sqrt(6.0) * kOfLoss * std::abs(loss) / (step * step);
+}
+
+std::string rounding_warning(const std::string& what, double value, double loss, double step) {
+  const double rounding = rounding_of_difference(loss, step);
+  if (!(rounding > std::abs(value) / 2)) return "";
+  return fmt::format(
+      "warning: {}, {:.2g}, is lost in the rounding of the losses, about {:.2g} at h = {:.2g}; choose a larger `step`",
+      what, value, rounding, step);
+}
 
 std::vector<double> steps_of(const Plane& plane, double step) {
   const double size = norm(plane.origin);
@@ -99,6 +114,10 @@ std::optional<std::vector<AxisCurvature>> axis_curvatures(const Plane& plane, co
       found.scale[m] = second_difference(losses(item_of(axis, m)), losses(0), losses(item_of(axis, m) + 1),
                                          kMultiples[m] * steps[axis], population, engine.capabilities().per_sample);
     }
+    const Losses& centre = losses(0);
+    const double loss = std::accumulate(centre.begin(), centre.end(), 0.0) / static_cast<double>(centre.size());
+    const std::string warning = rounding_warning("D(h) along " + found.axis, found.at_step().value, loss, steps[axis]);
+    if (!warning.empty() && options.on_note) options.on_note(warning);
     axes.push_back(found);
   }
   return axes;

@@ -16,6 +16,11 @@ namespace lossatlas {
 /// ‖h d‖ of ‖θ‖, where h is not given; θ are all parameters at the origin.
 inline constexpr double kShareOfParameters = 0.03;
 
+/// About what the rounding of float32 losses moves a second difference at step h by: √6 · 5e-8 · L / h², L the loss.
+double rounding_of_difference(double loss, double step);
+/// A warning that `what`, such as "D(h) along x", is lost in that; "" if it is not, or is not finite.
+std::string rounding_warning(const std::string& what, double value, double loss, double step);
+
 struct AxisSweepOptions {
   double step = 0;  // h, in multiples of each direction; 0: such that ‖h d‖ = 0.03 ‖θ‖
   int threads = 1;

@@ -18,17 +18,22 @@ HandOut::HandOut(const std::vector<int>& threads, const HandOutTimes& times) : t
   }
 }
 
-void HandOut::start(std::vector<std::size_t> items) {
+void HandOut::start(std::vector<std::size_t> items, int threads_each) {
   items_ = std::move(items);
   next_ = 0;
+  for (Worker& worker : workers_) {
+    worker.at_a_time = std::max<std::size_t>(1, worker.threads / static_cast<std::size_t>(std::max(1, threads_each)));
+    worker.seconds = worker.known = 0;
+  }
+  rate_ = 0;
 }
 
 std::vector<std::size_t> HandOut::take(std::size_t worker, std::size_t most) {
   Worker& to = workers_[worker];
-  std::size_t count = to.threads > to.in_hand ? to.threads - to.in_hand : 0;
+  std::size_t count = to.at_a_time > to.in_hand ? to.at_a_time - to.in_hand : 0;
   if (to.seconds > 0 && to.seconds < times_.long_item) {
     const auto share = static_cast<std::size_t>(std::ceil(times_.request / to.seconds));  // of a thread
-    const std::size_t block = share > 1 ? share * to.threads : 1, full = 2 * share * to.threads;
+    const std::size_t block = share > 1 ? share * to.at_a_time : 1, full = 2 * share * to.at_a_time;
     // Half of this worker's share of what is left, so that all end together.
     const auto fair = static_cast<std::size_t>(static_cast<double>(left()) * rate(to) / (2 * rate_));
     const std::size_t room = full > to.in_hand ? full - to.in_hand : 0;

@@ -31,8 +31,9 @@ class HandOut {
   /// threads[w]: how many items worker w evaluates at a time, at least 1.
   explicit HandOut(const std::vector<int>& threads, const HandOutTimes& times = {});
 
-  /// A new list. None of the last one may be in hand.
-  void start(std::vector<std::size_t> items);
+  /// A new list, of items that take so many threads each. None of the last one may be in hand; how long its items took
+  /// is forgotten.
+  void start(std::vector<std::size_t> items, int threads_each = 1);
   /// Items for a worker, at most `most`; none if it has enough for now, or if all are given.
   std::vector<std::size_t> take(std::size_t worker, std::size_t most = std::numeric_limits<std::size_t>::max());
   /// The worker returned an item, which took one of its threads `seconds`.
@@ -55,8 +56,9 @@ class HandOut {
  private:
   struct Worker {
     std::size_t threads = 1;
-    double seconds = 0;  // of an item on one thread; 0: not known yet
-    double known = 0;    // items from which it is known
+    std::size_t at_a_time = 1;  // items
+    double seconds = 0;         // of an item; 0: not known yet
+    double known = 0;           // items from which it is known
     std::size_t in_hand = 0;
     double heard = 0;  // when it was last heard of; 0: never, which is no silence
     bool is_named = false;
@@ -64,7 +66,7 @@ class HandOut {
 
   /// Items a second, as far as it is known.
   static double rate(const Worker& worker) {
-    return worker.seconds > 0 ? static_cast<double>(worker.threads) / worker.seconds : 0;
+    return worker.seconds > 0 ? static_cast<double>(worker.at_a_time) / worker.seconds : 0;
   }
 
   HandOutTimes times_;

@@ -47,8 +47,10 @@ class Ranks {
   virtual std::string broadcast(const std::string& text) = 0;
 
   // A sweep, on rank 0. Its threads take items like those of other ranks.
-  /// Has the other ranks work on `items`; `request` says on what. The hooks are called until end() or cancel() returns.
-  virtual void begin(const std::string& request, std::vector<std::size_t> items, const SweepHooks& hooks) = 0;
+  /// Has the other ranks work on `items`, which take so many threads each; `request` says on what. The hooks are called
+  /// until end() or cancel() returns.
+  virtual void begin(const std::string& request, std::vector<std::size_t> items, int threads_each,
+                     const SweepHooks& hooks) = 0;
   /// Waits until all that was handed out came back. Rethrows what a hook threw, and what another rank reported.
   virtual void end() = 0;
   /// After an error of this process: nothing more is handed out, and what comes back is dropped.

@@ -1,6 +1,7 @@
 #include "landscape/work.h"
 
 #include <ATen/Parallel.h>
+#include <omp.h>
 
 #include <algorithm>
 #include <atomic>
@@ -23,11 +24,14 @@ class Crew {
   Crew(const Work& work, Next next, Put put) : work_(work), next_(std::move(next)), put_(std::move(put)) {}
 
   void run() {
-    const int threads = std::max(1, work_.threads);
+    const int threads = std::max(1, work_.threads / std::max(1, work_.threads_each));
+    const int levels = omp_get_max_active_levels();
+    if (work_.threads_each > 1) omp_set_max_active_levels(2);  // for the threads of an item
     const int operator_threads = at::get_num_threads();
     at::set_num_threads(1);
 #pragma omp parallel num_threads(threads)
     work();
+    omp_set_max_active_levels(levels);
     at::set_num_threads(operator_threads);
     if (failure_) std::rethrow_exception(failure_);
   }
@@ -83,7 +87,7 @@ Crew crew_of(const Work& work, Ranks& ranks) {
 void carry_out(const Work& work, std::vector<std::size_t> items, Ranks* ranks, const SweepHooks& hooks) {
   if (items.empty()) return;
   if (!ranks) return carry_out_alone(work, items, hooks);
-  ranks->begin(work.request, std::move(items), hooks);
+  ranks->begin(work.request, std::move(items), work.threads_each, hooks);
   try {
     crew_of(work, *ranks).run();
     ranks->end();

@@ -13,12 +13,13 @@ namespace lossatlas {
 /// Evaluates one item of some work. A thread makes its own.
 using EvaluateItem = std::function<ItemResult(std::size_t item)>;
 
-/// Items that are evaluated one by one, each by one thread with operators of one thread: their bits depend neither on
-/// the number of threads nor on the process.
+/// Items that are evaluated one by one, each by one thread with operators of one thread, or by several that it starts
+/// itself: their bits depend neither on the number of threads nor on the process.
 struct Work {
   std::string request;  // by which other ranks know it (Ranks::next_request)
   std::function<EvaluateItem()> on_thread;
-  int threads = 1;  // of this process that evaluate at a time
+  int threads = 1;       // of this process
+  int threads_each = 1;  // of an item; as many are evaluated at a time as there are threads for, one at least
 };
 
 /// Evaluates all items, in their order as far as threads allow, on this process's threads and, if `ranks` is not null,

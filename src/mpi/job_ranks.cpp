@@ -149,13 +149,14 @@ int JobRanks::finish(int status, const std::string& failure) {
 
 // --- rank 0 ------------------------------------------------------------------------------------------------------
 
-void JobRanks::begin(const std::string& request, std::vector<std::size_t> items, const SweepHooks& hooks) {
+void JobRanks::begin(const std::string& request, std::vector<std::size_t> items, int threads_each,
+                     const SweepHooks& hooks) {
   const std::scoped_lock both(hooks_mutex_, mutex_);
   check_failure();
   hooks_ = hooks;
   is_sweeping_ = true;
   has_stopped_ = false;
-  hand_out_->start(std::move(items));
+  hand_out_->start(std::move(items), threads_each);
   send_to_others({.kind = MessageKind::begin, .text = request});
   for (int r = 1; r < size_; ++r) feed(r);
 }

@@ -47,7 +47,8 @@ class JobRanks : public Ranks {
   int threads() const override { return hand_out_ ? hand_out_->threads() : options_.threads; }
   std::vector<std::string> gather(const std::string& text) override;
   std::string broadcast(const std::string& text) override;
-  void begin(const std::string& request, std::vector<std::size_t> items, const SweepHooks& hooks) override;
+  void begin(const std::string& request, std::vector<std::size_t> items, int threads_each,
+             const SweepHooks& hooks) override;
   void end() override;
   void cancel() override;
   std::optional<std::size_t> next() override;

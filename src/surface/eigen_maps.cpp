@@ -30,8 +30,8 @@ std::vector<std::string> eigen_map_lines(const EigenMaps& maps) {
           ? ""
           : fmt::format(" (of {} of {} rows)", std::count(maps.done.begin(), maps.done.end(), 1), maps.done.size());
   return {
-      fmt::format("Hessian's largest eigenvalue {}, smallest {}, |λmin/λmax| {} over the grid{}; {} of {} points "
-                  "have a negative one",
+      fmt::format("Hessian's largest eigenvalue {}, smallest {}, |λmin/λmax| {} over the grid{}; at least {} of {} "
+                  "points have a negative one",
                   range(maps.largest), range(maps.smallest), range(maps.ratios()), part, negative, known.size())};
 }
 

@@ -65,7 +65,12 @@ std::string coordinates_dataset(std::size_t axis) { return scale_dataset(axis) +
 std::string scale_dataset(std::size_t axis) { return "/" + axis_name(axis); }
 
 std::string meaning_of(const Surface& surface, std::size_t axis) {
-  return surface.is_curve() ? "t, from one end to the other" : fmt::format("multiples of direction {}", axis + 1);
+  if (surface.is_curve()) return "t, from one end to the other";
+  const Settings settings = settings_from(surface.settings);
+  if (settings.eigenvalues && axis < settings.eigenvalues->size()) {  // eigenvectors have unit length
+    return fmt::format("distance along the eigenvector of eigenvalue {:.3g}", (*settings.eigenvalues)[axis]);
+  }
+  return fmt::format("multiples of direction {}", axis + 1);
 }
 
 nlohmann::ordered_json axes_json(const Surface& surface) {

@@ -318,3 +318,16 @@ def reference_images():
     mean, std = (torch.tensor(metadata[name], dtype=torch.float64).view(1, 3, 1, 1) for name in ("mean", "std"))
     pixels = torch.from_numpy(records[:, 1:].reshape(-1, 3, 32, 32).copy()).double() / 255
     return (pixels - mean) / std, torch.from_numpy(records[:, 0].astype(np.int64))
+
+
+def test_a_step_lost_in_rounding_is_warned_of(lossatlas, networks, tmp_path):
+    words = "--problem", networks["relu"][3], "--samples", 64
+    done = lossatlas("surface", *words, "--grid", 2, "--step", 1e-9, "--out", tmp_path / "s.h5").ok()
+    for axis in "xy":
+        assert f"warning: D(h) along {axis}, " in done.err
+    assert done.err.count("is lost in the rounding of the losses") == 2 and "choose a larger --step" in done.err
+    done = lossatlas("curvature", *words, "--top", 0, "--low", 0, "--trace", 0, "--scale-curvature", 2, "--step", 1e-9, "--out",
+                     tmp_path / "c.h5").ok()
+    assert "warning: the trace at scale h, " in done.err
+    done = lossatlas("surface", *words, "--grid", 2, "--out", tmp_path / "t.h5").ok()
+    assert "lost in the rounding" not in done.err

@@ -63,7 +63,7 @@ def test_the_reference_and_its_share_of_the_trace(lossatlas, tmp_path):
     assert settings["eigenvalues"] == pytest.approx([391.18015, 324.64247], rel=1e-4)
     assert settings["trace"] == pytest.approx(1797, abs=62 + 3 * settings["trace_se"])
     share = 100 * sum(settings["eigenvalues"]) / settings["trace"]
-    assert f"they hold {share:.0f} % of its trace" in err and "391.2, 324.6" in err
+    assert f"of which they hold {share:.0f} %" in err and "391.2, 324.6" in err
     # The range ends where the quadratic model has risen by 1.
     assert [axis["high"] for axis in settings["axes"]] == pytest.approx([(2 / value) ** 0.5 for value in settings["eigenvalues"]], rel=0.02)
     assert "they hold" in lossatlas("info", out).ok().out
@@ -102,11 +102,35 @@ def test_eigenvectors_of_a_block(lossatlas, small, tmp_path):
         assert not flat(direction)[:start].any() and np.linalg.norm(flat(direction)) == pytest.approx(1, abs=1e-5)
 
 
+def test_a_surface_of_another_plane_is_refused_before_any_product(lossatlas, small, tmp_path):
+    words = "surface", "--problem", small.path, "--grid", 3, "--out", tmp_path / "s.h5"
+    lossatlas(*words, *QUIET).ok()
+    before = (tmp_path / "s.h5").read_bytes()
+    done = lossatlas(*words, "--plane", "eigen", "--resume")
+    assert done.status == 1 and "plane was random, now eigen" in done.err and "eigenvectors of" not in done.err
+    assert (tmp_path / "s.h5").read_bytes() == before
+
+
+def test_all_samples_and_what_an_axis_is(lossatlas, small, tmp_path):
+    out = tmp_path / "s.h5"
+    done = lossatlas("surface", "--problem", small.path, "--grid", 3, "--plane", "eigen", "--eigen-samples", "all", "--curvature",
+                     "--out", out).ok()
+    assert settings_of(out)["eigen_samples"] == 40
+    assert done.err.count("over 40 samples, for the plane") == 1
+    values = np.linalg.eigvalsh(small.hessian)
+    with h5py.File(out) as file:
+        meaning = [axis["unit"] for axis in json.loads(file["lossatlas"].attrs["axes"])]
+        assert file["y"].attrs["long_name"] == meaning[1]
+    assert meaning == [f"distance along the eigenvector of eigenvalue {value:.3g}" for value in values[[-1, -2]]]
+
+
 @pytest.mark.parametrize("words, text", [
     (["--plane", "eigen:0,1"], "'0' is no eigenvector"),
     (["--plane", "eigen:1,1"], "1 twice"),
     (["--plane", "eigen:x,1"], "'x' is no eigenvector"),
     (["--plane", "eigen:1"], "1 for 2 axes"),
+    (["--plane", "eigen:52,1"], "51 parameters do not have so many eigenvectors"),
+    (["--curvature-products", "5"], "--curvature-products: requires --curvature"),
     (["--plane", "eigen:1,2,3"], "3 for 2 axes"),
     (["--plane", "eigen:"], "requires random, points:A,B,C"),
     (["--plane", "eigen", "--seed", "3"], "--seed: applies to random directions only"),

@@ -345,7 +345,7 @@ def test_instruction_set(lossatlas, few, checkpoint, tmp_path):
     assert done.status == 0, done.err
     assert values(tmp_path / "one.h5") == values(tmp_path / "two.h5")
     done = mpirun(2, *words, "--out", tmp_path / "three.h5")
-    assert "2 ranks, which evaluate " in done.err and "the best that all of them have" in done.err
+    assert "2 ranks with " in done.err and "the best that all of them have" in done.err
 
 
 def test_a_rank_takes_the_gpu_of_its_number(lossatlas, few, checkpoint, tmp_path):

@@ -60,7 +60,7 @@ class End : public Ranks {
     line_.put(line_.to_other, text);
     return text;
   }
-  void begin(const std::string&, std::vector<std::size_t>, const SweepHooks&) override {}
+  void begin(const std::string&, std::vector<std::size_t>, int, const SweepHooks&) override {}
   void end() override {}
   void cancel() override {}
   std::optional<std::size_t> next() override { return std::nullopt; }

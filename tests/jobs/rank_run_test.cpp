@@ -21,7 +21,7 @@ class TwoRanks : public Ranks {
   int threads() const override { return 12; }
   std::vector<std::string> gather(const std::string& text) override { return {text, other_}; }
   std::string broadcast(const std::string& text) override { return text; }
-  void begin(const std::string&, std::vector<std::size_t>, const SweepHooks&) override {}
+  void begin(const std::string&, std::vector<std::size_t>, int, const SweepHooks&) override {}
   void end() override {}
   void cancel() override {}
   std::optional<std::size_t> next() override { return std::nullopt; }
@@ -39,8 +39,7 @@ TEST_CASE("ranks compute with the best instruction set that all have") {
   TwoRanks ranks(R"(["portable"])");
   const std::string line = settle_ranks(request, ranks);
   CHECK(request.instruction_set == "portable");
-  CHECK(line ==
-        "2 ranks with 12 threads in all; instruction set portable, the best that all of them have");
+  CHECK(line == "2 ranks with 12 threads in all; instruction set portable, the best that all of them have");
 
   LandscapeRequest alike;
   TwoRanks all(R"(["portable", "avx2", "avx512", "amx"])");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <ctime>
+#include <limits>
 #include <queue>
 #include <random>
 
@@ -166,6 +167,22 @@ TEST_CASE("a worker has as many points in hand as it has threads, and short ones
   CHECK(hand_out.take(0).empty());
   hand_out.drop(1, 4);
   CHECK(hand_out.in_hand() == 4);
+}
+
+TEST_CASE("of items that take several threads a worker has fewer, and their pace is learnt anew") {
+  HandOut hand_out({8, 3});
+  hand_out.start(numbers(100));
+  const std::size_t first = hand_out.take(0).size();
+  for (std::size_t i = 0; i < first; ++i) hand_out.finish(0, 0.001);
+  CHECK(hand_out.take(0).size() > 8);  // so short ones come in blocks
+  hand_out.drop(0, hand_out.in_hand());
+  hand_out.start(numbers(10), 4);
+  CHECK(hand_out.take(0).size() == 2);
+  CHECK(hand_out.take(1).size() == 1);
+  hand_out.drop(0, 2), hand_out.drop(1, 1);
+  hand_out.start(numbers(10), std::numeric_limits<int>::max());
+  CHECK(hand_out.take(0).size() == 1);
+  CHECK(hand_out.take(1).size() == 1);
 }
 
 TEST_CASE("a worker that says nothing is named after a minute, once, and given up after ten") {

@@ -146,7 +146,7 @@ TEST_CASE("every item is evaluated once, by any rank, and comes back as it was")
       const std::scoped_lock lock(mutex);
       results.emplace(item, std::move(result));
     };
-    job.first->begin("squares", numbers(500), hooks);
+    job.first->begin("squares", numbers(500), 1, hooks);
     while (const auto item = job.first->next()) job.first->put(*item, result_of(*item), 0.001);
     job.first->end();
     REQUIRE(results.size() == 500);
@@ -186,7 +186,7 @@ TEST_CASE("no item is evaluated as one of another sweep") {
     hooks.take = [&](std::size_t item, const ItemResult& result) {
       right += result.values.front().loss == 1000.0 * sweep + static_cast<double>(item) ? 1 : 0;
     };
-    job.first->begin(std::to_string(sweep), numbers(4), hooks);
+    job.first->begin(std::to_string(sweep), numbers(4), 1, hooks);
     job.first->end();
     CHECK(right == 4);
   }
@@ -222,7 +222,7 @@ TEST_CASE("what a hook throws ends the sweep") {
   job.first->meet();
   SweepHooks hooks;
   hooks.take = [](std::size_t, const ItemResult&) { throw Error("disk full"); };
-  job.first->begin("squares", numbers(100), hooks);
+  job.first->begin("squares", numbers(100), 1, hooks);
   CHECK_THROWS_WITH(job.first->end(), "disk full");
   job.first->cancel();
   job.finish(1);
@@ -263,7 +263,7 @@ TEST_CASE("a stop leaves what was not begun, and an interrupt of any rank stops 
   hooks.take = [&](std::size_t, const ItemResult&) { interrupted = ++results >= 50; };
   hooks.stop = &stop;
   hooks.on_stop = [&] { ++stops; };
-  job.first->begin("squares", numbers(100'000), hooks);
+  job.first->begin("squares", numbers(100'000), 1, hooks);
   job.first->end();
   CHECK(results >= 50);
   CHECK(results < 10'000);
@@ -287,7 +287,7 @@ TEST_CASE("a rank that falls silent is named, and ends the sweep after the timeo
   hooks.on_note = [&](const std::string& text) { notes.push_back(text); };
   hooks.stop = &never;
   job.wires->cut(1, true);
-  job.first->begin("squares", numbers(200), hooks);
+  job.first->begin("squares", numbers(200), 1, hooks);
   std::string failure;
   try {
     job.first->end();

@@ -15,6 +15,7 @@ from .report_page import Section
 
 WIDTH, SPECTRUM, SHARPNESS = 4.6, 2.3, 1.05  # inches: panels, and how high they are
 BAR, MOST_BARS = 0.155, 25  # inches a bar; further modules are drawn as one
+MOST_ROWS = 30  # of eigenvalues, each with its name; more of them lie closer
 GAP = 0.62  # inches between panels: the ticks and the label of the upper
 BAND = 0.2  # opacity of an error band
 KERNEL = 0.01  # the width of an eigenvalue in the density, as a share of the range
@@ -58,7 +59,8 @@ def draw_curvature(kind, files, options):
     title = f"{what[kinds[0]] if len(kinds) == 1 else 'Curvature'}: {_matrix(file)} {wording.title('', file.settings).strip()}"
     mark = None if file.is_finished else "PARTIAL: not all of it is computed yet"
     head = heads.head(options, title.strip(), wording.joined(curvature_facts(file)[:3]), mark)
-    left = max([0.62, *(_names_width(file) for name in kinds if name == "modules")])
+    of_rows = {"modules": lambda: _shown_modules(file)[0], "eigenvalues": lambda: _eigenvalue_names(file)}
+    left = max([0.62, *(_names_width(of_rows[name]()) for name in kinds if name in of_rows)])
     return _stacked(head, notes, panels, left)
 
 
@@ -190,9 +192,8 @@ def _shortened(name, most=26):
     return name if len(name) <= most else f"…{name[1 - most:]}"
 
 
-def _names_width(file):
-    """Inches left of the bars, at the text size of paper."""
-    names = _shown_modules(file)[0]
+def _names_width(names):
+    """Inches left of rows with these names, at the text size of paper."""
     return 0.2 + max(style.text_width(_shortened(name), style.NOTE) for name in names) / style.ZOOM
 
 
@@ -221,23 +222,29 @@ def _modules(file, _):
     return _Panel(BAR * len(names), draw), notes
 
 
+def _eigenvalue_names(file):
+    names = [wording.ordinal(number, "largest") for number in range(1, len(file.largest) + 1)]
+    return names + [wording.ordinal(number, "smallest") for number in range(len(file.smallest), 0, -1)]
+
+
 def _eigenvalues(file, options):
     values = np.concatenate([file.largest, file.smallest])
     errors = np.nan_to_num(np.concatenate([file.largest_errors, file.smallest_errors]))
-    low = len(file.smallest)
-    names = [wording.ordinal(number, "largest") for number in range(1, len(file.largest) + 1)]
-    names += [wording.ordinal(number, "smallest") for number in range(low, 0, -1)]
+    names = _eigenvalue_names(file)
+    named = slice(0, None, -(-len(names) // MOST_ROWS))  # the rows that are named
+    rows = min(len(names), MOST_ROWS)
+    size = rows / len(names)
 
     def draw(ax):
         place = -np.arange(len(values), dtype=float)
-        ax.hlines(place, 0.0, values, color=style.LOSS, linewidth=1.0 * style.ZOOM, zorder=2)
-        ax.errorbar(values, place, xerr=errors, fmt="o", color=style.LOSS, markersize=4.0 * style.ZOOM,
+        ax.hlines(place, 0.0, values, color=style.LOSS, linewidth=1.0 * style.ZOOM * size, zorder=2)
+        ax.errorbar(values, place, xerr=errors, fmt="o", color=style.LOSS, markersize=4.0 * style.ZOOM * size**0.5,
                     elinewidth=0.7 * style.ZOOM, ecolor=style.INK, zorder=3)
         ax.axvline(0.0, color=style.GREY, linewidth=0.6 * style.ZOOM, zorder=1)
         ax.set_ylim(place[-1] - 0.6, 0.6)
         _plain(ax, "x")
-        ax.yaxis.set_major_locator(FixedLocator(place))
-        ax.yaxis.set_major_formatter(FixedFormatter(names))
+        ax.yaxis.set_major_locator(FixedLocator(place[named]))
+        ax.yaxis.set_major_formatter(FixedFormatter(names[named]))
         ax.tick_params(axis="y", length=0, labelsize=style.NOTE)
         if options.xlim:
             ax.set_xlim(*options.xlim)
@@ -245,7 +252,7 @@ def _eigenvalues(file, options):
         _label(ax, f"eigenvalue of the {_matrix(file)}", "")
 
     notes = [f"lines: one standard error over {wording.samples_word(file.settings)}"] if errors.any() else []
-    return _Panel(max(1.0, 0.22 * len(values)), draw), notes + curvature_facts(file)[3:]
+    return _Panel(max(1.0, 0.22 * rows), draw), notes + curvature_facts(file)[3:]
 
 
 def _plain(ax, along="both"):
