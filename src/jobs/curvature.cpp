@@ -169,10 +169,7 @@ Outcome run(CheckedCurvature checked, const Caller& caller, Observer& observer) 
   Ranks* const ranks = caller.ranks;
   if (ranks)
     record.provenance["ranks"] = compare_ranks(*ranks, record.settings, {point, {}}, landscape.threads, device);
-  const SweepHooks hooks{.take = nullptr,
-                         .stop = &observer.should_stop(),
-                         .on_stop = [&] { observer.on_note("stopping; continue with: " + caller.again); },
-                         .on_note = [&](const std::string& text) { observer.on_note(text); }};
+  const SweepHooks hooks = hooks_of(observer, caller.again);
   const auto make_products = [&](std::function<void()> on_batch) {
     return LossProducts(
         *inputs.problem, inputs.images.source, point,

@@ -155,10 +155,7 @@ Found find(const PlaneOptions& options, const LandscapeRequest& request, const L
            at::Device device, Ranks* ranks, Observer& observer) {
   const LanczosOptions lanczos = lanczos_of(options);
   const std::int64_t batch = differentiated_batch(0, inputs);
-  const SweepHooks hooks{
-      .take = nullptr, .stop = &observer.should_stop(), .on_stop = nullptr, .on_note = [&](const std::string& text) {
-        observer.on_note(text);
-      }};
+  const SweepHooks hooks = hooks_of(observer);
   const int operator_threads = at::get_num_threads();
   at::set_num_threads(request.threads);
   const NetworkState point = derivative_point(inputs, device);

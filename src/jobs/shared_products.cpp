@@ -12,73 +12,62 @@ namespace {
 
 using nlohmann::json;
 
-// Requests and answers are CBOR (RFC 8949), which keeps every bit of doubles and of bytes.
+// Requests and answers are CBOR (RFC 8949), which holds bytes as they are.
 
 constexpr auto kProducts = "products", kEnd = "end";
 
-json bytes_of(const std::vector<float>& numbers) {
-  std::vector<std::uint8_t> bytes(numbers.size() * sizeof(float));
+/// Numbers as they are in memory: all ranks are of one build.
+template <class Number>
+json bytes_of(const std::vector<Number>& numbers) {
+  std::vector<std::uint8_t> bytes(numbers.size() * sizeof(Number));
   std::memcpy(bytes.data(), numbers.data(), bytes.size());
   return json::binary(std::move(bytes));
 }
 
-std::vector<float> floats_of(const json& bytes) {
+template <class Number>
+std::vector<Number> numbers_of(const json& bytes) {
   const auto& from = bytes.get_binary();
-  std::vector<float> numbers(from.size() / sizeof(float));
+  std::vector<Number> numbers(from.size() / sizeof(Number));
   std::memcpy(numbers.data(), from.data(), from.size());
   return numbers;
 }
 
-json vectors_as_json(std::span<const std::vector<float>> vectors) {
+template <class Number>
+json all_bytes_of(std::span<const std::vector<Number>> vectors) {
   json all = json::array();
   for (const auto& vector : vectors) all.push_back(bytes_of(vector));
   return all;
 }
 
-std::vector<std::vector<float>> vectors_from_json(const json& all) {
-  std::vector<std::vector<float>> vectors;
-  for (const json& bytes : all) vectors.push_back(floats_of(bytes));
+template <class Number>
+std::vector<std::vector<Number>> all_numbers_of(const json& all) {
+  std::vector<std::vector<Number>> vectors;
+  for (const json& bytes : all) vectors.push_back(numbers_of<Number>(bytes));
   return vectors;
 }
 
-/// Doubles as they are in memory: JSON has no NaN.
-json numbers_as_json(const std::vector<double>& numbers) {
-  std::vector<std::uint8_t> bytes(numbers.size() * sizeof(double));
-  std::memcpy(bytes.data(), numbers.data(), bytes.size());
-  return json::binary(std::move(bytes));
-}
-
-std::vector<double> numbers_from_json(const json& bytes) {
-  const auto& from = bytes.get_binary();
-  std::vector<double> numbers(from.size() / sizeof(double));
-  std::memcpy(numbers.data(), from.data(), from.size());
-  return numbers;
-}
-
 json as_json(const GroupSums& group) {
-  json measures = json::array(), forms = json::array();
+  std::vector<std::vector<double>> measures;
   for (std::size_t m = 0; m < group.measurement.size(); ++m) {
     const Sum& sum = group.measurement[m];
-    measures.push_back(
-        numbers_as_json({sum.count, sum.weights, sum.total, sum.squares, sum.weight_squares, sum.weighted_total}));
+    measures.push_back({sum.count, sum.weights, sum.total, sum.squares, sum.weight_squares, sum.weighted_total});
   }
-  for (const auto& of_batches : group.forms) forms.push_back(numbers_as_json(of_batches));
-  return {{"measures", measures},
-          {"vectors", vectors_as_json(group.vectors)},
-          {"forms", forms},
-          {"weights", numbers_as_json(group.weights)}};
+  return {{"measures", all_bytes_of<double>(measures)},
+          {"vectors", all_bytes_of<float>(group.vectors)},
+          {"forms", all_bytes_of<double>(group.forms)},
+          {"weights", bytes_of(group.weights)}};
 }
 
 GroupSums from_json(const json& of) {
-  GroupSums group;
-  group.measurement = Measurement(of.at("measures").size());
-  for (std::size_t m = 0; m < group.measurement.size(); ++m) {
-    const auto sum = numbers_from_json(of.at("measures")[m]);
+  GroupSums group{.vectors = all_numbers_of<float>(of.at("vectors")),
+                  .forms = all_numbers_of<double>(of.at("forms")),
+                  .weights = numbers_of<double>(of.at("weights"))};
+  const auto measures = all_numbers_of<double>(of.at("measures"));
+  group.measurement = Measurement(measures.size());
+  for (std::size_t m = 0; m < measures.size(); ++m) {
+    const auto& sum = measures[m];
     group.measurement[m] = {sum.at(0), sum.at(1), sum.at(2), sum.at(3), sum.at(4), sum.at(5)};
   }
-  group.vectors = vectors_from_json(of.at("vectors"));
-  for (const json& of_batches : of.at("forms")) group.forms.push_back(numbers_from_json(of_batches));
-  group.weights = numbers_from_json(of.at("weights"));
   return group;
 }
 
@@ -97,6 +86,14 @@ GroupRange own_groups(const Ranks& ranks, std::size_t groups) {
 
 }  // namespace
 
+SweepHooks hooks_of(Observer& observer, const std::string& again) {
+  SweepHooks hooks;
+  hooks.stop = &observer.should_stop();
+  if (!again.empty()) hooks.on_stop = [&observer, again] { observer.on_note("stopping; continue with: " + again); };
+  hooks.on_note = [&observer](const std::string& text) { observer.on_note(text); };
+  return hooks;
+}
+
 GroupRange SharedProducts::own(std::size_t groups) const { return own_groups(ranks_, groups); }
 
 SharedProducts::~SharedProducts() {
@@ -105,7 +102,7 @@ SharedProducts::~SharedProducts() {
 
 void SharedProducts::begin(std::span<const std::vector<float>> in) {
   is_under_way_ = true;
-  ranks_.begin(text_of({{"what", kProducts}, {"in", vectors_as_json(in)}}), {}, 1, hooks_);
+  ranks_.begin(text_of({{"what", kProducts}, {"in", all_bytes_of(in)}}), {}, 1, hooks_);
 }
 
 bool SharedProducts::finish(const std::function<void(GroupSums)>& take) {
@@ -127,7 +124,7 @@ void serve_products(LossProducts& products, Ranks& ranks, const std::atomic<bool
     if (other && other(text)) continue;
     const json request = json::from_cbor(text);
     if (request.at("what") == kEnd) return;
-    const auto in = vectors_from_json(request.at("in"));
+    const auto in = all_numbers_of<float>(request.at("in"));
     json answer = json::array();
     const bool is_whole = products.for_groups(in, own_groups(ranks, products.groups()),
                                               [&](const GroupSums& group) { answer.push_back(as_json(group)); });

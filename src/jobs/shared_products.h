@@ -8,9 +8,14 @@
 #include <vector>
 
 #include "evaluation/loss_products.h"
+#include "jobs/observer.h"
 #include "landscape/ranks.h"
 
 namespace lossatlas {
+
+/// Of work whose results nobody takes one by one: its stop and its notes are the observer's. `again`: what people type
+/// to continue a job that was stopped, which a stop says at once if it is given.
+SweepHooks hooks_of(Observer& observer, const std::string& again = "");
 
 /// Of products that all ranks make together: the groups of batches are dealt out evenly, and rank 0 adds them up.
 class SharedProducts : public GroupExchange {

@@ -32,6 +32,7 @@
 #include "jobs/rank_run.h"
 #include "jobs/run_files.h"
 #include "jobs/second_derivatives.h"
+#include "jobs/shared_products.h"
 #include "jobs/surface_run.h"
 #include "landscape/direction.h"
 #include "landscape/parameter_choice.h"
@@ -192,9 +193,7 @@ class TableRun {
     for (std::size_t row = 0; row < table_.checkpoints.size(); ++row) {
       if (!table_.has(row)) items.push_back(row);
     }
-    SweepHooks hooks;
-    hooks.stop = &observer_.should_stop();
-    hooks.on_note = [&](const std::string& text) { observer_.on_note(text); };
+    SweepHooks hooks = hooks_of(observer_, caller_.again);
     hooks.take = [&](std::size_t row, const ItemResult& result) { take(row, result.images.losses); };
     try {
       carry_out(work(), items, caller_.ranks, hooks);

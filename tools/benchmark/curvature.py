@@ -90,11 +90,36 @@ def second_differences(options):
         points = 4 * options.products + 1
         done = subprocess.run([BINARY, "line", "--checkpoint", options.checkpoint, "--data", options.data, "--samples",
                                str(options.images), "--split", "train", "--points", str(points), "--x=-0.1:0.1", "--threads",
-                               str(options.threads), "--progress", "none", "--out", out], capture_output=True, text=True)
+                               str(options.threads), "--instruction-set", options.instruction_set, "--progress", "none", "--out",
+                               out], capture_output=True, text=True)
         if done.returncode != 0:
             sys.exit(done.stderr)
         with h5py.File(out) as file:
             return json.loads(file["lossatlas"].attrs["provenance"])["images_per_second"] / 2
+
+
+def maps(options):
+    """Eigenvalues of 3x3 points 0.17 apart by few products a point, beside those by 60, and how long they took."""
+    def map_of(products):
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder) / "s.h5"
+            start = time.perf_counter()
+            subprocess.run([BINARY, "surface", "--checkpoint", options.checkpoint, "--data", options.data, "--samples",
+                            str(options.images), "--grid", "3", "--x=-0.17:0.17", "--y=-0.17:0.17", "--curvature",
+                            "--curvature-products", str(products), "--threads", str(options.threads), "--progress", "none",
+                            "--out", out], capture_output=True, check=True)
+            seconds = time.perf_counter() - start
+            with h5py.File(out) as file:
+                return file["max_eig"][()], file["min_eig"][()], seconds
+
+    largest, smallest, _ = map_of(60)
+    print(f"3x3 points, {options.images} images, {options.threads} threads: largest relative errors of the eigenvalues, to those of 60 "
+          f"products a point")
+    for products in (6, 10, 20, 30):
+        high, low, seconds = map_of(products)
+        errors = [abs(found / wanted - 1).max() for found, wanted in ((high, largest), (low, smallest))]
+        print(f"{products:3} products: λmax {100 * errors[0]:.2g} %, λmin {100 * errors[1]:.2g} % (at the centre {low[1, 1]:.4g} "
+              f"instead of {smallest[1, 1]:.4g}); {seconds:.1f} s")
 
 
 def of_another_python(options):
@@ -119,7 +144,10 @@ def options_of():
     parser.add_argument("--seconds", type=float, default=10, help="of each measurement of a peer")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--products", type=int, default=10, help="of each measurement of ours")
+    parser.add_argument("--instruction-set", default="auto",
+                        help="of D(h); ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 limits LibTorch and PyTorch likewise")
     parser.add_argument("--curvlinops", help="the Python of a virtual environment with curvlinops-for-pytorch and h5py")
+    parser.add_argument("--maps", action="store_true", help="instead: eigenvalues over a grid, by few products a point")
     parser.add_argument("--measure", choices=["curvlinops"], help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -130,6 +158,9 @@ def main():
     images, labels = (part[:options.images] for part in cifar10(pathlib.Path(options.data.partition(":")[2])))
     if options.measure:
         print(curvlinops(options, images, labels))
+        return
+    if options.maps:
+        maps(options)
         return
     endless = "--tolerance", "1e-12", "--trace", "0", "--top", "1", "--low", "0"
     ways = {"lossatlas, one vector": lambda: ours(options, *endless, "--most-products", str(options.products)),
