@@ -232,6 +232,7 @@ def test_planes_through_checkpoints_have_none(lossatlas, networks, tmp_path):
     assert refused.status == 2 and refused.line().startswith("lossatlas: --step: requires random directions")
 
 
+@pytest.mark.full
 def test_the_reference_resnet20_along_its_leading_eigenvector(lossatlas, tmp_path):
     words = "--checkpoint", FILES / "resnet20.pt", "--data", f"cifar10:{FILES / 'images'}"
     lossatlas("curvature", *words, "--samples", "all", "--top", 1, "--low", 0, "--trace", 0, "--save-directions",

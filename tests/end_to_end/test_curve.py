@@ -278,7 +278,8 @@ def contents(path):
     return found
 
 
-@pytest.mark.parametrize("after", ["epoch 1:", pytest.param("curve and line", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("after", ["epoch 1:", "curve and line"])
 def test_interrupted_path_goes_on_to_the_same_bits(lossatlas, curve_words, tmp_path, after):
     """Once while the curve is trained, once while it is evaluated."""
     words = [*curve_words, "--epochs", 2, "--lr", 0.05, "--batch-size", 20, "--threads", 1, "--points", 15, "--progress", "none"]

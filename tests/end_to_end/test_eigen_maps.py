@@ -56,6 +56,7 @@ def test_few_products_suffice_behind_a_neighbour(lossatlas, mapped, small, tmp_p
     assert few["max_eig"] == pytest.approx(many["max_eig"], rel=0.01)
 
 
+@pytest.mark.full
 def test_the_reference(lossatlas, tmp_path):
     out = tmp_path / "s.h5"
     done = lossatlas("surface", *RESNET, "--grid", 1, "--x", "0:0", "--y", "0:0", "--curvature", "--curvature-products", 25, "--out",
@@ -102,7 +103,7 @@ def test_rows_that_are_there_are_kept(lossatlas, mapped, tmp_path):
 
 
 def test_an_interrupted_map_goes_on_to_the_same_bits(lossatlas, tmp_path):
-    words = ["surface", *RESNET, "--grid", 3, "--curvature", "--curvature-products", 2, "--threads", 1, "--progress", "none", "--out"]
+    words = ["surface", *RESNET, "--samples", 16, "--grid", 2, "--curvature", "--curvature-products", 2, "--threads", 1, "--progress", "none", "--out"]
     stopped = helpers.interrupt([*words, tmp_path / "a.h5"], "eigenvalues of the Hessian")
     assert stopped.status == 130
     lossatlas(*words, tmp_path / "a.h5", "--resume").ok()

@@ -56,6 +56,7 @@ def test_the_loss_curves_as_the_eigenvalue_says(lossatlas, small, tmp_path):
     assert (low - 2 * centre + high) / 0.02**2 == pytest.approx(np.linalg.eigvalsh(hessian)[-1], rel=0.01)
 
 
+@pytest.mark.full
 def test_the_reference_and_its_share_of_the_trace(lossatlas, tmp_path):
     out = tmp_path / "s.h5"
     err = lossatlas("surface", *RESNET, "--plane", "eigen", "--grid", 3, "--out", out, *QUIET).ok().err

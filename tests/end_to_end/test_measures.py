@@ -85,7 +85,7 @@ def test_images_are_counted(measured):
 # --- batch norm --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", ["fused", "eager"])
+@pytest.mark.parametrize("engine", ["fused", pytest.param("eager", marks=pytest.mark.full)])
 def test_recalibrated_batch_norm(sweep, surface, directions, checkpoint, pictures, tmp_path, engine):
     """The statistics are of the training split, whatever is evaluated."""
     words = ["--split", "test", *RANGE, "--directions", directions, "--engine", engine]

@@ -150,7 +150,8 @@ def test_plane_of_eigenvectors(lossatlas, tmp_path, small):
 
 @on_ranks
 def test_sharpness(lossatlas, tmp_path, mlp_run, pictures, ranks):
-    words = ["curvature", "--run", mlp_run, "--data", pictures.words, "--samples", 32, "--trace", 2, "--draws", 2]
+    words = ["curvature", "--run", mlp_run, "--data", pictures.words, "--samples", 32, "--trace", 2, "--draws", 2, "--tolerance",
+             0.1, "--every", 2]
     check_same(lossatlas, tmp_path, ranks, *words)
 
 
@@ -249,7 +250,7 @@ def test_stopped_run_is_resumed_by_one_process(lossatlas, long, out, number):
     assert values(out) == long[1]
 
 
-@pytest.mark.parametrize("whom", ["mpirun", "rank 1"])
+@pytest.mark.parametrize("whom", [pytest.param("mpirun", marks=pytest.mark.full), "rank 1"])
 def test_stopped_curvature_is_resumed_by_one_process(lossatlas, few, checkpoint, tmp_path, whom):
     words = ["curvature", "--checkpoint", checkpoint, "--data", few.words, "--batch-size", 4, "--top", 1, "--low", 0,
              "--trace", 4]
@@ -398,13 +399,15 @@ FIRST = ["--checkpoint", "runs/sgd/checkpoints/epoch-0001.pt"]
 
 @pytest.mark.parametrize("words", [
     ["surface", *FIRST, "--data", "cifar10:cifar", "--test-data", "cifar10:../here/cifar", "--grid", "3x2", "--split", "both"],
-    ["line", *FIRST, "--to", "link", "--data", "cifar10:cifar", "--points", 4],
+    pytest.param(["line", *FIRST, "--to", "link", "--data", "cifar10:cifar", "--points", 4], marks=pytest.mark.full),
     ["surface", "--plane", "pca:link", "--data", "cifar10:cifar", "--grid", "3x2"],
-    ["surface", "--plane", "pca:link/checkpoints/*.pt", "--data", "cifar10:cifar", "--grid", "2x2"],
-    ["trajectory", "--run", "link", "--data", "cifar10:cifar", "--grid", "2x2"],
+    pytest.param(["surface", "--plane", "pca:link/checkpoints/*.pt", "--data", "cifar10:cifar", "--grid", "2x2"],
+                 marks=pytest.mark.full),
+    pytest.param(["trajectory", "--run", "link", "--data", "cifar10:cifar", "--grid", "2x2"], marks=pytest.mark.full),
     ["surface", "--problem", "smooth.lossatlas", "--grid", "4x3"],
     ["curvature", "--problem", "smooth.lossatlas", "--top", 1, "--trace", 0],
-    ["curvature", "--run", "link", "--data", "cifar10:cifar", "--samples", 8, "--trace", 0, "--draws", 0],
+    pytest.param(["curvature", "--run", "link", "--data", "cifar10:cifar", "--samples", 8, "--trace", 0, "--draws", 0],
+                 marks=pytest.mark.full),
 ], ids=["data", "to", "run", "pattern", "trajectory", "problem", "curvature", "sharpness"])
 def test_broadcast_gives_the_bits_of_one_process(lossatlas, tmp_path, hosts, words):
     one, many = tmp_path / "one.h5", tmp_path / "many.h5"
@@ -437,17 +440,24 @@ def test_broadcast_continues_a_line_with_stored_statistics(lossatlas, hosts, out
     assert done.status == 0 and "keeps them" in done.err, done.err
 
 
-def test_broadcast_of_what_is_not_there_is_reported_once(hosts, out):
-    data = ["--data", "cifar10:cifar"]
-    for words, culprit in [(["--checkpoint", "none.pt", *data], "none.pt"), ([*FIRST, "--data", "cifar10:none"], "none: "),
-                           ([*FIRST, "--data", "npz:none.npz"], "none.npz"), (["--problem", "none.lossatlas"], "none.lossatlas"),
-                           ([*FIRST, *data, "--directions", "none.h5"], "none.h5"),
-                           (["--checkpoint", "/dev/null", *data], "/dev/null"),
-                           (["--plane", "pca:none/*.pt", *data], "none/*.pt")]:
-        done = hosts.mpirun(3, "surface", *words, "--out", out)
-        error = of_ours(done.err)
-        assert done.status in (1, 2) and len(error) == 1 and culprit in error[0], done.err
-        assert "rank" not in error[0] and not out.exists()
+DATA = ["--data", "cifar10:cifar"]
+
+
+@pytest.mark.parametrize("words, culprit", [
+    (["--checkpoint", "none.pt", *DATA], "none.pt"),
+    ([*FIRST, "--data", "npz:none.npz"], "none.npz"),
+    (["--problem", "none.lossatlas"], "none.lossatlas"),
+    (["--checkpoint", "/dev/null", *DATA], "/dev/null"),
+    *(pytest.param(*case, marks=pytest.mark.full) for case in [
+        ([*FIRST, "--data", "cifar10:none"], "none: "),
+        ([*FIRST, *DATA, "--directions", "none.h5"], "none.h5"),
+        (["--plane", "pca:none/*.pt", *DATA], "none/*.pt")]),
+])
+def test_broadcast_of_what_is_not_there_is_reported_once(hosts, out, words, culprit):
+    done = hosts.mpirun(3, "surface", *words, "--out", out)
+    error = of_ours(done.err)
+    assert done.status in (1, 2) and len(error) == 1 and culprit in error[0], done.err
+    assert "rank" not in error[0] and not out.exists()
 
 
 def test_broadcast_without_room_names_rank_and_host(wrapper, hosts, out):

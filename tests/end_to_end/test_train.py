@@ -273,7 +273,8 @@ def test_gd_takes_one_step_an_epoch_over_all_images(lossatlas, pictures, tmp_pat
         assert (ends[0][name] - ends[1][name]).norm() < 1e-5 * (ends[0][name] - start[name]).norm()
 
 
-@pytest.mark.parametrize("optimizer", ["adam", pytest.param("gd", marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("optimizer", ["adam", "gd"])
 def test_resumed_memory_of_other_optimizers(lossatlas, pictures, tmp_path, optimizer):
     """Cut off within an epoch: moments, their step count, and a sum of gradients are brought back."""
     words = ["train", "--arch", "resnet20", "--width", 4, "--data", pictures.words, "--batch-size", 1, "--epochs", 2,

@@ -319,6 +319,7 @@ def test_directions_of_the_other_type(lossatlas, run, surface, directions, pictu
 # --- going on ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_interrupted_and_gone_on_with(lossatlas, mlp_run, pictures, tmp_path):
     words = ["trajectory", "--run", mlp_run, "--data", pictures.words, "--grid", "28x28"]
     whole, part = tmp_path / "whole.h5", tmp_path / "part.h5"

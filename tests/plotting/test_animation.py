@@ -41,6 +41,7 @@ def write_epochs(folder, count=3):
         **SETTINGS, "checkpoint": {"file": f"epoch-{4 * k:04d}.pt", "sha256": "00"}}) for k in range(count)]
 
 
+@pytest.mark.full
 def test_a_spin(frames, tmp_path):
     images, duration = frames(write_surface(tmp_path / "s.h5"), "--animate", "spin")
     assert len(images) == 6 and duration == pytest.approx(83, abs=4)
@@ -93,6 +94,7 @@ def test_what_is_said_of_a_trajectory_is_off_its_plane(tmp_path):
         assert not [text for text in film.axes.texts if "epoch" in text.get_text()]  # values on contours alone
 
 
+@pytest.mark.full
 def test_files_one_after_another_on_one_scale(frames, tmp_path):
     images, _ = frames(*write_epochs(tmp_path))
     held, changing = 2, 3

@@ -10,6 +10,7 @@ from conftest import words_of, write_line, write_surface
 from lossatlas.plotting import style
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", ["contourf", "surface"])
 def test_dollars_are_dollars(plot, tmp_path, kind):
     file = write_surface(tmp_path / "s.h5", settings={"arch": "$x^2$ net", "split": "train"})

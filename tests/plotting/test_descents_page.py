@@ -87,6 +87,7 @@ def test_a_phone_and_a_file_of_tangents_alone(opened):
         assert np.all([len(picture) > 1000 for picture in page.evaluate(DRAWN)[:1]])
 
 
+@pytest.mark.full
 def test_paths_that_leave_for_infinity(opened):
     page = opened(variables=2, rules=[("gd", 0.9)], steps=100, ends=["diverged"])
     assert int(page.get_attribute("#step", "max")) < 20
@@ -142,6 +143,7 @@ def test_the_tangent_plane_of_a_chosen_run_among_many(opened):
     assert page.evaluate("window.lossatlas.tangentsOf(window.lossatlas.views[0]).length") == 4
 
 
+@pytest.mark.full
 def test_a_gradient_that_is_rounding_has_no_arrow(opened):
     page = opened(variables=2, rules=[("gd", 0.1)], steps=300)
     lengths = page.evaluate("""[3, 300].map((step) => { window.lossatlas.goTo(step);
@@ -150,6 +152,7 @@ def test_a_gradient_that_is_rounding_has_no_arrow(opened):
     assert "gradient (4.685" in page.inner_text("#run-value")  # what it is stands there
 
 
+@pytest.mark.full
 def test_values_over_the_steps_go_below_those_of_the_grid(opened):
     page = opened(variables=2, rules=[("gd", 0.15)], steps=60)
     page.click("#log")
@@ -176,6 +179,7 @@ def test_runs_have_the_colours_of_the_figures(theme):
     assert len({(look["color"], *look["dash"]) for look in looks}) == 36
 
 
+@pytest.mark.full
 def test_the_legend_shows_the_dashes_of_later_runs(opened):
     page = opened(variables=2, rules=[("gd", 0.01 + 0.002 * n) for n in range(14)], steps=3)
     marks = page.evaluate("[...document.querySelectorAll('.legend i')].map((i) => getComputedStyle(i).backgroundImage)")
@@ -183,5 +187,6 @@ def test_the_legend_shows_the_dashes_of_later_runs(opened):
     assert len({(tuple(each["color"]), tuple(each["dash"])) for each in page.evaluate("window.lossatlas.along().series")}) == 14
 
 
+@pytest.mark.full
 def test_what_the_known_points_are(opened):
     assert "yellow: the known global minimum" in opened(variables=2, ascend=1).inner_text("#notes")

@@ -108,9 +108,10 @@ OWN = "own training loss, with the statistics they came with: epoch-0010 0.5, ep
 
 @pytest.mark.parametrize("settings, said", [
     ({"plane": "points", "bn": "recalibrate", "bn_layers": 19}, ["batch norm recalibrated", OWN]),
-    ({"plane": "points", "bn": "stored", "bn_layers": 19}, ["batch norm as stored"]),
-    ({"plane": "points", "bn": "stored", "bn_layers": 0}, []), ({"plane": "points", "bn": "stored"}, []),
-    ({"plane": "random", "bn": "stored", "bn_layers": 19}, []),
+    *(pytest.param(*case, marks=pytest.mark.full) for case in [
+        ({"plane": "points", "bn": "stored", "bn_layers": 19}, ["batch norm as stored"]),
+        ({"plane": "points", "bn": "stored", "bn_layers": 0}, []), ({"plane": "points", "bn": "stored"}, []),
+        ({"plane": "random", "bn": "stored", "bn_layers": 19}, [])]),
 ], ids=["recalibrated", "stored", "no batch norm", "not known", "random"])
 def test_the_batch_norm_statistics_are_said(svg, plot, tmp_path, settings, said):
     """In figures from above and in 3D, on the page and in the report."""

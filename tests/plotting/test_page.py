@@ -295,7 +295,7 @@ CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
 };"""
 
 
-@pytest.mark.parametrize("kind", [kind if kind in ("surface", "holes", "trajectory", "line") else pytest.param(
+@pytest.mark.parametrize("kind", [kind if kind in ("surface", "line") else pytest.param(
     kind, marks=pytest.mark.full) for kind in KINDS])
 def test_every_kind_of_page_is_drawn_without_errors_and_without_network(page_of, window, tmp_path, kind):
     opened = window(page_of(KINDS[kind](tmp_path / "s.h5")))
@@ -309,6 +309,7 @@ def test_every_kind_of_page_is_drawn_without_errors_and_without_network(page_of,
         assert opened.page.evaluate("document.documentElement.scrollWidth") <= width, "wider than the window"
 
 
+@pytest.mark.full
 def test_switches_change_what_is_drawn(page_of, window, tmp_path):
     opened = window(page_of(write_noisy(tmp_path / "s.h5")))
     page = opened.page
@@ -329,6 +330,7 @@ def test_dark_where_the_system_is(page_of, window, tmp_path):
     assert max(map(int, re.findall(r"\d+", ground))) < 60
 
 
+@pytest.mark.full
 def test_the_choice_of_slice(page_of, window, tmp_path):
     path = write_volume(tmp_path / "v.h5")
     add_points(path, ("A", "B"), (0.0, 0.5))
@@ -349,6 +351,7 @@ def test_the_choice_of_slice(page_of, window, tmp_path):
     assert "not in this slice: A (z = 0)" in opened.page.inner_text("#notes")
 
 
+@pytest.mark.full
 def test_the_choice_of_draw(page_of, window, tmp_path):
     opened = window(page_of(write_repeats(tmp_path / "s.h5")))
     assert opened.page.is_visible("#draw")
@@ -408,6 +411,7 @@ def test_what_is_not_finite_is_called_by_its_name(page_of, window, tmp_path, val
     assert page.evaluate(lines)[:2] == ["training accuracy: none", "evaluated, not finite"]
 
 
+@pytest.mark.full
 def test_the_scale_that_was_asked_for_is_that_of_all_values(page_of, window, tmp_path):
     file = write_noisy(tmp_path / "s.h5", test_loss=np.add.outer(np.arange(11.0), np.arange(11.0)) + 5)
     opened = window(page_of(file))
@@ -435,6 +439,7 @@ def test_the_numbers_of_the_file_are_said_to_be_of_its_loss(page_of, window, tmp
     assert "The file's own numbers, of the training loss: lowest loss 0.5" in words
 
 
+@pytest.mark.full
 def test_the_slice_is_off_until_it_is_asked_for(page_of, window, tmp_path):
     opened = window(page_of(write_noisy(tmp_path / "s.h5")))
     page, slice_ = opened.page, "window.lossatlas.state.slice"
@@ -445,6 +450,7 @@ def test_the_slice_is_off_until_it_is_asked_for(page_of, window, tmp_path):
     assert page.evaluate(slice_) is None and not page.is_visible("#slice")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_print_shows_the_surface_on_white(page_of, window, tmp_path, scheme):
     """The pictures in a PDF, as its streams hold them: the largest is the stage."""
@@ -504,6 +510,7 @@ def test_points_by_keys_on_the_map(page_of, window, tmp_path):
     assert page.inner_text("#slice-ends") == "a (−1, 0) to b (0.2, 0.2)"
 
 
+@pytest.mark.full
 def test_a_slice_is_dragged_and_has_the_bilinear_values(page_of, window, tmp_path):
     opened = window(page_of(write_noisy(tmp_path / "s.h5")))
     page, box = opened.page, opened.page.locator(".map").bounding_box()
@@ -551,6 +558,7 @@ def test_a_trajectory_plays_to_its_end(page_of, window, tmp_path):
     assert all(a != b for a, b in zip(start, now))
 
 
+@pytest.mark.full
 def test_two_surfaces_turn_together(page_of, window, tmp_path):
     a = write_noisy(tmp_path / "a.h5")
     b = write_surface(tmp_path / "b.h5", lambda x, y: 3 - bowl(x, y) / 2, settings={**SETTINGS, "arch": "resnet56-noshort"})
@@ -570,6 +578,7 @@ def test_two_surfaces_turn_together(page_of, window, tmp_path):
     assert page.evaluate("window.lossatlas.slice.content().series.length") == 2
 
 
+@pytest.mark.full
 def test_the_view_is_saved_as_png(page_of, window, tmp_path):
     from PIL import Image
 
@@ -581,7 +590,7 @@ def test_the_view_is_saved_as_png(page_of, window, tmp_path):
     assert picture.format == "PNG" and picture.width >= 2 * 1000 and len(picture.convert("RGB").getcolors(1 << 24)) > 500
 
 
-@pytest.mark.parametrize("kind", ["surface", "trajectory"])
+@pytest.mark.parametrize("kind", ["surface", pytest.param("trajectory", marks=pytest.mark.full)])
 def test_without_webgl_the_rest_works(page_of, window, tmp_path, kind):
     opened = window(page_of(KINDS[kind](tmp_path / "s.h5")), before="""
         const real = HTMLCanvasElement.prototype.getContext;
@@ -622,6 +631,7 @@ def test_words_for_those_who_do_not_see_it(page_of, window, tmp_path):
     assert "arrow keys" in page.get_attribute(".stage", "aria-label")
 
 
+@pytest.mark.full
 def test_fingers_turn_the_surface(page_of, window, tmp_path):
     opened = window(page_of(write_noisy(tmp_path / "s.h5")), PHONE, has_touch=True, device_scale_factor=2)
     page, box = opened.page, opened.page.locator(".stage").bounding_box()
@@ -665,6 +675,7 @@ def test_checkpoints_below_the_plane_stand_at_their_own_loss(page_of, window, tm
     assert (own[-2] - own[-1]) / own[0] == pytest.approx(1 / np.log10(0.6 * first / 0.001))
 
 
+@pytest.mark.full
 def test_two_trajectories_are_told_apart(page_of, window, tmp_path):
     a, b = write_trajectory(tmp_path / "a.h5"), write_trajectory(tmp_path / "b.h5", runs=2)
     with h5py.File(b, "a") as file:
@@ -689,6 +700,7 @@ def test_words_and_percentages_follow_the_value(page_of, window, tmp_path):
     assert re.search(r"own training accuracy [\d.]+ %", page.inner_text("#run-value"))
 
 
+@pytest.mark.full
 def test_texts_of_a_saved_picture_are_broken_into_lines(page_of, window, tmp_path):
     opened = window(page_of(write_trajectory(tmp_path / "run.h5", runs=4)), PHONE, before=TEXTS)
     opened.page.evaluate("window.texts.length = 0")

@@ -109,6 +109,7 @@ def test_nothing_is_loaded_and_nothing_runs(report, tmp_path):
     assert policy["content"].startswith("default-src 'none'")
 
 
+@pytest.mark.full
 def test_files_beside_the_run_belong_to_it_by_checksum(report, tmp_path):
     run = write_run(tmp_path)
     write_surface(tmp_path / "mine.h5", settings=made_from(run))
@@ -122,6 +123,7 @@ def test_files_beside_the_run_belong_to_it_by_checksum(report, tmp_path):
     assert "of-another-run.h5" not in page.text and "li.h5" not in page.text
 
 
+@pytest.mark.full
 def test_checkpoints_of_one_name_are_told_apart(report, tmp_path):
     run, other = write_run(tmp_path, "sgd"), write_run(tmp_path, "adam")
     (other / "checkpoints" / "epoch-0005.pt").write_bytes(b"another")
@@ -157,6 +159,7 @@ def test_missing_pieces_are_left_out(report, tmp_path):
     assert len(page.images()) == 1 and "checkpoint" not in page.text
 
 
+@pytest.mark.full
 def test_broken_files_are_named_on_the_page(report, tmp_path):
     run = write_run(tmp_path)
     (run / "text.h5").write_text("no HDF5")
@@ -296,6 +299,7 @@ def test_our_own_mistakes_cost_one_file(report, tmp_path, monkeypatch):
     assert "s.h5: internal error: ZeroDivisionError" in page.text and len(page.images()) == 1
 
 
+@pytest.mark.full
 def test_the_overview_says_what_was_computed_and_what_is_a_bound(report, tmp_path):
     run = write_run(tmp_path)
     mask = np.full((9, 9), 2)

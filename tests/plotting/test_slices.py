@@ -143,6 +143,7 @@ def test_pages_and_animations_show_the_slice(plot, tmp_path):
     assert f"The lowest value is {hollow(0, 0, 0.5):g} at (0, 0)." in text
 
 
+@pytest.mark.full
 def test_reports_show_slices(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
