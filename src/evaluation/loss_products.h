@@ -44,21 +44,24 @@ class GroupExchange {
   virtual bool finish(const std::function<void(GroupSums)>& take) = 0;
 };
 
+/// Bytes of graphs that products keep, where a quarter of the free memory is not less.
+inline constexpr std::uint64_t kMostKept = std::uint64_t{4} << 30;
+
 struct LossProductsOptions {
   CurvatureMatrix matrix = CurvatureMatrix::hessian;
   std::int64_t batch_size = 32;  // samples differentiated at a time: memory grows with it, and last bits depend on it
-  std::vector<std::size_t> parameters = {};          // places of those that count, ascending; empty: all
-  int threads = 1;                                   // batches at a time, on the CPU; no bit depends on it
-  std::uint64_t most_kept = std::uint64_t{2} << 30;  // bytes of graphs that are kept, at most
-  const std::atomic<bool>* stop = nullptr;           // may be null
-  std::shared_ptr<GroupExchange> others = nullptr;   // processes that share the work; null: this one does all
+  std::vector<std::size_t> parameters = {};         // places of those that count, ascending; empty: all
+  int threads = 1;                                  // batches at a time, on the CPU; no bit depends on it
+  std::uint64_t most_kept = kMostKept;              // bytes of graphs that are kept, at most
+  const std::atomic<bool>* stop = nullptr;          // may be null
+  std::shared_ptr<GroupExchange> others = nullptr;  // processes that share the work; null: this one does all
   /// Called after each batch, by one thread at a time.
   std::function<void()> on_batch = nullptr;
 };
 
 /// Products of the Hessian, or of Gauss and Newton's matrix, of the mean loss over samples with vectors of parameters,
 /// at one point. Vectors hold the chosen parameters one after the other, without gaps. Memory does not depend on the
-/// number of samples: on the CPU, up to 2 GiB hold the graphs of the first batches, whose further products take three
+/// number of samples: on the CPU, up to 4 GiB hold the graphs of the first batches, whose further products take three
 /// quarters of the time. Sums are taken over the batches of each group, then over the at most 16 groups: so the bits
 /// depend neither on the number of threads nor on that of processes that share the groups. One thread calls it.
 class LossProducts {

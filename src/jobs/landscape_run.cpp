@@ -301,7 +301,7 @@ std::optional<EigenMapTask> map_task(const LandscapeTask& task) {
   const std::int64_t batch = differentiated_batch(0, inputs);
   const auto batches = static_cast<int>((inputs.images.source->size() + batch - 1) / batch);
   const int threads = std::max(1, task.request.threads), each = std::min(threads, batches);
-  const auto most_kept = (std::uint64_t{2} << 30) / static_cast<std::uint64_t>(threads / each);
+  const auto most_kept = kMostKept / static_cast<std::uint64_t>(threads / each);
   const auto products_at = [&inputs, batch, each, most_kept](const NetworkState& point, const std::atomic<bool>* stop) {
     return LossProducts(*inputs.problem, inputs.images.source, derivative_point(inputs, point, point.flat.device()),
                         {.batch_size = batch, .threads = each, .most_kept = most_kept, .stop = stop});

@@ -11,6 +11,7 @@
 #include "base/files.h"
 #include "catch.h"
 #include "temporary_folder.h"
+#include "without_sweep.h"
 
 using namespace lossatlas;
 namespace fs = std::filesystem;
@@ -39,16 +40,11 @@ struct Line {
   }
 };
 
-class End : public Ranks {
+class End : public WithoutSweep {
  public:
-  End(Line& line, int rank) : line_(line), rank_(rank) {}
-  int rank() const override { return rank_; }
-  int size() const override { return 2; }
-  int local_rank() const override { return 0; }
-  std::string name(int) const override { return ""; }
-  int threads() const override { return 1; }
+  End(Line& line, int rank) : WithoutSweep(rank), line_(line) {}
   std::vector<std::string> gather(const std::string& text) override {
-    if (rank_ == 0) {
+    if (is_first()) {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));  // as if it waited for a third rank
       return {text, line_.take(line_.to_first)};
     }
@@ -56,20 +52,13 @@ class End : public Ranks {
     return {};
   }
   std::string broadcast(const std::string& text) override {
-    if (rank_ > 0) return line_.take(line_.to_other);
+    if (!is_first()) return line_.take(line_.to_other);
     line_.put(line_.to_other, text);
     return text;
   }
-  void begin(const std::string&, std::vector<std::size_t>, int, const SweepHooks&) override {}
-  void end() override {}
-  void cancel() override {}
-  std::optional<std::size_t> next() override { return std::nullopt; }
-  void put(std::size_t, ItemResult, double) override {}
-  std::string next_request(const std::atomic<bool>&) override { return ""; }
 
  private:
   Line& line_;
-  int rank_;
 };
 
 std::string noise(std::size_t bytes, unsigned seed) {

@@ -4,29 +4,19 @@
 #include "base/instruction_set.h"
 #include "catch.h"
 #include "jobs/jobs.h"
+#include "without_sweep.h"
 
 using namespace lossatlas;
 
 namespace {
 
 /// Rank 0 of two, the other of which says what it is told to.
-class TwoRanks : public Ranks {
+class TwoRanks : public WithoutSweep {
  public:
-  explicit TwoRanks(std::string other) : other_(std::move(other)) {}
+  explicit TwoRanks(std::string other) : WithoutSweep(0), other_(std::move(other)) {}
 
-  int rank() const override { return 0; }
-  int size() const override { return 2; }
-  int local_rank() const override { return 0; }
-  std::string name(int rank) const override { return "rank " + std::to_string(rank) + " on node7"; }
-  int threads() const override { return 12; }
   std::vector<std::string> gather(const std::string& text) override { return {text, other_}; }
   std::string broadcast(const std::string& text) override { return text; }
-  void begin(const std::string&, std::vector<std::size_t>, int, const SweepHooks&) override {}
-  void end() override {}
-  void cancel() override {}
-  std::optional<std::size_t> next() override { return std::nullopt; }
-  void put(std::size_t, ItemResult, double) override {}
-  std::string next_request(const std::atomic<bool>&) override { return ""; }
 
  private:
   std::string other_;

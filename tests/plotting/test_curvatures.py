@@ -131,6 +131,21 @@ def test_eigenvalues_alone_are_a_picture_too(tmp_path):
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["largest", "2nd largest", "smallest"]
 
 
+def test_many_eigenvalues_lie_closer_and_some_are_named(tmp_path):
+    path = write_curvature(tmp_path / "c.h5", probes=0, modules=0)
+    with h5py.File(path, "a") as file:
+        group = file["lossatlas"]
+        del group["eigenvalues"], group["eigenvalue_se"]
+        group["eigenvalues"], group["eigenvalue_se"] = np.linspace(300.0, 1.0, 150), np.ones(150)
+        group.attrs["largest"] = 150
+    figure = drawn(path)
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()][:3] == ["largest", "6th largest", "11th largest"]
+    assert len(axes.get_yticks()) == 30 and figure.get_size_inches()[1] < 15
+    figure.draw_without_rendering()
+    assert min(label.get_window_extent().x0 for label in axes.get_yticklabels()) > 0
+
+
 def test_what_is_not_computed_yet_is_said(tmp_path):
     figure = drawn(write_curvature(tmp_path / "c.h5", finished=False))
     assert "PARTIAL: not all of it is computed yet" in words_of(figure)
@@ -172,6 +187,13 @@ def test_checkpoints_of_no_run_are_dots_by_their_names(tmp_path):
     first = figure.axes[0]
     assert [label.get_text() for label in first.get_yticklabels()] == ["epoch-0000.pt", "epoch-0001.pt", "epoch-0002.pt"]
     assert list(line(figure.axes[1], "lambda_max").get_xdata()) == [5, 6, 7]
+
+
+def test_a_single_checkpoint_is_a_list_of_numbers(tmp_path):
+    figure = drawn(write_sharpness(tmp_path / "t.h5", rows=1))
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert len(figure.axes) == 1
+    assert texts == ["loss", "2 ± 0.1", "largest eigenvalue", "5", "trace", "100 ± 3", "critical sharpness", "0"]
 
 
 def test_one_number_of_the_table_by_its_name(plot, tmp_path):

@@ -15,6 +15,7 @@ from .report_page import Section
 
 WIDTH, SPECTRUM, SHARPNESS = 4.6, 2.3, 1.05  # inches: panels, and how high they are
 BAR, MOST_BARS = 0.155, 25  # inches a bar; further modules are drawn as one
+LINE = 0.2  # inches a line of words
 MOST_ROWS = 30  # of eigenvalues, each with its name; more of them lie closer
 GAP = 0.62  # inches between panels: the ticks and the label of the upper
 BAND = 0.2  # opacity of an error band
@@ -279,9 +280,12 @@ def draw_sharpness(_, files, options):
         raise PlotError(f"no value '{options.field}' in {file.path} (it holds {', '.join(file.names)})")
     names = [options.field] if options.field else file.names
     along = file.along()
-    title = f"Sharpness {'along training' if along else 'of checkpoints'} {wording.title('', file.settings).strip()}"
+    which = "along training " if along else "of checkpoints " if len(file.checkpoints) > 1 else ""
+    title = f"Sharpness {which}{wording.title('', file.settings).strip()}"
     head = heads.head(options, title.strip(), wording.joined(sharpness_facts(file)))
     notes = [f"{'bands' if along else 'lines'}: one standard error"] if any(np.nan_to_num(_error(file, name)).any() for name in names) else []
+    if len(file.checkpoints) == 1:
+        return _stacked(head, [], [_Panel(LINE * len(names), lambda ax: _numbers(ax, file, names))], 0.1)
     columns = 1 if len(names) < 3 else 2
     rows = -(-len(names) // columns)
     labels = [_shortened(name) for name in file.checkpoints]
@@ -317,6 +321,17 @@ def _error(file, name):
 
 def _title(ax, name):
     ax.set_title(SHARPNESSES[name], fontsize=style.TICK, loc="left", pad=3 * style.ZOOM, color=style.INK)
+
+
+def _numbers(ax, file, names):
+    """Of a single checkpoint: nothing to compare, so the numbers in words."""
+    ax.set_axis_off()
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.set_xlim(0, 1)
+    for row, name in enumerate(names):
+        value, error = file.column(name)[0], _error(file, name)[0]
+        ax.text(0, row, SHARPNESSES[name], va="center", fontsize=style.LABEL, color=style.INK)
+        ax.text(0.62, row, f"{scales.number(value)}{_plus_minus(error)}", va="center", fontsize=style.LABEL, color=style.INK, gid=name)
 
 
 def _over_training(ax, file, name, along, is_last):
