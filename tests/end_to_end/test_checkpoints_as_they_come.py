@@ -173,7 +173,8 @@ SCRIPTS = {  # what they write, and what is said
 }
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", [script if script in (nanogpt, of_weights, only_averaged) else pytest.param(
+    script, marks=pytest.mark.full) for script in SCRIPTS])
 @pytest.mark.filterwarnings("ignore")
 def test_scripts(check_values, state, averaged, tmp_path, script):
     for name, options in (("a.ckpt", {}), ("b.pt", {"_use_new_zipfile_serialization": False}),

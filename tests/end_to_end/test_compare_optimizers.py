@@ -26,6 +26,7 @@ def words(pictures, out, optimizers="sgd:0.02,adagrad,adam:0.002"):
             "--optimizers", optimizers, "--grid", "5x4", "--samples", 50, "--out", out]
 
 
+@pytest.mark.full
 def test_trajectories_of_several_optimizers_from_one_start(compare, pictures, tmp_path):
     done = compare(*words(pictures, tmp_path)).ok()
     names = ["sgd-0.02", "adagrad", "adam-0.002"]

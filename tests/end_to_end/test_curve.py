@@ -73,7 +73,8 @@ def path(lossatlas, curve_words, tmp_path_factory):
 # --- training ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("curve, bends", [pytest.param("bezier", 1, marks=pytest.mark.full), ("bezier", 2), ("polygon", 1)])
+@pytest.mark.parametrize("curve, bends", [pytest.param("bezier", 1, marks=pytest.mark.full), ("bezier", 2),
+                                          pytest.param("polygon", 1, marks=pytest.mark.full)])
 def test_gradient_of_bends(lossatlas, curve_words, ends, pictures, tmp_path, curve, bends):
     """One step on all images, without momentum: autograd through θ(t), the L2 term of θ(t) with it."""
     out, rate, decay = tmp_path / "p.h5", 0.2, 0.03

@@ -102,6 +102,7 @@ def test_rows_that_are_there_are_kept(lossatlas, mapped, tmp_path):
     assert other.status == 1 and "computed with --curvature-products 25" in other.err.splitlines()[-1]
 
 
+@pytest.mark.full
 def test_an_interrupted_map_goes_on_to_the_same_bits(lossatlas, tmp_path):
     words = ["surface", *RESNET, "--samples", 16, "--grid", 2, "--curvature", "--curvature-products", 2, "--threads", 1, "--progress", "none", "--out"]
     stopped = helpers.interrupt([*words, tmp_path / "a.h5"], "eigenvalues of the Hessian")

@@ -290,6 +290,7 @@ def test_killed_in_its_first_look(sweep_in_levels, out):
     sweep_in_levels.same(out)
 
 
+@pytest.mark.full
 def test_killed_after_its_first_look(sweep_in_levels, out):
     status, _ = sweep_in_levels.ended(out, 60, signal.SIGKILL)
     assert status == -signal.SIGKILL

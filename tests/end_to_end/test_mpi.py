@@ -235,8 +235,8 @@ def test_killed_rank_ends_the_run_and_any_number_resumes_it(lossatlas, long, out
     assert [path.name for path in out.parent.iterdir()] == ["s.h5"]
 
 
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGUSR1, marks=pytest.mark.full), signal.SIGINT],
-                         ids=lambda number: number.name)
+@pytest.mark.full
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGINT], ids=lambda number: number.name)
 def test_stopped_run_is_resumed_by_one_process(lossatlas, long, out, number):
     process = begun(long, out, 2)
     process.send_signal(number)
@@ -400,11 +400,11 @@ FIRST = ["--checkpoint", "runs/sgd/checkpoints/epoch-0001.pt"]
 @pytest.mark.parametrize("words", [
     ["surface", *FIRST, "--data", "cifar10:cifar", "--test-data", "cifar10:../here/cifar", "--grid", "3x2", "--split", "both"],
     pytest.param(["line", *FIRST, "--to", "link", "--data", "cifar10:cifar", "--points", 4], marks=pytest.mark.full),
-    ["surface", "--plane", "pca:link", "--data", "cifar10:cifar", "--grid", "3x2"],
+    pytest.param(["surface", "--plane", "pca:link", "--data", "cifar10:cifar", "--grid", "3x2"], marks=pytest.mark.full),
     pytest.param(["surface", "--plane", "pca:link/checkpoints/*.pt", "--data", "cifar10:cifar", "--grid", "2x2"],
                  marks=pytest.mark.full),
     pytest.param(["trajectory", "--run", "link", "--data", "cifar10:cifar", "--grid", "2x2"], marks=pytest.mark.full),
-    ["surface", "--problem", "smooth.lossatlas", "--grid", "4x3"],
+    pytest.param(["surface", "--problem", "smooth.lossatlas", "--grid", "4x3"], marks=pytest.mark.full),
     ["curvature", "--problem", "smooth.lossatlas", "--top", 1, "--trace", 0],
     pytest.param(["curvature", "--run", "link", "--data", "cifar10:cifar", "--samples", 8, "--trace", 0, "--draws", 0],
                  marks=pytest.mark.full),

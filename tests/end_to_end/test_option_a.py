@@ -58,8 +58,8 @@ def surface(lossatlas, pictures, file, out, *words):
                      "--y=0:0.5", "--samples", 40, "--force", *words)
 
 
-@pytest.mark.parametrize("engine", ["fused", "eager"])
-@pytest.mark.parametrize("kind", ["state_dict", "traced"])
+@pytest.mark.parametrize("engine, kind", [("fused", "state_dict"), ("eager", "traced"), *(
+    pytest.param(*pair, marks=pytest.mark.full) for pair in [("fused", "traced"), ("eager", "state_dict")])])
 def test_loss_is_pythons(lossatlas, pictures, network, file, tmp_path, engine, kind):
     words = ["--arch", "resnet20-a"]
     if kind == "traced":

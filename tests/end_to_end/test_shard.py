@@ -56,8 +56,8 @@ def write_shards(lossatlas, words, out, count):
 # --- the same bits ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", ["plane", "odd range", "repeats", "three axes", "pca", "fan", "between networks",
-                                  "problem"])
+@pytest.mark.parametrize("case", ["plane", "repeats", "three axes", "fan", *(
+    pytest.param(case, marks=pytest.mark.full) for case in ("odd range", "pca", "between networks", "problem"))])
 def test_merged_file_is_that_of_one_process(lossatlas, pictures, run, checkpoint, tmp_path, case):
     network = ["--checkpoint", checkpoint, "--data", pictures.words, "--samples", 20]
     words = {

@@ -139,8 +139,8 @@ def test_force_without_resume_starts_anew(long, out):
     assert (helpers.read(out)["lossatlas/evaluated"] == 1).all() and beside(out) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM,
-                                    *(pytest.param(number, marks=pytest.mark.full) for number in (signal.SIGHUP, signal.SIGUSR1))],
+@pytest.mark.parametrize("number", [signal.SIGINT, *(pytest.param(number, marks=pytest.mark.full)
+                                                     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1))],
                          ids=lambda number: number.name)
 def test_interrupt_says_how_to_go_on(long, out, number):
     status, err = long.killed(out, 20, number=number)
@@ -335,6 +335,7 @@ def test_other_arithmetic_wants_force(long, out, words, setting):
     assert setting in provenance(out)["other_arithmetic"]
 
 
+@pytest.mark.full
 def test_finer_grid_reuses_the_points(long, out, tmp_path):
     """13 x 11 on 25 x 11: every second column is there."""
     long.killed(out, 25)
@@ -352,7 +353,7 @@ def test_finer_grid_reuses_the_points(long, out, tmp_path):
 # --- two processes -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("words", [[], pytest.param(["--resume"], marks=pytest.mark.full), ["--force"]],
+@pytest.mark.parametrize("words", [[], *(pytest.param([word], marks=pytest.mark.full) for word in ("--resume", "--force"))],
                          ids=["", "resume", "force"])
 def test_second_process_is_refused(long, out, words):
     process = long.start(*long.words, "--threads", 1, "--out", out)

@@ -1,5 +1,6 @@
 """TorchScript files in which two names are one tensor, or share a part of their memory."""
 
+import itertools
 import json
 
 import h5py
@@ -66,9 +67,9 @@ def loss_at(net, directions, coordinates, images, labels):
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
-@pytest.mark.parametrize("network", [Tied, Branching])
-@pytest.mark.parametrize("kind", ["scripted", "traced"])
-@pytest.mark.parametrize("how", ["parameter", "memory"])
+@pytest.mark.parametrize("how, kind, network", [
+    case if case in (("parameter", "traced", Tied), ("memory", "scripted", Branching)) else pytest.param(*case, marks=pytest.mark.full)
+    for case in itertools.product(["parameter", "memory"], ["scripted", "traced"], [Tied, Branching])])
 def test_a_tensor_counts_once(lossatlas, pictures, tmp_path, how, kind, network):
     net = save(how, tmp_path / "net.pt", kind=kind, network=network)
     described = json.loads(lossatlas("info", "--json", tmp_path / "net.pt").ok().out)

@@ -308,7 +308,8 @@ def long_run(lossatlas, long_words, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.full), signal.SIGKILL],
+                         ids=lambda number: number.name)
 def test_interrupted_run_resumes_to_the_same_bits(lossatlas, long_words, long_run, tmp_path, number):
     words = long_words(tmp_path)
     cut = helpers.interrupt(words, "epoch 1:", number, wait=0.1)
