@@ -25,14 +25,16 @@ std::vector<std::string> eigen_map_lines(const EigenMaps& maps) {
     return fmt::format("{:.4g} to {:.4g}", low, high);
   };
   const auto negative = std::count_if(known.begin(), known.end(), [&](std::size_t i) { return maps.smallest[i] < 0; });
+  const auto count = static_cast<std::size_t>(negative);  // a Ritz value below 0 is proof, one above is none
+  const std::string which = count == known.size() ? fmt::format("all {} points", count)
+                                                  : fmt::format("at least {} of {} points", count, known.size());
   const std::string part =
       maps.is_complete()
           ? ""
           : fmt::format(" (of {} of {} rows)", std::count(maps.done.begin(), maps.done.end(), 1), maps.done.size());
-  return {
-      fmt::format("Hessian's largest eigenvalue {}, smallest {}, |λmin/λmax| {} over the grid{}; at least {} of {} "
-                  "points have a negative one",
-                  range(maps.largest), range(maps.smallest), range(maps.ratios()), part, negative, known.size())};
+  return {fmt::format(
+      "Hessian's largest eigenvalue {}, smallest {}, |λmin/λmax| {} over the grid{}; {} have a negative one",
+      range(maps.largest), range(maps.smallest), range(maps.ratios()), part, which)};
 }
 
 }  // namespace lossatlas

@@ -68,7 +68,7 @@ std::string meaning_of(const Surface& surface, std::size_t axis) {
   if (surface.is_curve()) return "t, from one end to the other";
   const Settings settings = settings_from(surface.settings);
   if (settings.eigenvalues && axis < settings.eigenvalues->size()) {  // eigenvectors have unit length
-    return fmt::format("distance along the eigenvector of eigenvalue {:.3g}", (*settings.eigenvalues)[axis]);
+    return fmt::format("distance along the eigenvector of eigenvalue {:.4g}", (*settings.eigenvalues)[axis]);
   }
   return fmt::format("multiples of direction {}", axis + 1);
 }

@@ -122,7 +122,7 @@ def test_all_samples_and_what_an_axis_is(lossatlas, small, tmp_path):
     with h5py.File(out) as file:
         meaning = [axis["unit"] for axis in json.loads(file["lossatlas"].attrs["axes"])]
         assert file["y"].attrs["long_name"] == meaning[1]
-    assert meaning == [f"distance along the eigenvector of eigenvalue {value:.3g}" for value in values[[-1, -2]]]
+    assert meaning == [f"distance along the eigenvector of eigenvalue {value:.4g}" for value in values[[-1, -2]]]
 
 
 @pytest.mark.parametrize("words, text", [
